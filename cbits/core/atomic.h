@@ -1,0 +1,40 @@
+/* Atomics: the one place that names <stdatomic.h>.
+   Called by everything; calls nothing. Any thread.
+   The protocols (remote.h, abandon.h) include only this file: test/c/model replaces it by one
+   whose operations yield to an exhaustive scheduler (-DMI_MODEL_ATOMICS="file").
+   Orders are part of the names, so that each use says what it needs. */
+#ifndef MI_ATOMIC_H
+#define MI_ATOMIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef MI_MODEL_ATOMICS
+#include MI_MODEL_ATOMICS
+#else
+#include <stdatomic.h>
+
+#define mi_atomic(T) _Atomic(T)
+
+#define mi_load_relaxed(p)        atomic_load_explicit((p), memory_order_relaxed)
+#define mi_load_acquire(p)        atomic_load_explicit((p), memory_order_acquire)
+#define mi_store_relaxed(p, v)    atomic_store_explicit((p), (v), memory_order_relaxed)
+#define mi_store_release(p, v)    atomic_store_explicit((p), (v), memory_order_release)
+#define mi_exchange_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)
+#define mi_and_acquire(p, v)      atomic_fetch_and_explicit((p), (v), memory_order_acquire)
+#define mi_and_acq_rel(p, v)      atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
+#define mi_or_acq_rel(p, v)       atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
+#define mi_add_relaxed(p, v)      atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+#define mi_sub_relaxed(p, v)      atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
+
+/* Compare-and-swap; on failure *expected is what was found. The strong one never fails by chance. */
+#define mi_cas_acquire(p, expected, desired) \
+  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acquire, memory_order_relaxed)
+#define mi_cas_release(p, expected, desired) \
+  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_release, memory_order_relaxed)
+#define mi_cas_acq_rel(p, expected, desired) \
+  atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acq_rel, memory_order_acquire)
+#endif
+
+#endif

@@ -1,0 +1,125 @@
+/* The ownership word of a page, and the remote free (docs/DESIGN.md, section 5: R1-R4, C1, F1, H1).
+   Includes only the atomics, so that test/c/model runs it verbatim.
+   Called by page.c, free.c, abandon.h. Each function says who may run it.
+
+    63      38 37       18 17         2 1   0
+   +----------+-----------+------------+-----+
+   | version  | head      | count      |state|     head: 1 + (offset in the page)/16, 0 = empty list
+   +----------+-----------+------------+-----+
+
+   count   OWNED: the length of the remote list, counted up.
+           FULL, POOLED: the live blocks, counted down, so that whoever frees the last one knows it from this word alone.
+   The version changes with every change of state, so a compare-and-swap that succeeds saw no
+   other life of the page in between (ABA). */
+#ifndef MI_REMOTE_H
+#define MI_REMOTE_H
+
+#include "atomic.h"
+
+typedef enum { MI_PAGE_DEAD = 0, MI_PAGE_OWNED = 1, MI_PAGE_FULL = 2, MI_PAGE_POOLED = 3 } mi_page_state_t;
+
+/* What a remote free leaves to be done by its caller. */
+typedef enum {
+  MI_REMOTE_DONE,   /* nothing */
+  MI_REMOTE_INDEX,  /* the page went to POOLED: set its pool bit (P2) */
+  MI_REMOTE_LAST,   /* the caller now holds the page, in which nothing is live: clear its pool bit, free it */
+  MI_REMOTE_DEAD    /* no page: the pointer was freed before; nothing was changed */
+} mi_remote_t;
+
+#define MI_XCOUNT_ONE    ((uint64_t)1 << 2)
+#define MI_XCOUNT_MASK   ((uint64_t)0xffff << 2)
+#define MI_XHEAD_SHIFT   18
+#define MI_XHEAD_MASK    ((uint64_t)0xfffff << MI_XHEAD_SHIFT)
+#define MI_XLIST_MASK    (MI_XHEAD_MASK | MI_XCOUNT_MASK)
+#define MI_XVERSION_ONE  ((uint64_t)1 << 38)
+
+typedef mi_atomic(uint64_t) mi_xword_t;
+
+static inline mi_page_state_t mi_xword_state(uint64_t w) { return (mi_page_state_t)(w & 3); }
+static inline uint32_t mi_xword_count(uint64_t w) { return (uint32_t)((w & MI_XCOUNT_MASK) >> 2); }
+static inline uint32_t mi_xword_head(uint64_t w) { return (uint32_t)((w & MI_XHEAD_MASK) >> MI_XHEAD_SHIFT); }
+
+/* The same list in another state, one version on. */
+static inline uint64_t mi_xword_to(uint64_t w, mi_page_state_t state) {
+  return ((w & ~(uint64_t)3) | (uint64_t)state) + MI_XVERSION_ONE;
+}
+
+/* A remote list: `count` blocks from `head` on. */
+typedef struct { uint32_t head, count; } mi_xlist_t;
+
+/* R3. The word after the block at `slot` was pushed. */
+static inline uint64_t mi_xword_pushed(uint64_t w, uint32_t slot, mi_remote_t* todo) {
+  const mi_page_state_t state = mi_xword_state(w);
+  const uint64_t n = (w & ~MI_XHEAD_MASK) | ((uint64_t)slot << MI_XHEAD_SHIFT);
+  *todo = MI_REMOTE_DONE;
+  if (state == MI_PAGE_OWNED) return n + MI_XCOUNT_ONE;
+  if (mi_xword_count(w) == 1) {
+    *todo = MI_REMOTE_LAST;
+    return mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_OWNED);
+  }
+  if (state == MI_PAGE_FULL) {
+    *todo = MI_REMOTE_INDEX;
+    return mi_xword_to(n - MI_XCOUNT_ONE, MI_PAGE_POOLED);
+  }
+  return n - MI_XCOUNT_ONE;
+}
+
+/* R1-R4. Any thread. `set_next` writes the block's link to slot `next` (0 ends the list). */
+static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot,
+                                         void (*set_next)(void* block, uint32_t next), void* block) {
+  mi_remote_t todo;
+  uint64_t w = mi_load_relaxed(xword);                                   /* R1: only the swap decides */
+  uint64_t n;
+  do {
+    if (mi_xword_state(w) == MI_PAGE_DEAD) return MI_REMOTE_DEAD;
+    set_next(block, mi_xword_head(w));                                   /* R2 */
+    n = mi_xword_pushed(w, slot, &todo);                                 /* R3 */
+  } while (!mi_cas_acq_rel(xword, &w, n));                               /* R4 pairs with C1, H1, A2 (publishes the link), F1, P1, R4 */
+  return todo;
+}
+
+/* C1. Holder only: takes the whole remote list. */
+static inline mi_xlist_t mi_remote_collect(mi_xword_t* xword) {
+  mi_xlist_t list = { 0, 0 };
+  if (mi_xword_head(mi_load_relaxed(xword)) == 0) return list;           /* a hint: nothing is read through it */
+  const uint64_t w = mi_and_acquire(xword, ~MI_XLIST_MASK);              /* C1 pairs with R4: shows the links */
+  list.head = mi_xword_head(w);
+  list.count = mi_xword_count(w);
+  return list;
+}
+
+/* F1, P1. Holder only: gives the page, in which `used` blocks are live, up to `state`; false if
+   its remote list is not empty. */
+static inline bool mi_remote_release(mi_xword_t* xword, mi_page_state_t state, uint32_t used) {
+  uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
+  while (mi_xword_head(w) == 0) {
+    const uint64_t n = mi_xword_to(w, state) | ((uint64_t)used << 2);
+    if (mi_cas_release(xword, &w, n)) return true;                       /* F1, P1 pairs with R4, H1, A2 */
+  }
+  return false;
+}
+
+/* H1, A2. Any thread: takes a page that nobody holds, with its remote list; `list->count` is how
+   many blocks are live. False if the page has a holder or is dead. */
+static inline bool mi_remote_acquire(mi_xword_t* xword, mi_xlist_t* list) {
+  uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
+  while (mi_xword_state(w) == MI_PAGE_FULL || mi_xword_state(w) == MI_PAGE_POOLED) {
+    list->head = mi_xword_head(w);
+    list->count = mi_xword_count(w);
+    if (mi_cas_acquire(xword, &w, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_OWNED))) return true;  /* H1, A2 pairs with F1, P1, R4 */
+  }
+  return false;
+}
+
+/* Holder only: DEAD -> OWNED for a fresh page, OWNED -> DEAD for one in which nothing is live.
+   A plain change of state: nobody else may have business with the page. */
+static inline void mi_remote_birth(mi_xword_t* xword) {
+  const uint64_t w = mi_load_relaxed(xword);
+  mi_store_release(xword, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_OWNED)); /* pairs with R4 of a wild free, which so finds a whole page */
+}
+static inline void mi_remote_death(mi_xword_t* xword) {
+  const uint64_t w = mi_load_relaxed(xword);
+  mi_store_relaxed(xword, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_DEAD));  /* publishes nothing */
+}
+
+#endif
