@@ -12,14 +12,17 @@
 
 typedef mi_atomic(uint64_t) mi_xbits_t;
 
-/* P2. The page at slice i is pooled. */
-static inline void mi_pool_set(mi_xbits_t* bits, size_t i) {
-  mi_or_acq_rel(&bits[i / 64], (uint64_t)1 << (i % 64));                 /* P2 pairs with A1: shows the page's words */
+/* P2. The page at slice i is pooled. True if the bit was not set before. */
+static inline bool mi_pool_set(mi_xbits_t* bits, size_t i) {
+  const uint64_t bit = (uint64_t)1 << (i % 64);
+  return (mi_or_acq_rel(&bits[i / 64], bit) & bit) == 0;                 /* P2 pairs with A1: shows the page's words */
 }
 
-/* Before the page at slice i is freed or when it was adopted another way: its bit need not stay. */
-static inline void mi_pool_clear(mi_xbits_t* bits, size_t i) {
-  mi_and_acq_rel(&bits[i / 64], ~((uint64_t)1 << (i % 64)));             /* pairs with P2, A1 */
+/* Before the page at slice i is freed or when it was adopted another way: its bit need not stay.
+   True if it was set. */
+static inline bool mi_pool_clear(mi_xbits_t* bits, size_t i) {
+  const uint64_t bit = (uint64_t)1 << (i % 64);
+  return (mi_and_acq_rel(&bits[i / 64], ~bit) & bit) != 0;               /* pairs with P2, A1 */
 }
 
 /* A1. Takes the first bit at or after slice *i, below n; false if there is none. */

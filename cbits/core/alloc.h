@@ -1,0 +1,48 @@
+/* Allocation. The fast half. docs/DESIGN.md, section 6.
+   Owner-only: the local heap is the identity. Called by the rings.
+
+   The call tree of an allocation:
+     mi_lheap_malloc                 size has a page in `direct`, and that a free block: pop, done
+       mi_lheap_malloc_generic       anything else
+         mi_lheap_malloc_slow        .. the queue's pages, adoption, a fresh page */
+#ifndef MI_ALLOC_H
+#define MI_ALLOC_H
+
+#include "lheap.h"
+
+mi_noinline void* mi_lheap_malloc_generic(mi_lheap_t* lh, size_t size);
+
+/* Pops a block; NULL if there is none, or if it was written to. FAST */
+mi_inline void* mi_page_pop(mi_page_t* page) {
+  mi_block_t* block = page->free;
+  if (mi_unlikely(block->mark != page)) return NULL;
+  page->free = block->next;
+  page->used++;
+  block->mark = NULL;
+  return block;
+}
+
+/* A small block from a page with a free one; NULL: take the generic way. FAST */
+mi_inline void* mi_lheap_malloc_fast(mi_lheap_t* lh, size_t size) {
+  if (mi_unlikely(size > MI_DIRECT_MAX)) return NULL;
+  return mi_page_pop(lh->direct[(size + MI_GRANULE - 1) / MI_GRANULE]);
+}
+
+mi_inline void* mi_lheap_malloc(mi_lheap_t* lh, size_t size) {
+  void* p = mi_lheap_malloc_fast(lh, size);
+  return mi_likely(p != NULL) ? p : mi_lheap_malloc_generic(lh, size);
+}
+
+/* The bytes a block for `size` has; what is over PTRDIFF_MAX is given back as it is. */
+size_t mi_size_good(size_t size);
+
+/* Sizes over PTRDIFF_MAX and products that overflow: NULL and errno. Zeroed: all usable bytes. */
+void* mi_lheap_zalloc(mi_lheap_t* lh, size_t size);
+void* mi_lheap_calloc(mi_lheap_t* lh, size_t n, size_t size);
+void* mi_lheap_mallocn(mi_lheap_t* lh, size_t n, size_t size);
+/* Copies of text; s == NULL gives NULL. */
+char* mi_lheap_strdup(mi_lheap_t* lh, const char* s);
+char* mi_lheap_strndup(mi_lheap_t* lh, const char* s, size_t n);
+char* mi_lheap_realpath(mi_lheap_t* lh, const char* name, char* resolved);
+
+#endif

@@ -1,0 +1,300 @@
+/* See arena.h. Any thread. */
+#include <errno.h>
+
+#include "arena.h"
+#include "meta.h"
+#include "options.h"
+#include "os.h"
+#include "pagemap.h"
+
+mi_arena_totals_t mi_arena_totals;
+
+static mi_lock_t arenas_lock = MI_LOCK_INIT(MI_RANK_ARENAS);   /* for adding one */
+static mi_atomic(mi_arena_t*) arenas[MI_ARENAS_MAX];
+static mi_atomic(size_t) narenas;
+
+size_t mi_arena_count(void) { return mi_load_acquire(&narenas); }                    /* pairs with arena_publish */
+mi_arena_t* mi_arena_at(size_t number) { return mi_load_acquire(&arenas[number]); }  /* pairs with arena_publish */
+
+mi_arena_t* mi_arena_of_address(const void* p) {
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    mi_arena_t* a = mi_arena_at(i);
+    if ((uintptr_t)p - (uintptr_t)a->start < a->nslices * MI_SLICE_SIZE) return a;
+  }
+  return NULL;
+}
+
+/* ---- totals ---- */
+
+static void committed_add(size_t bytes) {
+  const size_t now = mi_add_relaxed(&mi_arena_totals.xcommitted, bytes) + bytes;     /* a statistic */
+  size_t peak = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
+  while (now > peak && !mi_cas_acq_rel(&mi_arena_totals.xpeak_committed, &peak, now)) {}  /* pairs with itself */
+}
+static void committed_sub(size_t bytes) { mi_sub_relaxed(&mi_arena_totals.xcommitted, bytes); }
+
+/* ---- adding arenas ---- */
+
+/* Under the lock. */
+static bool arena_publish(mi_arena_t* a) {
+  const size_t n = mi_load_relaxed(&narenas);                              /* changed under the lock only */
+  if (n == MI_ARENAS_MAX || !mi_pagemap_prepare(a->start, a->nslices * MI_SLICE_SIZE)) return false;
+  a->number = (uint16_t)n;
+  mi_store_release(&arenas[n], a);                                         /* pairs with mi_arena_at */
+  mi_store_release(&narenas, n + 1);                                       /* pairs with mi_arena_count */
+  return true;
+}
+
+/* The structures of an arena of n slices, in one mapping. */
+static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
+  const size_t words = mi_bitmap_words(n) * sizeof(mi_bits_t);
+  const size_t head = mi_align_up(sizeof(mi_arena_t), 128);
+  *bytes = mi_align_up(head + n * sizeof(mi_page_t) + (3 + MI_BIN_COUNT) * words, mi_os_page_size());
+  uint8_t* p = mi_os_reserve(*bytes, mi_os_page_size());
+  if (p == NULL) return NULL;
+  if (!mi_os_commit(p, *bytes)) { mi_os_release(p, *bytes); return NULL; }
+  mi_arena_t* a = (mi_arena_t*)(void*)p;
+  a->nslices = n;
+  a->pages = (mi_page_t*)(void*)(p + head);
+  a->free = (mi_bits_t*)(void*)(p + head + n * sizeof(mi_page_t));
+  a->purge = a->free + mi_bitmap_words(n);
+  a->dirty = a->purge + mi_bitmap_words(n);
+  a->pool = a->dirty + mi_bitmap_words(n);
+  return a;
+}
+
+bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusive, uint16_t* number) {
+  uint8_t* first = (uint8_t*)mi_align_up((uintptr_t)start, MI_SLICE_SIZE);
+  const size_t lost = (size_t)(first - (uint8_t*)start);
+  if (start == NULL || size < lost + MI_SLICE_SIZE) { errno = EINVAL; return false; }
+  size_t bytes;
+  mi_arena_t* a = arena_structures((size - lost) / MI_SLICE_SIZE, &bytes);
+  if (a == NULL) return false;
+  a->start = first;
+  a->pinned = pinned;
+  a->exclusive = exclusive;
+  if (!zero) mi_bitmap_set(a->dirty, 0, a->nslices);
+  mi_bitmap_set(a->free, 0, a->nslices);
+  mi_lock(&arenas_lock);
+  const bool ok = arena_publish(a);
+  mi_unlock(&arenas_lock);
+  if (!ok) { mi_os_release(a, bytes); errno = ENOMEM; return false; }
+  if (number != NULL) *number = a->number;
+  mi_add_relaxed(&mi_arena_totals.xreserved, a->nslices * MI_SLICE_SIZE);
+  if (!zero) committed_add(a->nslices * MI_SLICE_SIZE);
+  return true;
+}
+
+/* One more arena, with room for `size` aligned bytes; half as large where the system refuses. */
+static bool arena_reserve(size_t size) {
+  size_t want = mi_max(mi_align_up(mi_option_get_size(mi_option_arena_reserve), MI_SLICE_SIZE), MI_ARENA_MIN);
+  want <<= mi_min(mi_arena_count() / 8, 6);                                /* many arenas: larger ones, so that their number stays small */
+  size = mi_align_up(size, MI_SLICE_SIZE);
+  for (want = mi_max(want, size); ; want = mi_align_up(mi_max(want / 2, size), MI_SLICE_SIZE)) {
+    void* p = mi_os_reserve(want, MI_SLICE_SIZE);
+    if (p != NULL) {
+      if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, want, true);
+      if (mi_arena_add(p, want, true, false, false, NULL)) return true;
+      mi_os_release(p, want);
+      return false;
+    }
+    if (want == size || want <= MI_ARENA_MIN) return false;
+  }
+}
+
+/* ---- claiming ---- */
+
+/* Slices i .. i+n are ours: ready to be used. False: the OS refused to commit; they are given back. */
+static bool slices_commit(mi_arena_t* a, size_t i, size_t n, bool* zero) {
+  uint8_t* start = a->start + i * MI_SLICE_SIZE;
+  if (mi_os_must_commit() && !mi_os_commit(start, n * MI_SLICE_SIZE)) {
+    mi_bitmap_set(a->free, i, n);
+    return false;
+  }
+  mi_bitmap_clear(a->purge, i, n);
+  *zero = true;
+  for (size_t at = i, len; at < i + n; at += len) {
+    len = mi_bitmap_run(a->dirty, a->nslices, at, i + n - at);
+    if (len > 0) { *zero = false; continue; }
+    len = mi_min(mi_bitmap_next(a->dirty, a->nslices, at), i + n) - at;
+    mi_bitmap_set(a->dirty, at, len);
+    committed_add(len * MI_SLICE_SIZE);
+  }
+  return true;
+}
+
+static mi_page_t* arena_try_claim(mi_arena_t* a, size_t n, size_t align, bool* zero) {
+  const size_t align_slices = align / MI_SLICE_SIZE;
+  const size_t past = ((uintptr_t)a->start / MI_SLICE_SIZE) % align_slices;
+  const size_t hint = mi_load_relaxed(&a->xhint);                          /* a hint */
+  size_t i = hint;
+  if (!mi_bitmap_claim_run(a->free, a->nslices, n, align_slices, (align_slices - past) % align_slices, &i)) return NULL;
+  if (n == 1 && align_slices == 1 && hint == mi_load_relaxed(&a->xhint)) mi_store_relaxed(&a->xhint, i);  /* a hint: too high is mended in mi_arena_claim */
+  if (!slices_commit(a, i, n, zero)) return NULL;
+  mi_page_t* page = &a->pages[i];
+  page->start = a->start + i * MI_SLICE_SIZE;
+  page->nslices = (uint32_t)n;
+  page->arena = a->number;
+  return page;
+}
+
+static mi_page_t* arenas_try_claim(size_t n, size_t align, uint16_t number, bool* zero) {
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    mi_arena_t* a = mi_arena_at(i);
+    if (number == MI_ARENA_NONE ? a->exclusive : number != a->number) continue;
+    mi_page_t* page = arena_try_claim(a, n, align, zero);
+    if (page != NULL) return page;
+  }
+  return NULL;
+}
+
+/* Hints may be too high (a slice was given back meanwhile): from the start again before giving up. */
+static void hints_reset(void) {
+  for (size_t i = 0; i < mi_arena_count(); i++) mi_store_relaxed(&mi_arena_at(i)->xhint, 0);  /* a hint */
+}
+
+/* A page with a mapping of its own. */
+static mi_page_t* mapping_claim(size_t size, size_t align, bool* zero) {
+  mi_page_t* page = mi_meta_alloc(MI_META_PAGE, sizeof *page);
+  if (page == NULL) return NULL;
+  size = mi_align_up(size, mi_os_page_size());
+  page->start = mi_os_reserve(size, align);
+  if (page->start == NULL || !mi_os_commit(page->start, size) || !mi_pagemap_prepare(page->start, size)) {
+    if (page->start != NULL) mi_os_release(page->start, size);
+    mi_meta_free(MI_META_PAGE, page);
+    return NULL;
+  }
+  page->nslices = (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX);
+  page->arena = MI_ARENA_NONE;
+  page->size = size;                     /* mi_arena_give needs it even before the page is made */
+  mi_add_relaxed(&mi_arena_totals.xreserved, size);
+  committed_add(size);
+  *zero = true;
+  return page;
+}
+
+mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero) {
+  const size_t largest = mi_option_get_size(mi_option_arena_reserve) / 2;
+  align = mi_max(align, MI_SLICE_SIZE);
+  if (number == MI_ARENA_NONE && (size > largest || align > largest / 2)) return mapping_claim(size, align, zero);
+  const size_t n = mi_divide_up(size, MI_SLICE_SIZE);
+  mi_page_t* page = arenas_try_claim(n, align, number, zero);
+  if (page != NULL) return page;
+  hints_reset();
+  page = arenas_try_claim(n, align, number, zero);
+  if (page == NULL && number == MI_ARENA_NONE && arena_reserve(size + align - MI_SLICE_SIZE)) {
+    page = arenas_try_claim(n, align, number, zero);
+  }
+  return page;
+}
+
+/* ---- giving back ---- */
+
+/* Free slices i .. i+n, claimed by us: to the OS. */
+static void slices_purge(mi_arena_t* a, size_t i, size_t n) {
+  if (mi_os_purge(a->start + i * MI_SLICE_SIZE, n * MI_SLICE_SIZE)) {
+    mi_bitmap_clear(a->dirty, i, n);
+    committed_sub(n * MI_SLICE_SIZE);
+    mi_add_relaxed(&mi_arena_totals.xpurged, n * MI_SLICE_SIZE);
+  }
+}
+
+static void slices_give(mi_arena_t* a, size_t i, size_t n) {
+  const long delay = a->pinned ? -1 : mi_option_get(mi_option_purge_delay);
+  if (delay == 0) slices_purge(a, i, n);
+  if (delay > 0) mi_bitmap_set(a->purge, i, n);
+  mi_bitmap_set(a->free, i, n);
+  if (i < mi_load_relaxed(&a->xhint)) mi_store_relaxed(&a->xhint, i);      /* a hint */
+  if (delay > 0 && mi_or_acq_rel(&a->xpurge_at, 0) == 0) {                 /* pairs with the exchange in mi_arena_purge: it sees the bits, or I its 0 */
+    mi_store_relaxed(&a->xpurge_at, mi_os_now_ms() + (uint64_t)delay);     /* a time only */
+  }
+}
+
+static void mapping_give(mi_page_t* page) {
+  const size_t size = page->size;
+  mi_os_release(page->start, size);
+  mi_sub_relaxed(&mi_arena_totals.xreserved, size);
+  committed_sub(size);
+  mi_meta_free(MI_META_PAGE, page);
+}
+
+void mi_arena_give(mi_page_t* page) {
+  if (page->arena == MI_ARENA_NONE) { mapping_give(page); return; }
+  mi_arena_t* a = mi_arena_at(page->arena);
+  slices_give(a, mi_arena_slice_of(a, page->start), page->nslices);
+}
+
+bool mi_arena_resize(mi_page_t* page, size_t size) {
+  if (page->arena == MI_ARENA_NONE) return false;
+  mi_arena_t* a = mi_arena_at(page->arena);
+  const size_t i = mi_arena_slice_of(a, page->start);
+  const size_t old = page->nslices, n = mi_divide_up(size, MI_SLICE_SIZE);
+  bool zero;
+  if (n > a->nslices - i) return false;
+  if (n > old && (!mi_bitmap_claim_at(a->free, i + old, n - old) || !slices_commit(a, i + old, n - old, &zero))) return false;
+  page->nslices = (uint32_t)n;
+  if (n < old) slices_give(a, i + n, old - n);
+  return true;
+}
+
+bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
+  if (page->arena != MI_ARENA_NONE) return false;
+  if (!mi_os_resize(page->start, old_size, size)) {
+    uint8_t* p = mi_os_reserve(size, MI_SLICE_SIZE);
+    if (p == NULL) return false;
+    if (!mi_pagemap_prepare(p, size) || !mi_os_move(page->start, old_size, p, size)) {
+      mi_os_release(p, size);
+      return false;
+    }
+    page->start = p;
+  }
+  page->nslices = (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX);
+  mi_add_relaxed(&mi_arena_totals.xreserved, size - old_size);             /* a statistic; wraps to less when it shrinks */
+  if (size > old_size) committed_add(size - old_size);
+  else committed_sub(old_size - size);
+  return true;
+}
+
+/* ---- purging ---- */
+
+/* At most `budget` slices; returns what is left of it. */
+static size_t arena_purge_some(mi_arena_t* a, size_t budget) {
+  size_t i = mi_bitmap_next(a->purge, a->nslices, 0);
+  while (i < a->nslices && budget > 0) {
+    const size_t n = mi_bitmap_run(a->purge, a->nslices, i, budget);
+    if (n > 0 && mi_bitmap_claim_at(a->free, i, n)) {
+      if (mi_bitmap_clear(a->purge, i, n)) slices_purge(a, i, n);          /* not set: somebody had them meanwhile and gave them back purged */
+      mi_bitmap_set(a->free, i, n);
+      budget -= n;
+      i += n;
+    }
+    else if (n > 1 && mi_bitmap_claim_at(a->free, i, 1)) {                 /* part of the run was claimed meanwhile: its first slice alone */
+      if (mi_bitmap_clear(a->purge, i, 1)) slices_purge(a, i, 1);
+      mi_bitmap_set(a->free, i, 1);
+      budget--;
+      i++;
+    }
+    else i += mi_max(1, n == 0);                                           /* claimed: its new holder clears the bit */
+    i = mi_bitmap_next(a->purge, a->nslices, i);
+  }
+  return budget;
+}
+
+void mi_arena_purge(bool force) {
+  size_t budget = force ? SIZE_MAX : MI_PURGE_PIECE / MI_SLICE_SIZE;
+  const uint64_t now = mi_os_now_ms();
+  for (size_t i = 0; i < mi_arena_count() && budget > 0; i++) {
+    mi_arena_t* a = mi_arena_at(i);
+    uint64_t at = mi_load_relaxed(&a->xpurge_at);                          /* a time only */
+    if (at == 0 || (!force && now < at)) continue;
+    if (mi_exchange_acq_rel(&a->xpurge_at, 0) == 0) continue;              /* pairs with slices_give: what is given back from now on sets it again */
+    budget = arena_purge_some(a, budget);
+    if (budget == 0) mi_store_relaxed(&a->xpurge_at, now);                 /* not finished: go on at the next call */
+  }
+}
+
+void mi_arena_before_fork(void) { mi_lock(&arenas_lock); }
+
+void mi_arena_after_fork(bool child) {
+  (child ? &mi_lock_reset : &mi_unlock)(&arenas_lock);
+}

@@ -1,0 +1,62 @@
+/* Arenas: slices claimed through an atomic bitmap, given back and purged after a delay.
+   Any thread. Called by heap.c, free.c and realloc.c; calls the OS layer, bitmaps, the page map.
+
+   The structures lie in a mapping apart from the blocks: this one, its bitmaps, its pages, its pools. */
+#ifndef MI_ARENA_H
+#define MI_ARENA_H
+
+#include "bitmap.h"
+#include "types.h"
+
+struct mi_arena_s {
+  uint8_t*    start;
+  size_t      nslices;
+  uint16_t    number;
+  bool        exclusive;            /* only for heaps that ask for it */
+  bool        pinned;               /* huge pages: cannot be purged */
+  mi_page_t*  pages;                /* one for each slice */
+  mi_bits_t*  free;                 /* set: to be claimed */
+  mi_bits_t*  purge;                /* set: free, and not yet given back to the OS */
+  mi_bits_t*  dirty;                /* set: handed out since it was last purged; not zero, counts as committed */
+  mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: abandon.h */
+  mi_atomic(size_t) xhint mi_cachealign;  /* no free slice below, as far as is known */
+  mi_atomic(uint64_t) xpurge_at;    /* milliseconds; 0: nothing to purge */
+};
+
+/* Totals over all arenas and mappings. */
+typedef struct {
+  mi_atomic(size_t) xreserved, xcommitted, xpeak_committed, xpurged;   /* bytes; purged: in all */
+} mi_arena_totals_t;
+extern mi_arena_totals_t mi_arena_totals;
+
+size_t      mi_arena_count(void);
+mi_arena_t* mi_arena_at(size_t number);
+mi_arena_t* mi_arena_of_address(const void* p);
+mi_inline size_t mi_arena_slice_of(const mi_arena_t* a, const void* p) {
+  return (size_t)((const uint8_t*)p - a->start) / MI_SLICE_SIZE;
+}
+mi_inline mi_bits_t* mi_arena_pool(const mi_arena_t* a, unsigned bin) {
+  return a->pool + bin * mi_bitmap_words(a->nslices);
+}
+
+/* A page of `size` bytes, committed, its start aligned (to a slice at least): its structure with
+   start, nslices and arena set, not yet mapped; *zero: its memory is. From the arena with that
+   number only, unless MI_ARENA_NONE. NULL if there is no memory. */
+mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero);
+/* Gives all slices of an unmapped page back. */
+void mi_arena_give(mi_page_t* page);
+/* Changes the size of a single page in place; false if that cannot be. */
+bool mi_arena_resize(mi_page_t* page, size_t size);
+/* Moves a page with a mapping of its own to one of the new size; false leaves it. Its page map entry is the caller's. */
+bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size);
+
+/* Purges what is due; force: everything that is free, at once and in every arena. */
+void mi_arena_purge(bool force);
+
+/* Makes an arena of the user's memory or reserves one. False and errno if it cannot be. */
+bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusive, uint16_t* number);
+
+void mi_arena_before_fork(void);
+void mi_arena_after_fork(bool child);
+
+#endif

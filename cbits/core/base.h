@@ -1,0 +1,72 @@
+/* Ground: the compiler, constants, configuration. The only file that asks which compiler this is.
+   Called by everything; calls nothing. */
+#ifndef MI_BASE_H
+#define MI_BASE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define mi_likely(x)    __builtin_expect(!!(x), 1)
+#define mi_unlikely(x)  __builtin_expect(!!(x), 0)
+#define mi_noinline     __attribute__((noinline))
+#define mi_inline       static inline __attribute__((always_inline))
+#define mi_cold         __attribute__((cold, noinline))
+#define mi_cachealign   __attribute__((aligned(64)))
+#define mi_tls          __thread __attribute__((tls_model("initial-exec")))
+#define mi_printf_like(f, a) __attribute__((format(printf, f, a)))
+#else
+#error "needs GCC or Clang: attributes, __thread and the bit-scan builtins are used throughout"
+#endif
+
+/* MI_CHECK is the one checking knob: 0 off, 1 assertions, 2 assertions, entry counts and the whole-heap walker. */
+#ifndef MI_CHECK
+#define MI_CHECK 0
+#endif
+
+/* MI_HARD makes every rare path common: tiny arenas, purge at once, no retired pages, small extensions. */
+#ifndef MI_HARD
+#define MI_HARD 0
+#endif
+
+#define MI_KiB ((size_t)1024)
+#define MI_MiB (1024 * MI_KiB)
+#define MI_GiB (1024 * MI_MiB)
+
+#define MI_GRANULE_SHIFT 4                                  /* every block is a multiple of 16 bytes, 16-aligned */
+#define MI_GRANULE       ((size_t)1 << MI_GRANULE_SHIFT)
+#define MI_SLICE_SHIFT   16
+#define MI_SLICE_SIZE    ((size_t)1 << MI_SLICE_SHIFT)      /* what an arena hands out */
+#define MI_MEDIUM_SLICES 8
+#define MI_DIRECT_MAX    ((size_t)1024)                     /* largest size with a place in `direct` */
+#define MI_SMALL_MAX     (8 * MI_KiB)                       /* largest block of a small page */
+#define MI_MEDIUM_MAX    (64 * MI_KiB)                      /* largest block of a medium page */
+#define MI_EXTEND_BYTES  (MI_HARD ? (size_t)64 : 4 * MI_KiB) /* what a page grows its lists by */
+#define MI_ARENA_SIZE    (MI_HARD ? 4 * MI_MiB : MI_GiB)    /* reserved at a time; less when it cannot be had */
+#define MI_ARENA_MIN     (MI_MiB)
+#define MI_ARENAS_MAX    4096
+#define MI_CAPS_MAX      256u                               /* capabilities with heaps of their own */
+#define MI_OWNER_CHUNKS  16u                                /* tables by owner: chunk k has 64 << k places, 4 million in all */
+#define MI_PURGE_PIECE   (4 * MI_MiB)                       /* the most one slow path gives back */
+#define MI_SIZE_LIMIT    ((size_t)PTRDIFF_MAX)
+
+_Static_assert(sizeof(void*) == 8 && sizeof(size_t) == 8,
+               "64-bit only: the page map covers 48 address bits and the ownership word packs offsets and counts in 64");
+_Static_assert(CHAR_BIT == 8, "bytes have eight bits");
+
+/* Locks are taken in this order (docs/DESIGN.md, section 4); checked when MI_CHECK is on. */
+typedef enum { MI_RANK_HEAPS = 1, MI_RANK_HEAP, MI_RANK_OWNERS, MI_RANK_ARENAS, MI_RANK_META } mi_rank_t;
+
+mi_inline size_t mi_min(size_t a, size_t b) { return a < b ? a : b; }
+mi_inline size_t mi_max(size_t a, size_t b) { return a > b ? a : b; }
+mi_inline bool mi_is_pow2(size_t x) { return x != 0 && (x & (x - 1)) == 0; }
+mi_inline size_t mi_align_up(size_t x, size_t align) { return (x + align - 1) & ~(align - 1); }    /* align: a power of two */
+mi_inline size_t mi_align_down(size_t x, size_t align) { return x & ~(align - 1); }
+mi_inline size_t mi_divide_up(size_t x, size_t d) { return (x + d - 1) / d; }
+mi_inline unsigned mi_log2(size_t x) { return 63u - (unsigned)__builtin_clzll(x); }                /* x > 0 */
+/* n * size; false on overflow. */
+mi_inline bool mi_mul(size_t n, size_t size, size_t* total) { return !__builtin_mul_overflow(n, size, total); }
+
+#endif

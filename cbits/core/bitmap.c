@@ -1,0 +1,88 @@
+/* See bitmap.h. Any thread. */
+#include "bitmap.h"
+
+/* Bits i .. of its word, at most n: the mask, and how many bits it has. */
+static uint64_t word_mask(size_t i, size_t n, size_t* len) {
+  const size_t at = i % 64;
+  *len = mi_min(n, 64 - at);
+  return (*len == 64 ? ~(uint64_t)0 : (((uint64_t)1 << *len) - 1)) << at;
+}
+
+void mi_bitmap_set(mi_bits_t* map, size_t i, size_t n) {
+  for (size_t len; n > 0; i += len, n -= len) {
+    const uint64_t mask = word_mask(i, n, &len);
+    mi_or_acq_rel(&map[i / 64], mask);                                    /* pairs with claim_word: shows the memory behind the bits */
+  }
+}
+
+bool mi_bitmap_clear(mi_bits_t* map, size_t i, size_t n) {
+  bool any = false;
+  for (size_t len; n > 0; i += len, n -= len) {
+    const uint64_t mask = word_mask(i, n, &len);
+    if ((mi_load_relaxed(&map[i / 64]) & mask) == 0) continue;            /* a hint: what is set later is its setter's */
+    any |= (mi_and_acq_rel(&map[i / 64], ~mask) & mask) != 0;             /* pairs with mi_bitmap_set */
+  }
+  return any;
+}
+
+/* All bits of the mask or none. */
+static bool claim_word(mi_bits_t* word, uint64_t mask) {
+  uint64_t w = mi_load_relaxed(word);                                     /* only the swap decides */
+  while ((w & mask) == mask) {
+    if (mi_cas_acquire(word, &w, w & ~mask)) return true;                 /* pairs with mi_bitmap_set */
+  }
+  return false;
+}
+
+bool mi_bitmap_claim_at(mi_bits_t* map, size_t i, size_t n) {
+  size_t len;
+  for (size_t done = 0; done < n; done += len) {
+    const uint64_t mask = word_mask(i + done, n - done, &len);
+    if (!claim_word(&map[(i + done) / 64], mask)) {
+      mi_bitmap_set(map, i, done);
+      return false;
+    }
+  }
+  return true;
+}
+
+size_t mi_bitmap_next(const mi_bits_t* map, size_t nbits, size_t i) {
+  while (i < nbits) {
+    const uint64_t w = mi_load_relaxed(&map[i / 64]) >> (i % 64);         /* a snapshot: claims decide */
+    if (w != 0) return mi_min(nbits, i + (size_t)__builtin_ctzll(w));
+    i = mi_align_down(i, 64) + 64;
+  }
+  return nbits;
+}
+
+size_t mi_bitmap_run(const mi_bits_t* map, size_t nbits, size_t i, size_t max) {
+  const size_t end = mi_min(nbits, max > nbits - i ? nbits : i + max);
+  const size_t start = i;
+  while (i < end) {
+    const uint64_t zeros = ~mi_load_relaxed(&map[i / 64]) >> (i % 64);    /* a snapshot: claims decide */
+    if (zeros != 0) return mi_min(end, i + (size_t)__builtin_ctzll(zeros)) - start;
+    i = mi_align_down(i, 64) + 64;
+  }
+  return end - start;
+}
+
+bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, size_t offset, size_t* i) {
+  size_t at = *i;
+  for (;;) {
+    at = mi_bitmap_next(map, nbits, at);
+    at += (offset + align - at % align) % align;
+    if (at >= nbits || n > nbits - at) return false;
+    const size_t run = mi_bitmap_run(map, nbits, at, n);
+    if (run < n) { at += run + 1; continue; }
+    if (mi_bitmap_claim_at(map, at, n)) break;
+    at++;                                                                 /* somebody was quicker: look on behind */
+  }
+  *i = at;
+  return true;
+}
+
+size_t mi_bitmap_count(const mi_bits_t* map, size_t nbits) {
+  size_t total = 0;                                                       /* bits at and above nbits are never set */
+  for (size_t w = 0; w < mi_bitmap_words(nbits); w++) total += (size_t)__builtin_popcountll(mi_load_relaxed(&map[w]));  /* a snapshot */
+  return total;
+}

@@ -1,0 +1,26 @@
+/* Atomic bitmaps: a set bit is a free slice (or a purgeable, or a dirty one).
+   Any thread. Called by arena.c. Indices and lengths in bits; the caller keeps them in range. */
+#ifndef MI_BITMAP_H
+#define MI_BITMAP_H
+
+#include "atomic.h"
+#include "base.h"
+
+typedef mi_atomic(uint64_t) mi_bits_t;
+
+mi_inline size_t mi_bitmap_words(size_t nbits) { return (nbits + 63) / 64; }
+
+void mi_bitmap_set(mi_bits_t* map, size_t i, size_t n);
+/* Clears n bits from i; true if one of them was set. */
+bool mi_bitmap_clear(mi_bits_t* map, size_t i, size_t n);
+/* Clears n bits from i if all of them are set; else changes nothing. */
+bool mi_bitmap_claim_at(mi_bits_t* map, size_t i, size_t n);
+/* The first run of n set bits at or after *i whose index is `offset` modulo `align`: claimed, *i is its start. */
+bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, size_t offset, size_t* i);
+/* The first set bit at or after i; nbits if there is none. */
+size_t mi_bitmap_next(const mi_bits_t* map, size_t nbits, size_t i);
+/* How many bits from i on are set, at most max. */
+size_t mi_bitmap_run(const mi_bits_t* map, size_t nbits, size_t i, size_t max);
+size_t mi_bitmap_count(const mi_bits_t* map, size_t nbits);
+
+#endif

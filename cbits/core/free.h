@@ -1,0 +1,43 @@
+/* Free. The fast half, and what it rests on. docs/DESIGN.md, section 6.
+   Any thread: the identity is an argument, and a page of anybody else is freed into remotely.
+   Called by the rings and realloc.c. */
+#ifndef MI_FREE_H
+#define MI_FREE_H
+
+#include "lheap.h"
+
+/* The call tree of a free:
+     mi_free_local                 own page, a start, not free yet: push, done
+       mi_lheap_page_emptied       .. and it was the last: retire the page or free it
+     mi_free_slow                  anything else
+       mi_page_remote_free         .. another's page
+       mi_lheap_full_to_owned      .. a page this owner gave up full
+       mi_error_misuse             .. no live block */
+
+/* Frees a block of the owner `id`; false, and nothing done, if this is not that simple. FAST */
+mi_inline bool mi_free_local(void* p, uintptr_t id) {
+  mi_page_t* page = mi_page_of(p);
+  if (mi_unlikely(mi_load_relaxed(&page->xowner) != id)) return false;    /* equal only if I wrote it; F1 and H1 are mine */
+  if (mi_unlikely(!mi_page_is_start(page, p))) return false;
+  mi_block_t* block = p;
+  if (mi_unlikely(block->mark == page)) return false;
+  block->mark = page;
+  block->next = page->local_free;
+  page->local_free = block;
+  if (mi_unlikely(--page->used == 0)) mi_lheap_page_emptied(page);
+  return true;
+}
+
+/* Frees anything; `owner`: whose id it is, NULL if the caller has no heap. Keeps errno. */
+mi_noinline void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id);
+
+mi_inline void mi_free_as(void* p, mi_owner_t* owner, uintptr_t id) {
+  if (!mi_free_local(p, id)) mi_free_slow(p, owner, id);
+}
+
+/* The page of a live block and the block's start; NULL, and a report if `report`, for anything else. */
+mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report);
+/* Usable bytes from p on; 0 for anything that is no live block. */
+size_t mi_block_usable(const void* p);
+
+#endif

@@ -1,0 +1,346 @@
+/* See lheap.h. */
+#include "abandon.h"
+#include "arena.h"
+#include "lheap.h"
+#include "options.h"
+
+#define RETIRE_ROUNDS 2                  /* sweeps that an empty page survives */
+#define SWEEP_EVERY   32                 /* slow paths between sweeps */
+#define ADOPT_LOOKS   32                 /* pooled pages looked at before a fresh one is taken */
+
+/* How many pool bits of a class are set, in all arenas: is it worth looking? */
+static mi_atomic(size_t) npooled[MI_BIN_COUNT];
+
+static void count(mi_atomic(uint64_t)* counter, uint64_t n) {
+  mi_store_relaxed(counter, mi_load_relaxed(counter) + n);                /* one writer; a statistic */
+}
+
+static mi_heap_t* heap_of(mi_page_t* page) { return mi_load_relaxed(&page->xheap); }  /* by its holder, who alone changes it */
+
+/* ---- queues ---- */
+
+/* direct[] of the sizes that queue `bin` serves follows its first page. */
+static void direct_update(mi_lheap_t* lh, unsigned bin) {
+  const size_t last = mi_bin_size(bin) / MI_GRANULE;
+  if (bin > MI_BIN_LAST || last >= MI_DIRECT_COUNT) return;
+  mi_page_t* page = lh->queue[bin].first != NULL ? lh->queue[bin].first : &mi_page_empty;
+  const size_t first = bin == 1 ? 0 : mi_bin_size(bin - 1) / MI_GRANULE + 1;
+  for (size_t w = first; w <= last; w++) lh->direct[w] = page;
+}
+
+static void queue_remove(mi_lheap_t* lh, mi_page_t* page) {
+  mi_queue_t* q = &lh->queue[page->bin];
+  mi_assert(page->lheap == lh);
+  if (page->prev != NULL) page->prev->next = page->next; else q->first = page->next;
+  if (page->next != NULL) page->next->prev = page->prev; else q->last = page->prev;
+  page->next = page->prev = NULL;
+  page->lheap = NULL;
+  lh->npages--;
+  if (q->first == NULL || q->first->prev == NULL) direct_update(lh, page->bin);
+}
+
+static void queue_push(mi_lheap_t* lh, mi_page_t* page, bool front) {
+  mi_queue_t* q = &lh->queue[page->bin];
+  page->lheap = lh;
+  page->next = front ? q->first : NULL;
+  page->prev = front ? NULL : q->last;
+  if (page->next != NULL) page->next->prev = page; else q->last = page;
+  if (page->prev != NULL) page->prev->next = page; else q->first = page;
+  lh->npages++;
+  if (q->first == page) direct_update(lh, page->bin);
+}
+
+/* ---- retired pages: empty, alone in their queue, kept a while. One block that nobody has keeps
+   `used` above 0, so that a program that frees and allocates the same block stays on the fast path. ---- */
+
+static void page_retire(mi_page_t* page) {
+  mi_assert(page->used == 0 && page->retire == 0);
+  page->retire = RETIRE_ROUNDS;
+  page->used = 1;
+  page->lheap->nretired++;
+}
+
+static void page_unretire(mi_page_t* page) {
+  if (page->retire == 0) return;
+  page->retire = 0;
+  page->used--;
+  page->lheap->nretired--;
+}
+
+static void queued_page_free(mi_lheap_t* lh, mi_page_t* page) {
+  queue_remove(lh, page);
+  count(&lh->xcounts.retired_pages, 1);
+  mi_lheap_page_free(page);
+}
+
+void mi_lheap_page_emptied(mi_page_t* page) {
+  mi_lheap_t* lh = page->lheap;
+  mi_assert(page->used == 0 && lh != NULL);
+  if (!MI_HARD && page->next == NULL && page->prev == NULL) page_retire(page);
+  else queued_page_free(lh, page);
+}
+
+/* A page joins a queue: a retired one is not alone in it any more. */
+static void queue_unretire(mi_lheap_t* lh, unsigned bin) {
+  mi_page_t* first = lh->queue[bin].first;
+  if (first == NULL || first->retire == 0) return;
+  page_unretire(first);
+  if (first->used == 0) queued_page_free(lh, first);
+}
+
+static bool page_collect(mi_lheap_t* lh, mi_page_t* page) {
+  uint32_t nremote;
+  const bool any = mi_page_collect(page, &nremote);
+  if (nremote > 0) count(&lh->xcounts.remote_freed, nremote);
+  return any;
+}
+
+static void sweep_retired(mi_lheap_t* lh) {
+  for (unsigned bin = 1; bin <= MI_BIN_LAST && lh->nretired > 0; bin++) {
+    mi_page_t* page = lh->queue[bin].first;
+    if (page == NULL || page->retire == 0) continue;
+    page_collect(lh, page);
+    if (page->used > 1) page->retire = RETIRE_ROUNDS;
+    else if (--page->retire == 0) {
+      page->retire = 1;
+      page_unretire(page);
+      queued_page_free(lh, page);
+    }
+  }
+}
+
+/* ---- transitions ---- */
+
+/* Holder: nothing in it is live, it is in no queue. OWNED -> DEAD. */
+void mi_lheap_page_free(mi_page_t* page) {
+  mi_assert(page->lheap == NULL && page->retire == 0);
+  mi_heap_t* heap = heap_of(page);
+  if (!mi_heap_is_main(heap)) mi_heap_page_remove(heap, page);
+  mi_page_end(page);
+  mi_arena_give(page);
+}
+
+/* DEAD -> OWNED, at the front of its queue. NULL if there is no memory. */
+static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
+  mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
+  const size_t size = mi_bin_size(bin);
+  const size_t nslices = size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES;
+  bool zero;
+  mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, MI_SLICE_SIZE, heap->arena, &zero);
+  if (page == NULL) return NULL;
+  if (!mi_page_init(page, size, bin, heap)) { mi_arena_give(page); return NULL; }
+  if (!mi_heap_is_main(heap)) mi_heap_page_add(heap, page);
+  queue_unretire(lh, bin);
+  mi_store_relaxed(&page->xowner, lh->xid);                               /* no block of it is out yet */
+  queue_push(lh, page, true);
+  count(&lh->xcounts.fresh_pages, 1);
+  return page;
+}
+
+/* OWNED, held by us and in no queue -> into this local heap's queue. H1 and A4 end here. */
+static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
+  mi_page_take_list(page, list);
+  mi_store_relaxed(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader */
+  queue_unretire(lh, page->bin);
+  queue_push(lh, page, false);
+  count(&lh->xcounts.adopted_pages, 1);
+}
+
+/* Nothing left in it: to FULL. False if something was remotely freed meanwhile, which is in `free` then. */
+static bool page_to_full(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved);
+  page_unretire(page);
+  queue_remove(lh, page);
+  mi_store_relaxed(&page->xowner, lh->xid == 0 ? 0 : lh->xid | 1);        /* F1: shown by the swap */
+  if (mi_remote_release(&page->xword, MI_PAGE_FULL, page->used)) {        /* F1 */
+    count(&lh->xcounts.full_pages, 1);
+    return true;
+  }
+  mi_store_relaxed(&page->xowner, lh->xid);
+  queue_push(lh, page, true);
+  page_collect(lh, page);
+  return false;
+}
+
+static void pool_index(mi_page_t* page) {
+  mi_arena_t* a = mi_arena_at(page->arena);
+  if (mi_pool_set(mi_arena_pool(a, page->bin), mi_arena_slice_of(a, page->start))) mi_add_relaxed(&npooled[page->bin], 1);  /* P2; the count is a hint */
+}
+
+static void pool_unindex(mi_page_t* page) {
+  if (page->arena == MI_ARENA_NONE) return;
+  mi_arena_t* a = mi_arena_at(page->arena);
+  if (mi_pool_clear(mi_arena_pool(a, page->bin), mi_arena_slice_of(a, page->start))) mi_sub_relaxed(&npooled[page->bin], 1);  /* a hint */
+}
+
+void mi_lheap_page_to_pool(mi_page_t* page) {
+  uint32_t nremote;
+  mi_assert(page->lheap == NULL && page->retire == 0);
+  mi_store_relaxed(&page->xowner, 0);                                     /* P1: shown by the swap */
+  do {
+    mi_page_collect(page, &nremote);
+    if (page->used == 0) { mi_lheap_page_free(page); return; }
+  } while (!mi_remote_release(&page->xword, MI_PAGE_POOLED, page->used)); /* P1 */
+  pool_index(page);                                                       /* P2: from here on it may be anybody's */
+}
+
+bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
+  mi_xlist_t list;
+  if (!mi_remote_acquire(&page->xword, &list)) return false;              /* H1 */
+  pool_unindex(page);                                                     /* it may have become POOLED meanwhile */
+  page_attach(lh, page, list);
+  return true;
+}
+
+void mi_lheap_remote_todo(mi_page_t* page, mi_remote_t todo) {
+  if (todo == MI_REMOTE_INDEX) pool_index(page);
+  if (todo == MI_REMOTE_LAST) {
+    pool_unindex(page);
+    page->used = 0;
+    mi_lheap_page_free(page);
+  }
+}
+
+/* One pooled page of this class and heap from this arena. */
+static mi_page_t* adopt_from(mi_lheap_t* lh, mi_heap_t* heap, mi_arena_t* a, unsigned bin, unsigned* looks) {
+  mi_bits_t* bits = mi_arena_pool(a, bin);
+  mi_xlist_t list;
+  for (size_t i = 0; *looks > 0 && mi_pool_take(bits, a->nslices, &i); i++, (*looks)--) {   /* A1 */
+    mi_page_t* page = &a->pages[i];
+    mi_sub_relaxed(&npooled[bin], 1);                                     /* a hint */
+    if (mi_load_relaxed(&page->xheap) != heap) {                          /* a hint: A3 decides. A bit without a page does no harm */
+      if (mi_pool_set(bits, i)) mi_add_relaxed(&npooled[bin], 1);
+      continue;
+    }
+    if (!mi_remote_acquire(&page->xword, &list)) continue;                /* A2 */
+    if (heap_of(page) == heap && page->bin == bin) {                      /* A3 */
+      page_attach(lh, page, list);                                        /* A4 */
+      return page;
+    }
+    mi_page_take_list(page, list);
+    if (mi_page_is_single(page)) mi_remote_release(&page->xword, MI_PAGE_FULL, 1);  /* F1: one live block, nobody can have pushed */
+    else mi_lheap_page_to_pool(page);
+  }
+  return NULL;
+}
+
+static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
+  mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
+  unsigned looks = ADOPT_LOOKS;
+  if (mi_load_relaxed(&npooled[bin]) == 0) return NULL;                   /* a hint */
+  for (size_t n = 0; n < mi_arena_count() && looks > 0; n++) {
+    mi_page_t* page = adopt_from(lh, heap, mi_arena_at(n), bin, &looks);
+    if (page != NULL) return page;
+  }
+  return NULL;
+}
+
+/* ---- allocation ---- */
+
+/* A page of the queue with something in `free`, moved to its front; full pages leave. NULL if there is none. */
+static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
+  mi_page_t* page = lh->queue[bin].first;
+  while (page != NULL) {
+    mi_page_t* next = page->next;
+    if (mi_unlikely(page->free != &mi_nil && page->free->mark != page)) mi_page_drop_free(page);
+    if (page_collect(lh, page) || mi_page_extend(page) || !page_to_full(lh, page)) {
+      if (page->prev != NULL) {
+        queue_remove(lh, page);
+        queue_push(lh, page, true);
+      }
+      return page;
+    }
+    page = next;
+  }
+  return NULL;
+}
+
+static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
+  for (;;) {
+    mi_page_t* page = queue_find(lh, bin);
+    if (page == NULL) page = page_adopt(lh, bin);
+    if (page == NULL) page = page_fresh(lh, bin);
+    if (page == NULL) return NULL;
+    mi_block_t* block = page->free;
+    if (block == &mi_nil || block->mark != page) continue;                /* fresh, adopted or damaged: queue_find sees to it */
+    page->free = block->next;
+    page->used++;
+    block->mark = NULL;
+    return block;
+  }
+}
+
+static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
+  mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
+  size = mi_align_up(mi_max(size, 1), mi_os_page_size());
+  mi_page_t* page = mi_arena_claim(size, align, heap->arena, zero);
+  if (page == NULL) return NULL;
+  if (!mi_page_init(page, size, MI_BIN_SINGLE, heap)) { mi_arena_give(page); return NULL; }
+  if (!mi_heap_is_main(heap)) mi_heap_page_add(heap, page);
+  mi_remote_release(&page->xword, MI_PAGE_FULL, 1);                       /* F1: no block of it is out, so nobody can have pushed */
+  count(&lh->xcounts.fresh_pages, 1);
+  return page->start;
+}
+
+/* What is done now and then: retired pages, purging, the deferred-free function. */
+static void tick(mi_lheap_t* lh) {
+  lh->tick++;
+  if (mi_unlikely(mi_load_relaxed(&mi_has_deferred_free))) mi_deferred_free_call(false, lh->tick);  /* a hint */
+  if (lh->tick % SWEEP_EVERY != 0) return;
+  if (lh->nretired > 0) sweep_retired(lh);
+  mi_arena_purge(false);
+}
+
+static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {
+  *zero = false;
+  return size > MI_MEDIUM_MAX ? malloc_single(lh, size, MI_SLICE_SIZE, zero) : malloc_bin(lh, mi_bin_of(size));
+}
+
+void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
+  tick(lh);
+  void* p = malloc_any(lh, size, zero);
+  if (mi_unlikely(p == NULL)) {
+    mi_lheap_collect(lh, true);
+    mi_arena_purge(true);
+    p = malloc_any(lh, size, zero);
+  }
+  return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
+}
+
+void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
+  tick(lh);
+  void* p = malloc_single(lh, size, align, zero);
+  return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
+}
+
+/* ---- the whole local heap ---- */
+
+void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid) {
+  for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;
+  lh->xid = xid;
+  lh->owner = owner;
+  mi_store_relaxed(&lh->xheap, heap);                                     /* shown to others together with the local heap */
+}
+
+void mi_lheap_collect(mi_lheap_t* lh, bool force) {
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
+    for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
+      next = page->next;
+      if (force) page_unretire(page);
+      page_collect(lh, page);
+      if (page->used == 0) queued_page_free(lh, page);
+    }
+  }
+}
+
+void mi_lheap_end(mi_lheap_t* lh) {
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
+    mi_page_t* page;
+    while ((page = lh->queue[bin].first) != NULL) {
+      page_unretire(page);
+      queue_remove(lh, page);
+      mi_lheap_page_to_pool(page);
+    }
+  }
+  mi_assert(lh->npages == 0 && lh->nretired == 0);
+}

@@ -1,0 +1,34 @@
+/* Local heaps: where an owner and a heap meet. The slow half of malloc and free, and every change of
+   a page's state; the functions are named by the transitions in docs/DESIGN.md, section 3.
+   Owner-only, but for what says any-thread. Called by the entry files, heap.c, owner.c. */
+#ifndef MI_LHEAP_H
+#define MI_LHEAP_H
+
+#include "heap.h"
+#include "page.h"
+
+/* `xid`: what its pages carry in xowner; 0 for a heap other than the main one. */
+void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid);
+/* Pools or frees every page. */
+void mi_lheap_end(mi_lheap_t* lh);
+
+/* The slow path of an allocation of `size` bytes, at most MI_SIZE_LIMIT. NULL and errno if there is no
+   memory; *zero: the block is all zeros. */
+void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero);
+/* A block with a page of its own, aligned to any power of two. */
+void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero);
+/* The block that was freed last was the page's last: free the page, or keep it a while. */
+void mi_lheap_page_emptied(mi_page_t* page);
+/* full_to_owned: a block of a page that this owner gave up is being freed by it. False: it has another holder by now. */
+bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page);
+/* Collects remote frees, frees empty pages; force: also those that are kept a while. */
+void mi_lheap_collect(mi_lheap_t* lh, bool force);
+
+/* Any thread, which holds the page: it is in no queue and nothing in it is live. */
+void mi_lheap_page_free(mi_page_t* page);
+/* Any thread: a remote free left this to be done. */
+void mi_lheap_remote_todo(mi_page_t* page, mi_remote_t todo);
+/* Any thread, which holds the page: P1 and P2; or frees the page, if nothing is live. */
+void mi_lheap_page_to_pool(mi_page_t* page);
+
+#endif

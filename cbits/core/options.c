@@ -1,0 +1,194 @@
+/* See options.h. Any thread. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+#include "os.h"
+
+bool mi_abort_by_default = (MI_CHECK != 0);
+mi_atomic(bool) mi_has_deferred_free;
+
+/* ---- options ---- */
+
+typedef struct {
+  const char* name;                 /* MIMALLOC_<name> */
+  mi_atomic(long) xvalue;
+  mi_atomic(int) xset;              /* 0: not looked up, 1: default or environment, 2: by a function */
+} mi_option_entry_t;
+
+static mi_option_entry_t options[_mi_option_last] = {
+  [mi_option_show_errors]          = { "MIMALLOC_SHOW_ERRORS", 1, 0 },
+  [mi_option_verbose]              = { "MIMALLOC_VERBOSE", 0, 0 },
+  [mi_option_abort_on_error]       = { "MIMALLOC_ABORT_ON_ERROR", 0, 0 },
+  [mi_option_purge_delay]          = { "MIMALLOC_PURGE_DELAY", MI_HARD ? 0 : 100, 0 },
+  [mi_option_arena_reserve]        = { "MIMALLOC_ARENA_RESERVE", (long)(MI_ARENA_SIZE / MI_KiB), 0 },
+  [mi_option_allow_large_os_pages] = { "MIMALLOC_ALLOW_LARGE_OS_PAGES", 0, 0 },
+};
+
+/* Numbers; yes/no words; anything else leaves the default. */
+static bool parse_option(const char* text, long* value) {
+  if (text == NULL || *text == 0) return false;
+  if (strcmp(text, "true") == 0 || strcmp(text, "yes") == 0 || strcmp(text, "on") == 0) { *value = 1; return true; }
+  if (strcmp(text, "false") == 0 || strcmp(text, "no") == 0 || strcmp(text, "off") == 0) { *value = 0; return true; }
+  char* end;
+  const int saved = errno;
+  const long n = strtol(text, &end, 10);
+  errno = saved;
+  if (*end != 0) return false;
+  *value = n;
+  return true;
+}
+
+long mi_option_get(mi_option_t option) {
+  if ((unsigned)option >= _mi_option_last) return 0;
+  mi_option_entry_t* e = &options[option];
+  if (mi_unlikely(mi_load_acquire(&e->xset) == 0)) {                      /* pairs with the release below */
+    long value = mi_load_relaxed(&e->xvalue);                             /* every thread computes the same */
+    if (option == mi_option_abort_on_error) value = mi_abort_by_default;
+    parse_option(mi_os_getenv(e->name), &value);
+    int unset = 0;
+    mi_store_relaxed(&e->xvalue, value);
+    mi_cas_release(&e->xset, &unset, 1);                                  /* pairs with the acquire above: shows xvalue */
+  }
+  return mi_load_relaxed(&e->xvalue);
+}
+
+void mi_option_set(mi_option_t option, long value) {
+  if ((unsigned)option >= _mi_option_last) return;
+  mi_store_relaxed(&options[option].xvalue, value);
+  mi_store_release(&options[option].xset, 2);                             /* pairs with mi_option_get's acquire */
+}
+
+void mi_option_set_default(mi_option_t option, long value) {
+  if ((unsigned)option >= _mi_option_last) return;
+  if (mi_load_acquire(&options[option].xset) != 2) mi_option_set(option, value);  /* pairs with the release in mi_option_set */
+}
+
+bool mi_option_is_enabled(mi_option_t option) { return mi_option_get(option) != 0; }
+void mi_option_enable(mi_option_t option) { mi_option_set(option, 1); }
+void mi_option_disable(mi_option_t option) { mi_option_set(option, 0); }
+void mi_option_set_enabled(mi_option_t option, bool enable) { mi_option_set(option, enable); }
+void mi_option_set_enabled_default(mi_option_t option, bool enable) { mi_option_set_default(option, enable); }
+
+long mi_option_get_clamp(mi_option_t option, long min, long max) {
+  const long value = mi_option_get(option);
+  return value < min ? min : value > max ? max : value;
+}
+
+size_t mi_option_get_size(mi_option_t option) {
+  const size_t value = (size_t)mi_option_get_clamp(option, 0, LONG_MAX);
+  return option == mi_option_arena_reserve ? mi_min(value, MI_SIZE_LIMIT / MI_KiB) * MI_KiB : value;
+}
+
+/* ---- messages ---- */
+
+/* A function and its argument that any thread may replace; the pair is read as one by a version. */
+typedef struct { mi_atomic(void*) xfun; mi_atomic(void*) xarg; mi_atomic(unsigned) xversion; } mi_callback_t;
+static mi_callback_t output_callback, error_callback, deferred_callback;
+
+static void callback_set(mi_callback_t* c, void* fun, void* arg) {
+  unsigned v = mi_load_relaxed(&c->xversion);                             /* odd while somebody writes */
+  do { v &= ~1u; } while (!mi_cas_acquire(&c->xversion, &v, v + 1));      /* pairs with the release below */
+  mi_store_release(&c->xarg, arg);                                        /* pairs with callback_get: a new argument shows the odd version */
+  mi_store_release(&c->xfun, fun);                                        /* pairs with callback_get: the same */
+  mi_store_release(&c->xversion, v + 2);                                  /* pairs with callback_get and the acquire above */
+}
+
+static void* callback_get(mi_callback_t* c, void** arg) {
+  for (;;) {
+    const unsigned v = mi_load_acquire(&c->xversion);                     /* pairs with callback_set's last release */
+    void* fun = mi_load_acquire(&c->xfun);                                /* pairs with callback_set */
+    *arg = mi_load_acquire(&c->xarg);                                     /* pairs with callback_set */
+    if ((v & 1) == 0 && mi_load_relaxed(&c->xversion) == v) return fun;   /* ordered by the two acquires before it */
+    mi_os_yield();
+  }
+}
+
+void mi_register_output(mi_output_fun* out, void* arg) { callback_set(&output_callback, (void*)out, arg); }
+void mi_register_error(mi_error_fun* fun, void* arg) { callback_set(&error_callback, (void*)fun, arg); }
+void mi_register_deferred_free(mi_deferred_free_fun* fun, void* arg) {
+  callback_set(&deferred_callback, (void*)fun, arg);
+  mi_store_relaxed(&mi_has_deferred_free, fun != NULL);                   /* a hint: callback_get decides */
+}
+
+/* A callback may allocate, and so may come here again: once inside, it is not called a second time. */
+static mi_tls bool in_callback;
+
+void mi_message(const char* format, ...) {
+  char text[320];
+  va_list args;
+  va_start(args, format);
+  const int saved = errno;
+  const int n = vsnprintf(text, sizeof text, format, args);               /* short texts: does not allocate */
+  va_end(args);
+  void* arg;
+  mi_output_fun* out = (mi_output_fun*)callback_get(&output_callback, &arg);
+  if (out != NULL && !in_callback) {
+    in_callback = true;
+    out(text, arg);
+    in_callback = false;
+  }
+  else if (n > 0) mi_os_write(text, mi_min((size_t)n, sizeof text - 1));
+  errno = saved;
+}
+
+void mi_deferred_free_call(bool force, unsigned long long heartbeat) {
+  void* arg;
+  mi_deferred_free_fun* fun = (mi_deferred_free_fun*)callback_get(&deferred_callback, &arg);
+  if (fun == NULL || in_callback) return;
+  in_callback = true;
+  fun(force, heartbeat, arg);
+  in_callback = false;
+}
+
+/* ---- errors ---- */
+
+static const struct { int code; const char* text; } errors[] = {
+  [MI_ERROR_DOUBLE_FREE]  = { EAGAIN, "double free: the block is free already" },
+  [MI_ERROR_NOT_A_BLOCK]  = { EINVAL, "invalid pointer: not a live block of this allocator" },
+  [MI_ERROR_INTERIOR]     = { EINVAL, "invalid pointer: not the start of a live block" },
+  [MI_ERROR_CORRUPT]      = { EFAULT, "a free block was written to" },
+  [MI_ERROR_TOO_LARGE]    = { EOVERFLOW, "request too large" },
+  [MI_ERROR_ALIGNMENT]    = { EINVAL, "alignment is not a supported power of two" },
+  [MI_ERROR_NO_MEMORY]    = { ENOMEM, "out of memory" },
+  [MI_ERROR_FOREIGN_HEAP] = { EINVAL, "heap is not a live heap" },
+};
+
+static void error_call(int code) {
+  void* arg;
+  mi_error_fun* fun = (mi_error_fun*)callback_get(&error_callback, &arg);
+  if (fun == NULL || in_callback) return;
+  const int saved = errno;
+  in_callback = true;
+  fun(code, arg);
+  in_callback = false;
+  errno = saved;
+}
+
+void mi_error_misuse(mi_error_t error, const void* p, size_t size) {
+  const int saved = errno;
+  if (mi_option_is_enabled(mi_option_show_errors)) {
+    if (size != 0) mi_message("mimalloc: %s: %p (%zu-byte blocks)\n", errors[error].text, p, size);
+    else mi_message("mimalloc: %s: %p\n", errors[error].text, p);
+  }
+  error_call(errors[error].code);
+  if (mi_option_is_enabled(mi_option_abort_on_error)) abort();
+  errno = saved;
+}
+
+void* mi_error_fail(mi_error_t error, size_t size) {
+  if (mi_option_is_enabled(mi_option_verbose)) mi_message("mimalloc: %s: %zu bytes\n", errors[error].text, size);
+  error_call(errors[error].code);
+  errno = (error == MI_ERROR_TOO_LARGE) ? ENOMEM : errors[error].code;    /* as the C library does */
+  return NULL;
+}
+
+#if MI_CHECK
+void mi_assert_fail(const char* what, const char* file, int line) {
+  mi_message("mimalloc: assertion failed: %s (%s:%d)\n", what, file, line);
+  abort();
+}
+#endif

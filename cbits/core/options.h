@@ -1,0 +1,38 @@
+/* Settings, messages and errors.
+   Any thread. Called by every layer above; calls the OS layer and the user's callbacks (never with a
+   lock held). The public functions (mi_option_*, mi_register_*) are declared in mimalloc.h. */
+#ifndef MI_OPTIONS_H
+#define MI_OPTIONS_H
+
+#include "../include/mimalloc.h"
+#include "types.h"
+
+/* What an error is. Each has one clear line and a code for mi_register_error's function. */
+typedef enum {
+  MI_ERROR_DOUBLE_FREE,    /* EAGAIN */
+  MI_ERROR_NOT_A_BLOCK,    /* EINVAL: foreign, or freed together with its page */
+  MI_ERROR_INTERIOR,       /* EINVAL: inside a page, not the start of a block */
+  MI_ERROR_CORRUPT,        /* EFAULT: a free block was written to */
+  MI_ERROR_TOO_LARGE,      /* EOVERFLOW: larger than PTRDIFF_MAX, or a product that overflows */
+  MI_ERROR_ALIGNMENT,      /* EINVAL: no power of two */
+  MI_ERROR_NO_MEMORY,      /* ENOMEM */
+  MI_ERROR_FOREIGN_HEAP,   /* EINVAL */
+} mi_error_t;
+
+/* Reports misuse: a line on stderr, the callback, and the end of the process if abort_on_error is
+   set. `p` is the pointer in question, `size` its block's size, 0 if unknown. */
+mi_cold void mi_error_misuse(mi_error_t error, const void* p, size_t size);
+
+/* A request that fails: the callback, errno, a line only if verbose. Always NULL. */
+mi_cold void* mi_error_fail(mi_error_t error, size_t size);
+
+mi_cold void mi_message(const char* format, ...) mi_printf_like(1, 2);
+
+/* Set before first use by the preload library: misuse ends the process unless the environment says otherwise. */
+extern bool mi_abort_by_default;
+
+/* Calls the deferred-free function, if one is registered; not from inside itself. */
+void mi_deferred_free_call(bool force, unsigned long long heartbeat);
+extern mi_atomic(bool) mi_has_deferred_free;
+
+#endif

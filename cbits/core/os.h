@@ -1,0 +1,54 @@
+/* The operating system: the only file that calls it for memory, time and locks. os_linux.c
+   implements it; another platform is another file.
+   Any thread. Sizes in bytes; addresses and sizes multiples of mi_os_page_size().
+   One failure policy: NULL or false, and errno = ENOMEM; the caller decides what that means.
+   A test can make the nth call from now fail (mi_os_fail_in). */
+#ifndef MI_OS_H
+#define MI_OS_H
+
+#include <pthread.h>
+
+#include "base.h"
+
+size_t mi_os_page_size(void);
+
+/* Address space, zero when first touched. `align`: a power of two. Not committed where the system
+   counts every reservation (mi_os_must_commit). */
+void* mi_os_reserve(size_t size, size_t align);
+bool  mi_os_must_commit(void);
+bool  mi_os_commit(void* p, size_t size);
+/* Gives the physical memory back; it reads as zero when true. */
+bool  mi_os_purge(void* p, size_t size);
+void  mi_os_release(void* p, size_t size);
+/* Grows or shrinks a whole reservation in place. */
+bool  mi_os_resize(void* p, size_t old_size, size_t new_size);
+/* Moves the pages of a whole reservation into another one, made for them; the old one is gone then. */
+bool  mi_os_move(void* p, size_t old_size, void* to, size_t new_size);
+/* Advice: huge pages for this range, or not. */
+void  mi_os_advise_huge(void* p, size_t size, bool huge);
+/* Explicit huge pages (committed, never purged); NULL if the system has none to give. */
+void* mi_os_reserve_huge(size_t size, size_t align);
+
+uint64_t mi_os_now_ms(void);        /* monotonic */
+void     mi_os_write(const char* text, size_t length);    /* to stderr */
+const char* mi_os_getenv(const char* name);
+void     mi_os_yield(void);
+
+/* Memory and time of this process; zero where unknown. */
+typedef struct {
+  size_t elapsed_ms, user_ms, system_ms, rss, peak_rss, page_faults;
+} mi_os_process_t;
+void     mi_os_process(mi_os_process_t* info);
+
+typedef struct { pthread_mutex_t mutex; mi_rank_t rank; } mi_lock_t;
+#define MI_LOCK_INIT(r) { PTHREAD_MUTEX_INITIALIZER, (r) }
+void mi_lock_init(mi_lock_t* lock, mi_rank_t rank);
+void mi_lock(mi_lock_t* lock);
+void mi_unlock(mi_lock_t* lock);
+/* Around fork: in the child a lock is as new. */
+void mi_lock_reset(mi_lock_t* lock);
+
+/* Tests: the nth call from now on that asks for memory fails, and `count` calls in all; 0 for none. */
+void mi_os_fail_in(size_t nth, size_t count);
+
+#endif

@@ -1,0 +1,128 @@
+/* See owner.h. */
+#include <string.h>
+
+#include "arena.h"
+#include "meta.h"
+#include "owner.h"
+
+typedef mi_atomic(mi_owner_t*) mi_xowner_t;
+
+static mi_lock_t owners_lock = MI_LOCK_INIT(MI_RANK_OWNERS);
+static mi_atomic(mi_xowner_t*) chunks[MI_OWNER_CHUNKS];       /* as in mi_heap_place */
+static mi_atomic(uint32_t) nslots;
+static mi_owner_t* free_owners;                               /* the lock's */
+
+static mi_xowner_t* place_of(uint32_t slot) {
+  const unsigned chunk = mi_log2((size_t)slot + 64) - 6;
+  mi_xowner_t* places = mi_load_acquire(&chunks[chunk]);                  /* pairs with make_place */
+  return places == NULL ? NULL : &places[slot + 64 - (64u << chunk)];
+}
+
+uint32_t mi_owner_slots(void) { return mi_load_acquire(&nslots); }        /* pairs with owner_make */
+
+mi_owner_t* mi_owner_at(uint32_t slot) {
+  mi_xowner_t* place = place_of(slot);
+  return place == NULL ? NULL : mi_load_acquire(place);                   /* pairs with owner_make */
+}
+
+/* Under the lock. */
+static mi_xowner_t* make_place(uint32_t slot) {
+  const unsigned chunk = mi_log2((size_t)slot + 64) - 6;
+  if (chunk >= MI_OWNER_CHUNKS) return NULL;
+  if (place_of(slot) == NULL) {
+    mi_xowner_t* places = mi_meta_alloc(MI_META_PLACES + chunk, (64u << chunk) * sizeof *places);
+    if (places == NULL) return NULL;
+    mi_store_release(&chunks[chunk], places);                             /* pairs with place_of */
+  }
+  return place_of(slot);
+}
+
+/* Under the lock: one that was used before, or a new one in a new slot. */
+static mi_owner_t* owner_make(void) {
+  mi_owner_t* owner = free_owners;
+  if (owner != NULL) {
+    free_owners = owner->next_free;
+    return owner;
+  }
+  const uint32_t slot = mi_load_relaxed(&nslots);                         /* changed under the lock only */
+  mi_xowner_t* place = make_place(slot);
+  if (place == NULL) return NULL;
+  owner = mi_meta_alloc(MI_META_OWNER, sizeof *owner);
+  if (owner == NULL) return NULL;
+  owner->slot = slot;
+  mi_store_release(place, owner);                                         /* pairs with mi_owner_at */
+  mi_store_release(&nslots, slot + 1);                                    /* pairs with mi_owner_slots */
+  return owner;
+}
+
+mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) {
+  mi_lock(&owners_lock);
+  mi_owner_t* owner = owner_make();
+  mi_unlock(&owners_lock);
+  if (owner == NULL) return NULL;
+  owner->id = id;
+  owner->lheaps = NULL;
+  mi_lheap_init(&owner->main, owner, &mi_heap_main, id);
+  mi_store_release(&owner->xkind, kind);                                  /* pairs with readers of the table: shows the id */
+  return owner;
+}
+
+void mi_owner_end(mi_owner_t* owner) {
+  mi_heap_owner_ends(owner);
+  mi_lheap_end(&owner->main);
+  mi_lock(&owners_lock);
+  mi_store_release(&owner->xkind, MI_OWNER_UNUSED);                       /* pairs with readers of the table */
+  owner->next_free = free_owners;
+  free_owners = owner;
+  mi_unlock(&owners_lock);
+}
+
+void mi_owner_drain(mi_owner_t* owner, bool force) {
+  mi_lheap_collect(&owner->main, force);
+  mi_heap_drain_lheaps(owner, force);
+}
+
+/* ---- fork ---- */
+
+void mi_owner_before_fork(void) { mi_lock(&owners_lock); }
+
+/* The pages of a thread that is gone: their lists may be half-way through a change. Nobody may
+   take such a page for his own, not even a new thread with the same thread pointer. */
+static void forget_pages(const mi_owner_t* self) {
+  for (size_t n = 0; n < mi_arena_count(); n++) {
+    const mi_arena_t* a = mi_arena_at(n);
+    for (size_t i = 0; i < a->nslices; i++) {
+      const uintptr_t id = mi_load_relaxed(&a->pages[i].xowner);          /* one thread only */
+      if (id == 0 || (id & 1) != 0 || mi_id_is_capability(id) || (self != NULL && id == self->id)) continue;
+      mi_store_relaxed(&a->pages[i].xowner, MI_ID_GONE);
+    }
+  }
+}
+
+void mi_owner_after_fork(bool child, const mi_owner_t* self) {
+  if (!child) { mi_unlock(&owners_lock); return; }
+  mi_lock_reset(&owners_lock);
+  bool others = false;
+  for (uint32_t slot = 0; slot < mi_owner_slots(); slot++) {
+    mi_owner_t* owner = mi_owner_at(slot);
+    const bool thread = mi_load_relaxed(&owner->xkind) == MI_OWNER_THREAD;  /* one thread only */
+    if (!thread || owner == self) continue;
+    owner->id = MI_ID_GONE;                                               /* keeps its slot: what it had is not looked at again */
+    others = true;
+  }
+  if (others) forget_pages(self);
+}
+
+/* ---- overlaps ---- */
+
+#if MI_CHECK >= 2
+static mi_atomic(size_t) noverlaps;
+
+void mi_owner_enter(mi_owner_t* owner) {
+  if (mi_exchange_acq_rel(&owner->xbusy, 1) != 0) mi_add_relaxed(&noverlaps, 1);  /* pairs with mi_owner_leave; a count */
+}
+void mi_owner_leave(mi_owner_t* owner) { mi_store_release(&owner->xbusy, 0); }    /* pairs with mi_owner_enter */
+size_t mi_check_overlaps(void) { return mi_load_relaxed(&noverlaps); }    /* a count */
+#else
+size_t mi_check_overlaps(void) { return 0; }
+#endif

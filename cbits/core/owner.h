@@ -1,0 +1,33 @@
+/* Owners: capabilities and OS threads in one table. docs/DESIGN.md, section 4.
+   Called by the rings, statistics and the checker. */
+#ifndef MI_OWNER_H
+#define MI_OWNER_H
+
+#include "lheap.h"
+
+/* A new owner with that id (a multiple of 16, not 0, of no other owner). Any thread; the caller is
+   its owner from now on. NULL if there is no memory. */
+mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id);
+/* Owner-only: its pages are pooled for others, its slot is free again. */
+void mi_owner_end(mi_owner_t* owner);
+/* Owner-only: collects every local heap. */
+void mi_owner_drain(mi_owner_t* owner, bool force);
+
+/* Any thread. The owner in a slot, NULL if there never was one; slots 0 .. mi_owner_slots(). */
+mi_owner_t* mi_owner_at(uint32_t slot);
+uint32_t mi_owner_slots(void);
+
+/* Any thread, around fork; in the child `self` (or NULL) is the only thread's owner. */
+void mi_owner_before_fork(void);
+void mi_owner_after_fork(bool child, const mi_owner_t* self);
+
+/* The checking build counts who is in an owner-only path; two at once is an overlap. */
+#if MI_CHECK >= 2
+void mi_owner_enter(mi_owner_t* owner);
+void mi_owner_leave(mi_owner_t* owner);
+#else
+mi_inline void mi_owner_enter(mi_owner_t* owner) { (void)owner; }
+mi_inline void mi_owner_leave(mi_owner_t* owner) { (void)owner; }
+#endif
+
+#endif

@@ -1,0 +1,134 @@
+/* See page.h. */
+#include <string.h>
+
+#include "options.h"
+#include "page.h"
+
+mi_block_t mi_nil;
+mi_page_t mi_page_empty = { .free = &mi_nil, .local_free = &mi_nil };
+
+bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap) {
+  const bool single = (bin == MI_BIN_SINGLE);
+  if (!mi_pagemap_set(page->start, single ? 1 : page->nslices, page)) {
+    mi_pagemap_set(page->start, single ? 1 : page->nslices, NULL);
+    return false;
+  }
+  page->free = page->local_free = &mi_nil;
+  page->used = single;
+  page->capacity = single;
+  page->reserved = (uint16_t)(single ? 1 : page->nslices * MI_SLICE_SIZE / size);
+  page->lheap = NULL;
+  page->next = page->prev = page->heap_next = page->heap_prev = NULL;
+  page->recip = single ? 1 : (UINT64_MAX / size + 1) | 1;
+  page->size = size;
+  page->bin = (uint8_t)bin;
+  page->retire = 0;
+  mi_store_relaxed(&page->xowner, 0);                                     /* shown to others together with the first block */
+  mi_store_relaxed(&page->xtop, (uintptr_t)page->start - (single ? 0 : size));
+  mi_store_relaxed(&page->xheap, heap);
+  mi_remote_birth(&page->xword);
+  return true;
+}
+
+void mi_page_end(mi_page_t* page) {
+  mi_store_relaxed(&page->xowner, 0);                                     /* nothing live: a valid free cannot look */
+  mi_remote_death(&page->xword);
+  mi_pagemap_set(page->start, mi_page_is_single(page) && !page->retire ? 1 : page->nslices, NULL);
+}
+
+/* ---- lists ---- */
+
+static void set_next(void* block, uint32_t slot) { ((mi_block_t*)block)->next = (mi_block_t*)(uintptr_t)slot; }
+
+mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block) {
+  const uint32_t slot = (uint32_t)(((uintptr_t)block - (uintptr_t)page->start) / MI_GRANULE) + 1;
+  block->mark = page;
+  return mi_remote_push(&page->xword, slot, &set_next, block);
+}
+
+/* Appends `free` to the end of a remote list of n blocks and makes that `free`. Slots become
+   pointers; a slot that names no free block of this page ends the list: a freed block was written to. */
+static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
+  mi_block_t** link = &page->free;
+  mi_block_t* rest = page->free;
+  uint32_t slot = head;
+  for (uint32_t i = 0; i < n; i++) {
+    mi_block_t* b = (mi_block_t*)(void*)(page->start + (size_t)(slot - 1) * MI_GRANULE);
+    if (slot - 1 >= page->nslices * (MI_SLICE_SIZE / MI_GRANULE) || !mi_page_is_start(page, b) || b->mark != page) {
+      *link = rest;
+      mi_error_misuse(MI_ERROR_CORRUPT, i == 0 ? (void*)page->start : (void*)link, page->size);
+      return;                                                             /* what is lost stays `used` */
+    }
+    *link = b;
+    slot = (uint32_t)(uintptr_t)b->next;
+    link = &b->next;
+    page->used--;
+  }
+  *link = rest;
+}
+
+void mi_page_take_list(mi_page_t* page, mi_xlist_t list) {
+  mi_assert(list.count <= page->used);
+  take_remote(page, list.head, page->used - list.count);
+}
+
+bool mi_page_collect(mi_page_t* page, uint32_t* nremote) {
+  *nremote = 0;
+  if (page->free == &mi_nil) {
+    page->free = page->local_free;
+    page->local_free = &mi_nil;
+  }
+  const mi_xlist_t list = mi_remote_collect(&page->xword);                /* C1 */
+  if (list.count > 0) {
+    const uint32_t before = page->used;
+    take_remote(page, list.head, list.count);
+    *nremote = before - page->used;
+  }
+  return page->free != &mi_nil;
+}
+
+bool mi_page_extend(mi_page_t* page) {
+  mi_assert(page->free == &mi_nil);
+  const size_t size = page->size;
+  const size_t n = mi_min((size_t)(page->reserved - page->capacity), mi_max(1, MI_EXTEND_BYTES / size));
+  if (n == 0) return false;
+  uint8_t* first = page->start + page->capacity * size;
+  uint8_t* last = first + (n - 1) * size;
+  for (uint8_t* p = first; p <= last; p += size) {
+    mi_block_t* b = (mi_block_t*)(void*)p;
+    b->mark = page;
+    b->next = (p == last) ? &mi_nil : (mi_block_t*)(void*)(p + size);
+  }
+  page->free = (mi_block_t*)(void*)first;
+  page->capacity = (uint16_t)(page->capacity + n);
+  mi_store_relaxed(&page->xtop, (uintptr_t)last);                         /* shown to others together with a block below it */
+  return true;
+}
+
+void mi_page_drop_free(mi_page_t* page) {
+  mi_block_t* bad = page->free;
+  uint32_t nlocal = 0;
+  for (mi_block_t* b = page->local_free; b->mark == page && nlocal < page->capacity; b = b->next) nlocal++;
+  page->free = &mi_nil;
+  page->used = page->capacity - nlocal + (page->retire != 0);             /* what is lost counts as live for ever */
+  mi_error_misuse(MI_ERROR_CORRUPT, bad, page->size);
+}
+
+/* ---- any thread ---- */
+
+mi_block_t* mi_page_block_of(mi_page_t* page, const void* p) {
+  if (mi_page_is_start(page, p)) return (mi_block_t*)(uintptr_t)p;
+  if ((uintptr_t)p >> 48 != 0) return NULL;
+  const size_t at = (uintptr_t)p - (uintptr_t)page->start;
+  const uintptr_t top = mi_load_relaxed(&page->xtop);                     /* as in mi_page_is_start */
+  if (at >= top + page->size - (uintptr_t)page->start || at % page->size < 2 * sizeof(uintptr_t)) return NULL;
+  const uintptr_t block = (uintptr_t)p - at % page->size;
+  uintptr_t before[2];
+  memcpy(before, (const uint8_t*)p - sizeof before, sizeof before);       /* p need not be aligned */
+  return before[0] == ~(uintptr_t)p && before[1] == block ? (mi_block_t*)block : NULL;
+}
+
+void mi_block_set_offset(void* block, void* p) {
+  const uintptr_t before[2] = { ~(uintptr_t)p, (uintptr_t)block };
+  memcpy((uint8_t*)p - sizeof before, before, sizeof before);
+}

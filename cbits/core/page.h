@@ -1,0 +1,43 @@
+/* A page: its three lists, its constants, the checks of a free. docs/DESIGN.md, sections 3 and 6.
+   Owner-only (the holder), but for what says any-thread. Called by heap.c, alloc.h, free.h. */
+#ifndef MI_PAGE_H
+#define MI_PAGE_H
+
+#include "pagemap.h"
+#include "types.h"
+
+extern mi_page_t mi_page_empty;     /* what `direct` holds where there is no page: its free list is empty */
+
+/* A page for blocks of `size` bytes from freshly claimed slices: OWNED, mapped, nothing in its lists.
+   False if the page map has no room; then nothing was changed. */
+bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap);
+/* Nothing is live in it: DEAD and unmapped. The slices are the caller's to give back. */
+void mi_page_end(mi_page_t* page);
+
+/* Moves local_free and the remote list to `free`; true if something is there then. *nremote: how many came from others. */
+bool mi_page_collect(mi_page_t* page, uint32_t* nremote);
+/* After mi_remote_acquire: the list that came with the page. */
+void mi_page_take_list(mi_page_t* page, mi_xlist_t list);
+/* Brings blocks that were never used into `free`; false if there are none left. */
+bool mi_page_extend(mi_page_t* page);
+/* `free` was found written to: reported, and its blocks are used no more. */
+mi_cold void mi_page_drop_free(mi_page_t* page);
+
+mi_inline bool mi_page_is_single(const mi_page_t* page) { return page->bin == MI_BIN_SINGLE; }
+mi_inline bool mi_page_is_none(const mi_page_t* page) { return page == &mi_pagemap.zero.none; }
+
+/* Any thread. Is p the start of a block below capacity? One multiplication (docs/DESIGN.md, section 6). */
+mi_inline bool mi_page_is_start(mi_page_t* page, const void* p) {
+  const uint64_t below_top = mi_load_relaxed(&page->xtop) - (uintptr_t)p; /* whoever has the block has it after the top rose over it */
+  return mi_likely(below_top * page->recip <= INT32_MAX);
+}
+
+/* Any thread. The start of the block that p points to or, offset, into; NULL if there is no such block. */
+mi_block_t* mi_page_block_of(mi_page_t* page, const void* p);
+/* Marks a pointer inside a block as one that mi_page_block_of accepts; p is 16 bytes or more past its start. */
+void mi_block_set_offset(void* block, void* p);
+
+/* Any thread, for a block that the caller is freeing: pushes it to the page's remote list. */
+mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block);
+
+#endif

@@ -1,0 +1,77 @@
+/* See realloc.h. */
+#include <string.h>
+
+#include "arena.h"
+#include "options.h"
+#include "realloc.h"
+
+/* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
+static bool single_resize(mi_page_t* page, size_t size) {
+  size = mi_align_up(mi_max(size, 1), mi_os_page_size());
+  if (page->retire || page->arena == MI_ARENA_NONE) return false;         /* all slices mapped; a mapping of its own */
+  if (mi_divide_up(size, MI_SLICE_SIZE) != page->nslices && !mi_arena_resize(page, size)) return false;
+  page->size = size;
+  return true;
+}
+
+/* A page with a mapping of its own: grown or shrunk with it; the block moves without being copied. */
+static void* mapping_resize(mi_page_t* page, size_t size) {
+  void* old = page->start;
+  size = mi_align_up(size, mi_os_page_size());
+  if (page->retire || !mi_arena_remap(page, page->size, size)) return NULL;
+  page->size = size;
+  if (page->start == old) return old;
+  mi_pagemap_set(old, 1, NULL);                                           /* its leaf exists; nobody else has the block */
+  mi_pagemap_set(page->start, 1, page);                                   /* mi_arena_remap made its leaf */
+  mi_store_relaxed(&page->xtop, (uintptr_t)page->start);                  /* shown to others together with the block */
+  return page->start;
+}
+
+void* mi_block_expand(void* p, size_t newsize) {
+  mi_block_t* block;
+  if (p == NULL || newsize > MI_SIZE_LIMIT) return NULL;
+  mi_page_t* page = mi_block_find(p, &block, true);
+  if (page == NULL) return NULL;
+  const size_t at = (uintptr_t)p - (uintptr_t)block;
+  if (newsize <= page->size - at) return p;
+  return mi_page_is_single(page) && at == 0 && single_resize(page, newsize) ? p : NULL;
+}
+
+/* p's block where it is, or its mapping elsewhere; NULL: it has to be copied. */
+static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize) {
+  const size_t at = (uintptr_t)p - (uintptr_t)block;
+  const size_t usable = page->size - at;
+  const bool large = newsize > MI_MEDIUM_MAX && mi_page_is_single(page) && at == 0;
+  if (large && page->arena == MI_ARENA_NONE) return mapping_resize(page, newsize);
+  if (large && single_resize(page, newsize)) return p;
+  return newsize <= usable && newsize >= usable / 2 ? p : NULL;           /* at most half of it wasted */
+}
+
+static void zero_tail(void* p, size_t from) {
+  const size_t usable = mi_block_usable(p);
+  if (from < usable) memset((uint8_t*)p + from, 0, usable - from);
+}
+
+void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, size_t offset, bool zero) {
+  if (align != 0 && !mi_is_pow2(align)) return mi_error_fail(MI_ERROR_ALIGNMENT, newsize);
+  if (newsize > MI_SIZE_LIMIT) return mi_error_fail(MI_ERROR_TOO_LARGE, newsize);
+  if (p == NULL) return mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, zero);
+  mi_block_t* block;
+  mi_page_t* page = mi_block_find(p, &block, true);
+  if (page == NULL) return mi_error_fail(MI_ERROR_NOT_A_BLOCK, newsize);
+  const size_t old = page->size - ((uintptr_t)p - (uintptr_t)block);
+  const bool fits = align == 0 || (((uintptr_t)p + offset) & (align - 1)) == 0;
+  if (fits && align <= MI_SLICE_SIZE) {                                   /* a mapping moves to a multiple of the slice */
+    void* same = resize(page, block, p, newsize);
+    if (same != NULL) {
+      if (zero) zero_tail(same, mi_min(old, newsize));
+      return same;
+    }
+  }
+  void* q = mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, false);
+  if (q == NULL) return NULL;
+  memcpy(q, p, mi_min(old, newsize));
+  if (zero) zero_tail(q, mi_min(old, newsize));
+  mi_free_as(p, lh->owner, lh->owner->id);
+  return q;
+}

@@ -1,0 +1,103 @@
+/* The structures: the map of the program. Drawn and explained in docs/DESIGN.md, sections 2 to 4,
+   where the numbered invariants stand too. Called by everything above; calls nothing.
+
+   Field groups: constant (while the page lives), the holder's, and anybody's; the last have an `x`
+   and are atomic. */
+#ifndef MI_TYPES_H
+#define MI_TYPES_H
+
+#include "atomic.h"
+#include "base.h"
+#include "check.h"
+#include "remote.h"
+#include "sizes.h"
+
+typedef struct mi_page_s  mi_page_t;
+typedef struct mi_lheap_s mi_lheap_t;
+typedef struct mi_heap_s  mi_heap_t;
+typedef struct mi_owner_s mi_owner_t;
+typedef struct mi_arena_s mi_arena_t;
+
+/* A free block. It lies in memory that was and will be the user's: any type may alias it. */
+typedef struct mi_block_s {
+  mi_page_t* mark;                  /* its page's structure: "this block is free" */
+  struct mi_block_s* next;
+} __attribute__((may_alias)) mi_block_t;
+
+_Static_assert(sizeof(mi_block_t) <= MI_GRANULE, "a free block's two words must fit the smallest block");
+
+extern mi_block_t mi_nil;           /* ends every list; its mark is no page, so that popping it fails */
+
+#define MI_ARENA_NONE ((uint16_t)0xffff)    /* page->arena of a block with a mapping of its own */
+
+struct mi_page_s {
+  /* the holder's */
+  mi_block_t* free;                 /* what malloc pops */
+  mi_block_t* local_free;           /* what the holder freed */
+  uint32_t    used;                 /* live blocks, those in the remote list among them */
+  uint16_t    capacity;             /* blocks that were ever in a list */
+  uint16_t    reserved;             /* blocks that fit the page */
+  mi_lheap_t* lheap;                /* the local heap in whose queue the page is; NULL if in none */
+  mi_page_t  *next, *prev;          /* in that queue */
+  mi_page_t  *heap_next, *heap_prev;/* among the pages of a heap made by mi_heap_new (the heap's lock) */
+
+  /* anybody's, and constants that anybody reads */
+  mi_atomic(uintptr_t) xowner mi_cachealign;  /* id of the owner; id|1: gave the page up full; 0: nobody's */
+  mi_atomic(uintptr_t) xtop;        /* the last block below capacity */
+  uint64_t    recip;                /* odd, size * recip = 2^64 + e with 0 < e <= 2 size; 1 for a single page */
+  mi_xword_t  xword;                /* ownership and remote list */
+  uint8_t*    start;
+  size_t      size;                 /* of a block, bytes */
+  mi_atomic(mi_heap_t*) xheap;      /* changed by the holder only; read as a hint by adopters */
+  uint32_t    nslices;
+  uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE */
+  uint8_t     bin;
+  uint8_t     retire;               /* holder's: slow paths left until an empty page is freed; 0: not retired */
+};
+
+_Static_assert(sizeof(mi_page_t) == 128, "two cache lines: the holder's and everybody's");
+_Static_assert(offsetof(mi_page_t, xowner) == 64, "a remote free touches the second line only");
+
+typedef struct { mi_page_t *first, *last; } mi_queue_t;
+
+/* Counters of a local heap: written by its owner, read by anybody. */
+typedef struct {
+  mi_atomic(uint64_t) fresh_pages;  /* taken from an arena or the OS */
+  mi_atomic(uint64_t) adopted_pages;/* taken from a pool, or taken back */
+  mi_atomic(uint64_t) full_pages;   /* given up full */
+  mi_atomic(uint64_t) remote_freed; /* blocks collected from remote lists */
+  mi_atomic(uint64_t) retired_pages;/* emptied and freed */
+} mi_lheap_counts_t;
+
+/* Where an owner and a heap meet. Owner-only, but for the counters. */
+struct mi_lheap_s {
+  mi_page_t*  direct[MI_DIRECT_COUNT];  /* by granules: the page to pop from */
+  uintptr_t   xid;                  /* what its pages carry in xowner: the owner's id, or 0 (heap made by mi_heap_new) */
+  mi_owner_t* owner;
+  mi_atomic(mi_heap_t*) xheap;      /* NULL: the heap was deleted; the owner may use this structure again */
+  size_t      npages;
+  uint32_t    tick;                 /* slow paths so far */
+  uint32_t    nretired;
+  mi_queue_t  queue[MI_BIN_COUNT];
+  mi_lheap_t* next;                 /* of the same owner */
+  mi_lheap_t* heap_next;            /* of the same heap (the lock of the list of heaps) */
+  mi_lheap_counts_t xcounts;
+};
+
+typedef enum { MI_OWNER_UNUSED, MI_OWNER_THREAD, MI_OWNER_CAPABILITY } mi_owner_kind_t;
+
+#define MI_ID_GONE (~(uintptr_t)15) /* what a page of a thread that fork left behind carries: nobody's id */
+mi_inline uintptr_t mi_id_of_capability(uint32_t number) { return 16 * ((uintptr_t)number + 1); }
+mi_inline bool mi_id_is_capability(uintptr_t id) { return id != 0 && id <= mi_id_of_capability(MI_CAPS_MAX); }
+
+struct mi_owner_s {
+  uintptr_t   id;                   /* multiple of 16, never 0 */
+  uint32_t    slot;                 /* in the owner table, for ever */
+  mi_atomic(int) xkind;             /* mi_owner_kind_t */
+  mi_lheap_t* lheaps;               /* all of them but `main` */
+  mi_owner_t* next_free;            /* while unused (the table's lock) */
+  mi_atomic(uint32_t) xbusy;        /* entered (MI_CHECK = 2) */
+  mi_lheap_t  main;                 /* of the main heap */
+};
+
+#endif

@@ -1,0 +1,176 @@
+/* The whole-heap checker: one check for each numbered invariant of docs/DESIGN.md, section 3, and a
+   dump on one screen. Only with MI_CHECK = 2. Nobody may allocate or free meanwhile. */
+#include "../core/arena.h"
+#include "../core/options.h"
+#include "../core/owner.h"
+
+#if MI_CHECK >= 2
+
+static size_t nbroken;
+
+static void broken(unsigned number, const mi_page_t* page, const char* what) {
+  if (++nbroken <= 20) mi_message("mimalloc: invariant %u: %s (page %p, %zu-byte blocks)\n", number, what, (const void*)page, page->size);
+}
+#define CHECK(number, page, condition) do { if (!(condition)) broken(number, page, #condition); } while (0)
+
+/* ---- one page ---- */
+
+static mi_block_t* slot_block(const mi_page_t* page, uint32_t slot) {
+  return (mi_block_t*)(void*)(page->start + (size_t)(slot - 1) * MI_GRANULE);
+}
+
+static bool block_ok(mi_page_t* page, mi_block_t* b) {
+  return (uintptr_t)b - (uintptr_t)page->start < page->nslices * MI_SLICE_SIZE && mi_page_is_start(page, b) && b->mark == page;
+}
+
+/* How many blocks a list has; stops at the first that is none of the page's. */
+static size_t list_length(mi_page_t* page, mi_block_t* b) {
+  size_t n = 0;
+  for (; b != &mi_nil && n <= page->capacity; b = b->next, n++) {
+    if (!block_ok(page, b)) { broken(7, page, "a list has only marked blocks of its page"); break; }
+  }
+  return n;
+}
+
+static size_t remote_length(mi_page_t* page, uint64_t w) {
+  size_t n = 0;
+  for (uint32_t slot = mi_xword_head(w); slot != 0 && n <= page->capacity; n++) {
+    mi_block_t* b = slot_block(page, slot);
+    if (!block_ok(page, b)) { broken(7, page, "the remote list has only marked blocks of its page"); break; }
+    slot = (uint32_t)(uintptr_t)b->next;
+  }
+  return n;
+}
+
+static void check_constants(const mi_arena_t* a, size_t i, mi_page_t* page) {
+  const bool single = mi_page_is_single(page);
+  CHECK(1, page, page->start == a->start + i * MI_SLICE_SIZE);
+  for (size_t s = 0; s < (single ? 1 : page->nslices); s++) CHECK(2, page, mi_page_of(page->start + s * MI_SLICE_SIZE) == page);
+  for (size_t s = 0; s < page->nslices; s++) CHECK(15, page, mi_bitmap_run(a->free, a->nslices, i + s, 1) == 0);
+  CHECK(3, page, page->capacity <= page->reserved && page->reserved * page->size <= page->nslices * MI_SLICE_SIZE);
+  CHECK(4, page, page->xtop + page->size == (uintptr_t)page->start + page->capacity * page->size);
+  const uint64_t excess = page->size * page->recip;                       /* modulo 2^64 */
+  CHECK(4, page, single ? page->recip == 1 : (page->recip & 1) != 0 && excess != 0 && excess <= 2 * page->size);
+}
+
+static void check_lists(mi_page_t* page) {
+  const uint64_t w = page->xword;
+  const mi_page_state_t state = mi_xword_state(w);
+  if (mi_page_is_single(page)) {
+    CHECK(9, page, state == MI_PAGE_FULL && mi_xword_count(w) == 1);
+    return;
+  }
+  const size_t nremote = remote_length(page, w);
+  const size_t nfree = list_length(page, page->free), nlocal = list_length(page, page->local_free);
+  CHECK(5, page, nfree + nlocal + page->used - (page->retire != 0) == page->capacity);
+  if (state == MI_PAGE_OWNED) CHECK(6, page, mi_xword_count(w) == nremote && nremote <= page->used);
+  else {
+    CHECK(6, page, mi_xword_count(w) == page->used - nremote);
+    CHECK(8, page, page->xowner == 0 || (page->xowner & 1) != 0);
+    CHECK(10, page, mi_xword_count(w) > 0);
+  }
+  if (state == MI_PAGE_FULL) CHECK(9, page, nfree + nlocal + nremote == 0);
+  if (state == MI_PAGE_OWNED && page->lheap != NULL) CHECK(8, page, page->xowner == page->lheap->xid);
+  if (state == MI_PAGE_OWNED) CHECK(11, page, page->lheap != NULL);
+}
+
+/* ---- one local heap ---- */
+
+static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
+  const mi_page_t* prev = NULL;
+  for (mi_page_t* page = lh->queue[bin].first; page != NULL; prev = page, page = page->next) {
+    CHECK(11, page, page->bin == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev);
+    CHECK(11, page, page->retire == 0 || (page->prev == NULL && page->next == NULL));
+    ++*npages;
+  }
+  if (lh->queue[bin].last != prev) broken(11, &mi_page_empty, "queue.last is the last page");
+}
+
+static void check_lheap(mi_lheap_t* lh) {
+  size_t npages = 0;
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) check_queue(lh, bin, &npages);
+  for (size_t w = 0; w < MI_DIRECT_COUNT; w++) {
+    mi_page_t* first = lh->queue[mi_bin_of(w * MI_GRANULE)].first;
+    if (lh->direct[w] != (first == NULL ? &mi_page_empty : first)) broken(12, lh->direct[w], "direct[w] is the first page of its queue");
+  }
+  if (npages != lh->npages) broken(14, &mi_page_empty, "npages is the sum of the queues' lengths");
+}
+
+static void check_owners(void) {
+  for (uint32_t s = 0; s < mi_owner_slots(); s++) {
+    mi_owner_t* owner = mi_owner_at(s);
+    if (owner->xkind == MI_OWNER_UNUSED || owner->id == MI_ID_GONE) continue;
+    if (owner->id == 0 || owner->id % 16 != 0) broken(13, &mi_page_empty, "an id is a multiple of 16, not 0");
+    for (uint32_t t = 0; t < s; t++) {
+      mi_owner_t* other = mi_owner_at(t);
+      if (other->xkind != MI_OWNER_UNUSED && other->id == owner->id) broken(13, &mi_page_empty, "ids are distinct");
+    }
+    check_lheap(&owner->main);
+    for (mi_lheap_t* lh = owner->lheaps; lh != NULL; lh = lh->next) if (lh->xheap != NULL) check_lheap(lh);
+  }
+}
+
+/* ---- everything ---- */
+
+/* Calls visit for each live page of each arena; returns the sum. */
+static size_t pages_visit(size_t (*visit)(const mi_arena_t* a, size_t i, mi_page_t* page)) {
+  size_t sum = 0;
+  for (size_t n = 0; n < mi_arena_count(); n++) {
+    const mi_arena_t* a = mi_arena_at(n);
+    for (size_t i = 0; i < a->nslices; i++) {
+      mi_page_t* page = &a->pages[i];
+      if (mi_xword_state(page->xword) != MI_PAGE_DEAD) sum += visit(a, i, page);
+    }
+  }
+  return sum;
+}
+
+static size_t visit_check(const mi_arena_t* a, size_t i, mi_page_t* page) {
+  if (page->xowner == MI_ID_GONE) return 0;                               /* fork left it in any state */
+  check_constants(a, i, page);
+  check_lists(page);
+  return 1;
+}
+
+static size_t visit_live(const mi_arena_t* a, size_t i, mi_page_t* page) {
+  (void)a; (void)i;
+  const uint64_t w = page->xword;
+  return mi_xword_state(w) == MI_PAGE_OWNED ? page->used - mi_xword_count(w) - (page->retire != 0) : mi_xword_count(w);
+}
+
+size_t mi_check_live_blocks(void) { return pages_visit(&visit_live); }
+
+static void check_arenas(void) {
+  size_t dirty = 0;
+  for (size_t n = 0; n < mi_arena_count(); n++) dirty += mi_bitmap_count(mi_arena_at(n)->dirty, mi_arena_at(n)->nslices);
+  if (dirty * MI_SLICE_SIZE > mi_arena_totals.xcommitted) broken(15, &mi_page_empty, "committed counts every dirty slice");
+}
+
+size_t mi_check_all(void) {
+  nbroken = 0;
+  pages_visit(&visit_check);
+  check_owners();
+  check_arenas();
+  return nbroken;
+}
+
+static size_t visit_count_page(const mi_arena_t* a, size_t i, mi_page_t* page) { (void)a; (void)i; (void)page; return 1; }
+
+void mi_debug_dump(void) {
+  mi_message("mimalloc: %zu arenas, %zu pages, %zu live blocks; committed %zu of %zu KiB\n", mi_arena_count(),
+             pages_visit(&visit_count_page), mi_check_live_blocks(), mi_arena_totals.xcommitted / MI_KiB, mi_arena_totals.xreserved / MI_KiB);
+  for (uint32_t s = 0; s < mi_owner_slots() && s < 16; s++) {
+    mi_owner_t* owner = mi_owner_at(s);
+    if (owner->xkind == MI_OWNER_UNUSED) continue;
+    const mi_lheap_counts_t* c = &owner->main.xcounts;
+    mi_message("  owner %u id %#zx %s: %zu pages queued, %llu fresh, %llu adopted, %llu full, %llu retired, %llu blocks from others\n",
+               s, (size_t)owner->id, owner->xkind == MI_OWNER_THREAD ? "thread" : "capability", owner->main.npages,
+               (unsigned long long)c->fresh_pages, (unsigned long long)c->adopted_pages, (unsigned long long)c->full_pages,
+               (unsigned long long)c->retired_pages, (unsigned long long)c->remote_freed);
+  }
+}
+
+#else
+size_t mi_check_all(void) { return 0; }
+size_t mi_check_live_blocks(void) { return 0; }
+#endif

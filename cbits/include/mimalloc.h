@@ -1,0 +1,189 @@
+/* mimalloc for GHC: an allocator whose heaps belong to capabilities.
+
+   Names and signatures follow mimalloc 2.2's public interface, so that programs written for it
+   compile. Sizes in bytes. Every block is 16-byte aligned; a block of size 0 is unique. A request that
+   fails returns NULL and sets errno: ENOMEM (also over PTRDIFF_MAX, or for a product that overflows) or
+   EINVAL (a bad alignment).
+
+   Everything here is any-thread: it may be called from every thread at any time, and uses the
+   calling OS thread's heap. The capability family is in mimalloc-cap.h. */
+#ifndef MIMALLOC_H
+#define MIMALLOC_H
+
+#define MI_MALLOC_VERSION 100     /* ours: 1.00; not mimalloc's */
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define mi_attr_noexcept
+#define mi_cdecl
+#if defined(__GNUC__) || defined(__clang__)
+#define mi_decl_export              __attribute__((visibility("default")))
+#define mi_decl_nodiscard           __attribute__((warn_unused_result))
+#define mi_decl_restrict
+#define mi_attr_malloc              __attribute__((malloc))
+#define mi_attr_alloc_size(s)       __attribute__((alloc_size(s)))
+#define mi_attr_alloc_size2(n, s)   __attribute__((alloc_size(n, s)))
+#else
+#define mi_decl_export
+#define mi_decl_nodiscard
+#define mi_decl_restrict
+#define mi_attr_malloc
+#define mi_attr_alloc_size(s)
+#define mi_attr_alloc_size2(n, s)
+#endif
+#define MI_SMALL_WSIZE_MAX 128
+#define MI_SMALL_SIZE_MAX  (MI_SMALL_WSIZE_MAX * sizeof(void*))
+#define MI_ALIGNMENT_MAX_SUPPORTED ((size_t)16 << 30)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- blocks ---- */
+
+/* A block of at least `size` bytes, contents undefined; of `count * size` bytes set to zero. */
+mi_decl_export mi_decl_nodiscard void* mi_malloc(size_t size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_zalloc(size_t size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_calloc(size_t count, size_t size) mi_attr_malloc mi_attr_alloc_size2(1, 2);
+mi_decl_export mi_decl_nodiscard void* mi_mallocn(size_t count, size_t size) mi_attr_malloc mi_attr_alloc_size2(1, 2);
+/* The same; a hint that size is at most MI_SMALL_SIZE_MAX. */
+mi_decl_export mi_decl_nodiscard void* mi_malloc_small(size_t size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_zalloc_small(size_t size) mi_attr_malloc mi_attr_alloc_size(1);
+
+/* Frees a block, whichever thread, capability or heap it is from; NULL is nothing. Keeps errno.
+   Anything that is no live block is reported and left alone (see mi_register_error). */
+mi_decl_export void mi_free(void* p);
+mi_decl_export void mi_cfree(void* p);
+/* The same for C23's and C++'s sized forms; size and alignment are not relied on. */
+mi_decl_export void mi_free_size(void* p, size_t size);
+mi_decl_export void mi_free_size_aligned(void* p, size_t size, size_t alignment);
+mi_decl_export void mi_free_aligned(void* p, size_t alignment);
+
+/* A block of the new size with the old contents up to the smaller of both; p is freed, unless this
+   fails (reallocf frees it then too). In place when it can be. mi_realloc(p, 0) gives a block. */
+mi_decl_export mi_decl_nodiscard void* mi_realloc(void* p, size_t newsize) mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_reallocn(void* p, size_t count, size_t size) mi_attr_alloc_size2(2, 3);
+mi_decl_export mi_decl_nodiscard void* mi_reallocf(void* p, size_t newsize) mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_reallocarray(void* p, size_t count, size_t size) mi_attr_alloc_size2(2, 3);
+mi_decl_export int mi_reallocarr(void* pp, size_t count, size_t size);
+/* Never moves: p if the block has, or could be given, newsize bytes; else NULL and p stays as it is. */
+mi_decl_export mi_decl_nodiscard void* mi_expand(void* p, size_t newsize) mi_attr_alloc_size(2);
+/* As realloc; what is beyond the old block's usable size is zero. */
+mi_decl_export mi_decl_nodiscard void* mi_rezalloc(void* p, size_t newsize) mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_recalloc(void* p, size_t newcount, size_t size) mi_attr_alloc_size2(2, 3);
+
+/* The bytes that may be used of a live block; 0 for NULL or anything else. */
+mi_decl_export size_t mi_usable_size(const void* p);
+mi_decl_export size_t mi_malloc_size(const void* p);
+mi_decl_export size_t mi_malloc_usable_size(const void* p);
+/* What mi_usable_size of mi_malloc(size) would be. */
+mi_decl_export size_t mi_good_size(size_t size);
+mi_decl_export size_t mi_malloc_good_size(size_t size);
+
+mi_decl_export mi_decl_nodiscard char* mi_strdup(const char* s) mi_attr_malloc;
+mi_decl_export mi_decl_nodiscard char* mi_strndup(const char* s, size_t n) mi_attr_malloc;
+mi_decl_export mi_decl_nodiscard char* mi_realpath(const char* fname, char* resolved_name) mi_attr_malloc;
+
+/* ---- aligned blocks: alignment any power of two; _at: p + offset is aligned ---- */
+
+mi_decl_export mi_decl_nodiscard void* mi_malloc_aligned(size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_malloc_aligned_at(size_t size, size_t alignment, size_t offset) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_zalloc_aligned(size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_zalloc_aligned_at(size_t size, size_t alignment, size_t offset) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_calloc_aligned(size_t count, size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size2(1, 2);
+mi_decl_export mi_decl_nodiscard void* mi_calloc_aligned_at(size_t count, size_t size, size_t alignment, size_t offset) mi_attr_malloc mi_attr_alloc_size2(1, 2);
+mi_decl_export mi_decl_nodiscard void* mi_realloc_aligned(void* p, size_t newsize, size_t alignment) mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_realloc_aligned_at(void* p, size_t newsize, size_t alignment, size_t offset) mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_rezalloc_aligned(void* p, size_t newsize, size_t alignment) mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_rezalloc_aligned_at(void* p, size_t newsize, size_t alignment, size_t offset) mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_recalloc_aligned(void* p, size_t newcount, size_t size, size_t alignment) mi_attr_alloc_size2(2, 3);
+mi_decl_export mi_decl_nodiscard void* mi_recalloc_aligned_at(void* p, size_t newcount, size_t size, size_t alignment, size_t offset) mi_attr_alloc_size2(2, 3);
+
+/* POSIX and C11; the error is returned (posix_memalign) or in errno. */
+mi_decl_export int   mi_posix_memalign(void** p, size_t alignment, size_t size);
+mi_decl_export mi_decl_nodiscard void* mi_memalign(size_t alignment, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_aligned_alloc(size_t alignment, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_valloc(size_t size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_pvalloc(size_t size) mi_attr_malloc mi_attr_alloc_size(1);
+
+/* C++: the throwing forms call the new-handler and then throw std::bad_alloc, or abort where there is no C++. */
+mi_decl_export mi_decl_nodiscard void* mi_new(size_t size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_new_aligned(size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_new_nothrow(size_t size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_new_aligned_nothrow(size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size(1);
+
+/* ---- heaps: usable from every thread and capability at once ---- */
+
+typedef struct mi_heap_s mi_heap_t;
+mi_decl_export mi_decl_nodiscard mi_heap_t* mi_heap_new(void);
+/* Live blocks go on living in the main heap / are freed. Nobody may allocate from the heap meanwhile. */
+mi_decl_export void mi_heap_delete(mi_heap_t* heap);
+mi_decl_export void mi_heap_destroy(mi_heap_t* heap);
+mi_decl_export mi_decl_nodiscard void* mi_heap_malloc(mi_heap_t* heap, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_heap_zalloc(mi_heap_t* heap, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+
+/* ---- housekeeping ---- */
+
+/* Collects what was remotely freed to this thread's heaps, frees empty pages; force: purges at once too. */
+mi_decl_export void mi_collect(bool force);
+mi_decl_export int  mi_version(void);
+mi_decl_export bool mi_is_in_heap_region(const void* p);
+mi_decl_export bool mi_check_owned(const void* p);
+mi_decl_export bool mi_is_redirected(void);
+mi_decl_export void mi_process_init(void);
+mi_decl_export void mi_process_done(void);
+mi_decl_export void mi_thread_init(void);
+mi_decl_export void mi_thread_done(void);
+mi_decl_export void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t* current_rss,
+                                    size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults);
+
+/* ---- errors, output, options ---- */
+
+/* err: EAGAIN double free, EINVAL no block, EFAULT a free block was written to, ENOMEM, EOVERFLOW (too large a request).
+   Called with no lock held; may allocate. */
+typedef void (mi_error_fun)(int err, void* arg);
+mi_decl_export void mi_register_error(mi_error_fun* fun, void* arg);
+typedef void (mi_output_fun)(const char* msg, void* arg);
+mi_decl_export void mi_register_output(mi_output_fun* out, void* arg);
+/* Called now and then from slow paths, with no lock held; may allocate and free. */
+typedef void (mi_deferred_free_fun)(bool force, unsigned long long heartbeat, void* arg);
+mi_decl_export void mi_register_deferred_free(mi_deferred_free_fun* deferred_free, void* arg);
+
+/* Each can be set by the environment: MIMALLOC_ABORT_ON_ERROR=1 and so on. */
+typedef enum mi_option_e {
+  mi_option_show_errors,            /* print misuse to stderr (1) */
+  mi_option_verbose,                /* print failed requests too (0) */
+  mi_option_abort_on_error,         /* misuse ends the process (0; 1 in the preload library and the checking build) */
+  mi_option_purge_delay,            /* milliseconds until freed memory is given back (100); 0 at once, -1 never */
+  mi_option_arena_reserve,          /* KiB reserved at a time (1 GiB) */
+  mi_option_allow_large_os_pages,   /* 1: transparent huge pages are asked for */
+  _mi_option_last
+} mi_option_t;
+mi_decl_export bool mi_option_is_enabled(mi_option_t option);
+mi_decl_export void mi_option_enable(mi_option_t option);
+mi_decl_export void mi_option_disable(mi_option_t option);
+mi_decl_export void mi_option_set_enabled(mi_option_t option, bool enable);
+mi_decl_export void mi_option_set_enabled_default(mi_option_t option, bool enable);
+mi_decl_export long mi_option_get(mi_option_t option);
+mi_decl_export long mi_option_get_clamp(mi_option_t option, long min, long max);
+mi_decl_export size_t mi_option_get_size(mi_option_t option);
+mi_decl_export void mi_option_set(mi_option_t option, long value);
+mi_decl_export void mi_option_set_default(mi_option_t option, long value);
+
+/* ---- the checking build (MI_CHECK = 2); 0 in others ---- */
+
+/* Walks every page; nobody may allocate or free meanwhile. Returns how many invariants are broken, prints each. */
+mi_decl_export size_t mi_check_all(void);
+mi_decl_export size_t mi_check_live_blocks(void);
+/* How often an owner-only path was entered while somebody else was in it. */
+mi_decl_export size_t mi_check_overlaps(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,300 @@
+/* The thread ring. See thread.h; the functions are described in mimalloc.h. Any thread. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/meta.h"
+#include "core/options.h"
+#include "core/owner.h"
+#include "core/realloc.h"
+#include "thread.h"
+
+/* ---- the thread's owner ---- */
+
+static mi_lheap_t lheap_empty = { .direct = { [0 ... MI_DIRECT_COUNT - 1] = &mi_page_empty } };
+mi_tls mi_lheap_t* mi_thread_lheap = &lheap_empty;
+static mi_tls bool thread_ended;         /* its destructors run: heaps are made for one call only */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t end_key;
+
+static mi_owner_t* my_owner(void) { return mi_thread_lheap->owner; }      /* NULL if it has no heap */
+
+static void owner_end(void) {
+  mi_owner_t* owner = my_owner();
+  if (owner == NULL) return;
+  mi_thread_lheap = &lheap_empty;
+  mi_owner_end(owner);
+}
+
+static void thread_exit(void* owner) {
+  (void)owner;
+  thread_ended = true;
+  owner_end();
+}
+
+static void before_fork(void) {
+  mi_heap_before_fork();
+  mi_owner_before_fork();
+  mi_arena_before_fork();
+  mi_meta_before_fork();
+}
+
+static void after_fork(bool child) {
+  mi_meta_after_fork(child);
+  mi_arena_after_fork(child);
+  mi_owner_after_fork(child, my_owner());
+  mi_heap_after_fork(child);
+}
+
+static void after_fork_parent(void) { after_fork(false); }
+static void after_fork_child(void) { after_fork(true); }
+
+static void process_begin(void) {
+  pthread_key_create(&end_key, &thread_exit);
+  pthread_atfork(&before_fork, &after_fork_parent, &after_fork_child);
+}
+
+/* The local heap of this thread, made if need be. NULL and errno if there is no memory. */
+static mi_lheap_t* my_lheap(void) {
+  if (mi_likely(my_owner() != NULL)) return mi_thread_lheap;
+  mi_owner_t* owner = mi_owner_begin(MI_OWNER_THREAD, mi_thread_id());
+  if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
+  mi_thread_lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
+  pthread_once(&once, &process_begin);
+  if (!thread_ended) pthread_setspecific(end_key, owner);
+  return mi_thread_lheap;
+}
+
+/* After every function that asked for my_lheap: a thread that is ending leaves nothing behind. */
+static void* my_lheap_done(void* p) {
+  if (mi_unlikely(thread_ended)) owner_end();
+  return p;
+}
+
+mi_noinline void* mi_thread_malloc_slow(size_t size) {
+  mi_lheap_t* lh = my_lheap();
+  return lh == NULL ? NULL : my_lheap_done(mi_lheap_malloc_generic(lh, size));
+}
+
+mi_noinline void mi_thread_free_slow(void* p) { mi_free_slow(p, my_owner(), mi_thread_id()); }
+
+void mi_thread_init(void) { (void)my_lheap(); }
+void mi_thread_done(void) { owner_end(); }
+void mi_process_init(void) { (void)my_lheap(); }
+void mi_process_done(void) { mi_collect(true); }
+
+/* ---- blocks ---- */
+
+/* `expression` in terms of lh; NULL if the thread can have no heap. */
+#define WITH_LHEAP(expression) \
+  mi_lheap_t* lh = my_lheap(); \
+  return lh == NULL ? NULL : my_lheap_done(expression)
+
+void* mi_malloc(size_t size) { return mi_thread_malloc(size); }
+void* mi_malloc_small(size_t size) { return mi_thread_malloc(size); }
+void* mi_zalloc(size_t size) { WITH_LHEAP(mi_lheap_zalloc(lh, size)); }
+void* mi_zalloc_small(size_t size) { WITH_LHEAP(mi_lheap_zalloc(lh, size)); }
+void* mi_calloc(size_t n, size_t size) { WITH_LHEAP(mi_lheap_calloc(lh, n, size)); }
+void* mi_mallocn(size_t n, size_t size) { WITH_LHEAP(mi_lheap_mallocn(lh, n, size)); }
+char* mi_strdup(const char* s) { WITH_LHEAP(mi_lheap_strdup(lh, s)); }
+char* mi_strndup(const char* s, size_t n) { WITH_LHEAP(mi_lheap_strndup(lh, s, n)); }
+char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_lheap_realpath(lh, name, resolved)); }
+
+void mi_free(void* p) { mi_thread_free(p); }
+void mi_cfree(void* p) { mi_thread_free(p); }
+void mi_free_size(void* p, size_t size) { (void)size; mi_thread_free(p); }
+void mi_free_size_aligned(void* p, size_t size, size_t align) { (void)size; (void)align; mi_thread_free(p); }
+void mi_free_aligned(void* p, size_t align) { (void)align; mi_thread_free(p); }
+
+size_t mi_usable_size(const void* p) { return mi_block_usable(p); }
+size_t mi_malloc_size(const void* p) { return mi_block_usable(p); }
+size_t mi_malloc_usable_size(const void* p) { return mi_block_usable(p); }
+size_t mi_good_size(size_t size) { return mi_size_good(size); }
+size_t mi_malloc_good_size(size_t size) { return mi_size_good(size); }
+
+/* ---- resizing ---- */
+
+static bool product(size_t n, size_t size, size_t* total) {
+  if (mi_likely(mi_mul(n, size, total))) return true;
+  mi_error_fail(MI_ERROR_TOO_LARGE, size);
+  return false;
+}
+
+static void* resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
+  WITH_LHEAP(mi_lheap_realloc(lh, p, size, align, offset, zero));
+}
+
+static void* resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
+  size_t total;
+  return product(n, size, &total) ? resize(p, total, align, offset, zero) : NULL;
+}
+
+void* mi_realloc(void* p, size_t size) { return resize(p, size, 0, 0, false); }
+void* mi_reallocn(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
+void* mi_reallocarray(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
+void* mi_rezalloc(void* p, size_t size) { return resize(p, size, 0, 0, true); }
+void* mi_recalloc(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, true); }
+void* mi_expand(void* p, size_t size) { return mi_block_expand(p, size); }
+
+void* mi_reallocf(void* p, size_t size) {
+  void* q = mi_realloc(p, size);
+  if (q == NULL) mi_free(p);
+  return q;
+}
+
+/* NetBSD's: the pointer is at *pp; the error is returned, and errno kept. */
+int mi_reallocarr(void* pp, size_t n, size_t size) {
+  void* p;
+  const int saved = errno;
+  if (pp == NULL) return EINVAL;
+  memcpy(&p, pp, sizeof p);
+  void* q = mi_reallocarray(p, n, size);
+  const int error = q == NULL ? errno : 0;
+  if (q != NULL) memcpy(pp, &q, sizeof q);
+  errno = saved;
+  return error;
+}
+
+/* ---- aligned ---- */
+
+static void* aligned(size_t size, size_t align, size_t offset, bool zero) {
+  WITH_LHEAP(mi_lheap_aligned(lh, size, align, offset, zero));
+}
+
+void* mi_malloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, false); }
+void* mi_malloc_aligned_at(size_t size, size_t align, size_t offset) { return aligned(size, align, offset, false); }
+void* mi_zalloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, true); }
+void* mi_zalloc_aligned_at(size_t size, size_t align, size_t offset) { return aligned(size, align, offset, true); }
+void* mi_calloc_aligned(size_t n, size_t size, size_t align) { return mi_calloc_aligned_at(n, size, align, 0); }
+void* mi_calloc_aligned_at(size_t n, size_t size, size_t align, size_t offset) {
+  size_t total;
+  return product(n, size, &total) ? aligned(total, align, offset, true) : NULL;
+}
+
+/* A re-allocation with alignment 0 would ask for none: that is no power of two. */
+static size_t asked(size_t align) { return align == 0 ? 3 : align; }
+
+void* mi_realloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, asked(align), 0, false); }
+void* mi_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, asked(align), offset, false); }
+void* mi_rezalloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, asked(align), 0, true); }
+void* mi_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, asked(align), offset, true); }
+void* mi_recalloc_aligned(void* p, size_t n, size_t size, size_t align) { return resize_n(p, n, size, asked(align), 0, true); }
+void* mi_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(p, n, size, asked(align), offset, true); }
+
+void* mi_memalign(size_t align, size_t size) { return aligned(size, align, 0, false); }
+void* mi_aligned_alloc(size_t align, size_t size) { return aligned(size, align, 0, false); }
+void* mi_valloc(size_t size) { return aligned(size, mi_os_page_size(), 0, false); }
+
+void* mi_pvalloc(size_t size) {
+  const size_t page = mi_os_page_size();
+  if (size > MI_SIZE_LIMIT) return mi_error_fail(MI_ERROR_TOO_LARGE, size);
+  return aligned(mi_align_up(mi_max(size, 1), page), page, 0, false);
+}
+
+int mi_posix_memalign(void** p, size_t align, size_t size) {
+  const int saved = errno;
+  if (p == NULL || align % sizeof(void*) != 0 || !mi_is_pow2(align)) return EINVAL;
+  void* q = aligned(size, align, 0, false);
+  errno = saved;
+  if (q == NULL) return ENOMEM;
+  *p = q;
+  return 0;
+}
+
+/* ---- C++ ---- */
+
+/* libstdc++'s and libc++'s, where they are there. */
+extern void (*_ZSt15get_new_handlerv(void))(void) __attribute__((weak));
+extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak, noreturn));
+
+/* No memory: the new-handler may make some (true: try again); without one, throw unless told not to. */
+static bool new_failed(bool nothrow) {
+  void (*handler)(void) = &_ZSt15get_new_handlerv == NULL ? NULL : _ZSt15get_new_handlerv();
+  if (handler != NULL) { handler(); return true; }
+  if (nothrow) return false;
+  if (&_ZSt17__throw_bad_allocv != NULL) _ZSt17__throw_bad_allocv();
+  abort();
+}
+
+static void* new_slow(size_t size, size_t align, bool nothrow) {
+  void* p;
+  do p = aligned(size, align, 0, false);
+  while (mi_unlikely(p == NULL) && new_failed(nothrow));
+  return p;
+}
+
+void* mi_new(size_t size) {
+  void* p = mi_lheap_malloc_fast(mi_thread_lheap, size);
+  return mi_likely(p != NULL) ? p : new_slow(size, 1, false);
+}
+void* mi_new_nothrow(size_t size) { return new_slow(size, 1, true); }
+void* mi_new_aligned(size_t size, size_t align) { return new_slow(size, align, false); }
+void* mi_new_aligned_nothrow(size_t size, size_t align) { return new_slow(size, align, true); }
+
+/* ---- heaps ---- */
+
+mi_heap_t* mi_heap_new(void) {
+  mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE);
+  return heap != NULL ? heap : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
+}
+
+static void heap_end(mi_heap_t* heap, bool keep_blocks) {
+  if (heap == NULL || mi_heap_is_main(heap)) return;
+  mi_heap_end(heap, keep_blocks);
+}
+void mi_heap_delete(mi_heap_t* heap) { heap_end(heap, true); }
+void mi_heap_destroy(mi_heap_t* heap) { heap_end(heap, false); }
+
+/* This thread's local heap of a heap. */
+static mi_lheap_t* my_lheap_of(mi_heap_t* heap) {
+  mi_lheap_t* lh = my_lheap();
+  if (lh == NULL || mi_heap_is_main(heap)) return lh;
+  lh = mi_heap_lheap(heap, lh->owner);
+  return lh != NULL ? lh : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
+}
+
+void* mi_heap_malloc(mi_heap_t* heap, size_t size) {
+  mi_lheap_t* lh = my_lheap_of(heap);
+  return lh == NULL ? NULL : my_lheap_done(mi_lheap_malloc(lh, size));
+}
+void* mi_heap_zalloc(mi_heap_t* heap, size_t size) {
+  mi_lheap_t* lh = my_lheap_of(heap);
+  return lh == NULL ? NULL : my_lheap_done(mi_lheap_zalloc(lh, size));
+}
+
+/* ---- housekeeping ---- */
+
+void mi_collect(bool force) {
+  mi_owner_t* owner = my_owner();
+  if (force && mi_has_deferred_free) mi_deferred_free_call(true, 0);
+  if (owner != NULL) mi_owner_drain(owner, force);
+  mi_arena_purge(force);
+}
+
+__attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.c says true */
+
+int mi_version(void) { return MI_MALLOC_VERSION; }
+
+bool mi_is_in_heap_region(const void* p) {
+  return mi_arena_of_address(p) != NULL || !mi_page_is_none(mi_page_of(p));
+}
+
+bool mi_check_owned(const void* p) {
+  mi_block_t* block;
+  return p != NULL && mi_block_find(p, &block, false) != NULL;
+}
+
+void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t* current_rss,
+                     size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults) {
+  mi_os_process_t info;
+  mi_os_process(&info);
+  const size_t commit = mi_load_relaxed(&mi_arena_totals.xcommitted);     /* statistics */
+  const size_t peak = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
+  size_t* const out[] = { elapsed_msecs, user_msecs, system_msecs, current_rss, peak_rss, current_commit, peak_commit, page_faults };
+  const size_t value[] = { info.elapsed_ms, info.user_ms, info.system_ms, info.rss, info.peak_rss, commit, peak, info.page_faults };
+  for (size_t i = 0; i < sizeof out / sizeof *out; i++) if (out[i] != NULL) *out[i] = value[i];
+}

@@ -1,0 +1,31 @@
+/* The thread ring: who am I, for an OS thread. Its fast paths, for thread.c and preload.c.
+   Everything here is any-thread: it uses the calling thread's own heap. */
+#ifndef MI_THREAD_H
+#define MI_THREAD_H
+
+#include "core/alloc.h"
+#include "core/free.h"
+
+/* The one thread-local word: the main local heap of this thread's owner, or one that is empty for ever. */
+extern mi_tls mi_lheap_t* mi_thread_lheap;
+
+/* The thread's id: the thread pointer, which no other live thread has. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+mi_inline uintptr_t mi_thread_id(void) { return *(const uintptr_t __seg_fs*)0; }   /* the ABI keeps it at fs:0 */
+#else
+mi_inline uintptr_t mi_thread_id(void) { return (uintptr_t)__builtin_thread_pointer(); }
+#endif
+
+mi_noinline void* mi_thread_malloc_slow(size_t size);
+mi_noinline void mi_thread_free_slow(void* p);
+
+mi_inline void* mi_thread_malloc(size_t size) {
+  void* p = mi_lheap_malloc_fast(mi_thread_lheap, size);
+  return mi_likely(p != NULL) ? p : mi_thread_malloc_slow(size);
+}
+
+mi_inline void mi_thread_free(void* p) {
+  if (!mi_free_local(p, mi_thread_id())) mi_thread_free_slow(p);
+}
+
+#endif
