@@ -1,14 +1,7 @@
 /* See heap.h. */
-#include "lheap.h"
-#include "meta.h"
+#include "heap.h"
 
 mi_heap_t mi_heap_main = { .id = 1, .arena = MI_ARENA_NONE, .lock = MI_LOCK_INIT(MI_RANK_HEAP) };
-
-static mi_lock_t heaps_lock = MI_LOCK_INIT(MI_RANK_HEAPS);    /* the list, and which owner has a local heap of which heap */
-static mi_heap_t* heaps;
-static uint64_t last_id = 1;
-
-/* ---- the pages of a heap ---- */
 
 void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page) {
   mi_lock(&heap->lock);
@@ -19,8 +12,7 @@ void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page) {
   mi_unlock(&heap->lock);
 }
 
-/* Under the lock. */
-static void page_unlink(mi_heap_t* heap, mi_page_t* page) {
+void mi_heap_page_unlink(mi_heap_t* heap, mi_page_t* page) {
   if (page->heap_prev != NULL) page->heap_prev->heap_next = page->heap_next; else heap->pages = page->heap_next;
   if (page->heap_next != NULL) page->heap_next->heap_prev = page->heap_prev;
   page->heap_next = page->heap_prev = NULL;
@@ -28,163 +20,6 @@ static void page_unlink(mi_heap_t* heap, mi_page_t* page) {
 
 void mi_heap_page_remove(mi_heap_t* heap, mi_page_t* page) {
   mi_lock(&heap->lock);
-  page_unlink(heap, page);
+  mi_heap_page_unlink(heap, page);
   mi_unlock(&heap->lock);
-}
-
-/* ---- the local heaps of a heap ---- */
-
-/* Under the list's lock. */
-static mi_xlheap_t* heap_make_place(mi_heap_t* heap, uint32_t slot) {
-  const unsigned chunk = mi_log2((size_t)slot + 64) - 6;
-  if (mi_heap_place(heap, slot) == NULL) {
-    mi_xlheap_t* places = mi_meta_alloc(MI_META_PLACES + chunk, (64u << chunk) * sizeof *places);
-    if (places == NULL) return NULL;
-    mi_store_release(&heap->xlheaps[chunk], places);                      /* pairs with mi_heap_place */
-  }
-  return mi_heap_place(heap, slot);
-}
-
-/* Under the list's lock: one whose heap was deleted, or a new one. */
-static mi_lheap_t* lheap_make(mi_owner_t* owner) {
-  for (mi_lheap_t* lh = owner->lheaps; lh != NULL; lh = lh->next) {
-    if (mi_load_relaxed(&lh->xheap) == NULL) return lh;                   /* changed under the lock */
-  }
-  mi_lheap_t* lh = mi_meta_alloc(MI_META_LHEAP, sizeof *lh);
-  if (lh == NULL) return NULL;
-  lh->next = owner->lheaps;
-  owner->lheaps = lh;
-  return lh;
-}
-
-mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner) {
-  if (mi_heap_is_main(heap)) return &owner->main;
-  mi_xlheap_t* place = mi_heap_place(heap, owner->slot);
-  mi_lheap_t* lh = place == NULL ? NULL : mi_load_relaxed(place);         /* written by this owner, or when the heap ends */
-  if (mi_likely(lh != NULL)) return lh;
-  mi_lock(&heaps_lock);
-  place = heap_make_place(heap, owner->slot);
-  if (place != NULL && (lh = lheap_make(owner)) != NULL) {
-    mi_lheap_init(lh, owner, heap, 0);
-    lh->heap_next = heap->lheaps;
-    heap->lheaps = lh;
-    mi_store_release(place, lh);                                          /* pairs with nobody: only this owner reads it */
-  }
-  mi_unlock(&heaps_lock);
-  return lh;
-}
-
-/* Under the list's lock. */
-static void lheap_unlink(mi_heap_t* heap, mi_lheap_t* lh) {
-  mi_lheap_t** link = &heap->lheaps;
-  while (*link != lh) link = &(*link)->heap_next;
-  *link = lh->heap_next;
-  mi_store_relaxed(mi_heap_place(heap, lh->owner->slot), NULL);           /* under the lock; its owner is ending, or the heap is */
-}
-
-void mi_heap_drain_lheaps(mi_owner_t* owner, bool force) {
-  if (owner->lheaps == NULL) return;
-  mi_lock(&heaps_lock);
-  for (mi_lheap_t* lh = owner->lheaps; lh != NULL; lh = lh->next) {
-    if (mi_load_relaxed(&lh->xheap) != NULL) mi_lheap_collect(lh, force); /* changed under the lock */
-  }
-  mi_unlock(&heaps_lock);
-}
-
-void mi_heap_owner_ends(mi_owner_t* owner) {
-  if (owner->lheaps == NULL) return;
-  mi_lock(&heaps_lock);
-  for (mi_lheap_t *lh = owner->lheaps, *next; lh != NULL; lh = next) {
-    next = lh->next;
-    mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                        /* changed under the lock */
-    if (heap != NULL) {
-      lheap_unlink(heap, lh);
-      mi_lheap_end(lh);
-    }
-    mi_meta_free(MI_META_LHEAP, lh);
-  }
-  owner->lheaps = NULL;
-  mi_unlock(&heaps_lock);
-}
-
-/* ---- making and ending ---- */
-
-mi_heap_t* mi_heap_make(uint16_t arena) {
-  mi_heap_t* heap = mi_meta_alloc(MI_META_HEAP, sizeof *heap);
-  if (heap == NULL) return NULL;
-  heap->arena = arena;
-  mi_lock_init(&heap->lock, MI_RANK_HEAP);
-  mi_lock(&heaps_lock);
-  heap->id = ++last_id;
-  heap->next = heaps;
-  if (heaps != NULL) heaps->prev = heap;
-  heaps = heap;
-  mi_unlock(&heaps_lock);
-  return heap;
-}
-
-/* A held page of an ending heap that is in no list any more. */
-static void page_settle(mi_page_t* page, bool keep_blocks) {
-  if (!keep_blocks) page->used = 0;
-  mi_store_relaxed(&page->xheap, &mi_heap_main);                          /* held; shown by the swap that gives it up */
-  if (page->used == 0) mi_lheap_page_free(page);
-  else if (mi_page_is_single(page)) mi_remote_release(&page->xword, MI_PAGE_FULL, 1);  /* F1: one live block: nobody else can have pushed */
-  else mi_lheap_page_to_pool(page);
-}
-
-/* Takes what can be taken from the list of pages; what a remote free holds it will take out itself. */
-static void pages_settle(mi_heap_t* heap, bool keep_blocks) {
-  mi_page_t* taken = NULL;
-  mi_xlist_t list;
-  mi_lock(&heap->lock);
-  for (mi_page_t *page = heap->pages, *next; page != NULL; page = next) {
-    next = page->heap_next;
-    if (!mi_remote_acquire(&page->xword, &list)) continue;                /* H1 */
-    mi_page_take_list(page, list);
-    page_unlink(heap, page);
-    page->next = taken;
-    taken = page;
-  }
-  mi_unlock(&heap->lock);
-  while (taken != NULL) {
-    mi_page_t* page = taken;
-    taken = page->next;
-    page->next = NULL;
-    page_settle(page, keep_blocks);
-  }
-}
-
-void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
-  mi_lock(&heaps_lock);
-  for (mi_lheap_t* lh; (lh = heap->lheaps) != NULL; ) {
-    lheap_unlink(heap, lh);
-    mi_lheap_end(lh);                                                     /* nobody allocates from it: its pages are ours to pool */
-    mi_store_relaxed(&lh->xheap, NULL);                                   /* under the lock: its owner may use it again */
-  }
-  if (heap->prev != NULL) heap->prev->next = heap->next; else heaps = heap->next;
-  if (heap->next != NULL) heap->next->prev = heap->prev;
-  mi_unlock(&heaps_lock);
-  for (bool empty = false; !empty; ) {
-    pages_settle(heap, keep_blocks);
-    mi_lock(&heap->lock);
-    empty = (heap->pages == NULL);
-    mi_unlock(&heap->lock);
-    if (!empty) mi_os_yield();                                            /* a remote free is about to take its page out */
-  }
-  for (unsigned chunk = 0; chunk < MI_OWNER_CHUNKS; chunk++) {
-    mi_xlheap_t* places = mi_load_relaxed(&heap->xlheaps[chunk]);         /* nobody uses the heap any more */
-    if (places != NULL) mi_meta_free(MI_META_PLACES + chunk, places);
-  }
-  mi_meta_free(MI_META_HEAP, heap);
-}
-
-void mi_heap_before_fork(void) {
-  mi_lock(&heaps_lock);
-  for (mi_heap_t* heap = heaps; heap != NULL; heap = heap->next) mi_lock(&heap->lock);
-}
-
-void mi_heap_after_fork(bool child) {
-  void (*open_lock)(mi_lock_t*) = child ? &mi_lock_reset : &mi_unlock;
-  for (mi_heap_t* heap = heaps; heap != NULL; heap = heap->next) open_lock(&heap->lock);
-  open_lock(&heaps_lock);
 }

@@ -1,6 +1,5 @@
-/* Heaps: what the user names. A heap has a local heap for each owner that uses it.
-   Any thread, under the list's lock or the heap's; the fast path is lheap.h's.
-   Called by lheap.c (the list of a heap's pages), owner.c, the entry files. */
+/* A heap: what the user names. Its structure, its list of pages, its place for each owner's local heap.
+   Any thread, under the heap's lock. Called by lheap.c and heaps.c; making and ending is heaps.h's. */
 #ifndef MI_HEAP_H
 #define MI_HEAP_H
 
@@ -30,23 +29,10 @@ mi_inline mi_xlheap_t* mi_heap_place(mi_heap_t* heap, uint32_t slot) {
   return places == NULL ? NULL : &places[slot + 64 - (64u << chunk)];
 }
 
-/* The owner's local heap of this heap, made if need be. Owner-only. NULL if there is no memory. */
-mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner);
-/* Collects the owner's local heaps but its main one. Owner-only; the lock keeps a heap's end away. */
-void mi_heap_drain_lheaps(mi_owner_t* owner, bool force);
-/* The owner ends: it has no local heaps but its main one any more. Owner-only. */
-void mi_heap_owner_ends(mi_owner_t* owner);
-
 /* Keeps the list of pages. The holder of the page. */
 void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page);
 void mi_heap_page_remove(mi_heap_t* heap, mi_page_t* page);
-
-mi_heap_t* mi_heap_make(uint16_t arena);
-/* No allocation from it may be under way; frees may. Blocks stay (in the main heap), or are freed. */
-void mi_heap_end(mi_heap_t* heap, bool keep_blocks);
-
-/* The lock of the list and all heaps' locks. */
-void mi_heap_before_fork(void);
-void mi_heap_after_fork(bool child);
+/* The same, under the heap's lock. */
+void mi_heap_page_unlink(mi_heap_t* heap, mi_page_t* page);
 
 #endif

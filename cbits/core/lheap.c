@@ -35,7 +35,7 @@ static void queue_remove(mi_lheap_t* lh, mi_page_t* page) {
   if (page->next != NULL) page->next->prev = page->prev; else q->last = page->prev;
   page->next = page->prev = NULL;
   page->lheap = NULL;
-  lh->npages--;
+  count(&lh->xcounts.pages, (uint64_t)-1);
   if (q->first == NULL || q->first->prev == NULL) direct_update(lh, page->bin);
 }
 
@@ -46,7 +46,7 @@ static void queue_push(mi_lheap_t* lh, mi_page_t* page, bool front) {
   page->prev = front ? NULL : q->last;
   if (page->next != NULL) page->next->prev = page; else q->last = page;
   if (page->prev != NULL) page->prev->next = page; else q->first = page;
-  lh->npages++;
+  count(&lh->xcounts.pages, 1);
   if (q->first == page) direct_update(lh, page->bin);
 }
 
@@ -342,5 +342,5 @@ void mi_lheap_end(mi_lheap_t* lh) {
       mi_lheap_page_to_pool(page);
     }
   }
-  mi_assert(lh->npages == 0 && lh->nretired == 0);
+  mi_assert(mi_load_relaxed(&lh->xcounts.pages) == 0 && lh->nretired == 0);  /* its one writer */
 }

@@ -62,6 +62,7 @@ typedef struct { mi_page_t *first, *last; } mi_queue_t;
 
 /* Counters of a local heap: written by its owner, read by anybody. */
 typedef struct {
+  mi_atomic(uint64_t) pages;        /* in its queues: a gauge, all others count up */
   mi_atomic(uint64_t) fresh_pages;  /* taken from an arena or the OS */
   mi_atomic(uint64_t) adopted_pages;/* taken from a pool, or taken back */
   mi_atomic(uint64_t) full_pages;   /* given up full */
@@ -75,7 +76,6 @@ struct mi_lheap_s {
   uintptr_t   xid;                  /* what its pages carry in xowner: the owner's id, or 0 (heap made by mi_heap_new) */
   mi_owner_t* owner;
   mi_atomic(mi_heap_t*) xheap;      /* NULL: the heap was deleted; the owner may use this structure again */
-  size_t      npages;
   uint32_t    tick;                 /* slow paths so far */
   uint32_t    nretired;
   mi_queue_t  queue[MI_BIN_COUNT];

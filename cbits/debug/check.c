@@ -93,7 +93,7 @@ static void check_lheap(mi_lheap_t* lh) {
     mi_page_t* first = lh->queue[mi_bin_of(w * MI_GRANULE)].first;
     if (lh->direct[w] != (first == NULL ? &mi_page_empty : first)) broken(12, lh->direct[w], "direct[w] is the first page of its queue");
   }
-  if (npages != lh->npages) broken(14, &mi_page_empty, "npages is the sum of the queues' lengths");
+  if (npages != lh->xcounts.pages) broken(14, &mi_page_empty, "xcounts.pages is the sum of the queues' lengths");
 }
 
 static void check_owners(void) {
@@ -164,7 +164,7 @@ void mi_debug_dump(void) {
     if (owner->xkind == MI_OWNER_UNUSED) continue;
     const mi_lheap_counts_t* c = &owner->main.xcounts;
     mi_message("  owner %u id %#zx %s: %zu pages queued, %llu fresh, %llu adopted, %llu full, %llu retired, %llu blocks from others\n",
-               s, (size_t)owner->id, owner->xkind == MI_OWNER_THREAD ? "thread" : "capability", owner->main.npages,
+               s, (size_t)owner->id, owner->xkind == MI_OWNER_THREAD ? "thread" : "capability", (size_t)c->pages,
                (unsigned long long)c->fresh_pages, (unsigned long long)c->adopted_pages, (unsigned long long)c->full_pages,
                (unsigned long long)c->retired_pages, (unsigned long long)c->remote_freed);
   }

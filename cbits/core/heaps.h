@@ -1,0 +1,23 @@
+/* The heaps: making and ending them, and which owner has a local heap of which.
+   Called by owner.c and the rings. Under the list's lock, but for the look-up of mi_heap_lheap. */
+#ifndef MI_HEAPS_H
+#define MI_HEAPS_H
+
+#include "lheap.h"
+
+/* The owner's local heap of this heap, made if need be. Owner-only. NULL if there is no memory. */
+mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner);
+/* Collects the owner's local heaps but its main one. Owner-only; the lock keeps a heap's end away. */
+void mi_heap_drain_lheaps(mi_owner_t* owner, bool force);
+/* The owner ends: it has no local heaps but its main one any more. Owner-only. */
+void mi_heap_owner_ends(mi_owner_t* owner);
+
+mi_heap_t* mi_heap_make(uint16_t arena);
+/* No allocation from it may be under way; frees may. Blocks stay (in the main heap), or are freed. */
+void mi_heap_end(mi_heap_t* heap, bool keep_blocks);
+
+/* The lock of the list and all heaps' locks. */
+void mi_heap_before_fork(void);
+void mi_heap_after_fork(bool child);
+
+#endif

@@ -1,0 +1,175 @@
+/* The GHC ring. See cap.h. The capability is found in the call that uses it: a number read earlier
+   may be another one's by now. */
+#include "Rts.h"
+
+#include "cap.h"
+#include "core/arena.h"
+#include "core/options.h"
+#include "core/owner.h"
+#include "core/realloc.h"
+
+#ifndef MI_USE_GHC_CAPABILITIES
+#error "the GHC ring is built with MI_USE_GHC_CAPABILITIES"
+#endif
+
+/* The main local heap of each capability, by number; NULL until it allocates. Written once, by its capability. */
+static mi_atomic(mi_lheap_t*) xlheaps[MI_CAPS_MAX];
+
+/* Capability-held. The number stands right behind the public part (capno.c). */
+mi_inline uint32_t cap_number(void) {
+  const Capability* cap = rts_unsafeGetMyCapability();
+  return *(const uint32_t*)(const void*)((const char*)cap + sizeof(CapabilityPublic));
+}
+
+/* The first use of a capability: its owner. NULL and errno if there is no memory. */
+mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
+  mi_owner_t* owner = mi_owner_begin(MI_OWNER_CAPABILITY, mi_id_of_capability(number));
+  if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
+  mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
+  return &owner->main;
+}
+
+/* The local heap of capability `number`, which is below MI_CAPS_MAX. */
+mi_inline mi_lheap_t* lheap_of(uint32_t number) {
+  mi_lheap_t* lh = mi_load_relaxed(&xlheaps[number]);                     /* written by this capability: holding it orders the two */
+  return mi_likely(lh != NULL) ? lh : cap_begin(number);
+}
+
+mi_inline void* leave(mi_lheap_t* lh, void* p) {
+  mi_owner_leave(lh->owner);
+  return p;
+}
+
+/* `expression` in terms of lh, the capability's local heap; `other` past the table. */
+#define WITH_CAP(expression, other) \
+  const uint32_t number = cap_number(); \
+  if (mi_unlikely(number >= MI_CAPS_MAX)) return other; \
+  mi_lheap_t* lh = lheap_of(number); \
+  if (mi_unlikely(lh == NULL)) return NULL; \
+  mi_owner_enter(lh->owner); \
+  return leave(lh, expression)
+
+/* ---- blocks ---- */
+
+void* mi_cap_malloc(size_t size) { WITH_CAP(mi_lheap_malloc(lh, size), mi_malloc(size)); }
+void* mi_cap_malloc_small(size_t size) { WITH_CAP(mi_lheap_malloc(lh, size), mi_malloc(size)); }
+void* mi_cap_zalloc(size_t size) { WITH_CAP(mi_lheap_zalloc(lh, size), mi_zalloc(size)); }
+void* mi_cap_zalloc_small(size_t size) { WITH_CAP(mi_lheap_zalloc(lh, size), mi_zalloc(size)); }
+void* mi_cap_calloc(size_t n, size_t size) { WITH_CAP(mi_lheap_calloc(lh, n, size), mi_calloc(n, size)); }
+void* mi_cap_mallocn(size_t n, size_t size) { WITH_CAP(mi_lheap_mallocn(lh, n, size), mi_mallocn(n, size)); }
+char* mi_cap_strdup(const char* s) { WITH_CAP(mi_lheap_strdup(lh, s), mi_strdup(s)); }
+char* mi_cap_strndup(const char* s, size_t n) { WITH_CAP(mi_lheap_strndup(lh, s, n), mi_strndup(s, n)); }
+
+/* Past the table, and before the capability's first allocation: a remote free, for which no heap is made. */
+void mi_cap_free(void* p) {
+  const uint32_t number = cap_number();
+  mi_lheap_t* lh = mi_likely(number < MI_CAPS_MAX) ? mi_load_relaxed(&xlheaps[number]) : NULL;  /* as in lheap_of */
+  if (mi_unlikely(lh == NULL)) { mi_free(p); return; }
+  mi_owner_enter(lh->owner);
+  mi_free_as(p, lh->owner, mi_id_of_capability(number));
+  mi_owner_leave(lh->owner);
+}
+
+/* ---- resizing and aligned ---- */
+
+static void* resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
+  WITH_CAP(mi_lheap_realloc(lh, p, size, align, offset, zero),
+           align == 0 ? (zero ? mi_rezalloc(p, size) : mi_realloc(p, size))
+                      : (zero ? mi_rezalloc_aligned_at(p, size, align, offset) : mi_realloc_aligned_at(p, size, align, offset)));
+}
+
+static void* aligned(size_t size, size_t align, size_t offset, bool zero) {
+  WITH_CAP(mi_lheap_aligned(lh, size, align, offset, zero),
+           zero ? mi_zalloc_aligned_at(size, align, offset) : mi_malloc_aligned_at(size, align, offset));
+}
+
+static size_t asked(size_t align) { return align == 0 ? 3 : align; }     /* 0 is no power of two, nor is 3 */
+
+static void* resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
+  size_t total;
+  return mi_mul(n, size, &total) ? resize(p, total, align, offset, zero) : mi_error_fail(MI_ERROR_TOO_LARGE, size);
+}
+
+void* mi_cap_realloc(void* p, size_t size) { return resize(p, size, 0, 0, false); }
+void* mi_cap_reallocn(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
+void* mi_cap_rezalloc(void* p, size_t size) { return resize(p, size, 0, 0, true); }
+void* mi_cap_recalloc(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, true); }
+void* mi_cap_reallocf(void* p, size_t size) {
+  void* q = mi_cap_realloc(p, size);
+  if (q == NULL) mi_cap_free(p);
+  return q;
+}
+
+void* mi_cap_malloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, false); }
+void* mi_cap_malloc_aligned_at(size_t size, size_t align, size_t offset) { return aligned(size, align, offset, false); }
+void* mi_cap_zalloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, true); }
+void* mi_cap_zalloc_aligned_at(size_t size, size_t align, size_t offset) { return aligned(size, align, offset, true); }
+void* mi_cap_calloc_aligned(size_t n, size_t size, size_t align) { return mi_cap_calloc_aligned_at(n, size, align, 0); }
+void* mi_cap_calloc_aligned_at(size_t n, size_t size, size_t align, size_t offset) {
+  size_t total;
+  return mi_mul(n, size, &total) ? aligned(total, align, offset, true) : mi_error_fail(MI_ERROR_TOO_LARGE, size);
+}
+
+void* mi_cap_realloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, asked(align), 0, false); }
+void* mi_cap_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, asked(align), offset, false); }
+void* mi_cap_rezalloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, asked(align), 0, true); }
+void* mi_cap_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, asked(align), offset, true); }
+void* mi_cap_recalloc_aligned(void* p, size_t n, size_t size, size_t align) { return resize_n(p, n, size, asked(align), 0, true); }
+void* mi_cap_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(p, n, size, asked(align), offset, true); }
+
+/* ---- heaps, housekeeping ---- */
+
+static void* heap_alloc(mi_lheap_t* main, mi_heap_t* heap, size_t size, bool zero) {
+  mi_lheap_t* lh = mi_heap_lheap(heap, main->owner);
+  if (lh == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
+  return zero ? mi_lheap_zalloc(lh, size) : mi_lheap_malloc(lh, size);
+}
+void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) { WITH_CAP(heap_alloc(lh, heap, size, false), mi_heap_malloc(heap, size)); }
+void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_CAP(heap_alloc(lh, heap, size, true), mi_heap_zalloc(heap, size)); }
+
+void mi_cap_collect(bool force) {
+  const uint32_t number = cap_number();
+  mi_lheap_t* lh = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;  /* as in lheap_of */
+  if (lh != NULL) {
+    mi_owner_enter(lh->owner);
+    mi_owner_drain(lh->owner, force);
+    mi_owner_leave(lh->owner);
+  }
+  mi_arena_purge(false);
+}
+
+int mi_cap_number(void) { return (int)cap_number(); }
+
+/* ---- any thread ---- */
+
+size_t mi_cap_max(void) { return MI_CAPS_MAX; }
+
+void mi_cap_stats(int number, mi_cap_stats_t* stats) {
+  *stats = (mi_cap_stats_t){ 0 };
+  if (number < 0 || (unsigned)number >= MI_CAPS_MAX) return;
+  mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);                     /* pairs with cap_begin */
+  if (lh == NULL) return;
+  mi_lheap_counts_t* c = &lh->xcounts;
+  stats->exists = 1;
+  stats->pages = mi_load_relaxed(&c->pages);                              /* statistics */
+  stats->fresh_pages = mi_load_relaxed(&c->fresh_pages);
+  stats->adopted_pages = mi_load_relaxed(&c->adopted_pages);
+  stats->full_pages = mi_load_relaxed(&c->full_pages);
+  stats->retired_pages = mi_load_relaxed(&c->retired_pages);
+  stats->remote_freed = mi_load_relaxed(&c->remote_freed);
+}
+
+#if MI_CHECK >= 2
+void* mi_test_cap_malloc_on(int number, size_t size) {
+  mi_lheap_t* lh = lheap_of((uint32_t)number % MI_CAPS_MAX);
+  mi_owner_enter(lh->owner);
+  return leave(lh, mi_lheap_malloc(lh, size));
+}
+
+void mi_test_cap_free_on(int number, void* p) {
+  mi_lheap_t* lh = lheap_of((uint32_t)number % MI_CAPS_MAX);
+  mi_owner_enter(lh->owner);
+  mi_free_as(p, lh->owner, lh->owner->id);
+  mi_owner_leave(lh->owner);
+}
+#endif

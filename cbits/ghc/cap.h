@@ -1,0 +1,76 @@
+/* The GHC ring: who am I, for a capability. docs/DESIGN.md, section 7.
+
+   Every function is owner-only in this sense: it may be called only while a capability is held from
+   start to end, which is by an `unsafe` foreign import or a C finalizer; never by a `safe` import or
+   from a thread that GHC does not know. What it does is what the function of the same name without
+   `cap` does (mimalloc.h), on the capability's own heap. A block from here may be freed by mi_free
+   anywhere, and one from there by mi_cap_free. Capabilities past the table use the any-thread family. */
+#ifndef MI_CAP_H
+#define MI_CAP_H
+
+#include "mimalloc.h"
+
+mi_decl_export void* mi_cap_malloc(size_t size);
+mi_decl_export void* mi_cap_zalloc(size_t size);
+mi_decl_export void* mi_cap_calloc(size_t n, size_t size);
+mi_decl_export void* mi_cap_mallocn(size_t n, size_t size);
+mi_decl_export void* mi_cap_malloc_small(size_t size);
+mi_decl_export void* mi_cap_zalloc_small(size_t size);
+mi_decl_export char* mi_cap_strdup(const char* s);
+mi_decl_export char* mi_cap_strndup(const char* s, size_t n);
+
+mi_decl_export void* mi_cap_realloc(void* p, size_t size);
+mi_decl_export void* mi_cap_reallocn(void* p, size_t n, size_t size);
+mi_decl_export void* mi_cap_reallocf(void* p, size_t size);
+mi_decl_export void* mi_cap_rezalloc(void* p, size_t size);
+mi_decl_export void* mi_cap_recalloc(void* p, size_t n, size_t size);
+
+mi_decl_export void* mi_cap_malloc_aligned(size_t size, size_t align);
+mi_decl_export void* mi_cap_malloc_aligned_at(size_t size, size_t align, size_t offset);
+mi_decl_export void* mi_cap_zalloc_aligned(size_t size, size_t align);
+mi_decl_export void* mi_cap_zalloc_aligned_at(size_t size, size_t align, size_t offset);
+mi_decl_export void* mi_cap_calloc_aligned(size_t n, size_t size, size_t align);
+mi_decl_export void* mi_cap_calloc_aligned_at(size_t n, size_t size, size_t align, size_t offset);
+mi_decl_export void* mi_cap_realloc_aligned(void* p, size_t size, size_t align);
+mi_decl_export void* mi_cap_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset);
+mi_decl_export void* mi_cap_rezalloc_aligned(void* p, size_t size, size_t align);
+mi_decl_export void* mi_cap_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset);
+mi_decl_export void* mi_cap_recalloc_aligned(void* p, size_t n, size_t size, size_t align);
+mi_decl_export void* mi_cap_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset);
+
+mi_decl_export void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size);
+mi_decl_export void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size);
+
+/* Also a finalizer: &mi_cap_free as a FinalizerPtr. */
+mi_decl_export void mi_cap_free(void* p);
+/* Drains the capability's heaps; force: frees what is kept for reuse, too. Purges a bounded piece. */
+mi_decl_export void mi_cap_collect(bool force);
+
+/* The number of the capability held. */
+mi_decl_export int mi_cap_number(void);
+
+/* ---- any thread ---- */
+
+/* How many capabilities have heaps of their own. */
+mi_decl_export size_t mi_cap_max(void);
+
+/* What a capability's main heap has done so far, but `pages`, which is a gauge. exists: 0 if the
+   capability never allocated; all others are 0 then. */
+typedef struct {
+  uint64_t exists;
+  uint64_t pages;           /* that it holds: with a free block in them, or being allocated from */
+  uint64_t fresh_pages;     /* taken new */
+  uint64_t adopted_pages;   /* taken over: from others, or its own back */
+  uint64_t full_pages;      /* given up because nothing was free in them */
+  uint64_t retired_pages;   /* given back empty */
+  uint64_t remote_freed;    /* blocks freed by others and collected */
+} mi_cap_stats_t;
+mi_decl_export void mi_cap_stats(int number, mi_cap_stats_t* stats);
+
+/* ---- the checking build only: a ring that is broken on purpose, to see that the soundness test sees it ---- */
+
+/* They use the heap of capability `number`, whoever holds it. */
+mi_decl_export void* mi_test_cap_malloc_on(int number, size_t size);
+mi_decl_export void  mi_test_cap_free_on(int number, void* p);
+
+#endif
