@@ -17,7 +17,7 @@ mi_inline void* mi_page_pop(mi_page_t* page) {
   mi_block_t* block = page->free;
   if (mi_unlikely(block->mark != page)) return NULL;
   page->free = block->next;
-  page->used++;
+  mi_own_increment(&page->xused);
   block->mark = NULL;
   return block;
 }

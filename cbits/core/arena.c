@@ -166,9 +166,11 @@ static mi_page_t* mapping_claim(size_t size, size_t align, bool* zero) {
   }
   page->nslices = (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX);
   page->arena = MI_ARENA_NONE;
-  page->size = size;                     /* mi_arena_give needs it even before the page is made */
+  mi_store_relaxed(&page->xsize, size);                     /* mi_arena_give needs it even before the page is made */
   mi_add_relaxed(&mi_arena_totals.xreserved, size);
   committed_add(size);
+  mi_add_relaxed(&mi_arena_totals.xmappings, 1);                           /* statistics */
+  mi_add_relaxed(&mi_arena_totals.xmapped, size);
   *zero = true;
   return page;
 }
@@ -211,9 +213,11 @@ static void slices_give(mi_arena_t* a, size_t i, size_t n) {
 }
 
 static void mapping_give(mi_page_t* page) {
-  const size_t size = page->size;
+  const size_t size = mi_page_size(page);
   mi_os_release(page->start, size);
   mi_sub_relaxed(&mi_arena_totals.xreserved, size);
+  mi_sub_relaxed(&mi_arena_totals.xmapped, size);                          /* statistics */
+  mi_sub_relaxed(&mi_arena_totals.xmappings, 1);
   committed_sub(size);
   mi_meta_free(MI_META_PAGE, page);
 }
@@ -249,7 +253,8 @@ bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
     page->start = p;
   }
   page->nslices = (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX);
-  mi_add_relaxed(&mi_arena_totals.xreserved, size - old_size);             /* a statistic; wraps to less when it shrinks */
+  mi_add_relaxed(&mi_arena_totals.xreserved, size - old_size);             /* statistics; they wrap to less when it shrinks */
+  mi_add_relaxed(&mi_arena_totals.xmapped, size - old_size);
   if (size > old_size) committed_add(size - old_size);
   else committed_sub(old_size - size);
   return true;

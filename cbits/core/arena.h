@@ -26,6 +26,7 @@ struct mi_arena_s {
 /* Totals over all arenas and mappings. */
 typedef struct {
   mi_atomic(size_t) xreserved, xcommitted, xpeak_committed, xpurged;   /* bytes; purged: in all */
+  mi_atomic(size_t) xmappings, xmapped; /* blocks with a mapping of their own, and their bytes */
 } mi_arena_totals_t;
 extern mi_arena_totals_t mi_arena_totals;
 

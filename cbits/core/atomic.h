@@ -28,6 +28,24 @@
 #define mi_add_relaxed(p, v)      atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
 #define mi_sub_relaxed(p, v)      atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
 
+/* One writer, many readers: no other thread writes *p, so a plain instruction on memory will do;
+   the compiler makes three of a relaxed load and store. mi_own_decrement: is it 0 now? */
+#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__) && !defined(__SANITIZE_THREAD__)
+static inline void mi_own_increment(mi_atomic(uint32_t)* p) { __asm__ volatile("addl $1, %0" : "+m"(*p) : : "cc"); }
+static inline bool mi_own_decrement(mi_atomic(uint32_t)* p) {
+  bool zero;
+  __asm__ volatile("subl $1, %0" : "+m"(*p), "=@ccz"(zero));
+  return zero;
+}
+#else
+static inline void mi_own_increment(mi_atomic(uint32_t)* p) { mi_store_relaxed(p, mi_load_relaxed(p) + 1); }
+static inline bool mi_own_decrement(mi_atomic(uint32_t)* p) {
+  const uint32_t n = mi_load_relaxed(p) - 1;
+  mi_store_relaxed(p, n);
+  return n == 0;
+}
+#endif
+
 /* Compare-and-swap; on failure *expected is what was found. The strong one never fails by chance. */
 #define mi_cas_acquire(p, expected, desired) \
   atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acquire, memory_order_relaxed)

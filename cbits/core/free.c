@@ -12,11 +12,11 @@ mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
   }
   *block = mi_page_block_of(page, p);
   if (*block == NULL) {
-    if (report) mi_error_misuse(MI_ERROR_INTERIOR, p, page->size);
+    if (report) mi_error_misuse(MI_ERROR_INTERIOR, p, mi_page_size(page));
     return NULL;
   }
   if ((*block)->mark == page && !mi_page_is_single(page)) {               /* a single page's memory is never marked */
-    if (report) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, page->size);
+    if (report) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
     return NULL;
   }
   return page;
@@ -26,17 +26,17 @@ size_t mi_block_usable(const void* p) {
   mi_block_t* block;
   if (p == NULL) return 0;
   mi_page_t* page = mi_block_find(p, &block, false);
-  return page == NULL ? 0 : page->size - ((uintptr_t)p - (uintptr_t)block);
+  return page == NULL ? 0 : mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
 }
 
 /* A block with a page of its own: whoever frees it takes the page. */
 static void free_single(mi_page_t* page, const void* p) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, &list)) {                          /* H1 */
-    mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, page->size);
+    mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
     return;
   }
-  page->used = 0;
+  mi_page_used_set(page, 0);
   mi_lheap_page_free(page);
 }
 

@@ -24,7 +24,7 @@ mi_inline bool mi_free_local(void* p, uintptr_t id) {
   block->mark = page;
   block->next = page->local_free;
   page->local_free = block;
-  if (mi_unlikely(--page->used == 0)) mi_lheap_page_emptied(page);
+  if (mi_unlikely(mi_own_decrement(&page->xused))) mi_lheap_page_emptied(page);
   return true;
 }
 

@@ -99,9 +99,9 @@ mi_heap_t* mi_heap_make(uint16_t arena) {
 
 /* A held page of an ending heap that is in no list any more. */
 static void page_settle(mi_page_t* page, bool keep_blocks) {
-  if (!keep_blocks) page->used = 0;
+  if (!keep_blocks) mi_page_used_set(page, 0);
   mi_store_relaxed(&page->xheap, &mi_heap_main);                          /* held; shown by the swap that gives it up */
-  if (page->used == 0) mi_lheap_page_free(page);
+  if (mi_page_used(page) == 0) mi_lheap_page_free(page);
   else if (mi_page_is_single(page)) mi_remote_release(&page->xword, MI_PAGE_FULL, 1);  /* F1: one live block: nobody else can have pushed */
   else mi_lheap_page_to_pool(page);
 }

@@ -54,16 +54,16 @@ static void queue_push(mi_lheap_t* lh, mi_page_t* page, bool front) {
    `used` above 0, so that a program that frees and allocates the same block stays on the fast path. ---- */
 
 static void page_retire(mi_page_t* page) {
-  mi_assert(page->used == 0 && page->retire == 0);
-  page->retire = RETIRE_ROUNDS;
-  page->used = 1;
+  mi_assert(mi_page_used(page) == 0 && mi_page_retire(page) == 0);
+  mi_page_retire_set(page, RETIRE_ROUNDS);
+  mi_page_used_set(page, 1);
   page->lheap->nretired++;
 }
 
 static void page_unretire(mi_page_t* page) {
-  if (page->retire == 0) return;
-  page->retire = 0;
-  page->used--;
+  if (mi_page_retire(page) == 0) return;
+  mi_page_retire_set(page, 0);
+  mi_page_used_set(page, mi_page_used(page) - 1);
   page->lheap->nretired--;
 }
 
@@ -75,7 +75,7 @@ static void queued_page_free(mi_lheap_t* lh, mi_page_t* page) {
 
 void mi_lheap_page_emptied(mi_page_t* page) {
   mi_lheap_t* lh = page->lheap;
-  mi_assert(page->used == 0 && lh != NULL);
+  mi_assert(mi_page_used(page) == 0 && lh != NULL);
   if (!MI_HARD && page->next == NULL && page->prev == NULL) page_retire(page);
   else queued_page_free(lh, page);
 }
@@ -83,9 +83,9 @@ void mi_lheap_page_emptied(mi_page_t* page) {
 /* A page joins a queue: a retired one is not alone in it any more. */
 static void queue_unretire(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* first = lh->queue[bin].first;
-  if (first == NULL || first->retire == 0) return;
+  if (first == NULL || mi_page_retire(first) == 0) return;
   page_unretire(first);
-  if (first->used == 0) queued_page_free(lh, first);
+  if (mi_page_used(first) == 0) queued_page_free(lh, first);
 }
 
 static bool page_collect(mi_lheap_t* lh, mi_page_t* page) {
@@ -98,11 +98,11 @@ static bool page_collect(mi_lheap_t* lh, mi_page_t* page) {
 static void sweep_retired(mi_lheap_t* lh) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST && lh->nretired > 0; bin++) {
     mi_page_t* page = lh->queue[bin].first;
-    if (page == NULL || page->retire == 0) continue;
+    if (page == NULL || mi_page_retire(page) == 0) continue;
     page_collect(lh, page);
-    if (page->used > 1) page->retire = RETIRE_ROUNDS;
-    else if (--page->retire == 0) {
-      page->retire = 1;
+    if (mi_page_used(page) > 1) mi_page_retire_set(page, RETIRE_ROUNDS);
+    else if (mi_page_retire_set(page, mi_page_retire(page) - 1) == 0) {
+      mi_page_retire_set(page, 1);
       page_unretire(page);
       queued_page_free(lh, page);
     }
@@ -113,7 +113,7 @@ static void sweep_retired(mi_lheap_t* lh) {
 
 /* Holder: nothing in it is live, it is in no queue. OWNED -> DEAD. */
 void mi_lheap_page_free(mi_page_t* page) {
-  mi_assert(page->lheap == NULL && page->retire == 0);
+  mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
   mi_heap_t* heap = heap_of(page);
   if (!mi_heap_is_main(heap)) mi_heap_page_remove(heap, page);
   mi_page_end(page);
@@ -152,7 +152,7 @@ static bool page_to_full(mi_lheap_t* lh, mi_page_t* page) {
   page_unretire(page);
   queue_remove(lh, page);
   mi_store_relaxed(&page->xowner, lh->xid == 0 ? 0 : lh->xid | 1);        /* F1: shown by the swap */
-  if (mi_remote_release(&page->xword, MI_PAGE_FULL, page->used)) {        /* F1 */
+  if (mi_remote_release(&page->xword, MI_PAGE_FULL, mi_page_used(page))) {        /* F1 */
     count(&lh->xcounts.full_pages, 1);
     return true;
   }
@@ -175,12 +175,12 @@ static void pool_unindex(mi_page_t* page) {
 
 void mi_lheap_page_to_pool(mi_page_t* page) {
   uint32_t nremote;
-  mi_assert(page->lheap == NULL && page->retire == 0);
+  mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
   mi_store_relaxed(&page->xowner, 0);                                     /* P1: shown by the swap */
   do {
     mi_page_collect(page, &nremote);
-    if (page->used == 0) { mi_lheap_page_free(page); return; }
-  } while (!mi_remote_release(&page->xword, MI_PAGE_POOLED, page->used)); /* P1 */
+    if (mi_page_used(page) == 0) { mi_lheap_page_free(page); return; }
+  } while (!mi_remote_release(&page->xword, MI_PAGE_POOLED, mi_page_used(page))); /* P1 */
   pool_index(page);                                                       /* P2: from here on it may be anybody's */
 }
 
@@ -196,7 +196,7 @@ void mi_lheap_remote_todo(mi_page_t* page, mi_remote_t todo) {
   if (todo == MI_REMOTE_INDEX) pool_index(page);
   if (todo == MI_REMOTE_LAST) {
     pool_unindex(page);
-    page->used = 0;
+    mi_page_used_set(page, 0);
     mi_lheap_page_free(page);
   }
 }
@@ -264,7 +264,7 @@ static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
     mi_block_t* block = page->free;
     if (block == &mi_nil || block->mark != page) continue;                /* fresh, adopted or damaged: queue_find sees to it */
     page->free = block->next;
-    page->used++;
+    mi_own_increment(&page->xused);
     block->mark = NULL;
     return block;
   }
@@ -277,6 +277,7 @@ static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero
   if (page == NULL) return NULL;
   if (!mi_page_init(page, size, MI_BIN_SINGLE, heap)) { mi_arena_give(page); return NULL; }
   if (!mi_heap_is_main(heap)) mi_heap_page_add(heap, page);
+  mi_store_relaxed(&page->xowner, lh->xid == 0 ? 0 : lh->xid | 1);        /* F1: for statistics only */
   mi_remote_release(&page->xword, MI_PAGE_FULL, 1);                       /* F1: no block of it is out, so nobody can have pushed */
   count(&lh->xcounts.fresh_pages, 1);
   return page->start;
@@ -328,7 +329,7 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force) {
       next = page->next;
       if (force) page_unretire(page);
       page_collect(lh, page);
-      if (page->used == 0) queued_page_free(lh, page);
+      if (mi_page_used(page) == 0) queued_page_free(lh, page);
     }
   }
 }

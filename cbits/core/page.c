@@ -14,15 +14,15 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap) {
     return false;
   }
   page->free = page->local_free = &mi_nil;
-  page->used = single;
+  mi_page_used_set(page, single);
   page->capacity = single;
   page->reserved = (uint16_t)(single ? 1 : page->nslices * MI_SLICE_SIZE / size);
   page->lheap = NULL;
   page->next = page->prev = page->heap_next = page->heap_prev = NULL;
   page->recip = single ? 1 : (UINT64_MAX / size + 1) | 1;
-  page->size = size;
+  mi_store_relaxed(&page->xsize, size);
   page->bin = (uint8_t)bin;
-  page->retire = 0;
+  mi_page_retire_set(page, 0);
   mi_store_relaxed(&page->xowner, 0);                                     /* shown to others together with the first block */
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start - (single ? 0 : size));
   mi_store_relaxed(&page->xheap, heap);
@@ -33,7 +33,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap) {
 void mi_page_end(mi_page_t* page) {
   mi_store_relaxed(&page->xowner, 0);                                     /* nothing live: a valid free cannot look */
   mi_remote_death(&page->xword);
-  mi_pagemap_set(page->start, mi_page_is_single(page) && !page->retire ? 1 : page->nslices, NULL);
+  mi_pagemap_set(page->start, mi_page_is_single(page) && !mi_page_retire(page) ? 1 : page->nslices, NULL);
 }
 
 /* ---- lists ---- */
@@ -56,20 +56,20 @@ static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
     mi_block_t* b = (mi_block_t*)(void*)(page->start + (size_t)(slot - 1) * MI_GRANULE);
     if (slot - 1 >= page->nslices * (MI_SLICE_SIZE / MI_GRANULE) || !mi_page_is_start(page, b) || b->mark != page) {
       *link = rest;
-      mi_error_misuse(MI_ERROR_CORRUPT, i == 0 ? (void*)page->start : (void*)link, page->size);
+      mi_error_misuse(MI_ERROR_CORRUPT, i == 0 ? (void*)page->start : (void*)link, mi_page_size(page));
       return;                                                             /* what is lost stays `used` */
     }
     *link = b;
     slot = (uint32_t)(uintptr_t)b->next;
     link = &b->next;
-    page->used--;
+    mi_page_used_set(page, mi_page_used(page) - 1);
   }
   *link = rest;
 }
 
 void mi_page_take_list(mi_page_t* page, mi_xlist_t list) {
-  mi_assert(list.count <= page->used);
-  take_remote(page, list.head, page->used - list.count);
+  mi_assert(list.count <= mi_page_used(page));
+  take_remote(page, list.head, mi_page_used(page) - list.count);
 }
 
 bool mi_page_collect(mi_page_t* page, uint32_t* nremote) {
@@ -80,16 +80,16 @@ bool mi_page_collect(mi_page_t* page, uint32_t* nremote) {
   }
   const mi_xlist_t list = mi_remote_collect(&page->xword);                /* C1 */
   if (list.count > 0) {
-    const uint32_t before = page->used;
+    const uint32_t before = mi_page_used(page);
     take_remote(page, list.head, list.count);
-    *nremote = before - page->used;
+    *nremote = before - mi_page_used(page);
   }
   return page->free != &mi_nil;
 }
 
 bool mi_page_extend(mi_page_t* page) {
   mi_assert(page->free == &mi_nil);
-  const size_t size = page->size;
+  const size_t size = mi_page_size(page);
   const size_t n = mi_min((size_t)(page->reserved - page->capacity), mi_max(1, MI_EXTEND_BYTES / size));
   if (n == 0) return false;
   uint8_t* first = page->start + page->capacity * size;
@@ -110,8 +110,8 @@ void mi_page_drop_free(mi_page_t* page) {
   uint32_t nlocal = 0;
   for (mi_block_t* b = page->local_free; b->mark == page && nlocal < page->capacity; b = b->next) nlocal++;
   page->free = &mi_nil;
-  page->used = page->capacity - nlocal + (page->retire != 0);             /* what is lost counts as live for ever */
-  mi_error_misuse(MI_ERROR_CORRUPT, bad, page->size);
+  mi_page_used_set(page, page->capacity - nlocal + (mi_page_retire(page) != 0));  /* what is lost counts as live for ever */
+  mi_error_misuse(MI_ERROR_CORRUPT, bad, mi_page_size(page));
 }
 
 /* ---- any thread ---- */
@@ -121,8 +121,8 @@ mi_block_t* mi_page_block_of(mi_page_t* page, const void* p) {
   if ((uintptr_t)p >> 48 != 0) return NULL;
   const size_t at = (uintptr_t)p - (uintptr_t)page->start;
   const uintptr_t top = mi_load_relaxed(&page->xtop);                     /* as in mi_page_is_start */
-  if (at >= top + page->size - (uintptr_t)page->start || at % page->size < 2 * sizeof(uintptr_t)) return NULL;
-  const uintptr_t block = (uintptr_t)p - at % page->size;
+  if (at >= top + mi_page_size(page) - (uintptr_t)page->start || at % mi_page_size(page) < 2 * sizeof(uintptr_t)) return NULL;
+  const uintptr_t block = (uintptr_t)p - at % mi_page_size(page);
   uintptr_t before[2];
   memcpy(before, (const uint8_t*)p - sizeof before, sizeof before);       /* p need not be aligned */
   return before[0] == ~(uintptr_t)p && before[1] == block ? (mi_block_t*)block : NULL;

@@ -8,9 +8,9 @@
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
 static bool single_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
-  if (page->retire || page->arena == MI_ARENA_NONE) return false;         /* all slices mapped; a mapping of its own */
+  if (mi_page_retire(page) || page->arena == MI_ARENA_NONE) return false;         /* all slices mapped; a mapping of its own */
   if (mi_divide_up(size, MI_SLICE_SIZE) != page->nslices && !mi_arena_resize(page, size)) return false;
-  page->size = size;
+  mi_store_relaxed(&page->xsize, size);
   return true;
 }
 
@@ -18,8 +18,8 @@ static bool single_resize(mi_page_t* page, size_t size) {
 static void* mapping_resize(mi_page_t* page, size_t size) {
   void* old = page->start;
   size = mi_align_up(size, mi_os_page_size());
-  if (page->retire || !mi_arena_remap(page, page->size, size)) return NULL;
-  page->size = size;
+  if (mi_page_retire(page) || !mi_arena_remap(page, mi_page_size(page), size)) return NULL;
+  mi_store_relaxed(&page->xsize, size);
   if (page->start == old) return old;
   mi_pagemap_set(old, 1, NULL);                                           /* its leaf exists; nobody else has the block */
   mi_pagemap_set(page->start, 1, page);                                   /* mi_arena_remap made its leaf */
@@ -33,14 +33,14 @@ void* mi_block_expand(void* p, size_t newsize) {
   mi_page_t* page = mi_block_find(p, &block, true);
   if (page == NULL) return NULL;
   const size_t at = (uintptr_t)p - (uintptr_t)block;
-  if (newsize <= page->size - at) return p;
+  if (newsize <= mi_page_size(page) - at) return p;
   return mi_page_is_single(page) && at == 0 && single_resize(page, newsize) ? p : NULL;
 }
 
 /* p's block where it is, or its mapping elsewhere; NULL: it has to be copied. */
 static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize) {
   const size_t at = (uintptr_t)p - (uintptr_t)block;
-  const size_t usable = page->size - at;
+  const size_t usable = mi_page_size(page) - at;
   const bool large = newsize > MI_MEDIUM_MAX && mi_page_is_single(page) && at == 0;
   if (large && page->arena == MI_ARENA_NONE) return mapping_resize(page, newsize);
   if (large && single_resize(page, newsize)) return p;
@@ -59,7 +59,7 @@ void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
   mi_block_t* block;
   mi_page_t* page = mi_block_find(p, &block, true);
   if (page == NULL) return mi_error_fail(MI_ERROR_NOT_A_BLOCK, newsize);
-  const size_t old = page->size - ((uintptr_t)p - (uintptr_t)block);
+  const size_t old = mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
   const bool fits = align == 0 || (((uintptr_t)p + offset) & (align - 1)) == 0;
   if (fits && align <= MI_SLICE_SIZE) {                                   /* a mapping moves to a multiple of the slice */
     void* same = resize(page, block, p, newsize);

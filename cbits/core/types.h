@@ -34,7 +34,7 @@ struct mi_page_s {
   /* the holder's */
   mi_block_t* free;                 /* what malloc pops */
   mi_block_t* local_free;           /* what the holder freed */
-  uint32_t    used;                 /* live blocks, those in the remote list among them */
+  mi_atomic(uint32_t) xused;        /* live blocks, those in the remote list among them; statistics read it */
   uint16_t    capacity;             /* blocks that were ever in a list */
   uint16_t    reserved;             /* blocks that fit the page */
   mi_lheap_t* lheap;                /* the local heap in whose queue the page is; NULL if in none */
@@ -47,16 +47,26 @@ struct mi_page_s {
   uint64_t    recip;                /* odd, size * recip = 2^64 + e with 0 < e <= 2 size; 1 for a single page */
   mi_xword_t  xword;                /* ownership and remote list */
   uint8_t*    start;
-  size_t      size;                 /* of a block, bytes */
+  mi_atomic(size_t) xsize;          /* of a block, bytes; changed only when a single page is resized */
   mi_atomic(mi_heap_t*) xheap;      /* changed by the holder only; read as a hint by adopters */
   uint32_t    nslices;
   uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE */
   uint8_t     bin;
-  uint8_t     retire;               /* holder's: slow paths left until an empty page is freed; 0: not retired */
+  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired. A single page: 1: all its slices are mapped */
 };
 
 _Static_assert(sizeof(mi_page_t) == 128, "two cache lines: the holder's and everybody's");
 _Static_assert(offsetof(mi_page_t, xowner) == 64, "a remote free touches the second line only");
+
+/* The fields that statistics read while the holder goes on: relaxed, they publish nothing. */
+mi_inline uint32_t mi_page_used(mi_page_t* page) { return mi_load_relaxed(&page->xused); }
+mi_inline void mi_page_used_set(mi_page_t* page, uint32_t used) { mi_store_relaxed(&page->xused, used); }
+mi_inline size_t mi_page_size(mi_page_t* page) { return mi_load_relaxed(&page->xsize); }
+mi_inline unsigned mi_page_retire(mi_page_t* page) { return mi_load_relaxed(&page->xretire); }
+mi_inline unsigned mi_page_retire_set(mi_page_t* page, unsigned rounds) {
+  mi_store_relaxed(&page->xretire, (uint8_t)rounds);
+  return rounds;
+}
 
 typedef struct { mi_page_t *first, *last; } mi_queue_t;
 

@@ -8,8 +8,8 @@
 
 static size_t nbroken;
 
-static void broken(unsigned number, const mi_page_t* page, const char* what) {
-  if (++nbroken <= 20) mi_message("mimalloc: invariant %u: %s (page %p, %zu-byte blocks)\n", number, what, (const void*)page, page->size);
+static void broken(unsigned number, mi_page_t* page, const char* what) {
+  if (++nbroken <= 20) mi_message("mimalloc: invariant %u: %s (page %p, %zu-byte blocks)\n", number, what, (const void*)page, mi_page_size(page));
 }
 #define CHECK(number, page, condition) do { if (!(condition)) broken(number, page, #condition); } while (0)
 
@@ -47,10 +47,10 @@ static void check_constants(const mi_arena_t* a, size_t i, mi_page_t* page) {
   CHECK(1, page, page->start == a->start + i * MI_SLICE_SIZE);
   for (size_t s = 0; s < (single ? 1 : page->nslices); s++) CHECK(2, page, mi_page_of(page->start + s * MI_SLICE_SIZE) == page);
   for (size_t s = 0; s < page->nslices; s++) CHECK(15, page, mi_bitmap_run(a->free, a->nslices, i + s, 1) == 0);
-  CHECK(3, page, page->capacity <= page->reserved && page->reserved * page->size <= page->nslices * MI_SLICE_SIZE);
-  CHECK(4, page, page->xtop + page->size == (uintptr_t)page->start + page->capacity * page->size);
-  const uint64_t excess = page->size * page->recip;                       /* modulo 2^64 */
-  CHECK(4, page, single ? page->recip == 1 : (page->recip & 1) != 0 && excess != 0 && excess <= 2 * page->size);
+  CHECK(3, page, page->capacity <= page->reserved && page->reserved * mi_page_size(page) <= page->nslices * MI_SLICE_SIZE);
+  CHECK(4, page, page->xtop + mi_page_size(page) == (uintptr_t)page->start + page->capacity * mi_page_size(page));
+  const uint64_t excess = mi_page_size(page) * page->recip;                       /* modulo 2^64 */
+  CHECK(4, page, single ? page->recip == 1 : (page->recip & 1) != 0 && excess != 0 && excess <= 2 * mi_page_size(page));
 }
 
 static void check_lists(mi_page_t* page) {
@@ -62,10 +62,10 @@ static void check_lists(mi_page_t* page) {
   }
   const size_t nremote = remote_length(page, w);
   const size_t nfree = list_length(page, page->free), nlocal = list_length(page, page->local_free);
-  CHECK(5, page, nfree + nlocal + page->used - (page->retire != 0) == page->capacity);
-  if (state == MI_PAGE_OWNED) CHECK(6, page, mi_xword_count(w) == nremote && nremote <= page->used);
+  CHECK(5, page, nfree + nlocal + mi_page_used(page) - (mi_page_retire(page) != 0) == page->capacity);
+  if (state == MI_PAGE_OWNED) CHECK(6, page, mi_xword_count(w) == nremote && nremote <= mi_page_used(page));
   else {
-    CHECK(6, page, mi_xword_count(w) == page->used - nremote);
+    CHECK(6, page, mi_xword_count(w) == mi_page_used(page) - nremote);
     CHECK(8, page, page->xowner == 0 || (page->xowner & 1) != 0);
     CHECK(10, page, mi_xword_count(w) > 0);
   }
@@ -80,7 +80,7 @@ static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
   const mi_page_t* prev = NULL;
   for (mi_page_t* page = lh->queue[bin].first; page != NULL; prev = page, page = page->next) {
     CHECK(11, page, page->bin == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev);
-    CHECK(11, page, page->retire == 0 || (page->prev == NULL && page->next == NULL));
+    CHECK(11, page, mi_page_retire(page) == 0 || (page->prev == NULL && page->next == NULL));
     ++*npages;
   }
   if (lh->queue[bin].last != prev) broken(11, &mi_page_empty, "queue.last is the last page");
@@ -135,7 +135,7 @@ static size_t visit_check(const mi_arena_t* a, size_t i, mi_page_t* page) {
 static size_t visit_live(const mi_arena_t* a, size_t i, mi_page_t* page) {
   (void)a; (void)i;
   const uint64_t w = page->xword;
-  return mi_xword_state(w) == MI_PAGE_OWNED ? page->used - mi_xword_count(w) - (page->retire != 0) : mi_xword_count(w);
+  return mi_xword_state(w) == MI_PAGE_OWNED ? mi_page_used(page) - mi_xword_count(w) - (mi_page_retire(page) != 0) : mi_xword_count(w);
 }
 
 size_t mi_check_live_blocks(void) { return pages_visit(&visit_live); }

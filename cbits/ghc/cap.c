@@ -7,6 +7,7 @@
 #include "core/options.h"
 #include "core/owner.h"
 #include "core/realloc.h"
+#include "core/stats.h"
 
 #ifndef MI_USE_GHC_CAPABILITIES
 #error "the GHC ring is built with MI_USE_GHC_CAPABILITIES"
@@ -144,6 +145,12 @@ int mi_cap_number(void) { return (int)cap_number(); }
 
 size_t mi_cap_max(void) { return MI_CAPS_MAX; }
 
+void mi_live(uint64_t* blocks, uint64_t* bytes) {
+  const mi_use_t use = mi_stats_use(0);
+  *blocks = use.blocks;
+  *bytes = use.bytes;
+}
+
 void mi_cap_stats(int number, mi_cap_stats_t* stats) {
   *stats = (mi_cap_stats_t){ 0 };
   if (number < 0 || (unsigned)number >= MI_CAPS_MAX) return;
@@ -157,6 +164,9 @@ void mi_cap_stats(int number, mi_cap_stats_t* stats) {
   stats->full_pages = mi_load_relaxed(&c->full_pages);
   stats->retired_pages = mi_load_relaxed(&c->retired_pages);
   stats->remote_freed = mi_load_relaxed(&c->remote_freed);
+  const mi_use_t use = mi_stats_use(mi_id_of_capability((uint32_t)number));
+  stats->used_blocks = use.blocks;
+  stats->used_bytes = use.bytes;
 }
 
 #if MI_CHECK >= 2

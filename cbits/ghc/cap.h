@@ -54,7 +54,7 @@ mi_decl_export int mi_cap_number(void);
 /* How many capabilities have heaps of their own. */
 mi_decl_export size_t mi_cap_max(void);
 
-/* What a capability's main heap has done so far, but `pages`, which is a gauge. exists: 0 if the
+/* What a capability's main heap has done so far, but for the gauges. exists: 0 if the
    capability never allocated; all others are 0 then. */
 typedef struct {
   uint64_t exists;
@@ -64,7 +64,11 @@ typedef struct {
   uint64_t full_pages;      /* given up because nothing was free in them */
   uint64_t retired_pages;   /* given back empty */
   uint64_t remote_freed;    /* blocks freed by others and collected */
+  uint64_t used_blocks;     /* live in its pages, and usable bytes of these: gauges */
+  uint64_t used_bytes;
 } mi_cap_stats_t;
+/* Live blocks of the whole process, and their usable bytes. */
+mi_decl_export void mi_live(uint64_t* blocks, uint64_t* bytes);
 mi_decl_export void mi_cap_stats(int number, mi_cap_stats_t* stats);
 
 /* ---- the checking build only: a ring that is broken on purpose, to see that the soundness test sees it ---- */
