@@ -10,7 +10,7 @@
 extern mi_tls mi_lheap_t* mi_thread_lheap;
 
 /* The thread's id: the thread pointer, which no other live thread has. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !MI_CHECK   /* UBSan takes fs:0 for a null pointer: sanitized builds check, too */
 mi_inline uintptr_t mi_thread_id(void) { return *(const uintptr_t __seg_fs*)0; }   /* the ABI keeps it at fs:0 */
 #else
 mi_inline uintptr_t mi_thread_id(void) { return (uintptr_t)__builtin_thread_pointer(); }
