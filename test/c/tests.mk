@@ -1,1 +1,64 @@
+# The C suites: `make test` and `make soak`. Included by the Makefile.
+#
+# The convention. A suite NAME is a program (or a script) build/t/NAME that prints "ok TEST" or "not ok TEST: why",
+# a line each, to a line-buffered stdout. To add one, from here or from a file included below: a rule that makes
+# build/t/NAME, and `SUITES += NAME`. Each runs as `tools/suite NAME build/t/NAME` with its address space limited
+# (not those named *-tsan and *-asan) and its time (SUITE_SECONDS); a suite that does not build or that fails does not
+# keep the others from running. By itself: make build/t/NAME && build/t/NAME [TEST..].
+#
+# Variants of the core, each in build/t/o/VARIANT. A suite in the plain one, as it ships, has the bare name, in another NAME-VARIANT.
+#   plain  check: all assertions and the walker  hard: and every rare path common  tsan, hard-tsan  asan: address and undefined behaviour
+T = $(BUILD)/t
+VARIANTS = plain check hard tsan hard-tsan asan
+CHECKED  = -DMI_CHECK=2
+HARD     = $(CHECKED) -DMI_HARD=1
+TSAN     = -fsanitize=thread
+ASAN     = -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_plain     = -O2 -g
+FLAGS_check     = -O2 -g $(CHECKED)
+FLAGS_hard      = -O2 -g $(HARD)
+FLAGS_tsan      = -O1 -g $(TSAN) $(CHECKED)
+FLAGS_hard-tsan = -O1 -g $(TSAN) $(HARD)
+FLAGS_asan      = -O1 -g $(ASAN) $(CHECKED)
+
+define VARIANT_RULES
+$(T)/o/$(1)/%.o: %.c $(HEAD) test/c/test.h
+	@mkdir -p $$(@D)
+	@$$(CC) $$(BASE) -Itest/c $$(FLAGS_$(1)) -c $$< -o $$@
+CORE_$(1) = $(CORE:%.c=$(T)/o/$(1)/%.o)
+LINK_$(1) = $$(CC) $$(FLAGS_$(1)) -pthread
+endef
+$(foreach v,$(VARIANTS),$(eval $(call VARIANT_RULES,$(v))))
+.SECONDARY:
+
+# ---- unit: one for each module, in test/c/unit
+
+UNITS = $(patsubst test/c/unit/%.c,%,$(sort $(wildcard test/c/unit/*.c)))
+SUITES += $(UNITS) $(UNITS:%=%-check) $(UNITS:%=%-hard)
+TEST_O = $(T)/o/$(1)/test/c/test.o $(CORE_$(1))
+
+$(UNITS:%=$(T)/%): $(T)/%: $(T)/o/plain/test/c/unit/%.o $(call TEST_O,plain)
+	@$(LINK_plain) $^ -o $@
+$(UNITS:%=$(T)/%-check): $(T)/%-check: $(T)/o/check/test/c/unit/%.o $(call TEST_O,check)
+	@$(LINK_check) $^ -o $@
+$(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,hard)
+	@$(LINK_hard) $^ -o $@
+
+# ---- model: the protocols under an exhaustive scheduler (test/c/model/run does everything itself)
+
+SUITES += model
+$(T)/model: test/c/model/run
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\nexec test/c/model/run "$$@"\n' >$@ && chmod +x $@
+
+-include test/c/preload/preload.mk
+-include test/c/fastpath/fastpath.mk
+
+# ---- running
+
+SUITE_KIB = 16000000
 test:
+	@$(MAKE) --no-print-directory -k -j2 $(SUITES:%=$(T)/%) || :
+	@bad=0; for s in $(SUITES); do \
+	  (case $$s in *-tsan|*-asan) ;; *) ulimit -v $(SUITE_KIB) ;; esac; SUITE_SECONDS=$${SUITE_SECONDS:-120} tools/suite $$s $(T)/$$s) || bad=1; \
+	done; exit $$bad

@@ -1,0 +1,70 @@
+/* What the C suites share: tests that run each in a process of its own, checks, owners played by one
+   thread, patterns, errors that are counted. Linked to the core's objects, so internal headers are open. */
+#ifndef TEST_H
+#define TEST_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "include/mimalloc.h"
+#include "core/aligned.h"
+#include "core/alloc.h"
+#include "core/arena.h"
+#include "core/free.h"
+#include "core/options.h"
+#include "core/owner.h"
+#include "core/realloc.h"
+
+typedef struct { const char* name; void (*run)(void); } test_t;
+#define TEST(f) { #f, &f }
+
+/* Runs each in a child: a crash is one failure, and a test finds an allocator that nobody has used.
+   Arguments: the names of the tests to run; none: all. */
+int test_run(const char* suite, const test_t* tests, size_t n, int argc, char** argv);
+#define TEST_MAIN(suite, ...) \
+  int main(int argc, char** argv) { \
+    static const test_t tests[] = { __VA_ARGS__ }; \
+    return test_run(suite, tests, sizeof tests / sizeof *tests, argc, argv); \
+  }
+
+/* A check that fails ends the test. */
+void test_fail(const char* file, int line, const char* format, ...) __attribute__((noreturn, format(printf, 3, 4)));
+#define CHECK(x) ((x) ? (void)0 : test_fail(__FILE__, __LINE__, "%s", #x))
+#define CHECK_AT(x, ...) ((x) ? (void)0 : test_fail(__FILE__, __LINE__, #x " where " __VA_ARGS__))
+#define CHECK_EQ(a, b) test_equal(__FILE__, __LINE__, #a " == " #b, (uint64_t)(a), (uint64_t)(b))
+void test_equal(const char* file, int line, const char* what, uint64_t a, uint64_t b);
+
+/* True if `run` ends the process by this signal; what it prints is swallowed. */
+bool test_dies(void (*run)(void), int sig);
+
+uint64_t test_random(uint64_t* state);
+
+/* Fills with bytes that depend on `seed` and the place; says whether they are still there. */
+void test_fill(void* p, size_t n, uint64_t seed);
+bool test_filled(const void* p, size_t n, uint64_t seed);
+bool test_all(const void* p, size_t n, uint8_t value);
+
+/* Invariants hold and nothing is live: every slice of every arena is free. */
+void test_nothing_left(void);
+size_t test_free_slices(void);
+size_t test_rss(void);
+
+/* Misuse is counted from here on, and neither printed nor fatal. */
+void test_expect_errors(void);
+extern size_t test_nerrors;
+extern int test_last_error;
+
+/* Eight owners, played by one thread. */
+#define NOWNERS 8
+extern mi_owner_t* owners[NOWNERS];
+void owners_begin(void);
+void owners_end(void);
+static inline void* o_malloc(int i, size_t size) { return mi_lheap_malloc(&owners[i]->main, size); }
+static inline void o_free(int i, void* p) { mi_free_as(p, owners[i], owners[i]->id); }
+
+#endif
