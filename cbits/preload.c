@@ -2,7 +2,7 @@
    frees of C23, and C++'s new and delete. Only in libmimalloc; the Haskell package leaves malloc alone.
    Any thread. What differs from mi_*: realloc(p, 0) frees, and misuse ends the process. */
 #define _GNU_SOURCE
-#include <errno.h>
+#include <dlfcn.h>
 
 #include "core/options.h"
 #include "thread.h"
@@ -20,7 +20,6 @@ EXPORT void  cfree(void* p) { mi_thread_free(p); }
 EXPORT void  free_sized(void* p, size_t size) { (void)size; mi_thread_free(p); }
 EXPORT void  free_aligned_sized(void* p, size_t align, size_t size) { (void)align; (void)size; mi_thread_free(p); }
 EXPORT void* calloc(size_t n, size_t size) { return mi_calloc(n, size); }
-EXPORT void* reallocarray(void* p, size_t n, size_t size) { return mi_reallocarray(p, n, size); }
 EXPORT void* memalign(size_t align, size_t size) { return mi_memalign(align, size); }
 EXPORT void* aligned_alloc(size_t align, size_t size) { return mi_aligned_alloc(align, size); }
 EXPORT int   posix_memalign(void** p, size_t align, size_t size) { return mi_posix_memalign(p, align, size); }
@@ -38,16 +37,43 @@ EXPORT void* realloc(void* p, size_t size) {
   return mi_realloc(p, size);
 }
 
+EXPORT void* reallocarray(void* p, size_t n, size_t size) {
+  size_t total;
+  return mi_mul(n, size, &total) ? realloc(p, total) : mi_reallocarray(p, n, size);
+}
+
 /* The names that C++ gives its operators; nothrow_t is never looked at. */
 typedef struct mi_nothrow_s mi_nothrow_t;
+
+/* No memory for a nothrow form. The new-handler may throw, which C cannot catch: the C++ library's own
+   form calls ours that throws, and catches. Without that library there is no handler. */
+static mi_cold void* nothrow_new(size_t n, const mi_nothrow_t* t) {
+  void* (*next)(size_t, const mi_nothrow_t*);
+  *(void**)&next = dlsym(RTLD_NEXT, "_ZnwmRKSt9nothrow_t");
+  return next == NULL ? NULL : next(n, t);
+}
+static mi_cold void* nothrow_new_aligned(size_t n, size_t align, const mi_nothrow_t* t) {
+  void* (*next)(size_t, size_t, const mi_nothrow_t*);
+  *(void**)&next = dlsym(RTLD_NEXT, "_ZnwmSt11align_val_tRKSt9nothrow_t");
+  return next == NULL ? NULL : next(n, align, t);
+}
+static void* nothrow(size_t n, const mi_nothrow_t* t) {
+  void* p = mi_thread_malloc(n);
+  return mi_likely(p != NULL) ? p : nothrow_new(n, t);
+}
+static void* nothrow_aligned(size_t n, size_t align, const mi_nothrow_t* t) {
+  void* p = mi_malloc_aligned(n, align);
+  return mi_likely(p != NULL) ? p : nothrow_new_aligned(n, align, t);
+}
+
 EXPORT void* _Znwm(size_t n) { return mi_new(n); }
 EXPORT void* _Znam(size_t n) { return mi_new(n); }
-EXPORT void* _ZnwmRKSt9nothrow_t(size_t n, const mi_nothrow_t* t) { (void)t; return mi_new_nothrow(n); }
-EXPORT void* _ZnamRKSt9nothrow_t(size_t n, const mi_nothrow_t* t) { (void)t; return mi_new_nothrow(n); }
+EXPORT void* _ZnwmRKSt9nothrow_t(size_t n, const mi_nothrow_t* t) { return nothrow(n, t); }
+EXPORT void* _ZnamRKSt9nothrow_t(size_t n, const mi_nothrow_t* t) { return nothrow(n, t); }
 EXPORT void* _ZnwmSt11align_val_t(size_t n, size_t align) { return mi_new_aligned(n, align); }
 EXPORT void* _ZnamSt11align_val_t(size_t n, size_t align) { return mi_new_aligned(n, align); }
-EXPORT void* _ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) { (void)t; return mi_new_aligned_nothrow(n, align); }
-EXPORT void* _ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) { (void)t; return mi_new_aligned_nothrow(n, align); }
+EXPORT void* _ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) { return nothrow_aligned(n, align, t); }
+EXPORT void* _ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) { return nothrow_aligned(n, align, t); }
 EXPORT void _ZdlPv(void* p) { mi_thread_free(p); }
 EXPORT void _ZdaPv(void* p) { mi_thread_free(p); }
 EXPORT void _ZdlPvm(void* p, size_t n) { (void)n; mi_thread_free(p); }
