@@ -1,0 +1,367 @@
+/* The model's allocator (actors.h): transitions of pages round remote.h and abandon.h, and the
+   check of what an execution leaves. Line 0, the constants and the blocks are tracked memory, so an
+   access that the protocol does not order is a race.
+   Ghost state (holder, live) is looked at and changed between two operations, so it is exact. */
+#include "actors.h"
+
+#include <string.h>
+
+page_t pages[PAGES];
+mi_xbits_t pool[BINS];
+mi_xbits_t arena_free;
+model_cell_t queue[OWNERS];
+
+static int setting_as, nblocks;
+
+void as_owner(int owner) { setting_as = owner; }
+
+/* The owner that runs; its id is 16 times that. */
+static int me(void) { return model_self() == 0 ? setting_as : model_self(); }
+static uint64_t my_id(void) { return 16 * (uint64_t)me(); }
+static uint64_t my_xid(int heap) { return heap == SHARED ? 0 : my_id(); }
+static size_t slice_of(const page_t* g) { return (size_t)(g - pages); }
+
+/* ---- ghosts ---- */
+
+static void take(page_t* g) {
+  if (g->holder != NOBODY) model_fail("two holders of %s", g->name);
+  g->holder = me();
+}
+
+static void held(const page_t* g) {
+  if (g->holder != me()) model_fail("line 0 of %s used without holding it", g->name);
+}
+
+static void let_go(page_t* g) {
+  held(g);
+  g->holder = NOBODY;
+}
+
+/* ---- the holder's lists ---- */
+
+static void list_push(page_t* g, model_cell_t* list, int slot) {
+  model_set(&g->block[slot].word, model_get(list));
+  model_set(list, (uint64_t)slot);
+}
+
+static void queue_add(page_t* g) {
+  held(g);
+  const int owner = (int)model_get(&g->lheap);
+  model_set(&queue[owner], model_get(&queue[owner]) | (uint64_t)1 << slice_of(g));
+}
+
+static void queue_remove(page_t* g) {
+  held(g);
+  const int owner = (int)model_get(&g->lheap);
+  model_set(&queue[owner], model_get(&queue[owner]) & ~((uint64_t)1 << slice_of(g)));
+}
+
+bool in_queue(const page_t* g) { return model_get(&queue[me()]) >> slice_of(g) & 1; }
+
+/* Moves a taken remote list to local_free. It ends at its count, or at slot 0 if the count says how many are live. */
+static void take_list(page_t* g, mi_xlist_t list, bool counted) {
+  uint32_t slot = list.head, n = 0;
+  while (counted ? n < list.count : slot != 0) {
+    if (slot == 0 || slot > BLOCKS || n == BLOCKS) model_fail("the remote list of %s is broken", g->name);
+    const uint32_t next = (uint32_t)model_get(&g->block[slot].word);
+    list_push(g, &g->local_free, (int)slot);
+    slot = next;
+    n++;
+  }
+  if (n > model_get(&g->used)) model_fail("%s: more collected than used", g->name);
+  model_set(&g->used, model_get(&g->used) - n);
+  if (!counted && model_get(&g->used) != list.count) model_fail("%s: count is not the live blocks", g->name);
+}
+
+/* C1 */
+void page_collect(page_t* g) {
+  held(g);
+  take_list(g, mi_remote_collect(&g->xword), true);
+}
+
+/* ---- birth and death ---- */
+
+page_t* page_fresh(int heap, int bin) {
+  const uint64_t free_slices = mi_load_acquire(&arena_free);
+  if (free_slices == 0) return NULL;
+  const uint64_t bit = free_slices & (0 - free_slices);
+  if (!(mi_and_acq_rel(&arena_free, ~bit) & bit)) return NULL;
+  page_t* g = &pages[__builtin_ctzll(bit)];
+  take(g);
+  model_note("claims", g->name);
+  model_set(&g->free, 0);
+  model_set(&g->local_free, 0);
+  model_set(&g->used, 0);
+  model_set(&g->lheap, (uint64_t)me());
+  model_set(&g->bin, (uint64_t)bin);
+  for (int slot = nblocks; slot > 0; slot--) {
+    model_set(&g->block[slot].mark, 1);
+    list_push(g, &g->free, slot);
+  }
+  mi_store_relaxed(&g->xowner, my_xid(heap));                  /* published with the blocks themselves, as the next */
+  mi_store_relaxed(&g->xheap, (uint64_t)heap);
+  mi_remote_birth(&g->xword);
+  queue_add(g);
+  return g;
+}
+
+/* Holder only; nothing is live, and the page is in no queue. */
+static void page_free(page_t* g) {
+  held(g);
+  for (int slot = 1; slot <= BLOCKS; slot++) {
+    if (g->block[slot].live) model_fail("%s freed while a block is live", g->name);
+  }
+  model_set(&g->used, 0);
+  mi_remote_death(&g->xword);
+  mi_or_acq_rel(&arena_free, (uint64_t)1 << slice_of(g));      /* pairs with the next claim of the slice */
+  let_go(g);
+  model_note("freed", g->name);
+}
+
+/* ---- malloc and free ---- */
+
+int page_malloc(page_t* g) {
+  held(g);
+  if (model_get(&g->free) == 0) {
+    page_collect(g);
+    model_set(&g->free, model_get(&g->local_free));
+    model_set(&g->local_free, 0);
+  }
+  const int slot = (int)model_get(&g->free);
+  if (slot == 0) return 0;
+  block_t* b = &g->block[slot];
+  if (b->live) model_fail("%s: block %d given out twice", g->name, slot);
+  if (model_get(&b->mark) != 1) model_fail("%s: block %d in a list has no mark", g->name, slot);
+  model_set(&g->free, model_get(&b->word));
+  model_set(&b->mark, 0);
+  model_set(&g->used, model_get(&g->used) + 1);
+  b->live = true;
+  model_set(&b->word, 99);                                     /* the user's own data */
+  return slot;
+}
+
+/* The last free of an owner in its page. */
+static void page_retire(page_t* g) {
+  queue_remove(g);
+  page_free(g);
+}
+
+static void free_own(page_t* g, int slot) {
+  held(g);
+  list_push(g, &g->local_free, slot);
+  model_set(&g->used, model_get(&g->used) - 1);
+  if (model_get(&g->used) == 0) page_retire(g);
+}
+
+/* H1. The page may have had other holders since F1 named me: its local heap is written anew. */
+static bool full_to_owned(page_t* g) {
+  mi_xlist_t list;
+  if (!mi_remote_acquire(&g->xword, &list)) return false;
+  take(g);
+  model_note("has taken back", g->name);
+  take_list(g, list, false);
+  model_set(&g->lheap, (uint64_t)me());
+  mi_store_relaxed(&g->xowner, my_id());                       /* H1: read as mine by myself only */
+  queue_add(g);
+  return true;
+}
+
+static void set_next(void* block, uint32_t next) { model_set(&((block_t*)block)->word, next); }
+
+/* R1-R4 and what is left to do. The class is read before R4: afterwards the page may be another. */
+static void free_remote(page_t* g, int slot) {
+  const int bin = (int)model_get(&g->bin);
+  switch (mi_remote_push(&g->xword, (uint32_t)slot, set_next, &g->block[slot])) {
+    case MI_REMOTE_DONE: break;
+    case MI_REMOTE_INDEX: mi_pool_set(&pool[bin], slice_of(g)); break;
+    case MI_REMOTE_LAST:
+      take(g);
+      model_note("emptied", g->name);
+      mi_pool_clear(&pool[bin], slice_of(g));
+      page_free(g);
+      break;
+    case MI_REMOTE_DEAD: model_fail("%s: a live block's page read as dead", g->name);
+  }
+}
+
+void block_free(page_t* g, int slot) {
+  block_t* b = &g->block[slot];
+  if (!b->live) model_fail("the scenario frees block %d of %s twice", slot, g->name);
+  const uint64_t owner = mi_load_relaxed(&g->xowner);          /* mine only if I wrote it last */
+  b->live = false;
+  if (model_get(&b->mark) != 0) model_fail("%s: live block %d is marked", g->name, slot);
+  model_set(&b->mark, 1);
+  if (owner == my_id() || (owner == (my_id() | 1) && full_to_owned(g))) free_own(g, slot);
+  else free_remote(g, slot);
+}
+
+/* ---- to full, to the pool, and back ---- */
+
+/* F1. False if something was freed in the meantime: the page is kept and collected. */
+bool page_to_full(page_t* g) {
+  const uint64_t owner = mi_load_relaxed(&g->xowner);
+  queue_remove(g);
+  mi_store_relaxed(&g->xowner, owner | 1);                     /* F1: before the swap, while it is mine to write */
+  const uint32_t used = (uint32_t)model_get(&g->used);
+  if (mi_remote_release(&g->xword, MI_PAGE_FULL, used)) {
+    let_go(g);
+    model_note("gave up full", g->name);
+    return true;
+  }
+  mi_store_relaxed(&g->xowner, owner);
+  queue_add(g);
+  page_collect(g);
+  return false;
+}
+
+/* P1, P2. Not in a queue any more. Class and slice are read before P1. */
+static void pool_put(page_t* g) {
+  const int bin = (int)model_get(&g->bin);
+  mi_store_relaxed(&g->xowner, 0);                             /* P1 */
+  for (;;) {
+    page_collect(g);
+    const uint32_t used = (uint32_t)model_get(&g->used);
+    if (used == 0) { page_free(g); return; }
+    if (mi_remote_release(&g->xword, MI_PAGE_POOLED, used)) break;
+  }
+  let_go(g);
+  model_note("pooled", g->name);
+  mi_pool_set(&pool[bin], slice_of(g));
+}
+
+void page_to_pool(page_t* g) {
+  queue_remove(g);
+  pool_put(g);
+}
+
+void owner_end(int owner) {
+  for (int i = 0; i < PAGES; i++) {
+    if (model_get(&queue[owner]) >> i & 1) page_to_pool(&pages[i]);
+  }
+}
+
+/* A1-A4. NULL if none was found. */
+page_t* pool_adopt(int heap, int bin) {
+  for (size_t i = 0; mi_pool_take(&pool[bin], PAGES, &i); i++) {
+    page_t* g = &pages[i];
+    mi_xlist_t list;
+    if (mi_load_relaxed(&g->xheap) != (uint64_t)heap) {        /* A1: a hint, A3 decides */
+      mi_pool_set(&pool[bin], i);
+      continue;
+    }
+    if (!mi_remote_acquire(&g->xword, &list)) continue;
+    take(g);
+    model_note("adopts", g->name);
+    take_list(g, list, false);
+    const bool other = mi_load_relaxed(&g->xheap) != (uint64_t)heap || (int)model_get(&g->bin) != bin;  /* by the holder */
+    if (other) { pool_put(g); continue; }                      /* A3 */
+    model_set(&g->lheap, (uint64_t)me());
+    mi_store_relaxed(&g->xowner, my_xid(heap));                /* A4: read as mine by myself only */
+    queue_add(g);
+    return g;
+  }
+  return NULL;
+}
+
+void page_settle(page_t* g) {
+  mi_xlist_t list;
+  if (!mi_remote_acquire(&g->xword, &list)) return;
+  take(g);
+  model_note("settles", g->name);
+  take_list(g, list, false);
+  mi_store_relaxed(&g->xheap, MAIN);                           /* shown by P1 */
+  pool_put(g);
+}
+
+/* ---- the setting, and the end ---- */
+
+static void name_page(page_t* g, const char* const name[7]) {
+  g->name = name[0];
+  g->free.name = name[1];
+  g->local_free.name = name[2];
+  g->used.name = name[3];
+  g->lheap.name = name[4];
+  g->bin.name = name[5];
+  for (int slot = 1; slot <= BLOCKS; slot++) g->block[slot].word.name = g->block[slot].mark.name = name[6];
+  g->holder = NOBODY;
+}
+
+void setting(int blocks) {
+  static const char* const names[PAGES][7] = {
+    { "p0", "p0.free", "p0.local_free", "p0.used", "p0.lheap", "p0.bin", "a block of p0" },
+    { "p1", "p1.free", "p1.local_free", "p1.used", "p1.lheap", "p1.bin", "a block of p1" } };
+  memset(pages, 0, sizeof pages);
+  memset(queue, 0, sizeof queue);
+  memset(pool, 0, sizeof pool);
+  setting_as = 1;
+  nblocks = blocks;
+  arena_free = (1 << PAGES) - 1;
+  for (int i = 0; i < PAGES; i++) name_page(&pages[i], names[i]);
+  for (int i = 0; i < OWNERS; i++) queue[i].name = "an owner's queue";
+  model_atomic(&pages[0].xword, "p0.xword");
+  model_atomic(&pages[1].xword, "p1.xword");
+  model_atomic(&pages[0].xowner, "p0.xowner");
+  model_atomic(&pages[1].xowner, "p1.xowner");
+  model_atomic(&pages[0].xheap, "p0.xheap");
+  model_atomic(&pages[1].xheap, "p1.xheap");
+  model_atomic(&pool[0], "pool[0]");
+  model_atomic(&pool[1], "pool[1]");
+  model_atomic(&arena_free, "slices");
+}
+
+/* Counts the blocks of one list and that each is in no other. */
+static uint32_t walk(page_t* g, uint64_t slot, const char* which) {
+  uint32_t n = 0;
+  for (; slot != 0; slot = g->block[slot].word.value) {
+    if (slot > BLOCKS || g->block[slot].lists++ > 0) model_fail("end: %s of %s is broken", which, g->name);
+    if (g->block[slot].live) model_fail("end: a live block of %s is in %s", g->name, which);
+    if (g->block[slot].mark.value != 1) model_fail("end: a block in %s of %s has no mark", which, g->name);
+    n++;
+  }
+  return n;
+}
+
+static void check_given_up(const page_t* g, uint32_t live) {
+  const mi_page_state_t state = mi_xword_state(g->xword);
+  if (g->holder != NOBODY) model_fail("end: %s is given up but has a holder", g->name);
+  if (live == 0) model_fail("end: %s is stuck: nothing in it is live and nobody holds it", g->name);
+  if (mi_xword_count(g->xword) != live) model_fail("end: %s has %u live blocks, its word says %u", g->name, live, mi_xword_count(g->xword));
+  if (g->xowner != 0 && !(g->xowner & 1)) model_fail("end: %s is given up but its owner is %d", g->name, (int)(g->xowner / 16));
+  if (state == MI_PAGE_FULL && live != (uint32_t)nblocks) model_fail("end: %s is full but not all in it is live", g->name);
+  if (state == MI_PAGE_POOLED && !(pool[g->bin.value] >> slice_of(g) & 1)) model_fail("end: %s is pooled and has no bit", g->name);
+}
+
+static void check_owned(const page_t* g, uint32_t live, uint32_t remote) {
+  const uint64_t id = 16 * (uint64_t)g->holder;
+  if (g->holder == NOBODY) model_fail("end: %s is owned by nobody", g->name);
+  if (mi_xword_count(g->xword) != remote) model_fail("end: %s: %u blocks in the remote list, its word says %u", g->name, remote, mi_xword_count(g->xword));
+  if (g->used.value != live + remote) model_fail("end: %s: used is %d, live and uncollected %u", g->name, (int)g->used.value, live + remote);
+  if (g->xowner != id && g->xowner != 0) model_fail("end: %s is held by owner %d but says %d", g->name, g->holder, (int)(g->xowner / 16));
+  if ((int)g->lheap.value != g->holder) model_fail("end: %s is in another owner's local heap", g->name);
+}
+
+static void check_page(page_t* g) {
+  uint32_t live = 0, lists = 0;
+  const mi_page_state_t state = mi_xword_state(g->xword);
+  const bool is_free = arena_free >> slice_of(g) & 1;
+  for (int slot = 1; slot <= BLOCKS; slot++) live += g->block[slot].live;
+  for (int i = 0; i < OWNERS; i++) {
+    const bool mine = state == MI_PAGE_OWNED && g->holder == i;
+    if ((bool)(queue[i].value >> slice_of(g) & 1) != mine) model_fail("end: %s and the queue of owner %d do not agree", g->name, i);
+  }
+  if (is_free != (state == MI_PAGE_DEAD)) model_fail("end: the slice of %s and its state do not agree", g->name);
+  if (state == MI_PAGE_DEAD) {
+    if (live != 0) model_fail("end: %s is dead and has live blocks", g->name);
+    return;
+  }
+  lists += walk(g, g->free.value, "free");
+  lists += walk(g, g->local_free.value, "local_free");
+  const uint32_t remote = walk(g, mi_xword_head(g->xword), "the remote list");
+  if (lists + remote + live != (uint32_t)nblocks) model_fail("end: a block of %s is lost", g->name);
+  if (state == MI_PAGE_OWNED) check_owned(g, live, remote);
+  else check_given_up(g, live);
+}
+
+void check_all(void) {
+  for (int i = 0; i < PAGES; i++) check_page(&pages[i]);
+}

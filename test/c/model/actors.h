@@ -1,0 +1,61 @@
+/* A small allocator round the two verbatim headers: two pages of up to three blocks, transitions in the shape
+   of cbits/core's page.c, heap.c and free.c, step for step as docs/DESIGN.md, section 5 has them.
+   Implemented in actors.c, called by scenarios.c. Function names are those of the state picture.
+
+   An owner's id is 16 * its actor; in a setup any owner may act, also GONE, who is no actor. Slots count from 1. */
+#ifndef MODEL_ACTORS_H
+#define MODEL_ACTORS_H
+
+#include "engine.h"
+#include "abandon.h"
+
+enum { PAGES = 2, BLOCKS = 3, BINS = 2, OWNERS = 5, NOBODY = -1, GONE = 4 };
+enum { MAIN = 0, OTHER = 1, SHARED = 2 };       /* heaps; pages of the last carry 0 for an owner (mi_heap_new) */
+
+typedef struct {
+  model_cell_t mark;       /* the page's address while free */
+  model_cell_t word;       /* the next slot of the list while free; the user's while live */
+  int lists;               /* ghost, at the end: how many lists it was found in */
+  bool live;               /* ghost */
+} block_t;
+
+typedef struct {
+  const char* name;
+  model_cell_t free, local_free, used, lheap;   /* line 0: the holder's */
+  model_cell_t bin;                             /* constant in one life */
+  mi_atomic(uint64_t) xheap;                    /* changed by the holder only */
+  mi_atomic(uint64_t) xowner;
+  mi_xword_t xword;
+  block_t block[BLOCKS + 1];                    /* by slot */
+  int holder;                                   /* ghost: which owner may touch line 0 */
+} page_t;
+
+extern page_t pages[PAGES];
+extern mi_xbits_t pool[BINS];                   /* bit i: pages[i] waits for adoption */
+extern mi_xbits_t arena_free;                   /* bit i: slice i is free */
+extern model_cell_t queue[OWNERS];              /* of the owner's local heap: bit i is pages[i] */
+
+/* The setting: everything DEAD and free; pages will have so many blocks. */
+void setting(int nblocks);
+
+/* Who runs: an owner's number. In a setup as_owner says for whom. */
+void as_owner(int owner);
+
+/* Owner-only. */
+page_t* page_fresh(int heap, int bin);
+int  page_malloc(page_t* g);                    /* a slot, or 0: nothing left */
+void page_collect(page_t* g);
+bool page_to_full(page_t* g);
+void page_to_pool(page_t* g);                   /* frees it if nothing is live */
+page_t* pool_adopt(int heap, int bin);
+void page_settle(page_t* g);                    /* its heap ends: any thread; takes it if it can, for the main heap */
+void owner_end(int owner);                      /* pools or frees what is in the owner's queue */
+bool in_queue(const page_t* g);                 /* of the one who runs */
+
+/* Any thread. */
+void block_free(page_t* g, int slot);
+
+/* The end of an execution. */
+void check_all(void);
+
+#endif

@@ -1,0 +1,260 @@
+/* The scenarios (README.md lists what each is for), and main.
+     model            runs all
+     model NAME ...   runs these
+     model -q NAME    without the trace of a bad execution
+     model -l         lists them
+   Each has a setting, two or three actors, and ends in check_all. Actor n is owner n. */
+#include "actors.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static page_t *g0, *g1;
+
+static void fill(page_t* g) { while (page_malloc(g) != 0) {} }
+
+/* An OWNED page of owner 1 in which all blocks are live. */
+static page_t* owned_page(int heap, int bin) {
+  page_t* g = page_fresh(heap, bin);
+  fill(g);
+  return g;
+}
+
+static void free_1(void) { block_free(g0, 1); }
+static void free_2(void) { block_free(g0, 2); }
+static void free_3(void) { block_free(g0, 3); }
+static void free_1_2(void) { free_1(); free_2(); }
+
+static void owned_2(void) { setting(2); g0 = owned_page(MAIN, 0); }
+static void owned_3(void) { setting(3); g0 = owned_page(MAIN, 0); }
+static void shared_3(void) { setting(3); g0 = owned_page(SHARED, 0); }
+static void full_2(void) { owned_2(); page_to_full(g0); }
+static void full_3(void) { owned_3(); page_to_full(g0); }
+
+/* A pooled page in which slots 1 .. live are live. */
+static void pooled(int live) {
+  owned_3();
+  for (int slot = 3; slot > live; slot--) block_free(g0, slot);
+  page_to_pool(g0);
+}
+static void pooled_1(void) { pooled(1); }
+static void pooled_2(void) { pooled(2); }
+
+/* The holder allocates twice while others free. */
+static void malloc_twice(void) {
+  page_malloc(g0);
+  page_malloc(g0);
+}
+
+/* The holder collects and frees all that it finds, and its own block 1. */
+static void collect_and_free(void) {
+  page_collect(g0);
+  free_1();
+}
+
+static void malloc_then_pool(void) {
+  page_malloc(g0);
+  page_to_pool(g0);
+}
+
+/* Allocates and gives up full as heap.c does; ends with the page either given up or in its queue. */
+static void use_up(page_t* g) {
+  do fill(g); while (!page_to_full(g));
+}
+
+static void use_up_0(void) { use_up(g0); }
+static void pool_0(void) { page_to_pool(g0); }
+
+/* Home: gives up full, then frees its own block. */
+static void full_then_free(void) {
+  use_up(g0);
+  free_1();
+}
+
+/* Home again with its full page, which it then uses. */
+static void home_returns(void) {
+  free_1();
+  if (in_queue(g0)) page_malloc(g0);
+}
+
+static page_t* adopt(int heap) {
+  page_t* g = pool_adopt(heap, 0);
+  if (g != NULL && (g->bin.value != 0 || g->xheap != (uint64_t)heap)) model_fail("adopted %s of another heap or class", g->name);
+  return g;
+}
+
+static void adopt_bin_0(void) { adopt(MAIN); }
+static void adopt_other(void) { adopt(OTHER); }
+static void adopt_shared(void) { adopt(SHARED); }
+
+static void adopt_and_malloc(void) {
+  page_t* g = adopt(MAIN);
+  if (g != NULL) page_malloc(g);
+}
+
+static void adopt_and_use_up(void) {
+  page_t* g = adopt(MAIN);
+  if (g != NULL) use_up(g);
+}
+
+static void adopt_and_pool(void) {
+  page_t* g = adopt(MAIN);
+  if (g != NULL) page_to_pool(g);
+}
+
+/* Empties the page of bin 0, then has a page of bin 1, perhaps in the same slice, and pools it. */
+static void reborn_and_pooled(void) {
+  free_1();
+  page_t* g = page_fresh(MAIN, 1);
+  if (g == NULL) return;
+  page_malloc(g);
+  page_to_pool(g);
+}
+
+/* The same with a page of another heap in the same class, pooled or given up full. */
+static void reborn_other(void) {
+  free_1();
+  page_t* g = page_fresh(OTHER, 0);
+  if (g == NULL) return;
+  page_malloc(g);
+  page_to_pool(g);
+}
+static void reborn_and_full(void) {
+  free_1();
+  page_t* g = page_fresh(OTHER, 0);
+  if (g != NULL) use_up(g);
+}
+
+/* The only slice left is the one of the page: so that it is what is born again. */
+static void one_slice(void) { page_fresh(MAIN, 1); }
+
+static void pooled_1_one_slice(void) { pooled_1(); as_owner(GONE); one_slice(); }
+static void full_2_gone(void) { setting(2); as_owner(GONE); g0 = owned_page(MAIN, 0); page_to_full(g0); }
+static void full_2_one_slice(void) { full_2_gone(); one_slice(); }
+
+static void last_and_reborn(void) {
+  free_2();
+  page_t* g = page_fresh(MAIN, 1);
+  if (g == NULL) return;
+  const int slot = page_malloc(g);
+  block_free(g, slot);
+}
+
+static void both_and_reborn(void) {
+  free_1_2();
+  page_t* g = page_fresh(MAIN, 1);
+  if (g != NULL) page_malloc(g);
+}
+static void owned_2_one_slice(void) { owned_2(); as_owner(GONE); one_slice(); }
+
+/* A page of one block, never in a pool by itself, in a slice whose old bit is still set in another class's. */
+static void single(void) {
+  setting(1);
+  as_owner(GONE);
+  g0 = owned_page(MAIN, 1);
+  page_to_full(g0);
+  mi_pool_set(&pool[0], 0);
+}
+
+/* A heap ends while its blocks are freed; it has a page that is pooled, or full. */
+static void shared_pooled(void) { setting(2); as_owner(GONE); g0 = owned_page(SHARED, 0); page_to_pool(g0); }
+static void shared_given_up_full(void) { setting(2); as_owner(GONE); g0 = owned_page(SHARED, 0); page_to_full(g0); }
+static void settle_0(void) { page_settle(g0); }
+
+/* A page that is owned and has an old bit in the pool: the holder's and the adopter's ways cross. */
+static void owned_with_old_bit(void) {
+  owned_2();
+  mi_pool_set(&pool[0], 0);
+}
+
+/* Frees all its blocks, so the page; then has one of bin 1 in its slice, and pools that. */
+static void retire_and_reborn(void) {
+  free_1_2();
+  page_t* g = page_fresh(MAIN, 1);
+  if (g == NULL) return;
+  page_malloc(g);
+  page_to_pool(g);
+}
+
+/* Two pooled pages. */
+static void two_pooled(void) {
+  setting(2);
+  g0 = owned_page(MAIN, 0);
+  g1 = owned_page(MAIN, 0);
+  block_free(g0, 2);
+  block_free(g1, 2);
+  page_to_pool(g0);
+  page_to_pool(g1);
+}
+static void empty_g1(void) { block_free(g1, 1); }
+
+/* Owner 1 has one page, gave up another full, and ends. */
+static void one_full_one_owned(void) {
+  setting(2);
+  g0 = owned_page(MAIN, 0);
+  g1 = owned_page(MAIN, 0);
+  page_to_full(g0);
+}
+static void end_1(void) { owner_end(1); }
+static void free_one_of_each(void) { block_free(g0, 1); block_free(g1, 1); }
+
+static const model_scenario_t scenarios[] = {
+  { "collect",         owned_3,              { { "holder", malloc_twice }, { "freer1", free_1_2 }, { "freer2", free_3 } }, check_all },
+  { "collect_own",     owned_3,              { { "holder", collect_and_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
+  { "shared",          shared_3,             { { "holder", collect_and_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
+  { "shared_full",     shared_3,             { { "holder", full_then_free }, { "freer1", free_2 }, { "adopter", adopt_shared } }, check_all },
+  { "full",            owned_3,              { { "holder", use_up_0 }, { "freer1", free_1 }, { "freer2", free_3 } }, check_all },
+  { "full_all",        owned_3,              { { "holder", use_up_0 }, { "freer", free_1_2 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "full_last",       owned_2,              { { "holder", use_up_0 }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
+  { "full_free",       owned_3,              { { "home", full_then_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
+  { "home",            full_3,               { { "home", home_returns }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
+  { "home_or_adopted", full_2,               { { "home", home_returns }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
+  { "home_stolen",     full_2,               { { "home", home_returns }, { "freer", free_2 }, { "adopter", adopt_and_use_up } }, check_all },
+  { "pool",            owned_3,              { { "holder", pool_0 }, { "freer1", free_1_2 }, { "freer2", free_3 } }, check_all },
+  { "pool_malloc",     owned_3,              { { "holder", malloc_then_pool }, { "freer1", free_1 }, { "freer2", free_3 } }, check_all },
+  { "pool_adopt",      owned_2,              { { "holder", pool_0 }, { "freer", free_1 }, { "adopter", adopt_and_malloc } }, check_all },
+  { "pool_adopt_last", owned_2,              { { "holder", pool_0 }, { "freer", free_1_2 }, { "adopter", adopt_and_pool } }, check_all },
+  { "adopt_two",       pooled_2,             { { "adopter1", adopt_and_malloc }, { "freer", free_1_2 }, { "adopter2", adopt_and_pool } }, check_all },
+  { "adopt_free_free", pooled_2,             { { "adopter", adopt_and_use_up }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
+  { "index_late",      full_2_one_slice,     { { "freer1", free_1 }, { "freer2", last_and_reborn }, { "adopter", adopt_bin_0 } }, check_all },
+  { "index_adopt",     full_2_gone,          { { "freer1", free_1 }, { "freer2", free_2 }, { "adopter", adopt_and_pool } }, check_all },
+  { "reuse",           pooled_1_one_slice,   { { "freer", reborn_and_pooled }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
+  { "reuse_full",      pooled_1_one_slice,   { { "freer", reborn_and_full }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
+  { "pool_reborn",     owned_2_one_slice,    { { "holder", pool_0 }, { "freer", both_and_reborn }, { "adopter", adopt_bin_0 } }, check_all },
+  { "reuse_other",     pooled_1_one_slice,   { { "freer", reborn_other }, { "adopter1", adopt_other }, { "adopter2", adopt_bin_0 } }, check_all },
+  { "single",          single,               { { "freer", free_1 }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
+  { "settle",          shared_pooled,        { { "ender", settle_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "settle_last",     shared_pooled,        { { "ender", settle_0 }, { "freer", free_1_2 } }, check_all },
+  { "settle_full",     shared_given_up_full, { { "ender", settle_0 }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
+  { "retire_reborn",   owned_with_old_bit,   { { "holder", retire_and_reborn }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_and_pool } }, check_all },
+  { "home_last",       full_2,               { { "home", free_1 }, { "freer", free_2 }, { "adopter", adopt_and_pool } }, check_all },
+  { "old_bit",         owned_with_old_bit,   { { "holder", use_up_0 }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
+  { "two_pages",       two_pooled,           { { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 }, { "freer", empty_g1 } }, check_all },
+  { "owner_ends",      one_full_one_owned,   { { "owner", end_1 }, { "freer", free_one_of_each }, { "adopter", adopt_bin_0 } }, check_all },
+};
+enum { NSCENARIOS = sizeof scenarios / sizeof scenarios[0] };
+
+static bool run_named(const char* name, bool quiet) {
+  for (int i = 0; i < NSCENARIOS; i++) {
+    if (strcmp(scenarios[i].name, name) == 0) return model_explore(&scenarios[i], quiet);
+  }
+  printf("not ok model %s: no such scenario\n", name);
+  return false;
+}
+
+int main(int argc, char** argv) {
+  int i = 1;
+  if (argc > 1 && strcmp(argv[1], "-l") == 0) {
+    for (int k = 0; k < NSCENARIOS; k++) printf("%s\n", scenarios[k].name);
+    return 0;
+  }
+  const bool quiet = argc > 1 && strcmp(argv[1], "-q") == 0;
+  if (quiet) i++;
+  if (i == argc) {
+    for (int k = 0; k < NSCENARIOS; k++) model_explore(&scenarios[k], quiet);
+    return 0;
+  }
+  bool good = true;
+  for (; i < argc; i++) good = run_named(argv[i], quiet) && good;
+  return good ? 0 : 1;
+}
