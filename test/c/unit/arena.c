@@ -1,0 +1,221 @@
+/* arena.h: claiming, giving back, resizing, purging. */
+#include <sys/mman.h>
+
+#include "core/os.h"
+#include "core/pagemap.h"
+#include "test.h"
+
+static mi_page_t* claim(size_t size, size_t align, bool* zero) {
+  bool dummy;
+  mi_page_t* page = mi_arena_claim(size, align, MI_ARENA_NONE, zero != NULL ? zero : &dummy);
+  CHECK(page != NULL && (uintptr_t)page->start % mi_max(align, MI_SLICE_SIZE) == 0);
+  return page;
+}
+
+static void claim_and_give(void) {
+  mi_page_t* page[300];
+  uint64_t r = 1;
+  for (int i = 0; i < 300; i++) {
+    const size_t n = 1 + test_random(&r) % 16;
+    page[i] = claim(n * MI_SLICE_SIZE - test_random(&r) % 1000, MI_SLICE_SIZE << test_random(&r) % 4, NULL);
+    if (page[i]->arena != MI_ARENA_NONE) CHECK_EQ(page[i]->nslices, n);
+    memset(page[i]->start, i, MI_SLICE_SIZE);
+    page[i]->start[n * MI_SLICE_SIZE - 1001] = 1;
+  }
+  for (int i = 0; i < 300; i++) {
+    CHECK(test_all(page[i]->start, MI_SLICE_SIZE / 2, (uint8_t)i));
+    mi_arena_give(page[i]);
+  }
+  test_nothing_left();
+}
+
+static void every_alignment(void) {
+  for (size_t align = 1; align <= 64 * MI_MiB; align *= 2) mi_arena_give(claim(100000, align, NULL));
+  test_nothing_left();
+}
+
+static void zero_or_not(void) {
+  mi_option_set(mi_option_purge_delay, -1);
+  bool zero = false;
+  mi_page_t* page = claim(8 * MI_SLICE_SIZE, 1, &zero);
+  CHECK(zero && test_all(page->start, 8 * MI_SLICE_SIZE, 0));
+  memset(page->start, 1, 8 * MI_SLICE_SIZE);
+  mi_arena_give(page);
+  page = claim(9 * MI_SLICE_SIZE, 1, &zero);
+  CHECK(!zero);
+  mi_option_set(mi_option_purge_delay, 0);
+  memset(page->start, 1, 9 * MI_SLICE_SIZE);
+  mi_arena_give(page);
+  page = claim(9 * MI_SLICE_SIZE, 1, &zero);
+  CHECK(zero && test_all(page->start, 9 * MI_SLICE_SIZE, 0));
+  mi_arena_give(page);
+}
+
+/* What was given back and not purged is not called zero when its neighbours are. */
+static void zero_in_part(void) {
+  mi_option_set(mi_option_purge_delay, -1);
+  bool zero;
+  mi_page_t* page = claim(1, 1, &zero);
+  memset(page->start, 1, MI_SLICE_SIZE);
+  mi_arena_give(page);
+  page = claim(4 * MI_SLICE_SIZE, 1, &zero);
+  CHECK(zero == test_all(page->start, 4 * MI_SLICE_SIZE, 0));
+  mi_arena_give(page);
+}
+
+static void committed_is_counted(void) {
+  mi_option_set(mi_option_purge_delay, 100000);
+  const size_t before = mi_arena_totals.xcommitted;
+  mi_page_t* page = claim(10 * MI_SLICE_SIZE, 1, NULL);
+  CHECK_EQ(mi_arena_totals.xcommitted, before + 10 * MI_SLICE_SIZE);
+  mi_arena_give(page);
+  CHECK_EQ(mi_arena_totals.xcommitted, before + 10 * MI_SLICE_SIZE);
+  mi_arena_purge(true);
+  CHECK_EQ(mi_arena_totals.xcommitted, before);
+  CHECK(mi_arena_totals.xpeak_committed >= before + 10 * MI_SLICE_SIZE);
+}
+
+static void user_memory(void) {
+  static uint8_t memory[40 * 65536];
+  uint16_t number;
+  bool zero;
+  errno = 0;
+  CHECK(!mi_arena_add(memory + 1, 2 * MI_SLICE_SIZE - 65000, true, false, true, &number) || number == 0);
+  CHECK(!mi_arena_add(NULL, MI_MiB, true, false, true, &number));
+  CHECK_EQ(errno, EINVAL);
+  CHECK(!mi_arena_add(memory, 100, true, false, true, &number));
+  CHECK(mi_arena_add(memory + 100, sizeof memory - 100, true, false, true, &number));
+  mi_arena_t* a = mi_arena_at(number);
+  CHECK(a->nslices >= 38 && a->start >= memory + 100 && a->start + a->nslices * MI_SLICE_SIZE <= memory + sizeof memory);
+  CHECK(mi_arena_of_address(a->start) == a && mi_arena_of_address(a->start - 1) != a);
+  mi_page_t* other = claim(MI_SLICE_SIZE, 1, NULL);
+  CHECK(other->arena != number);                 /* exclusive: only for who names it */
+  size_t n = 0;
+  mi_page_t* page[40];
+  while ((page[n] = mi_arena_claim(MI_SLICE_SIZE, 1, number, &zero)) != NULL) n++;
+  CHECK_EQ(n, a->nslices);                       /* and no other is used when it is full */
+  while (n > 0) mi_arena_give(page[--n]);
+  CHECK(mi_arena_claim(a->nslices * MI_SLICE_SIZE + 1, 1, number, &zero) == NULL);
+  mi_arena_give(other);
+}
+
+static void resize_in_place(void) {
+  mi_page_t* page = claim(4 * MI_SLICE_SIZE, 1, NULL);
+  CHECK(mi_arena_resize(page, 8 * MI_SLICE_SIZE));
+  CHECK_EQ(page->nslices, 8);
+  memset(page->start, 1, 8 * MI_SLICE_SIZE);
+  mi_page_t* next = claim(1, 1, NULL);
+  CHECK(next->start == page->start + 8 * MI_SLICE_SIZE || next->arena != page->arena || next->start < page->start);
+  if (next->start == page->start + 8 * MI_SLICE_SIZE) CHECK(!mi_arena_resize(page, 9 * MI_SLICE_SIZE));
+  CHECK(mi_arena_resize(page, 1) && page->nslices == 1);
+  CHECK(!mi_arena_resize(page, (size_t)1 << 40));
+  mi_arena_give(page);
+  mi_arena_give(next);
+  test_nothing_left();
+}
+
+static void mapping(void) {
+  const size_t size = MI_ARENA_SIZE / 2 + MI_MiB;
+  mi_page_t* page = claim(size, 1, NULL);
+  CHECK_EQ(page->arena, MI_ARENA_NONE);
+  page->start[0] = 1;
+  page->start[size - 1] = 2;
+  CHECK(!mi_arena_resize(page, size * 2));
+  CHECK(mi_arena_remap(page, size, size * 2));
+  CHECK(page->start[0] == 1 && page->start[size - 1] == 2 && page->start[size * 2 - 1] == 0);
+  mi_page_t* in_arena = claim(1, 1, NULL);
+  CHECK(!mi_arena_remap(in_arena, MI_SLICE_SIZE, size));
+  mi_arena_give(in_arena);
+  mi_store_relaxed(&page->xsize, size * 2);
+  mi_arena_give(page);
+  test_nothing_left();
+}
+
+/* However small the user says arenas shall be: pages are in arenas, and none is smaller than a MiB. */
+static void tiny_reserve(void) {
+  mi_option_set(mi_option_arena_reserve, 0);
+  for (size_t size = MI_SLICE_SIZE; size <= MI_MEDIUM_SLICES * MI_SLICE_SIZE; size *= 2) CHECK(claim(size, 1, NULL)->arena != MI_ARENA_NONE);
+  CHECK(mi_arena_at(0)->nslices * MI_SLICE_SIZE >= MI_ARENA_MIN);
+}
+
+/* ---- purging ---- */
+
+static void purge_after_delay(void) {
+  mi_option_set(mi_option_purge_delay, 50);
+  mi_page_t* page = claim(MI_SLICE_SIZE, 1, NULL);
+  memset(page->start, 1, MI_SLICE_SIZE);
+  mi_arena_give(page);
+  mi_arena_purge(false);
+  CHECK_EQ(mi_arena_totals.xpurged, 0);
+  usleep(80000);
+  mi_arena_purge(false);
+  CHECK_EQ(mi_arena_totals.xpurged, MI_SLICE_SIZE);
+}
+
+static void purge_in_pieces(void) {
+  enum { N = 1024 };                             /* 64 MiB in single slices */
+  static mi_page_t* page[N];
+  mi_option_set(mi_option_purge_delay, 1);
+  for (int i = 0; i < N; i++) memset((page[i] = claim(MI_SLICE_SIZE, 1, NULL))->start, 1, MI_SLICE_SIZE);
+  const size_t full = test_rss();
+  for (int i = 0; i < N; i++) mi_arena_give(page[i]);
+  usleep(30000);
+  size_t calls = 0;
+  for (size_t last = 0; mi_arena_totals.xpurged < N * MI_SLICE_SIZE; last = mi_arena_totals.xpurged, calls++) {
+    mi_arena_purge(false);
+    CHECK(mi_arena_totals.xpurged - last <= MI_PURGE_PIECE);
+    CHECK(calls < 1000);
+  }
+  CHECK(calls >= N * MI_SLICE_SIZE / MI_PURGE_PIECE - 1);
+  CHECK(test_rss() + 48 * MI_MiB < full);
+  test_nothing_left();
+}
+
+static void purge_never(void) {
+  mi_option_set(mi_option_purge_delay, -1);
+  mi_arena_give(claim(10 * MI_SLICE_SIZE, 1, NULL));
+  usleep(5000);
+  mi_arena_purge(false);
+  CHECK_EQ(mi_arena_totals.xpurged, 0);
+}
+
+static void pinned_is_not_purged(void) {
+  static uint8_t memory[10 * 65536];
+  uint16_t number;
+  bool zero;
+  mi_option_set(mi_option_purge_delay, 0);
+  CHECK(mi_arena_add(memory, sizeof memory, true, true, true, &number));
+  mi_page_t* page = mi_arena_claim(MI_SLICE_SIZE, 1, number, &zero);
+  memset(page->start, 1, MI_SLICE_SIZE);
+  mi_arena_give(page);
+  mi_arena_purge(true);
+  CHECK_EQ(page->start[0], 1);
+  page = mi_arena_claim(MI_SLICE_SIZE, 1, number, &zero);
+  CHECK(!zero);
+  mi_arena_give(page);
+}
+
+static void no_memory(void) {
+  bool zero;
+  mi_os_fail_in(1, SIZE_MAX);
+  errno = 0;
+  CHECK(mi_arena_claim(MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero) == NULL);
+  CHECK(mi_arena_claim(MI_ARENA_SIZE, 1, MI_ARENA_NONE, &zero) == NULL);
+  CHECK_EQ(errno, ENOMEM);
+  mi_os_fail_in(0, 0);
+  mi_arena_give(claim(MI_SLICE_SIZE, 1, NULL));
+  test_nothing_left();
+}
+
+/* The system refuses large reservations: smaller ones are tried. */
+static void smaller_arena(void) {
+  if (MI_HARD) return;
+  mi_os_fail_in(1, 3);
+  mi_arena_give(claim(MI_SLICE_SIZE, 1, NULL));
+  mi_os_fail_in(0, 0);
+  CHECK_EQ(mi_arena_at(0)->nslices * MI_SLICE_SIZE, MI_ARENA_SIZE / 8);
+}
+
+TEST_MAIN("arena", TEST(claim_and_give), TEST(every_alignment), TEST(zero_or_not), TEST(zero_in_part), TEST(committed_is_counted),
+          TEST(user_memory), TEST(resize_in_place), TEST(mapping), TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces),
+          TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(smaller_arena))

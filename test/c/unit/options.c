@@ -1,0 +1,166 @@
+/* options.h: settings, messages, errors, callbacks. */
+#include <signal.h>
+
+#include "core/os.h"
+#include "test.h"
+
+static void defaults(void) {
+  CHECK_EQ(mi_option_get(mi_option_show_errors), 1);
+  CHECK_EQ(mi_option_get(mi_option_verbose), 0);
+  CHECK_EQ(mi_option_get(mi_option_purge_delay), MI_HARD ? 0 : 100);
+  CHECK_EQ(mi_option_get_size(mi_option_arena_reserve), MI_ARENA_SIZE);
+  CHECK_EQ(mi_option_get(mi_option_allow_large_os_pages), 0);
+  CHECK_EQ(mi_option_get((mi_option_t)_mi_option_last), 0);
+  CHECK_EQ(mi_option_get((mi_option_t)-1), 0);
+  mi_option_set((mi_option_t)-1, 1);
+  mi_option_set_default((mi_option_t)_mi_option_last, 1);
+}
+
+static void environment(void) {
+  static const struct { const char* text; long value; } cases[] = {
+    { "1", 1 }, { "7", 7 }, { "-1", -1 }, { "true", 1 }, { "yes", 1 }, { "on", 1 }, { "false", 0 }, { "no", 0 }, { "off", 0 },
+    { "", 100 }, { "12x", 100 }, { "x", 100 }, { " ", 100 }, { "99999999999999999999", LONG_MAX },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int status[2];
+    CHECK(pipe(status) == 0);
+    if (fork() == 0) {                           /* an option is looked up once in a process */
+      setenv("MIMALLOC_PURGE_DELAY", cases[i].text, 1);
+      errno = 3;
+      const long value = mi_option_get(mi_option_purge_delay);
+      _exit(errno == 3 && write(status[1], &value, sizeof value) == sizeof value ? 0 : 1);
+    }
+    long value;
+    CHECK(read(status[0], &value, sizeof value) == sizeof value);
+    CHECK_AT(value == (cases[i].value == 100 && MI_HARD ? 0 : cases[i].value), "text = '%s', value = %ld", cases[i].text, value);
+  }
+}
+
+static void set_and_default(void) {
+  setenv("MIMALLOC_VERBOSE", "5", 1);
+  mi_option_set_default(mi_option_verbose, 3);   /* a default by a function is stronger than the environment's silence, not than a set */
+  CHECK_EQ(mi_option_get(mi_option_verbose), 3);
+  mi_option_set(mi_option_verbose, 4);
+  mi_option_set_default(mi_option_verbose, 1);
+  CHECK_EQ(mi_option_get(mi_option_verbose), 4);
+  mi_option_disable(mi_option_verbose);
+  CHECK(!mi_option_is_enabled(mi_option_verbose));
+  mi_option_set_enabled(mi_option_verbose, true);
+  CHECK(mi_option_is_enabled(mi_option_verbose));
+  mi_option_set(mi_option_verbose, 50);
+  CHECK_EQ(mi_option_get_clamp(mi_option_verbose, 0, 10), 10);
+  CHECK_EQ(mi_option_get_clamp(mi_option_verbose, 60, 70), 60);
+  mi_option_set(mi_option_arena_reserve, -5);
+  CHECK_EQ(mi_option_get_size(mi_option_arena_reserve), 0);
+  mi_option_set(mi_option_arena_reserve, LONG_MAX);
+  CHECK(mi_option_get_size(mi_option_arena_reserve) <= MI_SIZE_LIMIT);
+}
+
+/* ---- messages and errors ---- */
+
+static char said[4096];
+static void keep(const char* text, void* arg) {
+  CHECK(arg == said);
+  strcat(said, text);
+}
+
+static void output(void) {
+  mi_register_output(&keep, said);
+  errno = 9;
+  mi_message("%d and %s\n", 5, "text");
+  CHECK_EQ(errno, 9);
+  CHECK(strcmp(said, "5 and text\n") == 0);
+}
+
+static void misuse_is_told(void) {
+  test_expect_errors();
+  mi_option_enable(mi_option_show_errors);
+  mi_register_output(&keep, said);
+  static const int codes[] = { EAGAIN, EINVAL, EINVAL, EFAULT };
+  errno = 9;
+  for (int e = MI_ERROR_DOUBLE_FREE; e <= MI_ERROR_CORRUPT; e++) {
+    said[0] = 0;
+    mi_error_misuse((mi_error_t)e, (void*)0x1230, 48);
+    CHECK(strncmp(said, "mimalloc: ", 10) == 0 && strstr(said, ": 0x1230 (48-byte blocks)\n") != NULL);
+    CHECK_EQ(test_last_error, codes[e]);
+  }
+  CHECK_EQ(errno, 9);
+  CHECK_EQ(test_nerrors, 4);
+  said[0] = 0;
+  mi_option_disable(mi_option_show_errors);
+  mi_error_misuse(MI_ERROR_DOUBLE_FREE, said, 0);
+  CHECK(said[0] == 0 && test_nerrors == 5);
+}
+
+static void failure_is_quiet(void) {
+  test_expect_errors();
+  mi_register_output(&keep, said);
+  CHECK(mi_error_fail(MI_ERROR_TOO_LARGE, 5) == NULL);
+  CHECK(errno == ENOMEM && test_last_error == EOVERFLOW && said[0] == 0);
+  CHECK(mi_error_fail(MI_ERROR_ALIGNMENT, 5) == NULL);
+  CHECK(errno == EINVAL && test_last_error == EINVAL);
+  mi_option_enable(mi_option_verbose);
+  CHECK(mi_error_fail(MI_ERROR_NO_MEMORY, 77) == NULL);
+  CHECK(errno == ENOMEM && strcmp(said, "mimalloc: out of memory: 77 bytes\n") == 0);
+}
+
+static void report(void) { mi_error_misuse(MI_ERROR_DOUBLE_FREE, said, 0); }
+static void abort_on_error(void) {
+  mi_option_set(mi_option_abort_on_error, 1);
+  CHECK(test_dies(&report, SIGABRT));
+  mi_option_set(mi_option_abort_on_error, 0);
+  CHECK(!test_dies(&report, SIGABRT));
+}
+
+/* ---- callbacks that allocate ---- */
+
+static int ncalls, nested;
+static void* kept[64];
+static void allocate_in_error(int err, void* arg) {
+  (void)arg;
+  CHECK(nested == 0);
+  nested++;
+  void* p = mi_malloc(100);
+  CHECK(p != NULL);
+  mi_free(p);
+  mi_free(said);                                 /* an error inside: counted out, not called again */
+  nested--;
+  ncalls++;
+  errno = err;
+}
+
+static void error_callback_may_allocate(void) {
+  test_expect_errors();
+  mi_register_error(&allocate_in_error, NULL);
+  errno = 12;
+  mi_free(said);
+  CHECK_EQ(errno, 12);
+  CHECK_EQ(ncalls, 1);
+}
+
+static void deferred(bool force, unsigned long long heartbeat, void* arg) {
+  (void)force; (void)heartbeat;
+  CHECK(arg == said && nested == 0);
+  nested++;
+  for (int i = 0; i < 64; i++) { mi_free(kept[i]); kept[i] = mi_malloc(5000); }
+  nested--;
+  ncalls++;
+}
+
+static void deferred_free(void) {
+  mi_register_deferred_free(&deferred, said);
+  void* p[200];
+  for (int i = 0; i < 200; i++) CHECK((p[i] = mi_malloc(9000)) != NULL);
+  CHECK(ncalls > 0);
+  const int before = ncalls;
+  mi_collect(true);
+  CHECK(ncalls > before);
+  mi_register_deferred_free(NULL, NULL);
+  for (int i = 0; i < 200; i++) mi_free(p[i]);
+  for (int i = 0; i < 64; i++) mi_free(kept[i]);
+  mi_collect(true);
+  test_nothing_left();
+}
+
+TEST_MAIN("options", TEST(defaults), TEST(environment), TEST(set_and_default), TEST(output), TEST(misuse_is_told),
+          TEST(failure_is_quiet), TEST(abort_on_error), TEST(error_callback_may_allocate), TEST(deferred_free))
