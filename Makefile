@@ -9,7 +9,7 @@ WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wpointer-arith -Wundef
 CFLAGS ?= -O2 -g
 BASE    = -std=gnu11 -fPIC -fvisibility=hidden -fno-semantic-interposition -fno-builtin-malloc -pthread -Icbits/include -Icbits $(WARN)
 
-CORE = $(wildcard cbits/core/*.c) cbits/thread.c cbits/debug/check.c
+CORE = $(wildcard cbits/core/*.c cbits/thread*.c) cbits/debug/check.c
 LIB  = $(CORE) cbits/preload.c
 HEAD = $(wildcard cbits/*.h cbits/*/*.h)
 OBJ  = $(LIB:%.c=$(BUILD)/o/%.o)

@@ -18,6 +18,8 @@ static mi_lheap_t lheap_empty = { .direct = { [0 ... MI_DIRECT_COUNT - 1] = &mi_
 mi_tls mi_lheap_t* mi_thread_lheap = &lheap_empty;
 static mi_tls bool thread_ended;         /* its destructors run: heaps are made for one call only */
 
+static mi_tls mi_heap_t* my_main = &mi_heap_main;   /* a sub-process has another */
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t end_key;
 
@@ -58,10 +60,9 @@ static void process_begin(void) {
   pthread_atfork(&before_fork, &after_fork_parent, &after_fork_child);
 }
 
-/* The local heap of this thread, made if need be. NULL and errno if there is no memory. */
-static mi_lheap_t* my_lheap(void) {
+mi_lheap_t* mi_thread_lheap_own(void) {
   if (mi_likely(my_owner() != NULL)) return mi_thread_lheap;
-  mi_owner_t* owner = mi_owner_begin(MI_OWNER_THREAD, mi_thread_id());
+  mi_owner_t* owner = mi_owner_begin_in(MI_OWNER_THREAD, mi_thread_id(), my_main);
   if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
   mi_thread_lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
   pthread_once(&once, &process_begin);
@@ -69,30 +70,36 @@ static mi_lheap_t* my_lheap(void) {
   return mi_thread_lheap;
 }
 
-/* After every function that asked for my_lheap: a thread that is ending leaves nothing behind. */
-static void* my_lheap_done(void* p) {
+void* mi_thread_leave(void* p) {
   if (mi_unlikely(thread_ended)) owner_end();
   return p;
 }
 
+mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap) {
+  mi_lheap_t* lh = mi_thread_lheap_own();
+  if (lh == NULL) return NULL;
+  lh = mi_heap_lheap(heap, lh->owner);
+  return lh != NULL ? lh : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
+}
+
 mi_noinline void* mi_thread_malloc_slow(size_t size) {
-  mi_lheap_t* lh = my_lheap();
-  return lh == NULL ? NULL : my_lheap_done(mi_lheap_malloc_generic(lh, size));
+  mi_lheap_t* lh = mi_thread_lheap_own();
+  return lh == NULL ? NULL : mi_thread_leave(mi_lheap_malloc_generic(lh, size));
 }
 
 mi_noinline void mi_thread_free_slow(void* p) { mi_free_slow(p, my_owner(), mi_thread_id()); }
 
-void mi_thread_init(void) { (void)my_lheap(); }
+void mi_thread_init(void) { (void)mi_thread_lheap_own(); }
 void mi_thread_done(void) { owner_end(); }
-void mi_process_init(void) { (void)my_lheap(); }
+void mi_process_init(void) { (void)mi_thread_lheap_own(); }
 void mi_process_done(void) { mi_collect(true); }
 
 /* ---- blocks ---- */
 
 /* `expression` in terms of lh; NULL if the thread can have no heap. */
 #define WITH_LHEAP(expression) \
-  mi_lheap_t* lh = my_lheap(); \
-  return lh == NULL ? NULL : my_lheap_done(expression)
+  mi_lheap_t* lh = mi_thread_lheap_own(); \
+  return lh == NULL ? NULL : mi_thread_leave(expression)
 
 void* mi_malloc(size_t size) { return mi_thread_malloc(size); }
 void* mi_malloc_small(size_t size) { return mi_thread_malloc(size); }
@@ -118,19 +125,13 @@ size_t mi_malloc_good_size(size_t size) { return mi_size_good(size); }
 
 /* ---- resizing ---- */
 
-static bool product(size_t n, size_t size, size_t* total) {
-  if (mi_likely(mi_mul(n, size, total))) return true;
-  mi_error_fail(MI_ERROR_TOO_LARGE, size);
-  return false;
-}
-
 static void* resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
   WITH_LHEAP(mi_lheap_realloc(lh, p, size, align, offset, zero));
 }
 
 static void* resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
   size_t total;
-  return product(n, size, &total) ? resize(p, total, align, offset, zero) : NULL;
+  return mi_size_product(n, size, &total) ? resize(p, total, align, offset, zero) : NULL;
 }
 
 void* mi_realloc(void* p, size_t size) { return resize(p, size, 0, 0, false); }
@@ -172,18 +173,15 @@ void* mi_zalloc_aligned_at(size_t size, size_t align, size_t offset) { return al
 void* mi_calloc_aligned(size_t n, size_t size, size_t align) { return mi_calloc_aligned_at(n, size, align, 0); }
 void* mi_calloc_aligned_at(size_t n, size_t size, size_t align, size_t offset) {
   size_t total;
-  return product(n, size, &total) ? aligned(total, align, offset, true) : NULL;
+  return mi_size_product(n, size, &total) ? aligned(total, align, offset, true) : NULL;
 }
 
-/* A re-allocation with alignment 0 would ask for none: that is no power of two. */
-static size_t asked(size_t align) { return align == 0 ? 3 : align; }
-
-void* mi_realloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, asked(align), 0, false); }
-void* mi_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, asked(align), offset, false); }
-void* mi_rezalloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, asked(align), 0, true); }
-void* mi_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, asked(align), offset, true); }
-void* mi_recalloc_aligned(void* p, size_t n, size_t size, size_t align) { return resize_n(p, n, size, asked(align), 0, true); }
-void* mi_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(p, n, size, asked(align), offset, true); }
+void* mi_realloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, mi_align_asked(align), 0, false); }
+void* mi_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, mi_align_asked(align), offset, false); }
+void* mi_rezalloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, mi_align_asked(align), 0, true); }
+void* mi_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, mi_align_asked(align), offset, true); }
+void* mi_recalloc_aligned(void* p, size_t n, size_t size, size_t align) { return resize_n(p, n, size, mi_align_asked(align), 0, true); }
+void* mi_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(p, n, size, mi_align_asked(align), offset, true); }
 
 void* mi_memalign(size_t align, size_t size) { return aligned(size, align, 0, false); }
 void* mi_aligned_alloc(size_t align, size_t size) { return aligned(size, align, 0, false); }
@@ -235,37 +233,6 @@ void* mi_new_nothrow(size_t size) { return new_slow(size, 1, true); }
 void* mi_new_aligned(size_t size, size_t align) { return new_slow(size, align, false); }
 void* mi_new_aligned_nothrow(size_t size, size_t align) { return new_slow(size, align, true); }
 
-/* ---- heaps ---- */
-
-mi_heap_t* mi_heap_new(void) {
-  mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE);
-  return heap != NULL ? heap : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
-}
-
-static void heap_end(mi_heap_t* heap, bool keep_blocks) {
-  if (heap == NULL || mi_heap_is_main(heap)) return;
-  mi_heap_end(heap, keep_blocks);
-}
-void mi_heap_delete(mi_heap_t* heap) { heap_end(heap, true); }
-void mi_heap_destroy(mi_heap_t* heap) { heap_end(heap, false); }
-
-/* This thread's local heap of a heap. */
-static mi_lheap_t* my_lheap_of(mi_heap_t* heap) {
-  mi_lheap_t* lh = my_lheap();
-  if (lh == NULL || mi_heap_is_main(heap)) return lh;
-  lh = mi_heap_lheap(heap, lh->owner);
-  return lh != NULL ? lh : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
-}
-
-void* mi_heap_malloc(mi_heap_t* heap, size_t size) {
-  mi_lheap_t* lh = my_lheap_of(heap);
-  return lh == NULL ? NULL : my_lheap_done(mi_lheap_malloc(lh, size));
-}
-void* mi_heap_zalloc(mi_heap_t* heap, size_t size) {
-  mi_lheap_t* lh = my_lheap_of(heap);
-  return lh == NULL ? NULL : my_lheap_done(mi_lheap_zalloc(lh, size));
-}
-
 /* ---- housekeeping ---- */
 
 void mi_collect(bool force) {
@@ -280,12 +247,7 @@ __attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.
 int mi_version(void) { return MI_MALLOC_VERSION; }
 
 bool mi_is_in_heap_region(const void* p) {
-  return mi_arena_of_address(p) != NULL || !mi_page_is_none(mi_page_of(p));
-}
-
-bool mi_check_owned(const void* p) {
-  mi_block_t* block;
-  return p != NULL && mi_block_find(p, &block, false) != NULL;
+  return mi_arena_of_address(p) != NULL || ((uintptr_t)p >> 48 == 0 && !mi_page_is_none(mi_page_of(p)));
 }
 
 void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t* current_rss,

@@ -16,6 +16,13 @@ mi_inline uintptr_t mi_thread_id(void) { return *(const uintptr_t __seg_fs*)0; }
 mi_inline uintptr_t mi_thread_id(void) { return (uintptr_t)__builtin_thread_pointer(); }
 #endif
 
+/* This thread's local heap: the default one, made if need be / its local heap of that heap. NULL and
+   errno if there is no memory. Each is followed by mi_thread_leave, which passes p on: a thread that
+   is ending leaves nothing behind. */
+mi_lheap_t* mi_thread_lheap_own(void);
+mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap);
+void* mi_thread_leave(void* p);
+
 mi_noinline void* mi_thread_malloc_slow(size_t size);
 mi_noinline void mi_thread_free_slow(void* p);
 

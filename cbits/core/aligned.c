@@ -32,7 +32,7 @@ static void* offset_block(mi_lheap_t* lh, size_t size, size_t align, size_t offs
   mi_page_t* page = mi_page_of(block);
   if (mi_page_is_single(page)) {                                          /* p may be slices away from the start: map them all */
     mi_page_retire_set(page, 1);
-    mi_pagemap_set(page->start, page->nslices, page);                     /* its leaves exist */
+    mi_pagemap_set(page->start, mi_page_nslices(page), page);                     /* its leaves exist */
   }
   mi_block_set_offset(block, p);
   return p;

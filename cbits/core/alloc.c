@@ -39,7 +39,7 @@ void* mi_lheap_zalloc(mi_lheap_t* lh, size_t size) {
   return memset(p, 0, mi_size_good(size));
 }
 
-static bool total_of(size_t n, size_t size, size_t* total) {
+bool mi_size_product(size_t n, size_t size, size_t* total) {
   if (mi_likely(mi_mul(n, size, total))) return true;
   mi_error_fail(MI_ERROR_TOO_LARGE, size);
   return false;
@@ -47,12 +47,12 @@ static bool total_of(size_t n, size_t size, size_t* total) {
 
 void* mi_lheap_calloc(mi_lheap_t* lh, size_t n, size_t size) {
   size_t total;
-  return total_of(n, size, &total) ? mi_lheap_zalloc(lh, total) : NULL;
+  return mi_size_product(n, size, &total) ? mi_lheap_zalloc(lh, total) : NULL;
 }
 
 void* mi_lheap_mallocn(mi_lheap_t* lh, size_t n, size_t size) {
   size_t total;
-  return total_of(n, size, &total) ? mi_lheap_malloc(lh, total) : NULL;
+  return mi_size_product(n, size, &total) ? mi_lheap_malloc(lh, total) : NULL;
 }
 
 static char* copy_text(mi_lheap_t* lh, const char* s, size_t length) {

@@ -33,6 +33,9 @@ mi_inline void* mi_lheap_malloc(mi_lheap_t* lh, size_t size) {
   return mi_likely(p != NULL) ? p : mi_lheap_malloc_generic(lh, size);
 }
 
+/* n * size; false and errno = ENOMEM if that overflows. */
+bool mi_size_product(size_t n, size_t size, size_t* total);
+
 /* The bytes a block for `size` has; what is over PTRDIFF_MAX is given back as it is. */
 size_t mi_size_good(size_t size);
 

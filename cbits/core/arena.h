@@ -33,6 +33,10 @@ extern mi_arena_totals_t mi_arena_totals;
 size_t      mi_arena_count(void);
 mi_arena_t* mi_arena_at(size_t number);
 mi_arena_t* mi_arena_of_address(const void* p);
+/* The arena with a public id (its number + 1), or MI_ARENA_NONE for id 0; false if there is none. */
+bool mi_arena_of_id(int id, uint16_t* number);
+/* The live page that p, any address, points into; NULL if there is none. */
+mi_page_t* mi_arena_page_of(const void* p);
 mi_inline size_t mi_arena_slice_of(const mi_arena_t* a, const void* p) {
   return (size_t)((const uint8_t*)p - a->start) / MI_SLICE_SIZE;
 }

@@ -11,16 +11,20 @@ typedef mi_atomic(mi_lheap_t*) mi_xlheap_t;
 struct mi_heap_s {
   uint64_t    id;                   /* never used twice; the main heap's is 1 */
   uint16_t    arena;                /* pages come from this one only; MI_ARENA_NONE: from any */
+  bool        is_main;              /* of a process or sub-process: owners' own, never destroyed */
+  bool        allow_destroy;
+  int         tag;                  /* the user's */
   mi_heap_t  *next, *prev;          /* the list of heaps (its lock) */
-  mi_lheap_t* lheaps;               /* not kept for the main heap (the list's lock) */
+  mi_lheap_t* lheaps;               /* not kept for a main heap (the list's lock) */
   mi_lock_t   lock;
-  mi_page_t*  pages;                /* all its pages; not kept for the main heap (the heap's lock) */
+  mi_page_t*  pages;                /* all its pages; not kept for the process's main heap (the heap's lock) */
   mi_atomic(mi_xlheap_t*) xlheaps[MI_OWNER_CHUNKS];  /* by the owner's slot */
 };
 
-extern mi_heap_t mi_heap_main;
+extern mi_heap_t mi_heap_main;        /* the process's */
 
-mi_inline bool mi_heap_is_main(const mi_heap_t* heap) { return heap == &mi_heap_main; }
+/* Does it keep a list of its pages? All do but the process's main heap, which never ends. */
+mi_inline bool mi_heap_is_listed(const mi_heap_t* heap) { return heap != &mi_heap_main; }
 
 /* The place of an owner's local heap; NULL if its chunk does not exist yet. */
 mi_inline mi_xlheap_t* mi_heap_place(mi_heap_t* heap, uint32_t slot) {

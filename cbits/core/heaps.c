@@ -32,7 +32,7 @@ static mi_lheap_t* lheap_make(mi_owner_t* owner) {
 }
 
 mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner) {
-  if (mi_heap_is_main(heap)) return &owner->main;
+  if (heap->is_main) return &owner->main;
   mi_xlheap_t* place = mi_heap_place(heap, owner->slot);
   mi_lheap_t* lh = place == NULL ? NULL : mi_load_relaxed(place);         /* written by this owner, or when the heap ends */
   if (mi_likely(lh != NULL)) return lh;
@@ -83,10 +83,12 @@ void mi_heap_owner_ends(mi_owner_t* owner) {
 
 /* ---- making and ending ---- */
 
-mi_heap_t* mi_heap_make(uint16_t arena) {
+mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy) {
   mi_heap_t* heap = mi_meta_alloc(MI_META_HEAP, sizeof *heap);
   if (heap == NULL) return NULL;
   heap->arena = arena;
+  heap->tag = tag;
+  heap->allow_destroy = allow_destroy;
   mi_lock_init(&heap->lock, MI_RANK_HEAP);
   mi_lock(&heaps_lock);
   heap->id = ++last_id;

@@ -12,7 +12,8 @@ void mi_heap_drain_lheaps(mi_owner_t* owner, bool force);
 /* The owner ends: it has no local heaps but its main one any more. Owner-only. */
 void mi_heap_owner_ends(mi_owner_t* owner);
 
-mi_heap_t* mi_heap_make(uint16_t arena);
+/* NULL if there is no memory. */
+mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy);
 /* No allocation from it may be under way; frees may. Blocks stay (in the main heap), or are freed. */
 void mi_heap_end(mi_heap_t* heap, bool keep_blocks);
 

@@ -115,7 +115,7 @@ static void sweep_retired(mi_lheap_t* lh) {
 void mi_lheap_page_free(mi_page_t* page) {
   mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
   mi_heap_t* heap = heap_of(page);
-  if (!mi_heap_is_main(heap)) mi_heap_page_remove(heap, page);
+  if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
   mi_page_end(page);
   mi_arena_give(page);
 }
@@ -129,7 +129,7 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, MI_SLICE_SIZE, heap->arena, &zero);
   if (page == NULL) return NULL;
   if (!mi_page_init(page, size, bin, heap)) { mi_arena_give(page); return NULL; }
-  if (!mi_heap_is_main(heap)) mi_heap_page_add(heap, page);
+  if (mi_heap_is_listed(heap)) mi_heap_page_add(heap, page);
   queue_unretire(lh, bin);
   mi_store_relaxed(&page->xowner, lh->xid);                               /* no block of it is out yet */
   queue_push(lh, page, true);
@@ -188,8 +188,13 @@ bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, &list)) return false;              /* H1 */
   pool_unindex(page);                                                     /* it may have become POOLED meanwhile */
-  page_attach(lh, page, list);
-  return true;
+  if (heap_of(page) == mi_load_relaxed(&lh->xheap)) {                     /* its owner reads it */
+    page_attach(lh, page, list);
+    return true;
+  }
+  mi_page_take_list(page, list);                                          /* another owner's, who had the same id in another sub-process */
+  mi_lheap_page_to_pool(page);
+  return false;
 }
 
 void mi_lheap_remote_todo(mi_page_t* page, mi_remote_t todo) {
@@ -276,7 +281,7 @@ static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero
   mi_page_t* page = mi_arena_claim(size, align, heap->arena, zero);
   if (page == NULL) return NULL;
   if (!mi_page_init(page, size, MI_BIN_SINGLE, heap)) { mi_arena_give(page); return NULL; }
-  if (!mi_heap_is_main(heap)) mi_heap_page_add(heap, page);
+  if (mi_heap_is_listed(heap)) mi_heap_page_add(heap, page);
   mi_store_relaxed(&page->xowner, lh->xid == 0 ? 0 : lh->xid | 1);        /* F1: for statistics only */
   mi_remote_release(&page->xword, MI_PAGE_FULL, 1);                       /* F1: no block of it is out, so nobody can have pushed */
   count(&lh->xcounts.fresh_pages, 1);

@@ -154,7 +154,7 @@ static const struct { int code; const char* text; } errors[] = {
   [MI_ERROR_TOO_LARGE]    = { EOVERFLOW, "request too large" },
   [MI_ERROR_ALIGNMENT]    = { EINVAL, "alignment is not a supported power of two" },
   [MI_ERROR_NO_MEMORY]    = { ENOMEM, "out of memory" },
-  [MI_ERROR_FOREIGN_HEAP] = { EINVAL, "heap is not a live heap" },
+  [MI_ERROR_ARGUMENT]     = { EINVAL, "invalid argument" },
 };
 
 static void error_call(int code) {

@@ -16,7 +16,7 @@ typedef enum {
   MI_ERROR_TOO_LARGE,      /* EOVERFLOW: larger than PTRDIFF_MAX, or a product that overflows */
   MI_ERROR_ALIGNMENT,      /* EINVAL: no power of two */
   MI_ERROR_NO_MEMORY,      /* ENOMEM */
-  MI_ERROR_FOREIGN_HEAP,   /* EINVAL */
+  MI_ERROR_ARGUMENT,       /* EINVAL */
 } mi_error_t;
 
 /* Reports misuse: a line on stderr, the callback, and the end of the process if abort_on_error is

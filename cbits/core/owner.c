@@ -55,14 +55,16 @@ static mi_owner_t* owner_make(void) {
   return owner;
 }
 
-mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) {
+mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) { return mi_owner_begin_in(kind, id, &mi_heap_main); }
+
+mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* main) {
   mi_lock(&owners_lock);
   mi_owner_t* owner = owner_make();
   mi_unlock(&owners_lock);
   if (owner == NULL) return NULL;
   owner->id = id;
   owner->lheaps = NULL;
-  mi_lheap_init(&owner->main, owner, &mi_heap_main, id);
+  mi_lheap_init(&owner->main, owner, main, id);
   mi_store_release(&owner->xkind, kind);                                  /* pairs with readers of the table: shows the id */
   return owner;
 }

@@ -8,6 +8,8 @@
 /* A new owner with that id (a multiple of 16, not 0, of no other owner). Any thread; the caller is
    its owner from now on. NULL if there is no memory. */
 mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id);
+/* The same with a sub-process's main heap. */
+mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* main);
 /* Owner-only: its pages are pooled for others, its slot is free again. */
 void mi_owner_end(mi_owner_t* owner);
 /* Owner-only: collects every local heap. */

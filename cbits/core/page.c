@@ -7,22 +7,28 @@
 mi_block_t mi_nil;
 mi_page_t mi_page_empty = { .free = &mi_nil, .local_free = &mi_nil };
 
+/* A single page in an arena is found by its first slice alone, unless an offset block needs more. */
+bool mi_page_map(mi_page_t* page, bool on) {
+  const bool first = mi_page_is_single(page) && !mi_page_retire(page) && page->arena != MI_ARENA_NONE;
+  return mi_pagemap_set(page->start, first ? 1 : mi_page_nslices(page), on ? page : NULL);
+}
+
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap) {
   const bool single = (bin == MI_BIN_SINGLE);
-  if (!mi_pagemap_set(page->start, single ? 1 : page->nslices, page)) {
-    mi_pagemap_set(page->start, single ? 1 : page->nslices, NULL);
+  mi_page_retire_set(page, 0);
+  page->bin = (uint8_t)bin;
+  if (!mi_page_map(page, true)) {
+    mi_page_map(page, false);
     return false;
   }
   page->free = page->local_free = &mi_nil;
   mi_page_used_set(page, single);
   page->capacity = single;
-  page->reserved = (uint16_t)(single ? 1 : page->nslices * MI_SLICE_SIZE / size);
+  page->reserved = (uint16_t)(single ? 1 : mi_page_nslices(page) * MI_SLICE_SIZE / size);
   page->lheap = NULL;
   page->next = page->prev = page->heap_next = page->heap_prev = NULL;
   page->recip = single ? 1 : (UINT64_MAX / size + 1) | 1;
   mi_store_relaxed(&page->xsize, size);
-  page->bin = (uint8_t)bin;
-  mi_page_retire_set(page, 0);
   mi_store_relaxed(&page->xowner, 0);                                     /* shown to others together with the first block */
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start - (single ? 0 : size));
   mi_store_relaxed(&page->xheap, heap);
@@ -33,7 +39,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap) {
 void mi_page_end(mi_page_t* page) {
   mi_store_relaxed(&page->xowner, 0);                                     /* nothing live: a valid free cannot look */
   mi_remote_death(&page->xword);
-  mi_pagemap_set(page->start, mi_page_is_single(page) && !mi_page_retire(page) ? 1 : page->nslices, NULL);
+  mi_page_map(page, false);
 }
 
 /* ---- lists ---- */
@@ -54,7 +60,7 @@ static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
   uint32_t slot = head;
   for (uint32_t i = 0; i < n; i++) {
     mi_block_t* b = (mi_block_t*)(void*)(page->start + (size_t)(slot - 1) * MI_GRANULE);
-    if (slot - 1 >= page->nslices * (MI_SLICE_SIZE / MI_GRANULE) || !mi_page_is_start(page, b) || b->mark != page) {
+    if (slot - 1 >= mi_page_nslices(page) * (MI_SLICE_SIZE / MI_GRANULE) || !mi_page_is_start(page, b) || b->mark != page) {
       *link = rest;
       mi_error_misuse(MI_ERROR_CORRUPT, i == 0 ? (void*)page->start : (void*)link, mi_page_size(page));
       return;                                                             /* what is lost stays `used` */

@@ -11,6 +11,8 @@ extern mi_page_t mi_page_empty;     /* what `direct` holds where there is no pag
 /* A page for blocks of `size` bytes from freshly claimed slices: OWNED, mapped, nothing in its lists.
    False if the page map has no room; then nothing was changed. */
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap);
+/* Enters a page into the page map, or takes it out; false if there is no room. Its holder. */
+bool mi_page_map(mi_page_t* page, bool on);
 /* Nothing is live in it: DEAD and unmapped. The slices are the caller's to give back. */
 void mi_page_end(mi_page_t* page);
 

@@ -9,22 +9,21 @@
 static bool single_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
   if (mi_page_retire(page) || page->arena == MI_ARENA_NONE) return false;         /* all slices mapped; a mapping of its own */
-  if (mi_divide_up(size, MI_SLICE_SIZE) != page->nslices && !mi_arena_resize(page, size)) return false;
+  if (mi_divide_up(size, MI_SLICE_SIZE) != mi_page_nslices(page) && !mi_arena_resize(page, size)) return false;
   mi_store_relaxed(&page->xsize, size);
   return true;
 }
 
 /* A page with a mapping of its own: grown or shrunk with it; the block moves without being copied. */
 static void* mapping_resize(mi_page_t* page, size_t size) {
-  void* old = page->start;
   size = mi_align_up(size, mi_os_page_size());
-  if (mi_page_retire(page) || !mi_arena_remap(page, mi_page_size(page), size)) return NULL;
-  mi_store_relaxed(&page->xsize, size);
-  if (page->start == old) return old;
-  mi_pagemap_set(old, 1, NULL);                                           /* its leaf exists; nobody else has the block */
-  mi_pagemap_set(page->start, 1, page);                                   /* mi_arena_remap made its leaf */
+  if (mi_page_retire(page)) return NULL;                                  /* an offset block: its inner pointer would move */
+  mi_page_map(page, false);                                               /* nobody else has the block */
+  const bool ok = mi_arena_remap(page, mi_page_size(page), size);
+  if (ok) mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start);                  /* shown to others together with the block */
-  return page->start;
+  mi_page_map(page, true);                                                /* its leaves exist: mi_arena_remap made them */
+  return ok ? page->start : NULL;
 }
 
 void* mi_block_expand(void* p, size_t newsize) {

@@ -20,7 +20,7 @@ static mi_block_t* slot_block(const mi_page_t* page, uint32_t slot) {
 }
 
 static bool block_ok(mi_page_t* page, mi_block_t* b) {
-  return (uintptr_t)b - (uintptr_t)page->start < page->nslices * MI_SLICE_SIZE && mi_page_is_start(page, b) && b->mark == page;
+  return (uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && b->mark == page;
 }
 
 /* How many blocks a list has; stops at the first that is none of the page's. */
@@ -45,9 +45,9 @@ static size_t remote_length(mi_page_t* page, uint64_t w) {
 static void check_constants(const mi_arena_t* a, size_t i, mi_page_t* page) {
   const bool single = mi_page_is_single(page);
   CHECK(1, page, page->start == a->start + i * MI_SLICE_SIZE);
-  for (size_t s = 0; s < (single ? 1 : page->nslices); s++) CHECK(2, page, mi_page_of(page->start + s * MI_SLICE_SIZE) == page);
-  for (size_t s = 0; s < page->nslices; s++) CHECK(15, page, mi_bitmap_run(a->free, a->nslices, i + s, 1) == 0);
-  CHECK(3, page, page->capacity <= page->reserved && page->reserved * mi_page_size(page) <= page->nslices * MI_SLICE_SIZE);
+  for (size_t s = 0; s < (single ? 1 : mi_page_nslices(page)); s++) CHECK(2, page, mi_page_of(page->start + s * MI_SLICE_SIZE) == page);
+  for (size_t s = 0; s < mi_page_nslices(page); s++) CHECK(15, page, mi_bitmap_run(a->free, a->nslices, i + s, 1) == 0);
+  CHECK(3, page, page->capacity <= page->reserved && page->reserved * mi_page_size(page) <= mi_page_nslices(page) * MI_SLICE_SIZE);
   CHECK(4, page, page->xtop + mi_page_size(page) == (uintptr_t)page->start + page->capacity * mi_page_size(page));
   const uint64_t excess = mi_page_size(page) * page->recip;                       /* modulo 2^64 */
   CHECK(4, page, single ? page->recip == 1 : (page->recip & 1) != 0 && excess != 0 && excess <= 2 * mi_page_size(page));

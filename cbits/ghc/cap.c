@@ -84,11 +84,9 @@ static void* aligned(size_t size, size_t align, size_t offset, bool zero) {
            zero ? mi_zalloc_aligned_at(size, align, offset) : mi_malloc_aligned_at(size, align, offset));
 }
 
-static size_t asked(size_t align) { return align == 0 ? 3 : align; }     /* 0 is no power of two, nor is 3 */
-
 static void* resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
   size_t total;
-  return mi_mul(n, size, &total) ? resize(p, total, align, offset, zero) : mi_error_fail(MI_ERROR_TOO_LARGE, size);
+  return mi_size_product(n, size, &total) ? resize(p, total, align, offset, zero) : NULL;
 }
 
 void* mi_cap_realloc(void* p, size_t size) { return resize(p, size, 0, 0, false); }
@@ -108,15 +106,15 @@ void* mi_cap_zalloc_aligned_at(size_t size, size_t align, size_t offset) { retur
 void* mi_cap_calloc_aligned(size_t n, size_t size, size_t align) { return mi_cap_calloc_aligned_at(n, size, align, 0); }
 void* mi_cap_calloc_aligned_at(size_t n, size_t size, size_t align, size_t offset) {
   size_t total;
-  return mi_mul(n, size, &total) ? aligned(total, align, offset, true) : mi_error_fail(MI_ERROR_TOO_LARGE, size);
+  return mi_size_product(n, size, &total) ? aligned(total, align, offset, true) : NULL;
 }
 
-void* mi_cap_realloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, asked(align), 0, false); }
-void* mi_cap_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, asked(align), offset, false); }
-void* mi_cap_rezalloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, asked(align), 0, true); }
-void* mi_cap_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, asked(align), offset, true); }
-void* mi_cap_recalloc_aligned(void* p, size_t n, size_t size, size_t align) { return resize_n(p, n, size, asked(align), 0, true); }
-void* mi_cap_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(p, n, size, asked(align), offset, true); }
+void* mi_cap_realloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, mi_align_asked(align), 0, false); }
+void* mi_cap_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, mi_align_asked(align), offset, false); }
+void* mi_cap_rezalloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, mi_align_asked(align), 0, true); }
+void* mi_cap_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, mi_align_asked(align), offset, true); }
+void* mi_cap_recalloc_aligned(void* p, size_t n, size_t size, size_t align) { return resize_n(p, n, size, mi_align_asked(align), 0, true); }
+void* mi_cap_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(p, n, size, mi_align_asked(align), offset, true); }
 
 /* ---- heaps, housekeeping ---- */
 

@@ -115,24 +115,127 @@ mi_decl_export mi_decl_nodiscard void* mi_new(size_t size) mi_attr_malloc mi_att
 mi_decl_export mi_decl_nodiscard void* mi_new_aligned(size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size(1);
 mi_decl_export mi_decl_nodiscard void* mi_new_nothrow(size_t size) mi_attr_malloc mi_attr_alloc_size(1);
 mi_decl_export mi_decl_nodiscard void* mi_new_aligned_nothrow(size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_new_n(size_t count, size_t size) mi_attr_malloc mi_attr_alloc_size2(1, 2);
+mi_decl_export mi_decl_nodiscard void* mi_new_realloc(void* p, size_t newsize) mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_new_reallocn(void* p, size_t newcount, size_t size) mi_attr_alloc_size2(2, 3);
 
-/* ---- heaps: usable from every thread and capability at once ---- */
+/* 16-bit and 8-bit strings, copied; getenv, copied: 0, or EINVAL or ENOMEM; wide environments exist on Windows only: EINVAL. */
+mi_decl_export mi_decl_nodiscard unsigned short* mi_wcsdup(const unsigned short* s) mi_attr_malloc;
+mi_decl_export mi_decl_nodiscard unsigned char* mi_mbsdup(const unsigned char* s) mi_attr_malloc;
+mi_decl_export int mi_dupenv_s(char** buf, size_t* size, const char* name);
+mi_decl_export int mi_wdupenv_s(unsigned short** buf, size_t* size, const unsigned short* name);
+
+/* ---- heaps: usable from every thread and capability at once ----
+
+   A heap's blocks are freed like all others, by anybody, and are all freed with mi_heap_destroy. Heap
+   functions take and return what the functions without `heap` do. */
 
 typedef struct mi_heap_s mi_heap_t;
+typedef int mi_arena_id_t;
+
+/* A new heap. NULL and ENOMEM. _in_arena: its pages come from that arena alone. _ex: `tag` is the user's;
+   a heap that may not be destroyed is deleted instead; arena 0: any. */
 mi_decl_export mi_decl_nodiscard mi_heap_t* mi_heap_new(void);
-/* Live blocks go on living in the main heap / are freed. Nobody may allocate from the heap meanwhile. */
+mi_decl_export mi_decl_nodiscard mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id);
+mi_decl_export mi_decl_nodiscard mi_heap_t* mi_heap_new_ex(int tag, bool allow_destroy, mi_arena_id_t arena_id);
+/* Ends a heap; nobody may allocate from it meanwhile, but others may free. delete: its live blocks go
+   on living, in the main heap. destroy: they are freed; a later free of one is an error, reported. */
 mi_decl_export void mi_heap_delete(mi_heap_t* heap);
 mi_decl_export void mi_heap_destroy(mi_heap_t* heap);
+/* The heap that mi_malloc and its like use on this thread; set returns the old one. Backing: the
+   thread's main heap. */
+mi_decl_export mi_heap_t* mi_heap_set_default(mi_heap_t* heap);
+mi_decl_export mi_heap_t* mi_heap_get_default(void);
+mi_decl_export mi_heap_t* mi_heap_get_backing(void);
+/* As mi_collect, for what this thread has of one heap. */
+mi_decl_export void mi_heap_collect(mi_heap_t* heap, bool force);
+
 mi_decl_export mi_decl_nodiscard void* mi_heap_malloc(mi_heap_t* heap, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
 mi_decl_export mi_decl_nodiscard void* mi_heap_zalloc(mi_heap_t* heap, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_heap_malloc_small(mi_heap_t* heap, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_heap_calloc(mi_heap_t* heap, size_t count, size_t size) mi_attr_malloc mi_attr_alloc_size2(2, 3);
+mi_decl_export mi_decl_nodiscard void* mi_heap_mallocn(mi_heap_t* heap, size_t count, size_t size) mi_attr_malloc mi_attr_alloc_size2(2, 3);
+mi_decl_export mi_decl_nodiscard char* mi_heap_strdup(mi_heap_t* heap, const char* s) mi_attr_malloc;
+mi_decl_export mi_decl_nodiscard char* mi_heap_strndup(mi_heap_t* heap, const char* s, size_t n) mi_attr_malloc;
+mi_decl_export mi_decl_nodiscard char* mi_heap_realpath(mi_heap_t* heap, const char* fname, char* resolved_name) mi_attr_malloc;
+/* The block may be of another heap: what is moved lives in this one then. */
+mi_decl_export mi_decl_nodiscard void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t newsize) mi_attr_alloc_size(3);
+mi_decl_export mi_decl_nodiscard void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t count, size_t size) mi_attr_alloc_size2(3, 4);
+mi_decl_export mi_decl_nodiscard void* mi_heap_reallocf(mi_heap_t* heap, void* p, size_t newsize) mi_attr_alloc_size(3);
+mi_decl_export mi_decl_nodiscard void* mi_heap_rezalloc(mi_heap_t* heap, void* p, size_t newsize) mi_attr_alloc_size(3);
+mi_decl_export mi_decl_nodiscard void* mi_heap_recalloc(mi_heap_t* heap, void* p, size_t newcount, size_t size) mi_attr_alloc_size2(3, 4);
+mi_decl_export mi_decl_nodiscard void* mi_heap_malloc_aligned(mi_heap_t* heap, size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_heap_malloc_aligned_at(mi_heap_t* heap, size_t size, size_t alignment, size_t offset) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_heap_zalloc_aligned(mi_heap_t* heap, size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_heap_zalloc_aligned_at(mi_heap_t* heap, size_t size, size_t alignment, size_t offset) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_heap_calloc_aligned(mi_heap_t* heap, size_t count, size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size2(2, 3);
+mi_decl_export mi_decl_nodiscard void* mi_heap_calloc_aligned_at(mi_heap_t* heap, size_t count, size_t size, size_t alignment, size_t offset) mi_attr_malloc mi_attr_alloc_size2(2, 3);
+mi_decl_export mi_decl_nodiscard void* mi_heap_realloc_aligned(mi_heap_t* heap, void* p, size_t newsize, size_t alignment) mi_attr_alloc_size(3);
+mi_decl_export mi_decl_nodiscard void* mi_heap_realloc_aligned_at(mi_heap_t* heap, void* p, size_t newsize, size_t alignment, size_t offset) mi_attr_alloc_size(3);
+mi_decl_export mi_decl_nodiscard void* mi_heap_rezalloc_aligned(mi_heap_t* heap, void* p, size_t newsize, size_t alignment) mi_attr_alloc_size(3);
+mi_decl_export mi_decl_nodiscard void* mi_heap_rezalloc_aligned_at(mi_heap_t* heap, void* p, size_t newsize, size_t alignment, size_t offset) mi_attr_alloc_size(3);
+mi_decl_export mi_decl_nodiscard void* mi_heap_recalloc_aligned(mi_heap_t* heap, void* p, size_t newcount, size_t size, size_t alignment) mi_attr_alloc_size2(3, 4);
+mi_decl_export mi_decl_nodiscard void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p, size_t newcount, size_t size, size_t alignment, size_t offset) mi_attr_alloc_size2(3, 4);
+
+/* The heap a live block is of; NULL for anything else. */
+mi_decl_export mi_heap_t* mi_heap_of(const void* p);
+/* Is p a live block of that heap? */
+mi_decl_export bool mi_heap_contains_block(mi_heap_t* heap, const void* p);
+/* Does p, any address, point into a page of that heap (of this thread's default heap)? */
+mi_decl_export bool mi_heap_check_owned(mi_heap_t* heap, const void* p);
+mi_decl_export bool mi_check_owned(const void* p);
+
+/* A page, as a visitor sees it. Bytes, but `used`: live blocks. */
+typedef struct mi_heap_area_s {
+  void*  blocks;            /* the first block */
+  size_t reserved;          /* of the page */
+  size_t committed;         /* of blocks that were ever allocated */
+  size_t used;
+  size_t block_size;        /* usable */
+  size_t full_block_size;   /* the same; mimalloc has padding in some builds */
+  int    heap_tag;
+} mi_heap_area_t;
+typedef bool (mi_block_visit_fun)(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t block_size, void* arg);
+/* Calls the visitor for each page (block NULL, size 0), and for each live block of it if visit_blocks;
+   stops and returns false when the visitor does. No lock is held: it may allocate and free, but not in
+   this heap. Nobody may allocate from the heap meanwhile; of the main heap, only the pages that this
+   thread or nobody holds are visited. */
+mi_decl_export bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor, void* arg);
+
+/* ---- arenas: large reservations. Errors: ENOMEM or EINVAL, returned; ids are never 0 ---- */
+
+mi_decl_export int   mi_reserve_os_memory(size_t size, bool commit, bool allow_large);
+mi_decl_export int   mi_reserve_os_memory_ex(size_t size, bool commit, bool allow_large, bool exclusive, mi_arena_id_t* arena_id);
+/* The user's own memory, which stays mapped while the process runs and is never purged. is_zero: it is. false: too small. */
+mi_decl_export bool  mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node);
+mi_decl_export bool  mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node, bool exclusive, mi_arena_id_t* arena_id);
+/* Explicit huge pages of 1 GiB worth each; the node and the time are not looked at. ENOMEM if the system has none set aside. */
+mi_decl_export int   mi_reserve_huge_os_pages_interleave(size_t pages, size_t numa_nodes, size_t timeout_msecs);
+mi_decl_export int   mi_reserve_huge_os_pages_at(size_t pages, int numa_node, size_t timeout_msecs);
+mi_decl_export int   mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_msecs, bool exclusive, mi_arena_id_t* arena_id);
+mi_decl_export int   mi_reserve_huge_os_pages(size_t pages, double max_secs, size_t* pages_reserved);
+/* Where an arena is and how large; NULL for an id that is none. */
+mi_decl_export void* mi_arena_area(mi_arena_id_t arena_id, size_t* size);
+mi_decl_export void  mi_arenas_print(void);
+
+/* ---- sub-processes: threads whose pages other sub-processes' threads never adopt ---- */
+
+typedef void* mi_subproc_id_t;
+mi_decl_export mi_subproc_id_t mi_subproc_main(void);
+mi_decl_export mi_subproc_id_t mi_subproc_new(void);
+/* Its pages are everybody's then. Its threads have ended. */
+mi_decl_export void mi_subproc_delete(mi_subproc_id_t subproc);
+/* Before the thread's first allocation; later it does nothing. */
+mi_decl_export void mi_subproc_add_current_thread(mi_subproc_id_t subproc);
 
 /* ---- housekeeping ---- */
 
 /* Collects what was remotely freed to this thread's heaps, frees empty pages; force: purges at once too. */
 mi_decl_export void mi_collect(bool force);
+/* The same with force, if more than target_size bytes are committed. */
+mi_decl_export void mi_collect_reduce(size_t target_size);
 mi_decl_export int  mi_version(void);
 mi_decl_export bool mi_is_in_heap_region(const void* p);
-mi_decl_export bool mi_check_owned(const void* p);
 mi_decl_export bool mi_is_redirected(void);
 mi_decl_export void mi_process_init(void);
 mi_decl_export void mi_process_done(void);
@@ -141,13 +244,25 @@ mi_decl_export void mi_thread_done(void);
 mi_decl_export void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t* current_rss,
                                     size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults);
 
+typedef void (mi_output_fun)(const char* msg, void* arg);
+
+/* ---- statistics: taken while everybody goes on, one page after the other; nobody waits ---- */
+
+/* Counts from now on / does nothing: counters are merged when they are read. */
+mi_decl_export void mi_stats_reset(void);
+mi_decl_export void mi_stats_merge(void);
+/* For people, to stderr (or the registered output) / to a function. `out` is not looked at. */
+mi_decl_export void mi_stats_print(void* out);
+mi_decl_export void mi_stats_print_out(mi_output_fun* out, void* arg);
+mi_decl_export void mi_thread_stats_print_out(mi_output_fun* out, void* arg);
+/* mi_stats_get, mi_stats_get_json: mimalloc-stats.h. */
+
 /* ---- errors, output, options ---- */
 
 /* err: EAGAIN double free, EINVAL no block, EFAULT a free block was written to, ENOMEM, EOVERFLOW (too large a request).
    Called with no lock held; may allocate. */
 typedef void (mi_error_fun)(int err, void* arg);
 mi_decl_export void mi_register_error(mi_error_fun* fun, void* arg);
-typedef void (mi_output_fun)(const char* msg, void* arg);
 mi_decl_export void mi_register_output(mi_output_fun* out, void* arg);
 /* Called now and then from slow paths, with no lock held; may allocate and free. */
 typedef void (mi_deferred_free_fun)(bool force, unsigned long long heartbeat, void* arg);
@@ -173,6 +288,7 @@ mi_decl_export long mi_option_get_clamp(mi_option_t option, long min, long max);
 mi_decl_export size_t mi_option_get_size(mi_option_t option);
 mi_decl_export void mi_option_set(mi_option_t option, long value);
 mi_decl_export void mi_option_set_default(mi_option_t option, long value);
+mi_decl_export void mi_options_print(void);
 
 /* ---- the checking build (MI_CHECK = 2); 0 in others ---- */
 
@@ -184,6 +300,35 @@ mi_decl_export size_t mi_check_overlaps(void);
 
 #ifdef __cplusplus
 }
+#endif
+
+/* Blocks for values of a type. */
+#define mi_malloc_tp(tp)                ((tp*)mi_malloc(sizeof(tp)))
+#define mi_zalloc_tp(tp)                ((tp*)mi_zalloc(sizeof(tp)))
+#define mi_calloc_tp(tp, n)             ((tp*)mi_calloc(n, sizeof(tp)))
+#define mi_mallocn_tp(tp, n)            ((tp*)mi_mallocn(n, sizeof(tp)))
+#define mi_reallocn_tp(p, tp, n)        ((tp*)mi_reallocn(p, n, sizeof(tp)))
+#define mi_recalloc_tp(p, tp, n)        ((tp*)mi_recalloc(p, n, sizeof(tp)))
+#define mi_heap_malloc_tp(hp, tp)       ((tp*)mi_heap_malloc(hp, sizeof(tp)))
+#define mi_heap_zalloc_tp(hp, tp)       ((tp*)mi_heap_zalloc(hp, sizeof(tp)))
+#define mi_heap_calloc_tp(hp, tp, n)    ((tp*)mi_heap_calloc(hp, n, sizeof(tp)))
+#define mi_heap_mallocn_tp(hp, tp, n)   ((tp*)mi_heap_mallocn(hp, n, sizeof(tp)))
+#define mi_heap_reallocn_tp(hp, p, tp, n) ((tp*)mi_heap_reallocn(hp, p, n, sizeof(tp)))
+#define mi_heap_recalloc_tp(hp, p, tp, n) ((tp*)mi_heap_recalloc(hp, p, n, sizeof(tp)))
+
+#ifdef __cplusplus
+#include <cstddef>
+
+/* A standard allocator: std::vector<int, mi_stl_allocator<int>>. */
+template <class T> struct mi_stl_allocator {
+  typedef T value_type;
+  mi_stl_allocator() = default;
+  template <class U> mi_stl_allocator(const mi_stl_allocator<U>&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(alignof(T) > 16 ? mi_new_aligned(n * sizeof(T), alignof(T)) : mi_new_n(n, sizeof(T))); }
+  void deallocate(T* p, std::size_t) { mi_free(p); }
+};
+template <class T, class U> bool operator==(const mi_stl_allocator<T>&, const mi_stl_allocator<U>&) { return true; }
+template <class T, class U> bool operator!=(const mi_stl_allocator<T>&, const mi_stl_allocator<U>&) { return false; }
 #endif
 
 #endif

@@ -1,0 +1,121 @@
+/* The thread ring's heap functions: those of thread.c with a heap as first argument. Any thread.
+   Described in mimalloc.h. */
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/heaps.h"
+#include "core/options.h"
+#include "core/realloc.h"
+#include "thread.h"
+
+/* `expression` in terms of lh, this thread's local heap of `heap`; NULL if there can be none. */
+#define WITH_HEAP(expression) \
+  mi_lheap_t* lh = mi_thread_lheap_of(heap); \
+  return lh == NULL ? NULL : mi_thread_leave(expression)
+
+static void* resize(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
+  WITH_HEAP(mi_lheap_realloc(lh, p, size, align, offset, zero));
+}
+
+static void* resize_n(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
+  size_t total;
+  return mi_size_product(n, size, &total) ? resize(heap, p, total, align, offset, zero) : NULL;
+}
+
+static void* aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
+  WITH_HEAP(mi_lheap_aligned(lh, size, align, offset, zero));
+}
+
+void* mi_heap_malloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_lheap_malloc(lh, size)); }
+void* mi_heap_malloc_small(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_lheap_malloc(lh, size)); }
+void* mi_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_lheap_zalloc(lh, size)); }
+void* mi_heap_calloc(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_lheap_calloc(lh, n, size)); }
+void* mi_heap_mallocn(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_lheap_mallocn(lh, n, size)); }
+char* mi_heap_strdup(mi_heap_t* heap, const char* s) { WITH_HEAP(mi_lheap_strdup(lh, s)); }
+char* mi_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_HEAP(mi_lheap_strndup(lh, s, n)); }
+char* mi_heap_realpath(mi_heap_t* heap, const char* name, char* resolved) { WITH_HEAP(mi_lheap_realpath(lh, name, resolved)); }
+
+void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t size) { return resize(heap, p, size, 0, 0, false); }
+void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t n, size_t size) { return resize_n(heap, p, n, size, 0, 0, false); }
+void* mi_heap_rezalloc(mi_heap_t* heap, void* p, size_t size) { return resize(heap, p, size, 0, 0, true); }
+void* mi_heap_recalloc(mi_heap_t* heap, void* p, size_t n, size_t size) { return resize_n(heap, p, n, size, 0, 0, true); }
+void* mi_heap_reallocf(mi_heap_t* heap, void* p, size_t size) {
+  void* q = mi_heap_realloc(heap, p, size);
+  if (q == NULL) mi_free(p);
+  return q;
+}
+
+void* mi_heap_malloc_aligned(mi_heap_t* heap, size_t size, size_t align) { return aligned(heap, size, align, 0, false); }
+void* mi_heap_malloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) { return aligned(heap, size, align, offset, false); }
+void* mi_heap_zalloc_aligned(mi_heap_t* heap, size_t size, size_t align) { return aligned(heap, size, align, 0, true); }
+void* mi_heap_zalloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) { return aligned(heap, size, align, offset, true); }
+void* mi_heap_calloc_aligned(mi_heap_t* heap, size_t n, size_t size, size_t align) { return mi_heap_calloc_aligned_at(heap, n, size, align, 0); }
+void* mi_heap_calloc_aligned_at(mi_heap_t* heap, size_t n, size_t size, size_t align, size_t offset) {
+  size_t total;
+  return mi_size_product(n, size, &total) ? aligned(heap, total, align, offset, true) : NULL;
+}
+
+void* mi_heap_realloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) { return resize(heap, p, size, mi_align_asked(align), 0, false); }
+void* mi_heap_realloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) { return resize(heap, p, size, mi_align_asked(align), offset, false); }
+void* mi_heap_rezalloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) { return resize(heap, p, size, mi_align_asked(align), 0, true); }
+void* mi_heap_rezalloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) { return resize(heap, p, size, mi_align_asked(align), offset, true); }
+void* mi_heap_recalloc_aligned(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align) { return resize_n(heap, p, n, size, mi_align_asked(align), 0, true); }
+void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(heap, p, n, size, mi_align_asked(align), offset, true); }
+
+/* ---- heaps themselves ---- */
+
+mi_heap_t* mi_heap_new_ex(int tag, bool allow_destroy, mi_arena_id_t arena_id) {
+  uint16_t arena;
+  if (!mi_arena_of_id(arena_id, &arena)) return mi_error_fail(MI_ERROR_ARGUMENT, 0);
+  mi_heap_t* heap = mi_heap_make(arena, tag, allow_destroy);
+  return heap != NULL ? heap : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
+}
+mi_heap_t* mi_heap_new(void) { return mi_heap_new_ex(0, true, 0); }
+mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id) { return mi_heap_new_ex(0, true, arena_id); }
+
+static void heap_end(mi_heap_t* heap, bool keep_blocks) {
+  if (heap == NULL || heap->is_main) return;
+  if (mi_load_relaxed(&mi_thread_lheap->xheap) == heap) mi_thread_lheap = &mi_thread_lheap->owner->main;  /* mine: read by me */
+  mi_heap_end(heap, keep_blocks || !heap->allow_destroy);
+}
+void mi_heap_delete(mi_heap_t* heap) { heap_end(heap, true); }
+void mi_heap_destroy(mi_heap_t* heap) { heap_end(heap, false); }
+
+mi_heap_t* mi_heap_set_default(mi_heap_t* heap) {
+  mi_heap_t* old = mi_heap_get_default();
+  mi_lheap_t* lh = heap == NULL ? NULL : mi_thread_lheap_of(heap);
+  if (lh != NULL) mi_thread_lheap = lh;
+  return old;
+}
+
+mi_heap_t* mi_heap_get_default(void) {
+  const mi_lheap_t* lh = mi_thread_lheap_own();
+  return lh == NULL ? NULL : mi_load_relaxed(&lh->xheap);                 /* mine: read by me */
+}
+
+mi_heap_t* mi_heap_get_backing(void) {
+  const mi_lheap_t* lh = mi_thread_lheap_own();
+  return lh == NULL ? NULL : mi_load_relaxed(&lh->owner->main.xheap);     /* mine: read by me */
+}
+
+void mi_heap_collect(mi_heap_t* heap, bool force) {
+  mi_lheap_t* lh = heap == NULL ? NULL : mi_thread_lheap_of(heap);
+  if (lh != NULL) mi_lheap_collect(lh, force);
+  mi_arena_purge(force);
+}
+
+/* ---- questions ---- */
+
+mi_heap_t* mi_heap_of(const void* p) {
+  mi_block_t* block;
+  mi_page_t* page = p == NULL ? NULL : mi_block_find(p, &block, false);
+  return page == NULL ? NULL : mi_load_relaxed(&page->xheap);             /* of a live block: does not change but when its heap ends */
+}
+
+bool mi_heap_contains_block(mi_heap_t* heap, const void* p) { return heap != NULL && mi_heap_of(p) == heap; }
+
+bool mi_heap_check_owned(mi_heap_t* heap, const void* p) {
+  mi_page_t* page = mi_arena_page_of(p);
+  return page != NULL && heap != NULL && mi_load_relaxed(&page->xheap) == heap;  /* an answer for now */
+}
+bool mi_check_owned(const void* p) { return mi_heap_check_owned(mi_heap_get_default(), p); }
