@@ -24,6 +24,28 @@ mi_arena_t* mi_arena_of_address(const void* p) {
   return NULL;
 }
 
+bool mi_arena_of_id(int id, uint16_t* number) {
+  if (id < 0 || (size_t)id > mi_arena_count()) return false;
+  *number = id == 0 ? MI_ARENA_NONE : (uint16_t)(id - 1);
+  return true;
+}
+
+/* A single page is mapped at its first slice only: look for that, towards the front. */
+mi_page_t* mi_arena_page_of(const void* p) {
+  if ((uintptr_t)p >> 48 != 0) return NULL;
+  mi_page_t* page = mi_page_of(p);
+  if (page != &mi_pagemap.zero.none) return page;
+  const mi_arena_t* a = mi_arena_of_address(p);
+  if (a == NULL) return NULL;
+  const size_t slice = mi_arena_slice_of(a, p);
+  for (size_t i = slice + 1; i-- > 0; ) {
+    page = &a->pages[i];
+    if (mi_xword_state(mi_load_acquire(&page->xword)) != MI_PAGE_DEAD) return slice - i < mi_page_nslices(page) ? page : NULL;  /* pairs with mi_remote_birth */
+    if (mi_bitmap_run(a->free, a->nslices, i, 1) != 0) return NULL;       /* a free slice is in no page */
+  }
+  return NULL;
+}
+
 /* ---- totals ---- */
 
 static void committed_add(size_t bytes) {
@@ -133,7 +155,7 @@ static mi_page_t* arena_try_claim(mi_arena_t* a, size_t n, size_t align, bool* z
   if (!slices_commit(a, i, n, zero)) return NULL;
   mi_page_t* page = &a->pages[i];
   page->start = a->start + i * MI_SLICE_SIZE;
-  page->nslices = (uint32_t)n;
+  mi_store_relaxed(&page->xnslices, (uint32_t)n);
   page->arena = a->number;
   return page;
 }
@@ -164,7 +186,7 @@ static mi_page_t* mapping_claim(size_t size, size_t align, bool* zero) {
     mi_meta_free(MI_META_PAGE, page);
     return NULL;
   }
-  page->nslices = (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX);
+  mi_store_relaxed(&page->xnslices, (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX));
   page->arena = MI_ARENA_NONE;
   mi_store_relaxed(&page->xsize, size);                     /* mi_arena_give needs it even before the page is made */
   mi_add_relaxed(&mi_arena_totals.xreserved, size);
@@ -225,24 +247,24 @@ static void mapping_give(mi_page_t* page) {
 void mi_arena_give(mi_page_t* page) {
   if (page->arena == MI_ARENA_NONE) { mapping_give(page); return; }
   mi_arena_t* a = mi_arena_at(page->arena);
-  slices_give(a, mi_arena_slice_of(a, page->start), page->nslices);
+  slices_give(a, mi_arena_slice_of(a, page->start), mi_page_nslices(page));
 }
 
 bool mi_arena_resize(mi_page_t* page, size_t size) {
   if (page->arena == MI_ARENA_NONE) return false;
   mi_arena_t* a = mi_arena_at(page->arena);
   const size_t i = mi_arena_slice_of(a, page->start);
-  const size_t old = page->nslices, n = mi_divide_up(size, MI_SLICE_SIZE);
+  const size_t old = mi_page_nslices(page), n = mi_divide_up(size, MI_SLICE_SIZE);
   bool zero;
   if (n > a->nslices - i) return false;
   if (n > old && (!mi_bitmap_claim_at(a->free, i + old, n - old) || !slices_commit(a, i + old, n - old, &zero))) return false;
-  page->nslices = (uint32_t)n;
+  mi_store_relaxed(&page->xnslices, (uint32_t)n);
   if (n < old) slices_give(a, i + n, old - n);
   return true;
 }
 
 bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
-  if (page->arena != MI_ARENA_NONE) return false;
+  if (page->arena != MI_ARENA_NONE || !mi_pagemap_prepare(page->start, size)) return false;
   if (!mi_os_resize(page->start, old_size, size)) {
     uint8_t* p = mi_os_reserve(size, MI_SLICE_SIZE);
     if (p == NULL) return false;
@@ -252,7 +274,7 @@ bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
     }
     page->start = p;
   }
-  page->nslices = (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX);
+  mi_store_relaxed(&page->xnslices, (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX));
   mi_add_relaxed(&mi_arena_totals.xreserved, size - old_size);             /* statistics; they wrap to less when it shrinks */
   mi_add_relaxed(&mi_arena_totals.xmapped, size - old_size);
   if (size > old_size) committed_add(size - old_size);
