@@ -29,29 +29,32 @@ size_t mi_block_usable(const void* p) {
   return page == NULL ? 0 : mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
 }
 
-/* A block with a page of its own: whoever frees it takes the page. */
-static void free_single(mi_page_t* page, const void* p) {
-  mi_xlist_t list;
-  if (!mi_remote_acquire(&page->xword, &list)) {                          /* H1 */
-    mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
-    return;
-  }
-  mi_page_used_set(page, 0);
-  mi_lheap_page_free(page);
+/* A heap that may be destroyed meanwhile: the page is pinned if it is still what the block was checked
+   against. NULL: it is not, look again. */
+static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t w) {
+  const bool pinned = mi_heap_is_listed(mi_load_relaxed(&page->xheap));   /* of a live block: that heap, or the main one by now, where a pin is not needed */
+  if (pinned && !mi_remote_pin(&page->xword, w)) return false;
+  const mi_place_t place = mi_lheap_place(page);
+  const mi_remote_t todo = mi_page_remote_free(page, block, pinned);
+  if (todo == MI_REMOTE_DEAD) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
+  else mi_lheap_remote_todo(page, place, todo);
+  return true;
 }
 
 void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_block_t* block;
+  mi_page_t* page;
+  uint64_t w;
   if (p == NULL) return;
-  mi_page_t* page = mi_block_find(p, &block, true);
-  if (page == NULL) return;
-  if (mi_page_is_single(page)) { free_single(page, p); return; }
-  const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as in mi_free_local; id|1 is a hint */
-  if (xowner == id || (owner != NULL && xowner == (id | 1) && mi_lheap_full_to_owned(&owner->main, page))) {
-    mi_free_local(block, id);                                             /* an offset block, or ours again */
-    return;
-  }
-  const mi_remote_t todo = mi_page_remote_free(page, block);
-  if (todo == MI_REMOTE_DEAD) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
-  else mi_lheap_remote_todo(page, todo);
+  do {
+    w = mi_load_acquire(&mi_page_of(p)->xword);                           /* R0 pairs with mi_remote_birth: before everything that is checked */
+    page = mi_block_find(p, &block, true);
+    if (page == NULL) return;
+    const uintptr_t xowner = mi_load_relaxed(&page->xowner);              /* as in mi_free_local; id|1 is a hint */
+    const bool single = mi_page_is_single(page);
+    if (xowner == id || (!single && owner != NULL && xowner == (id | 1) && mi_lheap_full_to_owned(&owner->main, page))) {
+      mi_free_local(block, id);                                           /* an offset block, or ours again */
+      return;
+    }
+  } while (!free_remote(page, block, p, w));
 }

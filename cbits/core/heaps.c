@@ -104,7 +104,6 @@ static void page_settle(mi_page_t* page, bool keep_blocks) {
   if (!keep_blocks) mi_page_used_set(page, 0);
   mi_store_relaxed(&page->xheap, &mi_heap_main);                          /* held; shown by the swap that gives it up */
   if (mi_page_used(page) == 0) mi_lheap_page_free(page);
-  else if (mi_page_is_single(page)) mi_remote_release(&page->xword, MI_PAGE_FULL, 1);  /* F1: one live block: nobody else can have pushed */
   else mi_lheap_page_to_pool(page);
 }
 
@@ -115,7 +114,7 @@ static void pages_settle(mi_heap_t* heap, bool keep_blocks) {
   mi_lock(&heap->lock);
   for (mi_page_t *page = heap->pages, *next; page != NULL; page = next) {
     next = page->heap_next;
-    if (!mi_remote_acquire(&page->xword, &list)) continue;                /* H1 */
+    if (!mi_remote_acquire(&page->xword, true, &list)) continue;          /* H1 */
     mi_page_take_list(page, list);
     mi_heap_page_unlink(heap, page);
     page->next = taken;

@@ -113,7 +113,7 @@ static void sweep_retired(mi_lheap_t* lh) {
 
 /* Holder: nothing in it is live, it is in no queue. OWNED -> DEAD. */
 void mi_lheap_page_free(mi_page_t* page) {
-  mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
+  mi_assert(page->lheap == NULL && (mi_page_is_single(page) || mi_page_retire(page) == 0));
   mi_heap_t* heap = heap_of(page);
   if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
   mi_page_end(page);
@@ -162,9 +162,13 @@ static bool page_to_full(mi_lheap_t* lh, mi_page_t* page) {
   return false;
 }
 
-static void pool_index(mi_page_t* page) {
-  mi_arena_t* a = mi_arena_at(page->arena);
-  if (mi_pool_set(mi_arena_pool(a, page->bin), mi_arena_slice_of(a, page->start))) mi_add_relaxed(&npooled[page->bin], 1);  /* P2; the count is a hint */
+mi_place_t mi_lheap_place(const mi_page_t* page) {
+  return (mi_place_t){ page->start, page->arena, page->bin };
+}
+
+static void pool_index(mi_place_t place) {
+  mi_arena_t* a = mi_arena_at(place.arena);
+  if (mi_pool_set(mi_arena_pool(a, place.bin), mi_arena_slice_of(a, place.start))) mi_add_relaxed(&npooled[place.bin], 1);  /* P2; the count is a hint */
 }
 
 static void pool_unindex(mi_page_t* page) {
@@ -173,20 +177,23 @@ static void pool_unindex(mi_page_t* page) {
   if (mi_pool_clear(mi_arena_pool(a, page->bin), mi_arena_slice_of(a, page->start))) mi_sub_relaxed(&npooled[page->bin], 1);  /* a hint */
 }
 
+/* A single page goes to FULL: its block is live, and whoever frees that frees the page. */
 void mi_lheap_page_to_pool(mi_page_t* page) {
   uint32_t nremote;
-  mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
+  const mi_place_t place = mi_lheap_place(page);
+  const bool single = mi_page_is_single(page);
+  mi_assert(page->lheap == NULL && (single || mi_page_retire(page) == 0));
   mi_store_relaxed(&page->xowner, 0);                                     /* P1: shown by the swap */
   do {
     mi_page_collect(page, &nremote);
     if (mi_page_used(page) == 0) { mi_lheap_page_free(page); return; }
-  } while (!mi_remote_release(&page->xword, MI_PAGE_POOLED, mi_page_used(page))); /* P1 */
-  pool_index(page);                                                       /* P2: from here on it may be anybody's */
+  } while (!mi_remote_release(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_POOLED, mi_page_used(page)));  /* P1: from here on it may be anybody's */
+  if (!single) pool_index(place);                                         /* P2 */
 }
 
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   mi_xlist_t list;
-  if (!mi_remote_acquire(&page->xword, &list)) return false;              /* H1 */
+  if (!mi_remote_acquire(&page->xword, true, &list)) return false;        /* H1 */
   pool_unindex(page);                                                     /* it may have become POOLED meanwhile */
   if (heap_of(page) == mi_load_relaxed(&lh->xheap)) {                     /* its owner reads it */
     page_attach(lh, page, list);
@@ -197,8 +204,8 @@ bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   return false;
 }
 
-void mi_lheap_remote_todo(mi_page_t* page, mi_remote_t todo) {
-  if (todo == MI_REMOTE_INDEX) pool_index(page);
+void mi_lheap_remote_todo(mi_page_t* page, mi_place_t place, mi_remote_t todo) {
+  if (todo == MI_REMOTE_INDEX) pool_index(place);
   if (todo == MI_REMOTE_LAST) {
     pool_unindex(page);
     mi_page_used_set(page, 0);
@@ -217,14 +224,13 @@ static mi_page_t* adopt_from(mi_lheap_t* lh, mi_heap_t* heap, mi_arena_t* a, uns
       if (mi_pool_set(bits, i)) mi_add_relaxed(&npooled[bin], 1);
       continue;
     }
-    if (!mi_remote_acquire(&page->xword, &list)) continue;                /* A2 */
+    if (!mi_remote_acquire(&page->xword, false, &list)) continue;         /* A2 */
     if (heap_of(page) == heap && page->bin == bin) {                      /* A3 */
       page_attach(lh, page, list);                                        /* A4 */
       return page;
     }
     mi_page_take_list(page, list);
-    if (mi_page_is_single(page)) mi_remote_release(&page->xword, MI_PAGE_FULL, 1);  /* F1: one live block, nobody can have pushed */
-    else mi_lheap_page_to_pool(page);
+    mi_lheap_page_to_pool(page);
   }
   return NULL;
 }

@@ -14,19 +14,63 @@ mi_atomic(bool) mi_has_deferred_free;
 /* ---- options ---- */
 
 typedef struct {
-  const char* name;                 /* MIMALLOC_<name> */
+  const char* name;
   mi_atomic(long) xvalue;
   mi_atomic(int) xset;              /* 0: not looked up, 1: default or environment, 2: by a function */
 } mi_option_entry_t;
 
+/* Name and default. */
+#define OPTION(name, value) [mi_option_##name] = { #name, value, 0 }
 static mi_option_entry_t options[_mi_option_last] = {
-  [mi_option_show_errors]          = { "MIMALLOC_SHOW_ERRORS", 1, 0 },
-  [mi_option_verbose]              = { "MIMALLOC_VERBOSE", 0, 0 },
-  [mi_option_abort_on_error]       = { "MIMALLOC_ABORT_ON_ERROR", 0, 0 },
-  [mi_option_purge_delay]          = { "MIMALLOC_PURGE_DELAY", MI_HARD ? 0 : 100, 0 },
-  [mi_option_arena_reserve]        = { "MIMALLOC_ARENA_RESERVE", (long)(MI_ARENA_SIZE / MI_KiB), 0 },
-  [mi_option_allow_large_os_pages] = { "MIMALLOC_ALLOW_LARGE_OS_PAGES", 0, 0 },
+  OPTION(show_errors, 1),
+  OPTION(show_stats, 0),
+  OPTION(verbose, 0),
+  OPTION(eager_commit, 0),
+  OPTION(arena_eager_commit, 0),
+  OPTION(purge_decommits, 0),
+  OPTION(allow_large_os_pages, 0),
+  OPTION(reserve_huge_os_pages, 0),
+  OPTION(reserve_huge_os_pages_at, 0),
+  OPTION(reserve_os_memory, 0),
+  OPTION(deprecated_segment_cache, 0),
+  OPTION(deprecated_page_reset, 0),
+  OPTION(abandoned_page_purge, 0),
+  OPTION(deprecated_segment_reset, 0),
+  OPTION(eager_commit_delay, 0),
+  OPTION(purge_delay, MI_HARD ? 0 : 100),
+  OPTION(use_numa_nodes, 0),
+  OPTION(disallow_os_alloc, 0),
+  OPTION(os_tag, 0),
+  OPTION(max_errors, 32),
+  OPTION(max_warnings, 0),
+  OPTION(max_segment_reclaim, 0),
+  OPTION(destroy_on_exit, 0),
+  OPTION(arena_reserve, (long)(MI_ARENA_SIZE / MI_KiB)),
+  OPTION(arena_purge_mult, 0),
+  OPTION(purge_extend_delay, 0),
+  OPTION(abandoned_reclaim_on_free, 0),
+  OPTION(disallow_arena_alloc, 0),
+  OPTION(retry_on_oom, 0),
+  OPTION(visit_abandoned, 0),
+  OPTION(guarded_min, 0),
+  OPTION(guarded_max, 0),
+  OPTION(guarded_precise, 0),
+  OPTION(guarded_sample_rate, 0),
+  OPTION(guarded_sample_seed, 0),
+  OPTION(target_segments_per_thread, 0),
+  OPTION(generic_collect, 0),
+  OPTION(abort_on_error, 0),
 };
+#undef OPTION
+
+/* The environment's value of MIMALLOC_<NAME>. */
+static const char* option_env(const char* name) {
+  char text[64] = "MIMALLOC_";
+  size_t n = strlen(text);
+  for (; *name != 0 && n < sizeof text - 1; name++) text[n++] = (char)(*name >= 'a' && *name <= 'z' ? *name - 'a' + 'A' : *name);
+  text[n] = 0;
+  return mi_os_getenv(text);
+}
 
 /* Numbers; yes/no words; anything else leaves the default. */
 static bool parse_option(const char* text, long* value) {
@@ -48,7 +92,7 @@ long mi_option_get(mi_option_t option) {
   if (mi_unlikely(mi_load_acquire(&e->xset) == 0)) {                      /* pairs with the release below */
     long value = mi_load_relaxed(&e->xvalue);                             /* every thread computes the same */
     if (option == mi_option_abort_on_error) value = mi_abort_by_default;
-    parse_option(mi_os_getenv(e->name), &value);
+    parse_option(option_env(e->name), &value);
     int unset = 0;
     mi_store_relaxed(&e->xvalue, value);
     mi_cas_release(&e->xset, &unset, 1);                                  /* pairs with the acquire above: shows xvalue */
@@ -80,7 +124,12 @@ long mi_option_get_clamp(mi_option_t option, long min, long max) {
 
 size_t mi_option_get_size(mi_option_t option) {
   const size_t value = (size_t)mi_option_get_clamp(option, 0, LONG_MAX);
-  return option == mi_option_arena_reserve ? mi_min(value, MI_SIZE_LIMIT / MI_KiB) * MI_KiB : value;
+  const bool kib = option == mi_option_arena_reserve || option == mi_option_reserve_os_memory;
+  return kib ? mi_min(value, MI_SIZE_LIMIT / MI_KiB) * MI_KiB : value;
+}
+
+void mi_options_print(void) {
+  for (int i = 0; i < _mi_option_last; i++) mi_message("mimalloc: option %s = %ld\n", options[i].name, mi_option_get((mi_option_t)i));
 }
 
 /* ---- messages ---- */
@@ -170,7 +219,9 @@ static void error_call(int code) {
 
 void mi_error_misuse(mi_error_t error, const void* p, size_t size) {
   const int saved = errno;
-  if (mi_option_is_enabled(mi_option_show_errors)) {
+  static mi_atomic(long) nshown;
+  const long most = mi_option_get(mi_option_max_errors);
+  if (mi_option_is_enabled(mi_option_show_errors) && (most < 0 || mi_add_relaxed(&nshown, 1) < most)) {  /* a count */
     if (size != 0) mi_message("mimalloc: %s: %p (%zu-byte blocks)\n", errors[error].text, p, size);
     else mi_message("mimalloc: %s: %p\n", errors[error].text, p);
   }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "options.h"
+#include "os.h"
 #include "page.h"
 
 mi_block_t mi_nil;
@@ -38,23 +39,32 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap) {
 
 void mi_page_end(mi_page_t* page) {
   mi_store_relaxed(&page->xowner, 0);                                     /* nothing live: a valid free cannot look */
-  mi_remote_death(&page->xword);
+  while (!mi_remote_death(&page->xword)) mi_os_yield();                   /* D1: a pin lasts a few instructions */
   mi_page_map(page, false);
 }
 
 /* ---- lists ---- */
 
 static void set_next(void* block, uint32_t slot) { ((mi_block_t*)block)->next = (mi_block_t*)(uintptr_t)slot; }
+static void set_nothing(void* block, uint32_t slot) { (void)block; (void)slot; }
 
-mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block) {
+_Static_assert(MI_SLICE_SIZE / MI_GRANULE <= 0xffff && MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_GRANULE < 0xfffff,
+               "the ownership word has 16 bits for a count of blocks and 20 for an offset in granules");
+
+mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block, bool pinned) {
+  if (mi_page_is_single(page)) return mi_remote_push(&page->xword, 1, pinned, &set_nothing, NULL);  /* its memory is not touched */
   const uint32_t slot = (uint32_t)(((uintptr_t)block - (uintptr_t)page->start) / MI_GRANULE) + 1;
   block->mark = page;
-  return mi_remote_push(&page->xword, slot, &set_next, block);
+  return mi_remote_push(&page->xword, slot, pinned, &set_next, block);
 }
 
 /* Appends `free` to the end of a remote list of n blocks and makes that `free`. Slots become
    pointers; a slot that names no free block of this page ends the list: a freed block was written to. */
 static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
+  if (mi_page_is_single(page)) {                                          /* its one block is in no list */
+    mi_page_used_set(page, mi_page_used(page) - n);
+    return;
+  }
   mi_block_t** link = &page->free;
   mi_block_t* rest = page->free;
   uint32_t slot = head;

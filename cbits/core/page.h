@@ -39,7 +39,7 @@ mi_block_t* mi_page_block_of(mi_page_t* page, const void* p);
 /* Marks a pointer inside a block as one that mi_page_block_of accepts; p is 16 bytes or more past its start. */
 void mi_block_set_offset(void* block, void* p);
 
-/* Any thread, for a block that the caller is freeing: pushes it to the page's remote list. */
-mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block);
+/* Any thread, for a block that the caller is freeing: pushes it to the page's remote list. `pinned`: with mi_remote_pin. */
+mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block, bool pinned);
 
 #endif

@@ -1,16 +1,16 @@
-/* The ownership word of a page, and the remote free (docs/DESIGN.md, section 5: R1-R4, C1, F1, H1).
+/* The ownership word of a page, and the remote free (docs/DESIGN.md, section 5: R0-R4, C1, F1, H1, D1).
    Includes only the atomics, so that test/c/model runs it verbatim.
    Called by page.c, free.c, abandon.h. Each function says who may run it.
 
-    63      38 37       18 17         2 1   0
-   +----------+-----------+------------+-----+
-   | version  | head      | count      |state|     head: 1 + (offset in the page)/16, 0 = empty list
-   +----------+-----------+------------+-----+
+    63      44 43  38 37       18 17         2 1   0
+   +----------+------+-----------+------------+-----+
+   | version  | pins | head      | count      |state|     head: 1 + (offset in the page)/16, 0 = empty list
+   +----------+------+-----------+------------+-----+     pins: frees under way that keep the page from dying
 
    count   OWNED: the length of the remote list, counted up.
            FULL, POOLED: the live blocks, counted down, so that whoever frees the last one knows it from this word alone.
-   The version changes with every change of state, so a compare-and-swap that succeeds saw no
-   other life of the page in between (ABA). */
+   State, head and count decide every step. The version changes with every change of state; it is for
+   those who look twice (mi_remote_pin, statistics): the same version is the same life of the page. */
 #ifndef MI_REMOTE_H
 #define MI_REMOTE_H
 
@@ -31,7 +31,9 @@ typedef enum {
 #define MI_XHEAD_SHIFT   18
 #define MI_XHEAD_MASK    ((uint64_t)0xfffff << MI_XHEAD_SHIFT)
 #define MI_XLIST_MASK    (MI_XHEAD_MASK | MI_XCOUNT_MASK)
-#define MI_XVERSION_ONE  ((uint64_t)1 << 38)
+#define MI_XPIN_ONE      ((uint64_t)1 << 38)
+#define MI_XPIN_MASK     ((uint64_t)0x3f << 38)
+#define MI_XVERSION_ONE  ((uint64_t)1 << 44)
 
 typedef mi_atomic(uint64_t) mi_xword_t;
 
@@ -64,8 +66,17 @@ static inline uint64_t mi_xword_pushed(uint64_t w, uint32_t slot, mi_remote_t* t
   return n - MI_XCOUNT_ONE;
 }
 
-/* R1-R4. Any thread. `set_next` writes the block's link to slot `next` (0 ends the list). */
-static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot,
+/* R0, in a heap that may be destroyed while others free. Any thread: `w`, loaded with acquire (pairs
+   with mi_remote_birth), is what the block was checked against; true if nothing changed since, and
+   then the page does not die before the push with this pin. */
+static inline bool mi_remote_pin(mi_xword_t* xword, uint64_t w) {
+  if (mi_xword_state(w) == MI_PAGE_DEAD || (w & MI_XPIN_MASK) == MI_XPIN_MASK) return false;
+  return mi_cas_acquire(xword, &w, w + MI_XPIN_ONE);                     /* R0 pairs with D1: it waits for the pin */
+}
+
+/* R1-R4. Any thread. `set_next` writes the block's link to slot `next` (0 ends the list); `pins`: 1
+   with a pin, which ends here, else 0. */
+static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot, unsigned pins,
                                          void (*set_next)(void* block, uint32_t next), void* block) {
   mi_remote_t todo;
   uint64_t w = mi_load_relaxed(xword);                                   /* R1: only the swap decides */
@@ -73,8 +84,8 @@ static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot,
   do {
     if (mi_xword_state(w) == MI_PAGE_DEAD) return MI_REMOTE_DEAD;
     set_next(block, mi_xword_head(w));                                   /* R2 */
-    n = mi_xword_pushed(w, slot, &todo);                                 /* R3 */
-  } while (!mi_cas_acq_rel(xword, &w, n));                               /* R4 pairs with C1, H1, A2 (publishes the link), F1, P1, R4 */
+    n = mi_xword_pushed(w, slot, &todo) - pins * MI_XPIN_ONE;            /* R3 */
+  } while (!mi_cas_acq_rel(xword, &w, n));                               /* R4 pairs with C1, H1, A2 (publishes the link), D1, F1, P1, R4 */
   return todo;
 }
 
@@ -100,10 +111,10 @@ static inline bool mi_remote_release(mi_xword_t* xword, mi_page_state_t state, u
 }
 
 /* H1, A2. Any thread: takes a page that nobody holds, with its remote list; `list->count` is how
-   many blocks are live. False if the page has a holder or is dead. */
-static inline bool mi_remote_acquire(mi_xword_t* xword, mi_xlist_t* list) {
+   many blocks are live. `full`: a FULL one too (H1), else a POOLED one only (A2). */
+static inline bool mi_remote_acquire(mi_xword_t* xword, bool full, mi_xlist_t* list) {
   uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
-  while (mi_xword_state(w) == MI_PAGE_FULL || mi_xword_state(w) == MI_PAGE_POOLED) {
+  while (mi_xword_state(w) == MI_PAGE_POOLED || (full && mi_xword_state(w) == MI_PAGE_FULL)) {
     list->head = mi_xword_head(w);
     list->count = mi_xword_count(w);
     if (mi_cas_acquire(xword, &w, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_OWNED))) return true;  /* H1, A2 pairs with F1, P1, R4 */
@@ -111,15 +122,19 @@ static inline bool mi_remote_acquire(mi_xword_t* xword, mi_xlist_t* list) {
   return false;
 }
 
-/* Holder only: DEAD -> OWNED for a fresh page, OWNED -> DEAD for one in which nothing is live.
-   A plain change of state: nobody else may have business with the page. */
+/* DEAD -> OWNED, for a fresh page. Holder of its slices: nobody else may have business with it. */
 static inline void mi_remote_birth(mi_xword_t* xword) {
   const uint64_t w = mi_load_relaxed(xword);
-  mi_store_release(xword, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_OWNED)); /* pairs with R4 of a wild free, which so finds a whole page */
+  mi_store_release(xword, mi_xword_to(w & ~(MI_XLIST_MASK | MI_XPIN_MASK), MI_PAGE_OWNED));  /* pairs with acquires of those who look: they find a whole page */
 }
-static inline void mi_remote_death(mi_xword_t* xword) {
-  const uint64_t w = mi_load_relaxed(xword);
-  mi_store_relaxed(xword, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_DEAD));  /* publishes nothing */
+
+/* D1. OWNED -> DEAD. Holder only; whatever is live in it ends. False while a free has it pinned: again. */
+static inline bool mi_remote_death(mi_xword_t* xword) {
+  uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
+  while ((w & MI_XPIN_MASK) == 0) {
+    if (mi_cas_acquire(xword, &w, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_DEAD))) return true;  /* D1 pairs with R4: the pinned frees are over */
+  }
+  return false;
 }
 
 #endif

@@ -268,15 +268,54 @@ mi_decl_export void mi_register_output(mi_output_fun* out, void* arg);
 typedef void (mi_deferred_free_fun)(bool force, unsigned long long heartbeat, void* arg);
 mi_decl_export void mi_register_deferred_free(mi_deferred_free_fun* deferred_free, void* arg);
 
-/* Each can be set by the environment: MIMALLOC_ABORT_ON_ERROR=1 and so on. */
+/* mimalloc's names and order, then ours. Each can be set by the environment: MIMALLOC_PURGE_DELAY=0 and
+   so on; its default stands in brackets. Those without a comment are accepted and have no effect here. */
 typedef enum mi_option_e {
-  mi_option_show_errors,            /* print misuse to stderr (1) */
-  mi_option_verbose,                /* print failed requests too (0) */
-  mi_option_abort_on_error,         /* misuse ends the process (0; 1 in the preload library and the checking build) */
-  mi_option_purge_delay,            /* milliseconds until freed memory is given back (100); 0 at once, -1 never */
-  mi_option_arena_reserve,          /* KiB reserved at a time (1 GiB) */
-  mi_option_allow_large_os_pages,   /* 1: transparent huge pages are asked for */
-  _mi_option_last
+  mi_option_show_errors,            /* print misuse to stderr [1] */
+  mi_option_show_stats,             /* print statistics when the process ends [0] */
+  mi_option_verbose,                /* print failed requests too [0] */
+  mi_option_eager_commit,
+  mi_option_arena_eager_commit,
+  mi_option_purge_decommits,
+  mi_option_allow_large_os_pages,   /* ask for transparent huge pages [0] */
+  mi_option_reserve_huge_os_pages,  /* explicit huge pages reserved at the start, GiB [0] */
+  mi_option_reserve_huge_os_pages_at,
+  mi_option_reserve_os_memory,      /* memory reserved at the start, KiB [0] */
+  mi_option_deprecated_segment_cache,
+  mi_option_deprecated_page_reset,
+  mi_option_abandoned_page_purge,
+  mi_option_deprecated_segment_reset,
+  mi_option_eager_commit_delay,
+  mi_option_purge_delay,            /* milliseconds until freed memory is given back; 0 at once, -1 never [100] */
+  mi_option_use_numa_nodes,
+  mi_option_disallow_os_alloc,      /* only what is reserved is used [0] */
+  mi_option_os_tag,
+  mi_option_max_errors,             /* lines of misuse that are printed [32]; -1: all */
+  mi_option_max_warnings,
+  mi_option_max_segment_reclaim,
+  mi_option_destroy_on_exit,
+  mi_option_arena_reserve,          /* reserved at a time, KiB [1 GiB] */
+  mi_option_arena_purge_mult,
+  mi_option_purge_extend_delay,
+  mi_option_abandoned_reclaim_on_free,
+  mi_option_disallow_arena_alloc,
+  mi_option_retry_on_oom,
+  mi_option_visit_abandoned,
+  mi_option_guarded_min,
+  mi_option_guarded_max,
+  mi_option_guarded_precise,
+  mi_option_guarded_sample_rate,
+  mi_option_guarded_sample_seed,
+  mi_option_target_segments_per_thread,
+  mi_option_generic_collect,
+  mi_option_abort_on_error,         /* misuse ends the process [0; 1 in the preload library and the checking build] */
+  _mi_option_last,
+  mi_option_large_os_pages = mi_option_allow_large_os_pages,
+  mi_option_eager_region_commit = mi_option_arena_eager_commit,
+  mi_option_reset_decommits = mi_option_purge_decommits,
+  mi_option_reset_delay = mi_option_purge_delay,
+  mi_option_abandoned_page_reset = mi_option_abandoned_page_purge,
+  mi_option_limit_os_alloc = mi_option_disallow_os_alloc
 } mi_option_t;
 mi_decl_export bool mi_option_is_enabled(mi_option_t option);
 mi_decl_export void mi_option_enable(mi_option_t option);

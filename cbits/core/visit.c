@@ -1,0 +1,91 @@
+/* See visit.h. No lock is held while the visitor runs: the pages are taken first (those without a
+   holder by H1, so that no remote free can end them), listed, visited, and given up again. */
+#include <string.h>
+
+#include "arena.h"
+#include "os.h"
+#include "visit.h"
+
+typedef struct { mi_page_t* page; bool taken; } mi_visit_t;
+typedef struct { mi_visit_t* pages; size_t n, max; } mi_visit_list_t;
+
+/* A page of this heap that we may look at: one of the owner's or, unless the heap is a main one, of any local heap; or one that can be taken. */
+static bool visit_take(mi_page_t* page, mi_heap_t* heap, mi_owner_t* owner, mi_visit_t* visit) {
+  mi_xlist_t list;
+  if (mi_load_relaxed(&page->xheap) != heap) return false;                /* of a page that is taken below, looked at again */
+  if (mi_remote_acquire(&page->xword, true, &list)) {                           /* H1 */
+    mi_page_take_list(page, list);
+    *visit = (mi_visit_t){ page, true };
+    return true;
+  }
+  const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* equal to the owner's id only if it wrote it */
+  const bool ours = heap->is_main ? owner != NULL && xowner == owner->id : mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED;  /* nobody allocates from it */
+  *visit = (mi_visit_t){ page, false };
+  return ours;
+}
+
+/* Every page of the heap in every arena. */
+static void visit_collect(mi_visit_list_t* list, mi_heap_t* heap, mi_owner_t* owner) {
+  for (size_t n = 0; n < mi_arena_count(); n++) {
+    const mi_arena_t* a = mi_arena_at(n);
+    size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);
+    for (; i < a->nslices && list->n < list->max; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) {
+      mi_page_t* page = &a->pages[i];
+      if (mi_xword_state(mi_load_acquire(&page->xword)) == MI_PAGE_DEAD) continue;  /* pairs with mi_remote_birth */
+      if (!visit_take(page, heap, owner, &list->pages[list->n])) continue;
+      if (list->pages[list->n].taken && mi_load_relaxed(&page->xheap) != heap) { mi_lheap_page_to_pool(page); continue; }  /* another life of the slice: we hold it */
+      list->n++;
+    }
+  }
+}
+
+/* A bit for each block of a page that is in one of its lists. */
+typedef struct { uint64_t bits[MI_SLICE_SIZE / MI_GRANULE / 64]; } mi_free_bits_t;
+_Static_assert(MI_SLICE_SIZE / MI_GRANULE >= MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_SMALL_MAX,
+               "one bit for each block of any page: small pages have the most");
+
+static void mark_list(mi_page_t* page, const mi_block_t* b, mi_free_bits_t* free_bits) {
+  for (unsigned n = 0; b != &mi_nil && n < page->capacity && mi_page_is_start(page, b) && b->mark == page; b = b->next, n++) {
+    const size_t i = ((uintptr_t)b - (uintptr_t)page->start) / mi_page_size(page);
+    free_bits->bits[i / 64] |= (uint64_t)1 << (i % 64);
+  }
+}
+
+static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_visit_fun* visitor, void* arg) {
+  mi_free_bits_t free_bits;
+  uint32_t nremote = 0;
+  const bool single = mi_page_is_single(page);
+  const size_t size = mi_page_size(page);
+  if (!single) mi_page_collect(page, &nremote);
+  const mi_heap_area_t area = {
+    .blocks = page->start, .reserved = mi_page_nslices(page) * MI_SLICE_SIZE, .committed = page->capacity * size,
+    .used = mi_page_used(page) - (!single && mi_page_retire(page) != 0), .block_size = size, .full_block_size = size, .heap_tag = heap->tag,
+  };
+  memset(&free_bits, 0, sizeof free_bits);
+  if (!single) {
+    mark_list(page, page->free, &free_bits);
+    mark_list(page, page->local_free, &free_bits);
+  }
+  if (!visitor(heap, &area, NULL, 0, arg)) return false;
+  for (size_t i = 0; blocks && i < page->capacity; i++) {
+    if ((free_bits.bits[i / 64] >> (i % 64) & 1) != 0) continue;
+    if (!visitor(heap, &area, page->start + i * size, size, arg)) return false;
+  }
+  return true;
+}
+
+bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_visit_fun* visitor, void* arg) {
+  mi_visit_list_t list = { NULL, 0, 0 };
+  for (size_t n = 0; n < mi_arena_count(); n++) list.max += mi_bitmap_count(mi_arena_at(n)->dirty, mi_arena_at(n)->nslices);
+  const size_t bytes = mi_align_up((list.max + 1) * sizeof *list.pages, mi_os_page_size());
+  list.pages = mi_os_reserve(bytes, mi_os_page_size());
+  if (list.pages == NULL) return false;
+  bool more = mi_os_commit(list.pages, bytes);
+  if (more) visit_collect(&list, heap, owner);
+  for (size_t i = 0; i < list.n; i++) {
+    more = more && visit_page(list.pages[i].page, heap, blocks, visitor, arg);
+    if (list.pages[i].taken) mi_lheap_page_to_pool(list.pages[i].page);
+  }
+  mi_os_release(list.pages, bytes);
+  return more;
+}

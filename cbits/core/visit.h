@@ -1,0 +1,12 @@
+/* Visiting the blocks of a heap. Any thread; nobody may allocate from the heap meanwhile, everybody may free.
+   Called by the rings. */
+#ifndef MI_VISIT_H
+#define MI_VISIT_H
+
+#include "../include/mimalloc.h"
+#include "heaps.h"
+
+/* As mi_heap_visit_blocks; `owner`: whose pages of a main heap are looked at besides nobody's; may be NULL. */
+bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_visit_fun* visitor, void* arg);
+
+#endif
