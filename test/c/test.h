@@ -13,6 +13,8 @@
 
 #include "include/mimalloc.h"
 #include "core/aligned.h"
+#include "core/heaps.h"
+#include "core/os.h"
 #include "core/alloc.h"
 #include "core/arena.h"
 #include "core/free.h"
@@ -35,7 +37,7 @@ int test_run(const char* suite, const test_t* tests, size_t n, int argc, char** 
 /* A check that fails ends the test. */
 void test_fail(const char* file, int line, const char* format, ...) __attribute__((noreturn, format(printf, 3, 4)));
 #define CHECK(x) ((x) ? (void)0 : test_fail(__FILE__, __LINE__, "%s", #x))
-#define CHECK_AT(x, ...) ((x) ? (void)0 : test_fail(__FILE__, __LINE__, #x " where " __VA_ARGS__))
+#define CHECK_AT(x, format, ...) ((x) ? (void)0 : test_fail(__FILE__, __LINE__, "%s where " format, #x, __VA_ARGS__))
 #define CHECK_EQ(a, b) test_equal(__FILE__, __LINE__, #a " == " #b, (uint64_t)(a), (uint64_t)(b))
 void test_equal(const char* file, int line, const char* what, uint64_t a, uint64_t b);
 

@@ -18,7 +18,7 @@ static void claim_and_give(void) {
   for (int i = 0; i < 300; i++) {
     const size_t n = 1 + test_random(&r) % 16;
     page[i] = claim(n * MI_SLICE_SIZE - test_random(&r) % 1000, MI_SLICE_SIZE << test_random(&r) % 4, NULL);
-    if (page[i]->arena != MI_ARENA_NONE) CHECK_EQ(page[i]->nslices, n);
+    if (page[i]->arena != MI_ARENA_NONE) CHECK_EQ(mi_page_nslices(page[i]), n);
     memset(page[i]->start, i, MI_SLICE_SIZE);
     page[i]->start[n * MI_SLICE_SIZE - 1001] = 1;
   }
@@ -102,12 +102,12 @@ static void user_memory(void) {
 static void resize_in_place(void) {
   mi_page_t* page = claim(4 * MI_SLICE_SIZE, 1, NULL);
   CHECK(mi_arena_resize(page, 8 * MI_SLICE_SIZE));
-  CHECK_EQ(page->nslices, 8);
+  CHECK_EQ(mi_page_nslices(page), 8);
   memset(page->start, 1, 8 * MI_SLICE_SIZE);
   mi_page_t* next = claim(1, 1, NULL);
   CHECK(next->start == page->start + 8 * MI_SLICE_SIZE || next->arena != page->arena || next->start < page->start);
   if (next->start == page->start + 8 * MI_SLICE_SIZE) CHECK(!mi_arena_resize(page, 9 * MI_SLICE_SIZE));
-  CHECK(mi_arena_resize(page, 1) && page->nslices == 1);
+  CHECK(mi_arena_resize(page, 1) && mi_page_nslices(page) == 1);
   CHECK(!mi_arena_resize(page, (size_t)1 << 40));
   mi_arena_give(page);
   mi_arena_give(next);

@@ -1,0 +1,174 @@
+/* lheap.h: queues, full pages that come back, retired pages, collecting. */
+#include "test.h"
+
+static mi_lheap_t* lh(int i) { return &owners[i]->main; }
+
+/* Every class: fill several pages, so that full ones leave; free all in another order; it comes back. */
+static void full_and_back(void) {
+  static void* block[4 * 4096];
+  owners_begin();
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
+    const size_t size = mi_bin_size(bin);
+    const size_t n = 3 * mi_min(4096, (size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE / size) + 1;
+    const uint64_t full = lh(0)->xcounts.full_pages;
+    for (size_t i = 0; i < n; i++) CHECK((block[i] = o_malloc(0, size)) != NULL);
+    CHECK(lh(0)->xcounts.full_pages >= full + 3);
+    CHECK_EQ(mi_check_all(), 0);
+    if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), n);
+    for (size_t i = 0; i + 1 < n; i += 2) o_free(0, block[i]);
+    CHECK_EQ(mi_check_all(), 0);
+    const uint64_t fresh = lh(0)->xcounts.fresh_pages;
+    for (size_t i = 0; i + 1 < n; i += 2) CHECK((block[i] = o_malloc(0, size)) != NULL);
+    CHECK_EQ(lh(0)->xcounts.fresh_pages, fresh);           /* all found room where it had been */
+    for (size_t i = n; i > 0; i--) o_free(0, block[i - 1]);
+    mi_lheap_collect(lh(0), true);
+    CHECK_EQ(lh(0)->xcounts.pages, 0);
+  }
+  owners_end();
+  test_nothing_left();
+}
+
+/* A full page that others free into is pooled, and the allocator finds it there. */
+static void full_and_freed_by_others(void) {
+  static void* block[10000];
+  owners_begin();
+  for (int i = 0; i < 10000; i++) block[i] = o_malloc(0, 64);
+  for (int i = 0; i < 10000; i += 2) o_free(1 + i % 7, block[i]);
+  CHECK_EQ(mi_check_all(), 0);
+  const uint64_t fresh = lh(0)->xcounts.fresh_pages;
+  for (int i = 0; i < 10000; i += 2) block[i] = o_malloc(0, 64);
+  CHECK_EQ(lh(0)->xcounts.fresh_pages, fresh);
+  CHECK(lh(0)->xcounts.adopted_pages > 0);
+  for (int i = 0; i < 10000; i++) o_free(7, block[i]);
+  for (int i = 0; i < NOWNERS; i++) mi_owner_drain(owners[i], true);
+  owners_end();
+  test_nothing_left();
+}
+
+static void own_page_freed_by_others(void) {
+  void* block[100];
+  owners_begin();
+  for (int i = 0; i < 100; i++) block[i] = o_malloc(0, 200);
+  for (int i = 0; i < 100; i++) o_free(1 + i % 7, block[i]);
+  CHECK_EQ(mi_check_all(), 0);
+  CHECK_EQ(mi_check_live_blocks(), 0);
+  mi_lheap_collect(lh(0), false);
+  CHECK_EQ(lh(0)->xcounts.pages, 0);
+  if (!MI_HARD) CHECK_EQ(lh(0)->xcounts.remote_freed, 100);
+  owners_end();
+  test_nothing_left();
+}
+
+/* One block, again and again: the page stays, but for a sweep that finds it empty twice. */
+static void retired_page_stays(void) {
+  if (MI_HARD) return;
+  owners_begin();
+  for (int i = 0; i < 1000; i++) {
+    void* p = o_malloc(0, 500);
+    CHECK(p != NULL);
+    o_free(0, p);
+    CHECK_EQ(mi_check_all(), 0);
+  }
+  CHECK(lh(0)->xcounts.fresh_pages <= 3);
+  CHECK_EQ(lh(0)->nretired, 1);
+  CHECK_EQ(mi_check_live_blocks(), 0);
+  void* p = o_malloc(0, 500);
+  CHECK_EQ(mi_check_live_blocks(), MI_CHECK >= 2);
+  o_free(0, p);
+  mi_lheap_collect(lh(0), true);
+  CHECK_EQ(lh(0)->nretired, 0);
+  owners_end();
+  test_nothing_left();
+}
+
+/* ... but not for ever, when the owner goes on with other sizes. */
+static void retired_page_goes(void) {
+  owners_begin();
+  o_free(0, o_malloc(0, 500));
+  for (int i = 0; i < 500; i++) o_free(0, o_malloc(0, 100000));
+  CHECK_EQ(lh(0)->queue[mi_bin_of(500)].first == NULL, true);
+  owners_end();
+  test_nothing_left();
+}
+
+/* A retired page from which somebody else frees the last block. */
+static void retired_and_remote(void) {
+  owners_begin();
+  void *a = o_malloc(0, 500), *b = o_malloc(0, 500);
+  o_free(0, a);
+  o_free(1, b);
+  a = o_malloc(0, 500);
+  o_free(0, a);
+  b = o_malloc(0, 500);
+  o_free(1, b);
+  CHECK_EQ(mi_check_all(), 0);
+  for (int i = 0; i < 500; i++) o_free(0, o_malloc(0, 100000));
+  CHECK_EQ(mi_check_all(), 0);
+  owners_end();
+  test_nothing_left();
+}
+
+static void single_of_every_size(void) {
+  owners_begin();
+  for (size_t size = MI_MEDIUM_MAX + 1; size < MI_GiB; size = size * 3 / 2) {
+    for (size_t align = 1; align <= 4 * MI_MiB; align *= 16) {
+      bool zero;
+      uint8_t* p = mi_lheap_malloc_single(lh(0), size, align, &zero);
+      CHECK(p != NULL && (uintptr_t)p % align == 0 && mi_block_usable(p) >= size);
+      CHECK(!zero || (p[0] == 0 && p[size - 1] == 0));
+      p[0] = p[size - 1] = 1;
+      CHECK_EQ(mi_check_all(), 0);
+      o_free((int)(align % 7), p);
+    }
+  }
+  owners_end();
+  test_nothing_left();
+}
+
+static void full_to_owned(void) {
+  owners_begin();
+  void* p[5000];
+  for (int i = 0; i < 5000; i++) p[i] = o_malloc(0, 1024);
+  mi_page_t* page = mi_page_of(p[0]);
+  CHECK(mi_xword_state(page->xword) == MI_PAGE_FULL && page->xowner == (owners[0]->id | 1));
+  o_free(0, p[0]);
+  CHECK(mi_xword_state(page->xword) == MI_PAGE_OWNED && page->xowner == owners[0]->id && page->lheap == lh(0));
+  CHECK(!mi_lheap_full_to_owned(lh(0), page));
+  for (int i = 1; i < 5000; i++) o_free(0, p[i]);
+  owners_end();
+  test_nothing_left();
+}
+
+/* Random sizes, owners and orders; the walker after every thousand steps. */
+static void churn(void) {
+  enum { LIVE = 2000 };
+  static struct { uint8_t* p; size_t size; uint64_t seed; } b[LIVE];
+  uint64_t r = 42;
+  owners_begin();
+  for (int step = 0; step < 200000; step++) {
+    const size_t k = test_random(&r) % LIVE;
+    const int who = (int)(test_random(&r) % NOWNERS);
+    if (b[k].p != NULL) {
+      CHECK(test_filled(b[k].p, mi_min(b[k].size, 64), b[k].seed));
+      o_free(who, b[k].p);
+      b[k].p = NULL;
+    }
+    else {
+      b[k].size = test_random(&r) % ((size_t)16 << test_random(&r) % 13);
+      b[k].seed = test_random(&r);
+      CHECK((b[k].p = o_malloc(who, b[k].size)) != NULL);
+      test_fill(b[k].p, mi_min(b[k].size, 64), b[k].seed);
+    }
+    if (step % 5000 == 0) {
+      mi_owner_end(owners[who]);
+      owners[who] = mi_owner_begin(MI_OWNER_CAPABILITY, mi_id_of_capability((uint32_t)who));
+      CHECK_EQ(mi_check_all(), 0);
+    }
+  }
+  for (int k = 0; k < LIVE; k++) o_free(k % NOWNERS, b[k].p);
+  owners_end();
+  test_nothing_left();
+}
+
+TEST_MAIN("lheap", TEST(full_and_back), TEST(full_and_freed_by_others), TEST(own_page_freed_by_others), TEST(retired_page_stays),
+          TEST(retired_page_goes), TEST(retired_and_remote), TEST(single_of_every_size), TEST(full_to_owned), TEST(churn))
