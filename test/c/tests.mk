@@ -24,7 +24,7 @@ FLAGS_asan      = -O1 -g $(ASAN) $(CHECKED)
 define VARIANT_RULES
 $(T)/o/$(1)/%.o: %.c $(HEAD) test/c/test.h
 	@mkdir -p $$(@D)
-	@$$(CC) $$(BASE) -Itest/c $$(FLAGS_$(1)) -c $$< -o $$@
+	@$$(CC) $$(BASE) -Itest/c -Wno-alloc-size-larger-than $$(FLAGS_$(1)) -c $$< -o $$@
 CORE_$(1) = $(CORE:%.c=$(T)/o/$(1)/%.o)
 LINK_$(1) = $$(CC) $$(FLAGS_$(1)) -pthread
 endef

@@ -76,7 +76,7 @@ static void pop_and_collect(void) {
     mi_store_relaxed(&page->xowner, 16);         /* play its owner; the last one is kept, so that the page is not given up */
     for (size_t i = 0; i + 1 < n; i++) {
       if (i % 2 == 0) CHECK(mi_free_local(block[i], 16));
-      else CHECK_EQ(mi_page_remote_free(page, block[i]), MI_REMOTE_DONE);
+      else CHECK_EQ(mi_page_remote_free(page, block[i], false), MI_REMOTE_DONE);
     }
     CHECK(!mi_free_local(block[0], 16) && !mi_free_local(block[1], 16));
     CHECK(!mi_free_local(block[n - 1], 32) && !mi_free_local((uint8_t*)block[n - 1] + 8, 16));
@@ -129,7 +129,7 @@ static void damaged_remote_list(void) {
     mi_block_t* b[8];
     for (int i = 0; i < 8; i++) while ((b[i] = pop(page)) == NULL) mi_page_extend(page);
     while (pop(page) != NULL) {}
-    for (int i = 0; i < 8; i++) mi_page_remote_free(page, b[i]);
+    for (int i = 0; i < 8; i++) mi_page_remote_free(page, b[i], false);
     if (how == 0) b[5]->next = (mi_block_t*)(uintptr_t)0x123456789abcdef0;
     if (how == 1) b[5]->next = (mi_block_t*)(uintptr_t)2;
     if (how == 2) b[5]->mark = NULL;

@@ -7,7 +7,7 @@
 static mi_xword_t word;
 static mi_atomic(uint32_t) next_of[70000];       /* the links, by slot */
 static void set_next(void* block, uint32_t next) { mi_store_relaxed((mi_atomic(uint32_t)*)block, next); }
-static mi_remote_t push(uint32_t slot) { return mi_remote_push(&word, slot, &set_next, &next_of[slot]); }
+static mi_remote_t push(uint32_t slot) { return mi_remote_push(&word, slot, 0, &set_next, &next_of[slot]); }
 
 static size_t length(mi_xlist_t list) {
   size_t n = 0;
@@ -23,12 +23,12 @@ static void in_owned(void) {
   CHECK_EQ(mi_xword_count(word), 4096);
   CHECK(!mi_remote_release(&word, MI_PAGE_FULL, 5));
   mi_xlist_t list;
-  CHECK(!mi_remote_acquire(&word, &list));
+  CHECK(!mi_remote_acquire(&word, true, &list));
   list = mi_remote_collect(&word);
   CHECK(list.count == 4096 && length(list) == 4096 && list.head == 4096);
   list = mi_remote_collect(&word);
   CHECK(list.count == 0 && list.head == 0);
-  mi_remote_death(&word);
+  CHECK(mi_remote_death(&word));
   CHECK_EQ(mi_xword_state(word), MI_PAGE_DEAD);
 }
 
@@ -41,13 +41,13 @@ static void full_to_pooled_to_last(void) {
   CHECK_EQ(mi_xword_head(word), 32768);
   CHECK_EQ(push(9), MI_REMOTE_DONE);
   CHECK_EQ(mi_xword_state(word), MI_PAGE_POOLED);
-  CHECK(mi_remote_acquire(&word, &list));
+  CHECK(mi_remote_acquire(&word, true, &list));
   CHECK(list.count == 2 && length(list) == 2 && mi_xword_state(word) == MI_PAGE_OWNED && mi_xword_count(word) == 0);
   CHECK(mi_remote_release(&word, MI_PAGE_POOLED, 2));
   CHECK_EQ(push(1), MI_REMOTE_DONE);
   CHECK_EQ(push(2), MI_REMOTE_LAST);
   CHECK(mi_xword_state(word) == MI_PAGE_OWNED && mi_xword_head(word) == 0 && mi_xword_count(word) == 0);
-  mi_remote_death(&word);
+  CHECK(mi_remote_death(&word));
   CHECK_EQ(push(2), MI_REMOTE_DEAD);
 }
 
@@ -57,21 +57,55 @@ static void one_block(void) {
   CHECK_EQ(push(1), MI_REMOTE_LAST);
 }
 
+/* A2 takes what is pooled only, H1 a full page too. */
+static void full_or_pooled(void) {
+  mi_xlist_t list;
+  mi_remote_birth(&word);
+  CHECK(mi_remote_release(&word, MI_PAGE_FULL, 1));
+  CHECK(!mi_remote_acquire(&word, false, &list));
+  CHECK(mi_remote_acquire(&word, true, &list));
+  CHECK(mi_remote_release(&word, MI_PAGE_POOLED, 1));
+  CHECK(mi_remote_acquire(&word, false, &list) && list.count == 1 && list.head == 0);
+}
+
+/* A pinned page does not die before the push that ends the pin. */
+static void pins(void) {
+  uint64_t w = word;
+  CHECK(!mi_remote_pin(&word, w));               /* DEAD */
+  mi_remote_birth(&word);
+  w = word;
+  CHECK(mi_remote_pin(&word, w));
+  CHECK(!mi_remote_pin(&word, w));               /* changed since: to be looked at again */
+  CHECK(mi_remote_pin(&word, word));
+  CHECK(!mi_remote_death(&word));
+  CHECK_EQ(mi_remote_push(&word, 7, 1, &set_next, &next_of[7]), MI_REMOTE_DONE);
+  CHECK(!mi_remote_death(&word));
+  CHECK_EQ(mi_remote_push(&word, 8, 1, &set_next, &next_of[8]), MI_REMOTE_DONE);
+  CHECK_EQ(mi_remote_collect(&word).count, 2);
+  CHECK(mi_remote_death(&word) && mi_xword_state(word) == MI_PAGE_DEAD);
+  mi_remote_birth(&word);
+  int n = 0;
+  while (mi_remote_pin(&word, word)) n++;
+  CHECK_EQ(n, 63);                               /* no more than fit: the 64th tries again */
+  while (n-- > 0) mi_remote_push(&word, 1, 1, &set_next, &next_of[1]);
+  CHECK(mi_remote_death(&word));
+}
+
 static void version_changes(void) {
   mi_xlist_t list;
-  uint64_t last = word >> 38;
+  uint64_t last = word >> 44;
   mi_remote_birth(&word);
   for (int i = 0; i < 100; i++) {
-    CHECK(word >> 38 != last);
-    last = word >> 38;
+    CHECK(word >> 44 != last);
+    last = word >> 44;
     CHECK(mi_remote_release(&word, i % 2 ? MI_PAGE_FULL : MI_PAGE_POOLED, 3));
-    CHECK(word >> 38 != last);
-    last = word >> 38;
-    CHECK(mi_remote_acquire(&word, &list));
+    CHECK(word >> 44 != last);
+    last = word >> 44;
+    CHECK(mi_remote_acquire(&word, true, &list));
   }
-  word |= ~(uint64_t)0 << 38;                    /* it wraps and touches nothing else */
+  word |= ~(uint64_t)0 << 44;                    /* it wraps and touches nothing else */
   CHECK(mi_remote_release(&word, MI_PAGE_FULL, 3));
-  CHECK(word >> 38 == 0 && mi_xword_count(word) == 3 && mi_xword_head(word) == 0 && mi_xword_state(word) == MI_PAGE_FULL);
+  CHECK(word >> 44 == 0 && mi_xword_count(word) == 3 && mi_xword_head(word) == 0 && mi_xword_state(word) == MI_PAGE_FULL);
 }
 
 /* ---- threads ---- */
@@ -132,7 +166,7 @@ static void push_and_adopt(void) {
   CHECK(mi_remote_release(&word, MI_PAGE_POOLED, (uint32_t)live));
   start(t);
   while (live > 0 && last_seen == 0) {
-    if (!mi_remote_acquire(&word, &list)) continue;
+    if (!mi_remote_acquire(&word, true, &list)) continue;
     CHECK_EQ(length(list), live - list.count);
     live = list.count;
     while (live > 0 && !mi_remote_release(&word, MI_PAGE_POOLED, (uint32_t)live)) {
@@ -145,5 +179,5 @@ static void push_and_adopt(void) {
   CHECK_EQ(last_seen, live > 0);                 /* either the last freer has the page, or it came back empty */
 }
 
-TEST_MAIN("remote", TEST(in_owned), TEST(full_to_pooled_to_last), TEST(one_block), TEST(version_changes), TEST(push_and_collect),
+TEST_MAIN("remote", TEST(in_owned), TEST(full_to_pooled_to_last), TEST(one_block), TEST(full_or_pooled), TEST(pins), TEST(version_changes), TEST(push_and_collect),
           TEST(push_to_the_last), TEST(push_and_adopt))

@@ -1,0 +1,164 @@
+/* alloc.h: every class boundary, alignment, zeroing, limits, text. */
+#include "test.h"
+
+static mi_lheap_t* lh;
+static mi_owner_t* me;
+static void begin(void) {
+  CHECK((me = mi_owner_begin(MI_OWNER_CAPABILITY, 16)) != NULL);
+  lh = &me->main;
+}
+static void end(void) {
+  mi_owner_end(me);
+  test_nothing_left();
+}
+static void release(void* p) { mi_free_as(p, me, me->id); }
+
+static void try_size(size_t size) {
+  uint8_t* p = mi_lheap_malloc(lh, size);
+  CHECK_AT(p != NULL && (uintptr_t)p % 16 == 0, "size = %zu", size);
+  CHECK_EQ(mi_block_usable(p), mi_size_good(size));
+  CHECK(mi_block_usable(p) >= size);
+  test_fill(p, size < 1 ? 1 : size, size);       /* all of it is ours */
+  uint8_t* q = mi_lheap_malloc(lh, size);
+  CHECK(q != NULL && q != p && (q >= p + mi_size_good(size) || p >= q + mi_size_good(size)));
+  memset(q, 0xaa, mi_block_usable(q));
+  CHECK(test_filled(p, size, size));
+  release(q);
+  release(p);
+}
+
+static void every_boundary(void) {
+  begin();
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
+    for (size_t d = 0; d < 3; d++) try_size(mi_bin_size(bin) - 1 + d);
+  }
+  for (size_t n = MI_MEDIUM_MAX; n < 40 * MI_MiB; n = n * 5 / 4) for (size_t d = 0; d < 3; d++) try_size(mi_align_down(n, 4096) - 1 + d);
+  for (size_t n = 0; n <= 2 * MI_DIRECT_MAX; n++) try_size(n);
+  end();
+}
+
+static void zero_size_is_unique(void) {
+  begin();
+  void* p[1000];
+  for (int i = 0; i < 1000; i++) {
+    CHECK((p[i] = mi_lheap_malloc(lh, 0)) != NULL);
+    CHECK(mi_block_usable(p[i]) >= 1);
+    for (int k = 0; k < i; k++) CHECK(p[k] != p[i]);
+  }
+  for (int i = 0; i < 1000; i++) release(p[i]);
+  end();
+}
+
+static void too_large(void) {
+  begin();
+  test_expect_errors();
+  const size_t sizes[] = { (size_t)PTRDIFF_MAX + 1, SIZE_MAX, SIZE_MAX - 15, SIZE_MAX - 4095, (size_t)1 << 63 };
+  for (size_t i = 0; i < 5; i++) {
+    errno = 0;
+    CHECK(mi_lheap_malloc(lh, sizes[i]) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
+    errno = 0;
+    CHECK(mi_lheap_zalloc(lh, sizes[i]) == NULL && errno == ENOMEM);
+    errno = 0;
+    CHECK(mi_lheap_calloc(lh, sizes[i], 1) == NULL && errno == ENOMEM);
+    CHECK(mi_lheap_calloc(lh, 1, sizes[i]) == NULL && mi_lheap_mallocn(lh, sizes[i], 1) == NULL);
+  }
+  errno = 0;                                     /* allowed, but there is no such memory */
+  CHECK(mi_lheap_malloc(lh, PTRDIFF_MAX) == NULL && errno == ENOMEM && test_last_error == ENOMEM);
+  CHECK(mi_lheap_malloc(lh, (size_t)1 << 50) == NULL);
+  end();
+}
+
+static void products(void) {
+  begin();
+  test_expect_errors();
+  const size_t half = (size_t)1 << 32;
+  errno = 0;
+  CHECK(mi_lheap_calloc(lh, half, half) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
+  CHECK(mi_lheap_mallocn(lh, half + 1, half) == NULL && mi_lheap_mallocn(lh, SIZE_MAX, SIZE_MAX) == NULL);
+  CHECK(mi_lheap_calloc(lh, SIZE_MAX / 2 + 1, 2) == NULL);
+  void *p = mi_lheap_calloc(lh, 0, SIZE_MAX), *q = mi_lheap_mallocn(lh, SIZE_MAX, 0);
+  CHECK(p != NULL && q != NULL && p != q);
+  release(p);
+  release(q);
+  p = mi_lheap_calloc(lh, 10, 10);
+  CHECK(p != NULL && mi_block_usable(p) >= 100 && test_all(p, mi_block_usable(p), 0));
+  release(p);
+  end();
+}
+
+/* Blocks that were written before come back zeroed, all usable bytes. */
+static void zeroed(void) {
+  begin();
+  for (int round = 0; round < 2; round++) {
+    for (size_t size = 0; size < 3 * MI_MiB; size = size * 9 / 8 + 1) {
+      uint8_t* p[3];
+      for (int i = 0; i < 3; i++) {
+        p[i] = i == 1 ? mi_lheap_calloc(lh, 1, size) : mi_lheap_zalloc(lh, size);
+        CHECK_AT(p[i] != NULL && test_all(p[i], mi_block_usable(p[i]), 0), "size = %zu", size);
+        memset(p[i], 0xff, mi_block_usable(p[i]));
+      }
+      for (int i = 0; i < 3; i++) release(p[i]);
+    }
+  }
+  end();
+}
+
+static void text(void) {
+  begin();
+  char* s = mi_lheap_strdup(lh, "hello");
+  CHECK(s != NULL && strcmp(s, "hello") == 0);
+  release(s);
+  s = mi_lheap_strndup(lh, "hello", 3);
+  CHECK(s != NULL && strcmp(s, "hel") == 0);
+  release(s);
+  s = mi_lheap_strndup(lh, "hello", SIZE_MAX);
+  CHECK(s != NULL && strcmp(s, "hello") == 0);
+  release(s);
+  s = mi_lheap_strdup(lh, "");
+  CHECK(s != NULL && *s == 0);
+  release(s);
+  CHECK(mi_lheap_strdup(lh, NULL) == NULL && mi_lheap_strndup(lh, NULL, 3) == NULL);
+  s = mi_lheap_realpath(lh, "/usr/../etc", NULL);
+  CHECK(s != NULL && strcmp(s, "/etc") == 0 && mi_block_usable(s) > 0);
+  release(s);
+  errno = 0;
+  CHECK(mi_lheap_realpath(lh, "/no/such/file", NULL) == NULL && errno == ENOENT);
+  char here[4096];
+  CHECK(mi_lheap_realpath(lh, "/etc/.", here) == here && strcmp(here, "/etc") == 0);
+  end();
+}
+
+/* Many blocks of all sizes at once do not overlap. */
+static void no_overlap(void) {
+  enum { N = 5000 };
+  static uint8_t* p[N];
+  static size_t size[N];
+  uint64_t r = 3;
+  begin();
+  for (int i = 0; i < N; i++) {
+    size[i] = test_random(&r) % ((size_t)1 << (3 + test_random(&r) % 14));
+    CHECK((p[i] = mi_lheap_malloc(lh, size[i])) != NULL);
+    test_fill(p[i], mi_block_usable(p[i]), (uint64_t)i);
+  }
+  for (int i = 0; i < N; i++) CHECK(test_filled(p[i], mi_block_usable(p[i]), (uint64_t)i));
+  if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), N);
+  for (int i = 0; i < N; i++) release(p[(i * 7919) % N]);
+  end();
+}
+
+/* Memory that was freed is used again: a thousand rounds need no more than a few. */
+static void steady_state(void) {
+  begin();
+  size_t peak = 0;
+  for (int round = 0; round < 200; round++) {
+    void* p[300];
+    for (int i = 0; i < 300; i++) CHECK((p[i] = mi_lheap_malloc(lh, (size_t)i * (size_t)i)) != NULL);
+    for (int i = 0; i < 300; i++) release(p[(i * 7) % 300]);
+    if (round == 20) peak = mi_arena_totals.xpeak_committed;
+  }
+  CHECK(mi_arena_totals.xpeak_committed <= peak + 4 * MI_MiB);
+  end();
+}
+
+TEST_MAIN("alloc", TEST(every_boundary), TEST(zero_size_is_unique), TEST(too_large), TEST(products), TEST(zeroed), TEST(text),
+          TEST(no_overlap), TEST(steady_state))

@@ -1,0 +1,224 @@
+/* realloc.h: contents, in place, mappings that move, zeroing, limits. */
+#include "test.h"
+
+static mi_lheap_t* lh;
+static void begin(void) { owners_begin(); lh = &owners[0]->main; }
+static void end(void) { owners_end(); test_nothing_left(); }
+
+static void contents_are_kept(void) {
+  begin();
+  uint64_t r = 5;
+  uint8_t* p = NULL;
+  size_t old = 0;
+  for (int i = 0; i < 3000; i++) {
+    const size_t size = test_random(&r) % ((size_t)1 << (2 + test_random(&r) % (i % 100 == 0 ? 22 : 16)));
+    p = mi_lheap_realloc(lh, p, size, 0, 0, false);
+    CHECK(p != NULL && mi_block_usable(p) >= size && (uintptr_t)p % 16 == 0);
+    CHECK_AT(test_filled(p, mi_min(old, size), 1), "old = %zu, size = %zu", old, size);
+    test_fill(p, size, 1);
+    old = size;
+  }
+  o_free(0, p);
+  end();
+}
+
+static void aligned_contents(void) {
+  begin();
+  uint64_t r = 6;
+  for (size_t align = 16; align <= 2 * MI_MiB; align *= 8) for (size_t offset = 0; offset <= 24; offset += 24) {
+    uint8_t* p = NULL;
+    size_t old = 0;
+    for (int i = 0; i < 60; i++) {
+      const size_t size = test_random(&r) % ((size_t)1 << (2 + test_random(&r) % 20));
+      p = mi_lheap_realloc(lh, p, size, align, offset, false);
+      CHECK(p != NULL && mi_block_usable(p) >= size && ((uintptr_t)p + offset) % align == 0);
+      CHECK(test_filled(p, mi_min(old, size), 2));
+      test_fill(p, size, 2);
+      old = size;
+    }
+    CHECK((p = mi_lheap_realloc(lh, p, old + 1, 0, 0, false)) != NULL && test_filled(p, old, 2));
+    o_free(1, p);
+  }
+  end();
+}
+
+/* What is beyond the old block is zero: after growing, and after shrinking and growing again. */
+static void zeroing(void) {
+  begin();
+  for (size_t big = 32; big <= (MI_HARD ? 8 : 64) * MI_MiB; big *= 2) {
+    for (size_t small = 1; small < big; small = small * 5 + 3) {
+      uint8_t* p = mi_lheap_zalloc(lh, small);
+      CHECK(p != NULL);
+      memset(p, 0xff, small);
+      p = mi_lheap_realloc(lh, p, big, 0, 0, true);
+      CHECK_AT(p != NULL && test_all(p, small, 0xff) && test_all(p + small, mi_block_usable(p) - small, 0), "%zu to %zu", small, big);
+      memset(p, 0xff, big);
+      p = mi_lheap_realloc(lh, p, small, 0, 0, true);
+      CHECK(p != NULL && test_all(p, small, 0xff));
+      CHECK_AT(test_all(p + small, mi_block_usable(p) - small, 0), "%zu down to %zu", big, small);
+      p = mi_lheap_realloc(lh, p, big, 0, 0, true);
+      CHECK_AT(p != NULL && test_all(p, small, 0xff) && test_all(p + small, mi_block_usable(p) - small, 0), "%zu again to %zu", small, big);
+      o_free(0, p);
+      if (big > MI_MiB) small = small * 17;
+    }
+  }
+  end();
+}
+
+static void from_null_and_to_zero(void) {
+  begin();
+  void* p = mi_lheap_realloc(lh, NULL, 100, 0, 0, true);
+  CHECK(p != NULL && test_all(p, 100, 0));
+  void* q = mi_lheap_realloc(lh, p, 0, 0, 0, false);
+  CHECK(q != NULL && mi_block_usable(q) > 0);
+  o_free(0, q);
+  if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), 0);
+  end();
+}
+
+/* ---- in place ---- */
+
+static void small_in_place(void) {
+  begin();
+  void* p = mi_lheap_malloc(lh, 1000);
+  CHECK(mi_lheap_realloc(lh, p, 1024, 0, 0, false) == p);
+  CHECK(mi_lheap_realloc(lh, p, 600, 0, 0, false) == p);         /* at least half of it is used */
+  CHECK(mi_block_expand(p, 1024) == p && mi_block_expand(p, 1) == p && mi_block_expand(p, 1025) == NULL);
+  CHECK(mi_block_expand(NULL, 10) == NULL && mi_block_expand(p, SIZE_MAX) == NULL);
+  void* q = mi_lheap_realloc(lh, p, 100, 0, 0, false);
+  CHECK(q != NULL && q != p && mi_block_usable(q) < 200);
+  o_free(0, q);
+  end();
+}
+
+/* A large block grows into free slices behind it and shrinks, without moving. */
+static void single_in_place(void) {
+  begin();
+  uint8_t* p = mi_lheap_malloc(lh, 100000);
+  test_fill(p, 100000, 3);
+  CHECK(mi_lheap_realloc(lh, p, 400000, 0, 0, false) == p);
+  CHECK(mi_block_usable(p) >= 400000 && test_filled(p, 100000, 3));
+  CHECK_EQ(mi_check_all(), 0);
+  test_fill(p, 400000, 4);
+  const size_t before = test_free_slices();
+  CHECK(mi_lheap_realloc(lh, p, 70000, 0, 0, false) == p && test_filled(p, 70000, 4));
+  CHECK(test_free_slices() >= before + 4);
+  CHECK_EQ(mi_check_all(), 0);
+  CHECK(mi_block_expand(p, 200000) == p && mi_block_usable(p) >= 200000 && test_filled(p, 70000, 4));
+  uint8_t* wall = mi_lheap_malloc(lh, 100000);
+  if (wall == p + mi_align_up(200000, MI_SLICE_SIZE)) {
+    CHECK(mi_block_expand(p, 400000) == NULL);
+    uint8_t* q = mi_lheap_realloc(lh, p, 400000, 0, 0, false);
+    CHECK(q != NULL && q != p && test_filled(q, 70000, 4));
+    p = q;
+  }
+  o_free(1, p);
+  o_free(0, wall);
+  end();
+}
+
+/* A mapping of its own is moved by the system: no copy, so the time does not depend on the size. */
+static void mapping_moves(void) {
+  begin();
+  size_t size = MI_ARENA_SIZE / 2 + MI_MiB;
+  uint8_t* p = mi_lheap_malloc(lh, size);
+  CHECK(p != NULL && mi_page_of(p)->arena == MI_ARENA_NONE);
+  p[0] = 1; p[size / 2] = 2; p[size - 1] = 3;
+  for (int i = 0; i < 6; i++) {
+    uint8_t* wall = mi_lheap_malloc(lh, size);   /* so that it has to move now and then */
+    const size_t old = size;
+    size += size / 4;
+    const size_t rss = test_rss();
+    p = mi_lheap_realloc(lh, p, size, 0, 0, false);
+    CHECK(p != NULL && p[0] == 1 && p[(MI_ARENA_SIZE / 2 + MI_MiB) / 2] == 2 && p[MI_ARENA_SIZE / 2 + MI_MiB - 1] == 3);
+    CHECK(mi_block_usable(p) >= size && p[old] == 0 && (uintptr_t)p % MI_SLICE_SIZE == 0);
+    CHECK(test_rss() < rss + 16 * MI_MiB);
+    CHECK(mi_page_of(p) != mi_page_of(wall) && !mi_page_is_none(mi_page_of(p)));
+    o_free(0, wall);
+  }
+  p = mi_lheap_realloc(lh, p, 100000, 0, 0, false);
+  CHECK(p != NULL && p[0] == 1);
+  p = mi_lheap_realloc(lh, p, 100, 0, 0, false);
+  CHECK(p != NULL && p[0] == 1 && mi_block_usable(p) < 200);
+  o_free(0, p);
+  end();
+}
+
+/* ---- failing ---- */
+
+static void fails_and_keeps(void) {
+  begin();
+  test_expect_errors();
+  uint8_t* p = mi_lheap_malloc(lh, 100);
+  test_fill(p, 100, 9);
+  errno = 0;
+  CHECK(mi_lheap_realloc(lh, p, SIZE_MAX, 0, 0, false) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
+  CHECK(mi_lheap_realloc(lh, p, 10, 3, 0, false) == NULL && errno == EINVAL);
+  CHECK(mi_lheap_realloc(lh, p, (size_t)1 << 60, 0, 0, false) == NULL && errno == ENOMEM);
+  CHECK(mi_lheap_realloc(lh, p, (size_t)1 << 60, 64, 8, true) == NULL && errno == ENOMEM);
+  CHECK(test_filled(p, 100, 9) && mi_block_usable(p) >= 100);
+  o_free(0, p);
+  end();
+}
+
+static void mapping_fails_and_stays(void) {
+  begin();
+  test_expect_errors();
+  const size_t size = MI_ARENA_SIZE / 2 + MI_MiB;
+  uint8_t* p = mi_lheap_malloc(lh, size);
+  p[size - 1] = 7;
+  for (size_t n = 1; n < 12; n++) {
+    mi_os_fail_in(n, SIZE_MAX);
+    uint8_t* q = mi_lheap_realloc(lh, p, size * 2, 0, 0, false);
+    mi_os_fail_in(0, 0);
+    CHECK(mi_check_all() == 0);
+    if (q != NULL) { p = q; break; }
+    CHECK(p[size - 1] == 7 && mi_block_usable(p) >= size);
+  }
+  CHECK(p[size - 1] == 7);
+  o_free(0, p);
+  end();
+}
+
+static void not_a_block(void) {
+  begin();
+  test_expect_errors();
+  int local;
+  uint8_t* p = mi_lheap_malloc(lh, 100);
+  errno = 0;
+  CHECK(mi_lheap_realloc(lh, &local, 10, 0, 0, false) == NULL && errno == EINVAL);
+  CHECK_EQ(test_nerrors, 1);                     /* one misuse, one report */
+  CHECK(mi_lheap_realloc(lh, p + 16, 10, 0, 0, false) == NULL && test_nerrors == 2 && test_last_error == EINVAL);
+  o_free(0, p);
+  CHECK(mi_lheap_realloc(lh, p, 10, 0, 0, false) == NULL && test_nerrors == 3 && test_last_error == EAGAIN);
+  CHECK(mi_block_expand(p, 10) == NULL && test_nerrors == 4);
+  end();
+}
+
+/* ---- the names of thread.c ---- */
+
+static void family(void) {
+  test_expect_errors();
+  void* p = mi_reallocn(NULL, 10, 10);
+  CHECK((p = mi_reallocarray(p, 20, 10)) != NULL && mi_usable_size(p) >= 200);
+  CHECK(mi_reallocn(p, SIZE_MAX, 2) == NULL && errno == ENOMEM);
+  CHECK((p = mi_recalloc(p, 100, 10)) != NULL && test_all((char*)p + 208, 1000 - 208, 0));
+  CHECK((p = mi_rezalloc(p, 2000)) != NULL && test_all((char*)p + 1024, 2000 - 1024, 0));
+  errno = 7;
+  CHECK(mi_reallocarr(&p, 50, 50) == 0 && mi_usable_size(p) >= 2500 && errno == 7);
+  CHECK(mi_reallocarr(&p, SIZE_MAX, 50) == ENOMEM && mi_usable_size(p) >= 2500 && errno == 7);
+  CHECK(mi_reallocarr(NULL, 1, 1) == EINVAL);
+  CHECK((p = mi_reallocf(p, 5000)) != NULL);
+  CHECK(mi_reallocf(p, SIZE_MAX) == NULL && mi_usable_size(p) == 0);
+  CHECK(mi_realloc_aligned(NULL, 10, 0) == NULL && errno == EINVAL);
+  CHECK((p = mi_realloc_aligned(NULL, 10, 256)) != NULL && (uintptr_t)p % 256 == 0);
+  CHECK((p = mi_rezalloc_aligned_at(p, 1000, 256, 8)) != NULL && ((uintptr_t)p + 8) % 256 == 0);
+  CHECK((p = mi_recalloc_aligned(p, 100, 30, 512)) != NULL && (uintptr_t)p % 512 == 0);
+  CHECK(mi_expand(p, 10) == p);
+  mi_cfree(p);
+  mi_collect(true);
+  test_nothing_left();
+}
+
+TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroing), TEST(from_null_and_to_zero), TEST(small_in_place),
+          TEST(single_in_place), TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
