@@ -10,6 +10,7 @@
 #include "core/options.h"
 #include "core/owner.h"
 #include "core/realloc.h"
+#include "core/visit.h"
 #include "thread.h"
 
 /* ---- the thread's owner ---- */
@@ -58,6 +59,14 @@ static void after_fork_child(void) { after_fork(true); }
 static void process_begin(void) {
   pthread_key_create(&end_key, &thread_exit);
   pthread_atfork(&before_fork, &after_fork_parent, &after_fork_child);
+  const size_t huge = mi_option_get_size(mi_option_reserve_huge_os_pages);
+  const size_t memory = mi_option_get_size(mi_option_reserve_os_memory);
+  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0) mi_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
+  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0) mi_message("mimalloc: no %zu bytes to reserve\n", memory);
+}
+
+__attribute__((destructor)) static void process_end(void) {
+  if (mi_option_is_enabled(mi_option_show_stats)) mi_stats_print(NULL);
 }
 
 mi_lheap_t* mi_thread_lheap_own(void) {
@@ -88,6 +97,10 @@ mi_noinline void* mi_thread_malloc_slow(size_t size) {
 }
 
 mi_noinline void mi_thread_free_slow(void* p) { mi_free_slow(p, my_owner(), mi_thread_id()); }
+
+void mi_thread_join(mi_heap_t* main) {
+  if (my_owner() == NULL) my_main = main;
+}
 
 void mi_thread_init(void) { (void)mi_thread_lheap_own(); }
 void mi_thread_done(void) { owner_end(); }
@@ -203,36 +216,6 @@ int mi_posix_memalign(void** p, size_t align, size_t size) {
   return 0;
 }
 
-/* ---- C++ ---- */
-
-/* libstdc++'s and libc++'s, where they are there. */
-extern void (*_ZSt15get_new_handlerv(void))(void) __attribute__((weak));
-extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak, noreturn));
-
-/* No memory: the new-handler may make some (true: try again); without one, throw unless told not to. */
-static bool new_failed(bool nothrow) {
-  void (*handler)(void) = &_ZSt15get_new_handlerv == NULL ? NULL : _ZSt15get_new_handlerv();
-  if (handler != NULL) { handler(); return true; }
-  if (nothrow) return false;
-  if (&_ZSt17__throw_bad_allocv != NULL) _ZSt17__throw_bad_allocv();
-  abort();
-}
-
-static void* new_slow(size_t size, size_t align, bool nothrow) {
-  void* p;
-  do p = aligned(size, align, 0, false);
-  while (mi_unlikely(p == NULL) && new_failed(nothrow));
-  return p;
-}
-
-void* mi_new(size_t size) {
-  void* p = mi_lheap_malloc_fast(mi_thread_lheap, size);
-  return mi_likely(p != NULL) ? p : new_slow(size, 1, false);
-}
-void* mi_new_nothrow(size_t size) { return new_slow(size, 1, true); }
-void* mi_new_aligned(size_t size, size_t align) { return new_slow(size, align, false); }
-void* mi_new_aligned_nothrow(size_t size, size_t align) { return new_slow(size, align, true); }
-
 /* ---- housekeeping ---- */
 
 void mi_collect(bool force) {
@@ -244,19 +227,17 @@ void mi_collect(bool force) {
 
 __attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.c says true */
 
+void mi_collect_reduce(size_t target_size) {
+  if (mi_load_relaxed(&mi_arena_totals.xcommitted) > target_size) mi_collect(true);  /* a statistic */
+}
+
 int mi_version(void) { return MI_MALLOC_VERSION; }
+
+bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor, void* arg) {
+  if (heap == NULL || visitor == NULL) return false;
+  return mi_visit_heap((mi_heap_t*)(uintptr_t)heap, my_owner(), visit_blocks, visitor, arg);
+}
 
 bool mi_is_in_heap_region(const void* p) {
   return mi_arena_of_address(p) != NULL || ((uintptr_t)p >> 48 == 0 && !mi_page_is_none(mi_page_of(p)));
-}
-
-void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t* current_rss,
-                     size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults) {
-  mi_os_process_t info;
-  mi_os_process(&info);
-  const size_t commit = mi_load_relaxed(&mi_arena_totals.xcommitted);     /* statistics */
-  const size_t peak = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
-  size_t* const out[] = { elapsed_msecs, user_msecs, system_msecs, current_rss, peak_rss, current_commit, peak_commit, page_faults };
-  const size_t value[] = { info.elapsed_ms, info.user_ms, info.system_ms, info.rss, info.peak_rss, commit, peak, info.page_faults };
-  for (size_t i = 0; i < sizeof out / sizeof *out; i++) if (out[i] != NULL) *out[i] = value[i];
 }

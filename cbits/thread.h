@@ -22,6 +22,8 @@ mi_inline uintptr_t mi_thread_id(void) { return (uintptr_t)__builtin_thread_poin
 mi_lheap_t* mi_thread_lheap_own(void);
 mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap);
 void* mi_thread_leave(void* p);
+/* A thread that has no heap yet gets this main heap: of its sub-process. */
+void mi_thread_join(mi_heap_t* main);
 
 mi_noinline void* mi_thread_malloc_slow(size_t size);
 mi_noinline void mi_thread_free_slow(void* p);

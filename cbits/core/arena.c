@@ -199,14 +199,15 @@ static mi_page_t* mapping_claim(size_t size, size_t align, bool* zero) {
 
 mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero) {
   const size_t largest = mi_max(mi_option_get_size(mi_option_arena_reserve), MI_ARENA_MIN) / 2;  /* small pages are always in an arena */
+  const bool os = number == MI_ARENA_NONE && !mi_option_is_enabled(mi_option_disallow_os_alloc);
   align = mi_max(align, MI_SLICE_SIZE);
-  if (number == MI_ARENA_NONE && (size > largest || align > largest / 2)) return mapping_claim(size, align, zero);
+  if (os && (size > largest || align > largest / 2)) return mapping_claim(size, align, zero);
   const size_t n = mi_divide_up(size, MI_SLICE_SIZE);
   mi_page_t* page = arenas_try_claim(n, align, number, zero);
   if (page != NULL) return page;
   hints_reset();
   page = arenas_try_claim(n, align, number, zero);
-  if (page == NULL && number == MI_ARENA_NONE && arena_reserve(size + align - MI_SLICE_SIZE)) {
+  if (page == NULL && os && arena_reserve(size + align - MI_SLICE_SIZE)) {
     page = arenas_try_claim(n, align, number, zero);
   }
   return page;

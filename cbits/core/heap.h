@@ -9,12 +9,12 @@
 typedef mi_atomic(mi_lheap_t*) mi_xlheap_t;
 
 struct mi_heap_s {
-  uint64_t    id;                   /* never used twice; the main heap's is 1 */
+  mi_heap_t  *next, *prev;          /* the list of heaps (its lock) */
+  mi_atomic(uint64_t) xid;          /* never used twice; the main heap's is 1. Statistics read it, even of a heap that ended */
   uint16_t    arena;                /* pages come from this one only; MI_ARENA_NONE: from any */
   bool        is_main;              /* of a process or sub-process: owners' own, never destroyed */
   bool        allow_destroy;
   int         tag;                  /* the user's */
-  mi_heap_t  *next, *prev;          /* the list of heaps (its lock) */
   mi_lheap_t* lheaps;               /* not kept for a main heap (the list's lock) */
   mi_lock_t   lock;
   mi_page_t*  pages;                /* all its pages; not kept for the process's main heap (the heap's lock) */

@@ -5,6 +5,9 @@
 static mi_lock_t heaps_lock = MI_LOCK_INIT(MI_RANK_HEAPS);    /* the list, and which owner has a local heap of which heap */
 static mi_heap_t* heaps;
 static uint64_t last_id = 1;
+static mi_atomic(size_t) nheaps = 1;
+
+size_t mi_heaps_count(void) { return mi_load_relaxed(&nheaps); }           /* a statistic */
 
 /* ---- the local heaps of a heap ---- */
 
@@ -86,15 +89,21 @@ void mi_heap_owner_ends(mi_owner_t* owner) {
 mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy) {
   mi_heap_t* heap = mi_meta_alloc(MI_META_HEAP, sizeof *heap);
   if (heap == NULL) return NULL;
+  heap->prev = NULL;
+  heap->lheaps = NULL;
+  heap->pages = NULL;
+  for (unsigned chunk = 0; chunk < MI_OWNER_CHUNKS; chunk++) mi_store_relaxed(&heap->xlheaps[chunk], NULL);  /* not shown to others yet */
+  heap->is_main = false;
   heap->arena = arena;
   heap->tag = tag;
   heap->allow_destroy = allow_destroy;
   mi_lock_init(&heap->lock, MI_RANK_HEAP);
   mi_lock(&heaps_lock);
-  heap->id = ++last_id;
+  mi_store_relaxed(&heap->xid, ++last_id);                                /* shown to others together with its first page */
   heap->next = heaps;
   if (heaps != NULL) heaps->prev = heap;
   heaps = heap;
+  mi_add_relaxed(&nheaps, 1);
   mi_unlock(&heaps_lock);
   return heap;
 }
@@ -138,6 +147,7 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
   }
   if (heap->prev != NULL) heap->prev->next = heap->next; else heaps = heap->next;
   if (heap->next != NULL) heap->next->prev = heap->prev;
+  mi_sub_relaxed(&nheaps, 1);
   mi_unlock(&heaps_lock);
   for (bool empty = false; !empty; ) {
     pages_settle(heap, keep_blocks);

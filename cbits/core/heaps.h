@@ -17,6 +17,9 @@ mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy);
 /* No allocation from it may be under way; frees may. Blocks stay (in the main heap), or are freed. */
 void mi_heap_end(mi_heap_t* heap, bool keep_blocks);
 
+/* How many there are now, the main heap and all. */
+size_t mi_heaps_count(void);
+
 /* The lock of the list and all heaps' locks. */
 void mi_heap_before_fork(void);
 void mi_heap_after_fork(bool child);

@@ -29,25 +29,25 @@ static void direct_update(mi_lheap_t* lh, unsigned bin) {
 }
 
 static void queue_remove(mi_lheap_t* lh, mi_page_t* page) {
-  mi_queue_t* q = &lh->queue[page->bin];
+  mi_queue_t* q = &lh->queue[mi_page_bin(page)];
   mi_assert(page->lheap == lh);
   if (page->prev != NULL) page->prev->next = page->next; else q->first = page->next;
   if (page->next != NULL) page->next->prev = page->prev; else q->last = page->prev;
   page->next = page->prev = NULL;
   page->lheap = NULL;
   count(&lh->xcounts.pages, (uint64_t)-1);
-  if (q->first == NULL || q->first->prev == NULL) direct_update(lh, page->bin);
+  if (q->first == NULL || q->first->prev == NULL) direct_update(lh, mi_page_bin(page));
 }
 
 static void queue_push(mi_lheap_t* lh, mi_page_t* page, bool front) {
-  mi_queue_t* q = &lh->queue[page->bin];
+  mi_queue_t* q = &lh->queue[mi_page_bin(page)];
   page->lheap = lh;
   page->next = front ? q->first : NULL;
   page->prev = front ? NULL : q->last;
   if (page->next != NULL) page->next->prev = page; else q->last = page;
   if (page->prev != NULL) page->prev->next = page; else q->first = page;
   count(&lh->xcounts.pages, 1);
-  if (q->first == page) direct_update(lh, page->bin);
+  if (q->first == page) direct_update(lh, mi_page_bin(page));
 }
 
 /* ---- retired pages: empty, alone in their queue, kept a while. One block that nobody has keeps
@@ -141,7 +141,7 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
 static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
   mi_page_take_list(page, list);
   mi_store_relaxed(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader */
-  queue_unretire(lh, page->bin);
+  queue_unretire(lh, mi_page_bin(page));
   queue_push(lh, page, false);
   count(&lh->xcounts.adopted_pages, 1);
 }
@@ -163,7 +163,7 @@ static bool page_to_full(mi_lheap_t* lh, mi_page_t* page) {
 }
 
 mi_place_t mi_lheap_place(const mi_page_t* page) {
-  return (mi_place_t){ page->start, page->arena, page->bin };
+  return (mi_place_t){ page->start, page->arena, (uint8_t)mi_page_bin(page) };
 }
 
 static void pool_index(mi_place_t place) {
@@ -174,7 +174,7 @@ static void pool_index(mi_place_t place) {
 static void pool_unindex(mi_page_t* page) {
   if (page->arena == MI_ARENA_NONE) return;
   mi_arena_t* a = mi_arena_at(page->arena);
-  if (mi_pool_clear(mi_arena_pool(a, page->bin), mi_arena_slice_of(a, page->start))) mi_sub_relaxed(&npooled[page->bin], 1);  /* a hint */
+  if (mi_pool_clear(mi_arena_pool(a, mi_page_bin(page)), mi_arena_slice_of(a, page->start))) mi_sub_relaxed(&npooled[mi_page_bin(page)], 1);  /* a hint */
 }
 
 /* A single page goes to FULL: its block is live, and whoever frees that frees the page. */
@@ -225,7 +225,7 @@ static mi_page_t* adopt_from(mi_lheap_t* lh, mi_heap_t* heap, mi_arena_t* a, uns
       continue;
     }
     if (!mi_remote_acquire(&page->xword, false, &list)) continue;         /* A2 */
-    if (heap_of(page) == heap && page->bin == bin) {                      /* A3 */
+    if (heap_of(page) == heap && mi_page_bin(page) == bin) {                      /* A3 */
       page_attach(lh, page, list);                                        /* A4 */
       return page;
     }

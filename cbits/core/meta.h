@@ -1,5 +1,5 @@
 /* Memory for structures: owners, heaps, pages with mappings of their own. From the OS layer, never
-   from the allocator. Any thread. Zeroed, 128-byte aligned; what is freed is used again for the same
+   from the allocator. Any thread. 128-byte aligned; what is freed is used again for the same
    kind of thing only, so that a stale pointer finds a structure of its type (mi_meta_kind_t). */
 #ifndef MI_META_H
 #define MI_META_H
@@ -13,7 +13,7 @@ typedef enum {
   MI_META_KINDS = MI_META_PLACES + MI_OWNER_CHUNKS
 } mi_meta_kind_t;
 
-/* `size`: always the same for one kind. NULL and ENOMEM if the OS refuses. */
+/* `size`: always the same for one kind. Zeroed, but for a heap that was used before. NULL and ENOMEM if the OS refuses. */
 void* mi_meta_alloc(mi_meta_kind_t kind, size_t size);
 void  mi_meta_free(mi_meta_kind_t kind, void* p);
 

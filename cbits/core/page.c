@@ -17,7 +17,7 @@ bool mi_page_map(mi_page_t* page, bool on) {
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap) {
   const bool single = (bin == MI_BIN_SINGLE);
   mi_page_retire_set(page, 0);
-  page->bin = (uint8_t)bin;
+  mi_store_relaxed(&page->xbin, (uint8_t)bin);
   if (!mi_page_map(page, true)) {
     mi_page_map(page, false);
     return false;

@@ -25,7 +25,7 @@ bool mi_page_extend(mi_page_t* page);
 /* `free` was found written to: reported, and its blocks are used no more. */
 mi_cold void mi_page_drop_free(mi_page_t* page);
 
-mi_inline bool mi_page_is_single(const mi_page_t* page) { return page->bin == MI_BIN_SINGLE; }
+mi_inline bool mi_page_is_single(const mi_page_t* page) { return mi_page_bin(page) == MI_BIN_SINGLE; }
 mi_inline bool mi_page_is_none(const mi_page_t* page) { return page == &mi_pagemap.zero.none; }
 
 /* Any thread. Is p the start of a block below capacity? One multiplication (docs/DESIGN.md, section 6). */

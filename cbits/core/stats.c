@@ -1,38 +1,181 @@
 /* See stats.h. Any thread. */
 #include "arena.h"
+#include "os.h"
+#include "owner.h"
 #include "stats.h"
 
-/* A page is read between two looks at its word: with another version in the second it is another page by now. */
-static bool page_use(mi_page_t* page, uintptr_t id, mi_use_t* use) {
+/* ---- one page ---- */
+
+typedef struct { uint64_t blocks; size_t size, nslices; uintptr_t owner; mi_heap_t* heap; bool single; } mi_reading_t;
+
+/* False: it had another life meanwhile, or is dead. */
+static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* again) {
   const uint64_t w = mi_load_acquire(&page->xword);                       /* pairs with mi_remote_birth, F1, P1: shows what they wrote */
   const mi_page_state_t state = mi_xword_state(w);
-  if (state == MI_PAGE_DEAD) return true;
-  const uintptr_t xowner = mi_load_acquire(&page->xowner);                /* pairs with nobody: keeps the second look behind these */
-  const size_t size = mi_load_acquire(&page->xsize);                      /* pairs with nobody: the same */
+  *again = false;
+  if (state == MI_PAGE_DEAD) return false;
+  r->owner = mi_load_acquire(&page->xowner) & ~(uintptr_t)1;              /* pairs with nobody: keeps the second look behind these */
+  r->heap = mi_load_acquire(&page->xheap);                                /* pairs with nobody: the same */
+  r->size = mi_load_acquire(&page->xsize);                                /* pairs with nobody: the same */
+  r->nslices = mi_load_acquire(&page->xnslices);                          /* pairs with nobody: the same */
+  r->single = mi_load_acquire(&page->xbin) == MI_BIN_SINGLE;              /* pairs with nobody: the same */
   const uint32_t used = mi_load_acquire(&page->xused);                    /* pairs with nobody: the same */
-  const bool retired = mi_load_acquire(&page->xretire) != 0;              /* pairs with nobody: the same */
-  if ((mi_load_relaxed(&page->xword) ^ w) >= MI_XVERSION_ONE) return false;
-  if (id != 0 && (xowner | 1) != (id | 1)) return true;
-  const uint64_t counted = mi_xword_count(w);
-  const uint64_t taken = counted + (retired ? 1 : 0);
-  const uint64_t blocks = state != MI_PAGE_OWNED ? counted : used > taken ? used - taken : 0;
-  use->blocks += blocks;
-  use->bytes += blocks * size;
-  return true;
+  const bool retired = !r->single && mi_load_acquire(&page->xretire) != 0;  /* pairs with nobody: the same */
+  *again = (mi_load_relaxed(&page->xword) ^ w) >= MI_XVERSION_ONE;
+  const uint64_t count = mi_xword_count(w), taken = count + retired;
+  r->blocks = state != MI_PAGE_OWNED ? count : used > taken ? used - taken : 0;
+  return !*again;
+}
+
+static bool page_read(mi_page_t* page, mi_reading_t* r) {
+  bool again = true;
+  for (unsigned tries = 0; tries < 4 && again; tries++) if (page_read_once(page, r, &again)) return true;
+  return false;
+}
+
+/* Calls `visit` for each live page of each arena; a page's first slice was handed out, so it is dirty. */
+static void pages_read(void (*visit)(const mi_reading_t* r, void* arg), void* arg) {
+  mi_reading_t r;
+  for (size_t n = 0; n < mi_arena_count(); n++) {
+    const mi_arena_t* a = mi_arena_at(n);
+    size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);
+    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) if (page_read(&a->pages[i], &r)) visit(&r, arg);
+  }
+}
+
+/* ---- the use of one owner, or of all ---- */
+
+typedef struct { uintptr_t id; mi_use_t use; } mi_use_of_t;
+
+static void add_use(const mi_reading_t* r, void* arg) {
+  mi_use_of_t* of = arg;
+  if (of->id != 0 && r->owner != of->id) return;
+  of->use.blocks += r->blocks;
+  of->use.bytes += r->blocks * r->size;
 }
 
 mi_use_t mi_stats_use(uintptr_t id) {
-  mi_use_t use = { 0, 0 };
-  for (size_t n = 0; n < mi_arena_count(); n++) {
-    const mi_arena_t* a = mi_arena_at(n);
-    size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);                   /* a page's first slice was handed out: dirty */
-    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) {
-      for (unsigned tries = 0; tries < 4 && !page_use(&a->pages[i], id, &use); tries++) {}
-    }
-  }
+  mi_use_of_t of = { id, { 0, 0 } };
+  pages_read(&add_use, &of);
   if (id == 0) {
-    use.blocks += mi_load_relaxed(&mi_arena_totals.xmappings);            /* statistics */
-    use.bytes += mi_load_relaxed(&mi_arena_totals.xmapped);
+    of.use.blocks += mi_load_relaxed(&mi_arena_totals.xmappings);         /* statistics */
+    of.use.bytes += mi_load_relaxed(&mi_arena_totals.xmapped);
   }
-  return use;
+  return of.use;
 }
+
+/* ---- everything ---- */
+
+/* The part with a key; parts are few, and pages of one kind lie together: the last one found is tried first. */
+static void part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* r) {
+  size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % parts->max;      /* a hash table: max is twice what there can be */
+  while (parts->parts[i].pages != 0 && parts->parts[i].key != key) i = (i + 1) % parts->max;
+  mi_part_t* part = &parts->parts[i];
+  if (part->pages == 0) {
+    if (parts->n + 1 >= parts->max) return;                               /* owners or heaps came up meanwhile: left out */
+    parts->n++;
+    part->key = key;
+  }
+  part->pages++;
+  part->blocks += r->blocks;
+  part->bytes += r->blocks * r->size;
+  part->page_bytes += r->nslices * MI_SLICE_SIZE;
+}
+
+static void add_page(const mi_reading_t* r, void* arg) {
+  mi_snapshot_t* s = arg;
+  part_add(&s->classes, r->single ? 0 : r->size, r);
+  part_add(&s->owners, r->owner == MI_ID_GONE ? 0 : r->owner, r);
+  part_add(&s->heaps, r->heap == NULL ? 0 : mi_load_relaxed(&r->heap->xid), r);              /* heaps' structures are never unmapped */
+  s->totals.pages++;
+  s->totals.used_blocks += r->blocks;
+  s->totals.used_bytes += r->blocks * r->size;
+}
+
+/* The parts that are there, in order of key, at the front. */
+static void parts_sort(mi_parts_t* parts) {
+  size_t n = 0;
+  for (size_t i = 0; i < parts->max; i++) {
+    if (parts->parts[i].pages == 0) continue;
+    const mi_part_t part = parts->parts[i];
+    size_t at = n++;
+    for (; at > 0 && parts->parts[at - 1].key > part.key; at--) parts->parts[at] = parts->parts[at - 1];
+    parts->parts[at] = part;
+  }
+  parts->n = n;
+}
+
+static void add_counts(mi_totals_t* t, const mi_lheap_counts_t* c) {
+  t->fresh_pages += mi_load_relaxed(&c->fresh_pages);                     /* statistics */
+  t->adopted_pages += mi_load_relaxed(&c->adopted_pages);
+  t->full_pages += mi_load_relaxed(&c->full_pages);
+  t->retired_pages += mi_load_relaxed(&c->retired_pages);
+  t->remote_freed_blocks += mi_load_relaxed(&c->remote_freed);
+}
+
+/* Counters of the owners' main local heaps, which outlive their owners, and the gauges of the arenas. */
+static void totals_take(mi_totals_t* t) {
+  for (uint32_t slot = 0; slot < mi_owner_slots(); slot++) {
+    const mi_owner_t* owner = mi_owner_at(slot);
+    const int kind = mi_load_acquire(&owner->xkind);                      /* pairs with mi_owner_begin_in */
+    t->threads += kind == MI_OWNER_THREAD;
+    t->capabilities += kind == MI_OWNER_CAPABILITY;
+    add_counts(t, &owner->main.xcounts);
+  }
+  t->reserved_bytes = mi_load_relaxed(&mi_arena_totals.xreserved);        /* statistics */
+  t->committed_bytes = mi_load_relaxed(&mi_arena_totals.xcommitted);
+  t->peak_committed_bytes = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
+  t->purged_bytes = mi_load_relaxed(&mi_arena_totals.xpurged);
+  t->mappings = mi_load_relaxed(&mi_arena_totals.xmappings);
+  t->arenas = mi_arena_count();
+}
+
+static struct { mi_atomic(uint64_t) purged, fresh, adopted, full, retired, remote; } base;
+
+static void totals_subtract_base(mi_totals_t* t) {
+  t->purged_bytes -= mi_load_relaxed(&base.purged);                       /* statistics */
+  t->fresh_pages -= mi_load_relaxed(&base.fresh);
+  t->adopted_pages -= mi_load_relaxed(&base.adopted);
+  t->full_pages -= mi_load_relaxed(&base.full);
+  t->retired_pages -= mi_load_relaxed(&base.retired);
+  t->remote_freed_blocks -= mi_load_relaxed(&base.remote);
+}
+
+void mi_stats_restart(void) {
+  mi_totals_t t = { 0 };
+  totals_take(&t);
+  mi_store_relaxed(&base.purged, t.purged_bytes);                         /* statistics */
+  mi_store_relaxed(&base.fresh, t.fresh_pages);
+  mi_store_relaxed(&base.adopted, t.adopted_pages);
+  mi_store_relaxed(&base.full, t.full_pages);
+  mi_store_relaxed(&base.retired, t.retired_pages);
+  mi_store_relaxed(&base.remote, t.remote_freed_blocks);
+  mi_store_relaxed(&mi_arena_totals.xpeak_committed, t.committed_bytes);
+}
+
+bool mi_snapshot_take(mi_snapshot_t* s) {
+  *s = (mi_snapshot_t){ 0 };
+  s->classes.max = 2 * MI_BIN_COUNT;
+  s->owners.max = 2 * ((size_t)mi_owner_slots() + 16);
+  s->heaps.max = 2 * (mi_heaps_count() + 16);
+  const size_t parts = s->classes.max + s->owners.max + s->heaps.max;
+  s->memory_bytes = mi_align_up(parts * sizeof(mi_part_t), mi_os_page_size());
+  s->memory = mi_os_reserve(s->memory_bytes, mi_os_page_size());
+  if (s->memory == NULL) return false;
+  if (!mi_os_commit(s->memory, s->memory_bytes)) { mi_snapshot_drop(s); return false; }
+  s->classes.parts = s->memory;
+  s->owners.parts = s->classes.parts + s->classes.max;
+  s->heaps.parts = s->owners.parts + s->owners.max;
+  totals_take(&s->totals);
+  totals_subtract_base(&s->totals);
+  pages_read(&add_page, s);
+  s->totals.used_blocks += s->totals.mappings;
+  s->totals.pages += s->totals.mappings;
+  s->totals.used_bytes += mi_load_relaxed(&mi_arena_totals.xmapped);      /* a statistic */
+  parts_sort(&s->classes);
+  parts_sort(&s->owners);
+  parts_sort(&s->heaps);
+  return true;
+}
+
+void mi_snapshot_drop(mi_snapshot_t* s) { mi_os_release(s->memory, s->memory_bytes); }

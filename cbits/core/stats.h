@@ -1,5 +1,8 @@
 /* Statistics: what is live, read while everybody goes on. Any thread; takes no lock and stops nobody.
-   Called by the rings. */
+   Called by the rings. Bytes are usable bytes unless the name says otherwise.
+
+   Exact when nobody allocates or frees meanwhile, else a recent value for each page: a page is read
+   between two looks at its word, and a page that had another life in between is read again. */
 #ifndef MI_STATS_H
 #define MI_STATS_H
 
@@ -7,8 +10,39 @@
 
 typedef struct { uint64_t blocks, bytes; } mi_use_t;
 
-/* Live blocks and their usable bytes: of the owner `id`, in the pages it holds or gave up full; 0: of
-   everybody. Exact when nobody allocates or frees meanwhile, else a recent value for each page. */
+/* Live blocks of the owner `id`, in the pages it holds or gave up full; 0: of everybody. */
 mi_use_t mi_stats_use(uintptr_t id);
+
+/* One size class, owner or heap: gauges. */
+typedef struct {
+  uint64_t key;             /* block size, 0 for blocks with pages of their own / owner's id, 0 for nobody's / heap's id */
+  uint64_t pages;
+  uint64_t blocks;          /* live */
+  uint64_t bytes;           /* of these */
+  uint64_t page_bytes;      /* of the pages: slices */
+} mi_part_t;
+
+typedef struct { mi_part_t* parts; size_t n, max; } mi_parts_t;
+
+typedef struct {
+  /* gauges, bytes and numbers */
+  uint64_t reserved_bytes, committed_bytes, used_bytes, used_blocks, pages, arenas, mappings, threads, capabilities;
+  uint64_t peak_committed_bytes;
+  /* counters */
+  uint64_t purged_bytes, fresh_pages, adopted_pages, full_pages, retired_pages, remote_freed_blocks;
+} mi_totals_t;
+
+typedef struct {
+  mi_totals_t totals;
+  mi_parts_t classes, owners, heaps;
+  void* memory;             /* of the parts */
+  size_t memory_bytes;
+} mi_snapshot_t;
+
+/* Everything in one pass. False if there is no memory for it; then nothing is to be dropped. */
+bool mi_snapshot_take(mi_snapshot_t* snapshot);
+void mi_snapshot_drop(mi_snapshot_t* snapshot);
+/* Counters and the peak start anew, for everybody. */
+void mi_stats_restart(void);
 
 #endif

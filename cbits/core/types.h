@@ -51,7 +51,7 @@ struct mi_page_s {
   mi_atomic(mi_heap_t*) xheap;      /* changed by the holder only; read as a hint by adopters */
   mi_atomic(uint32_t) xnslices;     /* changed only when a single page is resized */
   uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE */
-  uint8_t     bin;
+  mi_atomic(uint8_t) xbin;
   mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired. A single page: 1: all its slices are mapped */
 };
 
@@ -62,6 +62,7 @@ _Static_assert(offsetof(mi_page_t, xowner) == 64, "a remote free touches the sec
 mi_inline uint32_t mi_page_used(mi_page_t* page) { return mi_load_relaxed(&page->xused); }
 mi_inline void mi_page_used_set(mi_page_t* page, uint32_t used) { mi_store_relaxed(&page->xused, used); }
 mi_inline size_t mi_page_size(mi_page_t* page) { return mi_load_relaxed(&page->xsize); }
+mi_inline unsigned mi_page_bin(const mi_page_t* page) { return mi_load_relaxed(&page->xbin); }
 mi_inline uint32_t mi_page_nslices(mi_page_t* page) { return mi_load_relaxed(&page->xnslices); }
 mi_inline unsigned mi_page_retire(mi_page_t* page) { return mi_load_relaxed(&page->xretire); }
 mi_inline unsigned mi_page_retire_set(mi_page_t* page, unsigned rounds) {

@@ -79,7 +79,7 @@ static void check_lists(mi_page_t* page) {
 static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
   const mi_page_t* prev = NULL;
   for (mi_page_t* page = lh->queue[bin].first; page != NULL; prev = page, page = page->next) {
-    CHECK(11, page, page->bin == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev);
+    CHECK(11, page, mi_page_bin(page) == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev);
     CHECK(11, page, mi_page_retire(page) == 0 || (page->prev == NULL && page->next == NULL));
     ++*npages;
   }

@@ -1,0 +1,59 @@
+/* Statistics as a structure and as JSON. Any thread; nobody waits. Bytes are usable bytes unless said otherwise.
+   The fields of mi_stats_t that mimalloc has too carry its names; those we do not count are 0. */
+#ifndef MIMALLOC_STATS_H
+#define MIMALLOC_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mimalloc.h"
+
+#define MI_STAT_VERSION 1
+#define MI_STAT_BINS    82              /* size classes; the last: blocks with pages of their own */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mi_stat_count_s { int64_t total, peak, current; } mi_stat_count_t;   /* current: a gauge */
+typedef struct mi_stat_counter_s { int64_t total; } mi_stat_counter_t;              /* only rises */
+
+typedef struct mi_stats_s {
+  int version;
+  mi_stat_count_t pages;                /* number */
+  mi_stat_count_t reserved;             /* bytes of address space */
+  mi_stat_count_t committed;            /* bytes handed out since they were last purged */
+  mi_stat_count_t malloc_normal;        /* live bytes, blocks up to 64 KiB */
+  mi_stat_count_t malloc_huge;          /* live bytes, larger blocks */
+  mi_stat_count_t threads;              /* number with heaps */
+  mi_stat_counter_t purged;             /* bytes given back */
+  mi_stat_counter_t arena_count;
+  mi_stat_counter_t pages_retire;       /* pages given back empty */
+  mi_stat_counter_t pages_reclaim;      /* pages adopted */
+  mi_stat_counter_t pages_fresh;        /* pages taken new */
+  mi_stat_counter_t pages_full;         /* pages given up full */
+  mi_stat_counter_t remote_freed;       /* blocks freed by others and collected */
+  mi_stat_count_t malloc_bins[MI_STAT_BINS];  /* live bytes of each class */
+  mi_stat_count_t page_bins[MI_STAT_BINS];    /* pages of each class */
+} mi_stats_t;
+
+/* Fills the first stats_size bytes; zeros if there is no memory for the pass. */
+mi_decl_export void mi_stats_get(size_t stats_size, mi_stats_t* stats);
+
+/* JSON, zero-terminated: in buf, cut at buf_size; or, with buf NULL, in a new block for mi_free. NULL and
+   ENOMEM. Every number is named with its unit; "gauges" and "counters" are apart. */
+mi_decl_export char* mi_stats_get_json(size_t buf_size, char* buf);
+
+/* The block size of a class, bytes; 0 for the last and for no class. */
+mi_decl_export size_t mi_stats_get_bin_size(size_t bin);
+
+/* Everything in one pass as 64-bit words, for other languages: the number of each of totals, classes,
+   owners and heaps; the totals; then five words (key, pages, blocks, bytes, page bytes) for each of the
+   others. Returns the words there are; writes as many of them as fit `max`. */
+mi_decl_export size_t mi_stats_words(uint64_t* words, size_t max);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,245 @@
+/* Statistics for people and machines: mimalloc.h and mimalloc-stats.h. Any thread. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/options.h"
+#include "core/os.h"
+#include "core/stats.h"
+#include "include/mimalloc-stats.h"
+#include "thread.h"
+
+void mi_stats_reset(void) { mi_stats_restart(); }
+void mi_stats_merge(void) { }
+
+void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t* current_rss,
+                     size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults) {
+  mi_os_process_t info;
+  mi_os_process(&info);
+  const size_t commit = mi_load_relaxed(&mi_arena_totals.xcommitted);     /* statistics */
+  const size_t peak = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
+  size_t* const out[] = { elapsed_msecs, user_msecs, system_msecs, current_rss, peak_rss, current_commit, peak_commit, page_faults };
+  const size_t value[] = { info.elapsed_ms, info.user_ms, info.system_ms, info.rss, info.peak_rss, commit, peak, info.page_faults };
+  for (size_t i = 0; i < sizeof out / sizeof *out; i++) if (out[i] != NULL) *out[i] = value[i];
+}
+
+/* ---- what an owner is called ---- */
+
+static const char* owner_kind(uint64_t id) {
+  return id == 0 ? "nobody" : mi_id_is_capability(id) ? "capability" : "thread";
+}
+static uint64_t owner_number(uint64_t id) { return mi_id_is_capability(id) ? id / 16 - 1 : id; }
+
+/* ---- text that grows ---- */
+
+typedef struct { char* text; size_t length, room; } mi_text_t;   /* length: of all there is, also what did not fit */
+
+static void put(mi_text_t* t, const char* format, ...) mi_printf_like(2, 3);
+static void put(mi_text_t* t, const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  const size_t left = t->length < t->room ? t->room - t->length : 0;
+  const int n = vsnprintf(left > 0 ? t->text + t->length : NULL, left, format, args);
+  va_end(args);
+  if (n > 0) t->length += (size_t)n;
+}
+
+/* ---- JSON ---- */
+
+static unsigned long long number(uint64_t n) { return n; }
+
+static void json_part(mi_text_t* t, const mi_part_t* p) {
+  put(t, "\"pages\":%llu,\"live_blocks\":%llu,\"live_bytes\":%llu,\"page_bytes\":%llu}", number(p->pages), number(p->blocks),
+      number(p->bytes), number(p->page_bytes));
+}
+
+static void json_totals(mi_text_t* t, const mi_totals_t* n) {
+  mi_os_process_t info;
+  mi_os_process(&info);
+  put(t, "\"gauges\":{\"reserved_bytes\":%llu,\"committed_bytes\":%llu,\"live_bytes\":%llu,\"live_blocks\":%llu,\"pages\":%llu,",
+      number(n->reserved_bytes), number(n->committed_bytes), number(n->used_bytes), number(n->used_blocks), number(n->pages));
+  put(t, "\"arenas\":%llu,\"mappings\":%llu,\"threads\":%llu,\"capabilities\":%llu,\"peak_committed_bytes\":%llu,\"resident_bytes\":%zu,\"peak_resident_bytes\":%zu},",
+      number(n->arenas), number(n->mappings), number(n->threads), number(n->capabilities), number(n->peak_committed_bytes), info.rss, info.peak_rss);
+  put(t, "\"counters\":{\"purged_bytes\":%llu,\"fresh_pages\":%llu,\"adopted_pages\":%llu,\"full_pages\":%llu,\"retired_pages\":%llu,\"remote_freed_blocks\":%llu},",
+      number(n->purged_bytes), number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages), number(n->retired_pages), number(n->remote_freed_blocks));
+}
+
+static void json(mi_text_t* t, const mi_snapshot_t* s) {
+  put(t, "{\"version\":%d,", MI_STAT_VERSION);
+  json_totals(t, &s->totals);
+  put(t, "\"size_classes\":[");
+  for (size_t i = 0; i < s->classes.n; i++) {
+    put(t, "%s{\"block_bytes\":%llu,", i == 0 ? "" : ",", number(s->classes.parts[i].key));
+    json_part(t, &s->classes.parts[i]);
+  }
+  put(t, "],\"owners\":[");
+  for (size_t i = 0; i < s->owners.n; i++) {
+    const uint64_t id = s->owners.parts[i].key;
+    put(t, "%s{\"kind\":\"%s\",\"number\":%llu,", i == 0 ? "" : ",", owner_kind(id), number(owner_number(id)));
+    json_part(t, &s->owners.parts[i]);
+  }
+  put(t, "],\"heaps\":[");
+  for (size_t i = 0; i < s->heaps.n; i++) {
+    put(t, "%s{\"id\":%llu,", i == 0 ? "" : ",", number(s->heaps.parts[i].key));
+    json_part(t, &s->heaps.parts[i]);
+  }
+  put(t, "]}");
+}
+
+char* mi_stats_get_json(size_t buf_size, char* buf) {
+  mi_snapshot_t s;
+  if (!mi_snapshot_take(&s)) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
+  mi_text_t t = { buf, 0, buf == NULL ? 0 : buf_size };
+  json(&t, &s);
+  if (buf == NULL) {
+    t = (mi_text_t){ mi_malloc(t.length + 256), 0, t.length + 256 };      /* the process's own numbers may be longer by now */
+    if (t.text != NULL) json(&t, &s);
+  }
+  mi_snapshot_drop(&s);
+  return t.text;
+}
+
+/* ---- structures ---- */
+
+size_t mi_stats_get_bin_size(size_t bin) { return bin == 0 || bin > MI_BIN_LAST ? 0 : mi_bin_size((unsigned)bin); }
+
+static mi_stat_count_t gauge(uint64_t n) { return (mi_stat_count_t){ (int64_t)n, (int64_t)n, (int64_t)n }; }
+static mi_stat_counter_t counter(uint64_t n) { return (mi_stat_counter_t){ (int64_t)n }; }
+
+void mi_stats_get(size_t stats_size, mi_stats_t* stats) {
+  mi_snapshot_t s;
+  mi_stats_t r;
+  if (stats == NULL) return;
+  memset(&r, 0, sizeof r);
+  r.version = MI_STAT_VERSION;
+  if (mi_snapshot_take(&s)) {
+    const mi_totals_t* n = &s.totals;
+    r.pages = gauge(n->pages);
+    r.reserved = gauge(n->reserved_bytes);
+    r.committed = (mi_stat_count_t){ (int64_t)n->committed_bytes, (int64_t)n->peak_committed_bytes, (int64_t)n->committed_bytes };
+    r.threads = gauge(n->threads);
+    r.purged = counter(n->purged_bytes);
+    r.arena_count = counter(n->arenas);
+    r.pages_retire = counter(n->retired_pages);
+    r.pages_reclaim = counter(n->adopted_pages);
+    r.pages_fresh = counter(n->fresh_pages);
+    r.pages_full = counter(n->full_pages);
+    r.remote_freed = counter(n->remote_freed_blocks);
+    uint64_t normal = 0;
+    for (size_t i = 0; i < s.classes.n; i++) {
+      const mi_part_t* p = &s.classes.parts[i];
+      const unsigned bin = p->key == 0 ? MI_BIN_SINGLE : mi_bin_of(p->key);
+      r.malloc_bins[bin] = gauge(p->bytes);
+      r.page_bins[bin] = gauge(p->pages);
+      if (p->key != 0) normal += p->bytes;
+    }
+    r.malloc_normal = gauge(normal);
+    r.malloc_huge = gauge(n->used_bytes - normal);
+    mi_snapshot_drop(&s);
+  }
+  memcpy(stats, &r, mi_min(stats_size, sizeof r));
+}
+
+_Static_assert(MI_STAT_BINS == MI_BIN_COUNT, "mi_stats_t has a place for each size class");
+
+typedef struct { uint64_t* words; size_t n, max; } mi_words_t;
+static void word(mi_words_t* w, uint64_t value) {
+  if (w->n < w->max) w->words[w->n] = value;
+  w->n++;
+}
+
+static void words_parts(mi_words_t* w, const mi_parts_t* parts) {
+  for (size_t i = 0; i < parts->n; i++) {
+    const mi_part_t* p = &parts->parts[i];
+    word(w, p->key);
+    word(w, p->pages);
+    word(w, p->blocks);
+    word(w, p->bytes);
+    word(w, p->page_bytes);
+  }
+}
+
+size_t mi_stats_words(uint64_t* words, size_t max) {
+  mi_snapshot_t s;
+  mi_words_t w = { words, 0, words == NULL ? 0 : max };
+  if (!mi_snapshot_take(&s)) return 0;
+  const uint64_t* totals = (const uint64_t*)&s.totals;
+  const size_t ntotals = sizeof s.totals / sizeof *totals;
+  word(&w, ntotals);
+  word(&w, s.classes.n);
+  word(&w, s.owners.n);
+  word(&w, s.heaps.n);
+  for (size_t i = 0; i < ntotals; i++) word(&w, totals[i]);
+  words_parts(&w, &s.classes);
+  words_parts(&w, &s.owners);
+  words_parts(&w, &s.heaps);
+  mi_snapshot_drop(&s);
+  return w.n;
+}
+
+/* ---- for people ---- */
+
+/* A number of bytes with its unit, at most four digits before it. */
+static const char* human(char text[16], uint64_t bytes) {
+  static const char* const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+  unsigned u = 0;
+  double x = (double)bytes;
+  for (; x >= 1024 && u < 4; u++) x /= 1024;
+  snprintf(text, 16, u == 0 ? "%.0f %s" : "%.1f %s", x, units[u]);
+  return text;
+}
+
+/* A line to `out`, or where messages go. */
+static void line(mi_output_fun* out, void* arg, const char* format, ...) mi_printf_like(3, 4);
+static void line(mi_output_fun* out, void* arg, const char* format, ...) {
+  char text[256];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  if (out != NULL) out(text, arg);
+  else mi_message("%s", text);
+}
+
+static void print_parts(mi_output_fun* out, void* arg, const mi_part_t* p, const char* name) {
+  char live[16], pages[16];
+  line(out, arg, "  %-24s %10llu blocks %12s live in %7llu pages of %12s\n", name, number(p->blocks), human(live, p->bytes),
+       number(p->pages), human(pages, p->page_bytes));
+}
+
+static void print_totals(mi_output_fun* out, void* arg, const mi_totals_t* n) {
+  char a[16], b[16], c[16], d[16];
+  mi_os_process_t info;
+  mi_os_process(&info);
+  line(out, arg, "mimalloc: live %s in %llu blocks; committed %s (peak %s), reserved %s\n", human(a, n->used_bytes), number(n->used_blocks),
+       human(b, n->committed_bytes), human(c, n->peak_committed_bytes), human(d, n->reserved_bytes));
+  line(out, arg, "  resident %s (peak %s); given back %s so far\n", human(a, info.rss), human(b, info.peak_rss), human(c, n->purged_bytes));
+  line(out, arg, "  pages: %llu now; %llu fresh, %llu adopted, %llu given up full, %llu given back empty; %llu blocks freed by others\n", number(n->pages),
+       number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages), number(n->retired_pages), number(n->remote_freed_blocks));
+}
+
+void mi_stats_print_out(mi_output_fun* out, void* arg) {
+  mi_snapshot_t s;
+  char name[48];
+  if (!mi_snapshot_take(&s)) return;
+  print_totals(out, arg, &s.totals);
+  for (size_t i = 0; i < s.owners.n; i++) {
+    const uint64_t id = s.owners.parts[i].key;
+    snprintf(name, sizeof name, mi_id_is_capability(id) ? "%s %llu" : "%s %#llx", owner_kind(id), number(owner_number(id)));
+    print_parts(out, arg, &s.owners.parts[i], id == 0 ? "nobody (adoptable)" : name);
+  }
+  for (size_t i = 0; i < s.heaps.n && s.heaps.n > 1; i++) {
+    snprintf(name, sizeof name, "heap %llu", number(s.heaps.parts[i].key));
+    print_parts(out, arg, &s.heaps.parts[i], name);
+  }
+  for (size_t i = 0; i < s.classes.n; i++) {
+    snprintf(name, sizeof name, "%llu-byte blocks", number(s.classes.parts[i].key));
+    print_parts(out, arg, &s.classes.parts[i], s.classes.parts[i].key == 0 ? "larger than 64 KiB" : name);
+  }
+  mi_snapshot_drop(&s);
+}
+
+void mi_stats_print(void* out) { (void)out; mi_stats_print_out(NULL, NULL); }
+void mi_thread_stats_print_out(mi_output_fun* out, void* arg) { mi_stats_print_out(out, arg); }

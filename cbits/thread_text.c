@@ -1,0 +1,88 @@
+/* Copies of strings and of the environment, and C++'s new: mimalloc.h. Any thread. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/os.h"
+#include "include/mimalloc.h"
+#include "thread.h"
+
+/* ---- strings ---- */
+
+unsigned short* mi_wcsdup(const unsigned short* s) {
+  size_t n = 0;
+  if (s == NULL) return NULL;
+  while (s[n] != 0) n++;
+  unsigned short* copy = mi_mallocn(n + 1, sizeof *s);
+  return copy == NULL ? NULL : memcpy(copy, s, (n + 1) * sizeof *s);
+}
+
+unsigned char* mi_mbsdup(const unsigned char* s) { return (unsigned char*)mi_strdup((const char*)s); }
+
+int mi_dupenv_s(char** buf, size_t* size, const char* name) {
+  const int saved = errno;
+  if (buf == NULL || name == NULL) return EINVAL;
+  if (size != NULL) *size = 0;
+  *buf = NULL;
+  const char* value = mi_os_getenv(name);
+  if (value == NULL) return 0;
+  *buf = mi_strdup(value);
+  errno = saved;
+  if (*buf == NULL) return ENOMEM;
+  if (size != NULL) *size = strlen(value) + 1;
+  return 0;
+}
+
+int mi_wdupenv_s(unsigned short** buf, size_t* size, const unsigned short* name) {
+  (void)name;
+  if (buf != NULL) *buf = NULL;
+  if (size != NULL) *size = 0;
+  return EINVAL;
+}
+
+/* ---- C++ ---- */
+
+/* libstdc++'s and libc++'s, where they are there. */
+extern void (*_ZSt15get_new_handlerv(void))(void) __attribute__((weak));
+extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak, noreturn));
+
+/* No memory: the new-handler may make some (true: try again); without one, throw unless told not to. */
+static bool new_failed(bool nothrow) {
+  void (*handler)(void) = &_ZSt15get_new_handlerv == NULL ? NULL : _ZSt15get_new_handlerv();
+  if (handler != NULL) { handler(); return true; }
+  if (nothrow) return false;
+  if (&_ZSt17__throw_bad_allocv != NULL) _ZSt17__throw_bad_allocv();
+  abort();
+}
+
+static void* new_slow(size_t size, size_t align, bool nothrow) {
+  void* p;
+  do p = mi_malloc_aligned(size, align);
+  while (mi_unlikely(p == NULL) && new_failed(nothrow));
+  return p;
+}
+
+void* mi_new(size_t size) {
+  void* p = mi_lheap_malloc_fast(mi_thread_lheap, size);
+  return mi_likely(p != NULL) ? p : new_slow(size, 1, false);
+}
+void* mi_new_nothrow(size_t size) { return new_slow(size, 1, true); }
+void* mi_new_aligned(size_t size, size_t align) { return new_slow(size, align, false); }
+void* mi_new_aligned_nothrow(size_t size, size_t align) { return new_slow(size, align, true); }
+
+void* mi_new_n(size_t n, size_t size) {
+  size_t total;
+  return mi_new(mi_mul(n, size, &total) ? total : SIZE_MAX);              /* too large fails as no memory does */
+}
+
+void* mi_new_realloc(void* p, size_t newsize) {
+  void* q;
+  do q = mi_realloc(p, newsize);
+  while (mi_unlikely(q == NULL) && new_failed(false));
+  return q;
+}
+
+void* mi_new_reallocn(void* p, size_t n, size_t size) {
+  size_t total;
+  return mi_new_realloc(p, mi_mul(n, size, &total) ? total : SIZE_MAX);
+}
