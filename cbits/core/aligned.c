@@ -14,7 +14,7 @@ static void* aligned_block(mi_lheap_t* lh, size_t size, size_t align, bool zero)
   }
   bool is_zero = false;
   void* p = mi_lheap_malloc_single(lh, size, align, &is_zero);
-  if (p != NULL && zero && !is_zero) memset(p, 0, size);
+  if (p != NULL && zero && !is_zero) memset(p, 0, mi_page_size(mi_page_of(p)));
   return p;
 }
 

@@ -1,4 +1,5 @@
 /* See realloc.h. */
+#include <errno.h>
 #include <string.h>
 
 #include "arena.h"
@@ -57,7 +58,7 @@ void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
   if (p == NULL) return mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, zero);
   mi_block_t* block;
   mi_page_t* page = mi_block_find(p, &block, true);
-  if (page == NULL) return mi_error_fail(MI_ERROR_NOT_A_BLOCK, newsize);
+  if (page == NULL) { errno = EINVAL; return NULL; }                      /* told by mi_block_find */
   const size_t old = mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
   const bool fits = align == 0 || (((uintptr_t)p + offset) & (align - 1)) == 0;
   if (fits && align <= MI_SLICE_SIZE) {                                   /* a mapping moves to a multiple of the slice */
