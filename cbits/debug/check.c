@@ -156,7 +156,7 @@ size_t mi_check_all(void) {
 
 static size_t visit_count_page(const mi_arena_t* a, size_t i, mi_page_t* page) { (void)a; (void)i; (void)page; return 1; }
 
-void mi_debug_dump(void) {
+void mi_check_dump(void) {
   mi_message("mimalloc: %zu arenas, %zu pages, %zu live blocks; committed %zu of %zu KiB\n", mi_arena_count(),
              pages_visit(&visit_count_page), mi_check_live_blocks(), mi_arena_totals.xcommitted / MI_KiB, mi_arena_totals.xreserved / MI_KiB);
   for (uint32_t s = 0; s < mi_owner_slots() && s < 16; s++) {
@@ -173,4 +173,5 @@ void mi_debug_dump(void) {
 #else
 size_t mi_check_all(void) { return 0; }
 size_t mi_check_live_blocks(void) { return 0; }
+void mi_check_dump(void) { }
 #endif

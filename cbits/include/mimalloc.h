@@ -334,6 +334,8 @@ mi_decl_export void mi_options_print(void);
 /* Walks every page; nobody may allocate or free meanwhile. Returns how many invariants are broken, prints each. */
 mi_decl_export size_t mi_check_all(void);
 mi_decl_export size_t mi_check_live_blocks(void);
+/* The state of the whole heap on one screen, to stderr. */
+mi_decl_export void mi_check_dump(void);
 /* How often an owner-only path was entered while somebody else was in it. */
 mi_decl_export size_t mi_check_overlaps(void);
 
