@@ -25,7 +25,7 @@ static void list_of_pages(void) {
 
 static void main_heap(void) {
   owners_begin();
-  CHECK(mi_heap_main.id == 1);
+  CHECK(mi_heap_main.xid == 1);
   CHECK(mi_heap_lheap(&mi_heap_main, owners[3]) == &owners[3]->main);
   owners_end();
 }

@@ -76,7 +76,7 @@ static void deleted_pages_are_adopted(void) {
 static void heaps_do_not_mix(void) {
   owners_begin();
   mi_heap_t *a = make(), *b = make();
-  CHECK(a->id != b->id && a->id > 1 && b->id > 1);
+  CHECK(a->xid != b->xid && a->xid > 1 && b->xid > 1);
   for (int i = 0; i < N; i++) p[i] = h_malloc(i % 2 ? a : b, 0, 80);
   for (int i = 0; i < N; i++) {
     CHECK(mi_page_of(p[i])->xheap == (i % 2 ? a : b));

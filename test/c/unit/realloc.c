@@ -184,7 +184,7 @@ static void not_a_block(void) {
   begin();
   test_expect_errors();
   int local;
-  uint8_t* p = mi_lheap_malloc(lh, 100);
+  uint8_t *p = mi_lheap_malloc(lh, 100), *keep = mi_lheap_malloc(lh, 100);   /* so that the page stays */
   errno = 0;
   CHECK(mi_lheap_realloc(lh, &local, 10, 0, 0, false) == NULL && errno == EINVAL);
   CHECK_EQ(test_nerrors, 1);                     /* one misuse, one report */
@@ -192,6 +192,7 @@ static void not_a_block(void) {
   o_free(0, p);
   CHECK(mi_lheap_realloc(lh, p, 10, 0, 0, false) == NULL && test_nerrors == 3 && test_last_error == EAGAIN);
   CHECK(mi_block_expand(p, 10) == NULL && test_nerrors == 4);
+  o_free(0, keep);
   end();
 }
 
