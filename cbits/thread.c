@@ -18,6 +18,7 @@
 static mi_lheap_t lheap_empty = { .direct = { [0 ... MI_DIRECT_COUNT - 1] = &mi_page_empty } };
 mi_tls mi_lheap_t* mi_thread_lheap = &lheap_empty;
 static mi_tls bool thread_ended;         /* its destructors run: heaps are made for one call only */
+static mi_tls unsigned late_calls;       /* .. and calls made from callbacks in it */
 
 static mi_tls mi_heap_t* my_main = &mi_heap_main;   /* a sub-process has another */
 
@@ -70,17 +71,21 @@ __attribute__((destructor)) static void process_end(void) {
 }
 
 mi_lheap_t* mi_thread_lheap_own(void) {
-  if (mi_likely(my_owner() != NULL)) return mi_thread_lheap;
+  if (mi_likely(my_owner() != NULL)) {
+    if (mi_unlikely(thread_ended)) late_calls++;
+    return mi_thread_lheap;
+  }
   mi_owner_t* owner = mi_owner_begin_in(MI_OWNER_THREAD, mi_thread_id(), my_main);
   if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
   mi_thread_lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
   pthread_once(&once, &process_begin);
   if (!thread_ended) pthread_setspecific(end_key, owner);
+  if (mi_unlikely(thread_ended)) late_calls++;
   return mi_thread_lheap;
 }
 
 void* mi_thread_leave(void* p) {
-  if (mi_unlikely(thread_ended)) owner_end();
+  if (mi_unlikely(thread_ended) && --late_calls == 0) owner_end();
   return p;
 }
 
@@ -88,7 +93,7 @@ mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap) {
   mi_lheap_t* lh = mi_thread_lheap_own();
   if (lh == NULL) return NULL;
   lh = mi_heap_lheap(heap, lh->owner);
-  return lh != NULL ? lh : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
+  return lh != NULL ? lh : mi_thread_leave(mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t)));
 }
 
 mi_noinline void* mi_thread_malloc_slow(size_t size) {
@@ -102,9 +107,9 @@ void mi_thread_join(mi_heap_t* main) {
   if (my_owner() == NULL) my_main = main;
 }
 
-void mi_thread_init(void) { (void)mi_thread_lheap_own(); }
+void mi_thread_init(void) { if (mi_thread_lheap_own() != NULL) mi_thread_leave(NULL); }
 void mi_thread_done(void) { owner_end(); }
-void mi_process_init(void) { (void)mi_thread_lheap_own(); }
+void mi_process_init(void) { mi_thread_init(); }
 void mi_process_done(void) { mi_collect(true); }
 
 /* ---- blocks ---- */

@@ -85,22 +85,25 @@ mi_heap_t* mi_heap_set_default(mi_heap_t* heap) {
   mi_heap_t* old = mi_heap_get_default();
   mi_lheap_t* lh = heap == NULL ? NULL : mi_thread_lheap_of(heap);
   if (lh != NULL) mi_thread_lheap = lh;
-  return old;
+  return lh == NULL ? old : mi_thread_leave(old);
 }
 
 mi_heap_t* mi_heap_get_default(void) {
   const mi_lheap_t* lh = mi_thread_lheap_own();
-  return lh == NULL ? NULL : mi_load_relaxed(&lh->xheap);                 /* mine: read by me */
+  return lh == NULL ? NULL : mi_thread_leave(mi_load_relaxed(&lh->xheap));  /* mine: read by me */
 }
 
 mi_heap_t* mi_heap_get_backing(void) {
   const mi_lheap_t* lh = mi_thread_lheap_own();
-  return lh == NULL ? NULL : mi_load_relaxed(&lh->owner->main.xheap);     /* mine: read by me */
+  return lh == NULL ? NULL : mi_thread_leave(mi_load_relaxed(&lh->owner->main.xheap));  /* mine: read by me */
 }
 
 void mi_heap_collect(mi_heap_t* heap, bool force) {
   mi_lheap_t* lh = heap == NULL ? NULL : mi_thread_lheap_of(heap);
-  if (lh != NULL) mi_lheap_collect(lh, force);
+  if (lh != NULL) {
+    mi_lheap_collect(lh, force);
+    mi_thread_leave(NULL);
+  }
   mi_arena_purge(force);
 }
 

@@ -123,9 +123,11 @@ static void pages_settle(mi_heap_t* heap, bool keep_blocks) {
   mi_lock(&heap->lock);
   for (mi_page_t *page = heap->pages, *next; page != NULL; page = next) {
     next = page->heap_next;
-    if (!mi_remote_acquire(&page->xword, true, &list)) continue;          /* H1 */
-    mi_page_take_list(page, list);
+    const bool left = mi_load_relaxed(&page->xowner) == MI_ID_GONE;       /* by fork, in any state: it stays so, in the main heap */
+    if (!left && !mi_remote_acquire(&page->xword, true, &list)) continue; /* H1 */
     mi_heap_page_unlink(heap, page);
+    if (left) { mi_store_relaxed(&page->xheap, &mi_heap_main); continue; }  /* no other thread has a use for it */
+    mi_page_take_list(page, list);
     page->next = taken;
     taken = page;
   }
@@ -142,7 +144,7 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
   mi_lock(&heaps_lock);
   for (mi_lheap_t* lh; (lh = heap->lheaps) != NULL; ) {
     lheap_unlink(heap, lh);
-    mi_lheap_end(lh);                                                     /* nobody allocates from it: its pages are ours to pool */
+    if (lh->owner->id != MI_ID_GONE) mi_lheap_end(lh);                    /* nobody allocates from it: its pages are ours to pool */
     mi_store_relaxed(&lh->xheap, NULL);                                   /* under the lock: its owner may use it again */
   }
   if (heap->prev != NULL) heap->prev->next = heap->next; else heaps = heap->next;
@@ -170,6 +172,9 @@ void mi_heap_before_fork(void) {
 
 void mi_heap_after_fork(bool child) {
   void (*open_lock)(mi_lock_t*) = child ? &mi_lock_reset : &mi_unlock;
-  for (mi_heap_t* heap = heaps; heap != NULL; heap = heap->next) open_lock(&heap->lock);
+  for (mi_heap_t* heap = heaps; heap != NULL; heap = heap->next) {
+    open_lock(&heap->lock);
+    for (mi_page_t* page = child ? heap->pages : NULL; page != NULL; page = page->heap_next) mi_remote_unpin_all(&page->xword);
+  }
   open_lock(&heaps_lock);
 }

@@ -88,31 +88,34 @@ void mi_owner_drain(mi_owner_t* owner, bool force) {
 
 void mi_owner_before_fork(void) { mi_lock(&owners_lock); }
 
-/* The pages of a thread that is gone: their lists may be half-way through a change. Nobody may
-   take such a page for his own, not even a new thread with the same thread pointer. */
+/* A page that is held by a thread that is gone: its lists may be half-way through a change. Nobody may
+   take it for his own, not even a new thread with the same thread pointer. One thread only. */
+static void forget_page(mi_page_t* page, const mi_owner_t* self) {
+  mi_remote_unpin_all(&page->xword);
+  if (mi_xword_state(mi_load_relaxed(&page->xword)) != MI_PAGE_OWNED) return;
+  const mi_owner_t* owner = page->lheap == NULL ? NULL : page->lheap->owner;
+  if (owner != NULL && (owner == self || mi_id_is_capability(owner->id))) return;
+  mi_store_relaxed(&page->xowner, MI_ID_GONE);
+}
+
 static void forget_pages(const mi_owner_t* self) {
   for (size_t n = 0; n < mi_arena_count(); n++) {
     const mi_arena_t* a = mi_arena_at(n);
-    for (size_t i = 0; i < a->nslices; i++) {
-      const uintptr_t id = mi_load_relaxed(&a->pages[i].xowner);          /* one thread only */
-      if (id == 0 || (id & 1) != 0 || mi_id_is_capability(id) || (self != NULL && id == self->id)) continue;
-      mi_store_relaxed(&a->pages[i].xowner, MI_ID_GONE);
-    }
+    size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);                   /* a page's first slice was handed out: dirty */
+    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) forget_page(&a->pages[i], self);
   }
 }
 
 void mi_owner_after_fork(bool child, const mi_owner_t* self) {
   if (!child) { mi_unlock(&owners_lock); return; }
   mi_lock_reset(&owners_lock);
-  bool others = false;
   for (uint32_t slot = 0; slot < mi_owner_slots(); slot++) {
     mi_owner_t* owner = mi_owner_at(slot);
     const bool thread = mi_load_relaxed(&owner->xkind) == MI_OWNER_THREAD;  /* one thread only */
     if (!thread || owner == self) continue;
     owner->id = MI_ID_GONE;                                               /* keeps its slot: what it had is not looked at again */
-    others = true;
   }
-  if (others) forget_pages(self);
+  forget_pages(self);
 }
 
 /* ---- overlaps ---- */

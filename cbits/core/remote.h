@@ -137,4 +137,10 @@ static inline bool mi_remote_death(mi_xword_t* xword) {
   return false;
 }
 
+/* In the child of fork, by its one thread: whoever had the page pinned is not there any more. */
+static inline void mi_remote_unpin_all(mi_xword_t* xword) {
+  const uint64_t w = mi_load_relaxed(xword);
+  if ((w & MI_XPIN_MASK) != 0) mi_store_relaxed(xword, w & ~MI_XPIN_MASK);
+}
+
 #endif
