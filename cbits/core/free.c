@@ -15,7 +15,7 @@ mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
     if (report) mi_error_misuse(MI_ERROR_INTERIOR, p, mi_page_size(page));
     return NULL;
   }
-  if ((*block)->mark == page && !mi_page_is_single(page)) {               /* a single page's memory is never marked */
+  if (!mi_page_is_single(page) && (*block)->mark == page) {               /* a single page's memory is never marked, nor touched: it may be gone */
     if (report) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
     return NULL;
   }
@@ -29,13 +29,16 @@ size_t mi_block_usable(const void* p) {
   return page == NULL ? 0 : mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
 }
 
-/* A heap that may be destroyed meanwhile: the page is pinned if it is still what the block was checked
-   against. NULL: it is not, look again. */
-static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t w) {
-  const bool pinned = mi_heap_is_listed(mi_load_relaxed(&page->xheap));   /* of a live block: that heap, or the main one by now, where a pin is not needed */
-  if (pinned && !mi_remote_pin(&page->xword, w)) return false;
+/* `listed`: the heap may be destroyed meanwhile, so the page is pinned if it is still what the block was
+   checked against. False: it is not, look again. */
+static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t w, bool listed) {
+  if (mi_xword_state(w) == MI_PAGE_DEAD) {                                /* too late: not a word is written */
+    mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
+    return true;
+  }
+  if (listed && !mi_remote_pin(&page->xword, w)) return false;
   const mi_place_t place = mi_lheap_place(page);
-  const mi_remote_t todo = mi_page_remote_free(page, block, pinned);
+  const mi_remote_t todo = mi_page_remote_free(page, block, listed);
   if (todo == MI_REMOTE_DEAD) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
   else mi_lheap_remote_todo(page, place, todo);
   return true;
@@ -43,18 +46,20 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
 
 void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_block_t* block;
-  mi_page_t* page;
-  uint64_t w;
   if (p == NULL) return;
-  do {
-    w = mi_load_acquire(&mi_page_of(p)->xword);                           /* R0 pairs with mi_remote_birth: before everything that is checked */
-    page = mi_block_find(p, &block, true);
-    if (page == NULL) return;
+  for (;;) {
+    mi_page_t* page = mi_page_of(p);
+    const bool listed = mi_heap_is_listed(mi_load_acquire(&page->xheap)); /* pairs with mi_page_init, page_settle. Before R0: a main heap's name is no older than w */
+    const uint64_t w = mi_load_acquire(&page->xword);                     /* R0 pairs with mi_remote_birth: before everything that is checked */
+    mi_page_t* found = mi_block_find(p, &block, true);
+    if (found == NULL) return;
+    if (found != page) continue;                                          /* mapped anew meanwhile */
     const uintptr_t xowner = mi_load_relaxed(&page->xowner);              /* as in mi_free_local; id|1 is a hint */
     const bool single = mi_page_is_single(page);
     if (xowner == id || (!single && owner != NULL && xowner == (id | 1) && mi_lheap_full_to_owned(&owner->main, page))) {
       mi_free_local(block, id);                                           /* an offset block, or ours again */
       return;
     }
-  } while (!free_remote(page, block, p, w));
+    if (free_remote(page, block, p, w, listed)) return;
+  }
 }

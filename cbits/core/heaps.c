@@ -108,12 +108,13 @@ mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy) {
   return heap;
 }
 
-/* A held page of an ending heap that is in no list any more. */
-static void page_settle(mi_page_t* page, bool keep_blocks) {
+/* A held page of an ending heap. One that dies keeps the heap's name, so that frees go on pinning it. */
+static void page_settle(mi_heap_t* heap, mi_page_t* page, bool keep_blocks) {
   if (!keep_blocks) mi_page_used_set(page, 0);
-  mi_store_relaxed(&page->xheap, &mi_heap_main);                          /* held; shown by the swap that gives it up */
-  if (mi_page_used(page) == 0) mi_lheap_page_free(page);
-  else mi_lheap_page_to_pool(page);
+  if (mi_page_used(page) == 0) { mi_lheap_page_free(page); return; }
+  mi_heap_page_remove(heap, page);
+  mi_store_release(&page->xheap, &mi_heap_main);                          /* pairs with mi_free_slow */
+  mi_lheap_page_to_pool(page);
 }
 
 /* Takes what can be taken from the list of pages; what a remote free holds it will take out itself. */
@@ -123,10 +124,12 @@ static void pages_settle(mi_heap_t* heap, bool keep_blocks) {
   mi_lock(&heap->lock);
   for (mi_page_t *page = heap->pages, *next; page != NULL; page = next) {
     next = page->heap_next;
-    const bool left = mi_load_relaxed(&page->xowner) == MI_ID_GONE;       /* by fork, in any state: it stays so, in the main heap */
-    if (!left && !mi_remote_acquire(&page->xword, true, &list)) continue; /* H1 */
-    mi_heap_page_unlink(heap, page);
-    if (left) { mi_store_relaxed(&page->xheap, &mi_heap_main); continue; }  /* no other thread has a use for it */
+    if (mi_load_relaxed(&page->xowner) == MI_ID_GONE) {                   /* left by fork, in any state: it stays so, in the main heap */
+      mi_heap_page_unlink(heap, page);
+      mi_store_release(&page->xheap, &mi_heap_main);                      /* pairs with mi_free_slow */
+      continue;
+    }
+    if (!mi_remote_acquire(&page->xword, true, &list)) continue;          /* H1 */
     mi_page_take_list(page, list);
     page->next = taken;
     taken = page;
@@ -136,7 +139,7 @@ static void pages_settle(mi_heap_t* heap, bool keep_blocks) {
     mi_page_t* page = taken;
     taken = page->next;
     page->next = NULL;
-    page_settle(page, keep_blocks);
+    page_settle(heap, page, keep_blocks);
   }
 }
 

@@ -33,7 +33,8 @@ void* mi_meta_alloc(mi_meta_kind_t kind, size_t size) {
   if (p != NULL) free_lists[kind] = p->next;
   void* fresh = (p == NULL) ? meta_bump(size) : NULL;
   mi_unlock(&meta_lock);
-  if (p != NULL && kind != MI_META_HEAP) memset(p, 0, size);              /* a heap's id may be being read: mi_heap_make sets every field */
+  const bool kept = kind == MI_META_HEAP || kind == MI_META_PAGE;         /* a heap's id may be being read, a page's word goes on counting its lives: who takes one sets every field */
+  if (p != NULL && !kept) memset(p, 0, size);
   return p != NULL ? p : fresh;
 }
 

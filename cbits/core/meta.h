@@ -13,7 +13,7 @@ typedef enum {
   MI_META_KINDS = MI_META_PLACES + MI_OWNER_CHUNKS
 } mi_meta_kind_t;
 
-/* `size`: always the same for one kind. Zeroed, but for a heap that was used before. NULL and ENOMEM if the OS refuses. */
+/* `size`: always the same for one kind. Zeroed, but for a heap or a page that was used before. NULL and ENOMEM if the OS refuses. */
 void* mi_meta_alloc(mi_meta_kind_t kind, size_t size);
 void  mi_meta_free(mi_meta_kind_t kind, void* p);
 

@@ -32,7 +32,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap) {
   mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xowner, 0);                                     /* shown to others together with the first block */
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start - (single ? 0 : size));
-  mi_store_relaxed(&page->xheap, heap);
+  mi_store_release(&page->xheap, heap);                                   /* pairs with mi_free_slow: whoever reads it knows that the life before is over */
   mi_remote_birth(&page->xword);
   return true;
 }
