@@ -34,14 +34,14 @@ static void done(const char* name) {
   why = nullptr;
 }
 
-static bool (*is_ours)(const void*);
+static std::size_t (*usable)(const void*);          // mi_usable_size: 0 for what is no live block of the library
 static void* volatile hidden;            // the compiler may leave out a new and its delete: not these
 static volatile std::size_t huge = SIZE_MAX / 2 + 1;
 
 template <class T> static T* seen(T* p, std::size_t align = alignof(std::max_align_t)) {
   hidden = const_cast<void*>(static_cast<const volatile void*>(p));
   CHECK(p != nullptr && reinterpret_cast<std::uintptr_t>(p) % align == 0);
-  CHECK(is_ours == nullptr || is_ours(hidden));
+  CHECK(usable == nullptr || usable(hidden) != 0);
   return p;
 }
 
@@ -186,8 +186,8 @@ static std::uint64_t handed_over() {
 int main() {
   std::setvbuf(stdout, nullptr, _IOLBF, 4096);
   if (std::getenv("PRELOADED") != nullptr) {
-    is_ours = reinterpret_cast<bool (*)(const void*)>(dlsym(RTLD_DEFAULT, "mi_check_owned"));
-    if (is_ours == nullptr) { std::printf("not ok preload-operators: the library is not preloaded\n"); return 1; }
+    usable = reinterpret_cast<std::size_t (*)(const void*)>(dlsym(RTLD_DEFAULT, "mi_usable_size"));
+    if (usable == nullptr) { std::printf("not ok preload-operators: the library is not preloaded\n"); return 1; }
   }
   test_forms();
   test_throwing();

@@ -30,10 +30,12 @@ static void done(const char* name) {
   why = NULL;
 }
 
-static _Bool (*is_ours)(const void*);
+static size_t (*usable)(const void*);  /* mi_usable_size: 0 for what is no live block of the library */
 static _Bool (*is_redirected)(void);
 static void (*sized_free)(void*, size_t);
 static void (*sized_aligned_free)(void*, size_t, size_t);
+
+static int is_ours(const void* p) { return usable(p) != 0; }
 
 /* A live block of the library's, aligned, of at least that size, all of it writable. */
 static void check_block(void* p, size_t size, size_t align) {
@@ -274,10 +276,10 @@ static void test_fork(void) {
 int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 4096);
   *(void**)&is_redirected = dlsym(RTLD_DEFAULT, "mi_is_redirected");
-  *(void**)&is_ours = dlsym(RTLD_DEFAULT, "mi_check_owned");
+  *(void**)&usable = dlsym(RTLD_DEFAULT, "mi_usable_size");
   *(void**)&sized_free = dlsym(RTLD_DEFAULT, "free_sized");
   *(void**)&sized_aligned_free = dlsym(RTLD_DEFAULT, "free_aligned_sized");
-  if (is_redirected == NULL || is_ours == NULL || sized_free == NULL || sized_aligned_free == NULL) {
+  if (is_redirected == NULL || usable == NULL || sized_free == NULL || sized_aligned_free == NULL) {
     printf("not ok preload-replaced: the library is not preloaded\n");
     return 1;
   }
