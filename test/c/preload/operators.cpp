@@ -35,7 +35,7 @@ static void done(const char* name) {
 }
 
 static std::size_t (*usable)(const void*);          // mi_usable_size: 0 for what is no live block of the library
-static void* volatile hidden;            // the compiler may leave out a new and its delete: not these
+static thread_local void* volatile hidden;   // the compiler may leave out a new and its delete: not these
 static volatile std::size_t huge = SIZE_MAX / 2 + 1;
 
 template <class T> static T* seen(T* p, std::size_t align = alignof(std::max_align_t)) {

@@ -19,7 +19,7 @@ static int failures;
 #define CHECK(x) do { if (!(x) && why == NULL) why = #x; } while (0)
 #define HUGE ((size_t)PTRDIFF_MAX + 1)
 
-static void* volatile hidden;            /* the compiler knows malloc: nothing here may be optimised away */
+static _Thread_local void* volatile hidden;  /* the compiler knows malloc: nothing here may be optimised away */
 static volatile size_t huge = HUGE, nothing = 0;
 #define KEEP(p) (hidden = (p), (void*)hidden)
 
