@@ -70,9 +70,11 @@ static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
   uint32_t slot = head;
   for (uint32_t i = 0; i < n; i++) {
     mi_block_t* b = (mi_block_t*)(void*)(page->start + (size_t)(slot - 1) * MI_GRANULE);
-    if (slot - 1 >= mi_page_nslices(page) * (MI_SLICE_SIZE / MI_GRANULE) || !mi_page_is_start(page, b) || b->mark != page) {
+    const bool start = slot - 1 < mi_page_nslices(page) * (MI_SLICE_SIZE / MI_GRANULE) && mi_page_is_start(page, b);
+    if (!start || b->mark != page) {
+      mi_block_t* last = (mi_block_t*)(void*)((uint8_t*)link - offsetof(mi_block_t, next));  /* whose link it is; the head is none */
       *link = rest;
-      mi_error_misuse(MI_ERROR_CORRUPT, i == 0 ? (void*)page->start : (void*)link, mi_page_size(page));
+      mi_error_misuse(MI_ERROR_CORRUPT, start || i == 0 ? b : last, mi_page_size(page));
       return;                                                             /* what is lost stays `used` */
     }
     *link = b;
