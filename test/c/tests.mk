@@ -44,6 +44,21 @@ $(UNITS:%=$(T)/%-check): $(T)/%-check: $(T)/o/check/test/c/unit/%.o $(call TEST_
 $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,hard)
 	@$(LINK_hard) $^ -o $@
 
+# ---- misuse: one misuse, one program, its exact message; a suite runs them all
+
+MISUSES = $(filter-out misuse,$(patsubst test/c/misuse/%.c,%,$(sort $(wildcard test/c/misuse/*.c))))
+define MISUSE_RULES
+SUITES += misuse$(2)
+$(T)/misuse$(2).d/%: $(T)/o/$(1)/test/c/misuse/%.o $(T)/o/$(1)/test/c/misuse/misuse.o $$(CORE_$(1))
+	@mkdir -p $$(@D)
+	@$$(LINK_$(1)) $$^ -o $$@
+$(T)/misuse$(2): $(MISUSES:%=$(T)/misuse$(2).d/%)
+	@printf '#!/bin/sh\nbad=0; for p in %s/*; do "$$$$p" || bad=1; done; exit $$$$bad\n' $$@.d >$$@ && chmod +x $$@
+endef
+$(eval $(call MISUSE_RULES,plain,))
+$(eval $(call MISUSE_RULES,check,-check))
+$(eval $(call MISUSE_RULES,hard,-hard))
+
 # ---- model: the protocols under an exhaustive scheduler (test/c/model/run does everything itself)
 
 SUITES += model

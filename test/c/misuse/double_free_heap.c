@@ -1,0 +1,11 @@
+/* In a heap of its own. */
+#include "misuse.h"
+
+MISUSE(DOUBLE_FREE " (48-byte blocks)", EAGAIN) {
+  mi_heap_t* heap = mi_heap_new();
+  void *p = mi_heap_malloc(heap, 40), *other = mi_heap_malloc(heap, 40);
+  mi_free(p);
+  BAD(p, mi_free(p));
+  mi_free(other);
+  mi_heap_destroy(heap);
+}

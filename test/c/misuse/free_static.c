@@ -1,0 +1,7 @@
+/* A static variable. */
+#include "misuse.h"
+
+MISUSE(NOT_A_BLOCK, EINVAL) {
+  static char variable[64];
+  BAD(variable, mi_free(variable));
+}

@@ -1,0 +1,9 @@
+/* realloc of an address with bit 60 set. */
+#include "misuse.h"
+
+MISUSE(INTERIOR " (48-byte blocks)", EINVAL) {
+  void* p = mi_malloc(40);
+  void* q = (void*)((uintptr_t)p | (uintptr_t)1 << 60);
+  BAD(q, MUST(mi_realloc(q, 100) == NULL); MUST(errno == EINVAL));
+  mi_free(p);
+}

@@ -1,0 +1,7 @@
+/* realloc of a local variable. */
+#include "misuse.h"
+
+MISUSE(NOT_A_BLOCK, EINVAL) {
+  char local[64];
+  BAD(local, MUST(mi_realloc(local, 100) == NULL); MUST(errno == EINVAL));
+}
