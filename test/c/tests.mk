@@ -59,6 +59,17 @@ $(eval $(call MISUSE_RULES,plain,))
 $(eval $(call MISUSE_RULES,check,-check))
 $(eval $(call MISUSE_RULES,hard,-hard))
 
+# ---- stress: the same program in every variant; a few seconds each in `make test`, minutes in `make soak`
+
+STRESSES = stress $(patsubst %,stress-%,$(filter-out plain,$(VARIANTS)))
+SUITES += $(STRESSES)
+define STRESS_RULES
+$(T)/stress$(2): $(T)/o/$(1)/test/c/stress/stress.o $$(call TEST_O,$(1))
+	@$$(LINK_$(1)) $$^ -o $$@
+endef
+$(eval $(call STRESS_RULES,plain,))
+$(foreach v,$(filter-out plain,$(VARIANTS)),$(eval $(call STRESS_RULES,$(v),-$(v))))
+
 # ---- model: the protocols under an exhaustive scheduler (test/c/model/run does everything itself)
 
 SUITES += model
@@ -72,8 +83,16 @@ $(T)/model: test/c/model/run
 # ---- running
 
 SUITE_KIB = 16000000
+run_suites = bad=0; for s in $(1); do \
+	  (case $$s in *-tsan|*-asan) ;; *) ulimit -v $(SUITE_KIB) ;; esac; \
+	   SUITE_SECONDS=$${SUITE_SECONDS:-$(2)} tools/suite $$s $(T)/$$s) || bad=1; \
+	done; exit $$bad
+
 test:
 	@$(MAKE) --no-print-directory -k -j2 $(SUITES:%=$(T)/%) || :
-	@bad=0; for s in $(SUITES); do \
-	  (case $$s in *-tsan|*-asan) ;; *) ulimit -v $(SUITE_KIB) ;; esac; SUITE_SECONDS=$${SUITE_SECONDS:-120} tools/suite $$s $(T)/$$s) || bad=1; \
-	done; exit $$bad
+	@$(call run_suites,$(SUITES),120)
+
+# Five minutes for each variant, with more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
+soak:
+	@$(MAKE) --no-print-directory -k -j2 $(STRESSES:%=$(T)/%) || :
+	@export STRESS_SECONDS=$${STRESS_SECONDS:-300} STRESS_THREADS=$${STRESS_THREADS:-12}; $(call run_suites,$(STRESSES),3600)
