@@ -1,0 +1,270 @@
+{-# LANGUAGE ScopedTypeVariables #-}
+-- |
+-- Memory outside GHC's heap, from an allocator whose heaps belong to capabilities.
+--
+-- Three ways to hold it:
+--
+-- [@mallocForeignPtr…@] a 'ForeignPtr': the garbage collector frees the block some time after its last use
+--   ('Foreign.ForeignPtr.finalizeForeignPtr' at once). Any number of other C finalizers can be added; Haskell finalizers
+--   cannot, as with base's 'Foreign.ForeignPtr.newForeignPtr'.
+-- [@withMalloc…@] a bracket: the block is freed when the action ends, also by an exception.
+-- ["Mimalloc.Primitive"] 'mi_malloc' and 'mi_free', the C functions one to one.
+--
+-- Common to all functions of this module, and therefore not repeated with each:
+--
+-- * Sizes named /bytes/ are in bytes, sizes named /elements/ count values of the type.
+-- * Every block is aligned to 16 bytes, and to its type's 'alignment' where that is more. A size of 0 gives a block too,
+--   with an address that no other has.
+-- * They may be called from any Haskell thread, bound or not, whatever capability it is on. A block may be used and freed
+--   on any other, and be freed by C code with @mi_free@.
+-- * No asynchronous exception leaks a block, whenever it comes.
+-- * They throw an 'IOError': for a negative size, for elements whose bytes no 'Int' can count and for an alignment that is
+--   no power of two, an invalid argument ('isInvalidArgument'); for want of memory, 'isResourceExhausted'.
+-- * Memory comes as it is (old bytes in it) unless the name says @calloc@ or @zalloc@.
+--
+-- == A first example
+--
+-- >>> :set -XScopedTypeVariables
+-- >>> import Foreign (ForeignPtr, peek, poke, withForeignPtr)
+-- >>> counter <- mallocForeignPtr :: IO (ForeignPtr Int)
+-- >>> withForeignPtr counter $ \p -> poke p 42 >> peek p
+-- 42
+--
+-- @since 0.1.0.0
+module Mimalloc
+  ( -- * Foreign pointers
+    mallocForeignPtr
+  , mallocForeignPtrBytes
+  , mallocForeignPtrArray
+    -- ** Aligned
+  , mallocForeignPtrAligned
+  , mallocForeignPtrAlignedBytes
+    -- ** Zeroed
+  , callocForeignPtr
+  , callocForeignPtrArray
+  , zallocForeignPtrBytes
+    -- * Brackets
+  , withMalloc
+  , withMallocBytes
+  , withMallocArray
+    -- ** Aligned
+  , withMallocAligned
+  , withMallocAlignedBytes
+    -- ** Zeroed
+  , withCalloc
+  , withCallocArray
+  , withZallocBytes
+    -- * Sizes
+  , goodSize
+  , usableSize
+    -- * Failures
+  , isResourceExhausted
+  , isInvalidArgument
+    -- * The C functions
+  , module Mimalloc.Primitive
+  ) where
+
+import Data.Word (Word8)
+import Foreign.ForeignPtr (ForeignPtr)
+import Foreign.Ptr (Ptr)
+import Foreign.Storable (Storable (..))
+
+import Mimalloc.Internal.Alloc
+import Mimalloc.Internal.Error
+import Mimalloc.Primitive
+
+-- | A block for one value.
+--
+-- >>> p <- mallocForeignPtr :: IO (ForeignPtr Double)
+-- >>> withForeignPtr p $ \q -> poke q 0.5 >> peek q
+-- 0.5
+--
+-- @since 0.1.0.0
+mallocForeignPtr :: Storable a => IO (ForeignPtr a)
+mallocForeignPtr = newBlock (one "mallocForeignPtr" Whatever 1)
+{-# INLINE mallocForeignPtr #-}
+
+-- | A block of so many bytes.
+--
+-- >>> p <- mallocForeignPtrBytes 100
+-- >>> withForeignPtr p usableSize >>= print . (>= 100)
+-- True
+--
+-- @since 0.1.0.0
+mallocForeignPtrBytes :: Int -> IO (ForeignPtr Word8)
+mallocForeignPtrBytes n = newBlock (bytes "mallocForeignPtrBytes" Whatever n)
+{-# INLINE mallocForeignPtrBytes #-}
+
+-- | A block for so many elements.
+--
+-- >>> import Foreign (peekArray, pokeArray)
+-- >>> p <- mallocForeignPtrArray 3 :: IO (ForeignPtr Int)
+-- >>> withForeignPtr p $ \q -> pokeArray q [1, 2, 3] >> sum <$> peekArray 3 q
+-- 6
+--
+-- >>> mallocForeignPtrArray (-1) :: IO (ForeignPtr Int)
+-- *** Exception: mallocForeignPtrArray: invalid argument (negative size: -1)
+--
+-- @since 0.1.0.0
+mallocForeignPtrArray :: Storable a => Int -> IO (ForeignPtr a)
+mallocForeignPtrArray n = newBlock (many "mallocForeignPtrArray" Whatever n)
+{-# INLINE mallocForeignPtrArray #-}
+
+-- | A block for one value, at the given alignment (in bytes) or its type's, whichever is more.
+--
+-- >>> import Foreign (ptrToWordPtr)
+-- >>> p <- mallocForeignPtrAligned 64 :: IO (ForeignPtr Int)
+-- >>> withForeignPtr p $ \q -> pure (ptrToWordPtr q `mod` 64)
+-- WordPtr 0
+--
+-- @since 0.1.0.0
+mallocForeignPtrAligned :: Storable a => Int -> IO (ForeignPtr a)
+mallocForeignPtrAligned align = newBlock (one "mallocForeignPtrAligned" Whatever align)
+{-# INLINE mallocForeignPtrAligned #-}
+
+-- | A block of so many bytes (first argument) at the alignment in bytes (second argument), such as a page for @O_DIRECT@.
+--
+-- >>> p <- mallocForeignPtrAlignedBytes 8192 4096
+-- >>> withForeignPtr p $ \q -> pure (ptrToWordPtr q `mod` 4096)
+-- WordPtr 0
+--
+-- >>> mallocForeignPtrAlignedBytes 8192 1000
+-- *** Exception: mallocForeignPtrAlignedBytes: invalid argument (alignment is not a power of two: 1000)
+--
+-- @since 0.1.0.0
+mallocForeignPtrAlignedBytes :: Int -> Int -> IO (ForeignPtr Word8)
+mallocForeignPtrAlignedBytes n align = newBlock (alignedBytes "mallocForeignPtrAlignedBytes" Whatever n align)
+{-# INLINE mallocForeignPtrAlignedBytes #-}
+
+-- | A block for one value, all bytes of it 0.
+--
+-- >>> p <- callocForeignPtr :: IO (ForeignPtr Int)
+-- >>> withForeignPtr p peek
+-- 0
+--
+-- @since 0.1.0.0
+callocForeignPtr :: Storable a => IO (ForeignPtr a)
+callocForeignPtr = newBlock (one "callocForeignPtr" Zeros 1)
+{-# INLINE callocForeignPtr #-}
+
+-- | A block for so many elements, all bytes of it 0.
+--
+-- >>> p <- callocForeignPtrArray 4 :: IO (ForeignPtr Int)
+-- >>> withForeignPtr p (peekArray 4)
+-- [0,0,0,0]
+--
+-- @since 0.1.0.0
+callocForeignPtrArray :: Storable a => Int -> IO (ForeignPtr a)
+callocForeignPtrArray n = newBlock (many "callocForeignPtrArray" Zeros n)
+{-# INLINE callocForeignPtrArray #-}
+
+-- | A block of so many bytes, all of them 0.
+--
+-- >>> p <- zallocForeignPtrBytes 4
+-- >>> withForeignPtr p (peekArray 4)
+-- [0,0,0,0]
+--
+-- @since 0.1.0.0
+zallocForeignPtrBytes :: Int -> IO (ForeignPtr Word8)
+zallocForeignPtrBytes n = newBlock (bytes "zallocForeignPtrBytes" Zeros n)
+{-# INLINE zallocForeignPtrBytes #-}
+
+-- | A block for one value while the action runs. The pointer must not be used afterwards.
+--
+-- >>> withMalloc $ \p -> poke p (100 :: Int) >> peek p
+-- 100
+--
+-- @since 0.1.0.0
+withMalloc :: Storable a => (Ptr a -> IO b) -> IO b
+withMalloc = withBlock (one "withMalloc" Whatever 1)
+{-# INLINE withMalloc #-}
+
+-- | A block of so many bytes while the action runs.
+--
+-- >>> withMallocBytes 3 $ \p -> pokeArray p [7, 8, 9] >> peekArray 3 p
+-- [7,8,9]
+--
+-- @since 0.1.0.0
+withMallocBytes :: Int -> (Ptr Word8 -> IO b) -> IO b
+withMallocBytes n = withBlock (bytes "withMallocBytes" Whatever n)
+{-# INLINE withMallocBytes #-}
+
+-- | A block for so many elements while the action runs.
+--
+-- >>> withMallocArray 3 $ \p -> pokeArray p [7, 8, 9 :: Int] >> peekArray 3 p
+-- [7,8,9]
+--
+-- @since 0.1.0.0
+withMallocArray :: Storable a => Int -> (Ptr a -> IO b) -> IO b
+withMallocArray n = withBlock (many "withMallocArray" Whatever n)
+{-# INLINE withMallocArray #-}
+
+-- | A block for one value, at the given alignment (in bytes) or its type's, whichever is more, while the action runs.
+--
+-- >>> withMallocAligned 4096 $ \p -> poke p 'x' >> pure (ptrToWordPtr p `mod` 4096)
+-- WordPtr 0
+--
+-- @since 0.1.0.0
+withMallocAligned :: Storable a => Int -> (Ptr a -> IO b) -> IO b
+withMallocAligned align = withBlock (one "withMallocAligned" Whatever align)
+{-# INLINE withMallocAligned #-}
+
+-- | A block of so many bytes (first argument) at the alignment in bytes (second argument) while the action runs.
+--
+-- >>> withMallocAlignedBytes 100 32 $ \p -> pure (ptrToWordPtr p `mod` 32)
+-- WordPtr 0
+--
+-- @since 0.1.0.0
+withMallocAlignedBytes :: Int -> Int -> (Ptr Word8 -> IO b) -> IO b
+withMallocAlignedBytes n align = withBlock (alignedBytes "withMallocAlignedBytes" Whatever n align)
+{-# INLINE withMallocAlignedBytes #-}
+
+-- | A block for one value, all bytes of it 0, while the action runs.
+--
+-- >>> withCalloc peek :: IO Int
+-- 0
+--
+-- @since 0.1.0.0
+withCalloc :: Storable a => (Ptr a -> IO b) -> IO b
+withCalloc = withBlock (one "withCalloc" Zeros 1)
+{-# INLINE withCalloc #-}
+
+-- | A block for so many elements, all bytes of it 0, while the action runs.
+--
+-- >>> withCallocArray 3 $ \p -> peekArray 3 p :: IO [Int]
+-- [0,0,0]
+--
+-- @since 0.1.0.0
+withCallocArray :: Storable a => Int -> (Ptr a -> IO b) -> IO b
+withCallocArray n = withBlock (many "withCallocArray" Zeros n)
+{-# INLINE withCallocArray #-}
+
+-- | A block of so many bytes, all of them 0, while the action runs.
+--
+-- >>> withZallocBytes 3 (peekArray 3)
+-- [0,0,0]
+--
+-- @since 0.1.0.0
+withZallocBytes :: Int -> (Ptr Word8 -> IO b) -> IO b
+withZallocBytes n = withBlock (bytes "withZallocBytes" Zeros n)
+{-# INLINE withZallocBytes #-}
+
+-- | How many bytes a block has that was asked for with so many: at least as many, at most an eighth more (from 16 on, and
+-- up to the last bytes of a page of the system's). A negative size counts as 0. Throws nothing.
+--
+-- >>> goodSize 100
+-- 112
+--
+-- @since 0.1.0.0
+goodSize :: Int -> Int
+goodSize n = fromIntegral (mi_good_size (fromIntegral (max 0 n)))
+
+-- | How many bytes of this block may be used, at least as many as were asked for. The pointer is what an allocation
+-- returned; for a null pointer, or one that is not ours, it is 0.
+--
+-- >>> withMallocBytes 100 usableSize
+-- 112
+--
+-- @since 0.1.0.0
+usableSize :: Ptr a -> IO Int
+usableSize p = fromIntegral <$> mi_usable_size p

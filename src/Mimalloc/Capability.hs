@@ -1,0 +1,129 @@
+-- |
+-- Capabilities, GHC's virtual processors (@+RTS -N@), each of which has a heap of its own here.
+--
+-- Nothing in this module needs to be called for the allocator to work: a capability's heap appears when something is first
+-- allocated there, whatever 'Control.Concurrent.setNumCapabilities' does. (There is no way to set the current capability: a
+-- Haskell thread may be moved between any two steps. Run the action on it instead.)
+--
+-- @since 0.1.0.0
+module Mimalloc.Capability
+  ( -- * Where am I
+    getCurrentCapability
+  , getNumCapabilities
+    -- * Staying somewhere
+  , runOnCapability
+  , withCapabilityLocal
+    -- * When their number changes
+  , initializeCapabilities
+  , reinitializeCapabilities
+  ) where
+
+import Control.Concurrent
+import Control.Exception
+import Control.Monad (when)
+import System.IO.Unsafe (unsafePerformIO)
+
+import Mimalloc.Internal.Error
+import Mimalloc.Internal.FFI
+import Mimalloc.Stats (CapabilityStats (..), capabilityStats)
+
+-- | The number of the capability this thread was on just now, from 0. The thread may have moved before the caller looks at
+-- it, unless it is pinned ('withCapabilityLocal', 'forkOn').
+--
+-- >>> n <- getCurrentCapability
+-- >>> most <- getNumCapabilities
+-- >>> 0 <= n && n < most
+-- True
+--
+-- @since 0.1.0.0
+getCurrentCapability :: IO Int
+getCurrentCapability = fromIntegral <$> mi_cap_number
+
+-- | Runs the action on this capability, in a new thread that is pinned to it, and waits for its result.
+--
+-- It is as if the caller ran the action: its exception becomes the caller's, an asynchronous exception for the caller is
+-- thrown to the action (or, if the action ends before that, to the caller), and it is masked as the caller is. Only
+-- 'myThreadId' is another, and the new thread is not a bound one. Waiting is interruptible. A caller that is pinned there
+-- already runs the action itself.
+--
+-- Throws an invalid argument ('IOError') if there is no such capability. If the number of capabilities is lowered below it
+-- meanwhile, the action goes on on another.
+--
+-- >>> runOnCapability 0 getCurrentCapability
+-- 0
+-- >>> runOnCapability (-1) (pure ())
+-- *** Exception: runOnCapability: invalid argument (no capability -1: 1 enabled)
+--
+-- @since 0.1.0.0
+runOnCapability :: Int -> IO a -> IO a
+runOnCapability n act = do
+  enabled <- getNumCapabilities
+  when (n < 0 || n >= enabled) $ noCapability "runOnCapability" n enabled
+  here <- myThreadId >>= threadCapability
+  if here == (n, True) then act else onPinnedThread n act
+
+-- | Runs the action on one capability, the one this thread is on, so that it stays there from start to end. Otherwise as
+-- 'runOnCapability'.
+--
+-- >>> withCapabilityLocal $ (==) <$> getCurrentCapability <*> (yield >> getCurrentCapability)
+-- True
+--
+-- @since 0.1.0.0
+withCapabilityLocal :: IO a -> IO a
+withCapabilityLocal act = do
+  (n, pinned) <- myThreadId >>= threadCapability
+  if pinned then act else onPinnedThread n act
+
+-- The worker outlives the result it hands over until the caller says so. So an exception on its way to the worker is either
+-- raised inside the action or still waiting, never lost in a thread that is done; what still waits goes back to the caller.
+onPinnedThread :: Int -> IO a -> IO a
+onPinnedThread n act = mask $ \restore -> do
+  caller <- myThreadId
+  result <- newEmptyMVar
+  release <- newEmptyMVar
+  worker <- forkOn n $ do
+    try (restore act) >>= putMVar result
+    uninterruptibleMask_ (takeMVar release)
+  let -- In a thread of its own, which ends when the exception has arrived.
+      forward e = forkIO $ throwTo worker (e :: SomeException) `catch` \TakeBack -> throwTo caller e
+      wait forwarders = try (takeMVar result) >>= \r -> case r of
+        Right outcome -> pure (forwarders, outcome)
+        Left e | Just BlockedIndefinitelyOnMVar <- fromException e -> wait forwarders -- the worker got one of its own
+               | otherwise -> forward e >>= \t -> wait (t : forwarders)
+  (forwarders, outcome) <- wait []
+  uninterruptibleMask_ $ mapM_ (`throwTo` TakeBack) forwarders >> putMVar release ()
+  either (throwIO :: SomeException -> IO a) pure outcome
+
+data TakeBack = TakeBack deriving Show
+instance Exception TakeBack
+
+-- | Does nothing, and need not be called: heaps appear by themselves. It is here for programs written for bindings where
+-- it has to be the first call.
+--
+-- @since 0.1.0.0
+initializeCapabilities :: IO ()
+initializeCapabilities = pure ()
+
+-- | Gets back what the heaps of disabled capabilities hold. After 'Control.Concurrent.setNumCapabilities' has lowered the
+-- number nobody is left who drains these heaps: their free memory, and what others go on freeing in their pages, stays
+-- there until the capability is enabled again. This drains them; blocks in use stay as they are.
+--
+-- It never needs to be called, and does nothing if no disabled capability has a heap. A heap can only be touched from its
+-- capability, so the number is raised for a moment, to the highest one with a heap, and then set back, also by an exception
+-- (the draining is masked, and takes about as long as a major garbage collection). Calls at the same time wait for each
+-- other; a 'Control.Concurrent.setNumCapabilities' of somebody else at the same time may be undone.
+--
+-- >>> reinitializeCapabilities
+--
+-- @since 0.1.0.0
+reinitializeCapabilities :: IO ()
+reinitializeCapabilities = withMVar draining $ \() -> mask_ $ do
+  enabled <- getNumCapabilities
+  disabled <- filter (>= enabled) . map capabilityNumber <$> capabilityStats
+  when (not (null disabled)) $
+    (setNumCapabilities (maximum disabled + 1) >> mapM_ drain disabled) `finally` setNumCapabilities enabled
+  where drain n = onPinnedThread n (mi_cap_collect 1)
+
+draining :: MVar ()
+draining = unsafePerformIO (newMVar ())
+{-# NOINLINE draining #-}

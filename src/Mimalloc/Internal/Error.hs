@@ -1,0 +1,53 @@
+-- |
+-- Failures, out of line so that the functions that may fail stay small. Everything is thrown as the 'IOError' that base
+-- would throw: 'isResourceExhausted' for want of memory, 'isInvalidArgument' for what can never be.
+--
+-- @since 0.1.0.0
+module Mimalloc.Internal.Error
+  ( noMemory
+  , negativeSize
+  , sizeOverflow
+  , badAlignment
+  , noCapability
+    -- * Telling them apart
+  , isResourceExhausted
+  , isInvalidArgument
+  ) where
+
+import GHC.IO.Exception (IOErrorType (..), IOException (..))
+
+-- | No memory for so many bytes.
+noMemory :: String -> Int -> IO a
+noMemory name n = failure ResourceExhausted name ("out of memory: " ++ show n ++ " bytes")
+{-# NOINLINE noMemory #-}
+
+-- | Neither bytes nor elements can be fewer than none.
+negativeSize :: String -> Int -> IO a
+negativeSize name n = failure InvalidArgument name ("negative size: " ++ show n)
+{-# NOINLINE negativeSize #-}
+
+-- | So many elements of so many bytes are more than an address can count.
+sizeOverflow :: String -> Int -> Int -> IO a
+sizeOverflow name n size = failure InvalidArgument name ("size overflow: " ++ show n ++ " elements of " ++ show size ++ " bytes")
+{-# NOINLINE sizeOverflow #-}
+
+-- | An alignment is a power of two.
+badAlignment :: String -> Int -> IO a
+badAlignment name n = failure InvalidArgument name ("alignment is not a power of two: " ++ show n)
+{-# NOINLINE badAlignment #-}
+
+-- | The capability that was asked for, and how many are enabled.
+noCapability :: String -> Int -> Int -> IO a
+noCapability name n enabled = failure InvalidArgument name ("no capability " ++ show n ++ ": " ++ show enabled ++ " enabled")
+{-# NOINLINE noCapability #-}
+
+failure :: IOErrorType -> String -> String -> IO a
+failure kind name why = ioError (IOError Nothing kind name why Nothing Nothing)
+
+-- | Whether memory was wanting.
+isResourceExhausted :: IOError -> Bool
+isResourceExhausted e = ioe_type e == ResourceExhausted
+
+-- | Whether a size, an alignment or a capability could not be.
+isInvalidArgument :: IOError -> Bool
+isInvalidArgument e = ioe_type e == InvalidArgument

@@ -1,0 +1,309 @@
+-- |
+-- All foreign imports of the package. Nothing here is checked: sizes are C's, failures are null pointers.
+--
+-- Three kinds, told apart by name:
+--
+-- * @mi_cap_…@ is /owner-only/: it uses the heap of the capability that the call holds, so it is imported @unsafe@ (which
+--   holds the capability from start to end) and never @safe@ (which gives the capability away before it starts).
+-- * @mi_…@ is /any-thread/: it uses the calling OS thread's own heap. Imported @unsafe@ where it is short.
+-- * @…_safe@ is any-thread too, imported @safe@ because it may be long: while an unsafe call runs no capability can
+--   start a garbage collection.
+--
+-- A block from any of them may be freed by any other.
+--
+-- @since 0.1.0.0
+module Mimalloc.Internal.FFI
+  ( -- * Blocks, from the capability's heap
+    mi_cap_malloc
+  , mi_cap_zalloc
+  , mi_cap_calloc
+  , mi_cap_mallocn
+  , mi_cap_malloc_small
+  , mi_cap_zalloc_small
+  , mi_cap_strdup
+  , mi_cap_strndup
+    -- * Other sizes for blocks
+  , mi_cap_realloc
+  , mi_cap_reallocn
+  , mi_cap_reallocf
+  , mi_cap_rezalloc
+  , mi_cap_recalloc
+    -- * Aligned blocks
+  , mi_cap_malloc_aligned
+  , mi_cap_malloc_aligned_at
+  , mi_cap_zalloc_aligned
+  , mi_cap_zalloc_aligned_at
+  , mi_cap_calloc_aligned
+  , mi_cap_calloc_aligned_at
+  , mi_cap_realloc_aligned
+  , mi_cap_realloc_aligned_at
+  , mi_cap_rezalloc_aligned
+  , mi_cap_rezalloc_aligned_at
+  , mi_cap_recalloc_aligned
+  , mi_cap_recalloc_aligned_at
+    -- * Giving blocks back
+  , mi_cap_free
+  , mi_cap_free_finalizer
+  , mi_cap_collect
+  , mi_cap_posix_memalign
+  , mi_cap_valloc
+  , mi_cap_pvalloc
+  , mi_cap_check_owned
+    -- * Heaps
+  , MiHeap
+  , mi_cap_heap_malloc
+  , mi_cap_heap_zalloc
+  , mi_cap_heap_strndup
+  , mi_cap_heap_aligned
+  , mi_cap_heap_realloc
+  , mi_cap_heap_collect
+  , mi_cap_heap_set_default
+  , mi_cap_heap_get_default
+  , mi_cap_heap_get_backing
+  , mi_cap_heap_delete_safe
+  , mi_cap_heap_destroy_safe
+  , mi_cap_heap_destroy_finalizer
+  , mi_heap_new
+  , mi_heap_new_ex
+  , mi_heap_new_in_arena
+  , mi_heap_of
+  , mi_heap_contains_block
+  , mi_heap_check_owned
+  , mi_heap_zalloc_aligned_at_safe
+  , mi_heap_realloc_safe
+  , mi_heap_realloc_aligned_at_safe
+  , mi_heap_rezalloc_safe
+  , mi_heap_rezalloc_aligned_at_safe
+  , mi_heap_realpath_safe
+  , mi_heap_visit_blocks_safe
+  , BlockVisitor
+  , newBlockVisitor
+    -- * Arenas and sub-processes
+  , mi_reserve_os_memory_safe
+  , mi_reserve_os_memory_ex_safe
+  , mi_manage_os_memory_safe
+  , mi_manage_os_memory_ex_safe
+  , mi_reserve_huge_os_pages_interleave_safe
+  , mi_reserve_huge_os_pages_at_safe
+  , mi_reserve_huge_os_pages_at_ex_safe
+  , mi_arena_area
+  , mi_subproc_main
+  , mi_subproc_new
+  , mi_subproc_delete_safe
+  , mi_subproc_add_current_thread
+    -- * Options
+  , mi_option_is_enabled
+  , mi_option_enable
+  , mi_option_disable
+  , mi_option_set_enabled
+  , mi_option_set_enabled_default
+  , mi_option_get
+  , mi_option_get_clamp
+  , mi_option_get_size
+  , mi_option_set
+  , mi_option_set_default
+    -- * Process, threads, statistics
+  , mi_is_redirected
+  , mi_process_init_safe
+  , mi_process_done_safe
+  , mi_thread_init
+  , mi_thread_done_safe
+  , mi_collect_safe
+  , mi_stats_reset
+  , mi_stats_merge
+  , mi_stats_print_safe
+  , mi_stats_words_safe
+  , mi_stats_get_json_safe
+    -- * Capabilities
+  , mi_cap_number
+  , mi_cap_max
+  , mi_cap_stats
+  , mi_live_safe
+    -- * Long calls, from the OS thread's heap
+  , mi_zalloc_safe
+  , mi_zalloc_aligned_safe
+  , mi_zalloc_aligned_at_safe
+  , mi_realloc_safe
+  , mi_reallocf_safe
+  , mi_rezalloc_safe
+  , mi_realloc_aligned_safe
+  , mi_realloc_aligned_at_safe
+  , mi_rezalloc_aligned_safe
+  , mi_rezalloc_aligned_at_safe
+  , mi_realpath_safe
+    -- * Questions
+  , mi_usable_size
+  , mi_good_size
+  , mi_expand
+  , mi_is_in_heap_region
+  , mi_version
+  , mi_process_info_safe
+  ) where
+
+import Data.Word (Word64)
+import Foreign.C.String (CString)
+import Foreign.C.Types (CBool (..), CInt (..), CLong (..), CSize (..))
+import Foreign.ForeignPtr (FinalizerPtr)
+import Foreign.Ptr (FunPtr, Ptr)
+
+-- Owner-only, hence unsafe. Each is short: what may be long, clearing and copying from 1 MiB on, has a _safe twin below.
+foreign import ccall unsafe mi_cap_malloc       :: CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_zalloc       :: CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_calloc       :: CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_mallocn      :: CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_malloc_small :: CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_zalloc_small :: CSize -> IO (Ptr a)
+
+-- Owner-only, hence unsafe. As long as the string is.
+foreign import ccall unsafe mi_cap_strdup  :: CString -> IO CString
+foreign import ccall unsafe mi_cap_strndup :: CString -> CSize -> IO CString
+
+-- Owner-only, hence unsafe. They copy at most what is asked for, so long only where a _safe twin is used.
+foreign import ccall unsafe mi_cap_realloc  :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_reallocn :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_reallocf :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_rezalloc :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_recalloc :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+
+-- Owner-only, hence unsafe. The same with an alignment, or with an alignment and an offset (in this order).
+foreign import ccall unsafe mi_cap_malloc_aligned      :: CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_malloc_aligned_at   :: CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_zalloc_aligned      :: CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_zalloc_aligned_at   :: CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_calloc_aligned      :: CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_calloc_aligned_at   :: CSize -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_realloc_aligned     :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_realloc_aligned_at  :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_rezalloc_aligned    :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_rezalloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_recalloc_aligned    :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_recalloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> CSize -> IO (Ptr a)
+
+-- Owner-only, hence unsafe. Memory goes back to the system in bounded pieces.
+foreign import ccall unsafe mi_cap_free    :: Ptr a -> IO ()
+foreign import ccall unsafe mi_cap_collect :: CBool -> IO ()
+
+-- Owner-only: the runtime system runs C finalizers with a capability held. Calls nothing back, never blocks.
+foreign import ccall "&mi_cap_free" mi_cap_free_finalizer :: FinalizerPtr a
+
+-- Owner-only, hence unsafe: the number of the capability that the call held.
+foreign import ccall unsafe mi_cap_number :: IO CInt
+
+-- Any-thread. A look at the pages of all arenas, so safe: mi_live. The others read counters, or a few pages.
+foreign import ccall safe "mi_live" mi_live_safe :: Ptr Word64 -> Ptr Word64 -> IO ()
+foreign import ccall unsafe mi_cap_max   :: IO CSize
+foreign import ccall unsafe mi_cap_stats :: CInt -> Ptr Word64 -> IO ()
+
+-- Any-thread, safe because clearing or copying much is long, or because it reads the file system (mi_realpath).
+foreign import ccall safe "mi_zalloc" mi_zalloc_safe                           :: CSize -> IO (Ptr a)
+foreign import ccall safe "mi_zalloc_aligned" mi_zalloc_aligned_safe           :: CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_zalloc_aligned_at" mi_zalloc_aligned_at_safe     :: CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_realloc" mi_realloc_safe                         :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_reallocf" mi_reallocf_safe                       :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_rezalloc" mi_rezalloc_safe                       :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_realloc_aligned" mi_realloc_aligned_safe         :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_realloc_aligned_at" mi_realloc_aligned_at_safe   :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_rezalloc_aligned" mi_rezalloc_aligned_safe       :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_rezalloc_aligned_at" mi_rezalloc_aligned_at_safe :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_realpath" mi_realpath_safe                       :: CString -> CString -> IO CString
+
+-- Any-thread, unsafe because short: they look at one page, or at constants.
+foreign import ccall unsafe mi_usable_size       :: Ptr a -> IO CSize
+foreign import ccall unsafe mi_good_size         :: CSize -> CSize
+foreign import ccall unsafe mi_expand            :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_is_in_heap_region :: Ptr a -> IO CBool
+foreign import ccall unsafe mi_version           :: IO CInt
+
+-- Any-thread, safe because it reads files of the system.
+foreign import ccall safe "mi_process_info" mi_process_info_safe :: Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> IO ()
+
+-- Owner-only, hence unsafe. Short.
+foreign import ccall unsafe mi_cap_posix_memalign :: Ptr (Ptr a) -> CSize -> CSize -> IO CInt
+foreign import ccall unsafe mi_cap_valloc         :: CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_pvalloc        :: CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_check_owned    :: Ptr a -> IO CBool
+
+-- | A heap, in C. Only pointers to it are used.
+data MiHeap
+
+-- Owner-only, hence unsafe: what the capability has of that heap. Clearing and copying from 1 MiB on has a _safe twin below.
+-- Aligned: size, alignment, offset, whether to clear. Resizing: the block, then the same; alignment 0 is none.
+foreign import ccall unsafe mi_cap_heap_malloc      :: Ptr MiHeap -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_heap_zalloc      :: Ptr MiHeap -> CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_heap_strndup     :: Ptr MiHeap -> CString -> CSize -> IO CString
+foreign import ccall unsafe mi_cap_heap_aligned     :: Ptr MiHeap -> CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_heap_realloc     :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_heap_collect     :: Ptr MiHeap -> CBool -> IO ()
+foreign import ccall unsafe mi_cap_heap_set_default :: Ptr MiHeap -> IO (Ptr MiHeap)
+foreign import ccall unsafe mi_cap_heap_get_default :: IO (Ptr MiHeap)
+foreign import ccall unsafe mi_cap_heap_get_backing :: IO (Ptr MiHeap)
+
+-- Any-thread. Safe because they walk every page of the heap, and wait for those who are freeing in one.
+foreign import ccall safe "mi_cap_heap_delete" mi_cap_heap_delete_safe   :: Ptr MiHeap -> IO ()
+foreign import ccall safe "mi_cap_heap_destroy" mi_cap_heap_destroy_safe :: Ptr MiHeap -> IO ()
+
+-- Any-thread, so a finalizer may. It waits for nobody but the remote frees of an instant; calls nothing back.
+foreign import ccall "&mi_cap_heap_destroy" mi_cap_heap_destroy_finalizer :: FinalizerPtr MiHeap
+
+-- Any-thread, unsafe because short.
+foreign import ccall unsafe mi_heap_new            :: IO (Ptr MiHeap)
+foreign import ccall unsafe mi_heap_new_ex         :: CInt -> CBool -> CInt -> IO (Ptr MiHeap)
+foreign import ccall unsafe mi_heap_new_in_arena   :: CInt -> IO (Ptr MiHeap)
+foreign import ccall unsafe mi_heap_of             :: Ptr a -> IO (Ptr MiHeap)
+foreign import ccall unsafe mi_heap_contains_block :: Ptr MiHeap -> Ptr a -> IO CBool
+foreign import ccall unsafe mi_heap_check_owned    :: Ptr MiHeap -> Ptr a -> IO CBool
+
+-- Any-thread: what the OS thread has of that heap. Safe because clearing or copying much is long, or because it reads the
+-- file system (realpath), or because it calls back into Haskell (visit).
+foreign import ccall safe "mi_heap_zalloc_aligned_at" mi_heap_zalloc_aligned_at_safe     :: Ptr MiHeap -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_heap_realloc" mi_heap_realloc_safe                         :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_heap_realloc_aligned_at" mi_heap_realloc_aligned_at_safe   :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_heap_rezalloc" mi_heap_rezalloc_safe                       :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_heap_rezalloc_aligned_at" mi_heap_rezalloc_aligned_at_safe :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_heap_realpath" mi_heap_realpath_safe                       :: Ptr MiHeap -> CString -> CString -> IO CString
+foreign import ccall safe "mi_heap_visit_blocks" mi_heap_visit_blocks_safe               :: Ptr MiHeap -> CBool -> FunPtr BlockVisitor -> Ptr () -> IO CBool
+
+-- | What C calls for each page and block: heap, page, block, bytes, argument; 0 stops it.
+type BlockVisitor = Ptr MiHeap -> Ptr () -> Ptr () -> CSize -> Ptr () -> IO CBool
+foreign import ccall "wrapper" newBlockVisitor :: BlockVisitor -> IO (FunPtr BlockVisitor)
+
+-- Any-thread, safe because they ask the system for memory and may touch all of it.
+foreign import ccall safe "mi_reserve_os_memory" mi_reserve_os_memory_safe       :: CSize -> CBool -> CBool -> IO CInt
+foreign import ccall safe "mi_reserve_os_memory_ex" mi_reserve_os_memory_ex_safe :: CSize -> CBool -> CBool -> CBool -> Ptr CInt -> IO CInt
+foreign import ccall safe "mi_manage_os_memory" mi_manage_os_memory_safe         :: Ptr a -> CSize -> CBool -> CBool -> CBool -> CInt -> IO CBool
+foreign import ccall safe "mi_manage_os_memory_ex" mi_manage_os_memory_ex_safe   :: Ptr a -> CSize -> CBool -> CBool -> CBool -> CInt -> CBool -> Ptr CInt -> IO CBool
+foreign import ccall safe "mi_reserve_huge_os_pages_interleave" mi_reserve_huge_os_pages_interleave_safe :: CSize -> CSize -> CSize -> IO CInt
+foreign import ccall safe "mi_reserve_huge_os_pages_at" mi_reserve_huge_os_pages_at_safe       :: CSize -> CInt -> CSize -> IO CInt
+foreign import ccall safe "mi_reserve_huge_os_pages_at_ex" mi_reserve_huge_os_pages_at_ex_safe :: CSize -> CInt -> CSize -> CBool -> Ptr CInt -> IO CInt
+
+-- Any-thread, unsafe because short; but for the end of a sub-process, which walks its pages.
+foreign import ccall unsafe mi_arena_area                              :: CInt -> Ptr CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_subproc_main                            :: IO (Ptr ())
+foreign import ccall unsafe mi_subproc_new                             :: IO (Ptr ())
+foreign import ccall safe "mi_subproc_delete" mi_subproc_delete_safe   :: Ptr () -> IO ()
+foreign import ccall unsafe mi_subproc_add_current_thread              :: Ptr () -> IO ()
+
+-- Any-thread, unsafe because short: one word each.
+foreign import ccall unsafe mi_option_is_enabled          :: CInt -> IO CBool
+foreign import ccall unsafe mi_option_enable              :: CInt -> IO ()
+foreign import ccall unsafe mi_option_disable             :: CInt -> IO ()
+foreign import ccall unsafe mi_option_set_enabled         :: CInt -> CBool -> IO ()
+foreign import ccall unsafe mi_option_set_enabled_default :: CInt -> CBool -> IO ()
+foreign import ccall unsafe mi_option_get                 :: CInt -> IO CLong
+foreign import ccall unsafe mi_option_get_clamp           :: CInt -> CLong -> CLong -> IO CLong
+foreign import ccall unsafe mi_option_get_size            :: CInt -> IO CSize
+foreign import ccall unsafe mi_option_set                 :: CInt -> CLong -> IO ()
+foreign import ccall unsafe mi_option_set_default         :: CInt -> CLong -> IO ()
+
+-- Any-thread. Safe where they drain a heap, give memory back at once, look at every page or write to a file.
+foreign import ccall unsafe mi_is_redirected                         :: IO CBool
+foreign import ccall unsafe mi_thread_init                           :: IO ()
+foreign import ccall safe "mi_thread_done" mi_thread_done_safe       :: IO ()
+foreign import ccall safe "mi_process_init" mi_process_init_safe     :: IO ()
+foreign import ccall safe "mi_process_done" mi_process_done_safe     :: IO ()
+foreign import ccall safe "mi_collect" mi_collect_safe               :: CBool -> IO ()
+foreign import ccall unsafe mi_stats_reset                           :: IO ()
+foreign import ccall unsafe mi_stats_merge                           :: IO ()
+foreign import ccall safe "mi_stats_print" mi_stats_print_safe       :: Ptr a -> IO ()
+foreign import ccall safe "mi_stats_words" mi_stats_words_safe       :: Ptr Word64 -> CSize -> IO CSize
+foreign import ccall safe "mi_stats_get_json" mi_stats_get_json_safe :: CSize -> CString -> IO CString

@@ -1,0 +1,528 @@
+-- |
+-- The C functions one to one, in their spelling, bound to the heap of the capability one is on. Sizes, alignments and
+-- offsets are in bytes, counts in elements. As in C:
+--
+-- * Without memory, with a product of sizes that overflows or with a bad alignment they return a null pointer, and
+--   'Foreign.C.Error.getErrno' tells which. They throw nothing.
+-- * Every block is aligned to 16 bytes at least. Whoever has it frees it, once, with 'mi_free' or with C's @mi_free@, from
+--   any thread and capability. In C's other direction it works too: a block from C's @mi_malloc@ may be given to 'mi_free'.
+-- * An asynchronous exception between the allocation and what frees the block leaks it: use "Mimalloc", or mask.
+--
+-- All may be called from any Haskell thread. From 1 MiB on, those that clear or copy do it in a safe
+-- foreign call, so that no other capability waits for it.
+--
+-- >>> p <- mi_malloc 10
+-- >>> q <- mi_realloc p 100
+-- >>> mi_usable_size q
+-- 112
+-- >>> mi_free q
+--
+-- @since 0.1.0.0
+module Mimalloc.Primitive
+  ( -- * Allocating and freeing
+    mi_malloc
+  , mi_zalloc
+  , mi_calloc
+  , mi_mallocn
+  , mi_malloc_small
+  , mi_zalloc_small
+  , mi_free
+  , mi_cfree
+  , mi_free_size
+    -- * Changing the size
+  , mi_realloc
+  , mi_reallocn
+  , mi_reallocarray
+  , mi_reallocf
+  , mi_rezalloc
+  , mi_recalloc
+  , mi_expand
+    -- * Strings
+  , mi_strdup
+  , mi_strndup
+  , mi_realpath
+    -- * Aligned
+    -- | An alignment is a power of two. The @_at@ functions align not the block's start but what lies at the offset.
+  , mi_malloc_aligned
+  , mi_malloc_aligned_at
+  , mi_zalloc_aligned
+  , mi_zalloc_aligned_at
+  , mi_calloc_aligned
+  , mi_calloc_aligned_at
+  , mi_realloc_aligned
+  , mi_realloc_aligned_at
+  , mi_rezalloc_aligned
+  , mi_rezalloc_aligned_at
+  , mi_recalloc_aligned
+  , mi_recalloc_aligned_at
+    -- ** By other names
+  , mi_posix_memalign
+  , mi_memalign
+  , mi_aligned_alloc
+  , mi_valloc
+  , mi_pvalloc
+  , mi_free_aligned
+  , mi_free_size_aligned
+    -- * Questions
+  , mi_usable_size
+  , mi_malloc_size
+  , mi_malloc_usable_size
+  , mi_good_size
+  , mi_is_in_heap_region
+    -- * Heaps
+  , MiHeap
+  , MiArenaId
+  , mi_heap_new
+  , mi_heap_new_in_arena
+  , mi_heap_new_ex
+  , mi_heap_delete
+  , mi_heap_destroy
+  , mi_heap_set_default
+  , mi_heap_get_default
+  , mi_heap_get_backing
+  , mi_heap_collect
+    -- ** Blocks
+  , mi_heap_malloc
+  , mi_heap_zalloc
+  , mi_heap_calloc
+  , mi_heap_mallocn
+  , mi_heap_malloc_small
+  , mi_heap_realloc
+  , mi_heap_reallocn
+  , mi_heap_reallocf
+  , mi_heap_rezalloc
+  , mi_heap_recalloc
+  , mi_heap_strdup
+  , mi_heap_strndup
+  , mi_heap_realpath
+    -- ** Aligned blocks
+  , mi_heap_malloc_aligned
+  , mi_heap_malloc_aligned_at
+  , mi_heap_zalloc_aligned
+  , mi_heap_zalloc_aligned_at
+  , mi_heap_calloc_aligned
+  , mi_heap_calloc_aligned_at
+  , mi_heap_realloc_aligned
+  , mi_heap_realloc_aligned_at
+  , mi_heap_rezalloc_aligned
+  , mi_heap_rezalloc_aligned_at
+  , mi_heap_recalloc_aligned
+  , mi_heap_recalloc_aligned_at
+    -- ** Questions
+  , mi_heap_of
+  , mi_heap_contains_block
+  , mi_heap_check_owned
+  , mi_check_owned
+    -- ** Visiting
+  , MiHeapArea (..)
+  , MiBlockVisitFun
+  , mi_heap_visit_blocks
+    -- * Arenas: large reservations
+    -- | Those that return a 'CInt' return an error number, 0 for none; those with a pointer to an arena's number write it
+    -- there (a null pointer is skipped). Exclusive: only for heaps that were made in this arena.
+  , mi_reserve_os_memory
+  , mi_reserve_os_memory_ex
+  , mi_manage_os_memory
+  , mi_manage_os_memory_ex
+  , mi_reserve_huge_os_pages_interleave
+  , mi_reserve_huge_os_pages_at
+  , mi_reserve_huge_os_pages_at_ex
+  , mi_arena_area
+    -- * Sub-processes: threads whose pages others never adopt
+  , MiSubprocId
+  , mi_subproc_main
+  , mi_subproc_new
+  , mi_subproc_delete
+  , mi_subproc_add_current_thread
+    -- * Process and OS threads
+  , mi_version
+  , mi_is_redirected
+  , mi_process_info
+  , mi_process_init
+  , mi_process_done
+  , mi_thread_init
+  , mi_thread_done
+    -- * Statistics
+  , mi_stats_reset
+  , mi_stats_merge
+  , mi_stats_print
+  , mi_collect
+    -- * Options
+  , MiOption (..)
+  , mi_option_is_enabled
+  , mi_option_enable
+  , mi_option_disable
+  , mi_option_set_enabled
+  , mi_option_set_enabled_default
+  , mi_option_get
+  , mi_option_get_clamp
+  , mi_option_get_size
+  , mi_option_set
+  , mi_option_set_default
+  ) where
+
+import Foreign.C.String (CString)
+import Foreign.C.Types (CInt, CSize)
+import Foreign.Ptr (Ptr)
+
+import qualified Mimalloc.Internal.FFI as C
+import Mimalloc.Internal.Alloc (bigBytes)
+import Mimalloc.Primitive.Heap
+import Mimalloc.Primitive.Option
+import Mimalloc.Primitive.Process
+
+-- | @mi_malloc size@: a block, its bytes as they are.
+--
+-- @since 0.1.0.0
+mi_malloc :: CSize -> IO (Ptr a)
+mi_malloc = C.mi_cap_malloc
+{-# INLINE mi_malloc #-}
+
+-- | @mi_zalloc size@: a block of zeros.
+--
+-- @since 0.1.0.0
+mi_zalloc :: CSize -> IO (Ptr a)
+mi_zalloc size
+  | isSmall size = C.mi_cap_zalloc size
+  | otherwise = C.mi_zalloc_safe size
+{-# INLINE mi_zalloc #-}
+
+-- | @mi_calloc n size@: a block of zeros for @n@ elements.
+--
+-- @since 0.1.0.0
+mi_calloc :: CSize -> CSize -> IO (Ptr a)
+mi_calloc n size
+  | isSmallProduct n size = C.mi_cap_calloc n size
+  | otherwise = C.mi_zalloc_safe (n * size)
+{-# INLINE mi_calloc #-}
+
+-- | @mi_mallocn n size@: a block for @n@ elements.
+--
+-- @since 0.1.0.0
+mi_mallocn :: CSize -> CSize -> IO (Ptr a)
+mi_mallocn = C.mi_cap_mallocn
+{-# INLINE mi_mallocn #-}
+
+-- | @mi_malloc_small size@: as 'mi_malloc', a little faster, for at most 1024 bytes.
+--
+-- @since 0.1.0.0
+mi_malloc_small :: CSize -> IO (Ptr a)
+mi_malloc_small = C.mi_cap_malloc_small
+{-# INLINE mi_malloc_small #-}
+
+-- | @mi_zalloc_small size@: as 'mi_zalloc', for at most 1024 bytes.
+--
+-- @since 0.1.0.0
+mi_zalloc_small :: CSize -> IO (Ptr a)
+mi_zalloc_small = C.mi_cap_zalloc_small
+{-# INLINE mi_zalloc_small #-}
+
+-- | Gives a block back; nothing for a null pointer. What is not a live block is reported on stderr and left alone.
+--
+-- @since 0.1.0.0
+mi_free :: Ptr a -> IO ()
+mi_free = C.mi_cap_free
+{-# INLINE mi_free #-}
+
+-- | @mi_realloc p size@: the block with another size, perhaps elsewhere, with what fits of its bytes. A new one if @p@ is
+-- null. If it fails, @p@ is as it was.
+--
+-- @since 0.1.0.0
+mi_realloc :: Ptr a -> CSize -> IO (Ptr a)
+mi_realloc p size
+  | isSmall size = C.mi_cap_realloc p size
+  | otherwise = C.mi_realloc_safe p size
+{-# INLINE mi_realloc #-}
+
+-- | @mi_reallocn p n size@: 'mi_realloc' for @n@ elements.
+--
+-- @since 0.1.0.0
+mi_reallocn :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+mi_reallocn p n size
+  | isSmallProduct n size = C.mi_cap_reallocn p n size
+  | otherwise = C.mi_realloc_safe p (n * size)
+{-# INLINE mi_reallocn #-}
+
+-- | @mi_reallocf p size@: 'mi_realloc' that frees @p@ if it fails.
+--
+-- @since 0.1.0.0
+mi_reallocf :: Ptr a -> CSize -> IO (Ptr a)
+mi_reallocf p size
+  | isSmall size = C.mi_cap_reallocf p size
+  | otherwise = C.mi_reallocf_safe p size
+{-# INLINE mi_reallocf #-}
+
+-- | @mi_rezalloc p size@: 'mi_realloc' of a block that was allocated as zeros; what it grows by is zeros too.
+--
+-- @since 0.1.0.0
+mi_rezalloc :: Ptr a -> CSize -> IO (Ptr a)
+mi_rezalloc p size
+  | isSmall size = C.mi_cap_rezalloc p size
+  | otherwise = C.mi_rezalloc_safe p size
+{-# INLINE mi_rezalloc #-}
+
+-- | @mi_recalloc p n size@: 'mi_rezalloc' for @n@ elements.
+--
+-- @since 0.1.0.0
+mi_recalloc :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+mi_recalloc p n size
+  | isSmallProduct n size = C.mi_cap_recalloc p n size
+  | otherwise = C.mi_rezalloc_safe p (n * size)
+{-# INLINE mi_recalloc #-}
+
+-- | @mi_expand p size@: the block itself if it has room for @size@ bytes where it is, else a null pointer.
+--
+-- @since 0.1.0.0
+mi_expand :: Ptr a -> CSize -> IO (Ptr a)
+mi_expand = C.mi_expand
+{-# INLINE mi_expand #-}
+
+-- | A copy of a C string; null for null.
+--
+-- @since 0.1.0.0
+mi_strdup :: CString -> IO CString
+mi_strdup = C.mi_cap_strdup
+{-# INLINE mi_strdup #-}
+
+-- | @mi_strndup s n@: a copy of at most the first @n@ bytes, and a 0 after them.
+--
+-- @since 0.1.0.0
+mi_strndup :: CString -> CSize -> IO CString
+mi_strndup = C.mi_cap_strndup
+{-# INLINE mi_strndup #-}
+
+-- | @mi_realpath path resolved@: the path without links and dots, in @resolved@ (@PATH_MAX@ bytes) or, if that is null, in a
+-- block of its own. Null if there is no such file. Reads the file system, in a safe call.
+--
+-- @since 0.1.0.0
+mi_realpath :: CString -> CString -> IO CString
+mi_realpath = C.mi_realpath_safe
+{-# INLINE mi_realpath #-}
+
+-- | @mi_malloc_aligned size alignment@: 'mi_malloc', aligned.
+--
+-- @since 0.1.0.0
+mi_malloc_aligned :: CSize -> CSize -> IO (Ptr a)
+mi_malloc_aligned = C.mi_cap_malloc_aligned
+{-# INLINE mi_malloc_aligned #-}
+
+-- | @mi_malloc_aligned_at size alignment offset@: 'mi_malloc', aligned.
+--
+-- @since 0.1.0.0
+mi_malloc_aligned_at :: CSize -> CSize -> CSize -> IO (Ptr a)
+mi_malloc_aligned_at = C.mi_cap_malloc_aligned_at
+{-# INLINE mi_malloc_aligned_at #-}
+
+-- | @mi_zalloc_aligned size alignment@: 'mi_zalloc', aligned.
+--
+-- @since 0.1.0.0
+mi_zalloc_aligned :: CSize -> CSize -> IO (Ptr a)
+mi_zalloc_aligned size align
+  | isSmall size = C.mi_cap_zalloc_aligned size align
+  | otherwise = C.mi_zalloc_aligned_safe size align
+{-# INLINE mi_zalloc_aligned #-}
+
+-- | @mi_zalloc_aligned_at size alignment offset@: 'mi_zalloc', aligned.
+--
+-- @since 0.1.0.0
+mi_zalloc_aligned_at :: CSize -> CSize -> CSize -> IO (Ptr a)
+mi_zalloc_aligned_at size align offset
+  | isSmall size = C.mi_cap_zalloc_aligned_at size align offset
+  | otherwise = C.mi_zalloc_aligned_at_safe size align offset
+{-# INLINE mi_zalloc_aligned_at #-}
+
+-- | @mi_calloc_aligned n size alignment@: 'mi_calloc', aligned.
+--
+-- @since 0.1.0.0
+mi_calloc_aligned :: CSize -> CSize -> CSize -> IO (Ptr a)
+mi_calloc_aligned n size align
+  | isSmallProduct n size = C.mi_cap_calloc_aligned n size align
+  | otherwise = C.mi_zalloc_aligned_safe (n * size) align
+{-# INLINE mi_calloc_aligned #-}
+
+-- | @mi_calloc_aligned_at n size alignment offset@: 'mi_calloc', aligned.
+--
+-- @since 0.1.0.0
+mi_calloc_aligned_at :: CSize -> CSize -> CSize -> CSize -> IO (Ptr a)
+mi_calloc_aligned_at n size align offset
+  | isSmallProduct n size = C.mi_cap_calloc_aligned_at n size align offset
+  | otherwise = C.mi_zalloc_aligned_at_safe (n * size) align offset
+{-# INLINE mi_calloc_aligned_at #-}
+
+-- | @mi_realloc_aligned p size alignment@: 'mi_realloc', aligned.
+--
+-- @since 0.1.0.0
+mi_realloc_aligned :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+mi_realloc_aligned p size align
+  | isSmall size = C.mi_cap_realloc_aligned p size align
+  | otherwise = C.mi_realloc_aligned_safe p size align
+{-# INLINE mi_realloc_aligned #-}
+
+-- | @mi_realloc_aligned_at p size alignment offset@: 'mi_realloc', aligned.
+--
+-- @since 0.1.0.0
+mi_realloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+mi_realloc_aligned_at p size align offset
+  | isSmall size = C.mi_cap_realloc_aligned_at p size align offset
+  | otherwise = C.mi_realloc_aligned_at_safe p size align offset
+{-# INLINE mi_realloc_aligned_at #-}
+
+-- | @mi_rezalloc_aligned p size alignment@: 'mi_rezalloc', aligned.
+--
+-- @since 0.1.0.0
+mi_rezalloc_aligned :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+mi_rezalloc_aligned p size align
+  | isSmall size = C.mi_cap_rezalloc_aligned p size align
+  | otherwise = C.mi_rezalloc_aligned_safe p size align
+{-# INLINE mi_rezalloc_aligned #-}
+
+-- | @mi_rezalloc_aligned_at p size alignment offset@: 'mi_rezalloc', aligned.
+--
+-- @since 0.1.0.0
+mi_rezalloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+mi_rezalloc_aligned_at p size align offset
+  | isSmall size = C.mi_cap_rezalloc_aligned_at p size align offset
+  | otherwise = C.mi_rezalloc_aligned_at_safe p size align offset
+{-# INLINE mi_rezalloc_aligned_at #-}
+
+-- | @mi_recalloc_aligned p n size alignment@: 'mi_recalloc', aligned.
+--
+-- @since 0.1.0.0
+mi_recalloc_aligned :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+mi_recalloc_aligned p n size align
+  | isSmallProduct n size = C.mi_cap_recalloc_aligned p n size align
+  | otherwise = C.mi_rezalloc_aligned_safe p (n * size) align
+{-# INLINE mi_recalloc_aligned #-}
+
+-- | @mi_recalloc_aligned_at p n size alignment offset@: 'mi_recalloc', aligned.
+--
+-- @since 0.1.0.0
+mi_recalloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> CSize -> IO (Ptr a)
+mi_recalloc_aligned_at p n size align offset
+  | isSmallProduct n size = C.mi_cap_recalloc_aligned_at p n size align offset
+  | otherwise = C.mi_rezalloc_aligned_at_safe p (n * size) align offset
+{-# INLINE mi_recalloc_aligned_at #-}
+
+-- | How many bytes of the block may be used; 0 for a null pointer.
+--
+-- @since 0.1.0.0
+mi_usable_size :: Ptr a -> IO CSize
+mi_usable_size = C.mi_usable_size
+{-# INLINE mi_usable_size #-}
+
+-- | How many bytes a block has that is asked for with so many.
+--
+-- @since 0.1.0.0
+mi_good_size :: CSize -> CSize
+mi_good_size = C.mi_good_size
+{-# INLINE mi_good_size #-}
+
+-- | Whether the address lies in memory of this allocator.
+--
+-- @since 0.1.0.0
+mi_is_in_heap_region :: Ptr a -> IO Bool
+mi_is_in_heap_region = fmap (/= 0) . C.mi_is_in_heap_region
+{-# INLINE mi_is_in_heap_region #-}
+
+-- | Takes in what others freed of the heap of the capability one is on, and gives its empty pages back; 'True': all of
+-- them, and their memory to the system.
+--
+-- @since 0.1.0.0
+mi_collect :: Bool -> IO ()
+mi_collect = C.mi_cap_collect . fromIntegral . fromEnum
+{-# INLINE mi_collect #-}
+
+-- | @mi_posix_memalign p alignment size@: writes the block to @p@ and returns 0, or returns @EINVAL@ (the alignment is no power of
+-- two or no multiple of a pointer's size) or @ENOMEM@; errno stays as it is.
+--
+-- @since 0.1.0.0
+mi_posix_memalign :: Ptr (Ptr a) -> CSize -> CSize -> IO CInt
+mi_posix_memalign = C.mi_cap_posix_memalign
+{-# INLINE mi_posix_memalign #-}
+
+-- | @mi_memalign alignment size@: 'mi_malloc_aligned', its arguments the other way round.
+--
+-- @since 0.1.0.0
+mi_memalign :: CSize -> CSize -> IO (Ptr a)
+mi_memalign align size = mi_malloc_aligned size align
+{-# INLINE mi_memalign #-}
+
+-- | @mi_aligned_alloc alignment size@: the same.
+--
+-- @since 0.1.0.0
+mi_aligned_alloc :: CSize -> CSize -> IO (Ptr a)
+mi_aligned_alloc align size = mi_malloc_aligned size align
+{-# INLINE mi_aligned_alloc #-}
+
+-- | @mi_valloc size@: 'mi_malloc', aligned to the system's page.
+--
+-- @since 0.1.0.0
+mi_valloc :: CSize -> IO (Ptr a)
+mi_valloc = C.mi_cap_valloc
+{-# INLINE mi_valloc #-}
+
+-- | @mi_pvalloc size@: the same, the size rounded up to whole pages.
+--
+-- @since 0.1.0.0
+mi_pvalloc :: CSize -> IO (Ptr a)
+mi_pvalloc = C.mi_cap_pvalloc
+{-# INLINE mi_pvalloc #-}
+
+-- | @mi_reallocarray p n size@: the same as 'mi_reallocn'.
+--
+-- @since 0.1.0.0
+mi_reallocarray :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+mi_reallocarray = mi_reallocn
+{-# INLINE mi_reallocarray #-}
+
+-- | The same as 'mi_free'.
+--
+-- @since 0.1.0.0
+mi_cfree :: Ptr a -> IO ()
+mi_cfree = C.mi_cap_free
+{-# INLINE mi_cfree #-}
+
+-- | 'mi_free'; the size is not looked at.
+--
+-- @since 0.1.0.0
+mi_free_size :: Ptr a -> CSize -> IO ()
+mi_free_size p _ = C.mi_cap_free p
+{-# INLINE mi_free_size #-}
+
+-- | 'mi_free'; size and alignment are not looked at.
+--
+-- @since 0.1.0.0
+mi_free_size_aligned :: Ptr a -> CSize -> CSize -> IO ()
+mi_free_size_aligned p _ _ = C.mi_cap_free p
+{-# INLINE mi_free_size_aligned #-}
+
+-- | 'mi_free'; the alignment is not looked at.
+--
+-- @since 0.1.0.0
+mi_free_aligned :: Ptr a -> CSize -> IO ()
+mi_free_aligned p _ = C.mi_cap_free p
+{-# INLINE mi_free_aligned #-}
+
+-- | The same as 'mi_usable_size'.
+--
+-- @since 0.1.0.0
+mi_malloc_size :: Ptr a -> IO CSize
+mi_malloc_size = C.mi_usable_size
+{-# INLINE mi_malloc_size #-}
+
+-- | The same as 'mi_usable_size'.
+--
+-- @since 0.1.0.0
+mi_malloc_usable_size :: Ptr a -> IO CSize
+mi_malloc_usable_size = C.mi_usable_size
+{-# INLINE mi_malloc_usable_size #-}
+
+isSmall :: CSize -> Bool
+isSmall size = size < fromIntegral bigBytes
+{-# INLINE isSmall #-}
+
+-- A product that overflows counts as small: C finds that out and fails.
+isSmallProduct :: CSize -> CSize -> Bool
+isSmallProduct n size = n < limit && size < limit && n * size < fromIntegral bigBytes || size > 0 && n > maxBound `quot` size
+  where limit = 4294967296
+{-# INLINE isSmallProduct #-}

@@ -1,0 +1,99 @@
+-- What the tests share: types with unusual sizes and alignments, and what is expected of addresses and failures.
+module Api.Support
+  ( Line (..)
+  , Crooked (..)
+  , Empty (..)
+  , address
+  , isAligned
+  , invalid
+  , exhausted
+  , holds
+  , allBytes
+  , liveBlocks
+  , collectAll
+  ) where
+
+import Control.Concurrent
+import Control.Exception (try)
+import Control.Monad (forM_, replicateM_, unless)
+import Data.Word (Word8, Word64)
+import Foreign.C.Types (CInt (..), CSize (..))
+import Foreign.Ptr (Ptr, WordPtr (..), castPtr, plusPtr, ptrToWordPtr)
+import Foreign.Storable (Storable (..))
+import GHC.IO.Exception (IOException (..))
+import System.Mem (performGC)
+import Test.Tasty.HUnit
+
+import Mimalloc
+import qualified Mimalloc.Stats as Stats
+
+-- A cache line: alignment beyond what every block has.
+newtype Line = Line Word64 deriving (Eq, Show)
+instance Storable Line where
+  sizeOf _ = 64
+  alignment _ = 64
+  peek p = Line <$> peek (castPtr p)
+  poke p (Line x) = poke (castPtr p) x
+
+-- An alignment that no address has.
+newtype Crooked = Crooked Word8
+instance Storable Crooked where
+  sizeOf _ = 24
+  alignment _ = 24
+  peek p = Crooked <$> peek (castPtr p)
+  poke p (Crooked x) = poke (castPtr p) x
+
+data Empty = Empty
+instance Storable Empty where
+  sizeOf _ = 0
+  alignment _ = 1
+  peek _ = pure Empty
+  poke _ Empty = pure ()
+
+address :: Ptr a -> Word
+address p = case ptrToWordPtr p of WordPtr w -> w
+
+isAligned :: Int -> Ptr a -> Bool
+isAligned n p = address p `mod` fromIntegral n == 0
+
+-- The action fails as an invalid argument, reported under this name.
+invalid :: String -> IO a -> Assertion
+invalid = failsAs "invalid argument" isInvalidArgument
+
+exhausted :: String -> IO a -> Assertion
+exhausted = failsAs "resource exhausted" isResourceExhausted
+
+failsAs :: String -> (IOError -> Bool) -> String -> IO a -> Assertion
+failsAs kind isKind name act = try act >>= \r -> case r of
+  Right _ -> assertFailure (name ++ ": no exception, expected " ++ kind)
+  Left e -> unless (isKind e && ioe_location e == name) $ assertFailure (name ++ ": " ++ show e ++ ", expected " ++ kind)
+
+-- Becomes true: the garbage collector and finalizers take their time, on each capability.
+holds :: String -> IO Bool -> Assertion
+holds what condition = go (50 :: Int)
+  where
+    go 0 = assertFailure ("never: " ++ what)
+    go n = do
+      ok <- condition
+      unless ok $ performGC >> yield >> threadDelay 1000 >> go (n - 1)
+
+-- Blocks in use in the whole process, once the garbage collector and the heaps have taken in what was freed.
+liveBlocks :: IO Int
+liveBlocks = collectAll >> fst <$> Stats.liveBlocks
+
+-- Two collections: without the threaded runtime system finalizers run at the beginning of the next one.
+collectAll :: IO ()
+collectAll = do
+  replicateM_ 2 (performGC >> yield)
+  n <- getNumCapabilities
+  forM_ [0 .. n - 1] $ \c -> do
+    done <- newEmptyMVar
+    _ <- forkOn c (mi_collect True >> putMVar done ())
+    takeMVar done
+
+-- Whether so many bytes are all this one: the first is, and each is as the one before it.
+allBytes :: Word8 -> Int -> Ptr Word8 -> IO Bool
+allBytes _ 0 _ = pure True
+allBytes x n p = (&&) <$> ((== x) <$> peek p) <*> ((== 0) <$> memcmp p (p `plusPtr` 1) (fromIntegral n - 1))
+
+foreign import ccall unsafe memcmp :: Ptr a -> Ptr a -> CSize -> IO CInt
