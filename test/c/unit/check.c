@@ -1,0 +1,84 @@
+/* The walker (cbits/debug/check.c): each kind of damage is found. Only in the checking builds; in others it says 0. */
+#include <signal.h>
+
+#include "core/check.h"
+#include "core/heaps.h"
+#include "test.h"
+
+static void* p[300];
+static mi_page_t* page;                  /* p[0]'s, in a queue and half used */
+static mi_page_t* full;
+
+static void begin(void) {
+  mi_option_set(mi_option_show_errors, 0);
+  owners_begin();
+  for (int i = 0; i < 300; i++) p[i] = o_malloc(0, 1000);
+  full = mi_page_of(p[100]);
+  page = mi_page_of(p[299]);
+  o_free(0, p[298]);
+  o_free(1, p[297]);
+  CHECK_EQ(mi_check_all(), 0);
+  if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), 298);
+}
+
+/* `damage` is done, found (at least one invariant), and undone. */
+#define FOUND(field, value) do { \
+    __typeof__(field) before = (field); \
+    (field) = (value); \
+    CHECK_AT((mi_check_all() > 0) == (MI_CHECK >= 2), "%s = %s", #field, #value); \
+    (field) = before; \
+    CHECK_EQ(mi_check_all(), 0); \
+  } while (0)
+
+static void silence(const char* text, void* arg) { (void)text; (void)arg; }
+
+static void pages(void) {
+  begin();
+  mi_register_output(&silence, NULL);
+  mi_block_t* last = (mi_block_t*)p[298];
+  FOUND(page->start, page->start + MI_SLICE_SIZE);
+  FOUND(page->capacity, page->capacity + 1);
+  FOUND(page->reserved, 3);
+  FOUND(page->xtop, page->xtop + 16);
+  FOUND(page->recip, page->recip + 1);
+  FOUND(page->xused, page->xused + 1);
+  FOUND(page->xowner, 0);
+  FOUND(page->xword, page->xword + MI_XCOUNT_ONE);
+  FOUND(page->lheap, NULL);
+  FOUND(page->xbin, 3);
+  FOUND(page->xheap, NULL);
+  FOUND(last->mark, NULL);
+  FOUND(full->xowner, 16);
+  FOUND(full->xword, full->xword + MI_XCOUNT_ONE);
+  FOUND(full->local_free, (mi_block_t*)p[100]);
+}
+
+static void local_heaps(void) {
+  begin();
+  mi_register_output(&silence, NULL);
+  mi_lheap_t* lh = &owners[0]->main;
+  FOUND(lh->direct[1], page);
+  FOUND(lh->xcounts.pages, lh->xcounts.pages + 1);
+  FOUND(lh->queue[page->xbin].last, NULL);
+  FOUND(owners[0]->id, 17);
+  FOUND(owners[0]->id, owners[1]->id);
+}
+
+static void arenas(void) {
+  begin();
+  mi_register_output(&silence, NULL);
+  mi_arena_t* a = mi_arena_of_address(p[0]);
+  const size_t i = mi_arena_slice_of(a, page->start);
+  FOUND(a->free[i / 64], a->free[i / 64] | (uint64_t)1 << i % 64);
+  FOUND(mi_arena_totals.xcommitted, 0);
+  CHECK(mi_pagemap_set(page->start, 1, NULL));
+  CHECK_EQ(mi_check_all() > 0, MI_CHECK >= 2);
+  CHECK(mi_pagemap_set(page->start, 1, page));
+}
+
+static void assertion(void) { mi_assert(page == (mi_page_t*)1); }
+static void assertions_end_the_process(void) {
+  CHECK_EQ(test_dies(&assertion, SIGABRT), MI_CHECK >= 1);
+}
+
+TEST_MAIN("check", TEST(pages), TEST(local_heaps), TEST(arenas), TEST(assertions_end_the_process))
