@@ -1,0 +1,378 @@
+{-# LANGUAGE BangPatterns #-}
+{-# LANGUAGE RankNTypes #-}
+-- The soundness test itself, built with the flag checking: Haskell threads, bound and not, do everything at once for some
+-- seconds, are struck by exceptions, killed and replaced, while the number of capabilities changes. Every block has a
+-- pattern that is looked at before it is freed. In the end no owner-only path was entered twice at once, every block kept
+-- its pattern, no block is left and the walker agrees.
+--
+-- soundness SECONDS [--broken] [--finalizers-late]. With --broken the blocks come from a ring that reads the capability's
+-- number in one call and uses it in the next: the test must fail. --finalizers-late: some finalizers run at exit only, so
+-- what has to be empty is looked at only there (exit.c). No thread waits for a timer here (some versions of the runtime
+-- system hang when it does while the number of capabilities changes), but in safe calls of usleep.
+module Soundness.Churn (main) where
+
+import Control.Concurrent
+import Control.Exception
+import Control.Monad
+import Data.Array (Array, bounds, listArray, (!))
+import Data.Bits (shiftR, unsafeShiftL, xor)
+import Data.IORef
+import Data.Word (Word64, Word8)
+import Foreign.C.Types (CInt (..), CSize (..), CUInt (..))
+import Foreign.ForeignPtr (ForeignPtr, finalizeForeignPtr, withForeignPtr)
+import Foreign.Ptr (Ptr, castPtr, nullPtr, ptrToWordPtr)
+import Foreign.Storable (peekElemOff, pokeElemOff)
+import GHC.Clock (getMonotonicTime)
+import System.Environment (getArgs)
+import System.Exit (exitFailure)
+import System.IO (hPutStrLn, stderr)
+import System.Mem (performMajorGC, performMinorGC)
+
+import Mimalloc
+import Mimalloc.Capability (reinitializeCapabilities, runOnCapability)
+import Mimalloc.Internal.Checking
+import Mimalloc.Internal.FFI (mi_cap_number)
+import Mimalloc.Stats
+
+foreign import ccall safe "usleep" c_usleep :: CUInt -> IO CInt
+foreign import ccall unsafe "_exit" c_exit :: CInt -> IO ()
+
+-- The any-thread family from safe calls, where no capability is held.
+foreign import ccall safe "mi_malloc" any_malloc :: CSize -> IO (Ptr a)
+foreign import ccall safe "mi_realloc" any_realloc :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_free" any_free :: Ptr a -> IO ()
+
+-- A heap of the user's, used from every capability and thread.
+data Heap
+foreign import ccall unsafe "mi_heap_new" heap_new :: IO (Ptr Heap)
+foreign import ccall unsafe "mi_cap_heap_malloc" cap_heap_malloc :: Ptr Heap -> CSize -> IO (Ptr a)
+foreign import ccall safe "mi_heap_malloc" any_heap_malloc :: Ptr Heap -> CSize -> IO (Ptr a)
+
+-- ---- what is tested ----
+
+-- | How a block of the capability's is taken and freed.
+data Ring = Ring (Int -> IO (Ptr Word8)) (Ptr Word8 -> IO ())
+
+sound, broken :: Ring
+sound = Ring (mi_malloc . fromIntegral) mi_free
+-- The thread may be on another capability when the number is used. It stops at the first overlap: later it may crash.
+broken = Ring (\n -> elsewhere $ \c -> mi_test_cap_malloc_on c (fromIntegral n)) (\p -> elsewhere (`mi_test_cap_free_on` p))
+  where
+    elsewhere :: (CInt -> IO a) -> IO a
+    elsewhere use = do
+      c <- mi_cap_number
+      yield
+      a <- use c
+      n <- mi_check_overlaps
+      when (n > 0) $ hPutStrLn stderr ("overlaps: " ++ show n) >> c_exit 1
+      pure a
+
+-- ---- blocks and their patterns ----
+
+data Block
+  = Raw !(Ptr Word8) !Int !Word64            -- whoever has it frees it
+  | Managed !(ForeignPtr Word8) !Int !Word64 -- a finalizer does
+
+-- Every byte is written: words that depend on the seed and on their place, then the seed's last byte.
+fill :: Ptr Word8 -> Int -> Word64 -> IO ()
+fill p n seed = words' 0
+  where
+    !nwords = n `shiftR` 3
+    words' i | i < nwords = pokeElemOff (castPtr p) i (pattern' seed i) >> words' (i + 1)
+             | otherwise = rest (8 * nwords)
+    rest i = when (i < n) $ pokeElemOff p i (fromIntegral seed) >> rest (i + 1)
+
+-- | Whether the first m of a block's n bytes are as they were filled.
+kept :: Ptr Word8 -> Int -> Int -> Word64 -> IO Bool
+kept p n m seed = words' 0
+  where
+    !nwords = n `shiftR` 3
+    words' i | i < nwords && 8 * i + 8 <= m = peekElemOff (castPtr p) i >>= \w -> if w == pattern' seed i then words' (i + 1) else pure False
+             | otherwise = rest (8 * nwords)
+    rest i | i < m = peekElemOff p i >>= \b -> if b == fromIntegral seed then rest (i + 1) else pure False
+           | otherwise = pure True
+
+pattern' :: Word64 -> Int -> Word64
+pattern' seed i = seed `xor` (fromIntegral i * 0x9E3779B97F4A7C15)
+{-# INLINE pattern' #-}
+
+zeros :: Ptr Word8 -> Int -> IO Bool
+zeros p n = go 0
+  where go i | i < n = peekElemOff p i >>= \b -> if b == 0 then go (i + 1) else pure False
+             | otherwise = pure True
+
+-- ---- everything the threads share ----
+
+data Shared = Shared
+  { ring      :: !Ring
+  , heap      :: !(Ptr Heap)
+  , deadline  :: !Double
+  , exchange  :: !(Array Int (MVar Block))            -- blocks on their way from one thread to another
+  , threads   :: !(Array Int (IORef (Maybe ThreadId)))
+  , finished  :: !(Array Int (MVar ()))
+  , problems  :: !(IORef [String])
+  , nsteps, nstruck, nkilled, nchanges :: !(IORef Int)
+  }
+
+count :: IORef Int -> Int -> IO ()
+count r n = atomicModifyIORef' r (\k -> (k + n, ()))
+
+problem :: Shared -> String -> IO ()
+problem s what = atomicModifyIORef' (problems s) (\ps -> (take 10 (what : ps), ()))
+
+unless' :: Shared -> String -> IO Bool -> IO ()
+unless' s what test = test >>= \good -> unless good (problem s what)
+
+-- A thread's random numbers (xorshift) and the blocks it keeps for a while.
+data Own = Own !(IORef Word64) !(Array Int (IORef (Maybe Block)))
+
+random :: Own -> IO Word64
+random (Own r _) = do
+  x0 <- readIORef r
+  let x1 = x0 `xor` (x0 `unsafeShiftL` 13)
+      x2 = x1 `xor` (x1 `shiftR` 7)
+      !x3 = x2 `xor` (x2 `unsafeShiftL` 17)
+  writeIORef r x3
+  pure (x3 * 0x2545F4914F6CDD1D)
+
+below :: Own -> Int -> IO Int
+below own n = (\x -> fromIntegral (x `shiftR` 11) `mod` n) <$> random own
+
+chance :: Own -> Int -> IO () -> IO ()
+chance own n act = below own n >>= \k -> when (k == 0) act
+
+-- | From 1 byte to 200 KiB, small ones more often.
+size :: Own -> IO Int
+size own = do
+  top <- below own 18
+  n <- below own (2 ^ (top + 1))
+  pure (1 + min 204799 n)
+
+-- ---- what a thread does ----
+
+data Struck = Struck deriving Show
+instance Exception Struck
+
+step :: Shared -> Own -> Int -> IO ()
+step s own self = below own 100 >>= act
+  where
+    act :: Int -> IO ()
+    act k
+      | k < 14 = bracketed
+      | k < 30 = mask_ (newRaw s own >>= keep s own)
+      | k < 46 = mask_ (newManaged s own >>= keep s own)
+      | k < 60 = mask_ (newRaw s own >>= pass)
+      | k < 72 = mask_ (newManaged s own >>= pass)
+      | k < 84 = mask_ (place >>= tryTakeMVar >>= mapM_ (release s own))
+      | k < 92 = resize
+      | k < 94 = void (below own 200 >>= c_usleep . fromIntegral)
+      | k < 96 = yield
+      | k == 96 = chance own 4 (strike Struck)
+      | k == 97 = chance own 40 (strike ThreadKilled)
+      | k == 98 = chance own 20 performMinorGC >> mi_collect False
+      | otherwise = chance own 40 performMajorGC >> chance own 4 (mi_collect True)
+
+    place = (exchange s !) <$> below own (1 + snd (bounds (exchange s)))
+    pass b = place >>= \m -> tryPutMVar m b >>= \went -> unless went (release s own b)
+
+    bracketed = do
+      n <- size own
+      seed <- random own
+      kind <- below own 4
+      let use p = do
+            fill p n seed
+            chance own 3 bracketed
+            chance own 10 yield
+            chance own 20 (void (c_usleep 50))
+            unless' s "a bracket's block lost its pattern" (kept p n n seed)
+      case kind of
+        0 -> withZallocBytes n $ \p -> unless' s "a zeroed block is not zero" (zeros p n) >> use p
+        1 -> do
+          align <- (2 ^) <$> below own 14
+          withMallocAlignedBytes n align $ \p -> do
+            unless' s "a block is not aligned" (pure (fromIntegral (ptrToWordPtr p) `mod` align == (0 :: Int)))
+            use p
+        _ -> withMallocBytes n use
+
+    resize = mask_ $ do
+      b <- swap own Nothing
+      case b of
+        Just (Raw p n seed) -> do
+          m <- size own
+          safely <- below own 4
+          q <- if safely == 0 then any_realloc p (fromIntegral m) else mi_realloc p (fromIntegral m)
+          got s q
+          unless' s "a block lost its pattern in realloc" (kept q n (min n m) seed)
+          fill q m seed
+          keep s own (Raw q m seed)
+        _ -> mapM_ (release s own) b
+
+    strike :: Exception e => e -> IO ()
+    strike e = do
+      k <- below own (1 + snd (bounds (threads s)))
+      when (k /= self) $ readIORef (threads s ! k) >>= mapM_ (`throwTo` e)
+
+got :: Shared -> Ptr a -> IO ()
+got s p = when (p == nullPtr) $ problem s "no memory" >> throwIO Struck
+
+-- | From the capability, from a heap of the user's, from the OS thread.
+newRaw :: Shared -> Own -> IO Block
+newRaw s own = do
+  n <- size own
+  seed <- random own
+  kind <- below own 16
+  let Ring malloc _ = ring s
+      bytes = fromIntegral n
+  p <- case kind of
+    0 -> any_malloc bytes
+    1 -> any_heap_malloc (heap s) bytes
+    2 -> cap_heap_malloc (heap s) bytes
+    3 -> mi_malloc_aligned bytes 256
+    4 -> mi_zalloc bytes
+    _ -> malloc n
+  got s p
+  when (kind == 4) $ unless' s "a zeroed block is not zero" (zeros p n)
+  fill p n seed
+  pure (Raw p n seed)
+
+newManaged :: Shared -> Own -> IO Block
+newManaged _ own = do
+  n <- size own
+  seed <- random own
+  fp <- mallocForeignPtrBytes n
+  withForeignPtr fp $ \p -> fill p n seed
+  pure (Managed fp n seed)
+
+-- | Into a random place of the thread's own; what was there goes.
+keep :: Shared -> Own -> Block -> IO ()
+keep s own b = swap own (Just b) >>= mapM_ (release s own)
+
+swap :: Own -> Maybe Block -> IO (Maybe Block)
+swap own@(Own _ bag) new = do
+  r <- (bag !) <$> below own (1 + snd (bounds bag))
+  old <- readIORef r
+  writeIORef r new
+  pure old
+
+release :: Shared -> Own -> Block -> IO ()
+release s own (Raw p n seed) = do
+  unless' s ("a block of " ++ show n ++ " bytes lost its pattern") (kept p n n seed)
+  kind <- below own 8
+  let Ring _ free = ring s
+  if kind == 0 then any_free p else free p
+release s own (Managed fp n seed) = do
+  unless' s ("a foreign pointer's block of " ++ show n ++ " bytes lost its pattern") (withForeignPtr fp (\p -> kept p n n seed))
+  now <- below own 3
+  when (now == 0) $ finalizeForeignPtr fp
+
+releaseAll :: Shared -> Own -> IO ()
+releaseAll s own@(Own _ bag) =
+  forM_ [0 .. snd (bounds bag)] $ \i -> readIORef (bag ! i) >>= mapM_ (release s own) >> writeIORef (bag ! i) Nothing
+
+-- | Starts the thread that has this number, masked but for its steps.
+start :: Shared -> Int -> Word64 -> IO ()
+start s k seed = do
+  own <- Own <$> newIORef seed <*> array 16 (newIORef Nothing)
+  t <- uninterruptibleMask_ $ fork (worker s k own)
+  writeIORef (threads s ! k) (Just t)
+  where
+    fork :: ((forall a. IO a -> IO a) -> IO ()) -> IO ThreadId
+    fork io = if k `mod` 3 == 2 then forkOSWithUnmask io else forkIOWithUnmask io
+
+worker :: Shared -> Int -> Own -> (forall a. IO a -> IO a) -> IO ()
+worker s k own unmask = go
+  where
+    go = do
+      r <- try (unmask loop)
+      case r of
+        Right () -> end
+        Left e | Just Struck <- fromException e -> count (nstruck s) 1 >> go
+               | Just ThreadKilled <- fromException e -> do
+                   count (nkilled s) 1
+                   releaseAll s own
+                   random own >>= start s k
+               | otherwise -> problem s ("a thread ended: " ++ displayException e) >> end
+    end = releaseAll s own >> putMVar (finished s ! k) ()
+    loop = do
+      replicateM_ 50 (step s own k)
+      count (nsteps s) 50
+      now <- getMonotonicTime
+      when (now < deadline s) loop
+
+-- | Changes the number of capabilities all the while.
+change :: Shared -> [Int] -> IO ()
+change s numbers = go (zip (cycle [1 .. 8 :: Int]) (cycle numbers))
+  where
+    go ((k, n) : more) = do
+      setNumCapabilities n
+      _ <- c_usleep 3000
+      when (k == 8) reinitializeCapabilities
+      count (nchanges s) 1
+      now <- getMonotonicTime
+      when (now < deadline s) (go more)
+    go [] = pure ()
+
+array :: Int -> IO a -> IO (Array Int a)
+array n new = listArray (0, n - 1) <$> replicateM n new
+
+-- ---- from start to end ----
+
+main :: IO ()
+main = do
+  args <- getArgs
+  n <- getNumCapabilities
+  now <- getMonotonicTime
+  let seconds = case filter ((/= "--") . take 2) args of { [x] -> read x; _ -> 5 } :: Double
+      nthreads = max 6 (3 * n)
+  h <- heap_new
+  s <- Shared (if "--broken" `elem` args then broken else sound) h (now + seconds)
+    <$> array 64 newEmptyMVar <*> array nthreads (newIORef Nothing) <*> array nthreads newEmptyMVar
+    <*> newIORef [] <*> newIORef 0 <*> newIORef 0 <*> newIORef 0 <*> newIORef 0
+  forM_ [0 .. nthreads - 1] $ \k -> start s k (fromIntegral (k + 1) * 0x9E3779B97F4A7C15)
+  changed <- newEmptyMVar
+  _ <- forkIO $ change s [1, n, 2, n + 1, max 1 (n `div` 2), n] `finally` putMVar changed ()
+  mapM_ takeMVar (finished s)
+  takeMVar changed
+  own <- Own <$> newIORef 42 <*> array 1 (newIORef Nothing)
+  forM_ (exchange s) $ \m -> tryTakeMVar m >>= mapM_ (release s own)
+  setNumCapabilities 1
+  left <- if "--finalizers-late" `elem` args then 0 <$ settle else settled 50
+  check s n left
+
+-- | Collects until all finalizers have run and no block is left, and tells how many are.
+settled :: Int -> IO Int
+settled tries = do
+  settle
+  blocks <- fromIntegral <$> mi_check_live_blocks
+  pages <- sum . map capabilityPages <$> capabilityStats
+  if blocks + pages == 0 || tries == 0 then pure (blocks + pages) else settled (tries - 1)
+
+-- A bound thread's OS thread ends some time after it.
+settle :: IO ()
+settle = do
+  replicateM_ 2 performMajorGC
+  _ <- c_usleep 20000
+  reinitializeCapabilities
+  runOnCapability 0 (mi_collect True)
+
+check :: Shared -> Int -> Int -> IO ()
+check s n left = do
+  overlaps <- mi_check_overlaps
+  violated <- mi_check_all
+  heaps <- capabilityStats
+  steps <- readIORef (nsteps s)
+  struck <- readIORef (nstruck s)
+  killed <- readIORef (nkilled s)
+  changes <- readIORef (nchanges s)
+  seen <- readIORef (problems s)
+  let remote = sum (map capabilityRemoteFreed heaps)
+  putStrLn $ show n ++ " capabilities: " ++ show steps ++ " steps, " ++ show struck ++ " struck, " ++ show killed
+    ++ " killed, " ++ show changes ++ " changes, " ++ show (length heaps) ++ " heaps, " ++ show remote ++ " blocks freed by others"
+  let wrong = seen
+        ++ [ "overlaps: " ++ show overlaps | overlaps /= 0 ]
+        ++ [ "broken invariants: " ++ show violated | violated /= 0 ]
+        ++ [ "blocks and heaps' pages left: " ++ show left | left /= 0 ]
+        -- If these did not happen, nothing was shown.
+        ++ [ "too little happened" | any (== 0) [steps, struck, killed, changes, remote] || length heaps < 2 ]
+  forM_ wrong putStrLn
+  unless (null wrong) exitFailure

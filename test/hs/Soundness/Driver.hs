@@ -1,0 +1,67 @@
+-- Builds the soundness test with the flag checking (in build/checking) and runs it under each number of capabilities and
+-- each garbage collector; then against a ring that is broken on purpose, which must fail. The same, in fewer ways, in a
+-- build where rare paths are common (flag hard, in build/hard).
+module Soundness.Driver (main) where
+
+import Control.Exception (evaluate)
+import Data.List (isInfixOf)
+import Data.Maybe (isJust)
+import Data.Version (versionBranch)
+import System.Info (fullCompilerVersion)
+
+import InPlace
+
+main :: IO ()
+main = report $
+  [ (title checking ["builds"], built checking) ] ++
+  [ (title checking [capabilities, collector], churn checking 6 [capabilities, collector])
+  | capabilities <- ["-N1", "-N2", "-N4", "-N8"], collector <- [sequential, parallel, nonMoving] ] ++
+  [ (title checking ["control fails", collector], control checking collector) | collector <- [sequential, parallel, nonMoving] ] ++
+  [ (title hard ["builds"], built hard) ] ++
+  [ (title hard options, churn hard 6 options) | options <- [["-N2", sequential], ["-N4", parallel], ["-N4", nonMoving]] ]
+
+-- | A name, for its directory too, and cabal's flags.
+data Build = Build String String
+
+checking, hard :: Build
+checking = Build "checking" "checking"
+hard = Build "hard" "checking hard"
+
+-- | Options of the runtime system. The parallel collector is what it has unless told otherwise.
+sequential, parallel, nonMoving :: String
+sequential = "-qg"
+parallel = "-qg0"
+nonMoving = "-xn"
+
+title :: Build -> [String] -> String
+title (Build name _) what = unwords ("soundness" : [name | name /= "checking"] ++ what)
+
+cabal :: Build -> String -> IO (Problem, String)
+cabal (Build name flags) command =
+  output 800 "tools/cabal" [command, "--builddir=build/" ++ name, "--enable-tests", "--flags=" ++ flags, "test:soundness"] ""
+
+built :: Build -> IO Problem
+built b = fst <$> cabal b "build"
+
+-- | Some seconds of everything at once. The small nursery makes for many collections. With the non-moving collector of
+-- GHC 9.0 some of all finalizers, whoever's they are, run only at exit.
+churn :: Build -> Int -> [String] -> IO Problem
+churn b seconds options = fst <$> start b (show seconds : late) options
+  where late = [ "--finalizers-late" | nonMoving `elem` options, versionBranch fullCompilerVersion < [9, 2] ]
+
+-- | The test must see what it is there to see: that two calls were in one heap at once, or a crash that came of it.
+control :: Build -> String -> IO Problem
+control b collector = do
+  (problem, said) <- start b ["20", "--broken"] ["-N4", collector]
+  seen <- evaluate (any (`isInfixOf` said) ["overlaps: ", "mimalloc: ", "signal "])
+  pure $ case problem of
+    Just _ | seen || maybe False ("signal " `isInfixOf`) problem -> Nothing
+           | otherwise -> problem
+    Nothing -> Just ("the broken ring passed\n" ++ said)
+
+start :: Build -> [String] -> [String] -> IO (Problem, String)
+start b args options = do
+  (problem, said) <- cabal b "list-bin"
+  if isJust problem then pure (problem, said) else case lines said of
+    [exe] -> output 120 exe (args ++ ["+RTS", "-A256k"] ++ options ++ ["-RTS"]) ""
+    _ -> pure (Just ("list-bin said: " ++ said), said)
