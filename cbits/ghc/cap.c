@@ -2,9 +2,12 @@
    may be another one's by now. */
 #include "Rts.h"
 
+#include <errno.h>
+
 #include "cap.h"
 #include "core/arena.h"
 #include "core/options.h"
+#include "core/os.h"
 #include "core/owner.h"
 #include "core/realloc.h"
 #include "core/stats.h"
@@ -13,7 +16,8 @@
 #error "the GHC ring is built with MI_USE_GHC_CAPABILITIES"
 #endif
 
-/* The main local heap of each capability, by number; NULL until it allocates. Written once, by its capability. */
+/* The local heap that each capability allocates from, by number: its main one, or that of the heap it made its default.
+   NULL until it allocates. Written by its capability, and set back to the main one when that heap ends. */
 static mi_atomic(mi_lheap_t*) xlheaps[MI_CAPS_MAX];
 
 /* Capability-held. The number stands right behind the public part (capno.c). */
@@ -116,15 +120,94 @@ void* mi_cap_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offs
 void* mi_cap_recalloc_aligned(void* p, size_t n, size_t size, size_t align) { return resize_n(p, n, size, mi_align_asked(align), 0, true); }
 void* mi_cap_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(p, n, size, mi_align_asked(align), offset, true); }
 
-/* ---- heaps, housekeeping ---- */
-
-static void* heap_alloc(mi_lheap_t* main, mi_heap_t* heap, size_t size, bool zero) {
-  mi_lheap_t* lh = mi_heap_lheap(heap, main->owner);
-  if (lh == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
-  return zero ? mi_lheap_zalloc(lh, size) : mi_lheap_malloc(lh, size);
+int mi_cap_posix_memalign(void** p, size_t align, size_t size) {
+  const int saved = errno;
+  if (p == NULL || align % sizeof(void*) != 0 || !mi_is_pow2(align)) return EINVAL;
+  void* q = aligned(size, align, 0, false);
+  errno = saved;
+  if (q == NULL) return ENOMEM;
+  *p = q;
+  return 0;
 }
-void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) { WITH_CAP(heap_alloc(lh, heap, size, false), mi_heap_malloc(heap, size)); }
-void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_CAP(heap_alloc(lh, heap, size, true), mi_heap_zalloc(heap, size)); }
+
+void* mi_cap_valloc(size_t size) { return aligned(size, mi_os_page_size(), 0, false); }
+void* mi_cap_pvalloc(size_t size) {
+  const size_t page = mi_os_page_size();
+  if (size > MI_SIZE_LIMIT) return mi_error_fail(MI_ERROR_TOO_LARGE, size);
+  return aligned(mi_align_up(mi_max(size, 1), page), page, 0, false);
+}
+
+/* ---- heaps ---- */
+
+/* `expression` in terms of lh, the capability's local heap of `heap`; `other` past the table. */
+static mi_lheap_t* lheap_in(mi_heap_t* heap, const mi_lheap_t* mine) {
+  mi_lheap_t* lh = mi_heap_lheap(heap, mine->owner);
+  return lh != NULL ? lh : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
+}
+#define WITH_CAP_HEAP(expression, other) \
+  const uint32_t number = cap_number(); \
+  if (mi_unlikely(number >= MI_CAPS_MAX)) return other; \
+  mi_lheap_t* mine = lheap_of(number); \
+  if (mi_unlikely(mine == NULL)) return NULL; \
+  mi_owner_enter(mine->owner); \
+  mi_lheap_t* lh = lheap_in(heap, mine); \
+  return leave(mine, lh == NULL ? NULL : expression)
+
+void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_lheap_malloc(lh, size), mi_heap_malloc(heap, size)); }
+void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_lheap_zalloc(lh, size), mi_heap_zalloc(heap, size)); }
+char* mi_cap_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_CAP_HEAP(mi_lheap_strndup(lh, s, n), mi_heap_strndup(heap, s, n)); }
+
+void* mi_cap_heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
+  WITH_CAP_HEAP(mi_lheap_aligned(lh, size, align, offset, zero),
+                zero ? mi_heap_zalloc_aligned_at(heap, size, align, offset) : mi_heap_malloc_aligned_at(heap, size, align, offset));
+}
+
+void* mi_cap_heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
+  WITH_CAP_HEAP(mi_lheap_realloc(lh, p, size, align, offset, zero),
+                align == 0 ? (zero ? mi_heap_rezalloc(heap, p, size) : mi_heap_realloc(heap, p, size))
+                           : (zero ? mi_heap_rezalloc_aligned_at(heap, p, size, align, offset) : mi_heap_realloc_aligned_at(heap, p, size, align, offset)));
+}
+
+void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
+  const uint32_t number = cap_number();
+  mi_lheap_t* mine = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;  /* as in lheap_of */
+  if (mine != NULL) {
+    mi_owner_enter(mine->owner);
+    mi_lheap_t* lh = mi_heap_lheap(heap, mine->owner);
+    if (lh != NULL) mi_lheap_collect(lh, force);
+    mi_owner_leave(mine->owner);
+  }
+  mi_arena_purge(false);
+}
+
+mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
+  const uint32_t number = cap_number();
+  if (number >= MI_CAPS_MAX) return mi_heap_set_default(heap);
+  mi_lheap_t* mine = lheap_of(number);
+  if (mine == NULL) return NULL;
+  mi_owner_enter(mine->owner);
+  mi_heap_t* old = mi_load_relaxed(&mine->xheap);                         /* mine: read by me */
+  mi_lheap_t* lh = heap == NULL ? NULL : lheap_in(heap, mine);
+  if (lh != NULL) mi_store_release(&xlheaps[number], lh);                 /* pairs with mi_cap_stats, default_end */
+  mi_owner_leave(mine->owner);
+  return old;
+}
+
+mi_heap_t* mi_cap_heap_get_default(void) {
+  const uint32_t number = cap_number();
+  const mi_lheap_t* lh = number < MI_CAPS_MAX ? lheap_of(number) : NULL;
+  return number >= MI_CAPS_MAX ? mi_heap_get_default() : lh == NULL ? NULL : mi_load_relaxed(&lh->xheap);  /* mine: read by me */
+}
+
+mi_heap_t* mi_cap_heap_get_backing(void) {
+  const uint32_t number = cap_number();
+  const mi_lheap_t* lh = number < MI_CAPS_MAX ? lheap_of(number) : NULL;
+  return number >= MI_CAPS_MAX ? mi_heap_get_backing() : lh == NULL ? NULL : mi_load_relaxed(&lh->owner->main.xheap);  /* mine: read by me */
+}
+
+bool mi_cap_check_owned(const void* p) { return mi_heap_check_owned(mi_cap_heap_get_default(), p); }
+
+/* ---- housekeeping ---- */
 
 void mi_cap_collect(bool force) {
   const uint32_t number = cap_number();
@@ -143,6 +226,18 @@ int mi_cap_number(void) { return (int)cap_number(); }
 
 size_t mi_cap_max(void) { return MI_CAPS_MAX; }
 
+/* Where an ending heap was the default, the main heap is again. */
+static void default_end(const mi_heap_t* heap) {
+  if (heap == NULL || heap->is_main) return;
+  for (uint32_t number = 0; number < MI_CAPS_MAX; number++) {
+    mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);                   /* pairs with cap_begin, mi_cap_heap_set_default */
+    if (lh == NULL || mi_load_relaxed(&lh->xheap) != heap) continue;      /* nobody makes it a default any more */
+    mi_cas_acq_rel(&xlheaps[number], &lh, &lh->owner->main);              /* pairs with mi_cap_heap_set_default: another is the default by now */
+  }
+}
+void mi_cap_heap_delete(mi_heap_t* heap) { default_end(heap); mi_heap_delete(heap); }
+void mi_cap_heap_destroy(mi_heap_t* heap) { default_end(heap); mi_heap_destroy(heap); }
+
 void mi_live(uint64_t* blocks, uint64_t* bytes) {
   const mi_use_t use = mi_stats_use(0);
   *blocks = use.blocks;
@@ -152,9 +247,9 @@ void mi_live(uint64_t* blocks, uint64_t* bytes) {
 void mi_cap_stats(int number, mi_cap_stats_t* stats) {
   *stats = (mi_cap_stats_t){ 0 };
   if (number < 0 || (unsigned)number >= MI_CAPS_MAX) return;
-  mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);                     /* pairs with cap_begin */
+  mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);                     /* pairs with cap_begin, mi_cap_heap_set_default */
   if (lh == NULL) return;
-  mi_lheap_counts_t* c = &lh->xcounts;
+  mi_lheap_counts_t* c = &lh->owner->main.xcounts;
   stats->exists = 1;
   stats->pages = mi_load_relaxed(&c->pages);                              /* statistics */
   stats->fresh_pages = mi_load_relaxed(&c->fresh_pages);

@@ -38,8 +38,22 @@ mi_decl_export void* mi_cap_rezalloc_aligned_at(void* p, size_t size, size_t ali
 mi_decl_export void* mi_cap_recalloc_aligned(void* p, size_t n, size_t size, size_t align);
 mi_decl_export void* mi_cap_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset);
 
+mi_decl_export int mi_cap_posix_memalign(void** p, size_t align, size_t size);
+mi_decl_export void* mi_cap_valloc(size_t size);
+mi_decl_export void* mi_cap_pvalloc(size_t size);
+
+/* Of any heap. _aligned: align is a power of two; _realloc: or 0, for none. All other heap functions are these. */
 mi_decl_export void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size);
 mi_decl_export void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size);
+mi_decl_export char* mi_cap_heap_strndup(mi_heap_t* heap, const char* s, size_t n);
+mi_decl_export void* mi_cap_heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero);
+mi_decl_export void* mi_cap_heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero);
+mi_decl_export void mi_cap_heap_collect(mi_heap_t* heap, bool force);
+/* What mi_cap_malloc and its like use on this capability. */
+mi_decl_export mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap);
+mi_decl_export mi_heap_t* mi_cap_heap_get_default(void);
+mi_decl_export mi_heap_t* mi_cap_heap_get_backing(void);
+mi_decl_export bool mi_cap_check_owned(const void* p);
 
 /* Also a finalizer: &mi_cap_free as a FinalizerPtr. */
 mi_decl_export void mi_cap_free(void* p);
@@ -53,6 +67,10 @@ mi_decl_export int mi_cap_number(void);
 
 /* How many capabilities have heaps of their own. */
 mi_decl_export size_t mi_cap_max(void);
+
+/* End a heap that may be the default of capabilities. Also finalizers. */
+mi_decl_export void mi_cap_heap_delete(mi_heap_t* heap);
+mi_decl_export void mi_cap_heap_destroy(mi_heap_t* heap);
 
 /* What a capability's main heap has done so far, but for the gauges. exists: 0 if the
    capability never allocated; all others are 0 then. */
