@@ -59,6 +59,16 @@ $(eval $(call MISUSE_RULES,plain,))
 $(eval $(call MISUSE_RULES,check,-check))
 $(eval $(call MISUSE_RULES,hard,-hard))
 
+# ---- fuzz: random operations of eight owners against a shadow
+
+SUITES += fuzz fuzz-check fuzz-hard fuzz-asan
+define FUZZ_RULES
+$(T)/fuzz$(2): $(T)/o/$(1)/test/c/fuzz/fuzz.o $$(call TEST_O,$(1))
+	@$$(LINK_$(1)) $$^ -o $$@
+endef
+$(eval $(call FUZZ_RULES,plain,))
+$(foreach v,check hard asan,$(eval $(call FUZZ_RULES,$(v),-$(v))))
+
 # ---- stress: the same program in every variant; a few seconds each in `make test`, minutes in `make soak`
 
 STRESSES = stress $(patsubst %,stress-%,$(filter-out plain,$(VARIANTS)))

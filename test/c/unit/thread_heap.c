@@ -1,0 +1,95 @@
+/* The heap functions of mimalloc.h: default heap, questions, arenas of the user. */
+#include <pthread.h>
+
+#include "core/heaps.h"
+#include "test.h"
+
+static void names(void) {
+  mi_heap_t* h = mi_heap_new();
+  void* p[] = { mi_heap_malloc(h, 100), mi_heap_zalloc(h, 100), mi_heap_calloc(h, 10, 10), mi_heap_mallocn(h, 10, 10), mi_heap_strdup(h, "text"),
+                mi_heap_strndup(h, "text", 2), mi_heap_malloc_aligned(h, 100, 512), mi_heap_malloc_aligned_at(h, 100, 512, 8),
+                mi_heap_zalloc_aligned(h, 100, 512), mi_heap_calloc_aligned_at(h, 10, 10, 512, 8), mi_heap_realloc(h, NULL, 100),
+                mi_heap_realloc(h, mi_malloc(10), 5000), mi_heap_recalloc(h, NULL, 10, 10), mi_heap_malloc(h, 200000) };
+  for (size_t i = 0; i < sizeof p / sizeof *p; i++) {
+    CHECK_AT(p[i] != NULL && mi_heap_of(p[i]) == h && mi_heap_contains_block(h, p[i]) && mi_heap_check_owned(h, p[i]), "i = %zu", i);
+    CHECK(!mi_heap_contains_block(mi_heap_get_backing(), p[i]));
+  }
+  int local;
+  CHECK(mi_heap_of(&local) == NULL && mi_heap_of(NULL) == NULL && !mi_heap_check_owned(h, &local) && !mi_heap_contains_block(NULL, p[0]));
+  CHECK(mi_heap_check_owned(h, (char*)p[13] + 150000));
+  mi_heap_collect(h, true);
+  mi_heap_destroy(h);
+  mi_thread_done();
+  test_nothing_left();
+}
+
+static void default_heap(void) {
+  mi_heap_t *main = mi_heap_get_default(), *h = mi_heap_new();
+  CHECK(main == mi_heap_get_backing());
+  CHECK(mi_heap_set_default(h) == main && mi_heap_get_default() == h && mi_heap_get_backing() == main);
+  void *p = mi_malloc(100), *q = mi_calloc(1, 5000), *r = mi_malloc_aligned(100, 256), *s = mi_malloc(100000);
+  CHECK(mi_heap_of(p) == h && mi_heap_of(q) == h && mi_heap_of(r) == h && mi_heap_of(s) == h);
+  mi_free(p);
+  CHECK((q = mi_realloc(q, 20000)) != NULL && mi_heap_of(q) == h);
+  CHECK_EQ(mi_check_all(), 0);
+  mi_heap_delete(h);                     /* the default one: the main heap takes its place */
+  CHECK(mi_heap_get_default() == main);
+  CHECK(mi_heap_of(q) == main && (p = mi_malloc(10)) != NULL && mi_heap_of(p) == main);
+  mi_free(p);
+  mi_free(q);
+  mi_free(r);
+  mi_free(s);
+  mi_thread_done();
+  test_nothing_left();
+}
+
+/* A thread ends with a default heap of its own choice; another goes on in that heap. */
+static mi_heap_t* ours;
+static void* block[100];
+static void* ends_with_default(void* arg) {
+  CHECK(mi_heap_set_default(ours) != NULL);
+  for (int i = 0; i < 100; i++) CHECK((block[i] = mi_malloc((size_t)i * 100)) != NULL);
+  return arg;
+}
+static void thread_with_default(void) {
+  pthread_t t;
+  ours = mi_heap_new();
+  for (int round = 0; round < 5; round++) {
+    CHECK_EQ(pthread_create(&t, NULL, &ends_with_default, NULL), 0);
+    pthread_join(t, NULL);
+    for (int i = 0; i < 100; i += 2) mi_free(block[i]);
+    CHECK(mi_heap_malloc(ours, 100) != NULL);
+  }
+  mi_heap_destroy(ours);
+  mi_thread_done();
+  test_nothing_left();
+}
+
+static void may_not_be_destroyed(void) {
+  mi_heap_t* h = mi_heap_new_ex(7, false, 0);
+  void* p = mi_heap_malloc(h, 100);
+  mi_heap_destroy(h);                    /* is deleted */
+  CHECK(mi_heap_of(p) == mi_heap_get_backing());
+  mi_free(p);
+  test_expect_errors();
+  CHECK(mi_heap_new_in_arena(999) == NULL && mi_heap_new_in_arena(-1) == NULL);
+}
+
+static void arena_of_the_user(void) {
+  static uint8_t memory[4 << 20];
+  mi_arena_id_t id = 0;
+  CHECK(mi_manage_os_memory_ex(memory, sizeof memory, true, false, true, -1, true, &id) && id != 0);
+  mi_heap_t* h = mi_heap_new_in_arena(id);
+  CHECK(h != NULL);
+  size_t n = 0;
+  test_expect_errors();
+  for (uint8_t* p; (p = mi_heap_malloc(h, 3000)) != NULL; n++) CHECK(p >= memory && p + 3000 <= memory + sizeof memory);
+  CHECK(n > 1000 && errno == ENOMEM);
+  CHECK(mi_heap_malloc(h, 5 << 20) == NULL);
+  mi_heap_destroy(h);
+  CHECK(!mi_manage_os_memory(memory, 100, true, false, true, -1));
+  mi_thread_done();
+  CHECK_EQ(mi_check_live_blocks(), 0);
+}
+
+TEST_MAIN("thread_heap", TEST(names), TEST(default_heap), TEST(thread_with_default), TEST(may_not_be_destroyed), TEST(arena_of_the_user))

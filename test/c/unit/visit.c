@@ -1,0 +1,59 @@
+/* visit.h: every live block of a heap once, and no other. */
+#include "core/visit.h"
+#include "test.h"
+
+enum { N = 2000 };
+static uint8_t* p[N];
+static size_t seen[N], nareas, nblocks, used, stop_at;
+
+static bool visitor(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size, void* arg) {
+  CHECK(heap == arg && area->block_size > 0 && area->committed <= area->reserved);
+  if (block == NULL) { nareas++; used += area->used; return nareas != stop_at; }
+  nblocks++;
+  CHECK(size == area->block_size && (uint8_t*)block >= (uint8_t*)area->blocks);
+  for (int i = 0; i < N; i++) if (p[i] == block) seen[i]++;
+  mi_free(mi_malloc(10));                /* allocating elsewhere is allowed */
+  return true;
+}
+
+static void heap_of_many(void) {
+  owners_begin();
+  mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
+  for (size_t i = 0; i < N; i++) CHECK((p[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[i % NOWNERS]), i % 100 == 0 ? 70000 + i : i)) != NULL);
+  for (int i = 0; i < N; i += 3) { o_free(i % 5, p[i]); p[i] = NULL; }
+  size_t live = 0;
+  for (int i = 0; i < N; i++) live += p[i] != NULL;
+  for (int round = 0; round < 2; round++) {
+    nareas = nblocks = used = 0;
+    CHECK(mi_visit_heap(heap, NULL, round == 0, &visitor, heap));
+    CHECK(nareas > 8 && used == live);
+    CHECK_EQ(nblocks, round == 0 ? live : 0);
+    CHECK_EQ(mi_check_all(), 0);
+  }
+  for (int i = 0; i < N; i++) CHECK_EQ(seen[i], p[i] != NULL);
+  nareas = 0;
+  stop_at = 3;
+  CHECK(!mi_visit_heap(heap, NULL, true, &visitor, heap));
+  CHECK_EQ(nareas, 3);
+  CHECK_EQ(mi_check_all(), 0);
+  mi_os_fail_in(1, 1);
+  CHECK(!mi_visit_heap(heap, NULL, true, &visitor, heap));
+  mi_os_fail_in(0, 0);
+  for (int i = 0; i < N; i++) o_free(i % 7, p[i]);
+  mi_heap_end(heap, false);
+  owners_end();
+  mi_thread_done();
+  test_nothing_left();
+}
+
+static void main_heap(void) {
+  for (size_t i = 0; i < N; i++) p[i] = mi_malloc(i);
+  for (int i = 0; i < N; i += 2) { mi_free(p[i]); p[i] = NULL; }
+  CHECK(mi_heap_visit_blocks(&mi_heap_main, true, &visitor, &mi_heap_main));
+  for (int i = 0; i < N; i++) CHECK_EQ(seen[i], p[i] != NULL);
+  for (int i = 0; i < N; i++) mi_free(p[i]);
+  mi_thread_done();
+  test_nothing_left();
+}
+
+TEST_MAIN("visit", TEST(heap_of_many), TEST(main_heap))
