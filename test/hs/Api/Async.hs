@@ -9,6 +9,7 @@ import Control.Monad
 import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
 import Foreign.Ptr (Ptr)
 import Foreign.Storable (poke)
+import GHC.Clock (getMonotonicTime)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
@@ -39,21 +40,25 @@ tests = testGroup "asynchronous exceptions"
     foreign_ :: IO (ForeignPtr a) -> IO ()
     foreign_ new = new >>= \fp -> withForeignPtr fp (const (pure ()))
 
--- Threads that do it over and over, struck all the while; in the end no block is left.
+-- A thread does it over and over, struck all the while; in the end no block is left.
 struck :: String -> IO () -> TestTree
 struck name act = testCase name $ do
   before <- liveBlocks
-  forM_ [1 .. 5 :: Int] $ \_ -> do
-    workers <- replicateM 3 $ do
-      done <- newEmptyMVar
-      -- Overflow starts it again, ThreadKilled ends it.
-      t <- mask_ $ forkIOWithUnmask $ \unmask ->
-        let go = try (unmask (forever act)) >>= either ended pure
-            ended e | Just Overflow <- fromException e = go
-                    | otherwise = putMVar done (fromException e == Just ThreadKilled)
-        in go
-      pure (t, done)
-    replicateM_ 40 (forM_ workers (\(t, _) -> throwTo t Overflow >> yield))
-    mapM_ (killThread . fst) workers
-    mapM (takeMVar . snd) workers >>= assertBool "ended otherwise" . and
-  holds "the blocks are free again" $ (< before + 50) <$> liveBlocks
+  done <- newEmptyMVar
+  -- Overflow starts it again, ThreadKilled ends it.
+  worker <- mask_ $ forkOnWithUnmask 1 $ \unmask ->
+    let go = try (unmask (forever act)) >>= either ended pure
+        ended e | Just Overflow <- fromException e = go
+                | otherwise = putMVar done (fromException e == Just ThreadKilled)
+    in go
+  -- For half a second, but 20 times at least: a strike takes 10 us or, on a busy machine, 100 ms.
+  start <- getMonotonicTime
+  let strike i = do
+        _ <- evaluate (sum [1 .. i `mod` 300])
+        throwTo worker Overflow
+        now <- getMonotonicTime
+        when (i < 20 || now < start + 0.5) $ strike (i + 1)
+  strike (1 :: Int)
+  killThread worker
+  takeMVar done >>= assertBool "ended otherwise"
+  holds "the blocks are free again" $ (< before + 10) <$> liveBlocks
