@@ -71,9 +71,9 @@ report tests = do
       case either (\e -> Just (displayException (e :: SomeException))) id r of
         Nothing -> putStrLn ("ok " ++ name) >> pure True
         Just why -> do
-          let line : more = lines why ++ [""]
+          let (line, more) = break (== '\n') why
           putStrLn ("not ok " ++ name ++ ": " ++ line)
-          mapM_ (putStrLn . ("  " ++)) (filter (not . null) more)
+          mapM_ (putStrLn . ("  " ++)) (filter (not . null) (lines more))
           pure False
 
 -- | Runs a program, with something on its standard input, for at most so many seconds. Anything but success is a problem,

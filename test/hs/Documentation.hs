@@ -1,0 +1,56 @@
+-- The examples in the documentation of each module, and the programs in the README, are run as they stand there.
+module Main (main) where
+
+import Data.List (isPrefixOf, isSuffixOf)
+import System.Directory
+import System.FilePath
+
+import InPlace
+
+main :: IO ()
+main = do
+  compiler <- ghc
+  flags <- buildDirectory >>= packageFlags
+  programs <- haskellBlocks <$> readFile "README.md"
+  dir <- freshDirectory "documentation"
+  report $
+    ("README.md has a program", pure (if null programs then Just "no block marked haskell" else Nothing)) :
+    [ ("README.md, program " ++ show n, program compiler flags (dir </> ("Readme" ++ show n)) text) | (n, text) <- zip [1 :: Int ..] programs ]
+    ++ [("examples in the modules", examples flags dir)]
+
+-- What stands in Markdown blocks marked haskell and is a program.
+haskellBlocks :: String -> [String]
+haskellBlocks = filter (any ("main ::" `isPrefixOf`) . lines) . go . lines
+  where
+    go ls = case break (== "```haskell") ls of
+      (_, _ : rest) | (block, after) <- break (== "```") rest -> unlines block : go (drop 1 after)
+      _ -> []
+
+program :: FilePath -> [String] -> FilePath -> String -> IO Problem
+program compiler flags exe text = do
+  writeFile (exe <.> "hs") text
+  built <- run 300 compiler (flags ++ ["-threaded", "-Wall", "-Werror", "-outputdir", exe <.> "o", "-o", exe, exe <.> "hs"]) ""
+  maybe (run 60 exe ["+RTS", "-N2"] "") (pure . Just) built
+
+-- doctest interprets the modules' sources, with the C code of the library that was built; it prints the number of examples.
+examples :: [String] -> FilePath -> IO Problem
+examples flags dir = do
+  sources <- filter (not . ("Checking.hs" `isSuffixOf`)) <$> haskellFiles "src"
+  (problem, said) <- output 600 "doctest" (joined flags ++ ["-package=mimalloc", "-isrc", "-outputdir=" ++ dir] ++ sources) ""
+  let counts = filter ("Examples: " `isPrefixOf`) (lines said)
+  mapM_ putStrLn counts
+  pure (if null counts && problem == Nothing then Just ("no examples: " ++ said) else problem)
+  where
+    -- It takes each flag in one word only.
+    joined (flag : value : rest) | flag `elem` ["-package-env", "-package-db"] = (flag ++ "=" ++ value) : joined rest
+    joined (flag : rest) = flag : joined rest
+    joined [] = []
+
+haskellFiles :: FilePath -> IO [FilePath]
+haskellFiles d = do
+  entries <- listDirectory d
+  fmap concat . mapM visit $ map (d </>) entries
+  where
+    visit path = do
+      isDirectory <- doesDirectoryExist path
+      if isDirectory then haskellFiles path else pure [path | ".hs" `isSuffixOf` path]

@@ -1,0 +1,45 @@
+-- The library in programs built in other ways than the suites are: Ways/Probe.hs, compiled or interpreted, and run.
+module Main (main) where
+
+import System.FilePath
+
+import InPlace
+
+main :: IO ()
+main = do
+  compiler <- ghc
+  flags <- buildDirectory >>= packageFlags
+  dir <- freshDirectory "ways"
+  let way name options runtime = (name, compiled compiler flags (dir </> filter (/= ' ') name) options runtime)
+  report
+    [ way "not threaded"        ["-O0"] []
+    , way "threaded"            ["-O1", "-threaded"] ["-N4"]
+    , way "optimised"           ["-O2", "-threaded"] ["-N4"]
+    , way "non-moving"          ["-O1", "-threaded"] ["-N2", "-xn"]
+    , way "sanity checks"       ["-O1", "-threaded", "-debug"] ["-N2", "-DS"]
+    , way "dynamic"             ["-O1", "-threaded", "-dynamic"] ["-N2"]
+    , way "dynamic, not threaded" ["-O1", "-dynamic"] []
+    , ("interpreted", run 120 compiler (flags ++ ["-package", "mimalloc", "-e", "main", probe]) "")
+    , ("interpreted, on all capabilities", run 120 compiler (flags ++ ["-package", "mimalloc", "-e", "Control.Concurrent.setNumCapabilities 3 >> main", probe]) "")
+    , ("in ghci", run 120 compiler (flags ++ ["--interactive", "-v0", "-package", "mimalloc", probe]) "main\n:reload\nmain\n")
+    , ("profiling", profiled compiler dir)
+    ]
+
+probe :: FilePath
+probe = "test/hs/Ways/Probe.hs"
+
+compiled :: FilePath -> [String] -> FilePath -> [String] -> [String] -> IO Problem
+compiled compiler flags exe options runtime = do
+  built <- run 300 compiler (flags ++ ["-rtsopts", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ [probe]) ""
+  maybe (run 120 exe ("+RTS" : runtime) "") (pure . Just) built
+
+-- The library for profiling has a build of its own.
+profiled :: FilePath -> FilePath -> IO Problem
+profiled compiler dir = do
+  let built = "build/profiling"
+  library <- run 900 "tools/cabal" ["build", "--builddir=" ++ built, "--enable-profiling", "--disable-tests", "--disable-benchmarks", "lib:mimalloc"] ""
+  case library of
+    Just why -> pure (Just why)
+    Nothing -> do
+      flags <- packageFlags built
+      compiled compiler flags (dir </> "profiling") ["-prof", "-O1", "-threaded", "-fprof-auto"] ["-N2", "-hc", "-po" ++ (dir </> "probe")]
