@@ -29,15 +29,18 @@
 #define mi_sub_relaxed(p, v)      atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
 
 /* One writer, many readers: no other thread writes *p, so a plain instruction on memory will do;
-   the compiler makes three of a relaxed load and store. mi_own_decrement: is it 0 now? */
+   the compiler makes three of a relaxed load and store. mi_own_decrement: is it 0 now?
+   mi_add_loaded: x + *p, loaded relaxed, of which the compiler makes two. */
 #if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__) && !defined(__SANITIZE_THREAD__)
 static inline void mi_own_increment(mi_atomic(uint32_t)* p) { __asm__ volatile("addl $1, %0" : "+m"(*p) : : "cc"); }
+static inline uintptr_t mi_add_loaded(uintptr_t x, const mi_atomic(uintptr_t)* p) { __asm__("addq %1, %0" : "+r"(x) : "m"(*p) : "cc"); return x; }
 static inline bool mi_own_decrement(mi_atomic(uint32_t)* p) {
   bool zero;
   __asm__ volatile("subl $1, %0" : "+m"(*p), "=@ccz"(zero));
   return zero;
 }
 #else
+static inline uintptr_t mi_add_loaded(uintptr_t x, const mi_atomic(uintptr_t)* p) { return x + mi_load_relaxed(p); }
 static inline void mi_own_increment(mi_atomic(uint32_t)* p) { mi_store_relaxed(p, mi_load_relaxed(p) + 1); }
 static inline bool mi_own_decrement(mi_atomic(uint32_t)* p) {
   const uint32_t n = mi_load_relaxed(p) - 1;

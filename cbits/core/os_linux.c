@@ -203,8 +203,8 @@ void mi_lock(mi_lock_t* lock) {
 }
 
 void mi_unlock(mi_lock_t* lock) {
+  rank_drop(lock->rank);                 /* first: once it is open, others may end what it is in */
   pthread_mutex_unlock(&lock->mutex);
-  rank_drop(lock->rank);
 }
 
 void mi_lock_reset(mi_lock_t* lock) {

@@ -22,12 +22,11 @@ typedef struct {
 extern mi_pagemap_t mi_pagemap;
 
 /* The page that p is in, or &mi_pagemap.zero.none. Bits 48.. of p are not looked at.
-   The root is read plainly: an entry is written once, before any block of its 4 GiB exists, so
-   whoever has such a block has it after that write. */
+   Relaxed: an entry of the root is written once, before any block of its 4 GiB exists, so whoever has
+   such a block has it after that write. */
 mi_inline mi_page_t* mi_page_of(const void* p) {
   const uintptr_t base = (uintptr_t)&mi_pagemap;
-  const uintptr_t word = (uintptr_t)((uint32_t)(uintptr_t)p >> MI_SLICE_SHIFT)
-                       + *(const uintptr_t*)&mi_pagemap.root[(uint16_t)((uintptr_t)p >> 32)];
+  const uintptr_t word = mi_add_loaded((uint32_t)(uintptr_t)p >> MI_SLICE_SHIFT, &mi_pagemap.root[(uint16_t)((uintptr_t)p >> 32)]);
   mi_atomic(uintptr_t)* entry = (mi_atomic(uintptr_t)*)(base + word * sizeof(uintptr_t));
   return (mi_page_t*)(base + mi_load_relaxed(entry));                     /* a live block's entry does not change while it lives */
 }
