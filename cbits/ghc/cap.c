@@ -75,6 +75,11 @@ void mi_cap_free(void* p) {
   mi_owner_leave(lh->owner);
 }
 
+void mi_cap_free_box(void* box) {
+  mi_cap_free(*(void**)box);
+  mi_cap_free(box);
+}
+
 /* ---- resizing and aligned ---- */
 
 static void* resize(void* p, size_t size, size_t align, size_t offset, bool zero) {

@@ -57,6 +57,8 @@ mi_decl_export bool mi_cap_check_owned(const void* p);
 
 /* Also a finalizer: &mi_cap_free as a FinalizerPtr. */
 mi_decl_export void mi_cap_free(void* p);
+/* Also a finalizer. A block whose first word points to another (or is NULL): frees both. */
+mi_decl_export void mi_cap_free_box(void* box);
 /* Drains the capability's heaps; force: frees what is kept for reuse, too. Purges a bounded piece. */
 mi_decl_export void mi_cap_collect(bool force);
 

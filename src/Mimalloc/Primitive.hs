@@ -142,11 +142,11 @@ module Mimalloc.Primitive
   , mi_process_done
   , mi_thread_init
   , mi_thread_done
+  , mi_collect
     -- * Statistics
   , mi_stats_reset
   , mi_stats_merge
   , mi_stats_print
-  , mi_collect
     -- * Options
   , MiOption (..)
   , mi_option_is_enabled

@@ -1,23 +1,250 @@
 -- |
--- What the allocator holds: of each capability's heap, and of the process.
+-- What the allocator holds: of the process, of each heap, owner and size class, of each capability.
+--
+-- All functions may be called from any thread. Taking statistics stops nobody and slows nobody down: pages are read one
+-- after the other while everybody goes on. So they are exact while nobody allocates or frees, and else a recent value for
+-- each page. /Bytes/ of blocks are bytes that they can hold, which is a little more than was asked for. A /gauge/ says how
+-- much there is now; a /counter/ how much there has been since the start ('resetStats').
 --
 -- @since 0.1.0.0
 module Mimalloc.Stats
-  ( -- * Capabilities
-    CapabilityStats (..)
+  ( -- * Everything in one go
+    Stats (..)
+  , Gauges (..)
+  , Counters (..)
+  , Usage (..)
+  , SizeClass (..)
+  , Owner (..)
+  , HeapId (..)
+  , getStats
+  , statsJson
+  , printStats
+  , resetStats
+  , mergeStats
+    -- * Capabilities
+  , CapabilityStats (..)
   , capabilityStats
     -- * The process
   , liveBlocks
   , ProcessInfo (..)
   , getProcessInfo
+    -- * Giving memory back
+  , collect
+  , collectForce
+    -- * Version
+  , getMimallocVersion
+  , mimallocVersion
   ) where
 
-import Control.Monad (forM)
+import Control.Concurrent (forkOn, getNumCapabilities, newEmptyMVar, putMVar, takeMVar)
+import Control.Exception (mask_)
+import Control.Monad (forM, forM_)
+import Data.ByteString (ByteString)
+import Data.List (sortOn)
 import Data.Maybe (catMaybes)
+import Data.Word (Word64)
 import Foreign.Marshal.Array (advancePtr, allocaArray)
+import Foreign.Ptr (Ptr, nullPtr)
 import Foreign.Storable (peekElemOff)
+import System.IO.Unsafe (unsafePerformIO)
 
+import Mimalloc.Internal.Bytes (packCString)
+import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
+
+-- | Everything, from one pass over the pages. Each of the lists adds up to the same pages; those of blocks with a mapping of
+-- their own (half a GiB and more) are in the gauges only.
+--
+-- @since 0.1.0.0
+data Stats = Stats
+  { statsGauges      :: !Gauges
+  , statsCounters    :: !Counters
+  , statsSizeClasses :: [(SizeClass, Usage)] -- ^ ascending
+  , statsOwners      :: [(Owner, Usage)]     -- ^ capabilities, and OS threads that allocated in C or in safe calls
+  , statsHeaps       :: [(HeapId, Usage)]    -- ^ the main heap first, then in the order they were made
+  } deriving (Eq, Show)
+
+-- | How much there is now.
+--
+-- @since 0.1.0.0
+data Gauges = Gauges
+  { gaugeReservedBytes      :: !Int -- ^ address space
+  , gaugeCommittedBytes     :: !Int -- ^ of it, what was handed out since it was last purged
+  , gaugePeakCommittedBytes :: !Int -- ^ the most that this was
+  , gaugeLiveBytes          :: !Int -- ^ of blocks in use
+  , gaugeLiveBlocks         :: !Int -- ^ blocks in use
+  , gaugePages              :: !Int -- ^ runs of blocks of one size class
+  , gaugeArenas             :: !Int -- ^ large reservations
+  , gaugeMappings           :: !Int -- ^ blocks with a mapping of their own
+  , gaugeThreads            :: !Int -- ^ OS threads with heaps
+  , gaugeCapabilities       :: !Int -- ^ capabilities with heaps
+  } deriving (Eq, Show)
+
+-- | How much there has been.
+--
+-- @since 0.1.0.0
+data Counters = Counters
+  { counterPurgedBytes       :: !Int -- ^ given back to the system
+  , counterFreshPages        :: !Int -- ^ taken new
+  , counterAdoptedPages      :: !Int -- ^ taken over from others, or back
+  , counterFullPages         :: !Int -- ^ given up because nothing was free in them
+  , counterRetiredPages      :: !Int -- ^ given back empty
+  , counterRemoteFreedBlocks :: !Int -- ^ freed by others than their page's owner, and taken in by that
+  } deriving (Eq, Show)
+
+-- | What one size class, owner or heap has now.
+--
+-- @since 0.1.0.0
+data Usage = Usage
+  { usagePages      :: !Int -- ^ runs of blocks
+  , usageLiveBlocks :: !Int -- ^ blocks in use
+  , usageLiveBytes  :: !Int -- ^ bytes of these
+  , usagePageBytes  :: !Int -- ^ bytes of the pages
+  } deriving (Eq, Show)
+
+-- | The size of blocks that have a page together, in bytes; larger ones have a page each.
+--
+-- @since 0.1.0.0
+data SizeClass = BlockBytes !Int | Larger deriving (Eq, Ord, Show)
+
+-- | Who may run a heap's fast paths: a capability by its number, or an OS thread by an id that no other living one has.
+-- Nobody has pages that are full or wait to be adopted.
+--
+-- @since 0.1.0.0
+data Owner = Nobody | Capability !Int | OSThread !Word64 deriving (Eq, Ord, Show)
+
+-- | A heap's number, which is never used twice.
+--
+-- @since 0.1.0.0
+data HeapId = MainHeap | HeapNumber !Int deriving (Eq, Ord, Show)
+
+-- | Takes the statistics. A safe call. For want of memory, 'isResourceExhausted'.
+--
+-- >>> import Mimalloc
+-- >>> stats <- withMallocBytes 1000 (const getStats)
+-- >>> gaugeLiveBlocks (statsGauges stats) >= 1 && counterFreshPages (statsCounters stats) >= 1
+-- True
+--
+-- @since 0.1.0.0
+getStats :: IO Stats
+getStats = go 2048
+  where
+    go room = do
+      r <- allocaArray room $ \p -> do
+        n <- fromIntegral <$> mi_stats_words_safe p (fromIntegral room)
+        if n <= room && n > 0 then Right <$> readStats p else pure (Left n)
+      case r of
+        Right stats -> pure stats
+        Left 0 -> noMemory "getStats" 65536
+        Left n -> go (n + 256) -- others may come up meanwhile
+
+-- The numbers of totals, classes, owners and heaps; the totals, in the order of C's mi_totals_t; five words for each of the others.
+readStats :: Ptr Word64 -> IO Stats
+readStats p = do
+  totals <- at 0
+  classes <- at 1
+  owners <- at 2
+  heaps <- at 3
+  let total i = at (4 + i)
+      parts first n = forM [0 .. n - 1] $ \i -> do
+        let place = 4 + totals + 5 * (first + i)
+        usage <- Usage <$> at (place + 1) <*> at (place + 2) <*> at (place + 3) <*> at (place + 4)
+        key <- peekElemOff p place
+        pure (key, usage)
+      named name = map (\(key, usage) -> (name key, usage))
+  gauges <- Gauges <$> total 0 <*> total 1 <*> total 9 <*> total 2 <*> total 3 <*> total 4 <*> total 5 <*> total 6 <*> total 7 <*> total 8
+  counters <- Counters <$> total 10 <*> total 11 <*> total 12 <*> total 13 <*> total 14 <*> total 15
+  Stats gauges counters
+    <$> (sortOn fst . named sizeClass <$> parts 0 classes)
+    <*> (named owner <$> parts classes owners)
+    <*> (named heapId <$> parts (classes + owners) heaps)
+  where
+    at :: Int -> IO Int
+    at i = fromIntegral <$> peekElemOff p i
+    sizeClass key = if key == 0 then Larger else BlockBytes (fromIntegral key)
+    heapId key = if key == 1 then MainHeap else HeapNumber (fromIntegral key)
+    -- As in docs/DESIGN.md, section 4.
+    owner key
+      | key == 0 = Nobody
+      | key <= 16 * 256 = Capability (fromIntegral (key `quot` 16) - 1)
+      | otherwise = OSThread key
+
+-- | The same as JSON, in C's words: an object with @gauges@, @counters@, @size_classes@, @owners@ and @heaps@. A safe call.
+-- For want of memory, 'isResourceExhausted'.
+--
+-- >>> import qualified Data.ByteString.Char8 as Char8
+-- >>> Char8.take 12 <$> statsJson
+-- "{\"version\":1"
+--
+-- @since 0.1.0.0
+statsJson :: IO ByteString
+statsJson = packCString "statsJson" (mi_stats_get_json_safe 0 nullPtr)
+
+-- | Prints the statistics to stderr, for people: one line each for the process, and for each owner, heap and size class.
+--
+-- @since 0.1.0.0
+printStats :: IO ()
+printStats = mi_stats_print_safe nullPtr
+
+-- | Counters and the peak of what is committed start anew, for the whole process.
+--
+-- >>> resetStats
+-- >>> counterPurgedBytes . statsCounters <$> getStats
+-- 0
+--
+-- @since 0.1.0.0
+resetStats :: IO ()
+resetStats = mi_stats_reset
+
+-- | Does nothing: counters are merged when they are read. It is here for programs written for other allocators.
+--
+-- @since 0.1.0.0
+mergeStats :: IO ()
+mergeStats = mi_stats_merge
+
+-- | Takes in what others freed of the heaps of the capability one is on, and gives back what is empty. It never needs to be
+-- called.
+--
+-- >>> collect
+--
+-- @since 0.1.0.0
+collect :: IO ()
+collect = mi_cap_collect 0
+
+-- | Gives back what is empty of the heaps of every enabled capability and of the OS thread one is on, also what is kept for
+-- reuse, and that memory to the system at once. What the garbage collector has not freed yet is not free: for the whole
+-- effect, 'System.Mem.performMajorGC' before. A safe call, in proportion to what is given back.
+--
+-- >>> collectForce
+--
+-- @since 0.1.0.0
+collectForce :: IO ()
+collectForce = do
+  n <- getNumCapabilities
+  forM_ [0 .. n - 1] $ \c -> do
+    done <- newEmptyMVar
+    _ <- mask_ $ forkOn c (mi_cap_collect 1 >> putMVar done ())
+    takeMVar done
+  mi_collect_safe 1
+
+-- | The C library's version: 100 * major + 10 * minor + patch.
+--
+-- >>> getMimallocVersion
+-- 100
+--
+-- @since 0.1.0.0
+getMimallocVersion :: IO Int
+getMimallocVersion = fromIntegral <$> mi_version
+
+-- | The same, as a constant.
+--
+-- >>> mimallocVersion
+-- 100
+--
+-- @since 0.1.0.0
+mimallocVersion :: Int
+mimallocVersion = unsafePerformIO getMimallocVersion
+{-# NOINLINE mimallocVersion #-}
 
 -- | What one capability's heap holds and has done. The counters are read while the capability goes on counting, so they
 -- need not fit together to the last block.

@@ -14,13 +14,22 @@ module Mimalloc.Internal.Alloc
   , alignedBytes
   , one
   , many
+  , oneFrom
+  , manyFrom
     -- * Giving them back
   , newBlock
+  , newBlockFreedBy
   , withBlock
+  , withBlockFreed
+  , masked
+  , run
     -- * Sizes
   , bigBytes
+  , isPowerOfTwo
+  , orNoMemory
   ) where
 
+import Foreign.ForeignPtr (FinalizerPtr)
 import Foreign.Ptr (nullPtr)
 import Foreign.Storable (Storable (..))
 import GHC.Exts
@@ -64,28 +73,39 @@ alignedBytes name fill n align
 {-# INLINE alignedBytes #-}
 
 -- | A block for one value, aligned as its type says and at least to the alignment given.
-one :: forall a. Storable a => String -> Fill -> Int -> IO (Ptr a)
-one name fill align = alignedBytes name fill (sizeOf (undefined :: a)) (align `max` typeAlignment (undefined :: a))
+one :: Storable a => String -> Fill -> Int -> IO (Ptr a)
+one name fill = oneFrom (alignedBytes name fill)
 {-# INLINE one #-}
 
 -- | A block for so many values, aligned as their type says.
-many :: forall a. Storable a => String -> Fill -> Int -> IO (Ptr a)
-many name fill n
+many :: Storable a => String -> Fill -> Int -> IO (Ptr a)
+many name fill = manyFrom name (alignedBytes name fill)
+{-# INLINE many #-}
+
+-- | The same from any function that makes a block of so many bytes at so much alignment.
+oneFrom :: forall a. Storable a => (Int -> Int -> IO (Ptr a)) -> Int -> IO (Ptr a)
+oneFrom allocate align = allocate (sizeOf (undefined :: a)) (align `max` typeAlignment (undefined :: a))
+{-# INLINE oneFrom #-}
+
+manyFrom :: forall a. Storable a => String -> (Int -> Int -> IO (Ptr a)) -> Int -> IO (Ptr a)
+manyFrom name allocate n
   | n < 0 = negativeSize name n
   | size > 0 && n > maxBound `quot` size = sizeOverflow name n size
-  | otherwise = alignedBytes name fill (n * size) (typeAlignment (undefined :: a))
+  | otherwise = allocate (n * size) (typeAlignment (undefined :: a))
   where size = sizeOf (undefined :: a)
-{-# INLINE many #-}
+{-# INLINE manyFrom #-}
 
 -- What is met by every block needs no look: also alignments that are no power of two, which some instances state.
 typeAlignment :: Storable a => a -> Int
 typeAlignment a = if alignment a <= 16 then 16 else alignment a
 {-# INLINE typeAlignment #-}
 
+-- | Of a positive number.
 isPowerOfTwo :: Int -> Bool
 isPowerOfTwo (I# n) = isTrue# (andI# n (n -# 1#) ==# 0#)
 {-# INLINE isPowerOfTwo #-}
 
+-- | A null pointer is an exception: for want of so many bytes.
 orNoMemory :: String -> Int -> IO (Ptr a) -> IO (Ptr a)
 orNoMemory name n allocate = do
   p <- allocate
@@ -98,41 +118,51 @@ orNoMemory name n allocate = do
 -- of C finalizers), so base's functions work on it. It is made in one go, masked: an asynchronous exception strikes at any
 -- heap check, also at the one in 'addCFinalizerToWeak#', when the block is already taken.
 newBlock :: IO (Ptr a) -> IO (ForeignPtr a)
-newBlock allocate = masked $ \s0 -> case newMutVar# NoFinalizers s0 of
+newBlock = newBlockFreedBy mi_cap_free_finalizer
+{-# INLINE newBlock #-}
+
+-- | The same with another finalizer.
+newBlockFreedBy :: FinalizerPtr a -> IO (Ptr a) -> IO (ForeignPtr a)
+newBlockFreedBy (FunPtr free) allocate = masked $ \s0 -> case newMutVar# NoFinalizers s0 of
   (# s1, ref #) -> case mkWeakNoFinalizer# ref () s1 of
     (# s2, weak #) -> case writeMutVar# ref (CFinalizers weak) s2 of
       s3 -> case run allocate s3 of
         (# s4, Ptr p #) -> case addCFinalizerToWeak# free p 0# nullAddr# weak s4 of
           (# s5, _ #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
-  where !(FunPtr free) = mi_cap_free_finalizer
-{-# INLINE newBlock #-}
+{-# INLINE newBlockFreedBy #-}
 
 -- | 'Control.Exception.bracket' with allocation and free, inlined: masked, but for the action, which runs as the caller
 -- did. 14 ns where bracket takes 49.
 withBlock :: IO (Ptr a) -> (Ptr a -> IO b) -> IO b
-withBlock allocate act = IO $ \s -> case getMaskingState# s of
+withBlock = withBlockFreed mi_cap_free
+{-# INLINE withBlock #-}
+
+-- | The same with another way to free it.
+withBlockFreed :: (Ptr a -> IO ()) -> IO (Ptr a) -> (Ptr a -> IO b) -> IO b
+withBlockFreed free allocate act = IO $ \s -> case getMaskingState# s of
   (# s', 0# #) -> maskAsyncExceptions# (guarded (\p -> unmaskAsyncExceptions# (run (act p)))) s'
   (# s', _ #) -> guarded (\p -> run (act p)) s'
   where
     guarded action s0 = case run allocate s0 of
-      (# s1, p #) -> case catch# (action p) (freeAndRethrow p) s1 of
-        (# s2, r #) -> case run (mi_cap_free p) s2 of
+      (# s1, p #) -> case catch# (action p) (freeAndRethrow free p) s1 of
+        (# s2, r #) -> case run (free p) s2 of
           (# s3, _ #) -> (# s3, r #)
     {-# INLINE guarded #-}
-{-# INLINE withBlock #-}
+{-# INLINE withBlockFreed #-}
 
 -- catch# hands over exceptions of any kind, all of them as SomeException.
-freeAndRethrow :: Ptr a -> SomeException -> State# RealWorld -> (# State# RealWorld, b #)
-freeAndRethrow p e s = case run (mi_cap_free p) s of (# s', _ #) -> raiseIO# e s'
+freeAndRethrow :: (Ptr a -> IO ()) -> Ptr a -> SomeException -> State# RealWorld -> (# State# RealWorld, b #)
+freeAndRethrow free p e s = case run (free p) s of (# s', _ #) -> raiseIO# e s'
 {-# NOINLINE freeAndRethrow #-}
 
--- With asynchronous exceptions masked, if they are not already.
+-- | With asynchronous exceptions masked, if they are not already.
 masked :: (State# RealWorld -> (# State# RealWorld, a #)) -> IO a
 masked io = IO $ \s -> case getMaskingState# s of
   (# s', 0# #) -> maskAsyncExceptions# io s'
   (# s', _ #) -> io s'
 {-# INLINE masked #-}
 
+-- | What an action is made of.
 run :: IO a -> State# RealWorld -> (# State# RealWorld, a #)
 run (IO m) = m
 {-# INLINE run #-}

@@ -9,6 +9,10 @@ module Mimalloc.Internal.Error
   , sizeOverflow
   , badAlignment
   , noCapability
+  , noArena
+  , heapEnded
+  , badLength
+  , badIndex
     -- * Telling them apart
   , isResourceExhausted
   , isInvalidArgument
@@ -40,6 +44,26 @@ badAlignment name n = failure InvalidArgument name ("alignment is not a power of
 noCapability :: String -> Int -> Int -> IO a
 noCapability name n enabled = failure InvalidArgument name ("no capability " ++ show n ++ ": " ++ show enabled ++ " enabled")
 {-# NOINLINE noCapability #-}
+
+-- | The arena that was asked for.
+noArena :: String -> Int -> IO a
+noArena name n = failure InvalidArgument name ("no arena " ++ show n)
+{-# NOINLINE noArena #-}
+
+-- | A heap is used after its end.
+heapEnded :: String -> IO a
+heapEnded name = failure IllegalOperation name "the heap has ended"
+{-# NOINLINE heapEnded #-}
+
+-- | An action says that it has filled so many of so many.
+badLength :: String -> Int -> Int -> IO a
+badLength name n room = failure InvalidArgument name ("length " ++ show n ++ " of " ++ show room)
+{-# NOINLINE badLength #-}
+
+-- | An element that is not there.
+badIndex :: String -> Int -> Int -> IO a
+badIndex name i n = failure InvalidArgument name ("index " ++ show i ++ " of " ++ show n ++ " elements")
+{-# NOINLINE badIndex #-}
 
 failure :: IOErrorType -> String -> String -> IO a
 failure kind name why = ioError (IOError Nothing kind name why Nothing Nothing)

@@ -44,6 +44,7 @@ module Mimalloc.Internal.FFI
     -- * Giving blocks back
   , mi_cap_free
   , mi_cap_free_finalizer
+  , mi_cap_free_box_finalizer
   , mi_cap_collect
   , mi_cap_posix_memalign
   , mi_cap_valloc
@@ -131,6 +132,7 @@ module Mimalloc.Internal.FFI
   , mi_rezalloc_aligned_safe
   , mi_rezalloc_aligned_at_safe
   , mi_realpath_safe
+  , memcpy_safe
     -- * Questions
   , mi_usable_size
   , mi_good_size
@@ -185,6 +187,8 @@ foreign import ccall unsafe mi_cap_collect :: CBool -> IO ()
 
 -- Owner-only: the runtime system runs C finalizers with a capability held. Calls nothing back, never blocks.
 foreign import ccall "&mi_cap_free" mi_cap_free_finalizer :: FinalizerPtr a
+-- The same for a block and the one that its first word points to.
+foreign import ccall "&mi_cap_free_box" mi_cap_free_box_finalizer :: FinalizerPtr a
 
 -- Owner-only, hence unsafe: the number of the capability that the call held.
 foreign import ccall unsafe mi_cap_number :: IO CInt
@@ -206,6 +210,9 @@ foreign import ccall safe "mi_realloc_aligned_at" mi_realloc_aligned_at_safe   :
 foreign import ccall safe "mi_rezalloc_aligned" mi_rezalloc_aligned_safe       :: Ptr a -> CSize -> CSize -> IO (Ptr a)
 foreign import ccall safe "mi_rezalloc_aligned_at" mi_rezalloc_aligned_at_safe :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
 foreign import ccall safe "mi_realpath" mi_realpath_safe                       :: CString -> CString -> IO CString
+
+-- No allocation at all, safe because it is for much.
+foreign import ccall safe "memcpy" memcpy_safe :: Ptr a -> Ptr a -> CSize -> IO (Ptr a)
 
 -- Any-thread, unsafe because short: they look at one page, or at constants.
 foreign import ccall unsafe mi_usable_size       :: Ptr a -> IO CSize

@@ -1,0 +1,61 @@
+-- |
+-- Byte strings over our blocks, for the modules above: the one place that knows how a byte string is made of a foreign
+-- pointer, which it does by functions that bytestring has had in all versions.
+--
+-- @since 0.1.0.0
+module Mimalloc.Internal.Bytes
+  ( fromBlock
+  , adopt
+  , packCString
+  , copyMuch
+  , trimmed
+  ) where
+
+import Control.Exception (mask, mask_, onException)
+import Control.Monad (void, when)
+import Data.ByteString (ByteString)
+import qualified Data.ByteString as ByteString
+import qualified Data.ByteString.Internal as Internal
+import Data.Word (Word8)
+import Foreign.C.String (CString)
+import Foreign.ForeignPtr (ForeignPtr)
+import Foreign.Marshal.Utils (copyBytes)
+import Foreign.Ptr (Ptr, castPtr, nullPtr)
+
+import Mimalloc.Internal.Alloc
+import Mimalloc.Internal.Error
+import Mimalloc.Internal.FFI
+import Mimalloc.Primitive (mi_realloc)
+
+-- | The first bytes of a block.
+fromBlock :: ForeignPtr Word8 -> Int -> ByteString
+fromBlock fp = Internal.fromForeignPtr fp 0
+{-# INLINE fromBlock #-}
+
+-- | A block that is the byte string's from now on. The caller has masked asynchronous exceptions.
+adopt :: Ptr Word8 -> Int -> IO ByteString
+adopt p n = (`fromBlock` n) <$> newBlock (pure p)
+
+-- | The byte string of a C string that C allocates for us; a null pointer is want of memory.
+packCString :: String -> IO CString -> IO ByteString
+packCString name make = mask_ $ do
+  p <- make
+  when (p == nullPtr) $ noMemory name 65536
+  n <- Internal.c_strlen p
+  adopt (castPtr p) (fromIntegral n)
+
+-- | 'copyBytes', in a safe call when it is much.
+copyMuch :: Ptr Word8 -> Ptr Word8 -> Int -> IO ()
+copyMuch to from n
+  | n < bigBytes = copyBytes to from n
+  | otherwise = void (memcpy_safe to from (fromIntegral n))
+
+-- | A block of so many bytes that the action fills, as a byte string of as many bytes as the action says. What is left
+-- over is given back when it is more than half. An exception frees the block.
+trimmed :: String -> Int -> (Ptr Word8 -> IO Int) -> IO ByteString
+trimmed name room fill = mask $ \restore -> do
+  p <- bytes name Whatever room
+  n <- (restore (fill p) >>= \n -> if n < 0 || n > room then badLength name n room else pure n) `onException` mi_cap_free p
+  if n == 0 then ByteString.empty <$ mi_cap_free p else do
+    q <- if n < room then mi_realloc p (fromIntegral n) else pure p
+    adopt (if q == nullPtr then p else q) n

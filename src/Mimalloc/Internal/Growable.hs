@@ -1,0 +1,227 @@
+{-# LANGUAGE ScopedTypeVariables #-}
+-- |
+-- Vectors that grow by realloc: in place, or by remapping pages, when it can.
+--
+-- A growable vector is one small block, the /box/: the elements' address, how many there are and how many fit. Its one
+-- finalizer frees the block of the elements, wherever that is by then, and the box.
+--
+-- @since 0.1.0.0
+module Mimalloc.Internal.Growable
+  ( Growable
+  , newGrowable
+  , growableLength
+  , growableCapacity
+  , readGrowable
+  , writeGrowable
+  , push
+  , pop
+  , reserve
+  , truncateGrowable
+    -- * For vectors
+  , withGrowable
+  , appendElements
+  , copyElements
+  , takeBlock
+  ) where
+
+import Control.Exception (mask_)
+import Control.Monad (when)
+import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
+import Foreign.Marshal.Array (advancePtr)
+import Foreign.Ptr (Ptr, castPtr, nullPtr)
+import Foreign.Storable (Storable (..))
+
+import Mimalloc.Internal.Alloc
+import Mimalloc.Internal.Bytes (copyMuch)
+import Mimalloc.Internal.Error
+import Mimalloc.Internal.FFI
+import Mimalloc.Primitive (mi_realloc, mi_realloc_aligned)
+
+-- | A vector that grows at its end. It is not for several threads at once, as a mutable vector is not.
+--
+-- @since 0.1.0.0
+newtype Growable a = Growable (ForeignPtr (Box a))
+
+-- Three words.
+data Box a = Box !(Ptr a) !Int !Int
+instance Storable (Box a) where
+  sizeOf _ = 24
+  alignment _ = 8
+  peek b = Box <$> peekByteOff b 0 <*> peekByteOff b 8 <*> peekByteOff b 16
+  poke b (Box p n room) = pokeByteOff b 0 p >> pokeByteOff b 8 n >> pokeByteOff b 16 room
+  {-# INLINE peek #-}
+  {-# INLINE poke #-}
+
+-- | An empty one with room for so many elements. With 0 it takes memory when it is needed.
+--
+-- >>> import Mimalloc.Vector
+-- >>> g <- newGrowable 100 :: IO (Growable Int)
+-- >>> (,) <$> growableLength g <*> fmap (>= 100) (growableCapacity g)
+-- (0,True)
+--
+-- @since 0.1.0.0
+newGrowable :: Storable a => Int -> IO (Growable a)
+newGrowable room
+  | room < 0 = negativeSize "newGrowable" room
+  | otherwise = do
+      fp <- newBlockFreedBy mi_cap_free_box_finalizer $ do
+        b <- one "newGrowable" Zeros 8
+        b <$ poke b (Box nullPtr 0 0)
+      let g = Growable fp
+      g <$ when (room > 0) (reserve g room)
+{-# INLINABLE newGrowable #-}
+
+-- | How many elements there are.
+--
+-- @since 0.1.0.0
+growableLength :: Growable a -> IO Int
+growableLength (Growable fp) = withForeignPtr fp $ \b -> peek b >>= \(Box _ n _) -> pure n
+{-# INLINE growableLength #-}
+
+-- | How many elements fit before it has to grow.
+--
+-- @since 0.1.0.0
+growableCapacity :: Growable a -> IO Int
+growableCapacity (Growable fp) = withForeignPtr fp $ \b -> peek b >>= \(Box _ _ room) -> pure room
+{-# INLINE growableCapacity #-}
+
+-- | The element of this index, from 0. An invalid argument if there is none.
+--
+-- >>> g <- newGrowable 0
+-- >>> mapM_ (push g) "abc"
+-- >>> readGrowable g 1
+-- 'b'
+-- >>> readGrowable g 3
+-- *** Exception: readGrowable: invalid argument (index 3 of 3 elements)
+--
+-- @since 0.1.0.0
+readGrowable :: Storable a => Growable a -> Int -> IO a
+readGrowable (Growable fp) i = withForeignPtr fp $ \b -> do
+  Box p n _ <- peek b
+  if i < 0 || i >= n then badIndex "readGrowable" i n else peekElemOff p i
+{-# INLINE readGrowable #-}
+
+-- | Replaces the element of this index. An invalid argument if there is none.
+--
+-- >>> writeGrowable g 1 'x' >> readGrowable g 1
+-- 'x'
+--
+-- @since 0.1.0.0
+writeGrowable :: Storable a => Growable a -> Int -> a -> IO ()
+writeGrowable (Growable fp) i x = withForeignPtr fp $ \b -> do
+  Box p n _ <- peek b
+  if i < 0 || i >= n then badIndex "writeGrowable" i n else pokeElemOff p i x
+{-# INLINE writeGrowable #-}
+
+-- | Appends an element. Twice the room when there is none left, so that n elements cost on the order of n steps.
+--
+-- >>> push g 'd' >> growableLength g
+-- 4
+--
+-- @since 0.1.0.0
+push :: Storable a => Growable a -> a -> IO ()
+push g@(Growable fp) x = withForeignPtr fp $ \b -> do
+  Box p n room <- peek b
+  if n < room then pokeElemOff p n x >> setLength b (n + 1) else do
+    makeRoom "push" g (n + 1)
+    Box q _ _ <- peek b
+    pokeElemOff q n x
+    setLength b (n + 1)
+{-# INLINE push #-}
+
+-- | Takes the last element off; 'Nothing' if there is none. The room stays.
+--
+-- >>> pop g
+-- Just 'd'
+--
+-- @since 0.1.0.0
+pop :: Storable a => Growable a -> IO (Maybe a)
+pop (Growable fp) = withForeignPtr fp $ \b -> do
+  Box p n _ <- peek b
+  if n == 0 then pure Nothing else do
+    x <- peekElemOff p (n - 1)
+    Just x <$ setLength b (n - 1)
+{-# INLINE pop #-}
+
+-- | Room for so many elements in all.
+--
+-- >>> reserve g 1000 >> fmap (>= 1000) (growableCapacity g)
+-- True
+--
+-- @since 0.1.0.0
+reserve :: Storable a => Growable a -> Int -> IO ()
+reserve g room
+  | room < 0 = negativeSize "reserve" room
+  | otherwise = do
+      old <- growableCapacity g
+      when (room > old) $ resize "reserve" g room
+{-# INLINABLE reserve #-}
+
+-- | Keeps the first so many elements. An invalid argument if there are fewer.
+--
+-- >>> truncateGrowable g 2 >> growableLength g
+-- 2
+--
+-- @since 0.1.0.0
+truncateGrowable :: Growable a -> Int -> IO ()
+truncateGrowable (Growable fp) n = withForeignPtr fp $ \b -> do
+  Box _ old _ <- peek b
+  if n < 0 || n > old then badIndex "truncateGrowable" n old else setLength b n
+
+setLength :: Ptr (Box a) -> Int -> IO ()
+setLength b n = pokeByteOff b 8 n
+{-# INLINE setLength #-}
+
+-- | The elements, which must not grow meanwhile.
+withGrowable :: Growable a -> (Ptr a -> Int -> IO b) -> IO b
+withGrowable (Growable fp) act = withForeignPtr fp $ \b -> peek b >>= \(Box p n _) -> act p n
+
+-- | Appends so many elements from elsewhere; they may be of the same vector only if it has room for them.
+appendElements :: Storable a => Growable a -> Ptr a -> Int -> IO ()
+appendElements g@(Growable fp) from more = withForeignPtr fp $ \b -> when (more > 0) $ do
+  Box _ n room <- peek b
+  when (more > room - n) $ if more > maxBound - n then sizeOverflow "extend" more n else makeRoom "extend" g (n + more)
+  Box p _ _ <- peek b
+  copyElements (p `advancePtr` n) from more
+  setLength b (n + more)
+{-# INLINABLE appendElements #-}
+
+-- | So many elements, to and from.
+copyElements :: forall a. Storable a => Ptr a -> Ptr a -> Int -> IO ()
+copyElements to from n = copyMuch (castPtr to) (castPtr from) (n * sizeOf (undefined :: a))
+{-# INLINE copyElements #-}
+
+-- At least so many, and at least twice what was.
+makeRoom :: Storable a => String -> Growable a -> Int -> IO ()
+makeRoom name g least = do
+  room <- growableCapacity g
+  resize name g (max (max 4 least) (if room > maxBound `quot` 2 then least else 2 * room))
+{-# INLINABLE makeRoom #-}
+
+-- Masked: realloc has freed the old block when the box still has its address.
+resize :: forall a. Storable a => String -> Growable a -> Int -> IO ()
+resize name (Growable fp) room
+  | size > 0 && room > maxBound `quot` size = sizeOverflow name room size
+  | align > 16 && not (isPowerOfTwo align) = badAlignment name align
+  | otherwise = withForeignPtr fp $ \b -> mask_ $ do
+      Box p n _ <- peek b
+      q <- orNoMemory name total (if align <= 16 then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align))
+      poke b (Box q n room)
+  where
+    size = sizeOf (undefined :: a)
+    align = alignment (undefined :: a)
+    total = room * size
+{-# INLINABLE resize #-}
+
+-- | The elements' block, which is the caller's now, and their number: 0 and null if there is none. Masked by the caller.
+takeBlock :: forall a. Storable a => Growable a -> IO (Ptr a, Int)
+takeBlock (Growable fp) = withForeignPtr fp $ \b -> do
+  Box p n room <- peek b
+  poke b (Box nullPtr 0 0)
+  if n == 0 then (nullPtr, 0) <$ mi_cap_free p else do
+    q <- if n == room then pure p else shrink p (n * sizeOf (undefined :: a))
+    pure (if q == nullPtr then p else q, n)
+  where
+    align = alignment (undefined :: a)
+    shrink p total = if align <= 16 then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align)
+{-# INLINABLE takeBlock #-}

@@ -1,0 +1,176 @@
+{-# LANGUAGE BangPatterns #-}
+{-# LANGUAGE MagicHash #-}
+{-# LANGUAGE RoleAnnotations #-}
+{-# LANGUAGE UnboxedTuples #-}
+-- |
+-- Heaps of their own: how long they live, and blocks from them.
+--
+-- A heap is a small mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended) and a word
+-- that says how its foreign pointers live.
+--
+-- * 'Each': every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a bracket; live
+--   blocks go to the main heap and are freed by their finalizers.
+-- * 'Together': none has a finalizer. Each holds the key, as GHC's own pinned foreign pointers hold their array, and one
+--   weak pointer, keyed by the key, destroys the heap with all its blocks when nobody holds it any more.
+--
+-- @since 0.1.0.0
+module Mimalloc.Internal.Heap
+  ( Heap
+    -- * Making and ending
+  , newHeapTogether
+  , withHeapEach
+  , withHeapTogether
+    -- * Blocks
+  , heapBytes
+  , heapAlignedBytes
+  , heapOne
+  , heapMany
+  , newHeapBlock
+  , withHeapBlock
+  , usingHeap
+  ) where
+
+import Control.Monad (when)
+import Foreign.C.Error (eINVAL, getErrno)
+import Foreign.C.Types (CInt)
+import Foreign.Ptr (nullPtr)
+import Foreign.Storable (Storable)
+import GHC.Exts
+import GHC.ForeignPtr (ForeignPtr (..), ForeignPtrContents (..))
+import GHC.IO (IO (..))
+
+import Mimalloc.Internal.Alloc
+import Mimalloc.Internal.Error
+import Mimalloc.Internal.FFI
+
+-- | A heap. The type parameter names the bracket that the heap belongs to, so that it cannot be returned from it.
+--
+-- @since 0.1.0.0
+data Heap s = Heap (MutableByteArray# RealWorld)
+type role Heap nominal
+
+-- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was.
+each, together, togetherMade :: Int
+each = 0
+together = 1
+togetherMade = 2
+
+newKey :: Int -> IO (Heap s)
+newKey life = IO $ \s -> case newByteArray# 16# s of
+  (# s1, key #) -> case writeAddrArray# key 0# nullAddr# s1 of
+    s2 -> case writeIntArray# key 1# life# s2 of s3 -> (# s3, Heap key #)
+  where !(I# life#) = life
+
+readHeap :: Heap s -> IO (Ptr MiHeap)
+readHeap (Heap key) = IO $ \s -> case readAddrArray# key 0# s of (# s', a #) -> (# s', Ptr a #)
+{-# INLINE readHeap #-}
+
+writeHeap :: Heap s -> Ptr MiHeap -> IO ()
+writeHeap (Heap key) (Ptr a) = IO $ \s -> (# writeAddrArray# key 0# a s, () #)
+
+readLife :: Heap s -> IO Int
+readLife (Heap key) = IO $ \s -> case readIntArray# key 1# s of (# s', n #) -> (# s', I# n #)
+{-# INLINE readLife #-}
+
+writeLife :: Heap s -> Int -> IO ()
+writeLife (Heap key) (I# n) = IO $ \s -> (# writeIntArray# key 1# n s, () #)
+{-# INLINE writeLife #-}
+
+touchHeap :: Heap s -> IO ()
+touchHeap (Heap key) = IO $ \s -> (# touch# key s, () #)
+{-# INLINE touchHeap #-}
+
+-- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended.
+usingHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
+usingHeap name heap act = do
+  p <- readHeap heap
+  when (p == nullPtr) $ heapEnded name
+  r <- act p
+  touchHeap heap
+  pure r
+{-# INLINE usingHeap #-}
+
+-- C's heap, or an exception. Masked by the caller.
+make :: String -> Int -> Bool -> CInt -> IO (Ptr MiHeap)
+make name tag destroy arena = do
+  p <- mi_heap_new_ex (fromIntegral tag) (if destroy then 1 else 0) arena
+  if p /= nullPtr then pure p else do
+    e <- getErrno
+    if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
+
+-- | A heap whose foreign pointers live together, and its end: that is what the finalizer does, at once.
+-- An asynchronous exception finds the heap either not made yet or with its finalizer.
+newHeapTogether :: String -> Int -> CInt -> IO (Heap s, IO ())
+newHeapTogether name tag arena = masked $ run $ do
+  heap@(Heap key) <- newKey together
+  end <- IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
+    (# s1, weak #) -> case run (make name tag True arena) s1 of
+      (# s2, p@(Ptr a) #) -> case addCFinalizerToWeak# destroy a 0# nullAddr# weak s2 of
+        (# s3, _ #) -> case run (writeHeap heap p) s3 of
+          (# s4, _ #) -> (# s4, IO $ \s -> case finalizeWeak# weak s of (# s', _, _ #) -> (# s', () #) #)
+  pure (heap, end)
+  where !(FunPtr destroy) = mi_cap_heap_destroy_finalizer
+
+-- | A heap while the action runs; deleted then, so that foreign pointers into it live on.
+withHeapEach :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
+withHeapEach name tag arena act = do
+  heap <- newKey each
+  let begin = make name tag False arena >>= \p -> p <$ writeHeap heap p
+      end p = writeHeap heap nullPtr >> mi_cap_heap_delete_safe p
+  withBlockFreed end begin (const (act heap))
+
+-- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last one is gone.
+withHeapTogether :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
+withHeapTogether name tag arena act = do
+  (heap, destroy) <- newHeapTogether name tag arena
+  let end _ = do
+        writeHeap heap nullPtr
+        life <- readLife heap
+        when (life == together) destroy
+        touchHeap heap
+  withBlockFreed end (readHeap heap) (const (act heap))
+
+-- | A block of so many bytes of the heap, aligned to 16.
+heapBytes :: String -> Fill -> Heap s -> Int -> IO (Ptr a)
+heapBytes name fill heap n = heapAlignedBytes name fill heap n 16
+{-# INLINE heapBytes #-}
+
+-- | A block of so many bytes of the heap, at so much alignment.
+heapAlignedBytes :: String -> Fill -> Heap s -> Int -> Int -> IO (Ptr a)
+heapAlignedBytes name fill heap n align
+  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
+  | n < 0 = negativeSize name n
+  | otherwise = orNoMemory name n $ usingHeap name heap $ \p -> case fill of
+      Whatever | align <= 16 -> mi_cap_heap_malloc p size
+               | otherwise -> mi_cap_heap_aligned p size (fromIntegral align) 0 0
+      Zeros | n >= bigBytes -> mi_heap_zalloc_aligned_at_safe p size (fromIntegral align) 0
+            | align <= 16 -> mi_cap_heap_zalloc p size
+            | otherwise -> mi_cap_heap_aligned p size (fromIntegral align) 0 1
+  where size = fromIntegral n
+{-# INLINE heapAlignedBytes #-}
+
+-- | A block for one value, aligned as its type says and at least to the alignment given.
+heapOne :: Storable a => String -> Fill -> Heap s -> Int -> IO (Ptr a)
+heapOne name fill heap = oneFrom (heapAlignedBytes name fill heap)
+{-# INLINE heapOne #-}
+
+-- | A block for so many values, aligned as their type says.
+heapMany :: Storable a => String -> Fill -> Heap s -> Int -> IO (Ptr a)
+heapMany name fill heap = manyFrom name (heapAlignedBytes name fill heap)
+{-# INLINE heapMany #-}
+
+-- | A block of the heap, by one of the functions above, as a foreign pointer. One that lives together with others needs no
+-- care about asynchronous exceptions: its block is freed with the heap in any case.
+newHeapBlock :: Heap s -> IO (Ptr a) -> IO (ForeignPtr a)
+newHeapBlock heap@(Heap key) allocate = do
+  life <- readLife heap
+  if life == each then newBlock allocate else do
+    when (life == together) $ writeLife heap togetherMade
+    Ptr p <- allocate
+    pure (ForeignPtr p (PlainPtr key))
+{-# INLINE newHeapBlock #-}
+
+-- | A block of the heap while the action runs, and the heap with it.
+withHeapBlock :: Heap s -> IO (Ptr a) -> (Ptr a -> IO b) -> IO b
+withHeapBlock heap = withBlockFreed (\p -> mi_cap_free p >> touchHeap heap)
+{-# INLINE withHeapBlock #-}

@@ -1,0 +1,288 @@
+{-# LANGUAGE ScopedTypeVariables #-}
+-- |
+-- Storable vectors outside GHC's heap, and vectors that grow.
+--
+-- They are storable vectors like all others: every function on them works. What functions of vector make of them shares the
+-- block (@slice@) or lies in GHC's heap (@map@).
+--
+-- Common to all functions of this module:
+--
+-- * Sizes are in elements, and checked: elements whose bytes no 'Int' can count and negative sizes are an invalid argument
+--   ('Mimalloc.isInvalidArgument'), want of memory is 'Mimalloc.isResourceExhausted'; thrown, by pure functions, where the
+--   result is evaluated.
+-- * Blocks are aligned as the type's 'alignment' says, and to 16 bytes at least. The garbage collector frees the block some
+--   time after its last use.
+-- * They may be called from any Haskell thread, and no asynchronous exception leaks a block.
+--
+-- The module is meant to be imported qualified.
+--
+-- >>> import qualified Mimalloc.Vector as M
+-- >>> M.generate 5 (* 2) :: M.Vector Int
+-- [0,2,4,6,8]
+--
+-- @since 0.1.0.0
+module Mimalloc.Vector
+  ( -- * Blocks as vectors
+    -- | Immutable ones have whatever the block has in it until somebody writes to it: before anybody else sees it.
+    mallocVector
+  , zallocVector
+  , heapMallocVector
+  , heapZallocVector
+    -- * Blocks as mutable vectors
+  , mallocMVector
+  , zallocMVector
+  , heapMallocMVector
+  , heapZallocMVector
+    -- * From other data
+  , generate
+  , replicate
+  , fromList
+  , copy
+  , thaw
+  , freeze
+  , unsafeFromForeignPtr
+  , unsafeFromForeignPtr0
+    -- * Vectors that grow
+  , Growable
+  , newGrowable
+  , growableLength
+  , growableCapacity
+  , readGrowable
+  , writeGrowable
+  , push
+  , pop
+  , extend
+  , reserve
+  , truncateGrowable
+  , takeVector
+  , freezeGrowable
+    -- * Types
+  , Vector
+  , IOVector
+  , Storable
+  ) where
+
+import Prelude hiding (replicate)
+
+import Control.Exception (mask_)
+import Control.Monad (forM_)
+import Data.Vector.Storable (Vector, unsafeFromForeignPtr, unsafeFromForeignPtr0)
+import qualified Data.Vector.Storable as Vector
+import Data.Vector.Storable.Mutable (IOVector)
+import qualified Data.Vector.Storable.Mutable as Mutable
+import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
+import Foreign.Ptr (castPtr)
+import Foreign.Storable (Storable (..))
+import System.IO.Unsafe (unsafePerformIO)
+
+import Mimalloc.Internal.Alloc
+import Mimalloc.Internal.Bytes (copyMuch)
+import Mimalloc.Internal.Growable
+import Mimalloc.Internal.Heap
+
+-- | A vector of so many elements with whatever the block has in it. A vector never changes, so this one is to be written
+-- through its pointer ('Vector.unsafeWith') before it is used as one; 'mallocMVector' is the tidier way.
+--
+-- >>> import qualified Data.Vector.Storable as Vector
+-- >>> Vector.length <$> (M.mallocVector 100 :: IO (M.Vector Int))
+-- 100
+--
+-- @since 0.1.0.0
+mallocVector :: Storable a => Int -> IO (Vector a)
+mallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many "mallocVector" Whatever n)
+{-# INLINE mallocVector #-}
+
+-- | A vector of so many elements, all bytes of it 0.
+--
+-- >>> M.zallocVector 3 :: IO (M.Vector Int)
+-- [0,0,0]
+--
+-- @since 0.1.0.0
+zallocVector :: Storable a => Int -> IO (Vector a)
+zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many "zallocVector" Zeros n)
+{-# INLINE zallocVector #-}
+
+-- | 'mallocVector' from a heap. How long it lives is said in "Mimalloc.Heap".
+--
+-- >>> import Mimalloc.Heap
+-- >>> heap <- newHeap
+-- >>> Vector.length <$> (M.heapMallocVector heap 100 :: IO (M.Vector Int))
+-- 100
+--
+-- @since 0.1.0.0
+heapMallocVector :: Storable a => Heap s -> Int -> IO (Vector a)
+heapMallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapMallocVector" Whatever heap n)
+{-# INLINE heapMallocVector #-}
+
+-- | 'zallocVector' from a heap.
+--
+-- >>> withHeap $ \heap -> M.heapZallocVector heap 3 :: IO (M.Vector Int)
+-- [0,0,0]
+--
+-- @since 0.1.0.0
+heapZallocVector :: Storable a => Heap s -> Int -> IO (Vector a)
+heapZallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapZallocVector" Zeros heap n)
+{-# INLINE heapZallocVector #-}
+
+-- | A mutable vector of so many elements with whatever the block has in it.
+--
+-- >>> import qualified Data.Vector.Storable.Mutable as Mutable
+-- >>> v <- M.mallocMVector 3 :: IO (M.IOVector Int)
+-- >>> Mutable.write v 0 7 >> Mutable.read v 0
+-- 7
+--
+-- @since 0.1.0.0
+mallocMVector :: Storable a => Int -> IO (IOVector a)
+mallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many "mallocMVector" Whatever n)
+{-# INLINE mallocMVector #-}
+
+-- | A mutable vector of so many elements, all bytes of it 0.
+--
+-- >>> v <- M.zallocMVector 3 :: IO (M.IOVector Int)
+-- >>> Mutable.read v 2
+-- 0
+--
+-- @since 0.1.0.0
+zallocMVector :: Storable a => Int -> IO (IOVector a)
+zallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many "zallocMVector" Zeros n)
+{-# INLINE zallocMVector #-}
+
+-- | 'mallocMVector' from a heap.
+--
+-- >>> v <- withHeap $ \h -> M.heapMallocMVector h 3 :: IO (M.IOVector Int)
+-- >>> Mutable.length v
+-- 3
+--
+-- @since 0.1.0.0
+heapMallocMVector :: Storable a => Heap s -> Int -> IO (IOVector a)
+heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapMallocMVector" Whatever heap n)
+{-# INLINE heapMallocMVector #-}
+
+-- | 'zallocMVector' from a heap.
+--
+-- >>> v <- withHeap $ \h -> M.heapZallocMVector h 3 :: IO (M.IOVector Int)
+-- >>> Mutable.read v 2
+-- 0
+--
+-- @since 0.1.0.0
+heapZallocMVector :: Storable a => Heap s -> Int -> IO (IOVector a)
+heapZallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapZallocMVector" Zeros heap n)
+{-# INLINE heapZallocMVector #-}
+
+-- | The vector whose elements are the function's results for 0, 1 and so on. Empty for a size below 1, as in vector.
+--
+-- >>> M.generate 3 (+ 10) :: M.Vector Int
+-- [10,11,12]
+--
+-- @since 0.1.0.0
+generate :: Storable a => Int -> (Int -> a) -> Vector a
+generate n f
+  | n <= 0 = Vector.empty
+  | otherwise = unsafePerformIO $ do
+      fp <- newBlock (many "generate" Whatever n)
+      withForeignPtr fp $ \p -> forM_ [0 .. n - 1] $ \i -> pokeElemOff p i (f i)
+      pure (unsafeFromForeignPtr0 fp n)
+{-# INLINE generate #-}
+
+-- | So many times the same element. Empty for a size below 1, as in vector.
+--
+-- >>> M.replicate 3 'x'
+-- "xxx"
+--
+-- @since 0.1.0.0
+replicate :: Storable a => Int -> a -> Vector a
+replicate n x = generate n (const x)
+{-# INLINE replicate #-}
+
+-- | The vector of these elements. The list is consumed as it comes.
+--
+-- >>> M.fromList "abc"
+-- "abc"
+--
+-- @since 0.1.0.0
+fromList :: Storable a => [a] -> Vector a
+fromList [] = Vector.empty
+fromList xs = unsafePerformIO $ do
+  g <- newGrowable 16
+  mapM_ (push g) xs
+  takeVector g
+{-# INLINE fromList #-}
+
+-- | A copy in a block of its own. It frees a small slice from the large vector it was cut from, and what lives long from
+-- GHC's pinned heap.
+--
+-- >>> M.copy (Vector.take 2 (Vector.fromList [1, 2, 3 :: Int]))
+-- [1,2]
+--
+-- @since 0.1.0.0
+copy :: Storable a => Vector a -> Vector a
+copy v
+  | Vector.null v = Vector.empty
+  | otherwise = unsafePerformIO $ (`unsafeFromForeignPtr0` Vector.length v) <$> copied "copy" v
+{-# INLINE copy #-}
+
+-- | A mutable copy of a vector.
+--
+-- >>> v <- M.thaw (Vector.fromList "abc")
+-- >>> Mutable.write v 0 'x' >> M.freeze v
+-- "xbc"
+--
+-- @since 0.1.0.0
+thaw :: Storable a => Vector a -> IO (IOVector a)
+thaw v = (`Mutable.unsafeFromForeignPtr0` Vector.length v) <$> copied "thaw" v
+{-# INLINE thaw #-}
+
+-- | An immutable copy of a mutable vector.
+--
+-- @since 0.1.0.0
+freeze :: Storable a => IOVector a -> IO (Vector a)
+freeze v = do
+  -- Not changed while it is copied, and not looked at afterwards.
+  w <- Vector.unsafeFreeze v
+  (`unsafeFromForeignPtr0` Vector.length w) <$> copied "freeze" w
+{-# INLINE freeze #-}
+
+copied :: forall a. Storable a => String -> Vector a -> IO (ForeignPtr a)
+copied name v = do
+  fp <- newBlock (many name Whatever (Vector.length v))
+  withForeignPtr fp $ \p -> Vector.unsafeWith v $ \q ->
+    copyMuch (castPtr p) (castPtr q) (Vector.length v * sizeOf (undefined :: a))
+  pure fp
+{-# INLINE copied #-}
+
+-- | The vector of what there is, which keeps the block; what the block has left over is given back when it is more than
+-- half. The growable vector is empty then, and may go on.
+--
+-- >>> g <- M.newGrowable 0
+-- >>> mapM_ (M.push g) "abc"
+-- >>> (,) <$> M.takeVector g <*> M.growableLength g
+-- ("abc",0)
+--
+-- @since 0.1.0.0
+takeVector :: Storable a => Growable a -> IO (Vector a)
+takeVector g = mask_ $ do
+  (p, n) <- takeBlock g
+  if n == 0 then pure Vector.empty else (`unsafeFromForeignPtr0` n) <$> newBlock (pure p)
+{-# INLINE takeVector #-}
+
+-- | A copy of what there is.
+--
+-- >>> g <- M.newGrowable 0
+-- >>> M.extend g (Vector.fromList [1, 2, 3 :: Int])
+-- >>> (,) <$> M.freezeGrowable g <*> M.growableLength g
+-- ([1,2,3],3)
+--
+-- @since 0.1.0.0
+freezeGrowable :: Storable a => Growable a -> IO (Vector a)
+freezeGrowable g = withGrowable g $ \p n -> if n == 0 then pure Vector.empty else do
+  fp <- newBlock (many "freezeGrowable" Whatever n)
+  withForeignPtr fp $ \q -> copyElements q p n
+  pure (unsafeFromForeignPtr0 fp n)
+{-# INLINE freezeGrowable #-}
+
+-- | Appends all elements of a vector.
+--
+-- @since 0.1.0.0
+extend :: Storable a => Growable a -> Vector a -> IO ()
+extend g v = Vector.unsafeWith v $ \p -> appendElements g p (Vector.length v)
+{-# INLINE extend #-}
