@@ -1,10 +1,15 @@
 # Real programs and two of our own with the library preloaded; see test/c/preload/run. Included by test/c/tests.mk.
 
-SUITES += preload preload-python
-$(T)/preload $(T)/preload-python: $(BUILD)/libmimalloc.so
-	@mkdir -p $(@D)
-	@printf '#!/bin/sh\nexec test/c/preload/run "$${@:-%s}"\n' $(if $(findstring python,$@),python_tests,programs) >$@ && chmod +x $@
+PRELOAD_preload           = programs
+PRELOAD_preload-compilers = gcc gxx
+PRELOAD_preload-python    = python_tests
+PRELOADS = preload preload-compilers preload-python
 
-test-preload: $(T)/preload $(T)/preload-python
-	@tools/suite preload $(T)/preload; tools/suite preload-python $(T)/preload-python
+SUITES += $(PRELOADS)
+$(PRELOADS:%=$(T)/%): $(BUILD)/libmimalloc.so test/c/preload/preload.mk
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\n[ $$# -gt 0 ] || set -- %s\nexec test/c/preload/run "$$@"\n' '$(PRELOAD_$(@F))' >$@ && chmod +x $@
+
+test-preload: $(PRELOADS:%=$(T)/%)
+	@bad=0; for s in $(PRELOADS); do tools/suite $$s $(T)/$$s || bad=1; done; exit $$bad
 .PHONY: test-preload
