@@ -138,6 +138,49 @@ static void error_callback_may_allocate(void) {
   CHECK_EQ(ncalls, 1);
 }
 
+/* Damage that is found in the middle of a change, or with a lock held, is told when it is over: the callback may
+   allocate of the same class, and make heaps. */
+static void allocate_and_make_heaps(int err, void* arg) {
+  (void)arg;
+  CHECK_EQ(err, EFAULT);
+  for (int i = 0; i < 300; i++) CHECK(mi_malloc(40) != NULL);
+  mi_heap_t* heap = mi_heap_new();
+  CHECK(heap != NULL);
+  mi_heap_delete(heap);
+  ncalls++;
+}
+
+static void damaged(bool remote) {
+  void* p[600];
+  test_expect_errors();
+  mi_register_error(&allocate_and_make_heaps, NULL);
+  for (int round = 0; round < 20; round++) {
+    for (int i = 0; i < 600; i++) p[i] = mi_malloc(40);
+    for (int i = 0; i < 600; i++) if (remote) mi_free_as(p[i], NULL, 0x7777770); else mi_free(p[i]);
+    for (int i = 7; i < 600; i += 50) if (mi_usable_size(p[i]) == 0 && mi_is_in_heap_region(p[i])) memset(p[i], 0x41, 8);
+    for (int i = 0; i < 600; i++) CHECK((p[i] = mi_malloc(40)) != NULL);
+    if (!remote) CHECK_EQ(mi_check_all(), 0);    /* damage in a page that nobody holds is not found yet */
+    for (int i = 0; i < 600; i++) { CHECK(((size_t*)p[i])[0] != (size_t)round + 1); ((size_t*)p[i])[0] = (size_t)round + 1; }
+  }
+  CHECK(ncalls > 0);
+}
+static void told_after_allocation(void) { damaged(false); }
+static void told_after_collection(void) { damaged(true); _exit(0); }
+
+static void told_without_a_lock(void) {
+  test_expect_errors();
+  mi_register_error(&allocate_and_make_heaps, NULL);
+  mi_heap_t* heap = mi_heap_new();
+  void *p = mi_heap_malloc(heap, 40), *q = mi_heap_malloc(heap, 40);
+  mi_free(p);
+  memset(p, 0x41, 8);
+  mi_collect(true);
+  CHECK_EQ(ncalls, 1);
+  mi_free(q);
+  mi_heap_destroy(heap);
+  CHECK_EQ(mi_check_all(), 0);
+}
+
 static void deferred(bool force, unsigned long long heartbeat, void* arg) {
   (void)force; (void)heartbeat;
   CHECK(arg == said && nested == 0);
@@ -163,4 +206,5 @@ static void deferred_free(void) {
 }
 
 TEST_MAIN("options", TEST(defaults), TEST(environment), TEST(set_and_default), TEST(output), TEST(misuse_is_told),
-          TEST(failure_is_quiet), TEST(abort_on_error), TEST(error_callback_may_allocate), TEST(deferred_free))
+          TEST(failure_is_quiet), TEST(abort_on_error), TEST(error_callback_may_allocate), TEST(told_after_allocation),
+          TEST(told_after_collection), TEST(told_without_a_lock), TEST(deferred_free))
