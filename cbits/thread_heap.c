@@ -102,6 +102,7 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
   mi_lheap_t* lh = heap == NULL ? NULL : mi_thread_lheap_of(heap);
   if (lh != NULL) {
     mi_lheap_collect(lh, force);
+    mi_error_tell();
     mi_thread_leave(NULL);
   }
   mi_arena_purge(force);

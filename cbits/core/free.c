@@ -58,6 +58,7 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
     const bool single = mi_page_is_single(page);
     if (xowner == id || (!single && owner != NULL && xowner == (id | 1) && mi_lheap_full_to_owned(&owner->main, page))) {
       mi_free_local(block, id);                                           /* an offset block, or ours again */
+      mi_error_tell();                                                    /* what was found in a page's list when it was taken back */
       return;
     }
     if (free_remote(page, block, p, w, listed)) return;

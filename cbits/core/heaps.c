@@ -1,6 +1,7 @@
 /* See heaps.h. */
 #include "heaps.h"
 #include "meta.h"
+#include "options.h"
 
 static mi_lock_t heaps_lock = MI_LOCK_INIT(MI_RANK_HEAPS);    /* the list, and which owner has a local heap of which heap */
 static mi_heap_t* heaps;
@@ -166,6 +167,7 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
     if (places != NULL) mi_meta_free(MI_META_PLACES + chunk, places);
   }
   mi_meta_free(MI_META_HEAP, heap);
+  mi_error_tell();
 }
 
 void mi_heap_before_fork(void) {

@@ -316,12 +316,14 @@ void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
     mi_arena_purge(true);
     p = malloc_any(lh, size, zero);
   }
+  mi_error_tell();
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
 }
 
 void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
   tick(lh);
   void* p = malloc_single(lh, size, align, zero);
+  mi_error_tell();
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
 }
 

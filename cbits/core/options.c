@@ -230,6 +230,22 @@ void mi_error_misuse(mi_error_t error, const void* p, size_t size) {
   errno = saved;
 }
 
+typedef struct { mi_error_t error; const void* p; size_t size; } later_t;
+static mi_tls later_t later[MI_ERRORS_LATER];
+mi_tls unsigned mi_nerrors_later;
+
+void mi_error_later(mi_error_t error, const void* p, size_t size) {
+  if (mi_nerrors_later < MI_ERRORS_LATER) later[mi_nerrors_later++] = (later_t){ error, p, size };
+}
+
+void mi_error_tell_all(void) {
+  later_t told[MI_ERRORS_LATER];
+  const unsigned n = mi_nerrors_later;
+  memcpy(told, later, sizeof told);
+  mi_nerrors_later = 0;                                                   /* a callback may come here again */
+  for (unsigned i = 0; i < n; i++) mi_error_misuse(told[i].error, told[i].p, told[i].size);
+}
+
 void* mi_error_fail(mi_error_t error, size_t size) {
   if (mi_option_is_enabled(mi_option_verbose)) mi_message("mimalloc: %s: %zu bytes\n", errors[error].text, size);
   error_call(errors[error].code);

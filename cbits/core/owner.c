@@ -3,6 +3,7 @@
 
 #include "arena.h"
 #include "meta.h"
+#include "options.h"
 #include "owner.h"
 
 typedef mi_atomic(mi_owner_t*) mi_xowner_t;
@@ -77,11 +78,13 @@ void mi_owner_end(mi_owner_t* owner) {
   owner->next_free = free_owners;
   free_owners = owner;
   mi_unlock(&owners_lock);
+  mi_error_tell();
 }
 
 void mi_owner_drain(mi_owner_t* owner, bool force) {
   mi_lheap_collect(&owner->main, force);
   mi_heap_drain_lheaps(owner, force);
+  mi_error_tell();
 }
 
 /* ---- fork ---- */

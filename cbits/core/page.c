@@ -74,7 +74,7 @@ static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
     if (!start || b->mark != page) {
       mi_block_t* last = (mi_block_t*)(void*)((uint8_t*)link - offsetof(mi_block_t, next));  /* whose link it is; the head is none */
       *link = rest;
-      mi_error_misuse(MI_ERROR_CORRUPT, start || i == 0 ? b : last, mi_page_size(page));
+      mi_error_later(MI_ERROR_CORRUPT, start || i == 0 ? b : last, mi_page_size(page));
       return;                                                             /* what is lost stays `used` */
     }
     *link = b;
@@ -129,7 +129,7 @@ void mi_page_drop_free(mi_page_t* page) {
   for (mi_block_t* b = page->local_free; b->mark == page && nlocal < page->capacity; b = b->next) nlocal++;
   page->free = &mi_nil;
   mi_page_used_set(page, page->capacity - nlocal + (mi_page_retire(page) != 0));  /* what is lost counts as live for ever */
-  mi_error_misuse(MI_ERROR_CORRUPT, bad, mi_page_size(page));
+  mi_error_later(MI_ERROR_CORRUPT, bad, mi_page_size(page));
 }
 
 /* ---- any thread ---- */
