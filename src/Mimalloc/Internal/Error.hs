@@ -69,9 +69,13 @@ failure :: IOErrorType -> String -> String -> IO a
 failure kind name why = ioError (IOError Nothing kind name why Nothing Nothing)
 
 -- | Whether memory was wanting.
+--
+-- @since 0.1.0.0
 isResourceExhausted :: IOError -> Bool
 isResourceExhausted e = ioe_type e == ResourceExhausted
 
--- | Whether a size, an alignment or a capability could not be.
+-- | Whether a size, an alignment, a capability or an arena could not be.
+--
+-- @since 0.1.0.0
 isInvalidArgument :: IOError -> Bool
 isInvalidArgument e = ioe_type e == InvalidArgument

@@ -231,6 +231,8 @@ foreign import ccall unsafe mi_cap_pvalloc        :: CSize -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_check_owned    :: Ptr a -> IO CBool
 
 -- | A heap, in C. Only pointers to it are used.
+--
+-- @since 0.1.0.0
 data MiHeap
 
 -- Owner-only, hence unsafe: what the capability has of that heap. Clearing and copying from 1 MiB on has a _safe twin below.

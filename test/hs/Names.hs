@@ -1,0 +1,161 @@
+-- That no name is missing: what the modules export and what the header declares, against docs/api-names.txt; what the
+-- header declares, against what the library has; and the types of the names. Runs at the root of the package.
+module Main (main) where
+
+import Control.Monad
+import Data.Char (isAlphaNum, isSpace, toUpper)
+import Data.List (dropWhileEnd, findIndex, isInfixOf, isPrefixOf, isSuffixOf, nub, stripPrefix, tails, (\\))
+import Data.Maybe (listToMaybe)
+import System.Directory
+import System.FilePath
+import System.Process (readProcess)
+import Test.Tasty
+import Test.Tasty.HUnit
+
+import InPlace (buildDirectory)
+import Mimalloc.Primitive (MiOption)
+import Names.Types (typesAgree)
+
+main :: IO ()
+main = do
+  wanted <- sections <$> readFile "docs/api-names.txt"
+  header <- concat <$> mapM readFile ["cbits/include/mimalloc.h", "cbits/include/mimalloc-stats.h"]
+  let declared = declarations header
+  defaultMain $ testGroup "names"
+    [ testCase "the list itself" $ do
+        map fst wanted @?= ["Mimalloc", "Mimalloc.Capability", "Mimalloc.Heap", "Mimalloc.ByteString", "Mimalloc.Vector", "Mimalloc.Stats", "Mimalloc.Primitive", "C"]
+        assertBool "too short" (length (concatMap snd wanted) >= 360)
+    , testGroup "modules" [ testCase m (exports m >>= \have -> missing names have) | (m, names) <- wanted, m /= "C" ]
+    , testCase "Mimalloc re-exports Mimalloc.Primitive" $ do
+        have <- exports "Mimalloc"
+        mapM_ (`missing` have) (lookup "Mimalloc.Primitive" wanted)
+    , testCase "every exported name is documented, and since when" $ do
+        modules <- filter (not . ("Mimalloc.Internal." `isPrefixOf`)) <$> exposed
+        assertBool "no modules" (length modules >= 9)
+        problems <- concat <$> mapM undocumented modules
+        assertBool (unlines problems) (null problems)
+    , testCase "the header declares the list" $ mapM_ (`missing` declared) (lookup "C" wanted)
+    , testCase "the library has what the header declares" $ defined >>= missing declared
+    , testCase "the header declares what the shared library shows" $ do
+        let so = "build/libmimalloc.so"
+        built <- doesFileExist so
+        when built $ do
+          shown <- filter ("mi_" `isPrefixOf`) . symbols "TDBWV" <$> readProcess "nm" ["-D", "--defined-only", so] ""
+          missing shown declared
+    , testCase "MiOption is mi_option_t, in order" $
+        map show [minBound .. maxBound :: MiOption] @?= map camel (optionNames header)
+    , testCase "types" $ typesAgree @?= ()
+    ]
+
+missing :: [String] -> [String] -> Assertion
+missing wanted have = case nub wanted \\ have of
+  [] -> pure ()
+  names -> assertFailure ("missing: " ++ unwords names)
+
+-- | "[name]", and the words below it.
+sections :: String -> [(String, [String])]
+sections text = go (filter (not . ("#" `isPrefixOf`)) (lines text))
+  where
+    go (('[' : l) : ls) = let (body, rest) = break ("[" `isPrefixOf`) ls in (takeWhile (/= ']') l, words (unwords body)) : go rest
+    go (_ : ls) = go ls
+    go [] = []
+
+-- ---- Haskell
+
+source :: String -> FilePath
+source m = "src" </> map (\c -> if c == '.' then '/' else c) m <.> "hs"
+
+exposed :: IO [String]
+exposed = do
+  cabal <- lines <$> readFile "mimalloc.cabal"
+  pure (nub [ name | l <- cabal, let name = dropWhile isSpace l, "Mimalloc" == takeWhile (/= '.') name, all (\c -> isAlphaNum c || c == '.') name ])
+
+-- | What a module exports: types without their constructors, and with a record's fields; what it re-exports as a whole, too.
+exports :: String -> IO [String]
+exports m = do
+  text <- readFile (source m)
+  fmap concat . forM (exportItems text) $ \item -> case words item of
+    ["module", other] -> exports other
+    _ | "(" `isInfixOf` item -> let name = takeWhile isName item in (name :) <$> fields name
+      | otherwise -> pure [item]
+  where
+    -- The record is in this module, or in one below.
+    fields name = do
+      texts <- mapM (readFile . source) =<< exposed
+      pure [ takeWhile isName f | t <- texts, ls@(l : _) <- tails (lines t), ("data " ++ name ++ " ") `isPrefixOf` l
+           , g <- takeWhile (not . all isSpace) (drop 1 ls), Just f <- [afterBrace (dropWhile isSpace g)] ]
+    afterBrace g = listToMaybe [ f | k <- ["{ ", ", "], Just f <- [stripPrefix k g], "::" `isInfixOf` f ]
+
+-- | The items of the export list.
+exportItems :: String -> [String]
+exportItems text = map trim (split 0 "" (takeList (dropWhile (/= '(') (afterModule (unlines (map uncomment (lines text)))))))
+  where
+    afterModule t = head [ s | s <- tails t, "\nmodule " `isPrefixOf` s ]
+    uncomment l = maybe l (`take` l) (findIndex ("--" `isPrefixOf`) (tails l))
+    takeList = go (0 :: Int)
+      where go n (c : cs) | c == '(' = (if n == 0 then id else (c :)) (go (n + 1) cs)
+                          | c == ')' = if n == 1 then "" else c : go (n - 1) cs
+                          | otherwise = c : go n cs
+            go _ "" = ""
+    split :: Int -> String -> String -> [String]
+    split _ item "" = [ reverse item | not (all isSpace item) ]
+    split n item (c : cs)
+      | c == ',' && n == 0 = [ reverse item | not (all isSpace item) ] ++ split n "" cs
+      | otherwise = split (case c of { '(' -> n + 1; ')' -> n - 1; _ -> n }) (c : item) cs
+    trim = dropWhileEnd isSpace . dropWhile isSpace
+
+isName :: Char -> Bool
+isName c = isAlphaNum c || c `elem` "_'"
+
+-- | Names whose declaration, in whichever module, has no comment that says since when.
+undocumented :: String -> IO [String]
+undocumented m = do
+  items <- filter (not . ("module " `isPrefixOf`)) . exportItems <$> readFile (source m)
+  texts <- mapM (fmap lines . readFile . source) =<< exposed
+  pure [ m ++ ": " ++ name | item <- items, let name = takeWhile isName item, name `notElem` foreignNames, not (any (documents name) texts) ]
+  where
+    documents name ls = or [ since (reverse (take i ls)) | (i, l) <- zip [0 ..] ls, declares name l ]
+    declares name l = or [ (k ++ name) `isPrefixOf` l && not (any isName (take 1 (drop (length k + length name) l))) | k <- ["", "data ", "newtype ", "type "] ]
+    since above = case takeWhile ("--" `isPrefixOf`) above of
+      l : ls -> "@since" `isInfixOf` l && any ("-- |" `isPrefixOf`) (l : ls)
+      [] -> False
+    -- Other packages' own.
+    foreignNames = ["ForeignPtr", "withForeignPtr", "Ptr", "getNumCapabilities", "unsafeFromForeignPtr", "unsafeFromForeignPtr0", "Vector", "IOVector", "Storable"]
+
+-- ---- C
+
+-- | The functions a header declares.
+declarations :: String -> [String]
+declarations text = nub [ name | l <- lines text, "mi_decl_export" `isPrefixOf` l, name <- take 1 (functions l) ]
+  where functions s = [ n | t <- tails s, "mi_" `isPrefixOf` t, let (n, rest) = span isName t, "(" `isPrefixOf` rest, n `notElem` attributes ]
+        attributes = ["mi_attr_alloc_size", "mi_attr_alloc_size2"]
+
+-- | The functions in the library as cabal built it.
+defined :: IO [String]
+defined = do
+  built <- buildDirectory
+  archives <- filter (\f -> "libHSmimalloc-" `isPrefixOf` takeFileName f && takeExtension f == ".a" && not ("_p.a" `isSuffixOf` f)) <$> filesBelow built
+  case archives of
+    [] -> assertFailure ("no library in " ++ built)
+    a : _ -> symbols "TW" <$> readProcess "nm" ["--defined-only", a] ""
+
+symbols :: String -> String -> [String]
+symbols kinds out = [ name | [_, [kind], name] <- map words (lines out), kind `elem` kinds ]
+
+filesBelow :: FilePath -> IO [FilePath]
+filesBelow d = do
+  names <- map (d </>) <$> listDirectory d
+  fmap concat . forM names $ \n -> do
+    link <- pathIsSymbolicLink n
+    directory <- doesDirectoryExist n
+    if directory && not link then filesBelow n else pure [n]
+
+-- | The enumerators of mi_option_t that have a number of their own.
+optionNames :: String -> [String]
+optionNames text = [ name | l <- takeWhile (not . ("} mi_option_t" `isPrefixOf`)) (dropWhile (not . ("typedef enum mi_option_e" `isPrefixOf`)) (lines text))
+                          , Just rest <- [stripPrefix "mi_option_" (dropWhile isSpace l)], let (name, end) = span isName rest, not (" =" `isPrefixOf` end) ]
+
+camel :: String -> String
+camel name = "MiOption" ++ concatMap capital (wordsBy name)
+  where capital w = map toUpper (take 1 w) ++ drop 1 w
+        wordsBy s = case break (== '_') s of { (w, _ : rest) -> w : wordsBy rest; (w, "") -> [w] }
