@@ -55,7 +55,10 @@ static void after_fork(bool child) {
 }
 
 static void after_fork_parent(void) { after_fork(false); }
-static void after_fork_child(void) { after_fork(true); }
+static void after_fork_child(void) {
+  mi_options_after_fork();
+  after_fork(true);
+}
 
 static void process_begin(void) {
   pthread_key_create(&end_key, &thread_exit);

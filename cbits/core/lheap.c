@@ -308,12 +308,17 @@ static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {
   return size > MI_MEDIUM_MAX ? malloc_single(lh, size, MI_SLICE_SIZE, zero) : malloc_bin(lh, mi_bin_of(size));
 }
 
+/* No memory: what this owner can give back may be enough. */
+mi_cold static void make_room(mi_lheap_t* lh) {
+  mi_lheap_collect(lh, true);
+  mi_arena_purge(true);
+}
+
 void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
   tick(lh);
   void* p = malloc_any(lh, size, zero);
   if (mi_unlikely(p == NULL)) {
-    mi_lheap_collect(lh, true);
-    mi_arena_purge(true);
+    make_room(lh);
     p = malloc_any(lh, size, zero);
   }
   mi_error_tell();
@@ -323,6 +328,10 @@ void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
 void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
   tick(lh);
   void* p = malloc_single(lh, size, align, zero);
+  if (mi_unlikely(p == NULL)) {
+    make_room(lh);
+    p = malloc_single(lh, size, align, zero);
+  }
   mi_error_tell();
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
 }

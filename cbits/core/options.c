@@ -156,6 +156,11 @@ static void* callback_get(mi_callback_t* c, void** arg) {
   }
 }
 
+void mi_options_after_fork(void) {
+  mi_callback_t* const all[] = { &output_callback, &error_callback, &deferred_callback };
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) mi_store_relaxed(&all[i]->xversion, mi_load_relaxed(&all[i]->xversion) & ~1u);  /* one thread only */
+}
+
 void mi_register_output(mi_output_fun* out, void* arg) { callback_set(&output_callback, (void*)out, arg); }
 void mi_register_error(mi_error_fun* fun, void* arg) { callback_set(&error_callback, (void*)fun, arg); }
 void mi_register_deferred_free(mi_deferred_free_fun* fun, void* arg) {

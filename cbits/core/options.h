@@ -39,6 +39,9 @@ mi_cold void mi_message(const char* format, ...) mi_printf_like(1, 2);
 /* Set before first use by the preload library: misuse ends the process unless the environment says otherwise. */
 extern bool mi_abort_by_default;
 
+/* In the child of fork: nobody is in the middle of registering a function any more. */
+void mi_options_after_fork(void);
+
 /* Calls the deferred-free function, if one is registered; not from inside itself. */
 void mi_deferred_free_call(bool force, unsigned long long heartbeat);
 extern mi_atomic(bool) mi_has_deferred_free;

@@ -66,13 +66,13 @@ mi_use_t mi_stats_use(uintptr_t id) {
 
 /* ---- everything ---- */
 
-/* The part with a key; parts are few, and pages of one kind lie together: the last one found is tried first. */
-static void part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* r) {
+/* Adds a page to the part with that key. */
+static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* r) {
   size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % parts->max;      /* a hash table: max is twice what there can be */
   while (parts->parts[i].pages != 0 && parts->parts[i].key != key) i = (i + 1) % parts->max;
   mi_part_t* part = &parts->parts[i];
   if (part->pages == 0) {
-    if (parts->n + 1 >= parts->max) return;                               /* owners or heaps came up meanwhile: left out */
+    if (parts->n + 1 >= parts->max) return part;                          /* owners or heaps came up meanwhile: left out */
     parts->n++;
     part->key = key;
   }
@@ -80,6 +80,7 @@ static void part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* r) {
   part->blocks += r->blocks;
   part->bytes += r->blocks * r->size;
   part->page_bytes += r->nslices * MI_SLICE_SIZE;
+  return part;
 }
 
 static void add_page(const mi_reading_t* r, void* arg) {
@@ -90,6 +91,22 @@ static void add_page(const mi_reading_t* r, void* arg) {
   s->totals.pages++;
   s->totals.used_blocks += r->blocks;
   s->totals.used_bytes += r->blocks * r->size;
+}
+
+/* Blocks with mappings of their own are in no arena: of the class of large blocks, and nobody's. */
+static void add_mappings(mi_snapshot_t* s, uint64_t n, uint64_t bytes) {
+  const mi_reading_t empty = { .blocks = 0 };
+  mi_parts_t* const all[] = { &s->classes, &s->owners };
+  for (size_t i = 0; i < 2 && n > 0; i++) {
+    mi_part_t* part = part_add(all[i], 0, &empty);
+    part->pages += n - 1;                                                 /* part_add counted one */
+    part->blocks += n;
+    part->bytes += bytes;
+    part->page_bytes += bytes;
+  }
+  s->totals.pages += n;
+  s->totals.used_blocks += n;
+  s->totals.used_bytes += bytes;
 }
 
 /* The parts that are there, in order of key, at the front. */
@@ -169,9 +186,7 @@ bool mi_snapshot_take(mi_snapshot_t* s) {
   totals_take(&s->totals);
   totals_subtract_base(&s->totals);
   pages_read(&add_page, s);
-  s->totals.used_blocks += s->totals.mappings;
-  s->totals.pages += s->totals.mappings;
-  s->totals.used_bytes += mi_load_relaxed(&mi_arena_totals.xmapped);      /* a statistic */
+  add_mappings(s, s->totals.mappings, mi_load_relaxed(&mi_arena_totals.xmapped));  /* a statistic */
   parts_sort(&s->classes);
   parts_sort(&s->owners);
   parts_sort(&s->heaps);

@@ -28,7 +28,7 @@ typedef struct {
   /* gauges, bytes and numbers */
   uint64_t reserved_bytes, committed_bytes, used_bytes, used_blocks, pages, arenas, mappings, threads, capabilities;
   uint64_t peak_committed_bytes;
-  /* counters */
+  /* counters; of pages and blocks: those of main heaps */
   uint64_t purged_bytes, fresh_pages, adopted_pages, full_pages, retired_pages, remote_freed_blocks;
 } mi_totals_t;
 

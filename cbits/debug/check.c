@@ -138,7 +138,7 @@ static size_t visit_live(const mi_arena_t* a, size_t i, mi_page_t* page) {
   return mi_xword_state(w) == MI_PAGE_OWNED ? mi_page_used(page) - mi_xword_count(w) - (mi_page_retire(page) != 0) : mi_xword_count(w);
 }
 
-size_t mi_check_live_blocks(void) { return pages_visit(&visit_live); }
+size_t mi_check_live_blocks(void) { return pages_visit(&visit_live) + mi_arena_totals.xmappings; }
 
 static void check_arenas(void) {
   size_t dirty = 0;
