@@ -9,34 +9,62 @@
 typedef struct { mi_page_t* page; bool taken; } mi_visit_t;
 typedef struct { mi_visit_t* pages; size_t n, max; } mi_visit_list_t;
 
-/* A page of this heap that we may look at: one of the owner's or, unless the heap is a main one, of any local heap; or one that can be taken. */
-static bool visit_take(mi_page_t* page, mi_heap_t* heap, mi_owner_t* owner, mi_visit_t* visit) {
-  mi_xlist_t list;
-  if (mi_load_relaxed(&page->xheap) != heap) return false;                /* of a page that is taken below, looked at again */
-  if (mi_remote_acquire(&page->xword, true, &list)) {                           /* H1 */
-    mi_page_take_list(page, list);
-    *visit = (mi_visit_t){ page, true };
-    return true;
-  }
-  const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* equal to the owner's id only if it wrote it */
-  const bool ours = heap->is_main ? owner != NULL && xowner == owner->id : mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED;  /* nobody allocates from it */
-  *visit = (mi_visit_t){ page, false };
-  return ours;
+static void visit_add(mi_visit_list_t* list, mi_page_t* page, bool taken) {
+  if (list->n < list->max) list->pages[list->n++] = (mi_visit_t){ page, taken };
+  else if (taken) mi_lheap_page_to_pool(page);
 }
 
-/* Every page of the heap in every arena. */
-static void visit_collect(mi_visit_list_t* list, mi_heap_t* heap, mi_owner_t* owner) {
+/* A page that has no holder. */
+static bool visit_take(mi_page_t* page) {
+  mi_xlist_t taken;
+  if (!mi_remote_acquire(&page->xword, true, &taken)) return false;       /* H1 */
+  mi_page_take_list(page, taken);
+  return true;
+}
+
+static bool is_of(mi_page_t* page, const mi_owner_t* owner) {
+  return owner != NULL && mi_load_relaxed(&page->xowner) == owner->id;    /* equal only if the owner wrote it */
+}
+
+/* The process's main heap has no list: every page in every arena is looked at. */
+static void visit_arenas(mi_visit_list_t* list, const mi_owner_t* owner) {
   for (size_t n = 0; n < mi_arena_count(); n++) {
     const mi_arena_t* a = mi_arena_at(n);
     size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);
-    for (; i < a->nslices && list->n < list->max; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) {
+    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) {
       mi_page_t* page = &a->pages[i];
       if (mi_xword_state(mi_load_acquire(&page->xword)) == MI_PAGE_DEAD) continue;  /* pairs with mi_remote_birth */
-      if (!visit_take(page, heap, owner, &list->pages[list->n])) continue;
-      if (list->pages[list->n].taken && mi_load_relaxed(&page->xheap) != heap) { mi_lheap_page_to_pool(page); continue; }  /* another life of the slice: we hold it */
-      list->n++;
+      if (mi_load_relaxed(&page->xheap) != &mi_heap_main) continue;       /* of a page that is taken below, looked at again */
+      if (!visit_take(page)) { if (is_of(page, owner)) visit_add(list, page, false); }
+      else if (mi_load_relaxed(&page->xheap) == &mi_heap_main) visit_add(list, page, true);
+      else mi_lheap_page_to_pool(page);                                   /* another life of the slice */
     }
   }
+}
+
+/* A heap with a list, whose lock keeps its pages from ending. One that is held is in a queue, where it stays (in a
+   sub-process's main heap: if it is the owner's), or a remote free holds it, which has emptied it. */
+static void visit_listed(mi_visit_list_t* list, mi_heap_t* heap, const mi_owner_t* owner) {
+  mi_lock(&heap->lock);
+  for (mi_page_t* page = heap->pages; page != NULL; page = page->heap_next) {
+    if (list->n == list->max) break;
+    const bool queued = heap->is_main ? is_of(page, owner) : page->lheap != NULL;
+    if (queued || visit_take(page)) visit_add(list, page, !queued);
+  }
+  mi_unlock(&heap->lock);
+}
+
+/* At least how many pages there are to visit. */
+static size_t visit_count(mi_heap_t* heap) {
+  size_t n = 0;
+  if (!mi_heap_is_listed(heap)) {
+    for (size_t i = 0; i < mi_arena_count(); i++) n += mi_bitmap_count(mi_arena_at(i)->dirty, mi_arena_at(i)->nslices);
+    return n;
+  }
+  mi_lock(&heap->lock);
+  for (const mi_page_t* page = heap->pages; page != NULL; page = page->heap_next) n++;
+  mi_unlock(&heap->lock);
+  return n;
 }
 
 /* A bit for each block of a page that is in one of its lists. */
@@ -75,13 +103,13 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
 }
 
 bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_visit_fun* visitor, void* arg) {
-  mi_visit_list_t list = { NULL, 0, 0 };
-  for (size_t n = 0; n < mi_arena_count(); n++) list.max += mi_bitmap_count(mi_arena_at(n)->dirty, mi_arena_at(n)->nslices);
+  mi_visit_list_t list = { NULL, 0, visit_count(heap) };
   const size_t bytes = mi_align_up((list.max + 1) * sizeof *list.pages, mi_os_page_size());
   list.pages = mi_os_reserve(bytes, mi_os_page_size());
   if (list.pages == NULL) return false;
   bool more = mi_os_commit(list.pages, bytes);
-  if (more) visit_collect(&list, heap, owner);
+  if (more && mi_heap_is_listed(heap)) visit_listed(&list, heap, owner);
+  else if (more) visit_arenas(&list, owner);
   for (size_t i = 0; i < list.n; i++) {
     more = more && visit_page(list.pages[i].page, heap, blocks, visitor, arg);
     if (list.pages[i].taken) mi_lheap_page_to_pool(list.pages[i].page);

@@ -198,8 +198,8 @@ typedef struct mi_heap_area_s {
 typedef bool (mi_block_visit_fun)(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t block_size, void* arg);
 /* Calls the visitor for each page (block NULL, size 0), and for each live block of it if visit_blocks;
    stops and returns false when the visitor does. No lock is held: it may allocate and free, but not in
-   this heap. Nobody may allocate from the heap meanwhile; of the main heap, only the pages that this
-   thread or nobody holds are visited. */
+   this heap. Nobody may allocate from the heap or collect meanwhile, and no thread that did may end; of
+   the main heap, only the pages that this thread or nobody holds are visited. */
 mi_decl_export bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor, void* arg);
 
 /* ---- arenas: large reservations. Errors: ENOMEM or EINVAL, returned; ids are never 0 ---- */
