@@ -365,7 +365,10 @@ template <class T> struct mi_stl_allocator {
   typedef T value_type;
   mi_stl_allocator() = default;
   template <class U> mi_stl_allocator(const mi_stl_allocator<U>&) {}
-  T* allocate(std::size_t n) { return static_cast<T*>(alignof(T) > 16 ? mi_new_aligned(n * sizeof(T), alignof(T)) : mi_new_n(n, sizeof(T))); }
+  T* allocate(std::size_t n) {
+    if (alignof(T) <= 16) return static_cast<T*>(mi_new_n(n, sizeof(T)));
+    return static_cast<T*>(mi_new_aligned(n <= SIZE_MAX / sizeof(T) ? n * sizeof(T) : SIZE_MAX, alignof(T)));
+  }
   void deallocate(T* p, std::size_t) { mi_free(p); }
 };
 template <class T, class U> bool operator==(const mi_stl_allocator<T>&, const mi_stl_allocator<U>&) { return true; }
