@@ -14,10 +14,7 @@
 --
 -- The module is meant to be imported qualified.
 --
--- >>> :set -XOverloadedStrings
--- >>> import qualified Mimalloc.ByteString as M
--- >>> M.copy "a byte string"
--- "a byte string"
+-- > import qualified Mimalloc.ByteString as M
 --
 -- @since 0.1.0.0
 module Mimalloc.ByteString
@@ -79,6 +76,18 @@ import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Heap
 import Mimalloc.Primitive (mi_realloc)
 
+-- $setup
+-- >>> :set -XOverloadedStrings
+-- >>> import qualified Data.ByteString as ByteString
+-- >>> import Data.ByteString.Builder (intDec)
+-- >>> import Data.ByteString.Builder.Extra (toLazyByteStringWith)
+-- >>> import Foreign (peekArray, pokeArray)
+-- >>> import Foreign.C (withCString)
+-- >>> import Mimalloc (mi_malloc, mi_strdup)
+-- >>> import Mimalloc.Heap
+-- >>> import System.Directory (getTemporaryDirectory, removeFile)
+-- >>> import qualified Mimalloc.ByteString as M
+
 -- | A byte string of so many bytes with whatever the block has in it. A byte string never changes, so this one is to be
 -- written through its pointer ('unsafeUseAsByteString') before it is used as one; 'create' does both.
 --
@@ -100,7 +109,6 @@ zallocByteString n = (`fromBlock` n) <$> newBlock (bytes "zallocByteString" Zero
 
 -- | 'mallocByteString' from a heap. How long it lives is said in "Mimalloc.Heap".
 --
--- >>> import Mimalloc.Heap
 -- >>> heap <- newHeap
 -- >>> ByteString.length <$> M.heapMallocByteString heap 100
 -- 100
@@ -120,7 +128,6 @@ heapZallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (heapBytes "
 
 -- | A byte string of so many bytes that the action writes, all of them.
 --
--- >>> import Foreign (pokeArray)
 -- >>> M.create 3 $ \p -> pokeArray p [97, 98, 99]
 -- "abc"
 --
@@ -203,7 +210,6 @@ pureBytes name n fill = unsafePerformIO $ do
 
 -- | A whole file. Also 'IOException's of the system.
 --
--- >>> import System.Directory (getTemporaryDirectory, removeFile)
 -- >>> directory <- getTemporaryDirectory
 -- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
 -- >>> M.readFile (directory ++ "/mimalloc-example") <* removeFile (directory ++ "/mimalloc-example")
@@ -258,8 +264,7 @@ readRest name h hint = mask $ \restore -> do
 -- Haskell's or C's; the garbage collector frees it from now on, nobody else may, and nobody may write to it. A null pointer
 -- with 0 bytes is the empty byte string.
 --
--- >>> import Mimalloc (mi_malloc)
--- >>> p <- mi_malloc 3
+-- >>> p <- mi_malloc 3 :: IO (Ptr Word8)
 -- >>> pokeArray p [97, 98, 99]
 -- >>> M.unsafePackMallocByteString p 3
 -- "abc"
@@ -273,8 +278,6 @@ unsafePackMallocByteString p n
 
 -- | The same with a C string, up to its end.
 --
--- >>> import Foreign.C (withCString)
--- >>> import Mimalloc (mi_strdup)
 -- >>> withCString "abc" mi_strdup >>= M.unsafePackMallocCString
 -- "abc"
 --
@@ -298,7 +301,6 @@ unsafePackMallocCStringLen (s, n) = unsafePackMallocByteString (castPtr s) n
 -- action must not write to them, unless the byte string is new and nobody else has seen it. For an empty one the pointer
 -- may be null. There is no 0 after the bytes.
 --
--- >>> import Foreign (peekArray)
 -- >>> M.unsafeUseAsByteString "abc" (\p n -> peekArray n p)
 -- [97,98,99]
 --
@@ -311,8 +313,6 @@ unsafeUseAsByteString s act = Unsafe.unsafeUseAsCStringLen s $ \(p, n) -> act (c
 -- single piece needs. For 'toLazyByteStringWith'. The chunks hold the buffers as they are, untrimmed, so do not ask for
 -- much more than is needed.
 --
--- >>> import Data.ByteString.Builder (intDec)
--- >>> import Data.ByteString.Builder.Extra (toLazyByteStringWith)
 -- >>> toLazyByteStringWith (M.mallocStrategy 1024 65536) "" (foldMap intDec [1 .. 10])
 -- "12345678910"
 --

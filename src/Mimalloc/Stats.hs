@@ -52,6 +52,10 @@ import Mimalloc.Internal.Bytes (packCString)
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 
+-- $setup
+-- >>> import Mimalloc
+-- >>> import qualified Data.ByteString.Char8 as Char8
+
 -- | Everything, from one pass over the pages. Each of the lists adds up to the same pages; those of blocks with a mapping of
 -- their own (half a GiB and more) are in the gauges only.
 --
@@ -120,7 +124,6 @@ data HeapId = MainHeap | HeapNumber !Int deriving (Eq, Ord, Show)
 
 -- | Takes the statistics. A safe call. For want of memory, 'isResourceExhausted'.
 --
--- >>> import Mimalloc
 -- >>> stats <- withMallocBytes 1000 (const getStats)
 -- >>> gaugeLiveBlocks (statsGauges stats) >= 1 && counterFreshPages (statsCounters stats) >= 1
 -- True
@@ -172,7 +175,6 @@ readStats p = do
 -- | The same as JSON, in C's words: an object with @gauges@, @counters@, @size_classes@, @owners@ and @heaps@. A safe call.
 -- For want of memory, 'isResourceExhausted'.
 --
--- >>> import qualified Data.ByteString.Char8 as Char8
 -- >>> Char8.take 12 <$> statsJson
 -- "{\"version\":1"
 --
@@ -264,7 +266,6 @@ data CapabilityStats = CapabilityStats
 
 -- | The heaps of all capabilities that have allocated, in order. May be called from any thread; throws nothing.
 --
--- >>> import Mimalloc
 -- >>> heaps <- mallocForeignPtrBytes 100 >> capabilityStats
 -- >>> any ((>= 1) . capabilityFreshPages) heaps
 -- True

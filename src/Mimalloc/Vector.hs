@@ -16,9 +16,7 @@
 --
 -- The module is meant to be imported qualified.
 --
--- >>> import qualified Mimalloc.Vector as M
--- >>> M.generate 5 (* 2) :: M.Vector Int
--- [0,2,4,6,8]
+-- > import qualified Mimalloc.Vector as M
 --
 -- @since 0.1.0.0
 module Mimalloc.Vector
@@ -80,10 +78,15 @@ import Mimalloc.Internal.Bytes (copyMuch)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
 
+-- $setup
+-- >>> import qualified Data.Vector.Storable as Vector
+-- >>> import qualified Data.Vector.Storable.Mutable as Mutable
+-- >>> import Mimalloc.Heap
+-- >>> import qualified Mimalloc.Vector as M
+
 -- | A vector of so many elements with whatever the block has in it. A vector never changes, so this one is to be written
 -- through its pointer ('Vector.unsafeWith') before it is used as one; 'mallocMVector' is the tidier way.
 --
--- >>> import qualified Data.Vector.Storable as Vector
 -- >>> Vector.length <$> (M.mallocVector 100 :: IO (M.Vector Int))
 -- 100
 --
@@ -104,7 +107,6 @@ zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many "zallocVector" Z
 
 -- | 'mallocVector' from a heap. How long it lives is said in "Mimalloc.Heap".
 --
--- >>> import Mimalloc.Heap
 -- >>> heap <- newHeap
 -- >>> Vector.length <$> (M.heapMallocVector heap 100 :: IO (M.Vector Int))
 -- 100
@@ -126,7 +128,6 @@ heapZallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (hea
 
 -- | A mutable vector of so many elements with whatever the block has in it.
 --
--- >>> import qualified Data.Vector.Storable.Mutable as Mutable
 -- >>> v <- M.mallocMVector 3 :: IO (M.IOVector Int)
 -- >>> Mutable.write v 0 7 >> Mutable.read v 0
 -- 7
@@ -253,7 +254,7 @@ copied name v = do
 -- | The vector of what there is, which keeps the block; what the block has left over is given back when it is more than
 -- half. The growable vector is empty then, and may go on.
 --
--- >>> g <- M.newGrowable 0
+-- >>> g <- M.newGrowable 0 :: IO (M.Growable Char)
 -- >>> mapM_ (M.push g) "abc"
 -- >>> (,) <$> M.takeVector g <*> M.growableLength g
 -- ("abc",0)
@@ -267,8 +268,8 @@ takeVector g = mask_ $ do
 
 -- | A copy of what there is.
 --
--- >>> g <- M.newGrowable 0
--- >>> M.extend g (Vector.fromList [1, 2, 3 :: Int])
+-- >>> g <- M.newGrowable 0 :: IO (M.Growable Int)
+-- >>> M.extend g (Vector.fromList [1, 2, 3])
 -- >>> (,) <$> M.freezeGrowable g <*> M.growableLength g
 -- ([1,2,3],3)
 --

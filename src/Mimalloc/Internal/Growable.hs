@@ -54,7 +54,6 @@ instance Storable (Box a) where
 
 -- | An empty one with room for so many elements. With 0 it takes memory when it is needed.
 --
--- >>> import Mimalloc.Vector
 -- >>> g <- newGrowable 100 :: IO (Growable Int)
 -- >>> (,) <$> growableLength g <*> fmap (>= 100) (growableCapacity g)
 -- (0,True)
@@ -87,7 +86,7 @@ growableCapacity (Growable fp) = withForeignPtr fp $ \b -> peek b >>= \(Box _ _ 
 
 -- | The element of this index, from 0. An invalid argument if there is none.
 --
--- >>> g <- newGrowable 0
+-- >>> g <- newGrowable 0 :: IO (Growable Char)
 -- >>> mapM_ (push g) "abc"
 -- >>> readGrowable g 1
 -- 'b'
@@ -103,6 +102,8 @@ readGrowable (Growable fp) i = withForeignPtr fp $ \b -> do
 
 -- | Replaces the element of this index. An invalid argument if there is none.
 --
+-- >>> g <- newGrowable 0 :: IO (Growable Char)
+-- >>> mapM_ (push g) "abc"
 -- >>> writeGrowable g 1 'x' >> readGrowable g 1
 -- 'x'
 --
@@ -115,7 +116,9 @@ writeGrowable (Growable fp) i x = withForeignPtr fp $ \b -> do
 
 -- | Appends an element. Twice the room when there is none left, so that n elements cost on the order of n steps.
 --
--- >>> push g 'd' >> growableLength g
+-- >>> g <- newGrowable 0 :: IO (Growable Char)
+-- >>> mapM_ (push g) "abcd"
+-- >>> growableLength g
 -- 4
 --
 -- @since 0.1.0.0
@@ -131,6 +134,8 @@ push g@(Growable fp) x = withForeignPtr fp $ \b -> do
 
 -- | Takes the last element off; 'Nothing' if there is none. The room stays.
 --
+-- >>> g <- newGrowable 0 :: IO (Growable Char)
+-- >>> mapM_ (push g) "abcd"
 -- >>> pop g
 -- Just 'd'
 --
@@ -145,6 +150,7 @@ pop (Growable fp) = withForeignPtr fp $ \b -> do
 
 -- | Room for so many elements in all.
 --
+-- >>> g <- newGrowable 0 :: IO (Growable Int)
 -- >>> reserve g 1000 >> fmap (>= 1000) (growableCapacity g)
 -- True
 --
@@ -159,6 +165,8 @@ reserve g room
 
 -- | Keeps the first so many elements. An invalid argument if there are fewer.
 --
+-- >>> g <- newGrowable 0 :: IO (Growable Char)
+-- >>> mapM_ (push g) "abcd"
 -- >>> truncateGrowable g 2 >> growableLength g
 -- 2
 --
