@@ -20,7 +20,11 @@ EXPORT void  cfree(void* p) { mi_thread_free(p); }
 EXPORT void  free_sized(void* p, size_t size) { (void)size; mi_thread_free(p); }
 EXPORT void  free_aligned_sized(void* p, size_t align, size_t size) { (void)align; (void)size; mi_thread_free(p); }
 EXPORT void* calloc(size_t n, size_t size) { return mi_calloc(n, size); }
-EXPORT void* memalign(size_t align, size_t size) { return mi_memalign(align, size); }
+/* glibc's takes any alignment and rounds it up to a power of two. */
+EXPORT void* memalign(size_t align, size_t size) {
+  const bool odd = !mi_is_pow2(align) && align <= MI_SIZE_LIMIT;
+  return mi_memalign(odd ? (size_t)1 << (align == 0 ? 0 : mi_log2(align) + 1) : align, size);
+}
 EXPORT void* aligned_alloc(size_t align, size_t size) { return mi_aligned_alloc(align, size); }
 EXPORT int   posix_memalign(void** p, size_t align, size_t size) { return mi_posix_memalign(p, align, size); }
 EXPORT void* valloc(size_t size) { return mi_valloc(size); }

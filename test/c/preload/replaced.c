@@ -174,6 +174,9 @@ static void test_aligned(void) {
   CHECK(errno == 77 && p == &p);
   done("posix_memalign");
   CHECK_REFUSED(memalign(64, huge));
+  void* odd = memalign(48, 100);                       /* glibc rounds it up: 64 */
+  CHECK(odd != NULL && (uintptr_t)odd % 64 == 0);
+  free(odd);
   done("memalign");
   CHECK_REFUSED(aligned_alloc(64, huge));
   done("aligned_alloc");
