@@ -1,7 +1,9 @@
--- The library in programs built in other ways than the suites are: Ways/Probe.hs, compiled or interpreted, and run.
+-- The library in programs built in other ways than the suites are: ways/Probe.hs, compiled or interpreted, and run.
 module Main (main) where
 
+import Data.Version (versionBranch)
 import System.FilePath
+import System.Info (fullCompilerVersion)
 
 import InPlace
 
@@ -10,12 +12,13 @@ main = do
   compiler <- ghc
   flags <- buildDirectory >>= packageFlags
   dir <- freshDirectory "ways"
-  let way name options runtime = (name, compiled compiler flags (dir </> filter (/= ' ') name) options runtime)
+  let late = [ "--finalizers-late" | versionBranch fullCompilerVersion < [9, 2] ] -- the non-moving collector's, then: some only at exit
+      way name options runtime = (name, compiled probe compiler flags (dir </> filter (/= ' ') name) options runtime)
   report
     [ way "not threaded"        ["-O0"] []
     , way "threaded"            ["-O1", "-threaded"] ["-N4"]
     , way "optimised"           ["-O2", "-threaded"] ["-N4"]
-    , way "non-moving"          ["-O1", "-threaded"] ["-N2", "-xn"]
+    , way "non-moving"          ["-O1", "-threaded"] (["-N2", "-xn", "-RTS"] ++ late)
     , way "sanity checks"       ["-O1", "-threaded", "-debug"] ["-N2", "-DS"]
     , way "dynamic"             ["-O1", "-threaded", "-dynamic"] ["-N2"]
     , way "dynamic, not threaded" ["-O1", "-dynamic"] []
@@ -23,14 +26,17 @@ main = do
     , ("interpreted, on all capabilities", run 120 compiler (flags ++ ["-package", "mimalloc", "-e", "Control.Concurrent.setNumCapabilities 3 >> main", probe]) "")
     , ("in ghci", run 120 compiler (flags ++ ["--interactive", "-v0", "-package", "mimalloc", probe]) "main\n:reload\nmain\n")
     , ("profiling", profiled compiler dir)
+    , ("forkProcess",          compiled forks compiler flags (dir </> "forks") ["-O1", "-threaded"] ["-N4"])
+    , ("forkProcess, dynamic", compiled forks compiler flags (dir </> "forks-dynamic") ["-O1", "-threaded", "-dynamic"] ["-N4"])
     ]
 
-probe :: FilePath
-probe = "test/hs/Ways/Probe.hs"
+probe, forks :: FilePath
+probe = "test/hs/ways/Probe.hs"
+forks = "test/hs/ways/Forks.hs"
 
-compiled :: FilePath -> [String] -> FilePath -> [String] -> [String] -> IO Problem
-compiled compiler flags exe options runtime = do
-  built <- run 300 compiler (flags ++ ["-rtsopts", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ [probe]) ""
+compiled :: FilePath -> FilePath -> [String] -> FilePath -> [String] -> [String] -> IO Problem
+compiled source compiler flags exe options runtime = do
+  built <- run 300 compiler (flags ++ ["-rtsopts", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ [source]) ""
   maybe (run 120 exe ("+RTS" : runtime) "") (pure . Just) built
 
 -- The library for profiling has a build of its own.
@@ -42,4 +48,4 @@ profiled compiler dir = do
     Just why -> pure (Just why)
     Nothing -> do
       flags <- packageFlags built
-      compiled compiler flags (dir </> "profiling") ["-prof", "-O1", "-threaded", "-fprof-auto"] ["-N2", "-hc", "-po" ++ (dir </> "probe")]
+      compiled probe compiler flags (dir </> "profiling") ["-prof", "-O1", "-threaded", "-fprof-auto"] ["-N2", "-hc", "-po" ++ (dir </> "probe")]

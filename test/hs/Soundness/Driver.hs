@@ -3,9 +3,7 @@
 -- build where rare paths are common (flag hard, in build/hard).
 module Soundness.Driver (main) where
 
-import Control.Exception (evaluate)
-import Data.List (isInfixOf)
-import Data.Maybe (isJust)
+import Data.List (isInfixOf, isPrefixOf)
 import Data.Version (versionBranch)
 import System.Info (fullCompilerVersion)
 
@@ -43,25 +41,32 @@ cabal (Build name flags) command =
 built :: Build -> IO Problem
 built b = fst <$> cabal b "build"
 
--- | Some seconds of everything at once. The small nursery makes for many collections. With the non-moving collector of
--- GHC 9.0 some of all finalizers, whoever's they are, run only at exit.
+-- | Some seconds of everything at once. The small nursery makes for many collections.
+--
+-- GHC 9.0 has two faults of its own, seen with any allocator: setNumCapabilities can hang (then the test is run again), and
+-- with the non-moving collector some finalizers run only at exit.
 churn :: Build -> Int -> [String] -> IO Problem
-churn b seconds options = fst <$> start b (show seconds : late) options
-  where late = [ "--finalizers-late" | nonMoving `elem` options, versionBranch fullCompilerVersion < [9, 2] ]
+churn b seconds options = go (3 :: Int)
+  where
+    go tries = do
+      (problem, _) <- start b (show seconds : [ "--finalizers-late" | old, nonMoving `elem` options ]) options
+      case problem of
+        Just why | old, tries > 1, "exit status 75:" `isPrefixOf` why -> go (tries - 1)
+        _ -> pure problem
+    old = versionBranch fullCompilerVersion < [9, 2]
 
--- | The test must see what it is there to see: that two calls were in one heap at once, or a crash that came of it.
+-- | The test must see what it is there to see: that two calls were in one heap at once (status 3), or a crash that came of it.
 control :: Build -> String -> IO Problem
 control b collector = do
   (problem, said) <- start b ["20", "--broken"] ["-N4", collector]
-  seen <- evaluate (any (`isInfixOf` said) ["overlaps: ", "mimalloc: ", "signal "])
   pure $ case problem of
-    Just _ | seen || maybe False ("signal " `isInfixOf`) problem -> Nothing
-           | otherwise -> problem
+    Just why | "exit status 3:" `isPrefixOf` why || "signal " `isInfixOf` takeWhile (/= ':') why -> Nothing
+             | otherwise -> problem
     Nothing -> Just ("the broken ring passed\n" ++ said)
 
 start :: Build -> [String] -> [String] -> IO (Problem, String)
 start b args options = do
   (problem, said) <- cabal b "list-bin"
-  if isJust problem then pure (problem, said) else case lines said of
-    [exe] -> output 120 exe (args ++ ["+RTS", "-A256k"] ++ options ++ ["-RTS"]) ""
-    _ -> pure (Just ("list-bin said: " ++ said), said)
+  case (problem, lines said) of
+    (Nothing, exe : _) -> output 120 exe (args ++ ["+RTS", "-A256k"] ++ options ++ ["-RTS"]) ""
+    _ -> pure (problem, said)

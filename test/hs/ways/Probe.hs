@@ -1,0 +1,59 @@
+-- A program that uses a little of everything. test/hs/Ways.hs builds and runs it in each way.
+-- With --finalizers-late nothing is said about blocks that are left.
+module Main (main) where
+
+import Control.Concurrent
+import Control.Exception
+import Control.Monad
+import Foreign hiding (mallocForeignPtr, mallocForeignPtrArray, mallocForeignPtrBytes)
+import System.Environment (getArgs)
+import System.Mem (performGC)
+
+import Mimalloc
+import Mimalloc.Capability
+import Mimalloc.Stats
+
+main :: IO ()
+main = do
+  (before, _) <- liveBlocks
+  threads <- forM [1 .. 8] $ \n -> do
+    done <- newEmptyMVar
+    _ <- (if rtsSupportsBoundThreads && even n then forkOS else forkIO) (try (worker n) >>= putMVar done)
+    pure done
+  sums <- mapM (\done -> takeMVar done >>= either (throwIO :: SomeException -> IO Int) pure) threads
+  unless (sums == [ n * 1000 + sum [1 .. 200] | n <- [1 .. 8] ]) $ fail ("sums: " ++ show sums)
+  home <- runOnCapability 0 getCurrentCapability
+  unless (home == 0) $ fail ("runOnCapability 0 ran on " ++ show home)
+  heaps <- capabilityStats
+  when (null heaps) $ fail "no capability has a heap"
+  late <- getArgs
+  unless (late == ["--finalizers-late"]) $ settled before 100
+  putStrLn "fine"
+
+-- Blocks of all kinds, some of them passed to the garbage collector, some by exceptions.
+worker :: Int -> IO Int
+worker n = do
+  kept <- mallocForeignPtrArray 1000
+  withForeignPtr kept $ \p -> pokeArray p (replicate 1000 n)
+  numbers <- forM [1 .. 200] $ \i -> do
+    dropped <- callocForeignPtrArray i
+    when (i `mod` 50 == 0) performGC
+    when (i `mod` 7 == 0) $ finalizeForeignPtr (dropped :: ForeignPtr Word64)
+    aligned <- withMallocAlignedBytes i 256 $ \p -> pure (ptrToWordPtr p `mod` 256)
+    unless (aligned == 0) $ fail "not aligned"
+    r <- try (withMalloc $ \p -> poke p i >> peek p >>= \x -> when (even x) (throwIO Overflow) >> pure x)
+    block <- mi_malloc 100 >>= \p -> mi_realloc p 5000
+    mi_free (block :: Ptr Word8)
+    pure (either (\e -> if e == Overflow then i else 0) id r)
+  (+ sum numbers) . sum <$> withForeignPtr kept (peekArray 1000)
+
+-- Everything comes back, if not at once.
+settled :: Int -> Int -> IO ()
+settled before tries = do
+  replicateM_ 2 performGC
+  yield
+  mi_collect True
+  (now, _) <- liveBlocks
+  when (now > before + 20) $
+    if tries > 0 then threadDelay 1000 >> settled before (tries - 1)
+    else fail (show (now - before) ++ " blocks are left")
