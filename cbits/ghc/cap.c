@@ -181,6 +181,7 @@ void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
     mi_lheap_t* lh = mi_heap_lheap(heap, mine->owner);
     if (lh != NULL) mi_lheap_collect(lh, force);
     mi_owner_leave(mine->owner);
+    mi_error_tell();
   }
   mi_arena_purge(false);
 }

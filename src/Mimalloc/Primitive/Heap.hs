@@ -396,7 +396,7 @@ type MiBlockVisitFun = Ptr MiHeap -> MiHeapArea -> Ptr () -> CSize -> IO Bool
 -- call; asynchronous exceptions wait for its end. C's argument for the visitor has no place here: a function holds its own.
 --
 -- >>> heap <- mi_heap_new
--- >>> p <- mi_heap_malloc heap 100
+-- >>> p <- mi_heap_malloc heap 100 :: IO (Ptr ())
 -- >>> mi_heap_visit_blocks heap True (\_ page block n -> True <$ print (miHeapAreaUsed page, block == p, n))
 -- (1,False,0)
 -- (1,True,112)

@@ -6,9 +6,6 @@ import Control.Concurrent
 import Control.Concurrent.Async (forConcurrently_)
 import Control.Exception
 import Control.Monad
-import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
-import Foreign.Ptr (Ptr)
-import Foreign.Storable (poke)
 import GHC.Clock (getMonotonicTime)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit

@@ -7,7 +7,6 @@ import Control.Exception
 import Control.Monad
 import Data.IORef
 import Data.Word (Word8, Word16)
-import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
 import Foreign.Ptr
 import Foreign.Storable

@@ -7,9 +7,8 @@ import Control.Concurrent hiding (getNumCapabilities)
 import Control.Exception
 import Control.Monad
 import Data.List (sort)
-import Foreign.ForeignPtr (finalizeForeignPtr, withForeignPtr)
+import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
-import Foreign.Ptr (Ptr)
 import System.Exit (ExitCode (..))
 import System.Mem (performMajorGC)
 import System.Posix.Process (exitImmediately, forkProcess, getProcessStatus, ProcessStatus (..))
