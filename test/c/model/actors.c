@@ -4,6 +4,7 @@
    Ghost state (holder, live) is looked at and changed between two operations, so it is exact. */
 #include "actors.h"
 
+#include <stdio.h>
 #include <string.h>
 
 page_t pages[PAGES];
@@ -12,14 +13,17 @@ mi_xbits_t arena_free;
 model_cell_t queue[OWNERS];
 
 static int setting_as, nblocks;
+int looks;
 
 void as_owner(int owner) { setting_as = owner; }
 
 /* The owner that runs; its id is 16 times that. */
 static int me(void) { return model_self() == 0 ? setting_as : model_self(); }
 static uint64_t my_id(void) { return 16 * (uint64_t)me(); }
-static uint64_t my_xid(int heap) { return heap == SHARED ? 0 : my_id(); }
+static bool can_end(uint64_t heap) { return heap >= SHARED; }   /* mi_heap_is_listed */
+static uint64_t my_xid(uint64_t heap) { return can_end(heap) ? 0 : my_id(); }
 static size_t slice_of(const page_t* g) { return (size_t)(g - pages); }
+static bool is_single(page_t* g) { return model_get(&g->bin) == SINGLE; }
 
 /* ---- ghosts ---- */
 
@@ -35,6 +39,17 @@ static void held(const page_t* g) {
 static void let_go(page_t* g) {
   held(g);
   g->holder = NOBODY;
+}
+
+/* A free is about to touch the page that its pointer led to. */
+static void same_life(pointer_t p) {
+  if (p.page->life != p.life) model_fail("a free touches another life of %s", p.page->name);
+}
+
+/* A free did nothing: is that right? */
+static void too_late(pointer_t p) {
+  if (p.page->life == p.life) model_fail("%s: the free of block %d is lost", p.page->name, p.slot);
+  model_note("frees too late in", p.page->name);
 }
 
 /* ---- the holder's lists ---- */
@@ -58,8 +73,15 @@ static void queue_remove(page_t* g) {
 
 bool in_queue(const page_t* g) { return model_get(&queue[me()]) >> slice_of(g) & 1; }
 
+static void take_single(page_t* g, mi_xlist_t list, bool counted) {
+  const uint64_t used = model_get(&g->used), n = counted ? list.count : used - list.count;
+  if (n > used) model_fail("%s: more collected than used", g->name);
+  model_set(&g->used, used - n);
+}
+
 /* Moves a taken remote list to local_free. It ends at its count, or at slot 0 if the count says how many are live. */
 static void take_list(page_t* g, mi_xlist_t list, bool counted) {
+  if (is_single(g)) { take_single(g, list, counted); return; }
   uint32_t slot = list.head, n = 0;
   while (counted ? n < list.count : slot != 0) {
     if (slot == 0 || slot > BLOCKS || n == BLOCKS) model_fail("the remote list of %s is broken", g->name);
@@ -81,7 +103,7 @@ void page_collect(page_t* g) {
 
 /* ---- birth and death ---- */
 
-page_t* page_fresh(int heap, int bin) {
+static page_t* page_birth(int heap, int bin) {
   const uint64_t free_slices = mi_load_acquire(&arena_free);
   if (free_slices == 0) return NULL;
   const uint64_t bit = free_slices & (0 - free_slices);
@@ -94,29 +116,54 @@ page_t* page_fresh(int heap, int bin) {
   model_set(&g->used, 0);
   model_set(&g->lheap, (uint64_t)me());
   model_set(&g->bin, (uint64_t)bin);
-  for (int slot = nblocks; slot > 0; slot--) {
+  for (int slot = bin == SINGLE ? 0 : nblocks; slot > 0; slot--) {
     model_set(&g->block[slot].mark, 1);
     list_push(g, &g->free, slot);
   }
-  mi_store_relaxed(&g->xowner, my_xid(heap));                  /* published with the blocks themselves, as the next */
-  mi_store_relaxed(&g->xheap, (uint64_t)heap);
+  mi_store_relaxed(&g->xowner, 0);                             /* published with the blocks themselves, as the next */
+  mi_store_relaxed(&g->xtop, (uint64_t)bin + 1);
+  mi_store_release(&g->xheap, (uint64_t)heap);                 /* pairs with R0 of a late free: the life before is over */
   mi_remote_birth(&g->xword);
+  return g;
+}
+
+page_t* page_fresh(int heap, int bin) {
+  page_t* g = page_birth(heap, bin);
+  if (g == NULL) return NULL;
+  mi_store_relaxed(&g->xowner, my_xid((uint64_t)heap));
   queue_add(g);
   return g;
 }
 
-/* Holder only; nothing is live, and the page is in no queue. */
-static void page_free(page_t* g) {
+page_t* page_single(int heap) {
+  page_t* g = page_birth(heap, SINGLE);
+  if (g == NULL) return NULL;
+  model_set(&g->used, 1);
+  g->block[1].live = true;
+  mi_store_relaxed(&g->xowner, can_end((uint64_t)heap) ? 0 : my_id() | 1);
+  mi_remote_release(&g->xword, MI_PAGE_FULL, 1);               /* F1: nobody has the block yet */
+  let_go(g);
+  return g;
+}
+
+/* D1, and the slice is free. Holder only; the page is in no queue. What is live in it ends if `destroyed`. */
+static void page_end(page_t* g, bool destroyed) {
   held(g);
   for (int slot = 1; slot <= BLOCKS; slot++) {
-    if (g->block[slot].live) model_fail("%s freed while a block is live", g->name);
+    if (g->block[slot].live && !destroyed) model_fail("%s freed while a block is live", g->name);
   }
   model_set(&g->used, 0);
-  mi_remote_death(&g->xword);
+  mi_store_relaxed(&g->xowner, 0);
+  while (!mi_remote_death(&g->xword)) model_await(&g->xword, MI_XPIN_MASK);  /* D1 */
+  if (g->pins != 0) model_fail("%s dies while a free has it pinned", g->name);
+  for (int slot = 1; slot <= BLOCKS; slot++) g->block[slot].live = false;
+  g->life++;
   mi_or_acq_rel(&arena_free, (uint64_t)1 << slice_of(g));      /* pairs with the next claim of the slice */
   let_go(g);
-  model_note("freed", g->name);
+  model_note(destroyed ? "destroyed" : "freed", g->name);
 }
+
+static void page_free(page_t* g) { page_end(g, false); }
 
 /* ---- malloc and free ---- */
 
@@ -148,60 +195,127 @@ static void page_retire(page_t* g) {
 
 static void free_own(page_t* g, int slot) {
   held(g);
+  if (model_get(&g->block[slot].mark) != 0) model_fail("%s: live block %d is marked", g->name, slot);
+  model_set(&g->block[slot].mark, 1);
+  g->block[slot].live = false;
   list_push(g, &g->local_free, slot);
   model_set(&g->used, model_get(&g->used) - 1);
   if (model_get(&g->used) == 0) page_retire(g);
 }
 
+static void pool_put(page_t* g);
+
 /* H1. The page may have had other holders since F1 named me: its local heap is written anew. */
 static bool full_to_owned(page_t* g) {
   mi_xlist_t list;
-  if (!mi_remote_acquire(&g->xword, &list)) return false;
+  if (!mi_remote_acquire(&g->xword, true, &list)) return false;
   take(g);
   model_note("has taken back", g->name);
+  mi_pool_clear(&pool[model_get(&g->bin)], slice_of(g));
   take_list(g, list, false);
+  if (mi_load_relaxed(&g->xheap) != MAIN) { pool_put(g); return false; }
   model_set(&g->lheap, (uint64_t)me());
   mi_store_relaxed(&g->xowner, my_id());                       /* H1: read as mine by myself only */
   queue_add(g);
   return true;
 }
 
-static void set_next(void* block, uint32_t next) { model_set(&((block_t*)block)->word, next); }
+static pointer_t freeing[MODEL_ACTORS];                        /* by each actor */
+
+static void set_next(void* block, uint32_t next) {
+  same_life(freeing[model_self()]);
+  model_set(&((block_t*)block)->word, next);
+}
+static void set_nothing(void* block, uint32_t next) { (void)block; (void)next; }
+
+static mi_remote_t push(pointer_t p, bool pinned) {
+  block_t* b = &p.page->block[p.slot];
+  if (p.bin == SINGLE) return mi_remote_push(&p.page->xword, 1, pinned, set_nothing, NULL);
+  if (model_get(&b->mark) != 0) model_fail("%s: live block %d is marked", p.page->name, p.slot);
+  model_set(&b->mark, 1);
+  return mi_remote_push(&p.page->xword, (uint32_t)p.slot, pinned, set_next, b);
+}
 
 /* R1-R4 and what is left to do. The class is read before R4: afterwards the page may be another. */
-static void free_remote(page_t* g, int slot) {
+static void free_remote(pointer_t p, bool pinned) {
+  page_t* g = p.page;
+  same_life(p);
+  g->pins += pinned;
+  freeing[model_self()] = p;
   const int bin = (int)model_get(&g->bin);
-  switch (mi_remote_push(&g->xword, (uint32_t)slot, set_next, &g->block[slot])) {
+  const mi_remote_t todo = push(p, pinned);
+  same_life(p);
+  g->pins -= pinned;
+  g->block[p.slot].live = false;
+  switch (todo) {
     case MI_REMOTE_DONE: break;
     case MI_REMOTE_INDEX: mi_pool_set(&pool[bin], slice_of(g)); break;
     case MI_REMOTE_LAST:
       take(g);
       model_note("emptied", g->name);
-      mi_pool_clear(&pool[bin], slice_of(g));
+      if (bin != SINGLE) mi_pool_clear(&pool[bin], slice_of(g));
       page_free(g);
       break;
     case MI_REMOTE_DEAD: model_fail("%s: a live block's page read as dead", g->name);
   }
 }
 
-void block_free(page_t* g, int slot) {
-  block_t* b = &g->block[slot];
-  if (!b->live) model_fail("the scenario frees block %d of %s twice", slot, g->name);
+/* What stands before the push. The page map always leads here: a free that is too late goes as far as
+   it can. A heap that never ends: what is constant while a block lives is not asked, nor the word,
+   which could only order more than the push itself does. False: too late. */
+static bool find_block(pointer_t p, bool* listed, uint64_t* w) {
+  page_t* g = p.page;
+  *listed = false;
+  *w = MI_PAGE_OWNED;
+  if (!p.ends) return true;
+  *listed = can_end(mi_load_acquire(&g->xheap));
+  *w = mi_load_acquire(&g->xword);                             /* R0 */
+  return mi_load_relaxed(&g->xtop) == (uint64_t)p.bin + 1;     /* the check of the start */
+}
+
+/* Pages of a heap that can end are nobody's own: that is not asked either. */
+static bool free_as_owner(pointer_t p, bool listed) {
+  page_t* g = p.page;
+  if (listed) return false;
   const uint64_t owner = mi_load_relaxed(&g->xowner);          /* mine only if I wrote it last */
-  b->live = false;
-  if (model_get(&b->mark) != 0) model_fail("%s: live block %d is marked", g->name, slot);
-  model_set(&b->mark, 1);
-  if (owner == my_id() || (owner == (my_id() | 1) && full_to_owned(g))) free_own(g, slot);
-  else free_remote(g, slot);
+  if (owner != my_id() && (p.bin == SINGLE || owner != (my_id() | 1) || !full_to_owned(g))) return false;
+  same_life(p);
+  free_own(g, p.slot);
+  return true;
+}
+
+/* A free that has to look again has changed nothing: the later look is explored without the first,
+   except where `looks` allows more; those must be enough. */
+void pointer_free(pointer_t p) {
+  bool listed;
+  uint64_t w;
+  for (int look = 1; ; look++) {
+    if (look > looks && looks == 1) model_covered();
+    if (look > looks) model_fail("a free looks at %s for ever", p.page->name);
+    if (!find_block(p, &listed, &w)) { too_late(p); return; }
+    if (free_as_owner(p, listed)) return;
+    if (mi_xword_state(w) == MI_PAGE_DEAD) { too_late(p); return; }
+    if (!listed || mi_remote_pin(&p.page->xword, w)) break;    /* R0 */
+  }
+  free_remote(p, listed);
+}
+
+pointer_t pointer_to(page_t* g, int slot) {
+  return (pointer_t){ g, slot, g->life, (int)g->bin.value, can_end(g->xheap) };
+}
+
+void block_free(page_t* g, int slot) {
+  if (!g->block[slot].live) model_fail("the scenario frees block %d of %s twice", slot, g->name);
+  pointer_free(pointer_to(g, slot));
 }
 
 /* ---- to full, to the pool, and back ---- */
 
 /* F1. False if something was freed in the meantime: the page is kept and collected. */
 bool page_to_full(page_t* g) {
-  const uint64_t owner = mi_load_relaxed(&g->xowner);
+  const uint64_t owner = my_xid(g->xheap);
   queue_remove(g);
-  mi_store_relaxed(&g->xowner, owner | 1);                     /* F1: before the swap, while it is mine to write */
+  mi_store_relaxed(&g->xowner, owner == 0 ? 0 : owner | 1);    /* F1: before the swap, while it is mine to write */
   const uint32_t used = (uint32_t)model_get(&g->used);
   if (mi_remote_release(&g->xword, MI_PAGE_FULL, used)) {
     let_go(g);
@@ -214,7 +328,7 @@ bool page_to_full(page_t* g) {
   return false;
 }
 
-/* P1, P2. Not in a queue any more. Class and slice are read before P1. */
+/* P1, P2. Not in a queue any more. Class and slice are read before P1. A single page goes to FULL, and has no bit. */
 static void pool_put(page_t* g) {
   const int bin = (int)model_get(&g->bin);
   mi_store_relaxed(&g->xowner, 0);                             /* P1 */
@@ -222,11 +336,11 @@ static void pool_put(page_t* g) {
     page_collect(g);
     const uint32_t used = (uint32_t)model_get(&g->used);
     if (used == 0) { page_free(g); return; }
-    if (mi_remote_release(&g->xword, MI_PAGE_POOLED, used)) break;
+    if (mi_remote_release(&g->xword, bin == SINGLE ? MI_PAGE_FULL : MI_PAGE_POOLED, used)) break;
   }
   let_go(g);
   model_note("pooled", g->name);
-  mi_pool_set(&pool[bin], slice_of(g));
+  if (bin != SINGLE) mi_pool_set(&pool[bin], slice_of(g));
 }
 
 void page_to_pool(page_t* g) {
@@ -249,61 +363,89 @@ page_t* pool_adopt(int heap, int bin) {
       mi_pool_set(&pool[bin], i);
       continue;
     }
-    if (!mi_remote_acquire(&g->xword, &list)) continue;
+    if (!mi_remote_acquire(&g->xword, false, &list)) continue; /* A2 */
     take(g);
     model_note("adopts", g->name);
     take_list(g, list, false);
     const bool other = mi_load_relaxed(&g->xheap) != (uint64_t)heap || (int)model_get(&g->bin) != bin;  /* by the holder */
     if (other) { pool_put(g); continue; }                      /* A3 */
     model_set(&g->lheap, (uint64_t)me());
-    mi_store_relaxed(&g->xowner, my_xid(heap));                /* A4: read as mine by myself only */
+    mi_store_relaxed(&g->xowner, my_xid((uint64_t)heap));      /* A4: read as mine by myself only */
     queue_add(g);
     return g;
   }
   return NULL;
 }
 
-void page_settle(page_t* g) {
+/* ---- heaps that end, and visitors ---- */
+
+static bool take_any(page_t* g, const char* what) {
   mi_xlist_t list;
-  if (!mi_remote_acquire(&g->xword, &list)) return;
+  if (!mi_remote_acquire(&g->xword, true, &list)) return false;
   take(g);
-  model_note("settles", g->name);
+  model_note(what, g->name);
   take_list(g, list, false);
-  mi_store_relaxed(&g->xheap, MAIN);                           /* shown by P1 */
+  return true;
+}
+
+void page_settle(page_t* g) {
+  if (!take_any(g, "settles")) return;
+  if (model_get(&g->used) == 0) { page_free(g); return; }
+  mi_store_release(&g->xheap, MAIN);                           /* pairs with R0 */
+  pool_put(g);
+}
+
+void page_destroy(page_t* g) {
+  if (take_any(g, "destroys")) page_end(g, true);
+}
+
+void page_visit(page_t* g, int heap) {
+  if (mi_xword_state(mi_load_acquire(&g->xword)) == MI_PAGE_DEAD) return;
+  if (mi_load_relaxed(&g->xheap) != (uint64_t)heap) return;    /* looked at again */
+  if (!take_any(g, "visits")) return;
+  if (mi_load_relaxed(&g->xheap) == (uint64_t)heap && !is_single(g)) page_collect(g);
   pool_put(g);
 }
 
 /* ---- the setting, and the end ---- */
 
-static void name_page(page_t* g, const char* const name[7]) {
-  g->name = name[0];
-  g->free.name = name[1];
-  g->local_free.name = name[2];
-  g->used.name = name[3];
-  g->lheap.name = name[4];
-  g->bin.name = name[5];
-  for (int slot = 1; slot <= BLOCKS; slot++) g->block[slot].word.name = g->block[slot].mark.name = name[6];
+/* PREFIX.FIELD, for ever. */
+static const char* name_of(const char* prefix, const char* field) {
+  static char names[128][24];
+  static int n;
+  char name[24];
+  snprintf(name, sizeof name, "%s%s", prefix, field);
+  for (int i = 0; i < n; i++) if (strcmp(names[i], name) == 0) return names[i];
+  if (n == 128) model_fail("too many names");
+  memcpy(names[n], name, sizeof name);
+  return names[n++];
+}
+
+static void name_page(page_t* g, const char* name) {
+  g->name = name;
+  g->free.name = name_of(name, ".free");
+  g->local_free.name = name_of(name, ".local_free");
+  g->used.name = name_of(name, ".used");
+  g->lheap.name = name_of(name, ".lheap");
+  g->bin.name = name_of(name, ".bin");
+  for (int slot = 1; slot <= BLOCKS; slot++) g->block[slot].word.name = g->block[slot].mark.name = name_of("a block of ", name);
   g->holder = NOBODY;
+  model_atomic(&g->xword, name_of(name, ".xword"));
+  model_atomic(&g->xowner, name_of(name, ".xowner"));
+  model_atomic(&g->xheap, name_of(name, ".xheap"));
+  model_atomic(&g->xtop, name_of(name, ".xtop"));
 }
 
 void setting(int blocks) {
-  static const char* const names[PAGES][7] = {
-    { "p0", "p0.free", "p0.local_free", "p0.used", "p0.lheap", "p0.bin", "a block of p0" },
-    { "p1", "p1.free", "p1.local_free", "p1.used", "p1.lheap", "p1.bin", "a block of p1" } };
   memset(pages, 0, sizeof pages);
   memset(queue, 0, sizeof queue);
   memset(pool, 0, sizeof pool);
-  setting_as = 1;
+  setting_as = looks = 1;
   nblocks = blocks;
   arena_free = (1 << PAGES) - 1;
-  for (int i = 0; i < PAGES; i++) name_page(&pages[i], names[i]);
+  name_page(&pages[0], "p0");
+  name_page(&pages[1], "p1");
   for (int i = 0; i < OWNERS; i++) queue[i].name = "an owner's queue";
-  model_atomic(&pages[0].xword, "p0.xword");
-  model_atomic(&pages[1].xword, "p1.xword");
-  model_atomic(&pages[0].xowner, "p0.xowner");
-  model_atomic(&pages[1].xowner, "p1.xowner");
-  model_atomic(&pages[0].xheap, "p0.xheap");
-  model_atomic(&pages[1].xheap, "p1.xheap");
   model_atomic(&pool[0], "pool[0]");
   model_atomic(&pool[1], "pool[1]");
   model_atomic(&arena_free, "slices");
@@ -321,14 +463,16 @@ static uint32_t walk(page_t* g, uint64_t slot, const char* which) {
   return n;
 }
 
+static uint32_t blocks_of(const page_t* g) { return g->bin.value == SINGLE ? 1 : (uint32_t)nblocks; }
+
 static void check_given_up(const page_t* g, uint32_t live) {
   const mi_page_state_t state = mi_xword_state(g->xword);
   if (g->holder != NOBODY) model_fail("end: %s is given up but has a holder", g->name);
   if (live == 0) model_fail("end: %s is stuck: nothing in it is live and nobody holds it", g->name);
   if (mi_xword_count(g->xword) != live) model_fail("end: %s has %u live blocks, its word says %u", g->name, live, mi_xword_count(g->xword));
   if (g->xowner != 0 && !(g->xowner & 1)) model_fail("end: %s is given up but its owner is %d", g->name, (int)(g->xowner / 16));
-  if (state == MI_PAGE_FULL && live != (uint32_t)nblocks) model_fail("end: %s is full but not all in it is live", g->name);
-  if (state == MI_PAGE_POOLED && !(pool[g->bin.value] >> slice_of(g) & 1)) model_fail("end: %s is pooled and has no bit", g->name);
+  if (state == MI_PAGE_FULL && live != blocks_of(g)) model_fail("end: %s is full but not all in it is live", g->name);
+  if (state == MI_PAGE_POOLED && g->bin.value != SINGLE && !(pool[g->bin.value] >> slice_of(g) & 1)) model_fail("end: %s is pooled and has no bit", g->name);
 }
 
 static void check_owned(const page_t* g, uint32_t live, uint32_t remote) {
@@ -350,14 +494,16 @@ static void check_page(page_t* g) {
     if ((bool)(queue[i].value >> slice_of(g) & 1) != mine) model_fail("end: %s and the queue of owner %d do not agree", g->name, i);
   }
   if (is_free != (state == MI_PAGE_DEAD)) model_fail("end: the slice of %s and its state do not agree", g->name);
+  if ((g->xword & MI_XPIN_MASK) != 0) model_fail("end: %s is pinned", g->name);
   if (state == MI_PAGE_DEAD) {
     if (live != 0) model_fail("end: %s is dead and has live blocks", g->name);
     return;
   }
   lists += walk(g, g->free.value, "free");
   lists += walk(g, g->local_free.value, "local_free");
-  const uint32_t remote = walk(g, mi_xword_head(g->xword), "the remote list");
-  if (lists + remote + live != (uint32_t)nblocks) model_fail("end: a block of %s is lost", g->name);
+  const bool single = g->bin.value == SINGLE;                  /* its list is a head, which stands for the block */
+  const uint32_t remote = single ? mi_xword_head(g->xword) : walk(g, mi_xword_head(g->xword), "the remote list");
+  if (lists + remote + live != blocks_of(g)) model_fail("end: a block of %s is lost", g->name);
   if (state == MI_PAGE_OWNED) check_owned(g, live, remote);
   else check_given_up(g, live);
 }

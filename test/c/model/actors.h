@@ -1,5 +1,5 @@
 /* A small allocator round the two verbatim headers: two pages of up to three blocks, transitions in the shape
-   of cbits/core's page.c, heap.c and free.c, step for step as docs/DESIGN.md, section 5 has them.
+   of cbits/core's page.c, lheap.c, free.c, heaps.c and visit.c, step for step as docs/DESIGN.md, section 5 has them.
    Implemented in actors.c, called by scenarios.c. Function names are those of the state picture.
 
    An owner's id is 16 * its actor; in a setup any owner may act, also GONE, who is no actor. Slots count from 1. */
@@ -10,7 +10,8 @@
 #include "abandon.h"
 
 enum { PAGES = 2, BLOCKS = 3, BINS = 2, OWNERS = 5, NOBODY = -1, GONE = 4 };
-enum { MAIN = 0, OTHER = 1, SHARED = 2 };       /* heaps; pages of the last carry 0 for an owner (mi_heap_new) */
+enum { SINGLE = BINS };                         /* the class of a page of one block, which is not marked and never pooled */
+enum { MAIN = 0, OTHER = 1, SHARED = 2, SHARED_2 = 3 };  /* heaps; the last two are mi_heap_new's: they can end, their pages carry 0 for an owner */
 
 typedef struct {
   model_cell_t mark;       /* the page's address while free */
@@ -25,15 +26,23 @@ typedef struct {
   model_cell_t bin;                             /* constant in one life */
   mi_atomic(uint64_t) xheap;                    /* changed by the holder only */
   mi_atomic(uint64_t) xowner;
+  mi_atomic(uint64_t) xtop;                     /* 1 + class: what is a block's start; with the real recip */
   mi_xword_t xword;
   block_t block[BLOCKS + 1];                    /* by slot */
   int holder;                                   /* ghost: which owner may touch line 0 */
+  int life;                                     /* ghost: how often it died */
+  int pins;                                     /* ghost: frees that rely on it not to die */
 } page_t;
+
+/* A block's address, and ghosts: which life of the page it is of, and whether its heap can end, so that it may be freed too late. */
+typedef struct { page_t* page; int slot, life, bin; bool ends; } pointer_t;
 
 extern page_t pages[PAGES];
 extern mi_xbits_t pool[BINS];                   /* bit i: pages[i] waits for adoption */
 extern mi_xbits_t arena_free;                   /* bit i: slice i is free */
 extern model_cell_t queue[OWNERS];              /* of the owner's local heap: bit i is pages[i] */
+
+extern int looks;                               /* of one free; 1 unless the setting says more */
 
 /* The setting: everything DEAD and free; pages will have so many blocks. */
 void setting(int nblocks);
@@ -48,12 +57,17 @@ void page_collect(page_t* g);
 bool page_to_full(page_t* g);
 void page_to_pool(page_t* g);                   /* frees it if nothing is live */
 page_t* pool_adopt(int heap, int bin);
-void page_settle(page_t* g);                    /* its heap ends: any thread; takes it if it can, for the main heap */
+page_t* page_single(int heap);                  /* a page of its own for a block, given up full */
+void page_settle(page_t* g);                    /* its heap is deleted: any thread; takes it if it can, for the main heap */
+void page_destroy(page_t* g);                   /* its heap is destroyed: the same, and the page dies */
+void page_visit(page_t* g, int heap);           /* any thread; takes it if it can, looks, gives it back */
 void owner_end(int owner);                      /* pools or frees what is in the owner's queue */
 bool in_queue(const page_t* g);                 /* of the one who runs */
 
 /* Any thread. */
 void block_free(page_t* g, int slot);
+pointer_t pointer_to(page_t* g, int slot);
+void pointer_free(pointer_t p);                 /* perhaps too late: then nothing may happen */
 
 /* The end of an execution. */
 void check_all(void);

@@ -38,7 +38,9 @@ typedef struct {
   bool finished;
   int loc;            /* the operation it stands before: on which atomic, */
   bool writes;        /* whether it may write, */
-  int since;          /* and how many writes the atomic had when the actor came there */
+  int since;          /* and how many writes the atomic had when the actor came there; */
+  bool stale[MODEL_LOCS];  /* what it read last was old then */
+  uint64_t until_0;   /* it may not be done before these bits are 0 */
   jmp_buf start, context;
   bool made;          /* start is there */
   char stack[64 * 1024];
@@ -62,6 +64,8 @@ static step_t steps[MODEL_STEPS];
 static int nsteps;
 static long nexecutions;
 static bool quiet_run;
+bool model_skip_hopeless;
+static bool covered;             /* this execution is left */
 static jmp_buf scheduler;
 
 /* ---- the trace ---- */
@@ -71,7 +75,8 @@ static const char* actor_name(int i) { return i == 0 ? "setting" : scenario->act
 static void print_value(const char* object, uint64_t v) {
   static const char* const states[] = { "DEAD", "OWNED", "FULL", "POOLED" };
   if (strstr(object, "xword") == NULL) { printf("0x%llx", (unsigned long long)v); return; }
-  printf("%s v%u head %u count %u", states[mi_xword_state(v)], (unsigned)(v >> 38), mi_xword_head(v), mi_xword_count(v));
+  printf("%s v%u head %u count %u", states[mi_xword_state(v)], (unsigned)(v / MI_XVERSION_ONE), mi_xword_head(v), mi_xword_count(v));
+  if ((v & MI_XPIN_MASK) != 0) printf(" pins %u", (unsigned)((v & MI_XPIN_MASK) / MI_XPIN_ONE));
 }
 
 /* The step's name: what the comment on its source line begins with, up to " pairs" or ":". */
@@ -176,6 +181,11 @@ static int stand(const uint64_t* p, bool writes) {
   return i;
 }
 
+_Noreturn void model_covered(void) {
+  covered = true;
+  _longjmp(scheduler, 1);
+}
+
 static int choose(int n) {
   if (n == 1) return 0;
   if (depth == nnodes) {
@@ -222,7 +232,7 @@ uint64_t model_load(const uint64_t* p, model_order_t order, model_site_t site) {
   const int i = stand(p, false);
   const int k = choose_message(i, NULL);
   step_t* s = record(site, locs[i].name);
-  s->stale = k != locs[i].n - 1;
+  s->stale = actors[self].stale[i] = k != locs[i].n - 1;
   return s->before = read_message(i, k, order);
 }
 
@@ -256,6 +266,7 @@ uint64_t model_rmw(uint64_t* p, model_rmw_t kind, uint64_t operand, model_order_
 
 bool model_cas(uint64_t* p, uint64_t* expected, uint64_t desired, model_order_t order, model_order_t failed, model_site_t site) {
   const int i = stand(p, true);
+  if (model_skip_hopeless && actors[self].stale[i] && *p != *expected) model_covered();
   const int k = choose_message(i, expected);
   const bool newest = k == locs[i].n - 1;
   const bool success = newest && *p == *expected;
@@ -264,9 +275,17 @@ bool model_cas(uint64_t* p, uint64_t* expected, uint64_t desired, model_order_t 
   s->writes = success;
   s->after = desired;
   s->before = read_message(i, k, success ? order : failed);
+  actors[self].stale[i] = !newest;
   if (success) write_message(i, desired, order, true);
   else *expected = s->before;
   return success;
+}
+
+void model_wait(const uint64_t* p, uint64_t bits, model_site_t site) {
+  actors[self].until_0 = bits;
+  const int i = stand(p, false);
+  actors[self].until_0 = 0;
+  record(site, locs[i].name)->before = read_message(i, locs[i].n - 1, MODEL_RELAXED);
 }
 
 /* ---- plain memory ---- */
@@ -334,6 +353,7 @@ static bool independent(const actor_t* a, const actor_t* b) {
 
 static void begin(void) {
   depth = nsteps = nlocs = 0;
+  covered = false;
   self = 0;
   memset(&actors[0].view, 0, sizeof actors[0].view);
   actors[0].view.clock[0] = 1;
@@ -346,8 +366,24 @@ static void begin(void) {
     a->view = actors[0].view;
     a->view.clock[0]--;
     a->view.clock[i] = 1;
+    a->until_0 = 0;
+    memset(a->stale, 0, sizeof a->stale);
     if (!a->finished) go(i, true);
   }
+}
+
+/* Who may go on, as a set. If nobody can, all have finished. */
+static uint8_t find_enabled(void) {
+  uint8_t enabled = 0;
+  int waiting = 0;
+  for (int i = 1; i < MODEL_ACTORS; i++) {
+    const actor_t* a = &actors[i];
+    if (a->finished) continue;
+    if (a->until_0 != 0 && (*locs[a->loc].address & a->until_0) != 0) waiting = i;
+    else enabled |= (uint8_t)(1 << i);
+  }
+  if (enabled == 0 && waiting != 0) model_fail("%s waits for ever for %s", actor_name(waiting), locs[actors[waiting].loc].name);
+  return enabled;
 }
 
 static int lowest(unsigned set) { return __builtin_ctz(set); }
@@ -357,8 +393,7 @@ static bool execute(void) {
   uint8_t sleep = 0;
   begin();
   for (;;) {
-    uint8_t enabled = 0;
-    for (int i = 1; i < MODEL_ACTORS; i++) if (!actors[i].finished) enabled |= (uint8_t)(1 << i);
+    const uint8_t enabled = find_enabled();
     if (enabled == 0) break;
     if (depth == nnodes) {
       if ((enabled & ~sleep) == 0) return false;
@@ -372,6 +407,7 @@ static bool execute(void) {
       if (((node->sleep | node->done) >> i & 1) && independent(&actors[i], &actors[chosen])) sleep |= (uint8_t)(1 << i);
     }
     go(chosen, false);
+    if (covered) return false;
   }
   scenario->finish();
   return true;

@@ -1,6 +1,6 @@
 /* The exhaustive scheduler: runs two or three actors in every order that differs, with C11's
    acquire, release and relaxed as the operations name them. Implemented in engine.c, called by
-   page.c and scenarios.c. One OS thread; actors are coroutines.
+   actors.c and scenarios.c. One OS thread; actors are coroutines.
 
    Atomics are plain uint64_t that were named with model_atomic; the operations are in model_atomic.h.
    Plain memory that more than one actor touches is a model_cell_t, read and written through
@@ -41,8 +41,19 @@ typedef struct {
   void (*finish)(void);                                  /* looks at what was left; no accesses are tracked */
 } model_scenario_t;
 
+/* Set: all compare-and-swaps stand in loops that do nothing else to others, so one that must fail, because what it
+   expects was old when it was read, need not be played: the loop is played with what it finds. */
+extern bool model_skip_hopeless;
+
 /* Runs every execution of the scenario; prints the first bad one and returns false. */
 bool model_explore(const model_scenario_t* scenario, bool quiet);
+
+/* Waits until these bits of the atomic are 0, which the real code does by looking again and again. Relaxed. */
+void model_wait(const uint64_t* p, uint64_t bits, model_site_t site);
+#define model_await(p, bits)   model_wait((p), (bits), MODEL_SITE("await"))
+
+/* Ends the execution: whatever could come of it comes of another one too. */
+_Noreturn void model_covered(void);
 
 void model_atomic(uint64_t* p, const char* name);
 int model_self(void);

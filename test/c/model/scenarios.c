@@ -147,19 +147,59 @@ static void both_and_reborn(void) {
 }
 static void owned_2_one_slice(void) { owned_2(); as_owner(GONE); one_slice(); }
 
-/* A page of one block, never in a pool by itself, in a slice whose old bit is still set in another class's. */
-static void single(void) {
+/* A page of one block in a slice whose old bit is still set in a class's pool. */
+static void single_page(int heap) {
   setting(1);
   as_owner(GONE);
-  g0 = owned_page(MAIN, 1);
-  page_to_full(g0);
+  g0 = page_single(heap);
   mi_pool_set(&pool[0], 0);
 }
+static void single(void) { single_page(MAIN); }
 
-/* A heap ends while its blocks are freed; it has a page that is pooled, or full. */
+/* A heap ends while its blocks are freed; it has a page that is pooled, or full, or single. */
 static void shared_pooled(void) { setting(2); as_owner(GONE); g0 = owned_page(SHARED, 0); page_to_pool(g0); }
 static void shared_given_up_full(void) { setting(2); as_owner(GONE); g0 = owned_page(SHARED, 0); page_to_full(g0); }
+static void shared_single(void) { single_page(SHARED); }
+static void shared_owned(void) { setting(2); g0 = owned_page(SHARED, 0); }
 static void settle_0(void) { page_settle(g0); }
+
+static void pool_and_settle(void) { page_to_pool(g0); page_settle(g0); }
+
+/* The same when the heap is destroyed: what the freers have are addresses, good or too late. */
+static pointer_t at[2];
+static void late_1(void) { pointer_free(at[0]); }
+static void late_2(void) { pointer_free(at[1]); }
+static void late_1_2(void) { late_1(); late_2(); }
+static void keep_addresses(void) { at[0] = pointer_to(g0, 1); at[1] = pointer_to(g0, 2); one_slice(); }
+static void doomed_owned(void) { shared_owned(); keep_addresses(); }
+static void doomed_full(void) { shared_given_up_full(); keep_addresses(); }
+static void doomed_pooled(void) { shared_pooled(); keep_addresses(); }
+static void doomed_single(void) { shared_single(); keep_addresses(); }
+static void doomed_look_again(void) { doomed_full(); looks = 5; }    /* one for each change that others make */
+static void destroy_0(void) { page_destroy(g0); }
+static void pool_and_destroy(void) { page_to_pool(g0); page_destroy(g0); }
+
+/* The slice is born again, as another heap's page of another class, and used. */
+static void use_anew(int heap) {
+  page_t* g = page_fresh(heap, 1);
+  if (g != NULL) page_malloc(g);
+}
+static void use_main(void) { use_anew(MAIN); }
+static void use_shared(void) { use_anew(SHARED_2); }
+static void use_single(void) { page_single(MAIN); }
+static void destroy_and_use(void) { destroy_0(); use_main(); }
+static void destroy_and_use_shared(void) { destroy_0(); use_shared(); }
+static void destroy_and_use_single(void) { destroy_0(); use_single(); }
+static void destroy_and_pool(void) {
+  destroy_0();
+  page_t* g = page_fresh(MAIN, 1);
+  if (g == NULL) return;
+  page_malloc(g);
+  page_to_pool(g);
+}
+
+static void visit_0(void) { page_visit(g0, MAIN); }
+static void visit_shared(void) { page_visit(g0, SHARED); }
 
 /* A page that is owned and has an old bit in the pool: the holder's and the adopter's ways cross. */
 static void owned_with_old_bit(void) {
@@ -199,38 +239,58 @@ static void end_1(void) { owner_end(1); }
 static void free_one_of_each(void) { block_free(g0, 1); block_free(g1, 1); }
 
 static const model_scenario_t scenarios[] = {
-  { "collect",         owned_3,              { { "holder", malloc_twice }, { "freer1", free_1_2 }, { "freer2", free_3 } }, check_all },
-  { "collect_own",     owned_3,              { { "holder", collect_and_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
-  { "shared",          shared_3,             { { "holder", collect_and_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
-  { "shared_full",     shared_3,             { { "holder", full_then_free }, { "freer1", free_2 }, { "adopter", adopt_shared } }, check_all },
-  { "full",            owned_3,              { { "holder", use_up_0 }, { "freer1", free_1 }, { "freer2", free_3 } }, check_all },
-  { "full_all",        owned_3,              { { "holder", use_up_0 }, { "freer", free_1_2 }, { "adopter", adopt_bin_0 } }, check_all },
-  { "full_last",       owned_2,              { { "holder", use_up_0 }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
-  { "full_free",       owned_3,              { { "home", full_then_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
-  { "home",            full_3,               { { "home", home_returns }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
-  { "home_or_adopted", full_2,               { { "home", home_returns }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
-  { "home_stolen",     full_2,               { { "home", home_returns }, { "freer", free_2 }, { "adopter", adopt_and_use_up } }, check_all },
-  { "pool",            owned_3,              { { "holder", pool_0 }, { "freer1", free_1_2 }, { "freer2", free_3 } }, check_all },
-  { "pool_malloc",     owned_3,              { { "holder", malloc_then_pool }, { "freer1", free_1 }, { "freer2", free_3 } }, check_all },
-  { "pool_adopt",      owned_2,              { { "holder", pool_0 }, { "freer", free_1 }, { "adopter", adopt_and_malloc } }, check_all },
-  { "pool_adopt_last", owned_2,              { { "holder", pool_0 }, { "freer", free_1_2 }, { "adopter", adopt_and_pool } }, check_all },
-  { "adopt_two",       pooled_2,             { { "adopter1", adopt_and_malloc }, { "freer", free_1_2 }, { "adopter2", adopt_and_pool } }, check_all },
-  { "adopt_free_free", pooled_2,             { { "adopter", adopt_and_use_up }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
-  { "index_late",      full_2_one_slice,     { { "freer1", free_1 }, { "freer2", last_and_reborn }, { "adopter", adopt_bin_0 } }, check_all },
-  { "index_adopt",     full_2_gone,          { { "freer1", free_1 }, { "freer2", free_2 }, { "adopter", adopt_and_pool } }, check_all },
-  { "reuse",           pooled_1_one_slice,   { { "freer", reborn_and_pooled }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
-  { "reuse_full",      pooled_1_one_slice,   { { "freer", reborn_and_full }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
-  { "pool_reborn",     owned_2_one_slice,    { { "holder", pool_0 }, { "freer", both_and_reborn }, { "adopter", adopt_bin_0 } }, check_all },
-  { "reuse_other",     pooled_1_one_slice,   { { "freer", reborn_other }, { "adopter1", adopt_other }, { "adopter2", adopt_bin_0 } }, check_all },
-  { "single",          single,               { { "freer", free_1 }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
-  { "settle",          shared_pooled,        { { "ender", settle_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
-  { "settle_last",     shared_pooled,        { { "ender", settle_0 }, { "freer", free_1_2 } }, check_all },
-  { "settle_full",     shared_given_up_full, { { "ender", settle_0 }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
-  { "retire_reborn",   owned_with_old_bit,   { { "holder", retire_and_reborn }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_and_pool } }, check_all },
-  { "home_last",       full_2,               { { "home", free_1 }, { "freer", free_2 }, { "adopter", adopt_and_pool } }, check_all },
-  { "old_bit",         owned_with_old_bit,   { { "holder", use_up_0 }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
-  { "two_pages",       two_pooled,           { { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 }, { "freer", empty_g1 } }, check_all },
-  { "owner_ends",      one_full_one_owned,   { { "owner", end_1 }, { "freer", free_one_of_each }, { "adopter", adopt_bin_0 } }, check_all },
+  { "collect",              owned_3,              { { "holder", malloc_twice }, { "freer1", free_1_2 }, { "freer2", free_3 } }, check_all },
+  { "collect_own",          owned_3,              { { "holder", collect_and_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
+  { "shared",               shared_3,             { { "holder", collect_and_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
+  { "shared_full",          shared_3,             { { "holder", full_then_free }, { "freer1", free_2 }, { "adopter", adopt_shared } }, check_all },
+  { "full",                 owned_3,              { { "holder", use_up_0 }, { "freer1", free_1 }, { "freer2", free_3 } }, check_all },
+  { "full_all",             owned_3,              { { "holder", use_up_0 }, { "freer", free_1_2 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "full_last",            owned_2,              { { "holder", use_up_0 }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
+  { "full_free",            owned_3,              { { "home", full_then_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
+  { "home",                 full_3,               { { "home", home_returns }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
+  { "home_or_adopted",      full_2,               { { "home", home_returns }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
+  { "home_stolen",          full_2,               { { "home", home_returns }, { "freer", free_2 }, { "adopter", adopt_and_use_up } }, check_all },
+  { "pool",                 owned_2,              { { "holder", pool_0 }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
+  { "pool_malloc",          owned_3,              { { "holder", malloc_then_pool }, { "freer1", free_1 }, { "freer2", free_3 } }, check_all },
+  { "pool_adopt",           owned_2,              { { "holder", pool_0 }, { "freer", free_1 }, { "adopter", adopt_and_malloc } }, check_all },
+  { "pool_adopt_last",      owned_2,              { { "holder", pool_0 }, { "freer", free_1_2 }, { "adopter", adopt_and_pool } }, check_all },
+  { "adopt_two",            pooled_2,             { { "adopter1", adopt_and_malloc }, { "freer", free_1_2 }, { "adopter2", adopt_and_pool } }, check_all },
+  { "adopt_free_free",      pooled_2,             { { "adopter", adopt_and_use_up }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
+  { "index_late",           full_2_one_slice,     { { "freer1", free_1 }, { "freer2", last_and_reborn }, { "adopter", adopt_bin_0 } }, check_all },
+  { "index_adopt",          full_2_gone,          { { "freer1", free_1 }, { "freer2", free_2 }, { "adopter", adopt_and_pool } }, check_all },
+  { "reuse",                pooled_1_one_slice,   { { "freer", reborn_and_pooled }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
+  { "reuse_full",           pooled_1_one_slice,   { { "freer", reborn_and_full }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
+  { "pool_reborn",          owned_2_one_slice,    { { "holder", pool_0 }, { "freer", both_and_reborn }, { "adopter", adopt_bin_0 } }, check_all },
+  { "reuse_other",          pooled_1_one_slice,   { { "freer", reborn_other }, { "adopter1", adopt_other }, { "adopter2", adopt_bin_0 } }, check_all },
+  { "single",               single,               { { "freer", free_1 }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
+  { "settle",               shared_pooled,        { { "ender", settle_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "settle_last",          shared_pooled,        { { "ender", settle_0 }, { "freer", free_1_2 } }, check_all },
+  { "settle_full",          shared_given_up_full, { { "ender", settle_0 }, { "freer", free_1_2 } }, check_all },
+  { "settle_owned",         shared_owned,         { { "ender", pool_and_settle }, { "freer", free_1_2 } }, check_all },
+  { "settle_single",        shared_single,        { { "ender", settle_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "destroy",              doomed_full,          { { "ender", destroy_0 }, { "freer1", late_1 }, { "freer2", late_2 } }, check_all },
+  { "destroy_look_again",   doomed_look_again,    { { "ender", destroy_and_use }, { "freer", late_1_2 } }, check_all },
+  { "destroy_last",         doomed_pooled,        { { "ender", destroy_and_use }, { "freer", late_1_2 } }, check_all },
+  { "destroy_owned",        doomed_owned,         { { "ender", pool_and_destroy }, { "freer", late_1 }, { "reuser", use_main } }, check_all },
+  { "destroy_adopt",        doomed_pooled,        { { "ender", destroy_and_pool }, { "freer", late_1 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "destroy_reuse",        doomed_full,          { { "ender", destroy_and_use }, { "freer1", late_1 }, { "freer2", late_2 } }, check_all },
+  { "destroy_reuse_other",  doomed_full,          { { "ender", destroy_0 }, { "freer", late_1 }, { "reuser", use_main } }, check_all },
+  { "destroy_reuse_shared", doomed_full,          { { "ender", destroy_and_use_shared }, { "freer", late_1_2 } }, check_all },
+  { "destroy_reuse_single", doomed_full,          { { "ender", destroy_and_use_single }, { "freer", late_1_2 } }, check_all },
+  { "destroy_single",       doomed_single,        { { "ender", destroy_and_use }, { "freer", late_1 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "visit",                full_3,               { { "visitor", visit_0 }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
+  { "visit_home",           full_2,               { { "home", home_returns }, { "freer", free_2 }, { "visitor", visit_0 } }, check_all },
+  { "visit_last",           full_2_one_slice,     { { "visitor", visit_0 }, { "freer1", free_1 }, { "freer2", last_and_reborn } }, check_all },
+  { "visit_adopt",          pooled_2,             { { "visitor", visit_0 }, { "freer", free_1 }, { "adopter", adopt_and_malloc } }, check_all },
+  { "visit_two",            shared_pooled,        { { "visitor1", visit_shared }, { "freer", free_1 }, { "visitor2", visit_shared } }, check_all },
+  { "visit_single",         single,               { { "visitor1", visit_0 }, { "freer", free_1 }, { "visitor2", visit_0 } }, check_all },
+  { "visit_shared",         shared_pooled,        { { "visitor", visit_shared }, { "freer", free_1_2 } }, check_all },
+  { "visit_shared_single",  shared_single,        { { "visitor", visit_shared }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "retire_reborn",        owned_with_old_bit,   { { "holder", retire_and_reborn }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_and_pool } }, check_all },
+  { "home_last",            full_2,               { { "home", free_1 }, { "freer", free_2 }, { "adopter", adopt_and_pool } }, check_all },
+  { "old_bit",              owned_with_old_bit,   { { "holder", use_up_0 }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
+  { "two_pages",            two_pooled,           { { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 }, { "freer", empty_g1 } }, check_all },
+  { "owner_ends",           one_full_one_owned,   { { "owner", end_1 }, { "freer", free_one_of_each }, { "adopter", adopt_bin_0 } }, check_all },
 };
 enum { NSCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
@@ -248,6 +308,7 @@ int main(int argc, char** argv) {
     for (int k = 0; k < NSCENARIOS; k++) printf("%s\n", scenarios[k].name);
     return 0;
   }
+  model_skip_hopeless = true;
   const bool quiet = argc > 1 && strcmp(argv[1], "-q") == 0;
   if (quiet) i++;
   if (i == argc) {
