@@ -48,4 +48,4 @@ profiled compiler dir = do
     Just why -> pure (Just why)
     Nothing -> do
       flags <- packageFlags built
-      compiled probe compiler flags (dir </> "profiling") ["-prof", "-O1", "-threaded", "-fprof-auto"] ["-N2", "-hc", "-po" ++ (dir </> "probe")]
+      compiled probe compiler flags (dir </> "profiling") ["-prof", "-O1", "-threaded", "-fprof-auto"] ["-N2", "-p", "-po" ++ (dir </> "probe")]
