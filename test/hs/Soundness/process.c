@@ -5,6 +5,7 @@
 
    Meanwhile: GHC 9.0's setNumCapabilities now and then waits for ever, all of its threads idle (with glibc's malloc in
    place of ours just the same: 2 of 60 runs of a second). That ends the process with a status of its own. */
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,7 +21,21 @@ static size_t report(const char* what, size_t n) {
   return n;
 }
 
+/* The runtime system's threads end on their own time, each giving its pages up; the walker wants nobody under way.
+   So until there are but this thread and the watching one, three seconds at the most. */
+static void threads_end(void) {
+  for (int tries = 0; tries < 300; tries++, usleep(10000)) {
+    int n = 0;
+    DIR* tasks = opendir("/proc/self/task");
+    if (tasks == NULL) return;
+    while (readdir(tasks) != NULL) n++;
+    closedir(tasks);
+    if (n <= 2 + 2) return;      /* . and .. */
+  }
+}
+
 __attribute__((destructor)) static void process_ends(void) {
+  threads_end();
   const size_t wrong = report("blocks left", mi_check_live_blocks()) + report("broken invariants", mi_check_all())
                      + report("overlaps", mi_check_overlaps());
   if (wrong != 0) _exit(STATUS_WRONG);
