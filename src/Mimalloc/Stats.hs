@@ -56,8 +56,8 @@ import Mimalloc.Internal.FFI
 -- >>> import Mimalloc
 -- >>> import qualified Data.ByteString.Char8 as Char8
 
--- | Everything, from one pass over the pages. Each of the lists adds up to the same pages; those of blocks with a mapping of
--- their own (half a GiB and more) are in the gauges only.
+-- | Everything, from one pass over the pages. Each of the lists adds up to the same pages, but for blocks with a mapping of
+-- their own (over half a GiB), which are 'Larger', 'Nobody''s and in no heap.
 --
 -- @since 0.1.0.0
 data Stats = Stats

@@ -90,7 +90,7 @@ exports m = do
 exportItems :: String -> [String]
 exportItems text = map trim (split 0 "" (takeList (dropWhile (/= '(') (afterModule (unlines (map uncomment (lines text)))))))
   where
-    afterModule t = head [ s | s <- tails t, "\nmodule " `isPrefixOf` s ]
+    afterModule t = concat (take 1 [ s | s <- tails t, "\nmodule " `isPrefixOf` s ])
     uncomment l = maybe l (`take` l) (findIndex ("--" `isPrefixOf`) (tails l))
     takeList = go (0 :: Int)
       where go n (c : cs) | c == '(' = (if n == 0 then id else (c :)) (go (n + 1) cs)
