@@ -8,9 +8,9 @@
 -- A heap is a small mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended) and a word
 -- that says how its foreign pointers live.
 --
--- * 'Each': every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a bracket; live
+-- * /Each/: every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a bracket; live
 --   blocks go to the main heap and are freed by their finalizers.
--- * 'Together': none has a finalizer. Each holds the key, as GHC's own pinned foreign pointers hold their array, and one
+-- * /Together/: none has a finalizer. Each holds the key, as GHC's own pinned foreign pointers hold their array, and one
 --   weak pointer, keyed by the key, destroys the heap with all its blocks when nobody holds it any more.
 --
 -- @since 0.1.0.0
