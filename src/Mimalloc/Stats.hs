@@ -57,7 +57,7 @@ import Mimalloc.Internal.FFI
 -- >>> import qualified Data.ByteString.Char8 as Char8
 
 -- | Everything, from one pass over the pages. Each of the lists adds up to the same pages, but for blocks with a mapping of
--- their own (over half a GiB), which are 'Larger', 'Nobody''s and in no heap.
+-- their own (over half a GiB), which are 'Larger', belong to 'Nobody' and are in no heap.
 --
 -- @since 0.1.0.0
 data Stats = Stats
