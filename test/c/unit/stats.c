@@ -45,8 +45,10 @@ static void snapshot(void) {
   CHECK_EQ(s.totals.mappings, 1);
   CHECK_EQ(s.totals.capabilities, NOWNERS);
   CHECK(s.totals.used_bytes <= s.totals.committed_bytes && s.totals.committed_bytes <= s.totals.reserved_bytes);
-  CHECK_EQ(sum(&s.classes, &bytes) + s.totals.mappings, s.totals.used_blocks);   /* a mapping is in no class, owner or heap */
-  CHECK_EQ(bytes + mi_block_usable(huge), s.totals.used_bytes);
+  CHECK_EQ(sum(&s.classes, &bytes), s.totals.used_blocks);               /* a mapping is of the large blocks', and nobody's */
+  CHECK_EQ(bytes, s.totals.used_bytes);
+  CHECK_EQ(sum(&s.owners, &bytes), s.totals.used_blocks);
+  CHECK(bytes == s.totals.used_bytes && bytes > mi_block_usable(huge));
   sum(&s.heaps, &bytes);
   CHECK_EQ(s.heaps.n, 2);
   CHECK(s.totals.fresh_pages > 0);
