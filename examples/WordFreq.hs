@@ -19,7 +19,8 @@ import qualified Data.ByteString.Char8 as BC
 import qualified Data.ByteString.Internal as BI
 import qualified Data.ByteString.Unsafe as BU
 import Data.IORef
-import Data.List (foldl', sortBy)
+import Data.List (sortBy)
+import qualified Data.List as List
 import qualified Data.Map.Strict as M
 import Data.Ord (Down (..), comparing)
 import qualified Data.Vector.Storable.Mutable as V
@@ -217,7 +218,7 @@ run mem files = do
   watcher <- forkIO (progress tally (length files))
   tables <- forM results (takeMVar >=> either (\e -> throwIO (e :: SomeException)) pure)
   killThread watcher
-  merged <- evaluate (foldl' (M.unionWith (+)) M.empty tables)
+  merged <- evaluate (List.foldl' (M.unionWith (+)) M.empty tables)
   terminal <- hIsTerminalDevice stderr
   when terminal (hPutStr stderr "\r\ESC[K")
   (,,) merged <$> readIORef tally <*> (subtract start <$> getMonotonicTime)
