@@ -36,6 +36,8 @@ import Mimalloc.Stats
 
 foreign import ccall safe "usleep" c_usleep :: CUInt -> IO CInt
 foreign import ccall unsafe "_exit" c_exit :: CInt -> IO ()
+
+-- process.c
 foreign import ccall unsafe change_begins :: IO ()
 foreign import ccall unsafe change_ends :: IO ()
 
@@ -353,6 +355,12 @@ settled tries = do
   pages <- sum . map capabilityPages <$> capabilityStats
   if blocks + pages == 0 || tries == 0 then pure (blocks + pages) else settled (tries - 1)
 
+-- | How many invariants are broken. An OS thread that is just ending is half-way through a change; what is broken stays so.
+walked :: Int -> IO CSize
+walked tries = do
+  n <- mi_check_all
+  if n == 0 || tries == 0 then pure n else c_usleep 50000 >> walked (tries - 1)
+
 -- A bound thread's OS thread ends some time after it.
 settle :: IO ()
 settle = do
@@ -364,7 +372,7 @@ settle = do
 check :: Shared -> Int -> Int -> IO ()
 check s n left = do
   overlaps <- mi_check_overlaps
-  violated <- mi_check_all
+  violated <- walked 20
   heaps <- capabilityStats
   steps <- readIORef (nsteps s)
   struck <- readIORef (nstruck s)
