@@ -6,7 +6,7 @@
    EINVAL (a bad alignment).
 
    Everything here is any-thread: it may be called from every thread at any time, and uses the
-   calling OS thread's heap. The capability family is in mimalloc-cap.h. */
+   calling OS thread's heap. The capability family is in cbits/ghc/cap.h. */
 #ifndef MIMALLOC_H
 #define MIMALLOC_H
 
