@@ -2,6 +2,7 @@
 # make test    the C suites; ./check runs these and the Haskell ones
 # make lint    layers, lengths, orders; make matrix: every GHC
 # make soak    the stress suites for long
+# make bench   every benchmark, figures and plots to docs/bench; see bench/README.md
 
 CC     ?= cc
 BUILD  ?= build
@@ -35,7 +36,11 @@ lint:
 matrix:
 	tools/matrix
 
+bench: lib
+	tools/install bench c
+	bench/preload --save
+
 clean:
 	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.*
 
-.PHONY: lib test soak lint matrix clean
+.PHONY: lib test soak lint matrix bench clean

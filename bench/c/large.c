@@ -8,10 +8,10 @@ static void work(size_t thread) {
   rng_t rng = { thread + 1 };
   for (size_t i = 0; i < count; i++) {
     void** b = &set[next_random(&rng) % SET];
-    free(*b);
+    block_free(*b);
     const size_t size = between(&rng, 5 << 20, 25 << 20);
     char* p = *b = block_new(size);
-    for (size_t at = 0; at < size; at += size / 100) p[at] = 3;
+    for (size_t at = size / 100; at < size; at += size / 100) p[at] = 3;
   }
-  for (int i = 0; i < SET; i++) free(set[i]);
+  for (int i = 0; i < SET; i++) block_free(set[i]);
 }

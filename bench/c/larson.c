@@ -9,9 +9,10 @@ static void* generation(void* arg) {
   set_t* s = arg;
   for (int i = 0; i < REPLACED; i++) {
     void** b = &s->block[next_random(&s->rng) % SET];
-    free(*b);
+    block_free(*b);
     *b = block_new(between(&s->rng, 8, 500));
   }
+  count_thread();
   return NULL;
 }
 
@@ -23,6 +24,6 @@ static void work(size_t thread) {
     pthread_create(&t, NULL, generation, s);
     pthread_join(t, NULL);
   }
-  for (int i = 0; i < SET; i++) free(s->block[i]);
+  for (int i = 0; i < SET; i++) block_free(s->block[i]);
   free(s);
 }

@@ -4,26 +4,28 @@
 static char* grown(char* p, size_t size) {
   p = realloc(p, size);
   if (p == NULL) { fprintf(stderr, "no memory for %zu bytes\n", size); exit(1); }
-  p[size - 1] = 1;
+  p[size - 1] = 1, p[0] = 5;
+  tally.made++;
   return p;
+}
+
+/* From one size to another; by a fixed step, or by a part of what it is. */
+static void buffer(size_t from, size_t to, size_t step, size_t part) {
+  char* p = NULL;
+  for (size_t size = from; size < to; size += step + (part == 0 ? 0 : size / part)) p = grown(p, size);
+  block_free(p);
 }
 
 static void work(size_t thread) {
   rng_t rng = { thread + 1 };
   for (size_t i = 0; i < count; i++) {
     for (int j = 0; j < 300; j++) {
+      buffer(10, 20000, 0, 2);
       char* p = NULL;
-      for (size_t size = 10; size < (size_t)20000; size += size / 2) p = grown(p, size);
-      free(p);
-      p = NULL;
       for (size_t size = between(&rng, 1, 20); size < 3000; size += between(&rng, 1, 20)) p = grown(p, size);
-      free(p);
+      block_free(p);
     }
-    char* p = NULL;
-    for (size_t size = 5000; size < (size_t)30 << 20; size += size / 8) p = grown(p, size);
-    free(p);
-    p = NULL;
-    for (size_t size = 100000; size < (size_t)4 << 20; size += 16384) p = grown(p, size);
-    free(p);
+    buffer(5000, (size_t)16 << 20, 0, 4);
+    buffer(100000, (size_t)1 << 20, 16384, 0);
   }
 }
