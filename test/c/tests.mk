@@ -22,7 +22,7 @@ FLAGS_hard-tsan = -O1 -g $(TSAN) $(HARD)
 FLAGS_asan      = -O1 -g $(ASAN) $(CHECKED)
 
 define VARIANT_RULES
-$(T)/o/$(1)/%.o: %.c $(HEAD) test/c/test.h
+$(T)/o/$(1)/%.o: %.c $(HEAD) test/c/test.h test/c/stress/blocks.h
 	@mkdir -p $$(@D)
 	@$$(CC) $$(BASE) -Itest/c -Wno-alloc-size-larger-than $$(FLAGS_$(1)) -c $$< -o $$@
 CORE_$(1) = $(CORE:%.c=$(T)/o/$(1)/%.o)
@@ -77,12 +77,14 @@ endef
 $(eval $(call FUZZ_RULES,plain,))
 $(foreach v,check hard asan,$(eval $(call FUZZ_RULES,$(v),-$(v))))
 
-# ---- stress: the same program in every variant; a few seconds each in `make test`, minutes in `make soak`
+# ---- stress: the same programs in every variant; a few seconds each in `make test`, minutes in `make soak`
 
-STRESSES = stress $(patsubst %,stress-%,$(filter-out plain,$(VARIANTS)))
+STRESSES = $(foreach s,stress heapstress,$(s) $(patsubst %,$(s)-%,$(filter-out plain,$(VARIANTS))))
 SUITES += $(STRESSES)
 define STRESS_RULES
 $(T)/stress$(2): $(T)/o/$(1)/test/c/stress/stress.o $$(call TEST_O,$(1))
+	@$$(LINK_$(1)) $$^ -o $$@
+$(T)/heapstress$(2): $(T)/o/$(1)/test/c/stress/heaps.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
 endef
 $(eval $(call STRESS_RULES,plain,))
@@ -111,7 +113,7 @@ test:
 	@$(MAKE) --no-print-directory -k -j2 $(SUITES:%=$(T)/%) || :
 	@$(call run_suites,$(SUITES),600)
 
-# Five minutes for each variant, with more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
+# Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
 soak:
 	@$(MAKE) --no-print-directory -k -j2 $(STRESSES:%=$(T)/%) || :
-	@export STRESS_SECONDS=$${STRESS_SECONDS:-300} STRESS_THREADS=$${STRESS_THREADS:-12}; $(call run_suites,$(STRESSES),3600)
+	@export STRESS_SECONDS=$${STRESS_SECONDS:-300} STRESS_THREADS=$${STRESS_THREADS:-32}; $(call run_suites,$(STRESSES),3600)

@@ -4,58 +4,14 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "test.h"
+#include "blocks.h"
 
 enum { SLOTS = 1024, MINE = 64, MAX_THREADS = 64 };
-
-typedef struct { uint64_t seed; size_t size; } head_t;     /* in front of every block's pattern */
 
 static mi_atomic(void*) slots[SLOTS];
 static mi_atomic(mi_heap_t*) shared;     /* one heap that all use in a round */
 static mi_atomic(bool) stop;
 static mi_atomic(uint64_t) noperations;
-
-static void wrong(const head_t* h, const char* what) {
-  printf("not ok stress: %s: block %p of %zu bytes\n", what, (const void*)h, h->size);
-  abort();
-}
-
-static size_t shown(size_t size) { return mi_min(size - sizeof(head_t), 200); }
-
-static void* written(void* p, size_t size, uint64_t seed) {
-  head_t* h = p;
-  if (p == NULL || (uintptr_t)p % 8 != 0 || mi_usable_size(p) < size) wrong(h, "no block, or too small");
-  *h = (head_t){ seed, size };
-  test_fill(h + 1, shown(size), seed);
-  if (size > 1000) ((uint8_t*)p)[size - 1] = (uint8_t)seed;
-  return p;
-}
-
-static void checked(const void* p) {
-  const head_t* h = p;
-  if (mi_usable_size(p) < h->size) wrong(h, "usable size below the size");
-  if (!test_filled(h + 1, shown(h->size), h->seed)) wrong(h, "the pattern is gone");
-  if (h->size > 1000 && ((const uint8_t*)p)[h->size - 1] != (uint8_t)h->seed) wrong(h, "its last byte is gone");
-}
-
-static void release(void* p) {
-  if (p == NULL) return;
-  checked(p);
-  memset(p, 0x5a, sizeof(head_t));
-  mi_free(p);
-}
-
-/* Mostly small, now and then a page's worth, seldom megabytes. */
-static size_t random_size(uint64_t* r) {
-  const uint64_t kind = test_random(r) % 1000;
-  const size_t most = kind < 700 ? 256 : kind < 930 ? 2048 : kind < 985 ? 40000 : kind < 999 ? 300000 : 6 * MI_MiB;
-  return sizeof(head_t) + test_random(r) % most;
-}
-
-static void* zeroed(void* p, size_t n) {
-  if (p != NULL && !test_all(p, n, 0)) wrong(p, "not zero");
-  return p;
-}
 
 static void* random_block(uint64_t* r, mi_heap_t* heap) {
   const size_t size = random_size(r);
@@ -79,8 +35,7 @@ static void* resized(void* p, uint64_t* r) {
   const head_t old = *(head_t*)p;
   checked(p);
   p = test_random(r) % 8 == 0 ? mi_realloc_aligned(p, size, 64) : mi_realloc(p, size);
-  if (p == NULL || !test_filled((head_t*)p + 1, mi_min(shown(old.size), shown(size)), old.seed)) wrong(p, "realloc lost something");
-  return written(p, size, test_random(r));
+  return moved(p, old, size, test_random(r));
 }
 
 /* A heap of one thread: blocks that stay in it die with it, and what is handed out lives on. */
@@ -162,11 +117,6 @@ static void round_of(int n, uint64_t* r, time_t until) {
   for (int i = 0; i < n; i++) pthread_join(t[i], NULL);
   if (heap != NULL) mi_heap_delete(heap);
   nothing_left();
-}
-
-static long argument(int argc, char** argv, int i, const char* name, long otherwise) {
-  const char* text = argc > i ? argv[i] : getenv(name);
-  return text != NULL ? atol(text) : otherwise;
 }
 
 static long nthreads, seconds, seed;
