@@ -19,6 +19,14 @@ def spread(values):
     return (q[2] - q[0]) / 2 / q[1] if q[1] else 0.0
 
 
+def quartiles(values):
+    """Median, lower and upper quartile."""
+    if len(values) < 2:
+        return (*values, math.nan, math.nan)[:3] if values else (math.nan,) * 3
+    q = statistics.quantiles(values, n=4, method="inclusive")
+    return q[1], q[0], q[2]
+
+
 def geometric_mean(values):
     values = list(values)
     return math.exp(sum(map(math.log, values)) / len(values)) if values and min(values) > 0 else math.nan
