@@ -39,6 +39,7 @@ matrix:
 bench: lib
 	tools/install bench c
 	bench/preload --save
+	bench/instructions --save
 
 clean:
 	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.*
