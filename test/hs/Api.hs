@@ -5,15 +5,17 @@ module Main (main) where
 import System.Environment (setEnv)
 import Test.Tasty (TestTree, defaultMain, testGroup)
 
+import Api.Child (mainOr)
 import qualified Api.Async
 import qualified Api.Blocks
 import qualified Api.Capability
+import qualified Api.Misuse
 import qualified Api.Pointers
 import qualified Api.Primitive
 
 main :: IO ()
 -- One test at a time: some count the blocks that are in use.
-main = setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
+main = mainOr Api.Misuse.misuses $ setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
 
 tests :: TestTree
 tests = testGroup "mimalloc"
@@ -22,4 +24,5 @@ tests = testGroup "mimalloc"
   , Api.Primitive.tests
   , Api.Capability.tests
   , Api.Async.tests
+  , Api.Misuse.tests
   ]
