@@ -35,6 +35,7 @@ int mi_reserve_os_memory(size_t size, bool commit, bool allow_large) {
 
 int mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_msecs, bool exclusive, mi_arena_id_t* arena_id) {
   (void)numa_node; (void)timeout_msecs;
+  if (arena_id != NULL) *arena_id = 0;
   if (pages > MI_SIZE_LIMIT / MI_GiB) return EINVAL;
   return pages == 0 ? 0 : reserve(pages * MI_GiB, true, exclusive, arena_id);
 }
@@ -58,7 +59,7 @@ bool mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is
   (void)is_large; (void)numa_node;
   if (arena_id != NULL) *arena_id = 0;
   if (!is_committed || !mi_arena_add(start, size, is_zero, true, exclusive, &number)) {
-    mi_error_fail(MI_ERROR_ARGUMENT, size);
+    mi_error_fail(is_committed && errno == ENOMEM ? MI_ERROR_NO_MEMORY : MI_ERROR_ARGUMENT, size);
     return false;
   }
   if (arena_id != NULL) *arena_id = number + 1;

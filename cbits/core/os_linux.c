@@ -159,15 +159,14 @@ static size_t current_rss(void) {
   return second == NULL ? 0 : strtoul(second + 1, NULL, 10) * mi_os_page_size();
 }
 
+static uint64_t started;                 /* written before there are other threads */
+__attribute__((constructor)) static void process_starts(void) { started = mi_os_now_ms(); }
+
 void mi_os_process(mi_os_process_t* info) {
-  static mi_atomic(uint64_t) started;
   const int saved = errno;
   struct rusage u;
   *info = (mi_os_process_t){ 0 };
-  uint64_t first = 0;
-  const uint64_t now = mi_os_now_ms();
-  if (mi_cas_acq_rel(&started, &first, now)) first = now;                 /* pairs with itself: the first caller's time stays */
-  info->elapsed_ms = (size_t)(now - first);
+  info->elapsed_ms = (size_t)(mi_os_now_ms() - started);
   if (getrusage(RUSAGE_SELF, &u) == 0) {
     info->user_ms = (size_t)u.ru_utime.tv_sec * 1000 + (size_t)u.ru_utime.tv_usec / 1000;
     info->system_ms = (size_t)u.ru_stime.tv_sec * 1000 + (size_t)u.ru_stime.tv_usec / 1000;
@@ -175,6 +174,7 @@ void mi_os_process(mi_os_process_t* info) {
     info->page_faults = (size_t)u.ru_majflt;
   }
   info->rss = current_rss();
+  info->peak_rss = mi_max(info->peak_rss, info->rss);                     /* the system's own is behind at times */
   errno = saved;
 }
 

@@ -206,7 +206,8 @@ mi_decl_export bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_block
 
 mi_decl_export int   mi_reserve_os_memory(size_t size, bool commit, bool allow_large);
 mi_decl_export int   mi_reserve_os_memory_ex(size_t size, bool commit, bool allow_large, bool exclusive, mi_arena_id_t* arena_id);
-/* The user's own memory, which stays mapped while the process runs and is never purged. is_zero: it is. false: too small. */
+/* The user's own memory, which stays mapped while the process runs and is never purged. is_zero: it is. False and
+   EINVAL (smaller than 64 KiB once aligned, or not committed) or ENOMEM. */
 mi_decl_export bool  mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node);
 mi_decl_export bool  mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node, bool exclusive, mi_arena_id_t* arena_id);
 /* Explicit huge pages of 1 GiB worth each; the node and the time are not looked at. ENOMEM if the system has none set aside. */

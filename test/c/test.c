@@ -123,6 +123,14 @@ size_t test_rss(void) {
   return info.rss;
 }
 
+size_t test_mapped(void) {
+  unsigned long pages = 0;
+  FILE* f = fopen("/proc/self/statm", "r");
+  CHECK(f != NULL && fscanf(f, "%lu", &pages) == 1);
+  fclose(f);
+  return pages * mi_os_page_size();
+}
+
 /* ---- errors ---- */
 
 size_t test_nerrors;

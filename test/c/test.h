@@ -61,6 +61,8 @@ bool test_all(const void* p, size_t n, uint8_t value);
 void test_nothing_left(void);
 size_t test_free_slices(void);
 size_t test_rss(void);
+/* Bytes of address space of this process. */
+size_t test_mapped(void);
 
 /* Misuse is counted from here on, and neither printed nor fatal. */
 void test_expect_errors(void);
