@@ -6,6 +6,9 @@
 -- each page. /Bytes/ of blocks are bytes that they can hold, which is a little more than was asked for. A /gauge/ says how
 -- much there is now; a /counter/ how much there has been since the start ('resetStats').
 --
+-- There is no peak of live bytes: nobody counts them when a block is taken or given back, which is why that is fast; they are
+-- added up when statistics are taken. The peaks there are, of committed and of resident bytes, say what memory was needed.
+--
 -- @since 0.1.0.0
 module Mimalloc.Stats
   ( -- * Everything in one go
@@ -74,7 +77,9 @@ data Stats = Stats
 data Gauges = Gauges
   { gaugeReservedBytes      :: !Int -- ^ address space
   , gaugeCommittedBytes     :: !Int -- ^ of it, what was handed out since it was last purged
-  , gaugePeakCommittedBytes :: !Int -- ^ the most that this was
+  , gaugePeakCommittedBytes :: !Int -- ^ the most that this was (since 'resetStats')
+  , gaugeResidentBytes      :: !Int -- ^ of the whole process, what is in memory, as the system counts it
+  , gaugePeakResidentBytes  :: !Int -- ^ the most that this was
   , gaugeLiveBytes          :: !Int -- ^ of blocks in use
   , gaugeLiveBlocks         :: !Int -- ^ blocks in use
   , gaugePages              :: !Int -- ^ runs of blocks of one size class
@@ -84,7 +89,7 @@ data Gauges = Gauges
   , gaugeCapabilities       :: !Int -- ^ capabilities with heaps
   } deriving (Eq, Show)
 
--- | How much there has been.
+-- | How much there has been. Pages and blocks are those of the main heap.
 --
 -- @since 0.1.0.0
 data Counters = Counters
@@ -135,15 +140,15 @@ getStats = go 2048
     go room = do
       r <- allocaArray room $ \p -> do
         n <- fromIntegral <$> mi_stats_words_safe p (fromIntegral room)
-        if n <= room && n > 0 then Right <$> readStats p else pure (Left n)
+        if n <= room && n > 0 then Right <$> (getProcessInfo >>= readStats p) else pure (Left n)
       case r of
         Right stats -> pure stats
         Left 0 -> noMemory "getStats" 65536
         Left n -> go (n + 256) -- others may come up meanwhile
 
 -- The numbers of totals, classes, owners and heaps; the totals, in the order of C's mi_totals_t; five words for each of the others.
-readStats :: Ptr Word64 -> IO Stats
-readStats p = do
+readStats :: Ptr Word64 -> ProcessInfo -> IO Stats
+readStats p process = do
   totals <- at 0
   classes <- at 1
   owners <- at 2
@@ -155,7 +160,9 @@ readStats p = do
         key <- peekElemOff p place
         pure (key, usage)
       named name = map (\(key, usage) -> (name key, usage))
-  gauges <- Gauges <$> total 0 <*> total 1 <*> total 9 <*> total 2 <*> total 3 <*> total 4 <*> total 5 <*> total 6 <*> total 7 <*> total 8
+      resident = pure (processInfoCurrentRSS process)
+      peak = pure (processInfoPeakRSS process)
+  gauges <- Gauges <$> total 0 <*> total 1 <*> total 9 <*> resident <*> peak <*> total 2 <*> total 3 <*> total 4 <*> total 5 <*> total 6 <*> total 7 <*> total 8
   counters <- Counters <$> total 10 <*> total 11 <*> total 12 <*> total 13 <*> total 14 <*> total 15
   Stats gauges counters
     <$> (sortOn fst . named sizeClass <$> parts 0 classes)
@@ -172,7 +179,8 @@ readStats p = do
       | key <= 16 * 256 = Capability (fromIntegral (key `quot` 16) - 1)
       | otherwise = OSThread key
 
--- | The same as JSON, in C's words: an object with @gauges@, @counters@, @size_classes@, @owners@ and @heaps@. A safe call.
+-- | The same as JSON, in C's words: an object with @gauges@, @counters@, @size_classes@, @owners@ and @heaps@. Their numbers
+-- are called as the fields here are, without what these begin with: @live_bytes@ is 'gaugeLiveBytes'. A safe call.
 -- For want of memory, 'isResourceExhausted'.
 --
 -- >>> Char8.take 12 <$> statsJson

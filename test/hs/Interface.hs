@@ -4,6 +4,7 @@ module Main (main) where
 import System.Environment (setEnv)
 import Test.Tasty (TestTree, defaultMain, testGroup)
 
+import Api.Child (mainOr)
 import qualified Interface.ByteString
 import qualified Interface.Heap
 import qualified Interface.Primitive
@@ -12,7 +13,7 @@ import qualified Interface.Vector
 
 main :: IO ()
 -- One test at a time: some count the blocks that are in use.
-main = setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
+main = mainOr Interface.Stats.things $ setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
 
 tests :: TestTree
 tests = testGroup "mimalloc"

@@ -1,15 +1,19 @@
 -- Statistics: that they say what was done.
-module Interface.Stats (tests) where
+module Interface.Stats (tests, things) where
 
 import Control.Concurrent hiding (getNumCapabilities)
 import Control.Monad
 import qualified Data.ByteString.Char8 as B
-import Data.List (isPrefixOf)
+import Data.Char (isDigit, isUpper, toLower)
+import Data.List (isPrefixOf, sort, stripPrefix)
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
+import System.Exit (ExitCode (..))
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
+import Text.ParserCombinators.ReadP
 
+import Api.Child
 import Api.Support (collectAll)
 import Mimalloc
 import Mimalloc.Capability
@@ -79,13 +83,51 @@ tests = testGroup "stats"
       replicateM_ 200 getStats
       putMVar done ()
       mapM_ killThread workers
-  , testCase "JSON" $ do
-      s <- statsJson
-      assertBool (B.unpack s) ("{\"version\":1,\"gauges\":{" `isPrefixOf` B.unpack s && B.last s == '}')
-      forM_ ["\"counters\":{", "\"size_classes\":[", "\"owners\":[", "\"heaps\":[", "\"committed_bytes\":"] $ \part ->
-        assertBool part (B.pack part `B.isInfixOf` s)
-      B.count '{' s @?= B.count '}' s
-      B.count '"' s `mod` 2 @?= 0
+  , testCase "JSON is the record" $ do
+      ps <- forM [1, 100, 1000, 700000000] mi_malloc
+      s <- getStats
+      j <- json <$> statsJson
+      mapM_ mi_free ps
+      let names = map fst . members
+          gauges = j ! "gauges"
+          lists = map (j !) ["size_classes", "owners", "heaps"]
+          sums name = map (sum . map (number . (! name)) . elements) lists
+      names j @?= ["version", "gauges", "counters", "size_classes", "owners", "heaps"]
+      sort (names gauges) @?= sort (fields "gauge" (statsGauges s))
+      sort (names (j ! "counters")) @?= sort (fields "counter" (statsCounters s))
+      forM_ (zip lists [["block_bytes"], ["kind", "number"], ["id"]]) $ \(l, key) -> forM_ (elements l) $ \e ->
+        names e @?= key ++ ["pages", "live_blocks", "live_bytes", "page_bytes"]
+      map length [elements l | l <- lists] @?= [length (statsSizeClasses s), length (statsOwners s), length (statsHeaps s)]
+      sums "live_blocks" @?= [number (gauges ! "live_blocks"), number (gauges ! "live_blocks"), number (gauges ! "live_blocks") - number (gauges ! "mappings")]
+      number (gauges ! "arenas") @?= gaugeArenas (statsGauges s)
+      number (gauges ! "mappings") @?= gaugeMappings (statsGauges s)
+      assertBool "live" (abs (number (gauges ! "live_bytes") - gaugeLiveBytes (statsGauges s)) < 100000)
+  , testCase "peaks" $ do
+      resetStats
+      p <- mi_malloc 50000000
+      fillBytes p 1 50000000
+      during <- statsGauges <$> getStats
+      mi_free p
+      collectForce
+      after <- statsGauges <$> getStats
+      assertBool (show (during, after)) (gaugeCommittedBytes after < gaugeCommittedBytes during - 40000000)
+      assertBool (show (during, after)) (gaugePeakCommittedBytes after >= gaugeCommittedBytes during)
+      forM_ [during, after] $ \g -> assertBool (show g) (gaugePeakResidentBytes g >= gaugeResidentBytes g && gaugePeakCommittedBytes g >= gaugeCommittedBytes g)
+      assertBool (show after) (gaugePeakResidentBytes after >= 50000000)
+      resetStats
+      g <- statsGauges <$> getStats
+      assertBool (show g) (gaugePeakCommittedBytes g < gaugePeakCommittedBytes after)
+  , testCase "printed for people" $ do
+      (status, _, said) <- child [] "print statistics"
+      status @?= ExitSuccess
+      let has ws = assertBool said (any (\l -> ws `isPrefixOf` words l) (lines said))
+      assertBool said ("mimalloc: live 209.4 KiB in 1001 blocks; committed " `isPrefixOf` said)
+      has (words "capability 0 1000 blocks 109.4 KiB live in")
+      has (words "heap 1 1000 blocks 109.4 KiB live in")
+      has (words "heap 2 1 blocks 100.0 KiB live in 1 pages of 128.0 KiB")
+      has (words "112-byte blocks 1000 blocks 109.4 KiB live in")
+      has (words "larger than 64 KiB 1 blocks 100.0 KiB live in 1 pages of 128.0 KiB")
+      assertBool said (all ((< 150) . length) (lines said))
   , testCase "the process" $ do
       info <- getProcessInfo
       assertBool (show info) (processInfoPeakRSS info > 1000000 && processInfoCurrentRSS info > 0 && processInfoPeakCommit info >= processInfoCurrentCommit info && processInfoUserMsecs info >= 0)
@@ -106,3 +148,47 @@ tests = testGroup "stats"
   where
     quiet = collectAll >> getStats
     allEqual xs = and (zipWith (==) xs (drop 1 xs))
+
+-- | For Api.Child.
+things :: [(String, IO ())]
+things =
+  [ ("print statistics", runOnCapability 0 $ do
+      ps <- replicateM 1000 (mi_malloc 100)
+      withHeap $ \h -> withHeapMallocBytes h 100000 (const printStats)
+      mapM_ mi_free ps)
+  ]
+
+-- The names of a record's fields, as C writes them.
+fields :: Show a => String -> a -> [String]
+fields prefix record = [ snake name | w <- words (show record), Just name <- [stripPrefix prefix (dropWhile (== '{') w)] ]
+  where
+    snake name = case concatMap (\c -> if isUpper c then ['_', toLower c] else [c]) name of
+      '_' : rest -> rest
+      other -> other
+
+-- ---- JSON, as much of it as there is here
+
+data Json = Number Int | Text String | Array [Json] | Object [(String, Json)] deriving (Eq, Show)
+
+-- All of it, or an exception.
+json :: B.ByteString -> Json
+json s = case readP_to_S (value <* eof) (B.unpack s) of
+  [(j, "")] -> j
+  _ -> error ("no JSON: " ++ B.unpack s)
+  where
+    value = choice [Number . read <$> munch1 isDigit, Text <$> text, Array <$> list '[' value ']', Object <$> list '{' member '}']
+    member = (,) <$> text <* char ':' <*> value
+    text = char '"' *> munch (/= '"') <* char '"'
+    list open item close = char open *> sepBy item (char ',') <* char close
+
+members :: Json -> [(String, Json)]
+members j = case j of { Object ms -> ms; _ -> error ("no object: " ++ show j) }
+
+elements :: Json -> [Json]
+elements j = case j of { Array es -> es; _ -> error ("no array: " ++ show j) }
+
+number :: Json -> Int
+number j = case j of { Number n -> n; _ -> error ("no number: " ++ show j) }
+
+(!) :: Json -> String -> Json
+j ! name = maybe (error ("no " ++ name ++ ": " ++ show j)) id (lookup name (members j))
