@@ -82,7 +82,7 @@ void mi_arenas_print(void) {
     const size_t kib = MI_SLICE_SIZE / MI_KiB;
     mi_message("mimalloc: arena %zu at %p: %zu KiB, %zu free, %zu committed, %zu to be purged%s%s\n", i + 1, (void*)a->start,
                a->nslices * kib, mi_bitmap_count(a->free, a->nslices) * kib, mi_bitmap_count(a->dirty, a->nslices) * kib,
-               mi_bitmap_count(a->purge, a->nslices) * kib, a->exclusive ? ", exclusive" : "", a->pinned ? ", pinned" : "");
+               (mi_bitmap_count(a->purge, a->nslices) + mi_bitmap_count(a->due, a->nslices)) * kib, a->exclusive ? ", exclusive" : "", a->pinned ? ", pinned" : "");
   }
 }
 

@@ -71,7 +71,7 @@ static bool arena_publish(mi_arena_t* a) {
 static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
   const size_t words = mi_bitmap_words(n) * sizeof(mi_bits_t);
   const size_t head = mi_align_up(sizeof(mi_arena_t), 128);
-  *bytes = mi_align_up(head + n * sizeof(mi_page_t) + (3 + MI_BIN_COUNT) * words, mi_os_page_size());
+  *bytes = mi_align_up(head + n * sizeof(mi_page_t) + (4 + MI_BIN_COUNT) * words, mi_os_page_size());
   uint8_t* p = mi_os_reserve(*bytes, mi_os_page_size());
   if (p == NULL) return NULL;
   if (!mi_os_commit(p, *bytes)) { mi_os_release(p, *bytes); return NULL; }
@@ -80,7 +80,8 @@ static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
   a->pages = (mi_page_t*)(void*)(p + head);
   a->free = (mi_bits_t*)(void*)(p + head + n * sizeof(mi_page_t));
   a->purge = a->free + mi_bitmap_words(n);
-  a->dirty = a->purge + mi_bitmap_words(n);
+  a->due = a->purge + mi_bitmap_words(n);
+  a->dirty = a->due + mi_bitmap_words(n);
   a->pool = a->dirty + mi_bitmap_words(n);
   return a;
 }
@@ -134,6 +135,7 @@ static bool slices_commit(mi_arena_t* a, size_t i, size_t n, bool* zero) {
     return false;
   }
   mi_bitmap_clear(a->purge, i, n);
+  mi_bitmap_clear(a->due, i, n);
   *zero = true;
   for (size_t at = i, len; at < i + n; at += len) {
     len = mi_bitmap_run(a->dirty, a->nslices, at, i + n - at);
@@ -147,15 +149,16 @@ static bool slices_commit(mi_arena_t* a, size_t i, size_t n, bool* zero) {
 
 static mi_page_t* arena_try_claim(mi_arena_t* a, size_t n, size_t align, bool* zero) {
   const size_t align_slices = align / MI_SLICE_SIZE;
-  const size_t past = ((uintptr_t)a->start / MI_SLICE_SIZE) % align_slices;
+  const size_t first = 0 - (uintptr_t)a->start / MI_SLICE_SIZE;            /* an aligned slice, modulo align_slices */
   const size_t hint = mi_load_relaxed(&a->xhint);                          /* a hint */
   size_t i = hint;
-  if (!mi_bitmap_claim_run(a->free, a->nslices, n, align_slices, (align_slices - past) % align_slices, &i)) return NULL;
+  if (!mi_bitmap_claim_run(a->free, a->nslices, n, align_slices, first, &i)) return NULL;
   if (n == 1 && align_slices == 1 && hint == mi_load_relaxed(&a->xhint)) mi_store_relaxed(&a->xhint, i);  /* a hint: too high is mended in mi_arena_claim */
   if (!slices_commit(a, i, n, zero)) return NULL;
   mi_page_t* page = &a->pages[i];
-  page->start = a->start + i * MI_SLICE_SIZE;
   mi_store_relaxed(&page->xnslices, (uint32_t)n);
+  if (mi_likely(page->start != NULL)) return page;
+  page->start = a->start + i * MI_SLICE_SIZE;                              /* for ever: P2 reads them when the page may have another life */
   page->arena = a->number;
   return page;
 }
@@ -197,17 +200,26 @@ static mi_page_t* mapping_claim(size_t size, size_t align, bool* zero) {
   return page;
 }
 
+static bool may_ask_os(uint16_t number) {
+  return number == MI_ARENA_NONE && !mi_option_is_enabled(mi_option_disallow_os_alloc);
+}
+
+/* Over half an arena. */
+static bool is_huge(size_t size, size_t align) {
+  if (size <= MI_ARENA_MIN / 2 && align <= MI_ARENA_MIN / 4) return false; /* small pages are always in an arena */
+  const size_t largest = mi_max(mi_option_get_size(mi_option_arena_reserve), MI_ARENA_MIN) / 2;
+  return size > largest || align > largest / 2;
+}
+
 mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero) {
-  const size_t largest = mi_max(mi_option_get_size(mi_option_arena_reserve), MI_ARENA_MIN) / 2;  /* small pages are always in an arena */
-  const bool os = number == MI_ARENA_NONE && !mi_option_is_enabled(mi_option_disallow_os_alloc);
   align = mi_max(align, MI_SLICE_SIZE);
-  if (os && (size > largest || align > largest / 2)) return mapping_claim(size, align, zero);
+  if (mi_unlikely(is_huge(size, align)) && may_ask_os(number)) return mapping_claim(size, align, zero);
   const size_t n = mi_divide_up(size, MI_SLICE_SIZE);
   mi_page_t* page = arenas_try_claim(n, align, number, zero);
-  if (page != NULL) return page;
+  if (mi_likely(page != NULL)) return page;
   hints_reset();
   page = arenas_try_claim(n, align, number, zero);
-  if (page == NULL && os && arena_reserve(size + align - MI_SLICE_SIZE)) {
+  if (page == NULL && may_ask_os(number) && arena_reserve(size + align - MI_SLICE_SIZE)) {
     page = arenas_try_claim(n, align, number, zero);
   }
   return page;
@@ -285,27 +297,40 @@ bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
 
 /* ---- purging ---- */
 
-/* At most `budget` slices; returns what is left of it. */
-static size_t arena_purge_some(mi_arena_t* a, size_t budget) {
-  size_t i = mi_bitmap_next(a->purge, a->nslices, 0);
+/* Of the slices in `map` at most `budget`; returns what is left of it. */
+static size_t arena_purge_some(mi_arena_t* a, mi_bits_t* map, size_t budget) {
+  size_t i = mi_bitmap_next(map, a->nslices, 0);
   while (i < a->nslices && budget > 0) {
-    const size_t n = mi_bitmap_run(a->purge, a->nslices, i, budget);
+    const size_t n = mi_bitmap_run(map, a->nslices, i, budget);
     if (n > 0 && mi_bitmap_claim_at(a->free, i, n)) {
-      if (mi_bitmap_clear(a->purge, i, n)) slices_purge(a, i, n);          /* not set: somebody had them meanwhile and gave them back purged */
+      if (mi_bitmap_clear(map, i, n)) slices_purge(a, i, n);               /* not set: somebody had them meanwhile and gave them back purged */
       mi_bitmap_set(a->free, i, n);
       budget -= n;
       i += n;
     }
     else if (n > 1 && mi_bitmap_claim_at(a->free, i, 1)) {                 /* part of the run was claimed meanwhile: its first slice alone */
-      if (mi_bitmap_clear(a->purge, i, 1)) slices_purge(a, i, 1);
+      if (mi_bitmap_clear(map, i, 1)) slices_purge(a, i, 1);
       mi_bitmap_set(a->free, i, 1);
       budget--;
       i++;
     }
     else i += mi_max(1, n == 0);                                           /* claimed: its new holder clears the bit */
-    i = mi_bitmap_next(a->purge, a->nslices, i);
+    i = mi_bitmap_next(map, a->nslices, i);
   }
   return budget;
+}
+
+/* What was given back since the last round is due in the next: so it stays free for at least the delay. A slice that
+   is claimed just now may stay marked: then it is purged early the next time that it is free. True if there is any. */
+static bool arena_age(mi_arena_t* a) {
+  uint64_t any = 0;
+  for (size_t w = 0; w < mi_bitmap_words(a->nslices); w++) {
+    if (mi_load_relaxed(&a->purge[w]) == 0) continue;                      /* a hint: what is set from now on is for the next round */
+    const uint64_t bits = mi_exchange_acq_rel(&a->purge[w], 0);            /* pairs with mi_bitmap_set */
+    mi_or_acq_rel(&a->due[w], bits);                                       /* pairs with mi_bitmap_clear */
+    any |= bits;
+  }
+  return any != 0;
 }
 
 void mi_arena_purge(bool force) {
@@ -316,8 +341,10 @@ void mi_arena_purge(bool force) {
     uint64_t at = mi_load_relaxed(&a->xpurge_at);                          /* a time only */
     if (at == 0 || (!force && now < at)) continue;
     if (mi_exchange_acq_rel(&a->xpurge_at, 0) == 0) continue;              /* pairs with slices_give: what is given back from now on sets it again */
-    budget = arena_purge_some(a, budget);
+    if (force) arena_age(a);
+    budget = arena_purge_some(a, a->due, budget);
     if (budget == 0) mi_store_relaxed(&a->xpurge_at, now);                 /* not finished: go on at the next call */
+    else if (arena_age(a)) mi_store_relaxed(&a->xpurge_at, now + (uint64_t)mi_max(mi_option_get_size(mi_option_purge_delay), 1));
   }
 }
 

@@ -16,7 +16,8 @@ struct mi_arena_s {
   bool        pinned;               /* huge pages: cannot be purged */
   mi_page_t*  pages;                /* one for each slice */
   mi_bits_t*  free;                 /* set: to be claimed */
-  mi_bits_t*  purge;                /* set: free, and not yet given back to the OS */
+  mi_bits_t*  purge;                /* set: free, and not yet given back to the OS; */
+  mi_bits_t*  due;                  /* .. and that for a round, so to be purged in the next */
   mi_bits_t*  dirty;                /* set: handed out since it was last purged; not zero, counts as committed */
   mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: abandon.h */
   mi_atomic(size_t) xhint mi_cachealign;  /* no free slice below, as far as is known */

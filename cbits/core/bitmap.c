@@ -70,7 +70,7 @@ bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, s
   size_t at = *i;
   for (;;) {
     at = mi_bitmap_next(map, nbits, at);
-    at += (offset + align - at % align) % align;
+    at += (offset - at) & (align - 1);
     if (at >= nbits || n > nbits - at) return false;
     const size_t run = mi_bitmap_run(map, nbits, at, n);
     if (run < n) { at += run + 1; continue; }

@@ -37,7 +37,7 @@ static mi_option_entry_t options[_mi_option_last] = {
   OPTION(abandoned_page_purge, 0),
   OPTION(deprecated_segment_reset, 0),
   OPTION(eager_commit_delay, 0),
-  OPTION(purge_delay, MI_HARD ? 0 : 100),
+  OPTION(purge_delay, MI_HARD ? 0 : 250),
   OPTION(use_numa_nodes, 0),
   OPTION(disallow_os_alloc, 0),
   OPTION(os_tag, 0),

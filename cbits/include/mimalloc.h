@@ -6,7 +6,7 @@
    EINVAL (a bad alignment).
 
    Everything here is any-thread: it may be called from every thread at any time, and uses the
-   calling OS thread's heap. The capability family is in cbits/ghc/cap.h. */
+   calling OS thread's heap. The Haskell package has the capability family too: mimalloc-cap.h. */
 #ifndef MIMALLOC_H
 #define MIMALLOC_H
 
@@ -287,7 +287,7 @@ typedef enum mi_option_e {
   mi_option_abandoned_page_purge,
   mi_option_deprecated_segment_reset,
   mi_option_eager_commit_delay,
-  mi_option_purge_delay,            /* milliseconds until freed memory is given back; 0 at once, -1 never [100] */
+  mi_option_purge_delay,            /* freed memory is given back after one to two times so many milliseconds; 0 at once, -1 never [250] */
   mi_option_use_numa_nodes,
   mi_option_disallow_os_alloc,      /* only what is reserved is used [0] */
   mi_option_os_tag,

@@ -7,7 +7,7 @@
 static void defaults(void) {
   CHECK_EQ(mi_option_get(mi_option_show_errors), 1);
   CHECK_EQ(mi_option_get(mi_option_verbose), 0);
-  CHECK_EQ(mi_option_get(mi_option_purge_delay), MI_HARD ? 0 : 100);
+  CHECK_EQ(mi_option_get(mi_option_purge_delay), MI_HARD ? 0 : 250);
   CHECK_EQ(mi_option_get_size(mi_option_arena_reserve), MI_ARENA_SIZE);
   CHECK_EQ(mi_option_get(mi_option_allow_large_os_pages), 0);
   CHECK_EQ(mi_option_get((mi_option_t)_mi_option_last), 0);
@@ -19,7 +19,7 @@ static void defaults(void) {
 static void environment(void) {
   static const struct { const char* text; long value; } cases[] = {
     { "1", 1 }, { "7", 7 }, { "-1", -1 }, { "true", 1 }, { "yes", 1 }, { "on", 1 }, { "false", 0 }, { "no", 0 }, { "off", 0 },
-    { "", 100 }, { "12x", 100 }, { "x", 100 }, { " ", 100 }, { "99999999999999999999", LONG_MAX },
+    { "", 250 }, { "12x", 250 }, { "x", 250 }, { " ", 250 }, { "99999999999999999999", LONG_MAX },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     int status[2];
@@ -32,7 +32,7 @@ static void environment(void) {
     }
     long value;
     CHECK(read(status[0], &value, sizeof value) == sizeof value);
-    CHECK_AT(value == (cases[i].value == 100 && MI_HARD ? 0 : cases[i].value), "text = '%s', value = %ld", cases[i].text, value);
+    CHECK_AT(value == (cases[i].value == 250 && MI_HARD ? 0 : cases[i].value), "text = '%s', value = %ld", cases[i].text, value);
   }
 }
 
