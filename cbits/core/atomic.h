@@ -49,6 +49,15 @@ static inline bool mi_own_decrement(mi_atomic(uint32_t)* p) {
 }
 #endif
 
+/* Advice: *p, which may be in another's cache, is about to be written. */
+static inline void mi_prefetch_write(const void* p) {
+#if defined(__x86_64__)
+  __asm__ volatile("prefetchw %0" : : "m"(*(const char*)p));              /* nothing, where the processor is too old for it */
+#else
+  __builtin_prefetch(p, 1);
+#endif
+}
+
 /* Compare-and-swap; on failure *expected is what was found. The strong one never fails by chance. */
 #define mi_cas_acquire(p, expected, desired) \
   atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acquire, memory_order_relaxed)

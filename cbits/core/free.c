@@ -29,6 +29,12 @@ size_t mi_block_usable(const void* p) {
   return page == NULL ? 0 : mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
 }
 
+/* What a push left to do. */
+static mi_noinline void free_remote_end(mi_page_t* page, const void* p, unsigned bin, mi_remote_t todo) {
+  if (todo == MI_REMOTE_DEAD) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
+  else mi_lheap_remote_todo(page, bin, todo);
+}
+
 /* `listed`: the heap may be destroyed meanwhile, so the page is pinned if it is still what the block was
    checked against. False: it is not, look again. */
 static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t w, bool listed) {
@@ -37,14 +43,14 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
     return true;
   }
   if (listed && !mi_remote_pin(&page->xword, w)) return false;
-  const mi_place_t place = mi_lheap_place(page);
+  const unsigned bin = mi_page_bin(page);
   const mi_remote_t todo = mi_page_remote_free(page, block, listed);
-  if (todo == MI_REMOTE_DEAD) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
-  else mi_lheap_remote_todo(page, place, todo);
+  if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo);
   return true;
 }
 
-void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
+/* Any free that is not local. */
+static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_block_t* block;
   if (p == NULL) return;
   for (;;) {
@@ -63,4 +69,25 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
     }
     if (free_remote(page, block, p, w, listed)) return;
   }
+}
+
+/* Most frees that are not local: of the start of a block in a page of the main heap, which nobody destroys, that is
+   another's, or was given up full and stays so. FAST */
+void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
+  mi_page_t* page = mi_page_of(p);
+  mi_block_t* block = p;
+  mi_prefetch_write(p);
+  const bool main = mi_load_acquire(&page->xheap) == &mi_heap_main;       /* pairs with mi_page_init, page_settle; false if there is no page */
+  const uint64_t w = mi_load_acquire(&page->xword);                       /* R0 pairs with mi_remote_birth */
+  const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above */
+  const bool single = mi_page_is_single(page);                            /* whose memory is not touched */
+  if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == id || !mi_page_is_start(page, p)
+                  || (!single && block->mark == page)
+                  || (xowner == (id | 1) && owner != NULL && !single && !mi_xword_stays_full(w, mi_page_pool_at(page))))) {
+    free_any(p, owner, id);
+    return;
+  }
+  const unsigned bin = mi_page_bin(page);
+  const mi_remote_t todo = mi_page_remote_free(page, block, false);
+  if (mi_unlikely(todo != MI_REMOTE_DONE)) free_remote_end(page, p, bin, todo);
 }

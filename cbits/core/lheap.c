@@ -162,17 +162,14 @@ static bool page_to_full(mi_lheap_t* lh, mi_page_t* page) {
   return false;
 }
 
-mi_place_t mi_lheap_place(const mi_page_t* page) {
-  return (mi_place_t){ page->start, page->arena, (uint8_t)mi_page_bin(page) };
-}
-
-static void pool_index(mi_place_t place) {
-  mi_arena_t* a = mi_arena_at(place.arena);
-  if (mi_pool_set(mi_arena_pool(a, place.bin), mi_arena_slice_of(a, place.start))) mi_add_relaxed(&npooled[place.bin], 1);  /* P2; the count is a hint */
+/* `bin` was read while the page could not change (before P1, R4); arena and start are the same in its next life. */
+static void pool_index(const mi_page_t* page, unsigned bin) {
+  mi_arena_t* a = mi_arena_at(page->arena);
+  if (mi_pool_set(mi_arena_pool(a, bin), mi_arena_slice_of(a, page->start))) mi_add_relaxed(&npooled[bin], 1);  /* P2; the count is a hint */
 }
 
 static void pool_unindex(mi_page_t* page) {
-  if (page->arena == MI_ARENA_NONE) return;
+  if (mi_page_is_single(page)) return;
   mi_arena_t* a = mi_arena_at(page->arena);
   if (mi_pool_clear(mi_arena_pool(a, mi_page_bin(page)), mi_arena_slice_of(a, page->start))) mi_sub_relaxed(&npooled[mi_page_bin(page)], 1);  /* a hint */
 }
@@ -180,7 +177,7 @@ static void pool_unindex(mi_page_t* page) {
 /* A single page goes to FULL: its block is live, and whoever frees that frees the page. */
 void mi_lheap_page_to_pool(mi_page_t* page) {
   uint32_t nremote;
-  const mi_place_t place = mi_lheap_place(page);
+  const unsigned bin = mi_page_bin(page);
   const bool single = mi_page_is_single(page);
   mi_assert(page->lheap == NULL && (single || mi_page_retire(page) == 0));
   mi_store_relaxed(&page->xowner, 0);                                     /* P1: shown by the swap */
@@ -188,7 +185,7 @@ void mi_lheap_page_to_pool(mi_page_t* page) {
     mi_page_collect(page, &nremote);
     if (mi_page_used(page) == 0) { mi_lheap_page_free(page); return; }
   } while (!mi_remote_release(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_POOLED, mi_page_used(page)));  /* P1: from here on it may be anybody's */
-  if (!single) pool_index(place);                                         /* P2 */
+  if (!single) pool_index(page, bin);                                        /* P2 */
 }
 
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
@@ -204,8 +201,8 @@ bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   return false;
 }
 
-void mi_lheap_remote_todo(mi_page_t* page, mi_place_t place, mi_remote_t todo) {
-  if (todo == MI_REMOTE_INDEX) pool_index(place);
+void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo) {
+  if (todo == MI_REMOTE_INDEX) pool_index(page, bin);
   if (todo == MI_REMOTE_LAST) {
     pool_unindex(page);
     mi_page_used_set(page, 0);

@@ -26,11 +26,8 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force);
 
 /* Any thread, which holds the page: it is in no queue and nothing in it is live. */
 void mi_lheap_page_free(mi_page_t* page);
-/* Where a page is in the pools. Read before the page is given up (P1, R4): it may be another's right after. */
-typedef struct { const uint8_t* start; uint16_t arena; uint8_t bin; } mi_place_t;
-mi_place_t mi_lheap_place(const mi_page_t* page);
-/* Any thread: a remote free left this to be done. */
-void mi_lheap_remote_todo(mi_page_t* page, mi_place_t place, mi_remote_t todo);
+/* Any thread: a remote free left this to be done. `bin` was read before it: the page may be another's since. */
+void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo);
 /* Any thread, which holds the page: P1 and P2; or frees the page, if nothing is live. */
 void mi_lheap_page_to_pool(mi_page_t* page);
 

@@ -45,19 +45,6 @@ void mi_page_end(mi_page_t* page) {
 
 /* ---- lists ---- */
 
-static void set_next(void* block, uint32_t slot) { ((mi_block_t*)block)->next = (mi_block_t*)(uintptr_t)slot; }
-static void set_nothing(void* block, uint32_t slot) { (void)block; (void)slot; }
-
-_Static_assert(MI_SLICE_SIZE / MI_GRANULE <= 0xffff && MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_GRANULE < 0xfffff,
-               "the ownership word has 16 bits for a count of blocks and 20 for an offset in granules");
-
-mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block, bool pinned) {
-  if (mi_page_is_single(page)) return mi_remote_push(&page->xword, 1, pinned, &set_nothing, NULL);  /* its memory is not touched */
-  const uint32_t slot = (uint32_t)(((uintptr_t)block - (uintptr_t)page->start) / MI_GRANULE) + 1;
-  block->mark = page;
-  return mi_remote_push(&page->xword, slot, pinned, &set_next, block);
-}
-
 /* Appends `free` to the end of a remote list of n blocks and makes that `free`. Slots become
    pointers; a slot that names no free block of this page ends the list: a freed block was written to. */
 static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {

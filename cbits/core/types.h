@@ -36,7 +36,7 @@ struct mi_page_s {
   mi_block_t* local_free;           /* what the holder freed */
   mi_atomic(uint32_t) xused;        /* live blocks, those in the remote list among them; statistics read it */
   uint16_t    capacity;             /* blocks that were ever in a list */
-  uint16_t    reserved;             /* blocks that fit the page */
+  uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE; like start, never another in an arena's structure */
   mi_lheap_t* lheap;                /* the local heap in whose queue the page is; NULL if in none */
   mi_page_t  *next, *prev;          /* in that queue */
   mi_page_t  *heap_next, *heap_prev;/* among the pages of a heap made by mi_heap_new (the heap's lock) */
@@ -50,7 +50,7 @@ struct mi_page_s {
   mi_atomic(size_t) xsize;          /* of a block, bytes; changed only when a single page is resized */
   mi_atomic(mi_heap_t*) xheap;      /* changed by the holder only; read as a hint by adopters */
   mi_atomic(uint32_t) xnslices;     /* changed only when a single page is resized */
-  uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE */
+  uint16_t    reserved;             /* blocks that fit the page */
   mi_atomic(uint8_t) xbin;
   mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired. A single page: 1: all its slices are mapped */
 };

@@ -69,7 +69,7 @@ static void check_lists(mi_page_t* page) {
     CHECK(8, page, page->xowner == 0 || (page->xowner & 1) != 0);
     CHECK(10, page, mi_xword_count(w) > 0);
   }
-  if (state == MI_PAGE_FULL) CHECK(9, page, nfree + nlocal + nremote == 0);
+  if (state == MI_PAGE_FULL) CHECK(9, page, nfree + nlocal == 0 && mi_xword_count(w) > mi_page_pool_at(page));
   if (state == MI_PAGE_OWNED && page->lheap != NULL) CHECK(8, page, page->xowner == page->lheap->xid);
   if (state == MI_PAGE_OWNED) CHECK(11, page, page->lheap != NULL);
 }
