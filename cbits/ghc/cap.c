@@ -1,16 +1,16 @@
-/* The GHC ring. See cap.h. The capability is found in the call that uses it: a number read earlier
-   may be another one's by now. */
+/* The GHC ring: who am I, for a capability. The functions are described in mimalloc-cap.h. docs/DESIGN.md, section 7.
+   The capability is found in the call that uses it: a number read earlier may be another one's by now. */
 #include "Rts.h"
 
 #include <errno.h>
 
-#include "cap.h"
 #include "core/arena.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "core/owner.h"
 #include "core/realloc.h"
 #include "core/stats.h"
+#include "include/mimalloc-cap.h"
 
 #ifndef MI_USE_GHC_CAPABILITIES
 #error "the GHC ring is built with MI_USE_GHC_CAPABILITIES"
@@ -268,7 +268,10 @@ void mi_cap_stats(int number, mi_cap_stats_t* stats) {
   stats->used_bytes = use.bytes;
 }
 
+/* ---- a ring that is broken on purpose, to see that the soundness test sees it ---- */
+
 #if MI_CHECK >= 2
+/* They use the heap of capability `number`, whoever holds it. */
 void* mi_test_cap_malloc_on(int number, size_t size) {
   mi_lheap_t* lh = lheap_of((uint32_t)number % MI_CAPS_MAX);
   mi_owner_enter(lh->owner);

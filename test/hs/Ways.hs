@@ -1,7 +1,9 @@
 -- The library in programs built in other ways than the suites are: ways/Probe.hs, compiled or interpreted, and run.
 module Main (main) where
 
+import Control.Monad (forM_)
 import Data.Version (versionBranch)
+import System.Directory
 import System.FilePath
 import System.Info (fullCompilerVersion)
 
@@ -26,6 +28,7 @@ main = do
     , ("interpreted, on all capabilities", run 120 compiler (flags ++ ["-package", "mimalloc", "-e", "Control.Concurrent.setNumCapabilities 3 >> main", probe]) "")
     , ("in ghci", run 120 compiler (flags ++ ["--interactive", "-v0", "-package", "mimalloc", probe]) "main\n:reload\nmain\n")
     , ("profiling", profiled compiler dir)
+    , ("C of one's own", ownC compiler flags (dir </> "own"))
     , ("forkProcess",          compiled forks compiler flags (dir </> "forks") ["-O1", "-threaded"] ["-N4"])
     , ("forkProcess, dynamic", compiled forks compiler flags (dir </> "forks-dynamic") ["-O1", "-threaded", "-dynamic"] ["-N4"])
     ]
@@ -38,6 +41,18 @@ compiled :: FilePath -> FilePath -> [String] -> FilePath -> [String] -> [String]
 compiled source compiler flags exe options runtime = do
   built <- run 300 compiler (flags ++ ["-rtsopts", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ [source]) ""
   maybe (run 120 exe ("+RTS" : runtime) "") (pure . Just) built
+
+-- C code that has the headers which the package installs, and no others.
+ownC :: FilePath -> [String] -> FilePath -> IO Problem
+ownC compiler flags dir = do
+  description <- readFile "mimalloc.cabal"
+  createDirectoryIfMissing True dir
+  forM_ [ h | "install-includes:" : headers <- map words (lines description), h <- headers ] $ \h ->
+    copyFile ("cbits/include" </> h) (dir </> h)
+  let object = dir </> "own-c.o"
+  built <- run 60 "gcc" ["-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-I" ++ dir, "-c", "test/hs/ways/own.c", "-o", object] ""
+  let program = compiled "test/hs/ways/Own.hs" compiler flags (dir </> "program") ["-O1", "-threaded", "-package", "mimalloc", object] ["-N4"]
+  maybe program (pure . Just) built
 
 -- The library for profiling has a build of its own.
 profiled :: FilePath -> FilePath -> IO Problem

@@ -1,14 +1,19 @@
-/* The GHC ring: who am I, for a capability. docs/DESIGN.md, section 7.
+/* The capability family: what the functions of mimalloc.h do, on the heap of the GHC capability that is held.
+   Only in the Haskell package, for C code that a Haskell program calls.
 
    Every function is owner-only in this sense: it may be called only while a capability is held from
    start to end, which is by an `unsafe` foreign import or a C finalizer; never by a `safe` import or
-   from a thread that GHC does not know. What it does is what the function of the same name without
-   `cap` does (mimalloc.h), on the capability's own heap. A block from here may be freed by mi_free
-   anywhere, and one from there by mi_cap_free. Capabilities past the table use the any-thread family. */
-#ifndef MI_CAP_H
-#define MI_CAP_H
+   from a thread that GHC does not know. It returns what the function of the same name without `cap`
+   does, and sets errno as that does. A block from here may be freed by mi_free anywhere, and one from
+   there by mi_cap_free. Capabilities past the table use the any-thread family. */
+#ifndef MIMALLOC_CAP_H
+#define MIMALLOC_CAP_H
 
 #include "mimalloc.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 mi_decl_export void* mi_cap_malloc(size_t size);
 mi_decl_export void* mi_cap_zalloc(size_t size);
@@ -91,10 +96,8 @@ typedef struct {
 mi_decl_export void mi_live(uint64_t* blocks, uint64_t* bytes);
 mi_decl_export void mi_cap_stats(int number, mi_cap_stats_t* stats);
 
-/* ---- the checking build only: a ring that is broken on purpose, to see that the soundness test sees it ---- */
-
-/* They use the heap of capability `number`, whoever holds it. */
-mi_decl_export void* mi_test_cap_malloc_on(int number, size_t size);
-mi_decl_export void  mi_test_cap_free_on(int number, void* p);
+#ifdef __cplusplus
+}
+#endif
 
 #endif
