@@ -45,8 +45,8 @@ void mi_block_set_offset(void* block, void* p);
 _Static_assert(MI_SLICE_SIZE / MI_GRANULE <= 0xffff && MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_GRANULE < 0xfffff,
                "the ownership word has 16 bits for a count of blocks and 20 for an offset in granules");
 
-mi_inline void mi_block_set_next(void* block, uint32_t slot) { ((mi_block_t*)block)->next = (mi_block_t*)(uintptr_t)slot; }
-mi_inline void mi_block_set_nothing(void* block, uint32_t slot) { (void)block; (void)slot; }
+static inline void mi_block_set_next(void* block, uint32_t slot) { ((mi_block_t*)block)->next = (mi_block_t*)(uintptr_t)slot; }
+static inline void mi_block_set_nothing(void* block, uint32_t slot) { (void)block; (void)slot; }
 
 /* Any thread, for a block that the caller is freeing: pushes it to the page's remote list. `pinned`: with mi_remote_pin. */
 mi_inline mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block, bool pinned) {
