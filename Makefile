@@ -37,8 +37,9 @@ matrix:
 	tools/matrix
 
 bench: lib
-	tools/install bench c
+	tools/install bench c haskell
 	bench/preload --save
+	bench/haskell --save
 	bench/instructions --save
 
 clean:
