@@ -1,4 +1,5 @@
 # make lib     build/libmimalloc.so and .a: the C allocator, to be linked or preloaded
+# make install    that, the headers and a pkg-config file, to PREFIX (/usr/local), below DESTDIR; make uninstall
 # make test    the C suites; ./check runs these and the Haskell ones
 # make lint    layers, lengths, orders; make matrix: every GHC
 # make soak    the stress suites for long
@@ -15,6 +16,10 @@ LIB  = $(CORE) cbits/preload.c
 HEAD = $(wildcard cbits/*.h cbits/*/*.h)
 OBJ  = $(LIB:%.c=$(BUILD)/o/%.o)
 
+# The shared library is libmimalloc.so.VERSION; its soname changes with what programs were linked against.
+VERSION := $(shell awk '$$1 == "version:" { print $$2 }' mimalloc.cabal)
+SONAME   = libmimalloc.so.0
+
 lib: $(BUILD)/libmimalloc.so $(BUILD)/libmimalloc.a
 
 $(BUILD)/o/%.o: %.c $(HEAD)
@@ -22,11 +27,54 @@ $(BUILD)/o/%.o: %.c $(HEAD)
 	$(CC) $(BASE) $(CFLAGS) -c $< -o $@
 
 $(BUILD)/libmimalloc.so: $(OBJ)
-	$(CC) -shared -Wl,-soname,libmimalloc.so -Wl,-Bsymbolic-functions -Wl,-z,now $(CFLAGS) -pthread $^ -o $@
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now $(CFLAGS) -pthread $^ -o $@
 
 $(BUILD)/libmimalloc.a: $(OBJ)
 	rm -f $@
 	$(AR) rcs $@ $^
+
+# ---- installing: the usual variables. A program that is linked with the shared library has its malloc replaced, too; with the
+# archive, if it calls malloc itself.
+
+PREFIX         ?= /usr/local
+prefix         ?= $(PREFIX)
+exec_prefix    ?= $(prefix)
+libdir         ?= $(exec_prefix)/lib
+includedir     ?= $(prefix)/include
+pkgconfigdir   ?= $(libdir)/pkgconfig
+INSTALL        ?= install
+INSTALL_DATA    ?= $(INSTALL) -m 644
+INSTALL_PROGRAM ?= $(INSTALL) -m 755
+PUBLIC = mimalloc.h mimalloc-stats.h
+INSTALLED = $(libdir)/libmimalloc.so.$(VERSION) $(libdir)/$(SONAME) $(libdir)/libmimalloc.so $(libdir)/libmimalloc.a \
+            $(PUBLIC:%=$(includedir)/%) $(pkgconfigdir)/mimalloc.pc
+
+define PC
+prefix=$(prefix)
+exec_prefix=$(exec_prefix)
+libdir=$(libdir)
+includedir=$(includedir)
+
+Name: mimalloc
+Description: Memory allocator whose heaps belong to GHC capabilities or to threads
+Version: $(VERSION)
+Libs: -L$${libdir} -lmimalloc
+Libs.private: -pthread
+Cflags: -I$${includedir}
+endef
+export PC
+
+install: lib
+	$(INSTALL) -d $(DESTDIR)$(libdir) $(DESTDIR)$(includedir) $(DESTDIR)$(pkgconfigdir)
+	$(INSTALL_PROGRAM) $(BUILD)/libmimalloc.so $(DESTDIR)$(libdir)/libmimalloc.so.$(VERSION)
+	ln -sf libmimalloc.so.$(VERSION) $(DESTDIR)$(libdir)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libmimalloc.so
+	$(INSTALL_DATA) $(BUILD)/libmimalloc.a $(DESTDIR)$(libdir)/libmimalloc.a
+	$(INSTALL_DATA) $(PUBLIC:%=cbits/include/%) $(DESTDIR)$(includedir)
+	echo "$$PC" >$(BUILD)/mimalloc.pc && $(INSTALL_DATA) $(BUILD)/mimalloc.pc $(DESTDIR)$(pkgconfigdir)/mimalloc.pc
+
+uninstall:
+	rm -f $(INSTALLED:%=$(DESTDIR)%)
 
 include test/c/tests.mk
 
@@ -43,6 +91,6 @@ bench: lib
 	bench/instructions --save
 
 clean:
-	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.*
+	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.* $(BUILD)/mimalloc.pc
 
-.PHONY: lib test soak lint matrix bench clean
+.PHONY: lib install uninstall test soak lint matrix bench clean

@@ -100,6 +100,7 @@ $(T)/model: test/c/model/run
 -include test/c/preload/preload.mk
 -include test/c/fastpath/fastpath.mk
 -include test/c/api/api.mk
+-include test/c/install/install.mk
 
 # ---- running
 
