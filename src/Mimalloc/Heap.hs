@@ -22,7 +22,8 @@
 -- * A heap must not be used after its bracket. The type parameter keeps it from being returned; a thread that outlives the
 --   bracket gets an illegal operation ('System.IO.Error.isIllegalOperation') if it is late, and must not be just in time.
 -- * In heaps whose foreign pointers have no finalizers, 'Foreign.ForeignPtr.finalizeForeignPtr' does nothing, and no other
---   finalizer can be added, as with base's 'Foreign.ForeignPtr.mallocPlainForeignPtrBytes'.
+--   finalizer can be added, as with base's @mallocPlainForeignPtrBytes@. Compact regions ("GHC.Compact") take no foreign
+--   pointer, byte string or vector of this package, as they take none of base's.
 --
 -- >>> escaped <- withHeap $ \heap -> heapMallocForeignPtr heap :: IO (ForeignPtr Int)
 -- >>> withForeignPtr escaped $ \p -> poke p 42 >> peek p
@@ -125,7 +126,8 @@ type GCHeap = Heap RealWorld
 -- one that is reachable keeps all. So it is for blocks that are let go together: a parsed document, a request, a
 -- generation of a cache.
 --
--- The collector does not see how large it is. Destroying takes time in proportion to its pages (64 KiB and more each).
+-- The collector does not see how large it is: a heap counts as 4 KiB. Destroying takes time in proportion to its pages (64
+-- KiB and more each).
 --
 -- >>> heap <- newHeap
 -- >>> blocks <- mapM (heapMallocForeignPtrBytes heap) [1 .. 10000]

@@ -5,13 +5,17 @@
 -- |
 -- Heaps of their own: how long they live, and blocks from them.
 --
--- A heap is a small mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended) and a word
+-- A heap is a mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended) and a word
 -- that says how its foreign pointers live.
 --
 -- * /Each/: every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a bracket; live
 --   blocks go to the main heap and are freed by their finalizers.
 -- * /Together/: none has a finalizer. Each holds the key, as GHC's own pinned foreign pointers hold their array, and one
 --   weak pointer, keyed by the key, destroys the heap with all its blocks when nobody holds it any more.
+--
+-- A key that pointers hold must have no copy: a compact region ("GHC.Compact") copies small arrays, and pointers copied into it
+-- would hold the copy, not the heap. It refuses pinned ones; but small pinned arrays that share a block live and die
+-- together. So such a key is pinned and large enough (from 3277 bytes on) to have a block to itself.
 --
 -- @since 0.1.0.0
 module Mimalloc.Internal.Heap
@@ -56,7 +60,7 @@ together = 1
 togetherMade = 2
 
 newKey :: Int -> IO (Heap s)
-newKey life = IO $ \s -> case newByteArray# 16# s of
+newKey life = IO $ \s -> case (if life == each then newByteArray# 16# s else newPinnedByteArray# 3500# s) of
   (# s1, key #) -> case writeAddrArray# key 0# nullAddr# s1 of
     s2 -> case writeIntArray# key 1# life# s2 of s3 -> (# s3, Heap key #)
   where !(I# life#) = life
