@@ -75,7 +75,7 @@ def block(name, rows):
 
 
 def bars(name, title, ylabel, groups, series, ceiling=2.5):
-    """Groups of bars with error bars. series: (label, [(value, half of its spread) for each group])."""
+    """Groups of bars with error bars; those above the ceiling are cut off. series: (label, [(value, half of its spread) for each group])."""
     rows = [[f'"{g}"', *(x for _, values in series for x in values[i])] for i, g in enumerate(groups)]
     width = max(640, 60 + len(groups) * (len(series) + 2) * 9)
     commands = block("data", rows) + f"""
@@ -86,6 +86,7 @@ set ylabel "{ylabel}" noenhanced
 set style data histograms
 set style histogram errorbars gap 2 lw 0.7
 set style fill solid 0.9 noborder
+set errorbars small front linecolor rgb '#333333'
 set grid ytics lc rgb '#dddddd'
 set xtics nomirror rotate by -25 scale 0 noenhanced
 set yrange [0:{ceiling}]
