@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/keep.h"
 #include "core/meta.h"
 #include "core/options.h"
 #include "core/owner.h"
@@ -15,7 +16,7 @@
 
 /* ---- the thread's owner ---- */
 
-static mi_lheap_t lheap_empty = { .direct = { [0 ... MI_DIRECT_COUNT - 1] = &mi_page_empty } };
+static mi_lheap_t lheap_empty = { .direct = { [0 ... MI_DIRECT_COUNT - 1] = &mi_page_empty } };   /* and no queue has a page */
 mi_tls mi_lheap_t* mi_thread_lheap = &lheap_empty;
 static mi_tls bool thread_ended;         /* its destructors run: heaps are made for one call only */
 static mi_tls unsigned late_calls;       /* .. and calls made from callbacks in it */
@@ -100,6 +101,8 @@ mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap) {
 }
 
 mi_noinline void* mi_thread_malloc_slow(size_t size) {
+  void* p = mi_lheap_malloc_medium(mi_thread_lheap, size);
+  if (mi_likely(p != NULL)) return p;
   mi_lheap_t* lh = mi_thread_lheap_own();
   return lh == NULL ? NULL : mi_thread_leave(mi_lheap_malloc_generic(lh, size));
 }
@@ -230,7 +233,7 @@ void mi_collect(bool force) {
   mi_owner_t* owner = my_owner();
   if (force && mi_has_deferred_free) mi_deferred_free_call(true, 0);
   if (owner != NULL) mi_owner_drain(owner, force);
-  mi_arena_purge(force);
+  mi_purge(force);
 }
 
 __attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.c says true */

@@ -4,6 +4,7 @@
 
 #include "core/arena.h"
 #include "core/heaps.h"
+#include "core/keep.h"
 #include "core/options.h"
 #include "core/realloc.h"
 #include "thread.h"
@@ -105,7 +106,7 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
     mi_error_tell();
     mi_thread_leave(NULL);
   }
-  mi_arena_purge(force);
+  mi_purge(force);
 }
 
 /* ---- questions ---- */

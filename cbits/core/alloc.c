@@ -14,12 +14,9 @@ size_t mi_size_good(size_t size) {
 }
 
 static void* malloc_zero(mi_lheap_t* lh, size_t size, bool* zero) {
-  if (size > MI_DIRECT_MAX && size <= MI_MEDIUM_MAX) {
-    mi_page_t* page = lh->queue[mi_bin_of(size)].first;
-    void* p = page == NULL ? NULL : mi_page_pop(page);
-    *zero = false;
-    if (mi_likely(p != NULL)) return p;
-  }
+  void* p = mi_lheap_malloc_medium(lh, size);
+  *zero = false;
+  if (mi_likely(p != NULL)) return p;
   if (mi_unlikely(size > MI_SIZE_LIMIT)) return mi_error_fail(MI_ERROR_TOO_LARGE, size);
   return mi_lheap_malloc_slow(lh, size, zero);
 }

@@ -4,6 +4,7 @@
    The call tree of an allocation:
      mi_lheap_malloc                 size has a page in `direct`, and that a free block: pop, done
        mi_lheap_malloc_generic       anything else
+         mi_lheap_malloc_medium      .. the same from the first page of its queue
          mi_lheap_malloc_slow        .. the queue's pages, adoption, a fresh page */
 #ifndef MI_ALLOC_H
 #define MI_ALLOC_H
@@ -26,6 +27,13 @@ mi_inline void* mi_page_pop(mi_page_t* page) {
 mi_inline void* mi_lheap_malloc_fast(mi_lheap_t* lh, size_t size) {
   if (mi_unlikely(size > MI_DIRECT_MAX)) return NULL;
   return mi_page_pop(lh->direct[(size + MI_GRANULE - 1) / MI_GRANULE]);
+}
+
+/* The same for what has no place in `direct`. FAST */
+mi_inline void* mi_lheap_malloc_medium(mi_lheap_t* lh, size_t size) {
+  if (size <= MI_DIRECT_MAX || size > MI_MEDIUM_MAX) return NULL;
+  mi_page_t* page = lh->queue[mi_bin_of(size)].first;
+  return page == NULL ? NULL : mi_page_pop(page);
 }
 
 mi_inline void* mi_lheap_malloc(mi_lheap_t* lh, size_t size) {

@@ -34,7 +34,7 @@ bool mi_arena_of_id(int id, uint16_t* number) {
 mi_page_t* mi_arena_page_of(const void* p) {
   if ((uintptr_t)p >> 48 != 0) return NULL;
   mi_page_t* page = mi_page_of(p);
-  if (page != &mi_pagemap.zero.none) return page;
+  if (page != &mi_pagemap.zero.none) return mi_xword_state(mi_load_acquire(&page->xword)) == MI_PAGE_DEAD ? NULL : page;  /* pairs with mi_remote_birth; DEAD: kept */
   const mi_arena_t* a = mi_arena_of_address(p);
   if (a == NULL) return NULL;
   const size_t slice = mi_arena_slice_of(a, p);

@@ -15,7 +15,8 @@ mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
     if (report) mi_error_misuse(MI_ERROR_INTERIOR, p, mi_page_size(page));
     return NULL;
   }
-  if (!mi_page_is_single(page) && (*block)->mark == page) {               /* a single page's memory is never marked, nor touched: it may be gone */
+  /* A single page's memory is never marked, nor touched: it may be gone. Kept for the next block, it is DEAD. */
+  if (mi_page_is_single(page) ? mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD : (*block)->mark == page) {
     if (report) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
     return NULL;
   }
@@ -30,14 +31,14 @@ size_t mi_block_usable(const void* p) {
 }
 
 /* What a push left to do. */
-static mi_noinline void free_remote_end(mi_page_t* page, const void* p, unsigned bin, mi_remote_t todo) {
+static mi_noinline void free_remote_end(mi_page_t* page, const void* p, unsigned bin, mi_remote_t todo, const mi_owner_t* owner) {
   if (todo == MI_REMOTE_DEAD) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
-  else mi_lheap_remote_todo(page, bin, todo);
+  else mi_lheap_remote_todo(page, bin, todo, owner);
 }
 
 /* `listed`: the heap may be destroyed meanwhile, so the page is pinned if it is still what the block was
    checked against. False: it is not, look again. */
-static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t w, bool listed) {
+static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t w, bool listed, const mi_owner_t* owner) {
   if (mi_xword_state(w) == MI_PAGE_DEAD) {                                /* too late: not a word is written */
     mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
     return true;
@@ -45,7 +46,7 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
   if (listed && !mi_remote_pin(&page->xword, w)) return false;
   const unsigned bin = mi_page_bin(page);
   const mi_remote_t todo = mi_page_remote_free(page, block, listed);
-  if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo);
+  if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
   return true;
 }
 
@@ -67,7 +68,7 @@ static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
       mi_error_tell();                                                    /* what was found in a page's list when it was taken back */
       return;
     }
-    if (free_remote(page, block, p, w, listed)) return;
+    if (free_remote(page, block, p, w, listed, owner)) return;
   }
 }
 
@@ -89,5 +90,5 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   }
   const unsigned bin = mi_page_bin(page);
   const mi_remote_t todo = mi_page_remote_free(page, block, false);
-  if (mi_unlikely(todo != MI_REMOTE_DONE)) free_remote_end(page, p, bin, todo);
+  if (mi_unlikely(todo != MI_REMOTE_DONE)) free_remote_end(page, p, bin, todo, owner);
 }

@@ -1,6 +1,7 @@
 /* See lheap.h. */
 #include "abandon.h"
 #include "arena.h"
+#include "keep.h"
 #include "lheap.h"
 #include "options.h"
 
@@ -128,10 +129,9 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
   bool zero;
   mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, MI_SLICE_SIZE, heap->arena, &zero);
   if (page == NULL) return NULL;
-  if (!mi_page_init(page, size, bin, heap)) { mi_arena_give(page); return NULL; }
+  if (!mi_page_init(page, size, bin, heap, lh->xid)) { mi_arena_give(page); return NULL; }
   if (mi_heap_is_listed(heap)) mi_heap_page_add(heap, page);
   queue_unretire(lh, bin);
-  mi_store_relaxed(&page->xowner, lh->xid);                               /* no block of it is out yet */
   queue_push(lh, page, true);
   count(&lh->xcounts.fresh_pages, 1);
   return page;
@@ -201,13 +201,19 @@ bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   return false;
 }
 
-void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo) {
+/* Of the main heap. The thread that freed it may want another of its size. */
+static void single_page_free(mi_page_t* page, const mi_owner_t* owner) {
+  mi_page_die(page);
+  mi_keep_put(owner->slot, page);
+}
+
+void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, const mi_owner_t* owner) {
   if (todo == MI_REMOTE_INDEX) pool_index(page, bin);
-  if (todo == MI_REMOTE_LAST) {
-    pool_unindex(page);
-    mi_page_used_set(page, 0);
-    mi_lheap_page_free(page);
-  }
+  if (todo != MI_REMOTE_LAST) return;
+  mi_page_used_set(page, 0);
+  if (owner != NULL && mi_page_is_single(page) && !mi_heap_is_listed(heap_of(page))) { single_page_free(page, owner); return; }
+  pool_unindex(page);
+  mi_lheap_page_free(page);
 }
 
 /* One pooled page of this class and heap from this arena. */
@@ -280,13 +286,20 @@ static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
 
 static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
+  const bool listed = mi_heap_is_listed(heap);
+  const uintptr_t xowner = lh->xid == 0 ? 0 : lh->xid | 1;
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
-  mi_page_t* page = mi_arena_claim(size, align, heap->arena, zero);
+  mi_page_t* page = listed || align > MI_SLICE_SIZE ? NULL : mi_keep_take(lh->owner->slot, mi_divide_up(size, MI_SLICE_SIZE));
+  if (page != NULL) {
+    *zero = false;
+    mi_page_again(page, size, xowner);
+    count(&lh->xcounts.adopted_pages, 1);
+    return page->start;
+  }
+  page = mi_arena_claim(size, align, heap->arena, zero);
   if (page == NULL) return NULL;
-  if (!mi_page_init(page, size, MI_BIN_SINGLE, heap)) { mi_arena_give(page); return NULL; }
-  if (mi_heap_is_listed(heap)) mi_heap_page_add(heap, page);
-  mi_store_relaxed(&page->xowner, lh->xid == 0 ? 0 : lh->xid | 1);        /* F1: for statistics only */
-  mi_remote_release(&page->xword, MI_PAGE_FULL, 1);                       /* F1: no block of it is out, so nobody can have pushed */
+  if (!mi_page_init(page, size, MI_BIN_SINGLE, heap, xowner)) { mi_arena_give(page); return NULL; }
+  if (listed) mi_heap_page_add(heap, page);
   count(&lh->xcounts.fresh_pages, 1);
   return page->start;
 }
@@ -297,7 +310,7 @@ static void tick(mi_lheap_t* lh) {
   if (mi_unlikely(mi_load_relaxed(&mi_has_deferred_free))) mi_deferred_free_call(false, lh->tick);  /* a hint */
   if (lh->tick % SWEEP_EVERY != 0) return;
   if (lh->nretired > 0) sweep_retired(lh);
-  mi_arena_purge(false);
+  mi_purge(false);
 }
 
 static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {
@@ -308,7 +321,7 @@ static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {
 /* No memory: what this owner can give back may be enough. */
 mi_cold static void make_room(mi_lheap_t* lh) {
   mi_lheap_collect(lh, true);
-  mi_arena_purge(true);
+  mi_purge(true);
 }
 
 void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {

@@ -14,7 +14,7 @@ bool mi_page_map(mi_page_t* page, bool on) {
   return mi_pagemap_set(page->start, first ? 1 : mi_page_nslices(page), on ? page : NULL);
 }
 
-bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap) {
+bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner) {
   const bool single = (bin == MI_BIN_SINGLE);
   mi_page_retire_set(page, 0);
   mi_store_relaxed(&page->xbin, (uint8_t)bin);
@@ -30,16 +30,27 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap) {
   page->next = page->prev = page->heap_next = page->heap_prev = NULL;
   page->recip = single ? 1 : (UINT64_MAX / size + 1) | 1;
   mi_store_relaxed(&page->xsize, size);
-  mi_store_relaxed(&page->xowner, 0);                                     /* shown to others together with the first block */
+  mi_store_relaxed(&page->xowner, xowner);                                /* shown to others together with the first block */
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start - (single ? 0 : size));
   mi_store_release(&page->xheap, heap);                                   /* pairs with mi_free_slow: whoever reads it knows that the life before is over */
-  mi_remote_birth(&page->xword);
+  mi_remote_birth(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_OWNED, single);
   return true;
 }
 
-void mi_page_end(mi_page_t* page) {
+void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner) {
+  mi_page_used_set(page, 1);
+  mi_store_relaxed(&page->xsize, size);
+  mi_store_relaxed(&page->xowner, xowner);                                /* shown to others together with the block, as above */
+  mi_remote_birth(&page->xword, MI_PAGE_FULL, 1);
+}
+
+void mi_page_die(mi_page_t* page) {
   mi_store_relaxed(&page->xowner, 0);                                     /* nothing live: a valid free cannot look */
   while (!mi_remote_death(&page->xword)) mi_os_yield();                   /* D1: a pin lasts a few instructions */
+}
+
+void mi_page_end(mi_page_t* page) {
+  mi_page_die(page);
   mi_page_map(page, false);
 }
 

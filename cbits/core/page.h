@@ -8,12 +8,15 @@
 
 extern mi_page_t mi_page_empty;     /* what `direct` holds where there is no page: its free list is empty */
 
-/* A page for blocks of `size` bytes from freshly claimed slices: OWNED, mapped, nothing in its lists.
-   False if the page map has no room; then nothing was changed. */
-bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap);
+/* A page for blocks of `size` bytes from freshly claimed slices: mapped, nothing in its lists; OWNED, or FULL if it has
+   one block only. False if the page map has no room; then nothing was changed. */
+bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner);
+/* A single page of the main heap, kept since it died, once more: FULL. */
+void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner);
 /* Enters a page into the page map, or takes it out; false if there is no room. Its holder. */
 bool mi_page_map(mi_page_t* page, bool on);
-/* Nothing is live in it: DEAD and unmapped. The slices are the caller's to give back. */
+/* Nothing is live in it: DEAD. Then unmapped, too; the slices are the caller's to give back. */
+void mi_page_die(mi_page_t* page);
 void mi_page_end(mi_page_t* page);
 
 /* Moves local_free and the remote list to `free`; true if something is there then. *nremote: how many came from others. */

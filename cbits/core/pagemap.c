@@ -11,27 +11,31 @@ static mi_atomic(uintptr_t)* leaf_at(uintptr_t distance) {
   return (mi_atomic(uintptr_t)*)((uintptr_t)&mi_pagemap + distance * sizeof(uintptr_t));
 }
 
-/* The leaf for an address, made if need be. NULL if it cannot be had or the address has over 48 bits. */
-static mi_atomic(uintptr_t)* leaf_make(uintptr_t p) {
-  if (p >> 48 != 0) return NULL;
-  mi_atomic(uintptr_t)* root = &mi_pagemap.root[p >> 32];
-  uintptr_t distance = mi_load_acquire(root);                             /* pairs with the swap below: shows zeros */
-  if (distance != 0) return leaf_at(distance);
+static mi_atomic(uintptr_t)* leaf_make(mi_atomic(uintptr_t)* root) {
+  uintptr_t distance = 0;
   const size_t size = MI_PAGEMAP_LEAF * sizeof(uintptr_t);
   void* leaf = mi_os_reserve(size, mi_os_page_size());
   if (leaf == NULL) return NULL;
   const uintptr_t mine = ((uintptr_t)leaf - (uintptr_t)&mi_pagemap) / sizeof(uintptr_t);
-  if (!mi_os_commit(leaf, size) || !mi_cas_acq_rel(root, &distance, mine)) {  /* pairs with itself and the acquire above */
+  if (!mi_os_commit(leaf, size) || !mi_cas_acq_rel(root, &distance, mine)) {  /* pairs with itself and the acquire in leaf_of */
     mi_os_release(leaf, size);
     return distance != 0 ? leaf_at(distance) : NULL;
   }
   return leaf;
 }
 
+/* The leaf for an address, made if need be. NULL if it cannot be had or the address has over 48 bits. */
+static mi_atomic(uintptr_t)* leaf_of(uintptr_t p) {
+  if (p >> 48 != 0) return NULL;
+  mi_atomic(uintptr_t)* root = &mi_pagemap.root[p >> 32];
+  const uintptr_t distance = mi_load_acquire(root);                       /* pairs with the swap above: shows zeros */
+  return mi_likely(distance != 0) ? leaf_at(distance) : leaf_make(root);
+}
+
 bool mi_pagemap_prepare(const void* start, size_t size) {
   const uintptr_t end = (uintptr_t)start + size - 1;
   for (uintptr_t r = (uintptr_t)start >> 32; r <= end >> 32; r++) {
-    if (leaf_make(r << 32) == NULL) return false;
+    if (leaf_of(r << 32) == NULL) return false;
   }
   return true;
 }
@@ -40,7 +44,7 @@ bool mi_pagemap_set(const void* start, size_t nslices, const mi_page_t* page) {
   const uintptr_t value = page == NULL ? 0 : (uintptr_t)page - (uintptr_t)&mi_pagemap;
   uintptr_t p = (uintptr_t)start;
   for (size_t i = 0; i < nslices; i++, p += MI_SLICE_SIZE) {
-    mi_atomic(uintptr_t)* leaf = leaf_make(p);
+    mi_atomic(uintptr_t)* leaf = leaf_of(p);
     if (leaf == NULL) return false;
     mi_store_relaxed(&leaf[(uint32_t)p >> MI_SLICE_SHIFT], value);        /* shown to others together with the first block */
   }

@@ -127,10 +127,10 @@ static inline bool mi_remote_acquire(mi_xword_t* xword, bool full, mi_xlist_t* l
   return false;
 }
 
-/* DEAD -> OWNED, for a fresh page. Holder of its slices: nobody else may have business with it. */
-static inline void mi_remote_birth(mi_xword_t* xword) {
-  const uint64_t w = mi_load_relaxed(xword);
-  mi_store_release(xword, mi_xword_to(w & ~(MI_XLIST_MASK | MI_XPIN_MASK), MI_PAGE_OWNED));  /* pairs with acquires of those who look: they find a whole page */
+/* DEAD -> OWNED, for a fresh page; or -> FULL with `live` blocks. Holder of its slices: nobody else may have business with it. */
+static inline void mi_remote_birth(mi_xword_t* xword, mi_page_state_t state, uint32_t live) {
+  const uint64_t w = mi_load_relaxed(xword) & ~(MI_XLIST_MASK | MI_XPIN_MASK);
+  mi_store_release(xword, mi_xword_to(w, state) | ((uint64_t)live << 2));  /* pairs with acquires of those who look: they find a whole page */
 }
 
 /* D1. OWNED -> DEAD. Holder only; whatever is live in it ends. False while a free has it pinned: again. */

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "core/arena.h"
+#include "core/keep.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "core/owner.h"
@@ -183,7 +183,7 @@ void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
     mi_owner_leave(mine->owner);
     mi_error_tell();
   }
-  mi_arena_purge(false);
+  mi_purge(false);
 }
 
 mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
@@ -223,7 +223,7 @@ void mi_cap_collect(bool force) {
     mi_owner_drain(lh->owner, force);
     mi_owner_leave(lh->owner);
   }
-  mi_arena_purge(false);
+  mi_purge(false);
 }
 
 int mi_cap_number(void) { return (int)cap_number(); }

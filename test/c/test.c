@@ -109,6 +109,7 @@ size_t test_free_slices(void) {
 }
 
 void test_nothing_left(void) {
+  mi_purge(true);
   size_t all = 0;
   CHECK_EQ(mi_check_all(), 0);
   CHECK_EQ(mi_check_live_blocks(), 0);

@@ -124,7 +124,6 @@ static page_t* page_birth(int heap, int bin) {
   mi_store_relaxed(&g->xowner, 0);                             /* published with the blocks themselves, as the next */
   mi_store_relaxed(&g->xtop, (uint64_t)bin + 1);
   mi_store_release(&g->xheap, (uint64_t)heap);                 /* pairs with R0 of a late free: the life before is over */
-  mi_remote_birth(&g->xword);
   return g;
 }
 
@@ -132,6 +131,7 @@ page_t* page_fresh(int heap, int bin) {
   page_t* g = page_birth(heap, bin);
   if (g == NULL) return NULL;
   mi_store_relaxed(&g->xowner, my_xid((uint64_t)heap));
+  mi_remote_birth(&g->xword, MI_PAGE_OWNED, 0);
   queue_add(g);
   return g;
 }
@@ -142,7 +142,7 @@ page_t* page_single(int heap) {
   model_set(&g->used, 1);
   g->block[1].live = true;
   mi_store_relaxed(&g->xowner, can_end((uint64_t)heap) ? 0 : my_id() | 1);
-  mi_remote_release(&g->xword, MI_PAGE_FULL, 1);               /* F1: nobody has the block yet */
+  mi_remote_birth(&g->xword, MI_PAGE_FULL, 1);
   let_go(g);
   return g;
 }

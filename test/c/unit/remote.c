@@ -18,7 +18,7 @@ static size_t length(mi_xlist_t list) {
 
 static void in_owned(void) {
   CHECK_EQ(push(1), MI_REMOTE_DEAD);
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   CHECK_EQ(mi_xword_state(word), MI_PAGE_OWNED);
   for (uint32_t s = 1; s <= 4096; s++) CHECK_EQ(push(s), MI_REMOTE_DONE);
   CHECK_EQ(mi_xword_count(word), 4096);
@@ -35,7 +35,7 @@ static void in_owned(void) {
 
 static void full_to_pooled_to_last(void) {
   mi_xlist_t list;
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   CHECK(mi_remote_release(&word, MI_PAGE_FULL, 4));
   CHECK(mi_xword_state(word) == MI_PAGE_FULL && mi_xword_count(word) == 4);
   CHECK_EQ(push(32768), MI_REMOTE_INDEX);
@@ -55,7 +55,7 @@ static void full_to_pooled_to_last(void) {
 /* Full until no more than pool_at blocks are live. */
 static void full_for_a_while(void) {
   mi_xlist_t list;
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   CHECK(mi_remote_release(&word, MI_PAGE_FULL, 9));
   pool_at = 6;
   CHECK(mi_xword_stays_full(word, pool_at));
@@ -72,7 +72,7 @@ static void full_for_a_while(void) {
 }
 
 static void one_block(void) {
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   CHECK(mi_remote_release(&word, MI_PAGE_FULL, 1));
   CHECK_EQ(push(1), MI_REMOTE_LAST);
 }
@@ -80,7 +80,7 @@ static void one_block(void) {
 /* A2 takes what is pooled only, H1 a full page too. */
 static void full_or_pooled(void) {
   mi_xlist_t list;
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   CHECK(mi_remote_release(&word, MI_PAGE_FULL, 1));
   CHECK(!mi_remote_acquire(&word, false, &list));
   CHECK(mi_remote_acquire(&word, true, &list));
@@ -92,7 +92,7 @@ static void full_or_pooled(void) {
 static void pins(void) {
   uint64_t w = word;
   CHECK(!mi_remote_pin(&word, w));               /* DEAD */
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   w = word;
   CHECK(mi_remote_pin(&word, w));
   CHECK(!mi_remote_pin(&word, w));               /* changed since: to be looked at again */
@@ -103,7 +103,7 @@ static void pins(void) {
   CHECK_EQ(mi_remote_push(&word, 8, 3, 1, &set_next, &next_of[8]), MI_REMOTE_DONE);
   CHECK_EQ(mi_remote_collect(&word).count, 2);
   CHECK(mi_remote_death(&word) && mi_xword_state(word) == MI_PAGE_DEAD);
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   int n = 0;
   while (mi_remote_pin(&word, word)) n++;
   CHECK_EQ(n, 63);                               /* no more than fit: the 64th tries again */
@@ -114,7 +114,7 @@ static void pins(void) {
 static void version_changes(void) {
   mi_xlist_t list;
   uint64_t last = word >> 44;
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   for (int i = 0; i < 100; i++) {
     CHECK(word >> 44 != last);
     last = word >> 44;
@@ -154,7 +154,7 @@ static void push_and_collect(void) {
   pthread_t t[THREADS];
   size_t n = 0;
   bool end;
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   start(t);
   do {
     end = mi_load_acquire(&done) == THREADS;
@@ -169,7 +169,7 @@ static void push_and_collect(void) {
 
 static void push_to_the_last(void) {
   pthread_t t[THREADS];
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   CHECK(mi_remote_release(&word, MI_PAGE_FULL, THREADS * EACH));
   start(t);
   join(t);
@@ -182,7 +182,7 @@ static void push_and_adopt(void) {
   pthread_t t[THREADS];
   mi_xlist_t list;
   size_t live = THREADS * EACH;
-  mi_remote_birth(&word);
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   CHECK(mi_remote_release(&word, MI_PAGE_POOLED, (uint32_t)live));
   start(t);
   while (live > 0 && last_seen == 0) {

@@ -1,0 +1,21 @@
+/* Single pages that were freed a moment ago, kept whole for whoever wants one of that size: a buffer that a program
+   makes and frees in turn costs no bitmap and no page map. And the way to purge: what is kept goes first.
+   Any thread. Called by lheap.c and the rings.
+
+   A kept page is DEAD, its slices are claimed and its first one mapped to it; it belongs to who has it out of the table. */
+#ifndef MI_KEEP_H
+#define MI_KEEP_H
+
+#include "page.h"
+
+#define MI_KEEP_SLICES 8u           /* the largest page that is kept */
+
+/* The caller's page, of n slices, DEAD; or NULL. `slot`: an owner's; any number is right, the same one finds it again. */
+mi_page_t* mi_keep_take(uint32_t slot, size_t nslices);
+/* Takes the caller's page, which is DEAD, and keeps it, or gives it back to its arena. */
+void mi_keep_put(uint32_t slot, mi_page_t* page);
+
+/* Gives back what was kept for a while, and purges what is due; force: all of both, at once. */
+void mi_purge(bool force);
+
+#endif

@@ -1,0 +1,87 @@
+/* keep.h: single pages that died a moment ago. */
+#include <unistd.h>
+
+#include "test.h"
+
+static mi_page_t* dead_page(size_t nslices) {
+  bool zero;
+  mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
+  CHECK(page != NULL && mi_page_init(page, nslices * MI_SLICE_SIZE, MI_BIN_SINGLE, &mi_heap_main, 0));
+  mi_xlist_t list;
+  CHECK(mi_remote_acquire(&page->xword, true, &list));
+  mi_page_used_set(page, 0);
+  mi_page_die(page);
+  return page;
+}
+
+/* What was put is taken by who asks for that size with that slot, once. */
+static void put_and_take(void) {
+  for (size_t n = 1; n <= MI_KEEP_SLICES; n++) {
+    mi_page_t* page = dead_page(n);
+    mi_keep_put(3, page);
+    CHECK(mi_keep_take(4, n) == NULL && mi_keep_take(3, n + 1) == NULL);
+    if (n > 1) CHECK(mi_keep_take(3, n - 1) == NULL);
+    CHECK(mi_page_of(page->start) == page && mi_arena_page_of(page->start) == NULL);
+    CHECK(mi_keep_take(3, n) == page && mi_keep_take(3, n) == NULL);
+    mi_page_again(page, n * MI_SLICE_SIZE - 5000, 0);
+    CHECK_EQ(mi_xword_state(page->xword), MI_PAGE_FULL);
+    CHECK_EQ(mi_block_usable(page->start), n * MI_SLICE_SIZE - 5000);
+    mi_free_slow(page->start, NULL, 16);         /* nobody's: not kept */
+    CHECK(mi_page_is_none(mi_page_of(page->start)));
+  }
+  CHECK(mi_keep_take(3, MI_KEEP_SLICES + 1) == NULL);
+  test_nothing_left();
+}
+
+/* Of two of a size the older one goes; what is too large is not kept. */
+static void one_of_a_size(void) {
+  mi_page_t *a = dead_page(2), *b = dead_page(2), *c = dead_page(MI_KEEP_SLICES + 1);
+  mi_keep_put(0, a);
+  mi_keep_put(64, b);                            /* the same place */
+  mi_keep_put(0, c);
+  CHECK(mi_page_is_none(mi_page_of(a->start)) && mi_page_is_none(mi_page_of(c->start)));
+  CHECK(mi_keep_take(0, 2) == b);
+  mi_keep_put(0, b);
+  test_nothing_left();
+}
+
+static void not_without_delay(void) {
+  mi_option_set(mi_option_purge_delay, 0);
+  mi_page_t* a = dead_page(2);
+  mi_keep_put(0, a);
+  CHECK((mi_keep_take(0, 2) == NULL) == !MI_HARD);
+  if (MI_HARD) mi_keep_put(0, a);
+  test_nothing_left();
+}
+
+static void flushed_after_the_delay(void) {
+  mi_option_set(mi_option_purge_delay, 30);
+  mi_page_t* a = dead_page(2);
+  mi_keep_put(0, a);
+  mi_purge(false);
+  CHECK(mi_keep_take(0, 2) == a);
+  mi_keep_put(0, a);
+  usleep(50000);
+  mi_purge(false);
+  CHECK(mi_keep_take(0, 2) == NULL && mi_page_is_none(mi_page_of(a->start)));
+  test_nothing_left();
+}
+
+/* As a program sees it: the same block again, its pages not touched; freed twice, it is a double free. */
+static void by_malloc_and_free(void) {
+  void* p = mi_malloc(195000);
+  mi_free(p);
+  CHECK(mi_malloc(190000) == p);
+  CHECK_EQ(mi_usable_size(p), 192512);
+  mi_free(p);
+  CHECK_EQ(mi_usable_size(p), 0);
+  CHECK(!mi_check_owned(p));
+  test_expect_errors();
+  mi_free(p);
+  CHECK(mi_realloc(p, 10) == NULL);
+  CHECK_EQ(test_nerrors, 2);
+  mi_collect(true);
+  test_nothing_left();
+}
+
+TEST_MAIN("keep", TEST(put_and_take), TEST(one_of_a_size), TEST(not_without_delay), TEST(flushed_after_the_delay), TEST(by_malloc_and_free))
