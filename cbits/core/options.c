@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "options.h"
 #include "os.h"
@@ -16,7 +17,7 @@ mi_atomic(bool) mi_has_deferred_free;
 typedef struct {
   const char* name;
   mi_atomic(long) xvalue;
-  mi_atomic(int) xset;              /* 0: not looked up, 1: default or environment, 2: by a function */
+  mi_atomic(int) xset;              /* 0: not looked up, 1: default, 2: by the environment or a function */
 } mi_option_entry_t;
 
 /* Name and default. */
@@ -72,15 +73,32 @@ static const char* option_env(const char* name) {
   return mi_os_getenv(text);
 }
 
-/* Numbers; yes/no words; anything else leaves the default. */
-static bool parse_option(const char* text, long* value) {
+static bool is_size(mi_option_t option) { return option == mi_option_arena_reserve || option == mi_option_reserve_os_memory; }
+
+/* KiB for one of the units, which is taken from *text; 1 if there is none. */
+static long parse_unit(const char** text) {
+  static const struct { const char* name; long kib; } units[] = { { "k", 1 }, { "m", 1 << 10 }, { "g", 1 << 20 }, { "t", 1 << 30 } };
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+    if (strncasecmp(*text, units[i].name, 1) != 0) continue;
+    ++*text;
+    if (strcasecmp(*text, "ib") == 0) *text += 2;
+    if (strcasecmp(*text, "b") == 0) *text += 1;
+    return units[i].kib;
+  }
+  return 1;
+}
+
+/* Numbers; yes/no words; sizes in KiB or with a unit, such as 64M or 2GiB. Anything else leaves the default. */
+static bool parse_option(const char* text, bool size, long* value) {
+  static const char* const words[] = { "false", "true", "no", "yes", "off", "on" };
   if (text == NULL || *text == 0) return false;
-  if (strcmp(text, "true") == 0 || strcmp(text, "yes") == 0 || strcmp(text, "on") == 0) { *value = 1; return true; }
-  if (strcmp(text, "false") == 0 || strcmp(text, "no") == 0 || strcmp(text, "off") == 0) { *value = 0; return true; }
-  char* end;
+  for (int i = 0; i < 6; i++) if (strcasecmp(text, words[i]) == 0) { *value = i % 2; return true; }
+  char* rest;
   const int saved = errno;
-  const long n = strtol(text, &end, 10);
+  long n = strtol(text, &rest, 10);
   errno = saved;
+  const char* end = rest;
+  if (size && end != text && __builtin_mul_overflow(n, parse_unit(&end), &n)) n = LONG_MAX;
   if (*end != 0) return false;
   *value = n;
   return true;
@@ -90,12 +108,12 @@ long mi_option_get(mi_option_t option) {
   if ((unsigned)option >= _mi_option_last) return 0;
   mi_option_entry_t* e = &options[option];
   if (mi_unlikely(mi_load_acquire(&e->xset) == 0)) {                      /* pairs with the release below */
-    long value = mi_load_relaxed(&e->xvalue);                             /* every thread computes the same */
+    long old = mi_load_relaxed(&e->xvalue), value = old;                  /* every thread computes the same */
     if (option == mi_option_abort_on_error) value = mi_abort_by_default;
-    parse_option(option_env(e->name), &value);
+    const int set = parse_option(option_env(e->name), is_size(option), &value) ? 2 : 1;
     int unset = 0;
-    mi_store_relaxed(&e->xvalue, value);
-    mi_cas_release(&e->xset, &unset, 1);                                  /* pairs with the acquire above: shows xvalue */
+    mi_cas_release(&e->xvalue, &old, value);                              /* pairs with nobody: what a function set meanwhile stays */
+    mi_cas_release(&e->xset, &unset, set);                                /* pairs with the acquire above: shows xvalue */
   }
   return mi_load_relaxed(&e->xvalue);
 }
@@ -108,7 +126,8 @@ void mi_option_set(mi_option_t option, long value) {
 
 void mi_option_set_default(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
-  if (mi_load_acquire(&options[option].xset) != 2) mi_option_set(option, value);  /* pairs with the release in mi_option_set */
+  mi_option_get(option);                                                  /* looks it up */
+  if (mi_load_acquire(&options[option].xset) != 2) mi_store_relaxed(&options[option].xvalue, value);  /* pairs with the releases that set it */
 }
 
 bool mi_option_is_enabled(mi_option_t option) { return mi_option_get(option) != 0; }
@@ -124,8 +143,7 @@ long mi_option_get_clamp(mi_option_t option, long min, long max) {
 
 size_t mi_option_get_size(mi_option_t option) {
   const size_t value = (size_t)mi_option_get_clamp(option, 0, LONG_MAX);
-  const bool kib = option == mi_option_arena_reserve || option == mi_option_reserve_os_memory;
-  return kib ? mi_min(value, MI_SIZE_LIMIT / MI_KiB) * MI_KiB : value;
+  return is_size(option) ? mi_min(value, MI_SIZE_LIMIT / MI_KiB) * MI_KiB : value;
 }
 
 void mi_options_print(void) {

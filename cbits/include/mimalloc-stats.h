@@ -37,7 +37,7 @@ typedef struct mi_stats_s {
   mi_stat_count_t page_bins[MI_STAT_BINS];    /* pages of each class */
 } mi_stats_t;
 
-/* Fills the first stats_size bytes; zeros if there is no memory for the pass. */
+/* Fills the first stats_size bytes; all zero but the version if there is no memory for the pass. */
 mi_decl_export void mi_stats_get(size_t stats_size, mi_stats_t* stats);
 
 /* JSON, zero-terminated: in buf, cut at buf_size; or, with buf NULL, in a new block for mi_free. NULL and

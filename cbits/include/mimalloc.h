@@ -64,7 +64,8 @@ mi_decl_export void mi_free_size_aligned(void* p, size_t size, size_t alignment)
 mi_decl_export void mi_free_aligned(void* p, size_t alignment);
 
 /* A block of the new size with the old contents up to the smaller of both; p is freed, unless this
-   fails (reallocf frees it then too). In place when it can be. mi_realloc(p, 0) gives a block. */
+   fails (reallocf frees it then too). In place when it can be. mi_realloc(p, 0) gives a block. A p that is no
+   live block is reported: NULL and EINVAL. reallocarr: *pp is the pointer; returns 0, EINVAL or ENOMEM, keeps errno. */
 mi_decl_export mi_decl_nodiscard void* mi_realloc(void* p, size_t newsize) mi_attr_alloc_size(2);
 mi_decl_export mi_decl_nodiscard void* mi_reallocn(void* p, size_t count, size_t size) mi_attr_alloc_size2(2, 3);
 mi_decl_export mi_decl_nodiscard void* mi_reallocf(void* p, size_t newsize) mi_attr_alloc_size(2);
@@ -72,7 +73,8 @@ mi_decl_export mi_decl_nodiscard void* mi_reallocarray(void* p, size_t count, si
 mi_decl_export int mi_reallocarr(void* pp, size_t count, size_t size);
 /* Never moves: p if the block has, or could be given, newsize bytes; else NULL and p stays as it is. */
 mi_decl_export mi_decl_nodiscard void* mi_expand(void* p, size_t newsize) mi_attr_alloc_size(2);
-/* As realloc; what is beyond the old block's usable size is zero. */
+/* As realloc; all beyond the size that was asked for before is zero, if p is from a function that zeroes (also after a
+   shrink); of any other block, all beyond its usable size. */
 mi_decl_export mi_decl_nodiscard void* mi_rezalloc(void* p, size_t newsize) mi_attr_alloc_size(2);
 mi_decl_export mi_decl_nodiscard void* mi_recalloc(void* p, size_t newcount, size_t size) mi_attr_alloc_size2(2, 3);
 
@@ -84,11 +86,13 @@ mi_decl_export size_t mi_malloc_usable_size(const void* p);
 mi_decl_export size_t mi_good_size(size_t size);
 mi_decl_export size_t mi_malloc_good_size(size_t size);
 
+/* Copies, to be freed with mi_free; NULL of NULL. strndup: of at most n characters. realpath: as POSIX says, with its
+   errno, in a block if resolved_name is NULL. */
 mi_decl_export mi_decl_nodiscard char* mi_strdup(const char* s) mi_attr_malloc;
 mi_decl_export mi_decl_nodiscard char* mi_strndup(const char* s, size_t n) mi_attr_malloc;
 mi_decl_export mi_decl_nodiscard char* mi_realpath(const char* fname, char* resolved_name) mi_attr_malloc;
 
-/* ---- aligned blocks: alignment any power of two; _at: p + offset is aligned ---- */
+/* ---- aligned blocks: alignment any power of two, else NULL and EINVAL; _at: p + offset is aligned ---- */
 
 mi_decl_export mi_decl_nodiscard void* mi_malloc_aligned(size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size(1);
 mi_decl_export mi_decl_nodiscard void* mi_malloc_aligned_at(size_t size, size_t alignment, size_t offset) mi_attr_malloc mi_attr_alloc_size(1);
@@ -103,7 +107,8 @@ mi_decl_export mi_decl_nodiscard void* mi_rezalloc_aligned_at(void* p, size_t ne
 mi_decl_export mi_decl_nodiscard void* mi_recalloc_aligned(void* p, size_t newcount, size_t size, size_t alignment) mi_attr_alloc_size2(2, 3);
 mi_decl_export mi_decl_nodiscard void* mi_recalloc_aligned_at(void* p, size_t newcount, size_t size, size_t alignment, size_t offset) mi_attr_alloc_size2(2, 3);
 
-/* POSIX and C11; the error is returned (posix_memalign) or in errno. */
+/* POSIX and C11; the error is in errno, or returned and errno kept (posix_memalign: EINVAL also for an alignment that is no
+   multiple of a pointer's size). valloc: aligned to the system's pages; pvalloc: the size rounded up to them, too. */
 mi_decl_export int   mi_posix_memalign(void** p, size_t alignment, size_t size);
 mi_decl_export mi_decl_nodiscard void* mi_memalign(size_t alignment, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
 mi_decl_export mi_decl_nodiscard void* mi_aligned_alloc(size_t alignment, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
@@ -215,13 +220,15 @@ mi_decl_export int   mi_reserve_huge_os_pages_interleave(size_t pages, size_t nu
 mi_decl_export int   mi_reserve_huge_os_pages_at(size_t pages, int numa_node, size_t timeout_msecs);
 mi_decl_export int   mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_msecs, bool exclusive, mi_arena_id_t* arena_id);
 mi_decl_export int   mi_reserve_huge_os_pages(size_t pages, double max_secs, size_t* pages_reserved);
-/* Where an arena is and how large; NULL for an id that is none. */
+/* Where an arena is and how large; NULL and 0 for an id that is none. */
 mi_decl_export void* mi_arena_area(mi_arena_id_t arena_id, size_t* size);
+/* A line each, to stderr or the registered output. */
 mi_decl_export void  mi_arenas_print(void);
 
 /* ---- sub-processes: threads whose pages other sub-processes' threads never adopt ---- */
 
 typedef void* mi_subproc_id_t;
+/* The one that threads are in at first: NULL / a new one; NULL and ENOMEM. */
 mi_decl_export mi_subproc_id_t mi_subproc_main(void);
 mi_decl_export mi_subproc_id_t mi_subproc_new(void);
 /* Its pages are everybody's then. Its threads have ended. */
@@ -235,13 +242,19 @@ mi_decl_export void mi_subproc_add_current_thread(mi_subproc_id_t subproc);
 mi_decl_export void mi_collect(bool force);
 /* The same with force, if more than target_size bytes are committed. */
 mi_decl_export void mi_collect_reduce(size_t target_size);
+/* MI_MALLOC_VERSION of the library that runs. */
 mi_decl_export int  mi_version(void);
+/* Does p, any address, point into an arena or a block? / Is the program's malloc this library's? */
 mi_decl_export bool mi_is_in_heap_region(const void* p);
 mi_decl_export bool mi_is_redirected(void);
+/* Nobody needs to call these. init: makes this thread's heap. process_done: collects with force, nothing else.
+   thread_done: ends this thread's heap; its live blocks live on, and its next allocation makes another. */
 mi_decl_export void mi_process_init(void);
 mi_decl_export void mi_process_done(void);
 mi_decl_export void mi_thread_init(void);
 mi_decl_export void mi_thread_done(void);
+/* Milliseconds since the library was loaded and of the processor; bytes resident and committed, now and at most; page
+   faults that needed the disk. Any pointer may be NULL. */
 mi_decl_export void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t* current_rss,
                                     size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults);
 
@@ -252,7 +265,8 @@ typedef void (mi_output_fun)(const char* msg, void* arg);
 /* Counts from now on / does nothing: counters are merged when they are read. */
 mi_decl_export void mi_stats_reset(void);
 mi_decl_export void mi_stats_merge(void);
-/* For people, to stderr (or the registered output) / to a function. `out` is not looked at. */
+/* For people, to stderr or the registered output / to a function, a line a call; it may allocate. `out` is not looked at.
+   Nothing is said if there is no memory for it. */
 mi_decl_export void mi_stats_print(void* out);
 mi_decl_export void mi_stats_print_out(mi_output_fun* out, void* arg);
 mi_decl_export void mi_thread_stats_print_out(mi_output_fun* out, void* arg);
@@ -261,16 +275,17 @@ mi_decl_export void mi_thread_stats_print_out(mi_output_fun* out, void* arg);
 /* ---- errors, output, options ---- */
 
 /* err: EAGAIN double free, EINVAL no block, EFAULT a free block was written to, ENOMEM, EOVERFLOW (too large a request).
-   Called with no lock held; may allocate. */
+   Called with no lock held; may allocate; not called again from inside itself. NULL: nobody is told. */
 typedef void (mi_error_fun)(int err, void* arg);
 mi_decl_export void mi_register_error(mi_error_fun* fun, void* arg);
+/* Where all that is printed goes, a line a call; the same holds for it. NULL: to stderr. */
 mi_decl_export void mi_register_output(mi_output_fun* out, void* arg);
-/* Called now and then from slow paths, with no lock held; may allocate and free. */
+/* Called now and then from slow paths, and by mi_collect with force; the same holds for it. NULL: nobody is called. */
 typedef void (mi_deferred_free_fun)(bool force, unsigned long long heartbeat, void* arg);
 mi_decl_export void mi_register_deferred_free(mi_deferred_free_fun* deferred_free, void* arg);
 
-/* mimalloc's names and order, then ours. Each can be set by the environment: MIMALLOC_PURGE_DELAY=0 and
-   so on; its default stands in brackets. Those without a comment are accepted and have no effect here. */
+/* mimalloc's names and order, then ours. Each can be set by the environment: MIMALLOC_PURGE_DELAY=0,
+   MIMALLOC_ARENA_RESERVE=64MiB and so on; its default stands in brackets. Those without a comment are accepted and have no effect here. */
 typedef enum mi_option_e {
   mi_option_show_errors,            /* print misuse to stderr [1] */
   mi_option_show_stats,             /* print statistics when the process ends [0] */
@@ -318,6 +333,8 @@ typedef enum mi_option_e {
   mi_option_abandoned_page_reset = mi_option_abandoned_page_purge,
   mi_option_limit_os_alloc = mi_option_disallow_os_alloc
 } mi_option_t;
+/* Of what is no option: 0, and nothing is set. set_default: unless the environment or a function has set it. get_size: in
+   bytes, also where the option is in KiB; 0 for what is negative. */
 mi_decl_export bool mi_option_is_enabled(mi_option_t option);
 mi_decl_export void mi_option_enable(mi_option_t option);
 mi_decl_export void mi_option_disable(mi_option_t option);

@@ -57,7 +57,16 @@ static void test_blocks(const char* name) {
   int* n = mi_calloc_tp(int, 100);
   CHECK(i != NULL && n != NULL && all(n, 0, 0, 400));
   mi_free(i);
+  n = mi_recalloc_tp(n, int, 1000);
+  CHECK(all(n, 0, 0, 4000));
+  n = mi_reallocn_tp(n, int, 2000);
+  CHECK(all(n, 0, 0, 4000));
   mi_free(n);
+  n = mi_mallocn_tp(int, 50);
+  long long* z = mi_zalloc_tp(long long);
+  CHECK(n != NULL && z != NULL && *z == 0);
+  mi_free(n);
+  mi_free(z);
 }
 
 static void test_zero(const char* name) {
@@ -252,6 +261,15 @@ static void test_heaps(const char* name) {
   CHECK(strcmp(mi_heap_strndup(heap, "hello", 2), "he") == 0 && strcmp(mi_heap_realpath(heap, "/usr/..", NULL), "/") == 0);
   double* d = mi_heap_mallocn_tp(heap, double, 10);
   CHECK(d != NULL && mi_heap_of(d) == heap);
+  d = mi_heap_reallocn_tp(heap, d, double, 100);
+  CHECK(d != NULL && mi_usable_size(d) >= 100 * sizeof(double));
+  d = mi_heap_calloc_tp(heap, double, 100);
+  CHECK(all(d, 0, 0, 100 * sizeof(double)));
+  d = mi_heap_recalloc_tp(heap, d, double, 300);
+  CHECK(all(d, 0, 0, 300 * sizeof(double)));
+  long long* number = mi_heap_zalloc_tp(heap, long long);
+  count_t* counts = mi_heap_malloc_tp(heap, count_t);
+  CHECK(*number == 0 && counts != NULL && mi_heap_of(counts) == heap);
   mi_heap_destroy(heap);
 }
 

@@ -76,9 +76,20 @@ static void arenas(void) {
   CHECK(mi_pagemap_set(page->start, 1, page));
 }
 
+static char said[4000];
+static void keep(const char* text, void* arg) { (void)arg; strncat(said, text, sizeof said - strlen(said) - 1); }
+static void dump(void) {
+  begin();
+  mi_register_output(&keep, NULL);
+  mi_check_dump();
+  if (MI_CHECK < 2) { CHECK(said[0] == 0); return; }
+  CHECK(strncmp(said, "mimalloc: ", 10) == 0 && strstr(said, " pages, 298 live blocks; committed ") != NULL);
+  CHECK(strstr(said, "\n  owner 0 id 0x10 capability: ") != NULL && strstr(said, "\n  owner 7 id 0x80 capability: 0 pages queued, 0 fresh, ") != NULL);
+}
+
 static void assertion(void) { mi_assert(page == (mi_page_t*)1); }
 static void assertions_end_the_process(void) {
   CHECK_EQ(test_dies(&assertion, SIGABRT), MI_CHECK >= 1);
 }
 
-TEST_MAIN("check", TEST(pages), TEST(local_heaps), TEST(arenas), TEST(assertions_end_the_process))
+TEST_MAIN("check", TEST(pages), TEST(local_heaps), TEST(arenas), TEST(dump), TEST(assertions_end_the_process))

@@ -16,30 +16,59 @@ static void defaults(void) {
   mi_option_set_default((mi_option_t)_mi_option_last, 1);
 }
 
+/* What an option is in a process with that environment: it is looked up once. */
+static size_t looked_up(const char* name, const char* text, mi_option_t option, bool size) {
+  int status[2];
+  size_t value;
+  CHECK(pipe(status) == 0);
+  if (fork() == 0) {
+    setenv(name, text, 1);
+    errno = 3;
+    value = size ? mi_option_get_size(option) : (size_t)mi_option_get(option);
+    _exit(errno == 3 && write(status[1], &value, sizeof value) == sizeof value ? 0 : 1);
+  }
+  CHECK(read(status[0], &value, sizeof value) == sizeof value);
+  close(status[0]);
+  close(status[1]);
+  return value;
+}
+
 static void environment(void) {
+  enum { DEFAULT = MI_HARD ? 0 : 250 };
   static const struct { const char* text; long value; } cases[] = {
-    { "1", 1 }, { "7", 7 }, { "-1", -1 }, { "true", 1 }, { "yes", 1 }, { "on", 1 }, { "false", 0 }, { "no", 0 }, { "off", 0 },
-    { "", 250 }, { "12x", 250 }, { "x", 250 }, { " ", 250 }, { "99999999999999999999", LONG_MAX },
+    { "1", 1 }, { "7", 7 }, { "-1", -1 }, { "true", 1 }, { "yes", 1 }, { "on", 1 }, { "false", 0 }, { "no", 0 }, { "off", 0 }, { "TRUE", 1 }, { "Off", 0 },
+    { "", DEFAULT }, { "12x", DEFAULT }, { "x", DEFAULT }, { " ", DEFAULT }, { "1k", DEFAULT }, { "99999999999999999999", LONG_MAX },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    int status[2];
-    CHECK(pipe(status) == 0);
-    if (fork() == 0) {                           /* an option is looked up once in a process */
-      setenv("MIMALLOC_PURGE_DELAY", cases[i].text, 1);
-      errno = 3;
-      const long value = mi_option_get(mi_option_purge_delay);
-      _exit(errno == 3 && write(status[1], &value, sizeof value) == sizeof value ? 0 : 1);
-    }
-    long value;
-    CHECK(read(status[0], &value, sizeof value) == sizeof value);
-    CHECK_AT(value == (cases[i].value == 250 && MI_HARD ? 0 : cases[i].value), "text = '%s', value = %ld", cases[i].text, value);
+    const long value = (long)looked_up("MIMALLOC_PURGE_DELAY", cases[i].text, mi_option_purge_delay, false);
+    CHECK_AT(value == cases[i].value, "text = '%s', value = %ld", cases[i].text, value);
   }
 }
 
+/* KiB, unless another unit is named. */
+static void environment_sizes(void) {
+  const size_t none = MI_ARENA_SIZE, most = MI_SIZE_LIMIT / MI_KiB * MI_KiB;
+  const struct { const char* text; size_t value; } cases[] = {
+    { "512", 512 * MI_KiB }, { "512k", 512 * MI_KiB }, { "512KiB", 512 * MI_KiB }, { "64M", 64 * MI_MiB }, { "64mb", 64 * MI_MiB }, { "2GiB", 2 * MI_GiB },
+    { "1t", 1024 * MI_GiB }, { "0", 0 }, { "-5M", 0 }, { "9999999999999G", most }, { "M", none }, { "5X", none }, { "5Mi", none }, { "5MBs", none }, { "5 M", none },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const size_t value = looked_up("MIMALLOC_ARENA_RESERVE", cases[i].text, mi_option_arena_reserve, true);
+    CHECK_AT(value == cases[i].value, "text = '%s', value = %zu", cases[i].text, value);
+  }
+  CHECK_EQ(looked_up("MIMALLOC_RESERVE_OS_MEMORY", "3M", mi_option_reserve_os_memory, true), 3 * MI_MiB);
+}
+
 static void set_and_default(void) {
-  setenv("MIMALLOC_VERBOSE", "5", 1);
-  mi_option_set_default(mi_option_verbose, 3);   /* a default by a function is stronger than the environment's silence, not than a set */
+  setenv("MIMALLOC_MAX_WARNINGS", "5", 1);
+  mi_option_set_default(mi_option_max_warnings, 3);      /* weaker than the environment */
+  CHECK_EQ(mi_option_get(mi_option_max_warnings), 5);
+  mi_option_set_default(mi_option_verbose, 2);
+  CHECK_EQ(mi_option_get(mi_option_verbose), 2);
+  mi_option_set_default(mi_option_verbose, 3);           /* of two defaults, the later one */
   CHECK_EQ(mi_option_get(mi_option_verbose), 3);
+  mi_option_set_enabled_default(mi_option_verbose, true);
+  CHECK_EQ(mi_option_get(mi_option_verbose), 1);
   mi_option_set(mi_option_verbose, 4);
   mi_option_set_default(mi_option_verbose, 1);
   CHECK_EQ(mi_option_get(mi_option_verbose), 4);
@@ -62,6 +91,17 @@ static char said[4096];
 static void keep(const char* text, void* arg) {
   CHECK(arg == said);
   strcat(said, text);
+  mi_free(mi_malloc(30000));                     /* may allocate */
+}
+
+static void print(void) {
+  mi_register_output(&keep, said);
+  mi_option_set(mi_option_max_errors, -3);
+  mi_options_print();
+  int nlines = 0;
+  for (const char* line = said; (line = strchr(line, '\n')) != NULL; line++) nlines++;
+  CHECK_EQ(nlines, _mi_option_last);
+  CHECK(strncmp(said, "mimalloc: option show_errors = 1\n", 33) == 0 && strstr(said, "\nmimalloc: option max_errors = -3\n") != NULL);
 }
 
 static void output(void) {
@@ -205,6 +245,6 @@ static void deferred_free(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("options", TEST(defaults), TEST(environment), TEST(set_and_default), TEST(output), TEST(misuse_is_told),
+TEST_MAIN("options", TEST(defaults), TEST(environment), TEST(environment_sizes), TEST(set_and_default), TEST(print), TEST(output), TEST(misuse_is_told),
           TEST(failure_is_quiet), TEST(abort_on_error), TEST(error_callback_may_allocate), TEST(told_after_allocation),
           TEST(told_after_collection), TEST(told_without_a_lock), TEST(deferred_free))

@@ -1,7 +1,10 @@
 /* thread.h and the functions of mimalloc.h: threads that come, free, end late. */
 #include <pthread.h>
 
+#include "include/mimalloc-stats.h"
 #include "test.h"
+
+static mi_atomic(void*) slot[512];
 
 static size_t nowners(void) {
   size_t n = 0;
@@ -52,6 +55,82 @@ static void names(void) {
   CHECK(!mi_is_in_heap_region((void*)((uintptr_t)p[0] | (uintptr_t)1 << 60)));
   CHECK(mi_version() > 0);
   for (size_t i = 0; i < sizeof p / sizeof *p; i++) mi_free(p[i]);
+  mi_thread_done();
+  test_nothing_left();
+}
+
+static void begin_and_end(void) {
+  mi_thread_init();
+  mi_thread_init();
+  CHECK_EQ(nowners(), 1);
+  mi_thread_done();
+  CHECK_EQ(nowners(), 0);
+  mi_process_init();                             /* needs nobody to call it, and may be called again */
+  mi_process_init();
+  CHECK_EQ(nowners(), 1);
+  void* p = mi_malloc(MI_MiB);
+  memset(p, 1, MI_MiB);
+  mi_free(p);
+  mi_process_done();                             /* what is free goes back; what is live stays, and the allocator works on */
+  CHECK_EQ(mi_arena_totals.xcommitted, 0);
+  CHECK((p = mi_malloc(10)) != NULL && !mi_is_redirected() && mi_version() == MI_MALLOC_VERSION);
+  mi_free(p);
+}
+
+static void collect_reduce(void) {
+  mi_option_set(mi_option_purge_delay, 1000000);
+  void* p = mi_malloc(MI_MiB);
+  mi_free(p);
+  mi_collect_reduce(2 * MI_MiB);                 /* less is committed */
+  CHECK(mi_arena_totals.xcommitted >= MI_MiB && mi_arena_totals.xpurged == 0);
+  mi_collect_reduce(MI_MiB / 2);
+  CHECK(mi_arena_totals.xcommitted < MI_MiB / 2 && mi_arena_totals.xpurged >= MI_MiB);
+}
+
+/* No lock is held, and no state half way, when a function of the user's is called: it may do anything. */
+static mi_atomic(int) ncallbacks;
+static void do_everything(void) {
+  mi_heap_t* heap = mi_heap_new();
+  void *p = mi_heap_malloc(heap, 100), *q = mi_malloc(200000), *r = mi_zalloc(50);
+  CHECK(p != NULL && q != NULL && r != NULL && (r = mi_realloc(r, 5000)) != NULL);
+  mi_collect(ncallbacks % 4 == 0);
+  mi_free(q);
+  mi_heap_destroy(heap);
+  mi_free(r);
+  mi_subproc_delete(mi_subproc_new());
+  mi_free(mi_stats_get_json(0, NULL));
+  ncallbacks++;
+}
+static void in_deferred(bool force, unsigned long long heartbeat, void* arg) { (void)force; (void)heartbeat; CHECK(arg == &slot); do_everything(); }
+static void in_output(const char* text, void* arg) { CHECK(text != NULL && arg == &slot); do_everything(); }
+static void in_error(int err, void* arg) { CHECK(err != 0 && arg == &slot); do_everything(); }
+
+static void* with_callbacks(void* arg) {
+  for (int i = 0; i < 300; i++) {
+    void* p[20];
+    for (int k = 0; k < 20; k++) CHECK((p[k] = mi_malloc((size_t)k * 700)) != NULL);
+    for (int k = 0; k < 20; k++) mi_free(p[k]);
+    if (i % 10 == 0) mi_free(arg);               /* no block */
+    if (i % 10 == 1) mi_message("a line\n");
+    if (i % 10 == 2) CHECK(mi_malloc(SIZE_MAX) == NULL);
+    if (i % 50 == 3) mi_stats_print(NULL);
+  }
+  return NULL;
+}
+
+static void callbacks(void) {
+  pthread_t t[4];
+  int local;
+  mi_option_set(mi_option_abort_on_error, 0);
+  mi_register_deferred_free(&in_deferred, &slot);
+  mi_register_output(&in_output, &slot);
+  mi_register_error(&in_error, &slot);
+  for (int i = 0; i < 4; i++) CHECK_EQ(pthread_create(&t[i], NULL, &with_callbacks, &local), 0);
+  for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
+  CHECK(ncallbacks > 4 * 90);
+  mi_register_deferred_free(NULL, NULL);
+  mi_register_output(NULL, NULL);
+  mi_register_error(NULL, NULL);
   mi_thread_done();
   test_nothing_left();
 }
@@ -211,7 +290,6 @@ static void no_memory_for_an_owner(void) {
 
 /* ---- many at once ---- */
 
-static mi_atomic(void*) slot[512];
 static void* trade(void* arg) {
   uint64_t r = (uint64_t)(uintptr_t)arg;
   for (int i = 0; i < 4000; i++) {
@@ -235,5 +313,5 @@ static void many_come_and_go(void) {
   CHECK(mi_owner_slots() <= 8);
 }
 
-TEST_MAIN("thread", TEST(first_use), TEST(names), TEST(process_info), TEST(only_frees), TEST(ended_thread_leaves_blocks), TEST(generations),
+TEST_MAIN("thread", TEST(first_use), TEST(names), TEST(begin_and_end), TEST(collect_reduce), TEST(callbacks), TEST(process_info), TEST(only_frees), TEST(ended_thread_leaves_blocks), TEST(generations),
           TEST(late_destructors), TEST(early_key), TEST(late_and_deferred), TEST(no_memory_for_an_owner), TEST(many_come_and_go))

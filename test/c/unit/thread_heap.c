@@ -43,6 +43,41 @@ static void default_heap(void) {
   test_nothing_left();
 }
 
+/* NULL is no heap: nothing happens, and nobody asks for more. */
+static void no_heap(void) {
+  mi_heap_t* main = mi_heap_get_default();
+  CHECK(mi_heap_set_default(NULL) == main && mi_heap_get_default() == main);
+  mi_heap_delete(NULL);
+  mi_heap_destroy(NULL);
+  mi_heap_collect(NULL, true);
+  CHECK(!mi_heap_check_owned(NULL, main) && !mi_heap_contains_block(NULL, NULL) && !mi_heap_contains_block(main, NULL));
+  mi_thread_done();
+  test_nothing_left();
+}
+
+static void no_memory_for_a_heap(void) {
+  test_expect_errors();
+  mi_os_fail_in(1, SIZE_MAX);
+  errno = test_last_error = 0;
+  CHECK(mi_heap_new() == NULL && errno == ENOMEM && test_last_error == ENOMEM);
+  CHECK(mi_heap_new_ex(1, true, 0) == NULL && mi_heap_get_default() == NULL && mi_heap_get_backing() == NULL);
+  mi_os_fail_in(0, 0);
+  CHECK(mi_heap_get_backing() != NULL && mi_heaps_count() == 1);
+}
+
+/* The tag is the user's; a visitor is told it. */
+static bool tagged(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size, void* arg) {
+  (void)heap; (void)block; (void)size;
+  *(int*)arg = area->heap_tag;
+  return true;
+}
+static void tag(void) {
+  int seen = 0;
+  mi_heap_t* h = mi_heap_new_ex(-77, true, 0);
+  CHECK(mi_heap_malloc(h, 10) != NULL && mi_heap_visit_blocks(h, false, &tagged, &seen) && seen == -77);
+  mi_heap_destroy(h);
+}
+
 /* A thread ends with a default heap of its own choice; another goes on in that heap. */
 static mi_heap_t* ours;
 static void* block[100];
@@ -72,7 +107,12 @@ static void may_not_be_destroyed(void) {
   CHECK(mi_heap_of(p) == mi_heap_get_backing());
   mi_free(p);
   test_expect_errors();
-  CHECK(mi_heap_new_in_arena(999) == NULL && mi_heap_new_in_arena(-1) == NULL);
+  const mi_arena_id_t none[] = { 999, -1, INT_MAX, INT_MIN, (mi_arena_id_t)mi_arena_count() + 1 };
+  for (int i = 0; i < 5; i++) {
+    errno = test_last_error = 0;
+    CHECK(mi_heap_new_in_arena(none[i]) == NULL && errno == EINVAL && test_last_error == EINVAL && mi_heap_new_ex(0, true, none[i]) == NULL);
+  }
+  CHECK_EQ(mi_heaps_count(), 1);
 }
 
 static void arena_of_the_user(void) {
@@ -92,4 +132,4 @@ static void arena_of_the_user(void) {
   CHECK_EQ(mi_check_live_blocks(), 0);
 }
 
-TEST_MAIN("thread_heap", TEST(names), TEST(default_heap), TEST(thread_with_default), TEST(may_not_be_destroyed), TEST(arena_of_the_user))
+TEST_MAIN("thread_heap", TEST(names), TEST(default_heap), TEST(no_heap), TEST(no_memory_for_a_heap), TEST(tag), TEST(thread_with_default), TEST(may_not_be_destroyed), TEST(arena_of_the_user))

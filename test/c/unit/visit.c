@@ -51,6 +51,7 @@ static void main_heap(void) {
   for (int i = 0; i < N; i += 2) { mi_free(p[i]); p[i] = NULL; }
   CHECK(mi_heap_visit_blocks(&mi_heap_main, true, &visitor, &mi_heap_main));
   for (int i = 0; i < N; i++) CHECK_EQ(seen[i], p[i] != NULL);
+  CHECK(!mi_heap_visit_blocks(NULL, true, &visitor, &mi_heap_main) && !mi_heap_visit_blocks(&mi_heap_main, true, NULL, NULL));
   for (int i = 0; i < N; i++) mi_free(p[i]);
   mi_thread_done();
   test_nothing_left();
