@@ -1,12 +1,7 @@
-{-# LANGUAGE ScopedTypeVariables #-}
 -- Asynchronous exceptions at any point leak nothing.
 module Api.Async (tests) where
 
-import Control.Concurrent
 import Control.Concurrent.Async (forConcurrently_)
-import Control.Exception
-import Control.Monad
-import GHC.Clock (getMonotonicTime)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
@@ -36,26 +31,3 @@ tests = testGroup "asynchronous exceptions"
     bracket_' with = with (const (pure ()))
     foreign_ :: IO (ForeignPtr a) -> IO ()
     foreign_ new = new >>= \fp -> withForeignPtr fp (const (pure ()))
-
--- A thread does it over and over, struck all the while; in the end no block is left.
-struck :: String -> IO () -> TestTree
-struck name act = testCase name $ do
-  before <- liveBlocks
-  done <- newEmptyMVar
-  -- Overflow starts it again, ThreadKilled ends it.
-  worker <- mask_ $ forkOnWithUnmask 1 $ \unmask ->
-    let go = try (unmask (forever act)) >>= either ended pure
-        ended e | Just Overflow <- fromException e = go
-                | otherwise = putMVar done (fromException e == Just ThreadKilled)
-    in go
-  -- For half a second, but 20 times at least: a strike takes 10 us or, on a busy machine, 100 ms.
-  start <- getMonotonicTime
-  let strike i = do
-        _ <- evaluate (sum [1 .. i `mod` 300])
-        throwTo worker Overflow
-        now <- getMonotonicTime
-        when (i < 20 || now < start + 0.5) $ strike (i + 1)
-  strike (1 :: Int)
-  killThread worker
-  takeMVar done >>= assertBool "ended otherwise"
-  holds "the blocks are free again" $ (< before + 10) <$> liveBlocks

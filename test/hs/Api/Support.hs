@@ -11,16 +11,20 @@ module Api.Support
   , allBytes
   , liveBlocks
   , collectAll
+  , struck
+  , anew
   ) where
 
 import Control.Concurrent
-import Control.Exception (try)
-import Control.Monad (forM_, replicateM_, unless)
+import Control.Exception
+import Control.Monad (forM_, forever, replicateM_, unless, when)
 import Data.Word (Word8, Word64)
 import Foreign.C.Types (CInt (..), CSize (..))
 import Foreign.Ptr (WordPtr (..), castPtr, plusPtr, ptrToWordPtr)
+import GHC.Clock (getMonotonicTime)
 import GHC.IO.Exception (IOException (..))
 import System.Mem (performGC)
+import Test.Tasty (TestTree)
 import Test.Tasty.HUnit
 
 import Mimalloc
@@ -89,6 +93,34 @@ collectAll = do
     done <- newEmptyMVar
     _ <- forkOn c (mi_collect True >> putMVar done ())
     takeMVar done
+
+-- A thread does it over and over, struck all the while; in the end no block is left.
+struck :: String -> IO () -> TestTree
+struck name act = testCase name $ do
+  before <- liveBlocks
+  done <- newEmptyMVar
+  -- Overflow starts it again, ThreadKilled ends it.
+  worker <- mask_ $ forkOnWithUnmask 1 $ \unmask ->
+    let go = try (unmask (forever act)) >>= either ended pure
+        ended e | Just Overflow <- fromException e = go
+                | otherwise = putMVar done (fromException e == Just ThreadKilled)
+    in go
+  -- For half a second, but 20 times at least: a strike takes 10 us or, on a busy machine, 100 ms.
+  start <- getMonotonicTime
+  let strike i = do
+        _ <- evaluate (sum [1 .. i `mod` 300])
+        throwTo worker Overflow
+        now <- getMonotonicTime
+        when (i < 20 || now < start + 0.5) $ strike (i + 1)
+  strike (1 :: Int)
+  killThread worker
+  takeMVar done >>= assertBool "ended otherwise"
+  holds "the blocks are free again" $ (< before + 10) <$> liveBlocks
+
+-- The function's result, computed each time.
+anew :: (a -> b) -> a -> IO b
+anew f x = evaluate (f x)
+{-# NOINLINE anew #-}
 
 -- Whether so many bytes are all this one: the first is, and each is as the one before it.
 allBytes :: Word8 -> Int -> Ptr Word8 -> IO Bool

@@ -7,8 +7,9 @@ import Control.Concurrent
 import Control.Exception
 import Control.Monad
 import qualified Data.ByteString as B
-import Data.ByteString.Builder (byteString, intDec, lazyByteString)
-import Data.ByteString.Builder.Extra (toLazyByteStringWith)
+import Data.ByteString.Builder (Builder, byteString, intDec, lazyByteString, toLazyByteString)
+import Data.ByteString.Builder.Extra (byteStringCopy, byteStringInsert, flush, toLazyByteStringWith)
+import qualified Data.ByteString.Internal as Internal
 import qualified Data.ByteString.Lazy as L
 import Data.Word (Word8)
 import Foreign.C.String (withCString)
@@ -17,6 +18,7 @@ import Foreign.Ptr (nullPtr)
 import Foreign.Storable (pokeByteOff)
 import System.Directory (getTemporaryDirectory, removeFile)
 import System.IO
+import System.Process (createPipe)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 import Test.Tasty.QuickCheck
@@ -44,6 +46,15 @@ tests = testGroup "bytestring"
       M.createAndTrim 10 (const (pure 5)) >>= ours "createAndTrim"
       mapM_ (ours "toLazyByteString") (L.toChunks (M.toLazyByteString (byteString (B.replicate 100 7))))
       withHeap $ \h -> M.heapMallocByteString h 10 >>= M.unsafeUseAsByteString `flip` \p _ -> heapContainsBlock h p >>= (@?= True)
+  , testProperty "createUptoN, createAndTrim" $ \ws -> forAll (choose (length ws, length ws + 3000)) $ \room -> ioProperty $ do
+      let fill p = length ws <$ pokeArray p ws
+      theirs <- Internal.createAndTrim room fill
+      upto <- M.createUptoN room fill
+      trimmed <- M.createAndTrim room fill
+      pure (upto === theirs .&&. trimmed === theirs)
+  , testProperty "bytestring's functions on them" $ \ws -> forAll (choose (0, length ws)) $ \n ->
+      let s = B.pack ws; t = M.pack ws in
+        B.drop n t === B.drop n s .&&. B.sort t === B.sort s .&&. t <> s === s <> t .&&. M.copy (B.take n t) === B.take n s .&&. compare s t === EQ
   , testCase "large ones" $ do
       let s = B.replicate 3000000 7
       M.copy s @?= s
@@ -104,7 +115,10 @@ tests = testGroup "bytestring"
       M.unsafeUseAsByteString "" (\_ n -> pure n) >>= (@?= 0)
   , testGroup "reading" reading
   , testGroup "builder"
-      [ testProperty "toLazyByteString" $ \(ns :: [Int]) -> M.toLazyByteString (foldMap intDec ns) === L.fromStrict (B.concat (map (L.toStrict . M.toLazyByteString . intDec) ns))
+      [ testProperty "any Builder, as bytestring's own buffers" $ \(pieces :: [Piece]) -> forAll ((,) <$> choose (-10, 300) <*> choose (-10, 300)) $ \(a, b) ->
+          let builder = foldMap built pieces; wanted = toLazyByteString builder in
+            M.toLazyByteString builder === wanted .&&. toLazyByteStringWith (M.mallocStrategy a b) "" builder === wanted
+      , testProperty "toLazyByteString" $ \(ns :: [Int]) -> M.toLazyByteString (foldMap intDec ns) === L.fromStrict (B.concat (map (L.toStrict . M.toLazyByteString . intDec) ns))
       , testProperty "mallocStrategy of any sizes" $ \wss -> forAll ((,) <$> choose (-10, 300) <*> choose (-10, 300)) $ \(a, b) ->
           let s = map B.pack wss in toLazyByteStringWith (M.mallocStrategy a b) "end" (foldMap byteString s) === L.fromChunks s <> "end"
       , testCase "much" $ do
@@ -122,7 +136,34 @@ tests = testGroup "bytestring"
             assertBool "different" (and (zipWith (==) ls (drop 1 ls)))
           holds "the blocks are free again" $ (< before + 50) <$> liveBlocks
       ]
+  , testGroup "asynchronous exceptions"
+      [ struck "create" (M.create 300 (\p -> pokeByteOff p 299 (1 :: Word8)) >>= used)
+      , struck "createAndTrim" (M.createAndTrim 3000 (\p -> 10 <$ pokeArray p [1 .. 10]) >>= used)
+      , struck "copy" (anew M.copy large >>= used)
+      , struck "pack" (anew M.pack [1 .. 200] >>= used)
+      , struck "concat" (anew M.concat [large, "x", large] >>= used)
+      , struck "toLazyByteString" (anew (L.toStrict . M.toLazyByteString . foldMap intDec) [1 .. 3000] >>= used)
+      , struck "readFile" (M.readFile "/proc/self/status" >>= used)
+      , struck "unsafePackMallocCString" (mask_ (withCString "hello" mi_strdup >>= M.unsafePackMallocCString) >>= used)
+      ]
   ]
+  where
+    large = B.replicate 100000 7
+    used s = when (B.length s == 0) $ throwIO Underflow
+
+-- What a Builder is made of.
+data Piece = Number Int | Copied [Word8] | Inserted [Word8] | Hidden Int | Flush deriving Show
+
+instance Arbitrary Piece where
+  arbitrary = oneof [Number <$> arbitrary, Copied <$> arbitrary, Inserted <$> arbitrary, Hidden <$> choose (0, 5000), pure Flush]
+
+built :: Piece -> Builder
+built piece = case piece of
+  Number n -> intDec n
+  Copied ws -> byteStringCopy (B.pack ws)
+  Inserted ws -> byteStringInsert (B.pack ws)
+  Hidden n -> byteString (B.replicate n 7)
+  Flush -> flush
 
 -- Its block is from our heap.
 ours :: String -> B.ByteString -> Assertion
@@ -138,7 +179,31 @@ reading =
       withBinaryFile path ReadMode (\h -> M.hGet h 3 >> M.hGet h 4) >>= (@?= B.take 4 (B.drop 3 (text n)))
       withBinaryFile path ReadMode (`M.hGetSome` (n + 1)) >>= \s -> assertBool "not the beginning" (s `B.isPrefixOf` text n && (n == 0 || not (B.null s)))
   | n <- [0, 1, 1023, 1024, 1025, 100000, 3000000] ] ++
-  [ testCase "a file that lies about its size" $ do
+  [ testProperty "pieces, as bytestring reads them" $ forAll (choose (0, 20000)) $ \n -> forAll (listOf (choose (0, 9000))) $ \ks ->
+      ioProperty $ withContents (text n) $ \path -> do
+        let pieces get = withBinaryFile path ReadMode $ \h -> mapM (get h) ks
+        ours_ <- pieces M.hGet
+        theirs <- pieces B.hGet
+        some <- pieces M.hGetSome
+        pure (ours_ === theirs .&&. property (B.concat some `B.isPrefixOf` text n) .&&. property (and (zipWith (\k s -> B.length s <= k) ks some)))
+  , testCase "a pipe" $ do
+      (from, to) <- createPipe
+      mapM_ (`hSetBinaryMode` True) [from, to]
+      hSetBuffering to NoBuffering
+      B.hPut to "abc"
+      M.hGetSome from 100 >>= (@?= "abc") -- does not wait for more
+      _ <- forkIO $ forM_ [1 .. 50 :: Int] (\_ -> B.hPut to (text 1000) >> yield) >> hClose to
+      M.hGet from 1500 >>= (@?= B.take 1500 (text 1000 <> text 1000))
+      rest <- M.hGetContents from
+      assertBool "different" (rest == B.drop 1500 (B.concat (replicate 50 (text 1000))))
+  , testCase "a closed handle" $ withContents "abc" $ \path -> do
+      before <- liveBlocks
+      h <- openBinaryFile path ReadMode
+      hClose h
+      forM_ [M.hGet h 1000, M.hGetSome h 1000, M.hGetContents h] $ \act -> replicateM_ 100 $
+        try act >>= either (\(_ :: IOException) -> pure ()) (const (assertFailure "no exception"))
+      holds "the blocks are free again" $ (< before + 10) <$> liveBlocks
+  , testCase "a file that lies about its size" $ do
       s <- M.readFile "/proc/self/status"
       assertBool "empty" (B.length s > 100)
   , testCase "hGetContents closes the handle" $ withContents "x" $ \path -> do

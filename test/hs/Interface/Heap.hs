@@ -316,24 +316,8 @@ async_ =
   , struck "withHeap, foreign pointers" (withHeap $ \h -> heapMallocForeignPtrBytes h 100 >>= \fp -> withForeignPtr fp (`poke` 1))
   , struck "withHeapEx True" (withHeapEx 0 True 0 $ \h -> withHeapMallocBytes h 100 (`poke` 1))
   , struck "newHeap" (newHeap >>= \h -> heapMallocForeignPtrBytes h 100 >>= \fp -> withForeignPtr fp (`poke` 1))
+  , testCase "no heap is left of them" $ holds "the heaps are gone" $ (<= 2) <$> heapsNow
   ]
-
--- A thread that does it over and over, struck all the while; in the end no block and no heap is left.
-struck :: String -> IO () -> TestTree
-struck name act = testCase name $ do
-  before <- liveBlocks
-  n <- heapsNow
-  done <- newEmptyMVar
-  worker <- mask_ $ forkIOWithUnmask $ \unmask ->
-    let go = try (unmask (forever act)) >>= either ended pure
-        ended e | Just Overflow <- fromException e = go
-                | otherwise = putMVar done (fromException e == Just ThreadKilled)
-    in go
-  forM_ [1 .. 300 :: Int] $ \i -> evaluate (sum [1 .. i]) >> throwTo worker Overflow
-  killThread worker
-  takeMVar done >>= assertBool "ended otherwise"
-  holds "the blocks are free again" $ (< before + 50) <$> liveBlocks
-  holds "the heaps are gone" $ (<= n) <$> heapsNow
 
 sameArray :: ForeignPtr a -> ForeignPtr a -> Bool
 sameArray (ForeignPtr _ (PlainPtr a)) (ForeignPtr _ (PlainPtr b)) = isTrue# (sameMutableByteArray# a b)

@@ -8,7 +8,8 @@ import Control.Monad
 import qualified Data.Vector.Storable as V
 import qualified Data.Vector.Storable.Mutable as VM
 import Data.Word (Word8)
-import Foreign.ForeignPtr (newForeignPtr_)
+import Foreign.ForeignPtr (newForeignPtr_, withForeignPtr)
+import Foreign.Marshal.Array (peekArray)
 import Foreign.Ptr (Ptr, nullPtr)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
@@ -25,6 +26,14 @@ tests = testGroup "vector"
   , testProperty "replicate" $ forAll (choose (-5, 3000)) $ \n (x :: Double) -> M.replicate n x === V.replicate n x
   , testProperty "fromList" $ \(xs :: [Int]) -> M.fromList xs === V.fromList xs
   , testProperty "copy" $ \(xs :: [Int]) -> forAll (choose (0, length xs)) $ \n -> let v = V.drop n (V.fromList xs) in M.copy v === v
+  , testProperty "vector's functions on them" $ \(xs :: [Int]) -> forAll (choose (0, length xs)) $ \n -> ioProperty $ do
+      let ours = M.fromList xs
+          v = V.fromList xs
+          (fp, len) = V.unsafeToForeignPtr0 ours
+      there <- withForeignPtr fp (peekArray len)
+      changed <- V.unsafeThaw (M.copy v) >>= \m -> forM_ (zip [0 ..] (reverse xs)) (uncurry (VM.write m)) >> VM.grow m 10 >>= V.freeze . VM.take (length xs)
+      pure $ there === xs .&&. V.drop n ours === V.drop n v .&&. V.map (+ 1) ours === V.map (+ 1) v .&&. ours <> v === v <> ours
+        .&&. M.unsafeFromForeignPtr0 fp len === v .&&. M.copy (V.take n ours) === V.take n v .&&. changed === V.reverse v
   , testProperty "thaw, freeze" $ \(xs :: [Word8]) -> ioProperty $ do
       let v = V.fromList xs
       m <- M.thaw v
@@ -92,7 +101,22 @@ tests = testGroup "vector"
       replicateM_ 300 $ try (evaluate (M.fromList ([1 .. 50] ++ [throw Overflow :: Int]))) >>= either (@?= Overflow) (const (assertFailure "no exception"))
       holds "the blocks are free again" $ (< before + 50) <$> liveBlocks
   , testGroup "growable" growable
+  , testGroup "asynchronous exceptions"
+      [ struck "generate" (anew (`M.generate` id) 300 >>= used)
+      , struck "fromList" (anew M.fromList [1 .. 300] >>= used)
+      , struck "copy" (anew M.copy some >>= used)
+      , struck "thaw, freeze" (M.thaw some >>= M.freeze >>= used)
+      , struck "a growable vector" $ do
+          g <- M.newGrowable 0
+          forM_ [1 .. 100] (M.push g)
+          M.extend g some
+          M.freezeGrowable g >>= used
+          M.takeVector g >>= used
+      ]
   ]
+  where
+    some = V.generate 1000 id
+    used v = when (V.sum v < (0 :: Int)) $ throwIO Underflow
 
 data Step = Push Int | Pop | Extend [Int] | Truncate Int | Reserve Int | Write Int Int | Take deriving Show
 
