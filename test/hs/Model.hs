@@ -1,4 +1,4 @@
--- The allocator against a model of it: sizes, alignments, contents, zeroing, heaps, on several capabilities.
+-- The allocator against a model of it: sizes, alignments, contents, zeroing, heaps, on several capabilities and OS threads.
 --
 -- MIMALLOC_MODEL_STEPS=1000000 sets how many steps there are, in tests of 1000 each; 200000 without it. A million take about 25 s on two cores.
 module Main (main) where
@@ -6,6 +6,7 @@ module Main (main) where
 import Control.Concurrent
 import Control.Exception
 import Control.Monad
+import Data.IORef
 import System.Environment (lookupEnv, setEnv)
 import Test.Tasty
 import Test.Tasty.QuickCheck
@@ -18,34 +19,41 @@ main = do
   setEnv "TASTY_NUM_THREADS" "1"
   steps <- maybe 200000 read <$> lookupEnv "MIMALLOC_MODEL_STEPS"
   n <- getNumCapabilities
-  workers <- mapM newWorker [0 .. n - 1]
-  defaultMain (tests workers (max 1 (steps `div` (2 * perTest))))
+  defaultMain (tests n (max 1 (steps `div` (2 * perTest))))
 
 perTest :: Int
 perTest = 1000
 
-tests :: [Worker] -> Int -> TestTree
-tests workers n = localOption (QuickCheckTests n) $ testGroup "model"
-  [ testProperty "each step on any capability" $ forAllShrink (vectorOf perTest arbitrary) shrinkSteps $ \steps ->
-      ioProperty (True <$ alone workers steps)
+tests :: Int -> Int -> TestTree
+tests n times = localOption (QuickCheckTests times) $ testGroup "model"
+  [ testProperty "each step on any capability, while their number changes" $ forAllShrink (vectorOf perTest arbitrary) shrinkSteps $ \steps ->
+      ioProperty (True <$ alone n steps)
   , testProperty "a machine on each capability, with heaps in common, whose blocks its neighbour frees" $
-      forAllShrink (replicateM (length workers) (vectorOf (perTest `div` length workers) arbitrary)) (shrinkList shrinkSteps) $ \plans ->
-        ioProperty (True <$ together workers plans)
+      forAllShrink (replicateM n (vectorOf (perTest `div` n) arbitrary)) (shrinkList shrinkSteps) $ \plans ->
+        ioProperty (True <$ together n plans)
   ]
 
--- One machine that goes from capability to capability.
-alone :: [Worker] -> [Step] -> IO ()
-alone workers steps = do
-  let on c = onWorker (workers !! (c `mod` length workers))
-  before <- quietBlocks workers
+-- One machine that goes from capability to capability, while their number changes.
+alone :: Int -> [Step] -> IO ()
+alone n steps = do
+  now <- mapM newWorker [0 .. n - 1] >>= newIORef
+  before <- readIORef now >>= quietBlocks
   m <- newMachine []
-  forM_ steps $ \(Step c op) -> on c (step m op)
+  -- A thread that was moved stays where it is when there are more again, so each number has its own.
+  let change k = do
+        readIORef now >>= mapM_ endWorker
+        setNumCapabilities k
+        mapM newWorker [0 .. k - 1] >>= writeIORef now
+  (`finally` change n) $ forM_ steps $ \(Step c op) -> case op of
+    Capabilities k -> change k
+    _ -> readIORef now >>= \ws -> onWorker (ws !! (c `mod` length ws)) (step m op)
   finish m
-  nothingLeft workers before
+  readIORef now >>= \ws -> nothingLeft ws before >> mapM_ endWorker ws
 
 -- Several at once. The heaps they share end when all are done.
-together :: [Worker] -> [[Step]] -> IO ()
-together workers plans = do
+together :: Int -> [[Step]] -> IO ()
+together n plans = do
+  workers <- mapM newWorker [0 .. n - 1]
   before <- quietBlocks workers
   shared <- replicateM 2 newHeap'
   machines <- forM plans (const (newMachine shared))
@@ -54,6 +62,7 @@ together workers plans = do
   mapM_ finish machines
   mapM_ endHeap' shared
   nothingLeft workers before
+  mapM_ endWorker workers
 
 inParallel :: [Worker] -> [IO ()] -> IO ()
 inParallel workers acts = do

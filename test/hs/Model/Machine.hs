@@ -10,6 +10,7 @@ module Model.Machine
     -- * Capabilities
   , Worker
   , newWorker
+  , endWorker
   , onWorker
   , quietBlocks
   , nothingLeft
@@ -30,6 +31,7 @@ import Foreign.Storable
 import System.Mem (performGC)
 
 import Mimalloc
+import qualified Mimalloc.Internal.FFI as C
 import qualified Mimalloc.Stats as Stats
 import Model.Steps
 
@@ -110,6 +112,7 @@ step m op = case op of
   EndHeap i destroy -> withHeap m i $ \h -> endHeap m h destroy
   Collect force -> mi_collect force
   Visit i -> withHeap m i (visit m)
+  Capabilities _ -> pure () -- who runs the machine changes them
   where plain b = maybe True (const False) (pointerOf b)
 
 heapAt :: Machine -> Maybe Int -> IO (Maybe (Ptr MiHeap))
@@ -172,12 +175,13 @@ allocate m heap way n0 = do
       foreign_ make = make >>= \fp -> pure (unsafeForeignPtrToPtr fp, Just fp, Nothing)
       n = case way of { Array k -> n0 * k; ZeroArray k -> n0 * k; ZeroArrayAt k _ _ -> n0 * k; Small -> n0 `mod` 1025; _ -> n0 }
       size = c n
-      zero = case way of { Zero -> True; ZeroArray _ -> True; ZeroAt _ _ -> True; ZeroArrayAt {} -> True; ZeroPointer -> True; _ -> False }
+      zero = case way of { Zero -> True; Thread -> True; ZeroArray _ -> True; ZeroAt _ _ -> True; ZeroArrayAt {} -> True; ZeroPointer -> True; _ -> False }
       alignment_ = case way of { At a o -> (a, o); ZeroAt a o -> (a, o); ZeroArrayAt _ a o -> (a, o); Pointer a -> (a, 0); _ -> (4, 0) }
       pow a = c (2 ^ a)
   (p, fp, h) <- case way of
     Plain -> on (mi_malloc size) (`mi_heap_malloc` size) >>= raw
     Small -> on (mi_malloc_small size) (`mi_heap_malloc_small` size) >>= raw
+    Thread -> C.mi_zalloc_safe size >>= \p -> pure (p, Nothing, Nothing)
     Zero -> on (mi_zalloc size) (`mi_heap_zalloc` size) >>= raw
     Array k -> on (mi_mallocn (c n0) (c k)) (\g -> mi_heap_mallocn g (c n0) (c k)) >>= raw
     ZeroArray k -> on (mi_calloc (c n0) (c k)) (\g -> mi_heap_calloc g (c n0) (c k)) >>= raw
@@ -205,6 +209,7 @@ resize m heap p b change0 n0 = do
   check "before resizing" p b
   q <- case change of
     Re -> on (mi_realloc p size) (\g -> mi_heap_realloc g p size)
+    ReThread -> C.mi_realloc_safe p size
     ReArray k -> on (mi_reallocn p (c n0) (c k)) (\g -> mi_heap_reallocn g p (c n0) (c k))
     ReOrFree -> on (mi_reallocf p size) (\g -> mi_heap_reallocf g p size)
     ReAt a o -> on (mi_realloc_aligned_at p size (pow a) (c o)) (\g -> mi_heap_realloc_aligned_at g p size (pow a) (c o))
@@ -223,7 +228,8 @@ resize m heap p b change0 n0 = do
   now <- mi_heap_of q
   main_ <- mi_heap_get_backing
   let here = maybe main_ id (heapOf b)
-  expect "in another heap" (now == here || (q /= p && now == maybe main_ id heap))
+      there = case change of { ReThread -> main_; _ -> maybe main_ id heap }
+  expect "in another heap" (now == here || (q /= p && now == there))
   insert m q b { bytesAsked = n, heapOf = if now == main_ then Nothing else Just now, zeroBeyond = zero } (min n (bytesAsked b))
 
 free' :: Machine -> Ptr Word8 -> Block -> IO ()
@@ -278,6 +284,10 @@ onWorker (Worker box) act = do
   result <- newEmptyMVar
   putMVar box (try act >>= putMVar result)
   takeMVar result >>= either (throwIO :: SomeException -> IO a) pure
+
+-- | When it has done what it was given.
+endWorker :: Worker -> IO ()
+endWorker (Worker box) = putMVar box (myThreadId >>= killThread)
 
 -- | Blocks in use, when all heaps have taken in what was freed.
 quietBlocks :: [Worker] -> IO Int

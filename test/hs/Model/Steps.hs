@@ -23,13 +23,15 @@ data Op
   | EndHeap Int Bool                     -- ^ destroy it?
   | Collect Bool
   | Visit Int
+  | Capabilities Int                     -- ^ so many of them from now on
   deriving Show
 
-data Way = Plain | Small | Zero | Array Int | ZeroArray Int | At Int Int | ZeroAt Int Int | ZeroArrayAt Int Int Int | Pointer Int | ZeroPointer
+-- | Thread: from the heap of an OS thread, not of a capability.
+data Way = Plain | Small | Thread | Zero | Array Int | ZeroArray Int | At Int Int | ZeroAt Int Int | ZeroArrayAt Int Int Int | Pointer Int | ZeroPointer
   deriving Show
 
 -- | Rezalloc and its kin only for blocks that were zeroed; for others it is what is without zero.
-data Change = Re | ReArray Int | ReOrFree | ReAt Int Int | Rezero | RezeroArray Int | RezeroAt Int Int
+data Change = Re | ReThread | ReArray Int | ReOrFree | ReAt Int Int | Rezero | RezeroArray Int | RezeroAt Int Int
   deriving Show
 
 instance Arbitrary Step where
@@ -47,6 +49,7 @@ instance Arbitrary Op where
     , (1, EndHeap <$> pick <*> arbitrary)
     , (1, Collect <$> arbitrary)
     , (1, Visit <$> pick)
+    , (1, Capabilities <$> choose (1, 6))
     ]
   shrink op = case op of
     New w how n -> [ New Nothing how n | Just _ <- [w] ] ++ [ New w how m | m <- shrink n ] ++ [ New w Plain n | notPlain how ]
@@ -56,12 +59,12 @@ instance Arbitrary Op where
 
 instance Arbitrary Way where
   arbitrary = frequency
-    [ (10, pure Plain), (2, pure Small), (6, pure Zero), (3, Array <$> factor), (3, ZeroArray <$> factor), (4, At <$> power <*> offset)
+    [ (10, pure Plain), (2, pure Small), (2, pure Thread), (6, pure Zero), (3, Array <$> factor), (3, ZeroArray <$> factor), (4, At <$> power <*> offset)
     , (4, ZeroAt <$> power <*> offset), (2, ZeroArrayAt <$> factor <*> power <*> offset), (3, Pointer <$> power), (2, pure ZeroPointer) ]
 
 instance Arbitrary Change where
   arbitrary = frequency
-    [ (6, pure Re), (2, ReArray <$> factor), (2, pure ReOrFree), (3, ReAt <$> power <*> offset), (6, pure Rezero), (3, RezeroArray <$> factor), (3, RezeroAt <$> power <*> offset) ]
+    [ (6, pure Re), (1, pure ReThread), (2, ReArray <$> factor), (2, pure ReOrFree), (3, ReAt <$> power <*> offset), (6, pure Rezero), (3, RezeroArray <$> factor), (3, RezeroAt <$> power <*> offset) ]
 
 place :: Gen (Maybe Int)
 place = frequency [(2, pure Nothing), (1, Just <$> pick)]
