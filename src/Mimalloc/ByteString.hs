@@ -86,6 +86,7 @@ import Mimalloc.Primitive (mi_realloc)
 -- >>> import Mimalloc (mi_malloc, mi_strdup)
 -- >>> import Mimalloc.Heap
 -- >>> import System.Directory (getTemporaryDirectory, removeFile)
+-- >>> import System.IO (IOMode (..), openBinaryFile, withBinaryFile)
 -- >>> import qualified Mimalloc.ByteString as M
 
 -- | A byte string of so many bytes with whatever the block has in it. A byte string never changes, so this one is to be
@@ -227,17 +228,32 @@ readFile path = withBinaryFile path ReadMode $ \h -> do
 
 -- | So many bytes of a handle, or fewer if it ends before. A binary handle is what one wants.
 --
+-- >>> directory <- getTemporaryDirectory
+-- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
+-- >>> withBinaryFile (directory ++ "/mimalloc-example") ReadMode $ \h -> (,) <$> M.hGet h 4 <*> M.hGet h 100
+-- ("some"," text")
+--
 -- @since 0.1.0.0
 hGet :: Handle -> Int -> IO ByteString
 hGet h n = trimmed "hGet" n $ \p -> hGetBuf h p n
 
 -- | What there is, at most so many bytes. Waits only if there is nothing yet; empty at the end.
 --
+-- >>> directory <- getTemporaryDirectory
+-- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
+-- >>> withBinaryFile (directory ++ "/mimalloc-example") ReadMode (`M.hGetSome` 100)
+-- "some text"
+--
 -- @since 0.1.0.0
 hGetSome :: Handle -> Int -> IO ByteString
 hGetSome h n = trimmed "hGetSome" n $ \p -> hGetBufSome h p n
 
 -- | Everything up to the end, in one block, and closes the handle, as bytestring's does.
+--
+-- >>> directory <- getTemporaryDirectory
+-- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
+-- >>> openBinaryFile (directory ++ "/mimalloc-example") ReadMode >>= M.hGetContents
+-- "some text"
 --
 -- @since 0.1.0.0
 hGetContents :: Handle -> IO ByteString

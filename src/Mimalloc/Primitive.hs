@@ -171,6 +171,11 @@ import Mimalloc.Primitive.Heap
 import Mimalloc.Primitive.Option
 import Mimalloc.Primitive.Process
 
+-- $setup
+-- >>> import Data.Word (Word8)
+-- >>> import Foreign (peekArray, plusPtr, pokeArray, ptrToWordPtr)
+-- >>> import Foreign.C (peekCString, withCString)
+
 -- | @mi_malloc size@: a block, its bytes as they are.
 --
 -- @since 0.1.0.0
@@ -189,6 +194,10 @@ mi_zalloc size
 
 -- | @mi_calloc n size@: a block of zeros for @n@ elements.
 --
+-- >>> p <- mi_calloc 3 2 :: IO (Ptr Word8)
+-- >>> peekArray 6 p <* mi_free p
+-- [0,0,0,0,0,0]
+--
 -- @since 0.1.0.0
 mi_calloc :: CSize -> CSize -> IO (Ptr a)
 mi_calloc n size
@@ -197,6 +206,9 @@ mi_calloc n size
 {-# INLINE mi_calloc #-}
 
 -- | @mi_mallocn n size@: a block for @n@ elements.
+--
+-- >>> mi_mallocn maxBound 2
+-- 0x0000000000000000
 --
 -- @since 0.1.0.0
 mi_mallocn :: CSize -> CSize -> IO (Ptr a)
@@ -254,6 +266,12 @@ mi_reallocf p size
 
 -- | @mi_rezalloc p size@: 'mi_realloc' of a block that was allocated as zeros; what it grows by is zeros too.
 --
+-- >>> p <- mi_zalloc 2 :: IO (Ptr Word8)
+-- >>> pokeArray p [1, 2]
+-- >>> q <- mi_rezalloc p 4
+-- >>> peekArray 4 q <* mi_free q
+-- [1,2,0,0]
+--
 -- @since 0.1.0.0
 mi_rezalloc :: Ptr a -> CSize -> IO (Ptr a)
 mi_rezalloc p size
@@ -272,6 +290,12 @@ mi_recalloc p n size
 
 -- | @mi_expand p size@: the block itself if it has room for @size@ bytes where it is, else a null pointer.
 --
+-- >>> p <- mi_malloc 100
+-- >>> (==) p <$> mi_expand p 112
+-- True
+-- >>> mi_expand p 113 <* mi_free p
+-- 0x0000000000000000
+--
 -- @since 0.1.0.0
 mi_expand :: Ptr a -> CSize -> IO (Ptr a)
 mi_expand = C.mi_expand
@@ -285,6 +309,10 @@ mi_strdup = C.mi_cap_strdup
 {-# INLINE mi_strdup #-}
 
 -- | @mi_strndup s n@: a copy of at most the first @n@ bytes, and a 0 after them.
+--
+-- >>> s <- withCString "hello" (`mi_strndup` 2)
+-- >>> peekCString s <* mi_free s
+-- "he"
 --
 -- @since 0.1.0.0
 mi_strndup :: CString -> CSize -> IO CString
@@ -307,6 +335,10 @@ mi_malloc_aligned = C.mi_cap_malloc_aligned
 {-# INLINE mi_malloc_aligned #-}
 
 -- | @mi_malloc_aligned_at size alignment offset@: 'mi_malloc', aligned.
+--
+-- >>> p <- mi_malloc_aligned_at 100 64 8
+-- >>> ptrToWordPtr (p `plusPtr` 8) `mod` 64 <$ mi_free p
+-- 0
 --
 -- @since 0.1.0.0
 mi_malloc_aligned_at :: CSize -> CSize -> CSize -> IO (Ptr a)
@@ -411,6 +443,9 @@ mi_usable_size = C.mi_usable_size
 {-# INLINE mi_usable_size #-}
 
 -- | How many bytes a block has that is asked for with so many.
+--
+-- >>> mi_good_size 100
+-- 112
 --
 -- @since 0.1.0.0
 mi_good_size :: CSize -> CSize

@@ -235,6 +235,11 @@ thaw v = (`Mutable.unsafeFromForeignPtr0` Vector.length v) <$> copied "thaw" v
 
 -- | An immutable copy of a mutable vector.
 --
+-- >>> v <- M.thaw (Vector.fromList "abc")
+-- >>> w <- M.freeze v
+-- >>> Mutable.write v 0 'x' >> pure w
+-- "abc"
+--
 -- @since 0.1.0.0
 freeze :: Storable a => IOVector a -> IO (Vector a)
 freeze v = do
@@ -282,6 +287,11 @@ freezeGrowable g = withGrowable g $ \p n -> if n == 0 then pure Vector.empty els
 {-# INLINE freezeGrowable #-}
 
 -- | Appends all elements of a vector.
+--
+-- >>> g <- M.newGrowable 0 :: IO (M.Growable Char)
+-- >>> M.push g 'a' >> M.extend g (Vector.fromList "bcd")
+-- >>> M.takeVector g
+-- "abcd"
 --
 -- @since 0.1.0.0
 extend :: Storable a => Growable a -> Vector a -> IO ()

@@ -72,12 +72,22 @@ newGrowable room
 
 -- | How many elements there are.
 --
+-- >>> g <- newGrowable 0 :: IO (Growable Char)
+-- >>> mapM_ (push g) "abc"
+-- >>> growableLength g
+-- 3
+--
 -- @since 0.1.0.0
 growableLength :: Growable a -> IO Int
 growableLength (Growable fp) = withForeignPtr fp $ \b -> peek b >>= \(Box _ n _) -> pure n
 {-# INLINE growableLength #-}
 
 -- | How many elements fit before it has to grow.
+--
+-- >>> g <- newGrowable 0 :: IO (Growable Char)
+-- >>> reserve g 1000
+-- >>> (>= 1000) <$> growableCapacity g
+-- True
 --
 -- @since 0.1.0.0
 growableCapacity :: Growable a -> IO Int

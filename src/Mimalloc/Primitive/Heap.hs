@@ -74,6 +74,9 @@ import qualified Mimalloc.Internal.FFI as C
 import Mimalloc.Internal.FFI (MiHeap)
 import Mimalloc.Internal.Alloc (bigBytes)
 
+-- $setup
+-- >>> import Mimalloc.Primitive (mi_free)
+
 -- | The number of an arena; 0 is any. Only this process knows it.
 --
 -- @since 0.1.0.0
@@ -103,6 +106,13 @@ mi_heap_new_ex tag destroy = C.mi_heap_new_ex tag (bool destroy)
 
 -- | Ends the heap; its live blocks go on living in the main heap. Capabilities whose default it was have the main heap as
 -- their default again. A safe call: it looks at every page of the heap.
+--
+-- >>> heap <- mi_heap_new
+-- >>> p <- mi_heap_malloc heap 100
+-- >>> mi_heap_delete heap
+-- >>> (==) <$> mi_heap_of p <*> mi_heap_get_backing
+-- True
+-- >>> mi_free p
 --
 -- @since 0.1.0.0
 mi_heap_delete :: Ptr MiHeap -> IO ()
@@ -338,6 +348,14 @@ mi_heap_recalloc_aligned_at heap p n size = mi_heap_rezalloc_aligned_at heap p (
 {-# INLINE mi_heap_recalloc_aligned_at #-}
 
 -- | The heap a live block is of; null for anything else.
+--
+-- >>> heap <- mi_heap_new
+-- >>> p <- mi_heap_malloc heap 100
+-- >>> (== heap) <$> mi_heap_of p
+-- True
+-- >>> mi_heap_destroy heap
+-- >>> mi_heap_of p
+-- 0x0000000000000000
 --
 -- @since 0.1.0.0
 mi_heap_of :: Ptr a -> IO (Ptr MiHeap)

@@ -161,6 +161,11 @@ mi_option_get = C.mi_option_get . number
 
 -- | @mi_option_get_clamp option least most@: its value, or the nearer of the two bounds.
 --
+-- >>> mi_option_set MiOptionMaxErrors 10
+-- >>> mapM (uncurry (mi_option_get_clamp MiOptionMaxErrors)) [(0, 5), (0, 50), (20, 50)]
+-- [5,10,20]
+-- >>> mi_option_set MiOptionMaxErrors 32
+--
 -- @since 0.1.0.0
 mi_option_get_clamp :: MiOption -> CLong -> CLong -> IO CLong
 mi_option_get_clamp = C.mi_option_get_clamp . number
