@@ -227,12 +227,15 @@ mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero
 
 /* ---- giving back ---- */
 
-/* Free slices i .. i+n, claimed by us: to the OS. */
+/* Free slices i .. i+n, claimed by us: to the OS, but for those that another has purged since they were marked. */
 static void slices_purge(mi_arena_t* a, size_t i, size_t n) {
-  if (mi_os_purge(a->start + i * MI_SLICE_SIZE, n * MI_SLICE_SIZE)) {
-    mi_bitmap_clear(a->dirty, i, n);
-    committed_sub(n * MI_SLICE_SIZE);
-    mi_add_relaxed(&mi_arena_totals.xpurged, n * MI_SLICE_SIZE);
+  for (size_t at = i, len; at < i + n; at += len) {
+    len = mi_bitmap_run(a->dirty, a->nslices, at, i + n - at);
+    if (len == 0) { len = mi_min(mi_bitmap_next(a->dirty, a->nslices, at), i + n) - at; continue; }
+    if (!mi_os_purge(a->start + at * MI_SLICE_SIZE, len * MI_SLICE_SIZE)) continue;
+    mi_bitmap_clear(a->dirty, at, len);
+    committed_sub(len * MI_SLICE_SIZE);
+    mi_add_relaxed(&mi_arena_totals.xpurged, len * MI_SLICE_SIZE);
   }
 }
 

@@ -182,6 +182,23 @@ static void purge_in_pieces(void) {
   test_nothing_left();
 }
 
+/* Of slices that are marked together some may have been purged by another meanwhile: these are not counted twice. */
+static void purged_by_two(void) {
+  mi_option_set(mi_option_purge_delay, 1000000);
+  mi_page_t* page = claim(8 * MI_SLICE_SIZE, 1, NULL);
+  mi_arena_t* a = mi_arena_at(page->arena);
+  const size_t first = mi_arena_slice_of(a, page->start);
+  mi_arena_give(page);
+  mi_arena_purge(true);
+  CHECK(mi_arena_totals.xcommitted == 0 && mi_arena_totals.xpurged == 8 * MI_SLICE_SIZE);
+  mi_arena_give(claim(3 * MI_SLICE_SIZE, 1, NULL));
+  mi_bitmap_set(a->due, first, 8);               /* as if the other had come between our look and our claim */
+  mi_arena_purge(true);
+  CHECK_EQ(mi_arena_totals.xcommitted, 0);
+  CHECK_EQ(mi_arena_totals.xpurged, 11 * MI_SLICE_SIZE);
+  test_nothing_left();
+}
+
 static void purge_never(void) {
   mi_option_set(mi_option_purge_delay, -1);
   mi_arena_give(claim(10 * MI_SLICE_SIZE, 1, NULL));
@@ -228,5 +245,5 @@ static void smaller_arena(void) {
 }
 
 TEST_MAIN("arena", TEST(claim_and_give), TEST(every_alignment), TEST(zero_or_not), TEST(zero_in_part), TEST(committed_is_counted),
-          TEST(user_memory), TEST(resize_in_place), TEST(mapping), TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces),
+          TEST(user_memory), TEST(resize_in_place), TEST(mapping), TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces), TEST(purged_by_two),
           TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(smaller_arena))
