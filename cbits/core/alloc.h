@@ -17,7 +17,9 @@ mi_noinline void* mi_lheap_malloc_generic(mi_lheap_t* lh, size_t size);
 mi_inline void* mi_page_pop(mi_page_t* page) {
   mi_block_t* block = page->free;
   if (mi_unlikely(block->mark != page)) return NULL;
-  page->free = block->next;
+  mi_block_t* next = block->next;
+  page->free = next;
+  mi_prefetch_write(next);                                                /* another thread may have freed it */
   mi_own_increment(&page->xused);
   block->mark = NULL;
   return block;

@@ -73,7 +73,7 @@ static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
 }
 
 /* Most frees that are not local: of the start of a block in a page of the main heap, which nobody destroys, that is
-   another's, or was given up full and stays so. FAST */
+   not the owner's, nor was. FAST */
 void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_page_t* page = mi_page_of(p);
   mi_block_t* block = p;
@@ -84,7 +84,7 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   const bool single = mi_page_is_single(page);                            /* whose memory is not touched */
   if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == id || !mi_page_is_start(page, p)
                   || (!single && block->mark == page)
-                  || (xowner == (id | 1) && owner != NULL && !single && !mi_xword_stays_full(w, mi_page_pool_at(page))))) {
+                  || (xowner == (id | 1) && owner != NULL && !single))) {
     free_any(p, owner, id);
     return;
   }

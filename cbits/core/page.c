@@ -56,31 +56,31 @@ void mi_page_end(mi_page_t* page) {
 
 /* ---- lists ---- */
 
-/* Appends `free` to the end of a remote list of n blocks and makes that `free`. Slots become
-   pointers; a slot that names no free block of this page ends the list: a freed block was written to. */
+/* Puts `free` behind the n blocks from `first` on, where the last one names mi_nil. They are looked at on the way: what
+   is no free block of this page ends the list, a freed block was written to. */
+static void list_append(mi_page_t* page, mi_block_t* first, uint32_t n) {
+  mi_block_t* last = NULL;
+  for (mi_block_t* b = first; n > 0; n--, last = b, b = b->next) {
+    if ((uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && b->mark == page) continue;
+    mi_error_later(MI_ERROR_CORRUPT, last == NULL ? first : last, mi_page_size(page));
+    mi_page_used_set(page, mi_page_used(page) + n);                       /* what is lost stays used */
+    break;
+  }
+  if (last == NULL) return;
+  last->next = page->free;
+  page->free = first;
+}
+
+/* n blocks that others freed, from the one at `head` on: to a list of the page that is empty, as they are. Nobody looks at
+   them before they are allocated: each may be in another's cache. */
 static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
-  if (mi_page_is_single(page)) {                                          /* its one block is in no list */
-    mi_page_used_set(page, mi_page_used(page) - n);
-    return;
-  }
-  mi_block_t** link = &page->free;
-  mi_block_t* rest = page->free;
-  uint32_t slot = head;
-  for (uint32_t i = 0; i < n; i++) {
-    mi_block_t* b = (mi_block_t*)(void*)(page->start + (size_t)(slot - 1) * MI_GRANULE);
-    const bool start = slot - 1 < mi_page_nslices(page) * (MI_SLICE_SIZE / MI_GRANULE) && mi_page_is_start(page, b);
-    if (!start || b->mark != page) {
-      mi_block_t* last = (mi_block_t*)(void*)((uint8_t*)link - offsetof(mi_block_t, next));  /* whose link it is; the head is none */
-      *link = rest;
-      mi_error_later(MI_ERROR_CORRUPT, start || i == 0 ? b : last, mi_page_size(page));
-      return;                                                             /* what is lost stays `used` */
-    }
-    *link = b;
-    slot = (uint32_t)(uintptr_t)b->next;
-    link = &b->next;
-    mi_page_used_set(page, mi_page_used(page) - 1);
-  }
-  *link = rest;
+  if (n == 0) return;
+  mi_page_used_set(page, mi_page_used(page) - n);
+  if (mi_page_is_single(page)) return;                                    /* its one block is in no list */
+  mi_block_t* first = mi_page_slot(page, head);
+  if (page->free == &mi_nil) page->free = first;
+  else if (page->local_free == &mi_nil) page->local_free = first;
+  else list_append(page, first, n);
 }
 
 void mi_page_take_list(mi_page_t* page, mi_xlist_t list) {
@@ -89,17 +89,13 @@ void mi_page_take_list(mi_page_t* page, mi_xlist_t list) {
 }
 
 bool mi_page_collect(mi_page_t* page, uint32_t* nremote) {
-  *nremote = 0;
   if (page->free == &mi_nil) {
     page->free = page->local_free;
     page->local_free = &mi_nil;
   }
   const mi_xlist_t list = mi_remote_collect(&page->xword);                /* C1 */
-  if (list.count > 0) {
-    const uint32_t before = mi_page_used(page);
-    take_remote(page, list.head, list.count);
-    *nremote = before - mi_page_used(page);
-  }
+  take_remote(page, list.head, list.count);
+  *nremote = list.count;
   return page->free != &mi_nil;
 }
 

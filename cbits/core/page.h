@@ -31,9 +31,6 @@ mi_cold void mi_page_drop_free(mi_page_t* page);
 mi_inline bool mi_page_is_single(const mi_page_t* page) { return mi_page_bin(page) == MI_BIN_SINGLE; }
 mi_inline bool mi_page_is_none(const mi_page_t* page) { return page == &mi_pagemap.zero.none; }
 
-/* Given up full, it waits for adoption when an eighth of its blocks is free; with one block it never does. */
-mi_inline uint32_t mi_page_pool_at(const mi_page_t* page) { return page->reserved - page->reserved / 8u; }
-
 /* Any thread. Is p the start of a block below capacity? One multiplication (docs/DESIGN.md, section 6). */
 mi_inline bool mi_page_is_start(mi_page_t* page, const void* p) {
   const uint64_t below_top = mi_load_relaxed(&page->xtop) - (uintptr_t)p; /* whoever has the block has it after the top rose over it */
@@ -48,15 +45,22 @@ void mi_block_set_offset(void* block, void* p);
 _Static_assert(MI_SLICE_SIZE / MI_GRANULE <= 0xffff && MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_GRANULE < 0xfffff,
                "the ownership word has 16 bits for a count of blocks and 20 for an offset in granules");
 
-static inline void mi_block_set_next(void* block, uint32_t slot) { ((mi_block_t*)block)->next = (mi_block_t*)(uintptr_t)slot; }
-static inline void mi_block_set_nothing(void* block, uint32_t slot) { (void)block; (void)slot; }
+mi_inline mi_block_t* mi_page_slot(const mi_page_t* page, uint32_t slot) { return (mi_block_t*)(void*)(page->start + (size_t)(slot - 1) * MI_GRANULE); }
+
+typedef struct { const mi_page_t* page; mi_block_t* block; } mi_pushed_t;
+static inline void mi_pushed_next(void* pushed, uint32_t slot) {
+  const mi_pushed_t* p = pushed;
+  p->block->next = slot == 0 ? &mi_nil : mi_page_slot(p->page, slot);
+}
+static inline void mi_pushed_nothing(void* pushed, uint32_t slot) { (void)pushed; (void)slot; }
 
 /* Any thread, for a block that the caller is freeing: pushes it to the page's remote list. `pinned`: with mi_remote_pin. */
 mi_inline mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block, bool pinned) {
-  if (mi_page_is_single(page)) return mi_remote_push(&page->xword, 1, 1, pinned, &mi_block_set_nothing, NULL);  /* its memory is not touched */
+  if (mi_page_is_single(page)) return mi_remote_push(&page->xword, 1, pinned, &mi_pushed_nothing, NULL);  /* its memory is not touched */
   const uint32_t slot = (uint32_t)(((uintptr_t)block - (uintptr_t)page->start) / MI_GRANULE) + 1;
+  mi_pushed_t pushed = { page, block };
   block->mark = page;
-  return mi_remote_push(&page->xword, slot, mi_page_pool_at(page), pinned, &mi_block_set_next, block);
+  return mi_remote_push(&page->xword, slot, pinned, &mi_pushed_next, &pushed);
 }
 
 #endif

@@ -39,10 +39,6 @@ typedef mi_atomic(uint64_t) mi_xword_t;
 
 static inline mi_page_state_t mi_xword_state(uint64_t w) { return (mi_page_state_t)(w & 3); }
 static inline uint32_t mi_xword_count(uint64_t w) { return (uint32_t)((w & MI_XCOUNT_MASK) >> 2); }
-/* Is the page FULL, and will be after one more free? A hint. */
-static inline bool mi_xword_stays_full(uint64_t w, uint32_t pool_at) {
-  return mi_xword_state(w) == MI_PAGE_FULL && mi_xword_count(w) > pool_at + 1;
-}
 static inline uint32_t mi_xword_head(uint64_t w) { return (uint32_t)((w & MI_XHEAD_MASK) >> MI_XHEAD_SHIFT); }
 
 /* The same list in another state, one version on. */
@@ -53,9 +49,8 @@ static inline uint64_t mi_xword_to(uint64_t w, mi_page_state_t state) {
 /* A remote list: `count` blocks from `head` on. */
 typedef struct { uint32_t head, count; } mi_xlist_t;
 
-/* R3. The word after the block at `slot` was pushed. A FULL page goes to POOLED when no more than `pool_at`
-   blocks are live: to be worth adopting. */
-static inline uint64_t mi_xword_pushed(uint64_t w, uint32_t slot, uint32_t pool_at, mi_remote_t* todo) {
+/* R3. The word after the block at `slot` was pushed. */
+static inline uint64_t mi_xword_pushed(uint64_t w, uint32_t slot, mi_remote_t* todo) {
   const mi_page_state_t state = mi_xword_state(w);
   const uint64_t n = (w & ~MI_XHEAD_MASK) | ((uint64_t)slot << MI_XHEAD_SHIFT);
   *todo = MI_REMOTE_DONE;
@@ -64,7 +59,7 @@ static inline uint64_t mi_xword_pushed(uint64_t w, uint32_t slot, uint32_t pool_
     *todo = MI_REMOTE_LAST;
     return mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_OWNED);
   }
-  if (state == MI_PAGE_FULL && mi_xword_count(w) - 1 <= pool_at) {
+  if (state == MI_PAGE_FULL) {
     *todo = MI_REMOTE_INDEX;
     return mi_xword_to(n - MI_XCOUNT_ONE, MI_PAGE_POOLED);
   }
@@ -79,9 +74,9 @@ static inline bool mi_remote_pin(mi_xword_t* xword, uint64_t w) {
   return mi_cas_acquire(xword, &w, w + MI_XPIN_ONE);                     /* R0 pairs with D1: it waits for the pin */
 }
 
-/* R1-R4. Any thread. `pool_at`: constant in one life of the page, at least 1 below all its blocks unless it has
-   one only. `set_next` writes the block's link to slot `next` (0 ends the list); `pins`: 1 with a pin, which ends here, else 0. */
-static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot, uint32_t pool_at, unsigned pins,
+/* R1-R4. Any thread. `set_next` writes the block's link to slot `next` (0 ends the list); `pins`: 1
+   with a pin, which ends here, else 0. */
+static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot, unsigned pins,
                                          void (*set_next)(void* block, uint32_t next), void* block) {
   mi_remote_t todo;
   uint64_t w = mi_load_relaxed(xword);                                   /* R1: only the swap decides */
@@ -89,7 +84,7 @@ static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot, uint3
   do {
     if (mi_xword_state(w) == MI_PAGE_DEAD) return MI_REMOTE_DEAD;
     set_next(block, mi_xword_head(w));                                   /* R2 */
-    n = mi_xword_pushed(w, slot, pool_at, &todo) - pins * MI_XPIN_ONE;            /* R3 */
+    n = mi_xword_pushed(w, slot, &todo) - pins * MI_XPIN_ONE;            /* R3 */
   } while (!mi_cas_acq_rel(xword, &w, n));                               /* R4 pairs with C1, H1, A2 (publishes the link), D1, F1, P1, R4 */
   return todo;
 }

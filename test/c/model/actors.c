@@ -14,7 +14,6 @@ model_cell_t queue[OWNERS];
 
 static int setting_as, nblocks;
 int looks;
-uint32_t pool_at;
 
 void as_owner(int owner) { setting_as = owner; }
 
@@ -80,25 +79,33 @@ static void take_single(page_t* g, mi_xlist_t list, bool counted) {
   model_set(&g->used, used - n);
 }
 
-/* Moves a taken remote list to local_free. It ends at its count, or at slot 0 if the count says how many are live. */
+/* A taken remote list goes to a list that is empty, as it is; else it is walked. Its length is its count, or all that is
+   used but its count, if that says how many are live. */
 static void take_list(page_t* g, mi_xlist_t list, bool counted) {
   if (is_single(g)) { take_single(g, list, counted); return; }
-  uint32_t slot = list.head, n = 0;
-  while (counted ? n < list.count : slot != 0) {
-    if (slot == 0 || slot > BLOCKS || n == BLOCKS) model_fail("the remote list of %s is broken", g->name);
-    const uint32_t next = (uint32_t)model_get(&g->block[slot].word);
+  const uint64_t used = model_get(&g->used), n = counted ? list.count : used - list.count;
+  if (n > used) model_fail("%s: more collected than used", g->name);
+  if ((n == 0) != (list.head == 0)) model_fail("the count of %s and its list do not agree", g->name);
+  if (n == 0) return;
+  model_set(&g->used, used - n);
+  if (model_get(&g->free) == 0) { model_set(&g->free, list.head); return; }
+  if (model_get(&g->local_free) == 0) { model_set(&g->local_free, list.head); return; }
+  uint64_t slot = list.head;
+  for (uint64_t i = 0; i < n; i++) {
+    if (slot == 0 || slot > BLOCKS) model_fail("the remote list of %s is broken", g->name);
+    const uint64_t next = model_get(&g->block[slot].word);
     list_push(g, &g->local_free, (int)slot);
     slot = next;
-    n++;
   }
-  if (n > model_get(&g->used)) model_fail("%s: more collected than used", g->name);
-  model_set(&g->used, model_get(&g->used) - n);
-  if (!counted && model_get(&g->used) != list.count) model_fail("%s: count is not the live blocks", g->name);
 }
 
 /* C1 */
 void page_collect(page_t* g) {
   held(g);
+  if (model_get(&g->free) == 0) {
+    model_set(&g->free, model_get(&g->local_free));
+    model_set(&g->local_free, 0);
+  }
   take_list(g, mi_remote_collect(&g->xword), true);
 }
 
@@ -170,11 +177,7 @@ static void page_free(page_t* g) { page_end(g, false); }
 
 int page_malloc(page_t* g) {
   held(g);
-  if (model_get(&g->free) == 0) {
-    page_collect(g);
-    model_set(&g->free, model_get(&g->local_free));
-    model_set(&g->local_free, 0);
-  }
+  if (model_get(&g->free) == 0) page_collect(g);
   const int slot = (int)model_get(&g->free);
   if (slot == 0) return 0;
   block_t* b = &g->block[slot];
@@ -231,10 +234,10 @@ static void set_nothing(void* block, uint32_t next) { (void)block; (void)next; }
 
 static mi_remote_t push(pointer_t p, bool pinned) {
   block_t* b = &p.page->block[p.slot];
-  if (p.bin == SINGLE) return mi_remote_push(&p.page->xword, 1, 1, pinned, set_nothing, NULL);
+  if (p.bin == SINGLE) return mi_remote_push(&p.page->xword, 1, pinned, set_nothing, NULL);
   if (model_get(&b->mark) != 0) model_fail("%s: live block %d is marked", p.page->name, p.slot);
   model_set(&b->mark, 1);
-  return mi_remote_push(&p.page->xword, (uint32_t)p.slot, pool_at, pinned, set_next, b);
+  return mi_remote_push(&p.page->xword, (uint32_t)p.slot, pinned, set_next, b);
 }
 
 /* R1-R4 and what is left to do. The class is read before R4: afterwards the page may be another. */
@@ -279,7 +282,6 @@ static bool free_as_owner(pointer_t p, bool listed) {
   page_t* g = p.page;
   if (listed) return false;
   const uint64_t owner = mi_load_relaxed(&g->xowner);          /* mine only if I wrote it last */
-  if (owner == (my_id() | 1) && mi_xword_stays_full(mi_load_acquire(&g->xword), pool_at)) return false;  /* a hint */
   if (owner != my_id() && (p.bin == SINGLE || owner != (my_id() | 1) || !full_to_owned(g))) return false;
   same_life(p);
   free_own(g, p.slot);
@@ -444,7 +446,6 @@ void setting(int blocks) {
   memset(pool, 0, sizeof pool);
   setting_as = looks = 1;
   nblocks = blocks;
-  pool_at = (uint32_t)blocks - 1;
   arena_free = (1 << PAGES) - 1;
   name_page(&pages[0], "p0");
   name_page(&pages[1], "p1");
@@ -474,7 +475,7 @@ static void check_given_up(const page_t* g, uint32_t live) {
   if (live == 0) model_fail("end: %s is stuck: nothing in it is live and nobody holds it", g->name);
   if (mi_xword_count(g->xword) != live) model_fail("end: %s has %u live blocks, its word says %u", g->name, live, mi_xword_count(g->xword));
   if (g->xowner != 0 && !(g->xowner & 1)) model_fail("end: %s is given up but its owner is %d", g->name, (int)(g->xowner / 16));
-  if (state == MI_PAGE_FULL && live != blocks_of(g) && live <= pool_at) model_fail("end: %s is full but few in it are live", g->name);
+  if (state == MI_PAGE_FULL && live != blocks_of(g)) model_fail("end: %s is full but not all in it is live", g->name);
   if (state == MI_PAGE_POOLED && g->bin.value != SINGLE && !(pool[g->bin.value] >> slice_of(g) & 1)) model_fail("end: %s is pooled and has no bit", g->name);
 }
 

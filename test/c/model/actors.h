@@ -44,8 +44,6 @@ extern model_cell_t queue[OWNERS];              /* of the owner's local heap: bi
 
 extern int looks;                               /* of one free; 1 unless the setting says more */
 
-extern uint32_t pool_at;                        /* live blocks at which a full page is pooled: one less than all unless the setting says otherwise */
-
 /* The setting: everything DEAD and free; pages will have so many blocks. */
 void setting(int nblocks);
 

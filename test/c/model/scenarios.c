@@ -31,11 +31,6 @@ static void shared_3(void) { setting(3); g0 = owned_page(SHARED, 0); }
 static void full_2(void) { owned_2(); page_to_full(g0); }
 static void full_3(void) { owned_3(); page_to_full(g0); }
 
-/* A full page stays so until two of its three blocks are free. */
-static void sparse(void) { full_3(); pool_at = 1; }
-static void sparse_owned(void) { owned_3(); pool_at = 1; }
-static void sparse_shared(void) { shared_3(); page_to_full(g0); pool_at = 1; }
-
 /* A pooled page in which slots 1 .. live are live. */
 static void pooled(int live) {
   owned_3();
@@ -255,12 +250,6 @@ static const model_scenario_t scenarios[] = {
   { "home",                 full_3,               { { "home", home_returns }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
   { "home_or_adopted",      full_2,               { { "home", home_returns }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
   { "home_stolen",          full_2,               { { "home", home_returns }, { "freer", free_2 }, { "adopter", adopt_and_use_up } }, check_all },
-  { "sparse",               sparse,               { { "freer1", free_1 }, { "freer2", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
-  { "sparse_last",          sparse,               { { "freer1", free_1 }, { "freer2", free_2 }, { "freer3", free_3 } }, check_all },
-  { "sparse_home",          sparse,               { { "home", home_returns }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
-  { "sparse_full",          sparse_owned,         { { "home", full_then_free }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
-  { "sparse_settle",        sparse_shared,        { { "ender", settle_0 }, { "freer", free_1_2 } }, check_all },
-  { "sparse_visit",         sparse,               { { "visitor", visit_0 }, { "home", free_1 }, { "freer", free_2 } }, check_all },
   { "pool",                 owned_2,              { { "holder", pool_0 }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
   { "pool_malloc",          owned_3,              { { "holder", malloc_then_pool }, { "freer1", free_1 }, { "freer2", free_3 } }, check_all },
   { "pool_adopt",           owned_2,              { { "holder", pool_0 }, { "freer", free_1 }, { "adopter", adopt_and_malloc } }, check_all },

@@ -80,11 +80,11 @@ static void pop_and_collect(void) {
     }
     CHECK(!mi_free_local(block[0], 16) && !mi_free_local(block[1], 16));
     CHECK(!mi_free_local(block[n - 1], 32) && !mi_free_local((uint8_t*)block[n - 1] + 8, 16));
+    size_t again = 0;
     CHECK(mi_page_collect(page, &nremote));
     CHECK_EQ(nremote, (n - 1) / 2);
     CHECK_EQ(mi_page_used(page), 1);
-    size_t again = 0;
-    while (pop(page) != NULL) again++;
+    do while (pop(page) != NULL) again++; while (mi_page_collect(page, &nremote));
     CHECK_EQ(again, n - 1);
     page_end(page);
   }
@@ -122,25 +122,48 @@ static void damaged_free_list(void) {
   page_end(page);
 }
 
+/* A list of remote frees becomes `free` as it is: what was written to is found when it is to be allocated. */
 static void damaged_remote_list(void) {
+  test_expect_errors();
+  uint32_t nremote;
+  mi_page_t* page = page_make(4);
+  mi_block_t* b[8];
+  for (int i = 0; i < 8; i++) while ((b[i] = pop(page)) == NULL) mi_page_extend(page);
+  while (pop(page) != NULL) {}
+  for (int i = 0; i < 8; i++) mi_page_remote_free(page, b[i], false);
+  b[5]->mark = NULL;
+  CHECK(mi_page_collect(page, &nremote) && nremote == 8);
+  CHECK(pop(page) == b[7] && pop(page) == b[6] && pop(page) == NULL);
+  mi_page_drop_free(page);
+  mi_error_tell();
+  CHECK(test_nerrors == 1 && test_last_error == EFAULT);
+  page_end(page);
+}
+
+/* Where both other lists have blocks it is walked to its end, and looked at on the way. */
+static void damaged_remote_list_appended(void) {
   for (int how = 0; how < 3; how++) {
     test_expect_errors();
     uint32_t nremote;
     mi_page_t* page = page_make(4);
-    mi_block_t* b[8];
-    for (int i = 0; i < 8; i++) while ((b[i] = pop(page)) == NULL) mi_page_extend(page);
+    mi_block_t* b[10];
+    for (int i = 0; i < 10; i++) while ((b[i] = pop(page)) == NULL) mi_page_extend(page);
     while (pop(page) != NULL) {}
+    mi_store_relaxed(&page->xowner, 16);
+    const uint32_t used = mi_page_used(page);
+    CHECK(mi_free_local(b[8], 16) && mi_page_collect(page, &nremote) && mi_free_local(b[9], 16));
     for (int i = 0; i < 8; i++) mi_page_remote_free(page, b[i], false);
     if (how == 0) b[5]->next = (mi_block_t*)(uintptr_t)0x123456789abcdef0;
-    if (how == 1) b[5]->next = (mi_block_t*)(uintptr_t)2;
+    if (how == 1) b[5]->next = (mi_block_t*)((uint8_t*)b[4] + 8);
     if (how == 2) b[5]->mark = NULL;
     CHECK(mi_page_collect(page, &nremote));
     CHECK_EQ(test_nerrors, 0);           /* told when whoever collects is done */
     mi_error_tell();
     CHECK(test_nerrors == 1 && test_last_error == EFAULT);
-    CHECK(nremote == (how == 2 ? 2 : 3));
-    for (uint32_t i = 0; i < nremote; i++) CHECK(pop(page) == b[7 - i]);
-    CHECK(pop(page) == NULL);
+    CHECK_EQ(mi_page_used(page), used - 2 - (how == 2 ? 2 : 3));
+    for (int i = 7; i >= (how == 2 ? 6 : 5); i--) CHECK(pop(page) == b[i]);
+    CHECK(pop(page) == b[8] && pop(page) == NULL);
+    CHECK(mi_page_collect(page, &nremote) && pop(page) == b[9]);
     page_end(page);
   }
 }
@@ -176,4 +199,4 @@ static void no_page_map(void) {
 }
 
 TEST_MAIN("page", TEST(every_start), TEST(pop_and_collect), TEST(extend_touches_little), TEST(damaged_free_list),
-          TEST(damaged_remote_list), TEST(offset_blocks), TEST(no_page_map))
+          TEST(damaged_remote_list), TEST(damaged_remote_list_appended), TEST(offset_blocks), TEST(no_page_map))

@@ -7,8 +7,7 @@
 static mi_xword_t word;
 static mi_atomic(uint32_t) next_of[70000];       /* the links, by slot */
 static void set_next(void* block, uint32_t next) { mi_store_relaxed((mi_atomic(uint32_t)*)block, next); }
-static uint32_t pool_at = 0xffff;               /* a full page is pooled at the first free */
-static mi_remote_t push(uint32_t slot) { return mi_remote_push(&word, slot, pool_at, 0, &set_next, &next_of[slot]); }
+static mi_remote_t push(uint32_t slot) { return mi_remote_push(&word, slot, 0, &set_next, &next_of[slot]); }
 
 static size_t length(mi_xlist_t list) {
   size_t n = 0;
@@ -52,25 +51,6 @@ static void full_to_pooled_to_last(void) {
   CHECK_EQ(push(2), MI_REMOTE_DEAD);
 }
 
-/* Full until no more than pool_at blocks are live. */
-static void full_for_a_while(void) {
-  mi_xlist_t list;
-  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
-  CHECK(mi_remote_release(&word, MI_PAGE_FULL, 9));
-  pool_at = 6;
-  CHECK(mi_xword_stays_full(word, pool_at));
-  CHECK_EQ(push(1), MI_REMOTE_DONE);
-  CHECK_EQ(push(2), MI_REMOTE_DONE);
-  CHECK(mi_xword_state(word) == MI_PAGE_FULL && mi_xword_count(word) == 7 && !mi_xword_stays_full(word, pool_at));
-  CHECK(!mi_remote_acquire(&word, false, &list));
-  CHECK(mi_remote_acquire(&word, true, &list) && list.count == 7 && length(list) == 2);
-  CHECK(mi_remote_release(&word, MI_PAGE_FULL, 7));
-  CHECK_EQ(push(1), MI_REMOTE_INDEX);
-  CHECK(mi_xword_state(word) == MI_PAGE_POOLED && !mi_xword_stays_full(word, pool_at));
-  pool_at = 0xffff;
-  mi_remote_acquire(&word, true, &list);
-}
-
 static void one_block(void) {
   mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   CHECK(mi_remote_release(&word, MI_PAGE_FULL, 1));
@@ -98,16 +78,16 @@ static void pins(void) {
   CHECK(!mi_remote_pin(&word, w));               /* changed since: to be looked at again */
   CHECK(mi_remote_pin(&word, word));
   CHECK(!mi_remote_death(&word));
-  CHECK_EQ(mi_remote_push(&word, 7, 3, 1, &set_next, &next_of[7]), MI_REMOTE_DONE);
+  CHECK_EQ(mi_remote_push(&word, 7, 1, &set_next, &next_of[7]), MI_REMOTE_DONE);
   CHECK(!mi_remote_death(&word));
-  CHECK_EQ(mi_remote_push(&word, 8, 3, 1, &set_next, &next_of[8]), MI_REMOTE_DONE);
+  CHECK_EQ(mi_remote_push(&word, 8, 1, &set_next, &next_of[8]), MI_REMOTE_DONE);
   CHECK_EQ(mi_remote_collect(&word).count, 2);
   CHECK(mi_remote_death(&word) && mi_xword_state(word) == MI_PAGE_DEAD);
   mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   int n = 0;
   while (mi_remote_pin(&word, word)) n++;
   CHECK_EQ(n, 63);                               /* no more than fit: the 64th tries again */
-  while (n-- > 0) mi_remote_push(&word, 1, 3, 1, &set_next, &next_of[1]);
+  while (n-- > 0) mi_remote_push(&word, 1, 1, &set_next, &next_of[1]);
   CHECK(mi_remote_death(&word));
 }
 
@@ -199,5 +179,5 @@ static void push_and_adopt(void) {
   CHECK_EQ(last_seen, live > 0);                 /* either the last freer has the page, or it came back empty */
 }
 
-TEST_MAIN("remote", TEST(in_owned), TEST(full_to_pooled_to_last), TEST(full_for_a_while), TEST(one_block), TEST(full_or_pooled), TEST(pins), TEST(version_changes), TEST(push_and_collect),
+TEST_MAIN("remote", TEST(in_owned), TEST(full_to_pooled_to_last), TEST(one_block), TEST(full_or_pooled), TEST(pins), TEST(version_changes), TEST(push_and_collect),
           TEST(push_to_the_last), TEST(push_and_adopt))
