@@ -9,7 +9,8 @@ enum { MOST = 4000 };
 static void* block[MOST];
 static size_t size, warm, n;
 
-static void allocate(size_t from, size_t to) { for (size_t i = from; i < to; i++) block[i] = malloc(size); }
+/* With something in them, as a user's blocks have. */
+static void allocate(size_t from, size_t to) { for (size_t i = from; i < to; i++) memset(block[i] = malloc(size), 0xff, size); }
 
 /* Freed blocks go to another list than the one malloc pops; a third of them again makes it change over. */
 static void* warm_up(void* unused) {
