@@ -127,9 +127,16 @@ void mi_process_done(void) { mi_collect(true); }
 
 void* mi_malloc(size_t size) { return mi_thread_malloc(size); }
 void* mi_malloc_small(size_t size) { return mi_thread_malloc(size); }
-void* mi_zalloc(size_t size) { WITH_LHEAP(mi_lheap_zalloc(lh, size)); }
-void* mi_zalloc_small(size_t size) { WITH_LHEAP(mi_lheap_zalloc(lh, size)); }
-void* mi_calloc(size_t n, size_t size) { WITH_LHEAP(mi_lheap_calloc(lh, n, size)); }
+static mi_noinline void* zalloc_slow(size_t size) { WITH_LHEAP(mi_lheap_zalloc(lh, size)); }
+void* mi_zalloc(size_t size) {
+  void* p = mi_lheap_zalloc_fast(mi_thread_lheap, size);
+  return mi_likely(p != NULL) ? p : zalloc_slow(size);
+}
+void* mi_zalloc_small(size_t size) { return mi_zalloc(size); }
+void* mi_calloc(size_t n, size_t size) {
+  size_t total;
+  return mi_size_product(n, size, &total) ? mi_zalloc(total) : NULL;
+}
 void* mi_mallocn(size_t n, size_t size) { WITH_LHEAP(mi_lheap_mallocn(lh, n, size)); }
 char* mi_strdup(const char* s) { WITH_LHEAP(mi_lheap_strdup(lh, s)); }
 char* mi_strndup(const char* s, size_t n) { WITH_LHEAP(mi_lheap_strndup(lh, s, n)); }
@@ -158,7 +165,16 @@ static void* resize_n(void* p, size_t n, size_t size, size_t align, size_t offse
   return mi_size_product(n, size, &total) ? resize(p, total, align, offset, zero) : NULL;
 }
 
-void* mi_realloc(void* p, size_t size) { return resize(p, size, 0, 0, false); }
+void* mi_realloc(void* p, size_t size) {
+  const size_t old = mi_block_size_local(p, mi_thread_id());
+  if (mi_unlikely(old == 0 || size > MI_MEDIUM_MAX)) return resize(p, size, 0, 0, false);
+  if (mi_realloc_stays(old, size)) return p;
+  void* q = mi_thread_malloc(size);
+  if (mi_unlikely(q == NULL)) return NULL;
+  memcpy(q, p, mi_min(old, size));
+  mi_thread_free(p);
+  return q;
+}
 void* mi_reallocn(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
 void* mi_reallocarray(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
 void* mi_rezalloc(void* p, size_t size) { return resize(p, size, 0, 0, true); }

@@ -27,20 +27,14 @@ void* mi_lheap_malloc_generic(mi_lheap_t* lh, size_t size) {
 }
 
 void* mi_lheap_zalloc(mi_lheap_t* lh, size_t size) {
-  bool zero = false;
-  void* p = mi_lheap_malloc_fast(lh, size);
-  if (mi_unlikely(p == NULL)) {
-    p = malloc_zero(lh, size, &zero);
-    if (p == NULL || zero) return p;
-  }
-  return memset(p, 0, mi_size_good(size));
+  bool zero;
+  void* p = mi_lheap_zalloc_fast(lh, size);
+  if (mi_likely(p != NULL)) return p;
+  p = malloc_zero(lh, size, &zero);
+  return p == NULL || zero ? p : memset(p, 0, mi_size_good(size));
 }
 
-bool mi_size_product(size_t n, size_t size, size_t* total) {
-  if (mi_likely(mi_mul(n, size, total))) return true;
-  mi_error_fail(MI_ERROR_TOO_LARGE, size);
-  return false;
-}
+bool mi_size_overflow(size_t size) { return mi_error_fail(MI_ERROR_TOO_LARGE, size) != NULL; }
 
 void* mi_lheap_calloc(mi_lheap_t* lh, size_t n, size_t size) {
   size_t total;

@@ -147,13 +147,24 @@ static bool slices_commit(mi_arena_t* a, size_t i, size_t n, bool* zero) {
   return true;
 }
 
+/* Hints may be too high (slices were given back meanwhile): mi_arena_claim looks from the start before it gives up. */
+static mi_atomic(size_t)* hint_for(mi_arena_t* a, size_t n) { return &a->xhint[mi_min(n, MI_ARENA_HINTS) - 1]; }
+
+static void hints_lower(mi_arena_t* a, size_t i) {
+  for (size_t k = 0; k < MI_ARENA_HINTS; k++) {
+    const size_t first = i < k ? 0 : i - k;                                /* where a run of k + 1 may begin now */
+    if (first < mi_load_relaxed(&a->xhint[k])) mi_store_relaxed(&a->xhint[k], first);  /* a hint */
+  }
+}
+
 static mi_page_t* arena_try_claim(mi_arena_t* a, size_t n, size_t align, bool* zero) {
   const size_t align_slices = align / MI_SLICE_SIZE;
   const size_t first = 0 - (uintptr_t)a->start / MI_SLICE_SIZE;            /* an aligned slice, modulo align_slices */
-  const size_t hint = mi_load_relaxed(&a->xhint);                          /* a hint */
+  mi_atomic(size_t)* xhint = hint_for(a, n);
+  const size_t hint = mi_load_relaxed(xhint);                              /* a hint */
   size_t i = hint;
   if (!mi_bitmap_claim_run(a->free, a->nslices, n, align_slices, first, &i)) return NULL;
-  if (n == 1 && align_slices == 1 && hint == mi_load_relaxed(&a->xhint)) mi_store_relaxed(&a->xhint, i);  /* a hint: too high is mended in mi_arena_claim */
+  if (n <= MI_ARENA_HINTS && align_slices == 1 && hint == mi_load_relaxed(xhint)) mi_store_relaxed(xhint, i);  /* a hint */
   if (!slices_commit(a, i, n, zero)) return NULL;
   mi_page_t* page = &a->pages[i];
   mi_store_relaxed(&page->xnslices, (uint32_t)n);
@@ -173,9 +184,8 @@ static mi_page_t* arenas_try_claim(size_t n, size_t align, uint16_t number, bool
   return NULL;
 }
 
-/* Hints may be too high (a slice was given back meanwhile): from the start again before giving up. */
 static void hints_reset(void) {
-  for (size_t i = 0; i < mi_arena_count(); i++) mi_store_relaxed(&mi_arena_at(i)->xhint, 0);  /* a hint */
+  for (size_t i = 0; i < mi_arena_count(); i++) hints_lower(mi_arena_at(i), 0);
 }
 
 /* A page with a mapping of its own. */
@@ -244,7 +254,7 @@ static void slices_give(mi_arena_t* a, size_t i, size_t n) {
   if (delay == 0) slices_purge(a, i, n);
   if (delay > 0) mi_bitmap_set(a->purge, i, n);
   mi_bitmap_set(a->free, i, n);
-  if (i < mi_load_relaxed(&a->xhint)) mi_store_relaxed(&a->xhint, i);      /* a hint */
+  hints_lower(a, i);
   if (delay > 0 && mi_or_acq_rel(&a->xpurge_at, 0) == 0) {                 /* pairs with the exchange in mi_arena_purge: it sees the bits, or I its 0 */
     mi_store_relaxed(&a->xpurge_at, mi_os_now_ms() + (uint64_t)delay);     /* a time only */
   }
@@ -276,6 +286,17 @@ bool mi_arena_resize(mi_page_t* page, size_t size) {
   if (n > old && (!mi_bitmap_claim_at(a->free, i + old, n - old) || !slices_commit(a, i + old, n - old, &zero))) return false;
   mi_store_relaxed(&page->xnslices, (uint32_t)n);
   if (n < old) slices_give(a, i + n, old - n);
+  return true;
+}
+
+bool mi_arena_move(mi_page_t* from, mi_page_t* to) {
+  if (from->arena == MI_ARENA_NONE || to->arena == MI_ARENA_NONE) return false;
+  mi_arena_t* a = mi_arena_at(from->arena);
+  if (a->pinned || mi_arena_at(to->arena)->pinned || mi_page_nslices(to) < mi_page_nslices(from)) return false;
+  const size_t bytes = mi_page_nslices(from) * MI_SLICE_SIZE;
+  if (!mi_os_move_pages(from->start, to->start, bytes)) return false;
+  mi_bitmap_clear(a->dirty, mi_arena_slice_of(a, from->start), mi_page_nslices(from));
+  committed_sub(bytes);
   return true;
 }
 

@@ -8,6 +8,8 @@
 #include "bitmap.h"
 #include "types.h"
 
+#define MI_ARENA_HINTS 8u
+
 struct mi_arena_s {
   uint8_t*    start;
   size_t      nslices;
@@ -20,7 +22,7 @@ struct mi_arena_s {
   mi_bits_t*  due;                  /* .. and that for a round, so to be purged in the next */
   mi_bits_t*  dirty;                /* set: handed out since it was last purged; not zero, counts as committed */
   mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: abandon.h */
-  mi_atomic(size_t) xhint mi_cachealign;  /* no free slice below, as far as is known */
+  mi_atomic(size_t) xhint[MI_ARENA_HINTS] mi_cachealign;  /* [n-1]: no run of n free slices begins below, as far as is known; the last: nor a longer one */
   mi_atomic(uint64_t) xpurge_at;    /* milliseconds; 0: nothing to purge */
 };
 
@@ -55,6 +57,10 @@ void mi_arena_give(mi_page_t* page);
 bool mi_arena_resize(mi_page_t* page, size_t size);
 /* Moves a page with a mapping of its own to one of the new size; false leaves it. Its page map entry is the caller's. */
 bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size);
+
+/* Moves all slices' contents from one page to the start of another, at least as large; false leaves both. Holder of both,
+   who gives the first back next: it is zero, and committed no more. */
+bool mi_arena_move(mi_page_t* from, mi_page_t* to);
 
 /* Purges what is due; force: everything that is free, at once and in every arena. */
 void mi_arena_purge(bool force);

@@ -112,6 +112,19 @@ bool mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
   return mremap(p, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
 }
 
+bool mi_os_move_pages(void* p, void* to, size_t size) {
+  if (should_fail()) return false;
+#ifdef MREMAP_DONTUNMAP
+  const int saved = errno;
+  const bool ok = mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+  errno = saved;
+  return ok;
+#else
+  (void)p, (void)to, (void)size;
+  return false;
+#endif
+}
+
 void mi_os_advise_huge(void* p, size_t size, bool huge) {
   const int saved = errno;
   (void)madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);

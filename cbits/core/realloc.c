@@ -6,6 +6,8 @@
 #include "options.h"
 #include "realloc.h"
 
+#define MOVE_SLICES 8                    /* from this size on pages are moved and not copied: a system call costs as much as copying a few */
+
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
 static bool single_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
@@ -44,7 +46,14 @@ static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize)
   const bool large = newsize > MI_MEDIUM_MAX && mi_page_is_single(page) && at == 0;
   if (large && page->arena == MI_ARENA_NONE) return mapping_resize(page, newsize);
   if (large && single_resize(page, newsize)) return p;
-  return newsize <= usable && newsize >= usable / 2 ? p : NULL;           /* at most half of it wasted */
+  return mi_realloc_stays(usable, newsize) ? p : NULL;
+}
+
+/* The contents of p, `old` bytes, to q: their pages, if they are many and p is a single page's start, else byte by byte. */
+static void move(void* q, mi_page_t* page, const void* p, size_t old) {
+  mi_page_t* to = mi_page_of(q);
+  const bool whole = mi_page_is_single(page) && page->start == p && mi_page_is_single(to) && to->start == q;
+  if (!whole || mi_page_nslices(page) < MOVE_SLICES || !mi_arena_move(page, to)) memcpy(q, p, old);
 }
 
 static void zero_tail(void* p, size_t from) {
@@ -70,7 +79,7 @@ void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
   }
   void* q = mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, false);
   if (q == NULL) return NULL;
-  memcpy(q, p, mi_min(old, newsize));
+  move(q, page, p, mi_min(old, newsize));
   if (zero) zero_tail(q, mi_min(old, newsize));
   mi_free_as(p, lh->owner, lh->owner->id);
   return q;

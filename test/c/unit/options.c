@@ -211,12 +211,17 @@ static void told_without_a_lock(void) {
   test_expect_errors();
   mi_register_error(&allocate_and_make_heaps, NULL);
   mi_heap_t* heap = mi_heap_new();
-  void *p = mi_heap_malloc(heap, 40), *q = mi_heap_malloc(heap, 40);
-  mi_free(p);
-  memset(p, 0x41, 8);
+  void* p[5];
+  for (int i = 0; i < 5; i++) p[i] = mi_heap_malloc(heap, 40);
+  for (int i = 0; i < 3; i++) {                  /* both lists of the page have blocks then, so the next are looked at */
+    mi_free(p[i]);
+    mi_collect(true);
+  }
+  mi_free(p[3]);
+  memset(p[3], 0x41, 8);
   mi_collect(true);
   CHECK_EQ(ncalls, 1);
-  mi_free(q);
+  mi_free(p[4]);
   mi_heap_destroy(heap);
   CHECK_EQ(mi_check_all(), 0);
 }

@@ -117,6 +117,53 @@ static void single_in_place(void) {
   end();
 }
 
+/* A block that cannot grow where it is: its pages move, so both sizes are never there at once, and where they were is zero. */
+static void pages_move(void) {
+  begin();
+  size_t size = MI_MiB - 5000;
+  uint8_t *p = mi_lheap_malloc(lh, size), *wall[4];
+  test_fill(p, size, 6);
+  for (int i = 0; i < (MI_HARD ? 1 : 4); i++) {
+    const size_t slices = mi_align_up(size, MI_SLICE_SIZE);
+    CHECK((wall[i] = mi_lheap_malloc(lh, size)) == p + slices);
+    const size_t committed = mi_arena_totals.xcommitted;
+    uint8_t* q = mi_lheap_realloc(lh, p, 2 * size, 0, 0, i % 2 == 1);
+    CHECK(q != NULL && q != p && test_filled(q, size, 6));
+    CHECK_EQ(mi_check_all(), 0);
+    if (i % 2 == 1) CHECK(test_all(q + size, mi_block_usable(q) - size, 0));
+    CHECK(mi_arena_totals.xcommitted <= committed + mi_align_up(2 * size, MI_SLICE_SIZE) - slices);
+    p = q;
+    size *= 2;
+    test_fill(p, size, 6);
+  }
+  for (int i = 0; i < (MI_HARD ? 1 : 4); i++) o_free(0, wall[i]);
+  o_free(0, p);
+  end();
+}
+
+/* .. and are copied where the system does not move them. */
+static void pages_are_copied_then(void) {
+  begin();
+  uint8_t *p = mi_lheap_malloc(lh, MI_MiB), *wall = mi_lheap_malloc(lh, MI_MiB);
+  test_fill(p, MI_MiB, 8);
+  uint8_t* q = mi_lheap_malloc(lh, MI_MiB + MI_SLICE_SIZE);
+  mi_os_fail_in(1, 1);
+  CHECK(!mi_arena_move(mi_page_of(p), mi_page_of(q)) && test_filled(p, MI_MiB, 8));
+  CHECK(!mi_arena_move(mi_page_of(q), mi_page_of(p)));       /* no room */
+  CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) && test_filled(q, MI_MiB, 8) && test_all(p, MI_MiB, 0));
+  for (int i = 0; i < 2; i++) {
+    mi_os_fail_in(i == 0 ? 0 : 1, 1);
+    test_fill(q, MI_MiB, 9);
+    q = mi_lheap_realloc(lh, q, 3 * MI_MiB / 2 + (size_t)i * MI_MiB, 0, 0, false);
+    mi_os_fail_in(0, 0);
+    CHECK(q != NULL && test_filled(q, MI_MiB, 9));
+  }
+  o_free(0, p);
+  o_free(0, q);
+  o_free(0, wall);
+  end();
+}
+
 /* A mapping of its own is moved by the system: no copy, so the time does not depend on the size. */
 static void mapping_moves(void) {
   begin();
@@ -222,4 +269,4 @@ static void family(void) {
 }
 
 TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroing), TEST(from_null_and_to_zero), TEST(small_in_place),
-          TEST(single_in_place), TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
+          TEST(single_in_place), TEST(pages_move), TEST(pages_are_copied_then), TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
