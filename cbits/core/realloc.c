@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "arena.h"
+#include "keep.h"
 #include "options.h"
 #include "realloc.h"
 
-#define MOVE_SLICES 8                    /* from this size on pages are moved and not copied: a system call costs as much as copying a few */
+/* From this size on pages are moved and not copied: a system call costs as much as copying a few. What is left behind is
+   committed no more, so it may not be kept for the next block. */
+#define MOVE_SLICES (MI_KEEP_SLICES + 1)
 
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
 static bool single_resize(mi_page_t* page, size_t size) {

@@ -33,6 +33,7 @@ static void check_constants(const mi_arena_t* a, size_t i, mi_page_t* page) {
   CHECK(1, page, page->start == a->start + i * MI_SLICE_SIZE);
   for (size_t s = 0; s < (single ? 1 : mi_page_nslices(page)); s++) CHECK(2, page, mi_page_of(page->start + s * MI_SLICE_SIZE) == page);
   for (size_t s = 0; s < mi_page_nslices(page); s++) CHECK(15, page, mi_bitmap_run(a->free, a->nslices, i + s, 1) == 0);
+  CHECK(15, page, mi_bitmap_run(a->dirty, a->nslices, i, mi_page_nslices(page)) == mi_page_nslices(page));
   CHECK(3, page, page->capacity <= page->reserved && page->reserved * mi_page_size(page) <= mi_page_nslices(page) * MI_SLICE_SIZE);
   CHECK(4, page, page->xtop + mi_page_size(page) == (uintptr_t)page->start + page->capacity * mi_page_size(page));
   const uint64_t excess = mi_page_size(page) * page->recip;                       /* modulo 2^64 */

@@ -164,6 +164,28 @@ static void pages_are_copied_then(void) {
   end();
 }
 
+/* Whatever of a block that moved is taken for the next one: it is counted, and zero when it is said to be. */
+static void what_a_move_leaves(void) {
+  for (size_t n = 1; n <= 2 * MI_KEEP_SLICES; n++) {
+    const size_t size = n * MI_SLICE_SIZE - 4096;
+    uint8_t *p = mi_malloc(size), *wall = mi_malloc(size);
+    test_fill(p, size, n);
+    uint8_t* q = mi_realloc(p, 3 * size);
+    CHECK(q != NULL && test_filled(q, size, n));
+    p = mi_malloc(size);
+    CHECK_AT(mi_check_all() == 0, "%zu slices", n);
+    memset(p, 0xff, size);
+    mi_free(p);
+    mi_collect(true);
+    CHECK_AT((p = mi_zalloc(size)) != NULL && test_all(p, size, 0), "%zu slices", n);
+    mi_free(p);
+    mi_free(q);
+    mi_free(wall);
+    mi_collect(true);
+  }
+  test_nothing_left();
+}
+
 /* A mapping of its own is moved by the system: no copy, so the time does not depend on the size. */
 static void mapping_moves(void) {
   begin();
@@ -269,4 +291,5 @@ static void family(void) {
 }
 
 TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroing), TEST(from_null_and_to_zero), TEST(small_in_place),
-          TEST(single_in_place), TEST(pages_move), TEST(pages_are_copied_then), TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
+          TEST(single_in_place), TEST(pages_move), TEST(pages_are_copied_then), TEST(what_a_move_leaves),
+          TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
