@@ -58,8 +58,8 @@ bool mi_arena_resize(mi_page_t* page, size_t size);
 /* Moves a page with a mapping of its own to one of the new size; false leaves it. Its page map entry is the caller's. */
 bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size);
 
-/* Moves all slices' contents from one page to the start of another, at least as large; false leaves both. Holder of both,
-   who gives the first back next: it is zero, and committed no more. */
+/* Moves all slices' contents from one page to the start of another, at least as large; false leaves them where they are, and
+   the other's may be lost. Holder of both, who gives the first back next: it is zero, and committed no more. */
 bool mi_arena_move(mi_page_t* from, mi_page_t* to);
 
 /* Purges what is due; force: everything that is free, at once and in every arena. */

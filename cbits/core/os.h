@@ -25,7 +25,7 @@ bool  mi_os_resize(void* p, size_t old_size, size_t new_size);
 /* Moves the pages of a whole reservation into another one, made for them; the old one is gone then. */
 bool  mi_os_move(void* p, size_t old_size, void* to, size_t new_size);
 /* Moves the pages of part of a reservation to another part, whose own are dropped; where they were is zero then and stays
-   reserved. False, and nothing done, where the system cannot or they are not one mapping. */
+   reserved. False, and they are where they were, where the system cannot or they are not one mapping; `to` may be zero then. */
 bool  mi_os_move_pages(void* p, void* to, size_t size);
 /* Advice: huge pages for this range, or not. */
 void  mi_os_advise_huge(void* p, size_t size, bool huge);

@@ -117,6 +117,9 @@ bool mi_os_move_pages(void* p, void* to, size_t size) {
 #ifdef MREMAP_DONTUNMAP
   const int saved = errno;
   const bool ok = mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+  if (!ok && errno != EINVAL) {          /* before Linux 6.17 `to` was unmapped first, and then found that p is several mappings */
+    (void)mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  }
   errno = saved;
   return ok;
 #else

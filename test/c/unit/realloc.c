@@ -1,4 +1,9 @@
 /* realloc.h: contents, in place, mappings that move, zeroing, limits. */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
 #include "test.h"
 
 static mi_lheap_t* lh;
@@ -164,6 +169,33 @@ static void pages_are_copied_then(void) {
   end();
 }
 
+/* The system's, or as it was before Linux 6.17 for memory that is several mappings: it has unmapped the target when it refuses. */
+static bool several_mappings;
+void* mremap(void* p, size_t old, size_t new, int flags, ...) {
+  va_list args;
+  va_start(args, flags);
+  void* to = (flags & MREMAP_FIXED) != 0 ? va_arg(args, void*) : NULL;
+  va_end(args);
+  if (!several_mappings) return (void*)syscall(SYS_mremap, p, old, new, flags, to);
+  munmap(to, new);
+  errno = EFAULT;
+  return MAP_FAILED;
+}
+
+static void pages_of_several_mappings(void) {
+  begin();
+  uint8_t *p = mi_lheap_malloc(lh, MI_MiB), *wall = mi_lheap_malloc(lh, MI_MiB);
+  test_fill(p, MI_MiB, 8);
+  several_mappings = true;
+  errno = 7;
+  CHECK((p = mi_lheap_realloc(lh, p, 3 * MI_MiB / 2, 0, 0, true)) != NULL && errno == 7);
+  CHECK(test_filled(p, MI_MiB, 8) && test_all(p + MI_MiB, mi_block_usable(p) - MI_MiB, 0));
+  several_mappings = false;
+  o_free(0, p);
+  o_free(0, wall);
+  end();
+}
+
 /* Whatever of a block that moved is taken for the next one: it is counted, and zero when it is said to be. */
 static void what_a_move_leaves(void) {
   for (size_t n = 1; n <= 2 * MI_KEEP_SLICES; n++) {
@@ -291,5 +323,5 @@ static void family(void) {
 }
 
 TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroing), TEST(from_null_and_to_zero), TEST(small_in_place),
-          TEST(single_in_place), TEST(pages_move), TEST(pages_are_copied_then), TEST(what_a_move_leaves),
+          TEST(single_in_place), TEST(pages_move), TEST(pages_are_copied_then), TEST(pages_of_several_mappings), TEST(what_a_move_leaves),
           TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
