@@ -177,7 +177,7 @@ static mi_page_t* arena_try_claim(mi_arena_t* a, size_t n, size_t align, bool* z
 static mi_page_t* arenas_try_claim(size_t n, size_t align, uint16_t number, bool* zero) {
   for (size_t i = 0; i < mi_arena_count(); i++) {
     mi_arena_t* a = mi_arena_at(i);
-    if (number == MI_ARENA_NONE ? a->exclusive : number != a->number) continue;
+    if (!mi_arena_serves(a, number)) continue;
     mi_page_t* page = arena_try_claim(a, n, align, zero);
     if (page != NULL) return page;
   }

@@ -14,7 +14,7 @@ struct mi_arena_s {
   uint8_t*    start;
   size_t      nslices;
   uint16_t    number;
-  bool        exclusive;            /* only for heaps that ask for it */
+  bool        exclusive;            /* only for heaps that ask for it (mi_arena_serves) */
   bool        pinned;               /* huge pages: cannot be purged */
   mi_page_t*  pages;                /* one for each slice */
   mi_bits_t*  free;                 /* set: to be claimed */
@@ -42,6 +42,10 @@ bool mi_arena_of_id(int id, uint16_t* number);
 mi_page_t* mi_arena_page_of(const void* p);
 mi_inline size_t mi_arena_slice_of(const mi_arena_t* a, const void* p) {
   return (size_t)((const uint8_t*)p - a->start) / MI_SLICE_SIZE;
+}
+/* Does a heap whose arena is `number` (MI_ARENA_NONE: any) take memory from here? */
+mi_inline bool mi_arena_serves(const mi_arena_t* a, uint16_t number) {
+  return number == MI_ARENA_NONE ? !a->exclusive : number == a->number;
 }
 mi_inline mi_bits_t* mi_arena_pool(const mi_arena_t* a, unsigned bin) {
   return a->pool + bin * mi_bitmap_words(a->nslices);

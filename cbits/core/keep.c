@@ -24,6 +24,7 @@ mi_page_t* mi_keep_take(uint32_t slot, size_t nslices) {
 
 static bool worth_keeping(mi_page_t* page) {
   if (mi_page_nslices(page) > MI_KEEP_SLICES || page->arena == MI_ARENA_NONE || mi_page_retire(page) != 0) return false;
+  if (!mi_arena_serves(mi_arena_at(page->arena), MI_ARENA_NONE)) return false;   /* left by a heap that was deleted */
   return MI_HARD || mi_option_get(mi_option_purge_delay) != 0;
 }
 

@@ -243,7 +243,8 @@ static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
   unsigned looks = ADOPT_LOOKS;
   if (mi_load_relaxed(&npooled[bin]) == 0) return NULL;                   /* a hint */
   for (size_t n = 0; n < mi_arena_count() && looks > 0; n++) {
-    mi_page_t* page = adopt_from(lh, heap, mi_arena_at(n), bin, &looks);
+    mi_arena_t* a = mi_arena_at(n);
+    mi_page_t* page = mi_arena_serves(a, heap->arena) ? adopt_from(lh, heap, a, bin, &looks) : NULL;
     if (page != NULL) return page;
   }
   return NULL;

@@ -209,6 +209,8 @@ mi_decl_export bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_block
 
 /* ---- arenas: large reservations. Errors: ENOMEM or EINVAL, returned; ids are never 0 ---- */
 
+/* The system's memory, committed as it is used, in ordinary pages, whatever `commit` and `allow_large` say. exclusive: only
+   for heaps that are made in the arena; what outlives such a heap stays there, and nothing else comes to it. */
 mi_decl_export int   mi_reserve_os_memory(size_t size, bool commit, bool allow_large);
 mi_decl_export int   mi_reserve_os_memory_ex(size_t size, bool commit, bool allow_large, bool exclusive, mi_arena_id_t* arena_id);
 /* The user's own memory, which stays mapped while the process runs and is never purged. is_zero: it is. False and

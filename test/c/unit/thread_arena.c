@@ -71,6 +71,27 @@ static void who_may_use_it(void) {
   test_nothing_left();
 }
 
+/* Blocks that outlive their heap are the main heap's, which has nothing else in an exclusive arena, neither in their pages
+   nor in those they leave. */
+static void exclusive_outlives_its_heap(void) {
+  mi_arena_id_t exclusive;
+  size_t size;
+  CHECK_EQ(mi_reserve_os_memory_ex(MI_MiB, true, false, true, &exclusive), 0);
+  uint8_t* start = mi_arena_area(exclusive, &size);
+  mi_heap_t* heap = mi_heap_new_in_arena(exclusive);
+  void *small = mi_heap_malloc(heap, 3000), *freed = mi_heap_malloc(heap, 3000), *single = mi_heap_malloc(heap, 200000);
+  mi_heap_delete(heap);
+  mi_free(freed);
+  mi_free(single);
+  void *p = mi_malloc(3000), *q = mi_malloc(200000);
+  CHECK(!within(p, start, size) && !within(q, start, size) && within(small, start, size));
+  mi_free(small);
+  mi_free(p);
+  mi_free(q);
+  mi_thread_done();
+  test_nothing_left();
+}
+
 static void huge_pages(void) {
   errno = 5;
   mi_arena_id_t id = 77;
@@ -286,6 +307,6 @@ static void subprocess_without_memory(void) {
   mi_os_fail_in(0, 0);
 }
 
-TEST_MAIN("thread_arena", TEST(reserve), TEST(reserve_errors), TEST(who_may_use_it), TEST(huge_pages), TEST(manage), TEST(manage_zero),
-          TEST(manage_without_a_name), TEST(manage_errors), TEST(area_of_none), TEST(print), TEST(subprocess),
-          TEST(subprocess_of_threads_that_do_nothing), TEST(subprocess_without_memory))
+TEST_MAIN("thread_arena", TEST(reserve), TEST(reserve_errors), TEST(who_may_use_it), TEST(exclusive_outlives_its_heap),
+          TEST(huge_pages), TEST(manage), TEST(manage_zero), TEST(manage_without_a_name), TEST(manage_errors), TEST(area_of_none),
+          TEST(print), TEST(subprocess), TEST(subprocess_of_threads_that_do_nothing), TEST(subprocess_without_memory))
