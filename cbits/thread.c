@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/hollow.h"
 #include "core/keep.h"
 #include "core/meta.h"
 #include "core/options.h"
 #include "core/owner.h"
+#include "core/purger.h"
 #include "core/realloc.h"
 #include "core/visit.h"
 #include "thread.h"
@@ -42,6 +44,7 @@ static void thread_exit(void* owner) {
 }
 
 static void before_fork(void) {
+  mi_purger_stop();
   mi_heap_before_fork();
   mi_owner_before_fork();
   mi_arena_before_fork();
@@ -53,6 +56,7 @@ static void after_fork(bool child) {
   mi_arena_after_fork(child);
   mi_owner_after_fork(child, my_owner());
   mi_heap_after_fork(child);
+  mi_purger_after_fork(child);
 }
 
 static void after_fork_parent(void) { after_fork(false); }
@@ -250,6 +254,7 @@ void mi_collect(bool force) {
   if (force && mi_has_deferred_free) mi_deferred_free_call(true, 0);
   if (owner != NULL) mi_owner_drain(owner, force);
   mi_purge(force);
+  if (force) mi_hollow_purge(UINT64_MAX);
 }
 
 __attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.c says true */

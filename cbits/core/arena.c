@@ -48,10 +48,22 @@ mi_page_t* mi_arena_page_of(const void* p) {
 
 /* ---- totals ---- */
 
-static void committed_add(size_t bytes) {
+static bool over_limit(size_t committed) {
+  const size_t limit = mi_option_get_size(mi_option_commit_limit);
+  return mi_unlikely(limit != 0 && committed > limit);
+}
+
+/* False, and nothing done, if the limit is in the way. */
+static bool committed_add(size_t bytes) {
   const size_t now = mi_add_relaxed(&mi_arena_totals.xcommitted, bytes) + bytes;     /* a statistic */
+  if (over_limit(now)) {
+    mi_sub_relaxed(&mi_arena_totals.xcommitted, bytes);
+    errno = ENOMEM;
+    return false;
+  }
   size_t peak = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
   while (now > peak && !mi_cas_acq_rel(&mi_arena_totals.xpeak_committed, &peak, now)) {}  /* pairs with itself */
+  return true;
 }
 static void committed_sub(size_t bytes) { mi_sub_relaxed(&mi_arena_totals.xcommitted, bytes); }
 
@@ -104,7 +116,7 @@ bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusi
   if (!ok) { mi_os_release(a, bytes); errno = ENOMEM; return false; }
   if (number != NULL) *number = a->number;
   mi_add_relaxed(&mi_arena_totals.xreserved, a->nslices * MI_SLICE_SIZE);
-  if (!zero) committed_add(a->nslices * MI_SLICE_SIZE);
+  if (!zero) mi_add_relaxed(&mi_arena_totals.xcommitted, a->nslices * MI_SLICE_SIZE);  /* the user's own: no limit */
   return true;
 }
 
@@ -127,23 +139,27 @@ static bool arena_reserve(size_t size) {
 
 /* ---- claiming ---- */
 
-/* Slices i .. i+n are ours: ready to be used. False: the OS refused to commit; they are given back. */
+/* How many of the slices i .. i+n are dirty. */
+static size_t ndirty(const mi_arena_t* a, size_t i, size_t n) {
+  size_t count = 0, end = i + n;
+  for (size_t len; (i = mi_bitmap_next(a->dirty, a->nslices, i)) < end; i += len, count += len) len = mi_bitmap_run(a->dirty, a->nslices, i, end - i);
+  return count;
+}
+
+/* Slices i .. i+n are ours: ready to be used. False: the OS or the limit refused to commit; they are given back. */
 static bool slices_commit(mi_arena_t* a, size_t i, size_t n, bool* zero) {
   uint8_t* start = a->start + i * MI_SLICE_SIZE;
-  if (mi_os_must_commit() && !mi_os_commit(start, n * MI_SLICE_SIZE)) {
+  const size_t clean = n - ndirty(a, i, n);
+  const bool allowed = clean == 0 || committed_add(clean * MI_SLICE_SIZE);
+  if (!allowed || (mi_os_must_commit() && !mi_os_commit(start, n * MI_SLICE_SIZE))) {
+    if (allowed) committed_sub(clean * MI_SLICE_SIZE);
     mi_bitmap_set(a->free, i, n);
     return false;
   }
   mi_bitmap_clear(a->purge, i, n);
   mi_bitmap_clear(a->due, i, n);
-  *zero = true;
-  for (size_t at = i, len; at < i + n; at += len) {
-    len = mi_bitmap_run(a->dirty, a->nslices, at, i + n - at);
-    if (len > 0) { *zero = false; continue; }
-    len = mi_min(mi_bitmap_next(a->dirty, a->nslices, at), i + n) - at;
-    mi_bitmap_set(a->dirty, at, len);
-    committed_add(len * MI_SLICE_SIZE);
-  }
+  *zero = (clean == n);
+  if (clean > 0) mi_bitmap_set(a->dirty, i, n);
   return true;
 }
 
@@ -193,9 +209,11 @@ static mi_page_t* mapping_claim(size_t size, size_t align, bool* zero) {
   mi_page_t* page = mi_meta_alloc(MI_META_PAGE, sizeof *page);
   if (page == NULL) return NULL;
   size = mi_align_up(size, mi_os_page_size());
-  page->start = mi_os_reserve(size, align);
+  const bool allowed = committed_add(size);
+  page->start = allowed ? mi_os_reserve(size, align) : NULL;
   if (page->start == NULL || !mi_os_commit(page->start, size) || !mi_pagemap_prepare(page->start, size)) {
     if (page->start != NULL) mi_os_release(page->start, size);
+    if (allowed) committed_sub(size);
     mi_meta_free(MI_META_PAGE, page);
     return NULL;
   }
@@ -203,7 +221,6 @@ static mi_page_t* mapping_claim(size_t size, size_t align, bool* zero) {
   page->arena = MI_ARENA_NONE;
   mi_store_relaxed(&page->xsize, size);                     /* mi_arena_give needs it even before the page is made */
   mi_add_relaxed(&mi_arena_totals.xreserved, size);
-  committed_add(size);
   mi_add_relaxed(&mi_arena_totals.xmappings, 1);                           /* statistics */
   mi_add_relaxed(&mi_arena_totals.xmapped, size);
   *zero = true;
@@ -229,7 +246,8 @@ mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero
   if (mi_likely(page != NULL)) return page;
   hints_reset();
   page = arenas_try_claim(n, align, number, zero);
-  if (page == NULL && may_ask_os(number) && arena_reserve(size + align - MI_SLICE_SIZE)) {
+  const bool limited = over_limit(mi_load_relaxed(&mi_arena_totals.xcommitted) + size);  /* a hint: no new arena would help */
+  if (page == NULL && !limited && may_ask_os(number) && arena_reserve(size + align - MI_SLICE_SIZE)) {
     page = arenas_try_claim(n, align, number, zero);
   }
   return page;
@@ -257,6 +275,7 @@ static void slices_give(mi_arena_t* a, size_t i, size_t n) {
   hints_lower(a, i);
   if (delay > 0 && mi_or_acq_rel(&a->xpurge_at, 0) == 0) {                 /* pairs with the exchange in mi_arena_purge: it sees the bits, or I its 0 */
     mi_store_relaxed(&a->xpurge_at, mi_os_now_ms() + (uint64_t)delay);     /* a time only */
+    mi_os_wake();
   }
 }
 
@@ -300,22 +319,29 @@ bool mi_arena_move(mi_page_t* from, mi_page_t* to) {
   return true;
 }
 
+static bool mapping_move(mi_page_t* page, size_t old_size, size_t size) {
+  if (!mi_pagemap_prepare(page->start, size)) return false;
+  if (mi_os_resize(page->start, old_size, size)) return true;
+  uint8_t* p = mi_os_reserve(size, MI_SLICE_SIZE);
+  if (p == NULL) return false;
+  if (!mi_pagemap_prepare(p, size) || !mi_os_move(page->start, old_size, p, size)) {
+    mi_os_release(p, size);
+    return false;
+  }
+  page->start = p;
+  return true;
+}
+
 bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
-  if (page->arena != MI_ARENA_NONE || !mi_pagemap_prepare(page->start, size)) return false;
-  if (!mi_os_resize(page->start, old_size, size)) {
-    uint8_t* p = mi_os_reserve(size, MI_SLICE_SIZE);
-    if (p == NULL) return false;
-    if (!mi_pagemap_prepare(p, size) || !mi_os_move(page->start, old_size, p, size)) {
-      mi_os_release(p, size);
-      return false;
-    }
-    page->start = p;
+  if (page->arena != MI_ARENA_NONE || (size > old_size && !committed_add(size - old_size))) return false;
+  if (!mapping_move(page, old_size, size)) {
+    if (size > old_size) committed_sub(size - old_size);
+    return false;
   }
   mi_store_relaxed(&page->xnslices, (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX));
   mi_add_relaxed(&mi_arena_totals.xreserved, size - old_size);             /* statistics; they wrap to less when it shrinks */
   mi_add_relaxed(&mi_arena_totals.xmapped, size - old_size);
-  if (size > old_size) committed_add(size - old_size);
-  else committed_sub(old_size - size);
+  if (size < old_size) committed_sub(old_size - size);
   return true;
 }
 
@@ -370,6 +396,15 @@ void mi_arena_purge(bool force) {
     if (budget == 0) mi_store_relaxed(&a->xpurge_at, now);                 /* not finished: go on at the next call */
     else if (arena_age(a)) mi_store_relaxed(&a->xpurge_at, now + (uint64_t)mi_max(mi_option_get_size(mi_option_purge_delay), 1));
   }
+}
+
+uint64_t mi_arena_purge_at(void) {
+  uint64_t first = 0;
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    const uint64_t at = mi_load_relaxed(&mi_arena_at(i)->xpurge_at);       /* a time only */
+    if (at != 0 && (first == 0 || at < first)) first = at;
+  }
+  return first;
 }
 
 void mi_arena_before_fork(void) { mi_lock(&arenas_lock); }

@@ -69,6 +69,9 @@ bool mi_arena_move(mi_page_t* from, mi_page_t* to);
 /* Purges what is due; force: everything that is free, at once and in every arena. */
 void mi_arena_purge(bool force);
 
+/* When mi_arena_purge has something to do, the earliest of all arenas; 0: never. */
+uint64_t mi_arena_purge_at(void);
+
 /* Makes an arena of the user's memory or reserves one. False and errno if it cannot be. */
 bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusive, uint16_t* number);
 

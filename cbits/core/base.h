@@ -57,7 +57,7 @@ _Static_assert(sizeof(void*) == 8 && sizeof(size_t) == 8,
 _Static_assert(CHAR_BIT == 8, "bytes have eight bits");
 
 /* Locks are taken in this order (docs/DESIGN.md, section 4); checked when MI_CHECK is on. */
-typedef enum { MI_RANK_HEAPS = 1, MI_RANK_HEAP, MI_RANK_OWNERS, MI_RANK_ARENAS, MI_RANK_META } mi_rank_t;
+typedef enum { MI_RANK_PURGER = 1, MI_RANK_HEAPS, MI_RANK_HEAP, MI_RANK_OWNERS, MI_RANK_ARENAS, MI_RANK_META } mi_rank_t;
 
 mi_inline size_t mi_min(size_t a, size_t b) { return a < b ? a : b; }
 mi_inline size_t mi_max(size_t a, size_t b) { return a > b ? a : b; }

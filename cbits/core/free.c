@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "free.h"
+#include "hollow.h"
 #include "options.h"
 
 mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
@@ -73,7 +74,8 @@ static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
 }
 
 /* Most frees that are not local: of the start of a block in a page of the main heap, which nobody destroys, that is
-   not the owner's, nor was. FAST */
+   another's; or that the owner gave up, of large blocks: they are nobody's until they are needed, so that whoever purges finds
+   them. FAST */
 void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_page_t* page = mi_page_of(p);
   mi_block_t* block = p;
@@ -81,14 +83,14 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   const bool main = mi_load_acquire(&page->xheap) == &mi_heap_main;       /* pairs with mi_page_init, page_settle; false if there is no page */
   const uint64_t w = mi_load_acquire(&page->xword);                       /* R0 pairs with mi_remote_birth */
   const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above */
-  const bool single = mi_page_is_single(page);                            /* whose memory is not touched */
+  const unsigned bin = mi_page_bin(page);
   if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == id || !mi_page_is_start(page, p)
-                  || (!single && block->mark == page)
-                  || (xowner == (id | 1) && owner != NULL && !single))) {
+                  || (bin != MI_BIN_SINGLE && block->mark == page)        /* a single page's memory is not touched */
+                  || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST))) {
     free_any(p, owner, id);
     return;
   }
-  const unsigned bin = mi_page_bin(page);
   const mi_remote_t todo = mi_page_remote_free(page, block, false);
   if (mi_unlikely(todo != MI_REMOTE_DONE)) free_remote_end(page, p, bin, todo, owner);
+  if (bin > MI_BIN_SMALL_LAST && bin != MI_BIN_SINGLE) mi_hollow_note();
 }

@@ -31,7 +31,10 @@ static bool worth_keeping(mi_page_t* page) {
 void mi_keep_put(uint32_t slot, mi_page_t* page) {
   if (worth_keeping(page)) {
     page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);  /* pairs with mi_keep_take, flush */
-    if (mi_load_relaxed(&xflush_at) == 0) mi_store_relaxed(&xflush_at, mi_os_now_ms() + mi_option_get_size(mi_option_purge_delay));  /* a time only */
+    if (mi_load_relaxed(&xflush_at) == 0 && mi_option_get(mi_option_purge_delay) >= 0) {  /* a time only */
+      mi_store_relaxed(&xflush_at, mi_os_now_ms() + mi_option_get_size(mi_option_purge_delay));
+      mi_os_wake();
+    }
   }
   if (page != NULL) page_give(page);
 }
@@ -47,6 +50,11 @@ static void flush(void) {
 
 void mi_purge(bool force) {
   const uint64_t at = mi_load_relaxed(&xflush_at);                        /* a time only */
-  if (force || (at != 0 && mi_option_get(mi_option_purge_delay) >= 0 && mi_os_now_ms() >= at)) flush();
+  if (force || (at != 0 && mi_os_now_ms() >= at)) flush();
   mi_arena_purge(force);
+}
+
+uint64_t mi_purge_at(void) {
+  const uint64_t flush_at = mi_load_relaxed(&xflush_at), purge_at = mi_arena_purge_at();  /* times only */
+  return flush_at == 0 || purge_at == 0 ? flush_at + purge_at : flush_at < purge_at ? flush_at : purge_at;
 }

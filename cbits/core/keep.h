@@ -17,5 +17,7 @@ void mi_keep_put(uint32_t slot, mi_page_t* page);
 
 /* Gives back what was kept for a while, and purges what is due; force: all of both, at once. */
 void mi_purge(bool force);
+/* When there is something to do for mi_purge(false), in mi_os_now_ms's time; 0: nothing. */
+uint64_t mi_purge_at(void);
 
 #endif

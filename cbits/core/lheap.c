@@ -4,6 +4,7 @@
 #include "keep.h"
 #include "lheap.h"
 #include "options.h"
+#include "purger.h"
 
 #define RETIRE_ROUNDS 2                  /* sweeps that an empty page survives */
 #define SWEEP_EVERY   32                 /* slow paths between sweeps */
@@ -333,6 +334,7 @@ void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
     p = malloc_any(lh, size, zero);
   }
   mi_error_tell();
+  mi_purger_tend();
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
 }
 
@@ -344,6 +346,7 @@ void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* ze
     p = malloc_single(lh, size, align, zero);
   }
   mi_error_tell();
+  mi_purger_tend();
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
 }
 

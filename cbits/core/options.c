@@ -61,6 +61,8 @@ static mi_option_entry_t options[_mi_option_last] = {
   OPTION(target_segments_per_thread, 0),
   OPTION(generic_collect, 0),
   OPTION(abort_on_error, 0),
+  OPTION(purge_thread, 1),
+  OPTION(commit_limit, 0),
 };
 #undef OPTION
 
@@ -73,7 +75,7 @@ static const char* option_env(const char* name) {
   return mi_os_getenv(text);
 }
 
-static bool is_size(mi_option_t option) { return option == mi_option_arena_reserve || option == mi_option_reserve_os_memory; }
+static bool is_size(mi_option_t option) { return option == mi_option_arena_reserve || option == mi_option_reserve_os_memory || option == mi_option_commit_limit; }
 
 /* KiB for one of the units, which is taken from *text; 1 if there is none. */
 static long parse_unit(const char** text) {

@@ -32,6 +32,13 @@ void  mi_os_advise_huge(void* p, size_t size, bool huge);
 /* Explicit huge pages (committed, never purged); NULL if the system has none to give. */
 void* mi_os_reserve_huge(size_t size, size_t align);
 
+/* A thread of our own, without signals, that never ends. False if there can be none. One for the process: mi_os_wait waits
+   for a mi_os_wake since the last time, of which one is enough. mi_os_wake takes no lock and keeps errno. */
+bool     mi_os_thread_start(void* (*run)(void* arg));
+void     mi_os_wait(void);
+void     mi_os_wake(void);
+void     mi_os_sleep_ms(uint64_t ms);
+
 uint64_t mi_os_now_ms(void);        /* monotonic */
 void     mi_os_write(const char* text, size_t length);    /* to stderr */
 const char* mi_os_getenv(const char* name);

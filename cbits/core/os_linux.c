@@ -2,12 +2,15 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -138,6 +141,40 @@ void* mi_os_reserve_huge(size_t size, size_t align) {
   uint8_t* p = map(NULL, size, MAP_HUGETLB);
   if (p != NULL && ((uintptr_t)p & (align - 1)) != 0) { mi_os_release(p, size); p = NULL; }
   return p;
+}
+
+/* ---- a thread ---- */
+
+bool mi_os_thread_start(void* (*run)(void* arg)) {
+  pthread_t thread;
+  pthread_attr_t attributes;
+  sigset_t all, old;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  sigfillset(&all);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, 128 * MI_KiB);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const bool ok = pthread_create(&thread, &attributes, run, NULL) == 0;
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  pthread_attr_destroy(&attributes);
+  return ok;
+}
+
+static mi_atomic(uint32_t) woken;        /* a futex: 1 from a wake to the end of the wait */
+
+void mi_os_wait(void) {
+  while (mi_exchange_acq_rel(&woken, 0) == 0) syscall(SYS_futex, &woken, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);  /* pairs with mi_os_wake */
+}
+
+void mi_os_wake(void) {
+  const int saved = errno;
+  if (mi_exchange_acq_rel(&woken, 1) == 0) syscall(SYS_futex, &woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);  /* pairs with mi_os_wait */
+  errno = saved;
+}
+
+void mi_os_sleep_ms(uint64_t ms) {
+  const struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
+  nanosleep(&t, NULL);
 }
 
 /* ---- time, text, process ---- */

@@ -2,9 +2,11 @@
 #include <string.h>
 
 #include "arena.h"
+#include "hollow.h"
 #include "meta.h"
 #include "options.h"
 #include "owner.h"
+#include "purger.h"
 
 typedef mi_atomic(mi_owner_t*) mi_xowner_t;
 
@@ -66,6 +68,7 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   owner->id = id;
   owner->lheaps = NULL;
   mi_lheap_init(&owner->main, owner, main, id);
+  mi_purger_also(&mi_hollow_purge);
   mi_store_release(&owner->xkind, kind);                                  /* pairs with readers of the table: shows the id */
   return owner;
 }
@@ -73,6 +76,7 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
 void mi_owner_end(mi_owner_t* owner) {
   mi_heap_owner_ends(owner);
   mi_lheap_end(&owner->main);
+  mi_hollow_note();
   mi_lock(&owners_lock);
   mi_store_release(&owner->xkind, MI_OWNER_UNUSED);                       /* pairs with readers of the table */
   owner->next_free = free_owners;

@@ -3,6 +3,7 @@
 #include "../core/arena.h"
 #include "../core/options.h"
 #include "../core/owner.h"
+#include "../core/purger.h"
 
 #if MI_CHECK >= 2
 
@@ -135,9 +136,11 @@ static void check_arenas(void) {
 
 size_t mi_check_all(void) {
   nbroken = 0;
+  mi_purger_stop();
   pages_visit(&visit_check);
   check_owners();
   check_arenas();
+  mi_purger_go_on();
   return nbroken;
 }
 

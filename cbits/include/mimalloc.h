@@ -327,6 +327,8 @@ typedef enum mi_option_e {
   mi_option_target_segments_per_thread,
   mi_option_generic_collect,
   mi_option_abort_on_error,         /* misuse ends the process [0; 1 in the preload library and the checking build] */
+  mi_option_purge_thread,           /* a thread purges when nobody else does, once 32 MiB are committed [1] */
+  mi_option_commit_limit,           /* the most that is committed at a time, KiB; beyond it allocation fails [0: no limit] */
   _mi_option_last,
   mi_option_large_os_pages = mi_option_allow_large_os_pages,
   mi_option_eager_region_commit = mi_option_arena_eager_commit,

@@ -54,7 +54,7 @@ data MiOption
   | MiOptionAbandonedPagePurge      -- ^ no effect
   | MiOptionDeprecatedSegmentReset  -- ^ no effect
   | MiOptionEagerCommitDelay        -- ^ no effect
-  | MiOptionPurgeDelay              -- ^ milliseconds until freed memory is given back; 0 at once, -1 never [100]
+  | MiOptionPurgeDelay              -- ^ freed memory is given back after one to two times so many milliseconds; 0 at once, -1 never [250]
   | MiOptionUseNumaNodes            -- ^ no effect
   | MiOptionDisallowOsAlloc         -- ^ only what is reserved is used [0]
   | MiOptionOsTag                   -- ^ no effect
@@ -77,6 +77,8 @@ data MiOption
   | MiOptionTargetSegmentsPerThread -- ^ no effect
   | MiOptionGenericCollect          -- ^ no effect
   | MiOptionAbortOnError            -- ^ misuse ends the process [0; 1 in the preload library and the checking build]
+  | MiOptionPurgeThread             -- ^ a thread purges when nobody else does, once 32 MiB are committed [1]
+  | MiOptionCommitLimit             -- ^ the most that is committed at a time, KiB; beyond it allocation fails [0: no limit]
   deriving (Eq, Ord, Show, Read, Enum, Bounded)
 
 -- C's other names for some of them.

@@ -1,0 +1,52 @@
+/* See purger.h. */
+#include "keep.h"
+#include "options.h"
+#include "os.h"
+#include "purger.h"
+
+#define PIECE_PAUSE_MS 1                 /* between two pieces of a round: others need the kernel's lock, too */
+
+typedef uint64_t (*mi_work_t)(uint64_t now);
+
+mi_atomic(bool) mi_purger_started;
+static mi_atomic(mi_work_t) xalso;
+
+void mi_purger_also(mi_work_t work) { mi_store_release(&xalso, work); }   /* pairs with purge_for_ever */
+
+static uint64_t earlier(uint64_t a, uint64_t b) { return a == 0 || b == 0 ? a + b : mi_min(a, b); }
+
+static mi_lock_t working = MI_LOCK_INIT(MI_RANK_PURGER);
+
+/* One piece of what is due; when there is more, 0 for never. */
+static uint64_t work(uint64_t now) {
+  mi_lock(&working);
+  const mi_work_t also = mi_load_acquire(&xalso);                         /* pairs with mi_purger_also */
+  const uint64_t also_at = also == NULL ? 0 : also(now), at = mi_purge_at();
+  if (at != 0 && at <= now) mi_purge(false);
+  mi_unlock(&working);
+  return earlier(also_at, at);
+}
+
+static void* purge_for_ever(void* arg) {
+  (void)arg;
+  for (;;) {
+    const uint64_t now = mi_os_now_ms(), at = work(now);
+    if (at == 0) mi_os_wait();                                            /* whoever makes it something else wakes me */
+    else mi_os_sleep_ms(at > now ? at - now : PIECE_PAUSE_MS);
+  }
+  return NULL;
+}
+
+void mi_purger_start(void) {
+  if (mi_exchange_acq_rel(&mi_purger_started, true)) return;              /* pairs with itself: one starts it */
+  if (!mi_option_is_enabled(mi_option_purge_thread)) return;
+  if (!mi_os_thread_start(&purge_for_ever)) mi_message("mimalloc: no thread for purging\n");
+}
+
+void mi_purger_stop(void) { mi_lock(&working); }
+void mi_purger_go_on(void) { mi_unlock(&working); }
+
+void mi_purger_after_fork(bool child) {
+  (child ? &mi_lock_reset : &mi_unlock)(&working);
+  if (child) mi_store_relaxed(&mi_purger_started, false);                 /* one thread only */
+}
