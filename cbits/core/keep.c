@@ -40,10 +40,9 @@ void mi_keep_put(uint32_t slot, mi_page_t* page) {
 }
 
 static void flush(void) {
-  mi_store_relaxed(&xflush_at, 0);                                        /* a time only: what is put from now on sets it again */
+  mi_store_relaxed(&xflush_at, 0);                                        /* shown by each exchange: who puts after it sets it again */
   for (size_t i = 0; i < COLUMNS * MI_KEEP_SLICES; i++) {
-    mi_atomic(mi_page_t*)* place = &columns[i / MI_KEEP_SLICES].xpage[i % MI_KEEP_SLICES];
-    mi_page_t* page = mi_load_relaxed(place) == NULL ? NULL : mi_exchange_acq_rel(place, NULL);  /* pairs with mi_keep_put */
+    mi_page_t* page = mi_exchange_acq_rel(&columns[i / MI_KEEP_SLICES].xpage[i % MI_KEEP_SLICES], NULL);  /* pairs with mi_keep_put, also where there is none */
     if (page != NULL) page_give(page);
   }
 }

@@ -1,4 +1,5 @@
 /* keep.h: single pages that died a moment ago. */
+#include <pthread.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -67,6 +68,40 @@ static void flushed_after_the_delay(void) {
   test_nothing_left();
 }
 
+/* What is put while another flushes is flushed then or next time: never is something kept of which nobody knows. */
+static mi_atomic(int) round_begun, round_ended;
+static void spin(int n) { for (volatile int i = 0; i < n; i++) {} }
+static void* flush_each_round(void* arg) {
+  for (int n = 1; n <= *(const int*)arg; n++) {
+    while (mi_load_acquire(&round_begun) < n) {}
+    spin(n % 64);
+    mi_purge(true);
+    mi_store_release(&round_ended, n);
+  }
+  return NULL;
+}
+
+static void put_while_another_flushes(void) {
+  pthread_t flusher;
+  int rounds = MI_CHECK ? 20000 : 100000;
+  mi_option_set(mi_option_purge_delay, 1);
+  pthread_create(&flusher, NULL, &flush_each_round, &rounds);
+  for (int n = 1; n <= rounds; n++) {
+    mi_page_t *before = dead_page(1), *a = dead_page(1);
+    mi_keep_put(1, before);                      /* so that a time to flush is set */
+    mi_store_release(&round_begun, n);
+    spin(n / 64 % 64);
+    mi_keep_put(0, a);
+    while (mi_load_acquire(&round_ended) < n) {}
+    if (mi_page_is_none(mi_page_of(a->start))) continue;
+    usleep(6000);
+    mi_purge(false);
+    CHECK_AT(mi_page_is_none(mi_page_of(a->start)), "round %d", n);
+  }
+  pthread_join(flusher, NULL);
+  test_nothing_left();
+}
+
 /* As a program sees it: the same block again, its pages not touched; freed twice, it is a double free. */
 static void by_malloc_and_free(void) {
   void* p = mi_malloc(195000);
@@ -84,4 +119,5 @@ static void by_malloc_and_free(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("keep", TEST(put_and_take), TEST(one_of_a_size), TEST(not_without_delay), TEST(flushed_after_the_delay), TEST(by_malloc_and_free))
+TEST_MAIN("keep", TEST(put_and_take), TEST(one_of_a_size), TEST(not_without_delay), TEST(flushed_after_the_delay),
+         TEST(put_while_another_flushes), TEST(by_malloc_and_free))
