@@ -389,8 +389,9 @@ void mi_arena_purge(bool force) {
   for (size_t i = 0; i < mi_arena_count() && budget > 0; i++) {
     mi_arena_t* a = mi_arena_at(i);
     uint64_t at = mi_load_relaxed(&a->xpurge_at);                          /* a time only */
-    if (at == 0 || (!force && now < at)) continue;
-    if (mi_exchange_acq_rel(&a->xpurge_at, 0) == 0) continue;              /* pairs with slices_give: what is given back from now on sets it again */
+    if (!force && (at == 0 || now < at)) continue;
+    /* 0: another is at it. Pairs with slices_give: what is given back from now on sets it again */
+    if (mi_exchange_acq_rel(&a->xpurge_at, 0) == 0 && !force) continue;
     if (force) arena_age(a);
     budget = arena_purge_some(a, a->due, budget);
     if (budget == 0) mi_store_relaxed(&a->xpurge_at, now);                 /* not finished: go on at the next call */

@@ -199,6 +199,17 @@ static void purged_by_two(void) {
   test_nothing_left();
 }
 
+/* Whoever is forced to purge does, also while another is at it, who stops after a piece. */
+static void purged_beside_another(void) {
+  mi_option_set(mi_option_purge_delay, 1000000);
+  mi_page_t* page = claim(8 * MI_SLICE_SIZE, 1, NULL);
+  mi_arena_give(page);
+  mi_store_relaxed(&mi_arena_at(page->arena)->xpurge_at, 0);     /* as it is while the other does */
+  mi_arena_purge(true);
+  CHECK_EQ(mi_arena_totals.xcommitted, 0);
+  test_nothing_left();
+}
+
 static void purge_never(void) {
   mi_option_set(mi_option_purge_delay, -1);
   mi_arena_give(claim(10 * MI_SLICE_SIZE, 1, NULL));
@@ -245,5 +256,5 @@ static void smaller_arena(void) {
 }
 
 TEST_MAIN("arena", TEST(claim_and_give), TEST(every_alignment), TEST(zero_or_not), TEST(zero_in_part), TEST(committed_is_counted),
-          TEST(user_memory), TEST(resize_in_place), TEST(mapping), TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces), TEST(purged_by_two),
-          TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(smaller_arena))
+          TEST(user_memory), TEST(resize_in_place), TEST(mapping), TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces),
+          TEST(purged_by_two), TEST(purged_beside_another), TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(smaller_arena))
