@@ -88,6 +88,7 @@ bench: lib
 	tools/install bench c haskell
 	bench/preload --save
 	bench/haskell --save
+	bench/memory --save
 	bench/instructions --save
 
 clean:
