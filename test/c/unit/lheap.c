@@ -92,6 +92,28 @@ static void retired_page_goes(void) {
 }
 
 /* A retired page from which somebody else frees the last block. */
+/* The one free block of a page again and again: no page more, and what is done now and then is done. */
+static void one_block_again(void) {
+  owners_begin();
+  void* other = o_malloc(0, 3000);
+  void* remote = o_malloc(0, 4096);
+  void* first = o_malloc(0, 4096);
+  o_free(0, other);
+  o_free(1, remote);
+  o_free(0, first);
+  for (int i = 0; i < 2000; i++) {
+    void* p = o_malloc(0, 4096);
+    test_fill(p, 64, (uint64_t)i);
+    o_free(0, p);
+  }
+  CHECK(lh(0)->xcounts.pages <= 1);                        /* the retired page of `other` is gone */
+  if (!MI_HARD) CHECK_EQ(lh(0)->xcounts.remote_freed, 1);
+  CHECK_EQ(mi_check_all(), 0);
+  mi_lheap_collect(lh(0), true);
+  owners_end();
+  test_nothing_left();
+}
+
 static void retired_and_remote(void) {
   owners_begin();
   void *a = o_malloc(0, 500), *b = o_malloc(0, 500);
@@ -171,4 +193,4 @@ static void churn(void) {
 }
 
 TEST_MAIN("lheap", TEST(full_and_back), TEST(full_and_freed_by_others), TEST(own_page_freed_by_others), TEST(retired_page_stays),
-          TEST(retired_page_goes), TEST(retired_and_remote), TEST(single_of_every_size), TEST(full_to_owned), TEST(churn))
+          TEST(retired_page_goes), TEST(one_block_again), TEST(retired_and_remote), TEST(single_of_every_size), TEST(full_to_owned), TEST(churn))
