@@ -122,7 +122,8 @@ void mi_page_drop_free(mi_page_t* page) {
   uint32_t nlocal = 0;
   for (mi_block_t* b = page->local_free; b->mark == page && nlocal < page->capacity; b = b->next) nlocal++;
   page->free = &mi_nil;
-  mi_page_used_set(page, page->capacity - nlocal + (mi_page_retire(page) != 0));  /* what is lost counts as live for ever */
+  /* What is lost counts as live for ever. Never fewer than before, which were live: a damaged link may lead local_free in a circle. */
+  mi_page_used_set(page, (uint32_t)mi_max(mi_page_used(page), page->capacity - nlocal + (mi_page_retire(page) != 0)));
   mi_error_later(MI_ERROR_CORRUPT, bad, mi_page_size(page));
 }
 

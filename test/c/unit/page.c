@@ -122,6 +122,24 @@ static void damaged_free_list(void) {
   page_end(page);
 }
 
+/* A damaged link leads `local_free` in a circle: whatever is lost, live blocks stay counted, or the page would be freed with them. */
+static void damaged_in_a_circle(void) {
+  test_expect_errors();
+  mi_page_t* page = page_make(4);
+  mi_block_t* b[8];
+  for (int i = 0; i < 8; i++) while ((b[i] = pop(page)) == NULL) mi_page_extend(page);
+  mi_store_relaxed(&page->xowner, 16);
+  CHECK(mi_free_local(b[0], 16) && mi_free_local(b[1], 16));
+  b[0]->next = b[1];
+  if (page->free == &mi_nil) mi_page_extend(page);
+  page->free->mark = NULL;
+  mi_page_drop_free(page);
+  mi_error_tell();
+  CHECK(test_nerrors == 1 && test_last_error == EFAULT);
+  CHECK(mi_page_used(page) >= 6);
+  page_end(page);
+}
+
 /* A list of remote frees becomes `free` as it is: what was written to is found when it is to be allocated. */
 static void damaged_remote_list(void) {
   test_expect_errors();
@@ -198,5 +216,5 @@ static void no_page_map(void) {
   page_end(page);
 }
 
-TEST_MAIN("page", TEST(every_start), TEST(pop_and_collect), TEST(extend_touches_little), TEST(damaged_free_list),
+TEST_MAIN("page", TEST(every_start), TEST(pop_and_collect), TEST(extend_touches_little), TEST(damaged_free_list), TEST(damaged_in_a_circle),
           TEST(damaged_remote_list), TEST(damaged_remote_list_appended), TEST(offset_blocks), TEST(no_page_map))
