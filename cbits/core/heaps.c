@@ -69,6 +69,15 @@ void mi_heap_drain_lheaps(mi_owner_t* owner, bool force) {
   mi_unlock(&heaps_lock);
 }
 
+void mi_heap_abandon_lheaps(mi_owner_t* owner) {
+  if (owner->lheaps == NULL) return;
+  mi_lock(&heaps_lock);
+  for (mi_lheap_t* lh = owner->lheaps; lh != NULL; lh = lh->next) {
+    if (mi_load_relaxed(&lh->xheap) != NULL) mi_lheap_end(lh);            /* changed under the lock */
+  }
+  mi_unlock(&heaps_lock);
+}
+
 void mi_heap_owner_ends(mi_owner_t* owner) {
   if (owner->lheaps == NULL) return;
   mi_lock(&heaps_lock);

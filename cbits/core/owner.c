@@ -91,6 +91,13 @@ void mi_owner_drain(mi_owner_t* owner, bool force) {
   mi_error_tell();
 }
 
+void mi_owner_abandon(mi_owner_t* owner) {
+  mi_lheap_end(&owner->main);
+  mi_heap_abandon_lheaps(owner);
+  mi_hollow_note();
+  mi_error_tell();
+}
+
 /* ---- fork ---- */
 
 void mi_owner_before_fork(void) { mi_lock(&owners_lock); }

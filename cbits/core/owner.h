@@ -14,6 +14,8 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
 void mi_owner_end(mi_owner_t* owner);
 /* Owner-only: collects every local heap. */
 void mi_owner_drain(mi_owner_t* owner, bool force);
+/* Owner-only: gives every page up, to its pool or to its arena. It goes on as if it were new: for one that is going to sleep. */
+void mi_owner_abandon(mi_owner_t* owner);
 
 /* Any thread. The owner in a slot, NULL if there never was one; slots 0 .. mi_owner_slots(). */
 mi_owner_t* mi_owner_at(uint32_t slot);

@@ -3,11 +3,13 @@
 #include "Rts.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "core/keep.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "core/owner.h"
+#include "core/pressure.h"
 #include "core/realloc.h"
 #include "core/stats.h"
 #include "include/mimalloc-cap.h"
@@ -73,6 +75,16 @@ void mi_cap_free(void* p) {
   mi_owner_enter(lh->owner);
   mi_free_as(p, lh->owner, mi_id_of_capability(number));
   mi_owner_leave(lh->owner);
+}
+
+/* By the page: the same for a block and a pointer into it, and from its first day to its last. */
+static size_t held_bytes(const void* p) { return mi_page_size(mi_page_of(p)); }
+
+int mi_cap_hold(const void* p) { return mi_pressure_hold(cap_number(), held_bytes(p)); }
+
+void mi_cap_free_held(void* p) {
+  mi_pressure_drop(cap_number(), held_bytes(p));
+  mi_cap_free(p);
 }
 
 void mi_cap_free_box(void* box) {
@@ -226,9 +238,28 @@ void mi_cap_collect(bool force) {
   mi_purge(false);
 }
 
+void mi_cap_drain(void) {
+  const uint32_t number = cap_number();
+  mi_lheap_t* lh = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;  /* as in lheap_of */
+  if (lh == NULL) return;
+  mi_owner_enter(lh->owner);
+  mi_owner_abandon(lh->owner);
+  mi_owner_leave(lh->owner);
+}
+
 int mi_cap_number(void) { return (int)cap_number(); }
 
 /* ---- any thread ---- */
+
+int mi_cap_pressure_begin(void) { return mi_pressure_begin(); }
+int mi_cap_pressure_after_minor(void) { return mi_pressure_after_minor(); }
+void mi_cap_pressure_end(int major) { mi_pressure_end(major != 0); }
+void mi_cap_pressure_set(int64_t budget) { mi_pressure_set(budget); }
+void mi_cap_pressure_stats(uint64_t words[8]) {
+  mi_pressure_stats_t s;
+  mi_pressure_stats(&s);
+  memcpy(words, &s, sizeof s);
+}
 
 size_t mi_cap_max(void) { return MI_CAPS_MAX; }
 

@@ -67,10 +67,29 @@ mi_decl_export void mi_cap_free_box(void* box);
 /* Drains the capability's heaps; force: frees what is kept for reuse, too. Purges a bounded piece. */
 mi_decl_export void mi_cap_collect(bool force);
 
+/* Gives up every page of the capability's heaps: what is free in them goes back, what is in use is freed by whoever frees it
+   last. For a capability that will sleep; allocating there begins anew. */
+mi_decl_export void mi_cap_drain(void);
+
+/* Pressure: counts a block that the garbage collector will free with mi_cap_free_held, by its usable bytes. Not 0: collections
+   are due because of such blocks. Then who wants to ask for them calls mi_cap_pressure_begin; unless that is 0, does a minor one
+   and runs its finalizers, and a major one likewise if mi_cap_pressure_after_minor is not 0; and mi_cap_pressure_end at last. */
+mi_decl_export int mi_cap_hold(const void* p);
+mi_decl_export void mi_cap_free_held(void* p);
+
 /* The number of the capability held. */
 mi_decl_export int mi_cap_number(void);
 
 /* ---- any thread ---- */
+
+mi_decl_export int mi_cap_pressure_begin(void);
+mi_decl_export int mi_cap_pressure_after_minor(void);
+mi_decl_export void mi_cap_pressure_end(int major);
+/* -1: the budget follows what lives; 0: collections are never due; else they are whenever so many bytes live. */
+mi_decl_export void mi_cap_pressure_set(int64_t budget);
+/* Budget, live bytes, the live bytes at which a collection is due and a major one; then counters: minor and major collections asked
+   for, bytes they gave back. */
+mi_decl_export void mi_cap_pressure_stats(uint64_t words[8]);
 
 /* How many capabilities have heaps of their own. */
 mi_decl_export size_t mi_cap_max(void);

@@ -46,6 +46,34 @@ static void drain(void) {
   test_nothing_left();
 }
 
+/* What sleeps keeps nothing: pages without live blocks go back, others are nobody's and go with their last block. */
+static void abandon(void) {
+  owners_begin();
+  void *p[3000], *q[300];
+  mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
+  mi_lheap_t* lh = mi_heap_lheap(heap, owners[0]);
+  for (int i = 0; i < 3000; i++) p[i] = o_malloc(0, (size_t)(i * 37 % 20000));
+  for (int i = 0; i < 300; i++) CHECK((q[i] = mi_lheap_malloc(lh, (size_t)i)) != NULL);
+  for (int i = 0; i < 3000; i++) if (i % 10 != 0) o_free(i % 2, p[i]);
+  mi_owner_abandon(owners[0]);
+  CHECK(owners[0]->main.xcounts.pages == 0 && lh->xcounts.pages == 0);
+  CHECK_EQ(mi_check_all(), 0);
+  for (int i = 0; i < 3000; i += 10) o_free(1, p[i]);        /* by another, and its owner does not come back */
+  for (int i = 0; i < 300; i++) o_free(2, q[i]);
+  for (int o = 1; o < NOWNERS; o++) mi_owner_drain(owners[o], true);
+  test_nothing_left();
+  for (int i = 0; i < 3000; i++) p[i] = o_malloc(0, 100);    /* or it does */
+  mi_owner_abandon(owners[0]);
+  mi_owner_abandon(owners[0]);
+  void* more = o_malloc(0, 100);
+  CHECK(more != NULL && mi_check_all() == 0);
+  o_free(0, more);
+  for (int i = 0; i < 3000; i++) o_free(0, p[i]);
+  mi_heap_end(heap, false);
+  owners_end();
+  test_nothing_left();
+}
+
 static void no_memory(void) {
   mi_os_fail_in(1, SIZE_MAX);
   errno = 0;
@@ -96,4 +124,4 @@ static void overlaps(void) {
 static void overlaps(void) { CHECK_EQ(mi_check_overlaps(), 0); }
 #endif
 
-TEST_MAIN("owner", TEST(table), TEST(same_id_again), TEST(drain), TEST(no_memory), TEST(threads), TEST(overlaps))
+TEST_MAIN("owner", TEST(table), TEST(same_id_again), TEST(drain), TEST(abandon), TEST(no_memory), TEST(threads), TEST(overlaps))
