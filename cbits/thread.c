@@ -81,6 +81,8 @@ __attribute__((destructor)) static void process_end(void) {
 mi_lheap_t* mi_thread_lheap_own(void) {
   if (mi_likely(my_owner() != NULL)) {
     if (mi_unlikely(thread_ended)) late_calls++;
+    /* Another ended the heap that was the default here; not while this thread allocated, so it sees that. */
+    if (mi_unlikely(mi_load_relaxed(&mi_thread_lheap->xheap) == NULL)) mi_thread_lheap = &my_owner()->main;
     return mi_thread_lheap;
   }
   mi_owner_t* owner = mi_owner_begin_in(MI_OWNER_THREAD, mi_thread_id(), my_main);

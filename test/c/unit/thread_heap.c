@@ -100,6 +100,46 @@ static void thread_with_default(void) {
   test_nothing_left();
 }
 
+/* A thread whose default heap another ends has its main heap again, not what takes the place of the one that ended. */
+static pthread_barrier_t default_ends;
+static void* default_is_ended(void* makes_heap) {
+  mi_heap_t* main = mi_heap_get_backing();
+  for (int round = 0; round < 3; round++) {
+    pthread_barrier_wait(&default_ends);
+    CHECK(mi_heap_set_default(ours) == main);
+    void* p = mi_malloc(100);
+    pthread_barrier_wait(&default_ends);         /* it ends */
+    pthread_barrier_wait(&default_ends);
+    mi_heap_t* other = makes_heap == NULL ? NULL : mi_heap_new();
+    if (other != NULL) CHECK(mi_heap_of(mi_heap_malloc(other, 100)) == other);
+    void *q = mi_malloc(100), *r = mi_zalloc(5000), *s = mi_malloc(100000);
+    CHECK(mi_heap_of(q) == main && mi_heap_of(r) == main && mi_heap_of(s) == main && mi_heap_get_default() == main);
+    mi_heap_destroy(other);
+    mi_free(p);
+    mi_free(q);
+    mi_free(r);
+    mi_free(s);
+  }
+  return NULL;
+}
+static void default_ended_by_another(void) {
+  pthread_t t;
+  CHECK_EQ(pthread_barrier_init(&default_ends, NULL, 2), 0);
+  for (int with = 0; with < 2; with++) {
+    CHECK_EQ(pthread_create(&t, NULL, &default_is_ended, with == 0 ? NULL : &t), 0);
+    for (int round = 0; round < 3; round++) {
+      ours = mi_heap_new();
+      pthread_barrier_wait(&default_ends);
+      pthread_barrier_wait(&default_ends);
+      mi_heap_delete(ours);
+      pthread_barrier_wait(&default_ends);
+    }
+    pthread_join(t, NULL);
+  }
+  mi_thread_done();
+  test_nothing_left();
+}
+
 static void may_not_be_destroyed(void) {
   mi_heap_t* h = mi_heap_new_ex(7, false, 0);
   void* p = mi_heap_malloc(h, 100);
@@ -132,4 +172,5 @@ static void arena_of_the_user(void) {
   CHECK_EQ(mi_check_live_blocks(), 0);
 }
 
-TEST_MAIN("thread_heap", TEST(names), TEST(default_heap), TEST(no_heap), TEST(no_memory_for_a_heap), TEST(tag), TEST(thread_with_default), TEST(may_not_be_destroyed), TEST(arena_of_the_user))
+TEST_MAIN("thread_heap", TEST(names), TEST(default_heap), TEST(no_heap), TEST(no_memory_for_a_heap), TEST(tag), TEST(thread_with_default),
+          TEST(default_ended_by_another), TEST(may_not_be_destroyed), TEST(arena_of_the_user))
