@@ -5,14 +5,14 @@ module Memory.Capability
 
 import Control.Concurrent
 import Control.Monad
-import Data.Bits (shiftL, shiftR, xor)
 import Data.IORef
-import Data.Word (Word64, Word8)
+import Data.Word (Word8)
 import Foreign.Marshal.Alloc (allocaBytes, free, mallocBytes)
 import Foreign.Ptr (intPtrToPtr, ptrToIntPtr)
 import System.Exit (die)
 
 import Memory.Drain
+import Memory.Random
 import Memory.Report
 import Mimalloc
 import Mimalloc.Capability (runOnCapability)
@@ -28,14 +28,15 @@ capability who state how total freed = do
   setNumCapabilities 2
   runOnCapability 0 . allocaBytes (16 * most) $ \table -> do
     forM_ [0, 256 .. 2 * most - 1] $ \i -> pokeElemOff table i (0 :: Int)
-    random <- newIORef 88172645463325252
+    random <- newRandom 0
     live <- newIORef 0
     count <- newIORef 0
+    runOnCapability 1 warm
     own
     phase "start"
     runOnCapability 1 $ whileM ((< total * mib) <$> readIORef live) $ do
       n <- readIORef count
-      size <- octaves random
+      size <- octaves random 4 20
       p <- new size :: IO (Ptr Word8)
       forM_ [0, 4096 .. size - 1] $ \i -> pokeByteOff p i (1 :: Word8)
       pokeElemOff table (2 * n) (fromIntegral (ptrToIntPtr p)) >> pokeElemOff table (2 * n + 1) size
@@ -47,7 +48,7 @@ capability who state how total freed = do
     least <- subtract (freed * mib) <$> readIORef live
     whileM ((> least) <$> readIORef live) $ do
       n <- readIORef count
-      i <- (`mod` n) . fromIntegral <$> next random
+      i <- between random 0 (n - 1)
       p <- peekElemOff table (2 * i)
       size <- peekElemOff table (2 * i + 1)
       old (intPtrToPtr (fromIntegral p))
@@ -68,17 +69,3 @@ capability who state how total freed = do
       v <- readIORef live
       writeIORef live $! v + size
       when (n `rem` 256 == 0) $ liveBytes (v + size)
-
-next :: IORef Word64 -> IO Word64
-next state = do
-  r0 <- readIORef state
-  let r1 = r0 `xor` (r0 `shiftL` 13)
-      r2 = r1 `xor` (r1 `shiftR` 7)
-      r = r2 `xor` (r2 `shiftL` 17)
-  writeIORef state $! r
-  pure (r `shiftR` 11)
-
-octaves :: IORef Word64 -> IO Int
-octaves state = do
-  least <- (\r -> 1 `shiftL` (4 + fromIntegral (r `mod` 16))) <$> next state
-  (\r -> least + fromIntegral (r `mod` fromIntegral least)) <$> next state

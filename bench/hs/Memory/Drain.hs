@@ -1,8 +1,9 @@
--- | What a program calls to get back what sleeping and disabled capabilities hold. The one place to change when there are
--- better calls.
+-- | What a program calls to get back what sleeping and disabled capabilities hold, and what it sets. The one place to change
+-- when there are better calls.
 module Memory.Drain
   ( drain
   , inBackground
+  , noPressure
   ) where
 
 import Control.Concurrent
@@ -21,3 +22,7 @@ drain = do
 -- | All capabilities, at a pace, from now on.
 inBackground :: IO ()
 inBackground = void . forkIO . forever $ threadDelay 200000 >> drain
+
+-- | No collections are asked for because of bytes in foreign pointers. Nobody asks yet.
+noPressure :: IO ()
+noPressure = pure ()

@@ -3,6 +3,9 @@ module Memory.Streams
   ( buffers
   , strings
   , live
+  , New
+  , block
+  , touch
   ) where
 
 import Control.Monad
@@ -20,16 +23,19 @@ import Foreign.Ptr (castPtr)
 import GHC.Stats (RTSStats (..), getRTSStats, getRTSStatsEnabled)
 import System.Exit (die)
 
+import Memory.Drain
 import Memory.Report
 import Mimalloc
 import qualified Mimalloc.ByteString as Mi
 import Mimalloc.Heap
 
+-- | Makes a block of so many bytes.
 type New = Int -> IO (ForeignPtr Word8)
 
 block :: String -> New
 block who = case who of
   "mi" -> mallocForeignPtrBytes
+  "mi-off" -> mallocForeignPtrBytes
   "base" -> ofMalloc
   "pinned" -> Base.mallocForeignPtrBytes
   _ -> const (die ("nobody is called " ++ who))
@@ -37,6 +43,7 @@ block who = case who of
 ofMalloc :: New
 ofMalloc size = mallocBytes size >>= Base.newForeignPtr finalizerFree
 
+-- | A byte of each page.
 touch :: Int -> Ptr Word8 -> IO ()
 touch size p = go 0
   where go i | i >= size = pure ()
@@ -99,6 +106,7 @@ strings who count = do
 -- while, drops 64 such blocks and replaces 16 of those that stay.
 live :: String -> Int -> IO ()
 live who rounds = do
+  when (who == "mi-off") noPressure
   held <- Vector.generateM blocks (const (made size))
   values <- newIORef [0 :: Int]
   own
