@@ -4,6 +4,7 @@
 
 #include "arena.h"
 #include "os.h"
+#include "purger.h"
 #include "visit.h"
 
 typedef struct { mi_page_t* page; bool taken; } mi_visit_t;
@@ -108,8 +109,10 @@ bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_vis
   list.pages = mi_os_reserve(bytes, mi_os_page_size());
   if (list.pages == NULL) return false;
   bool more = mi_os_commit(list.pages, bytes);
+  mi_purger_stop();                                                       /* it holds pages for a moment: they would be missed */
   if (more && mi_heap_is_listed(heap)) visit_listed(&list, heap, owner);
   else if (more) visit_arenas(&list, owner);
+  mi_purger_go_on();
   for (size_t i = 0; i < list.n; i++) {
     more = more && visit_page(list.pages[i].page, heap, blocks, visitor, arg);
     if (list.pages[i].taken) mi_lheap_page_to_pool(list.pages[i].page);
