@@ -12,6 +12,7 @@
 #include "core/pressure.h"
 #include "core/realloc.h"
 #include "core/stats.h"
+#include "ghc/fast.h"
 #include "include/mimalloc-cap.h"
 
 #ifndef MI_USE_GHC_CAPABILITIES
@@ -21,6 +22,28 @@
 /* The local heap that each capability allocates from, by number: its main one, or that of the heap it made its default.
    NULL until it allocates. Written by its capability, and set back to the main one when that heap ends. */
 static mi_atomic(mi_lheap_t*) xlheaps[MI_CAPS_MAX];
+
+/* What fast.cmm goes by. The checking build has no capability and no id for it, so that it leaves everything to C. */
+extern const mi_fast_t mi_fast;
+const mi_fast_t mi_fast = {
+  .lheaps = xlheaps, .caps = MI_CHECK ? 0 : MI_CAPS_MAX, .first_id = MI_CHECK ? 1 : 16,
+  .octave = { 0, 3, 4, 4, [4 ... 7] = 5, [8 ... 15] = 6, [16 ... 31] = 7, [32 ... 63] = 8 },
+};
+
+_Static_assert(offsetof(mi_page_t, free) == MI_FAST_PAGE_FREE && offsetof(mi_page_t, local_free) == MI_FAST_PAGE_LOCAL_FREE
+               && offsetof(mi_page_t, xused) == MI_FAST_PAGE_USED && offsetof(mi_page_t, xowner) == MI_FAST_PAGE_OWNER
+               && offsetof(mi_page_t, xtop) == MI_FAST_PAGE_TOP && offsetof(mi_page_t, recip) == MI_FAST_PAGE_RECIP
+               && sizeof(((mi_page_t*)0)->xused) == 4, "fast.cmm reads a page at the offsets of fast.h");
+_Static_assert(offsetof(mi_block_t, mark) == 0 && offsetof(mi_block_t, next) == MI_FAST_BLOCK_NEXT, "fast.cmm reads a free block at the offsets of fast.h");
+_Static_assert(offsetof(mi_lheap_t, direct) == 0 && offsetof(mi_lheap_t, queue) == MI_FAST_LHEAP_QUEUE && offsetof(mi_queue_t, first) == 0
+               && sizeof(mi_queue_t) == 16 && offsetof(mi_lheap_t, tick) == MI_FAST_LHEAP_TICK && MI_SWEEP_EVERY == MI_FAST_SWEEP_EVERY,
+               "fast.cmm reads a local heap at the offsets of fast.h");
+_Static_assert(MI_DIRECT_MAX == MI_FAST_DIRECT_MAX && MI_MEDIUM_MAX == MI_FAST_MEDIUM_MAX && MI_DIRECT_MAX == 64 * MI_GRANULE && MI_GRANULE_SHIFT == MI_FAST_GRANULE_SHIFT,
+               "fast.cmm finds the page for a size by the numbers of fast.h");
+_Static_assert(offsetof(mi_pagemap_t, root) == MI_FAST_PAGEMAP_ROOT && MI_SLICE_SHIFT == 16 && sizeof(mi_atomic(uintptr_t)) == 8,
+               "fast.cmm reads the page map at the offsets of fast.h");
+_Static_assert(offsetof(mi_fast_t, lheaps) == MI_FAST_LHEAPS && offsetof(mi_fast_t, caps) == MI_FAST_CAPS
+               && offsetof(mi_fast_t, first_id) == MI_FAST_FIRST_ID && offsetof(mi_fast_t, octave) == MI_FAST_OCTAVES, "fast.cmm reads mi_fast at the offsets of fast.h");
 
 /* Capability-held. The number stands right behind the public part (capno.c). */
 mi_inline uint32_t cap_number(void) {
@@ -67,9 +90,11 @@ void* mi_cap_mallocn(size_t n, size_t size) { WITH_CAP(mi_lheap_mallocn(lh, n, s
 char* mi_cap_strdup(const char* s) { WITH_CAP(mi_lheap_strdup(lh, s), mi_strdup(s)); }
 char* mi_cap_strndup(const char* s, size_t n) { WITH_CAP(mi_lheap_strndup(lh, s, n), mi_strndup(s, n)); }
 
-/* Past the table, and before the capability's first allocation: a remote free, for which no heap is made. */
+/* Past the table, and before the capability's first allocation: a remote free, for which no heap is made. What carries the
+   capability's id needs no look at the table: it owns a page, so it is in it. */
 void mi_cap_free(void* p) {
   const uint32_t number = cap_number();
+  if (!MI_CHECK && mi_likely(mi_free_local(p, mi_id_of_capability(number)))) return;
   mi_lheap_t* lh = mi_likely(number < MI_CAPS_MAX) ? mi_load_relaxed(&xlheaps[number]) : NULL;  /* as in lheap_of */
   if (mi_unlikely(lh == NULL)) { mi_free(p); return; }
   mi_owner_enter(lh->owner);

@@ -1,10 +1,15 @@
+{-# LANGUAGE GHCForeignImportPrim #-}
+{-# LANGUAGE MagicHash #-}
+{-# LANGUAGE UnboxedTuples #-}
+{-# LANGUAGE UnliftedFFITypes #-}
 -- |
 -- All foreign imports of the package. Nothing here is checked: sizes are C's, failures are null pointers.
 --
 -- Three kinds, told apart by name:
 --
 -- * @mi_cap_…@ is /owner-only/: it uses the heap of the capability that the call holds, so it is imported @unsafe@ (which
---   holds the capability from start to end) and never @safe@ (which gives the capability away before it starts).
+--   holds the capability from start to end) and never @safe@ (which gives the capability away before it starts). Those that
+--   are called most are @prim@: C-- (@cbits\/ghc\/fast.cmm@), which is one step as an unsafe call is.
 -- * @mi_…@ is /any-thread/: it uses the calling OS thread's own heap. Imported @unsafe@ where it is short.
 -- * @…_safe@ is any-thread too, imported @safe@ because it may be long: while an unsafe call runs no capability can
 --   start a garbage collection.
@@ -146,10 +151,10 @@ import Data.Word (Word64)
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool (..), CInt (..), CLong (..), CSize (..))
 import Foreign.ForeignPtr (FinalizerPtr)
-import Foreign.Ptr (FunPtr, Ptr)
+import GHC.Exts
+import GHC.IO (IO (..))
 
 -- Owner-only, hence unsafe. Each is short: what may be long, clearing and copying from 1 MiB on, has a _safe twin below.
-foreign import ccall unsafe mi_cap_malloc       :: CSize -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_zalloc       :: CSize -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_calloc       :: CSize -> CSize -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_mallocn      :: CSize -> CSize -> IO (Ptr a)
@@ -182,8 +187,23 @@ foreign import ccall unsafe mi_cap_recalloc_aligned    :: Ptr a -> CSize -> CSiz
 foreign import ccall unsafe mi_cap_recalloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> CSize -> IO (Ptr a)
 
 -- Owner-only, hence unsafe. Memory goes back to the system in bounded pieces.
-foreign import ccall unsafe mi_cap_free    :: Ptr a -> IO ()
 foreign import ccall unsafe mi_cap_collect :: CBool -> IO ()
+
+-- The two that are called most.
+foreign import prim "mi_fast_malloc" mi_fast_malloc# :: Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
+foreign import prim "mi_fast_free"   mi_fast_free#   :: Addr# -> State# RealWorld -> (# State# RealWorld #)
+
+mi_cap_malloc :: CSize -> IO (Ptr a)
+mi_cap_malloc size = IO $ \s -> case mi_fast_malloc# (word size) s of (# s', p #) -> (# s', Ptr p #)
+{-# INLINE mi_cap_malloc #-}
+
+mi_cap_free :: Ptr a -> IO ()
+mi_cap_free (Ptr p) = IO $ \s -> case mi_fast_free# p s of (# s' #) -> (# s', () #)
+{-# INLINE mi_cap_free #-}
+
+word :: Integral a => a -> Word#
+word n = case fromIntegral n of W# w -> w
+{-# INLINE word #-}
 
 -- Owner-only: the runtime system runs C finalizers with a capability held. Calls nothing back, never blocks.
 foreign import ccall "&mi_cap_free" mi_cap_free_finalizer :: FinalizerPtr a

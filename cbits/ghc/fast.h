@@ -1,0 +1,46 @@
+/* What fast.cmm knows of the structures, in numbers, for C-- reads no C. cap.c asserts that each is right. */
+#ifndef MI_FAST_H
+#define MI_FAST_H
+
+/* mi_page_t */
+#define MI_FAST_PAGE_FREE       0
+#define MI_FAST_PAGE_LOCAL_FREE 8
+#define MI_FAST_PAGE_USED       16
+#define MI_FAST_PAGE_OWNER      64
+#define MI_FAST_PAGE_TOP        72
+#define MI_FAST_PAGE_RECIP      80
+
+/* mi_block_t, which begins with its mark */
+#define MI_FAST_BLOCK_NEXT      8
+
+/* mi_lheap_t, which begins with `direct` */
+#define MI_FAST_DIRECT_MAX      1024
+#define MI_FAST_LHEAP_QUEUE     552
+#define MI_FAST_LHEAP_TICK      544
+
+/* sizes */
+#define MI_FAST_GRANULE_SHIFT   4
+#define MI_FAST_MEDIUM_MAX      65536
+#define MI_FAST_SWEEP_EVERY     256
+
+/* mi_pagemap_t */
+#define MI_FAST_PAGEMAP_ROOT    524288
+
+/* mi_fast_t */
+#define MI_FAST_LHEAPS          0
+#define MI_FAST_CAPS            8
+#define MI_FAST_FIRST_ID        16
+#define MI_FAST_OCTAVES         24
+
+#ifndef CMINUSMINUS
+#include "core/types.h"
+
+typedef struct {
+  mi_atomic(mi_lheap_t*)* lheaps;   /* by number */
+  size_t    caps;                   /* how many of them */
+  uintptr_t first_id;               /* capability 0's id */
+  uint8_t   octave[64];             /* mi_bin_of's, of w granules over MI_DIRECT_MAX: octave[w / 64] */
+} mi_fast_t;
+#endif
+
+#endif
