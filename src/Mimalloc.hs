@@ -180,7 +180,7 @@ zallocForeignPtrBytes n = newBlock (bytes "zallocForeignPtrBytes" Zeros n)
 --
 -- @since 0.1.0.0
 withMalloc :: Storable a => (Ptr a -> IO b) -> IO b
-withMalloc = withBlock (one "withMalloc" Whatever 1)
+withMalloc = withBlock (\cell -> oneInto cell "withMalloc" Whatever 1)
 {-# INLINE withMalloc #-}
 
 -- | A block of so many bytes while the action runs.
@@ -190,7 +190,7 @@ withMalloc = withBlock (one "withMalloc" Whatever 1)
 --
 -- @since 0.1.0.0
 withMallocBytes :: Int -> (Ptr Word8 -> IO b) -> IO b
-withMallocBytes n = withBlock (bytes "withMallocBytes" Whatever n)
+withMallocBytes n = withBlock (\cell -> bytesInto cell "withMallocBytes" Whatever n)
 {-# INLINE withMallocBytes #-}
 
 -- | A block for so many elements while the action runs.
@@ -200,7 +200,7 @@ withMallocBytes n = withBlock (bytes "withMallocBytes" Whatever n)
 --
 -- @since 0.1.0.0
 withMallocArray :: Storable a => Int -> (Ptr a -> IO b) -> IO b
-withMallocArray n = withBlock (many "withMallocArray" Whatever n)
+withMallocArray n = withBlock (\cell -> manyInto cell "withMallocArray" Whatever n)
 {-# INLINE withMallocArray #-}
 
 -- | A block for one value, at the given alignment (in bytes) or its type's, whichever is more, while the action runs.
@@ -210,7 +210,7 @@ withMallocArray n = withBlock (many "withMallocArray" Whatever n)
 --
 -- @since 0.1.0.0
 withMallocAligned :: Storable a => Int -> (Ptr a -> IO b) -> IO b
-withMallocAligned align = withBlock (one "withMallocAligned" Whatever align)
+withMallocAligned align = withBlock (\cell -> oneInto cell "withMallocAligned" Whatever align)
 {-# INLINE withMallocAligned #-}
 
 -- | A block of so many bytes (first argument) at the alignment in bytes (second argument) while the action runs.
@@ -220,7 +220,7 @@ withMallocAligned align = withBlock (one "withMallocAligned" Whatever align)
 --
 -- @since 0.1.0.0
 withMallocAlignedBytes :: Int -> Int -> (Ptr Word8 -> IO b) -> IO b
-withMallocAlignedBytes n align = withBlock (alignedBytes "withMallocAlignedBytes" Whatever n align)
+withMallocAlignedBytes n align = withBlock (\cell -> alignedBytesInto cell "withMallocAlignedBytes" Whatever n align)
 {-# INLINE withMallocAlignedBytes #-}
 
 -- | A block for one value, all bytes of it 0, while the action runs.
@@ -230,7 +230,7 @@ withMallocAlignedBytes n align = withBlock (alignedBytes "withMallocAlignedBytes
 --
 -- @since 0.1.0.0
 withCalloc :: Storable a => (Ptr a -> IO b) -> IO b
-withCalloc = withBlock (one "withCalloc" Zeros 1)
+withCalloc = withBlock (\cell -> oneInto cell "withCalloc" Zeros 1)
 {-# INLINE withCalloc #-}
 
 -- | A block for so many elements, all bytes of it 0, while the action runs.
@@ -240,7 +240,7 @@ withCalloc = withBlock (one "withCalloc" Zeros 1)
 --
 -- @since 0.1.0.0
 withCallocArray :: Storable a => Int -> (Ptr a -> IO b) -> IO b
-withCallocArray n = withBlock (many "withCallocArray" Zeros n)
+withCallocArray n = withBlock (\cell -> manyInto cell "withCallocArray" Zeros n)
 {-# INLINE withCallocArray #-}
 
 -- | A block of so many bytes, all of them 0, while the action runs.
@@ -250,7 +250,7 @@ withCallocArray n = withBlock (many "withCallocArray" Zeros n)
 --
 -- @since 0.1.0.0
 withZallocBytes :: Int -> (Ptr Word8 -> IO b) -> IO b
-withZallocBytes n = withBlock (bytes "withZallocBytes" Zeros n)
+withZallocBytes n = withBlock (\cell -> bytesInto cell "withZallocBytes" Zeros n)
 {-# INLINE withZallocBytes #-}
 
 -- | How many bytes a block has that was asked for with so many: at least as many, at most an eighth more (from 16 on, and

@@ -244,7 +244,7 @@ heapZallocForeignPtrBytes heap n = newHeapBlock heap (heapBytes "heapZallocForei
 --
 -- @since 0.1.0.0
 withHeapMalloc :: Storable a => Heap s -> (Ptr a -> IO b) -> IO b
-withHeapMalloc heap = withHeapBlock heap (heapOne "withHeapMalloc" Whatever heap 1)
+withHeapMalloc heap = withHeapBlock heap (\cell -> heapOneInto cell "withHeapMalloc" Whatever heap 1)
 {-# INLINE withHeapMalloc #-}
 
 -- | A block of the heap of so many bytes while the action runs.
@@ -254,7 +254,7 @@ withHeapMalloc heap = withHeapBlock heap (heapOne "withHeapMalloc" Whatever heap
 --
 -- @since 0.1.0.0
 withHeapMallocBytes :: Heap s -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocBytes heap n = withHeapBlock heap (heapBytes "withHeapMallocBytes" Whatever heap n)
+withHeapMallocBytes heap n = withHeapBlock heap (\cell -> heapAlignedBytesInto cell "withHeapMallocBytes" Whatever heap n 16)
 {-# INLINE withHeapMallocBytes #-}
 
 -- | A block of the heap for so many elements while the action runs.
@@ -264,7 +264,7 @@ withHeapMallocBytes heap n = withHeapBlock heap (heapBytes "withHeapMallocBytes"
 --
 -- @since 0.1.0.0
 withHeapMallocArray :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocArray heap n = withHeapBlock heap (heapMany "withHeapMallocArray" Whatever heap n)
+withHeapMallocArray heap n = withHeapBlock heap (\cell -> heapManyInto cell "withHeapMallocArray" Whatever heap n)
 {-# INLINE withHeapMallocArray #-}
 
 -- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more, while the action
@@ -275,7 +275,7 @@ withHeapMallocArray heap n = withHeapBlock heap (heapMany "withHeapMallocArray" 
 --
 -- @since 0.1.0.0
 withHeapMallocAligned :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocAligned heap align = withHeapBlock heap (heapOne "withHeapMallocAligned" Whatever heap align)
+withHeapMallocAligned heap align = withHeapBlock heap (\cell -> heapOneInto cell "withHeapMallocAligned" Whatever heap align)
 {-# INLINE withHeapMallocAligned #-}
 
 -- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument) while the action runs.
@@ -285,7 +285,7 @@ withHeapMallocAligned heap align = withHeapBlock heap (heapOne "withHeapMallocAl
 --
 -- @since 0.1.0.0
 withHeapMallocAlignedBytes :: Heap s -> Int -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocAlignedBytes heap n align = withHeapBlock heap (heapAlignedBytes "withHeapMallocAlignedBytes" Whatever heap n align)
+withHeapMallocAlignedBytes heap n align = withHeapBlock heap (\cell -> heapAlignedBytesInto cell "withHeapMallocAlignedBytes" Whatever heap n align)
 {-# INLINE withHeapMallocAlignedBytes #-}
 
 -- | A block of the heap for one value, all bytes of it 0, while the action runs.
@@ -295,7 +295,7 @@ withHeapMallocAlignedBytes heap n align = withHeapBlock heap (heapAlignedBytes "
 --
 -- @since 0.1.0.0
 withHeapCalloc :: Storable a => Heap s -> (Ptr a -> IO b) -> IO b
-withHeapCalloc heap = withHeapBlock heap (heapOne "withHeapCalloc" Zeros heap 1)
+withHeapCalloc heap = withHeapBlock heap (\cell -> heapOneInto cell "withHeapCalloc" Zeros heap 1)
 {-# INLINE withHeapCalloc #-}
 
 -- | A block of the heap for so many elements, all bytes of it 0, while the action runs.
@@ -305,7 +305,7 @@ withHeapCalloc heap = withHeapBlock heap (heapOne "withHeapCalloc" Zeros heap 1)
 --
 -- @since 0.1.0.0
 withHeapCallocArray :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapCallocArray heap n = withHeapBlock heap (heapMany "withHeapCallocArray" Zeros heap n)
+withHeapCallocArray heap n = withHeapBlock heap (\cell -> heapManyInto cell "withHeapCallocArray" Zeros heap n)
 {-# INLINE withHeapCallocArray #-}
 
 -- | A block of the heap of so many bytes, all of them 0, while the action runs.
@@ -315,7 +315,7 @@ withHeapCallocArray heap n = withHeapBlock heap (heapMany "withHeapCallocArray" 
 --
 -- @since 0.1.0.0
 withHeapZallocBytes :: Heap s -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapZallocBytes heap n = withHeapBlock heap (heapBytes "withHeapZallocBytes" Zeros heap n)
+withHeapZallocBytes heap n = withHeapBlock heap (\cell -> heapAlignedBytesInto cell "withHeapZallocBytes" Zeros heap n 16)
 {-# INLINE withHeapZallocBytes #-}
 
 -- | Takes in what others freed of the heap's pages that the capability one is on holds, and gives empty ones back; 'True': all

@@ -9,7 +9,8 @@
 --
 -- * @mi_cap_…@ is /owner-only/: it uses the heap of the capability that the call holds, so it is imported @unsafe@ (which
 --   holds the capability from start to end) and never @safe@ (which gives the capability away before it starts). Those that
---   are called most are @prim@: C-- (@cbits\/ghc\/fast.cmm@), which is one step as an unsafe call is.
+--   are called most are @prim@: C-- (@cbits\/ghc\/fast.cmm@), which is one step as an unsafe call is. So are those that
+--   take or free the block of a bracket (@…_into@, @…_from@).
 -- * @mi_…@ is /any-thread/: it uses the calling OS thread's own heap. Imported @unsafe@ where it is short.
 -- * @…_safe@ is any-thread too, imported @safe@ because it may be long: while an unsafe call runs no capability can
 --   start a garbage collection.
@@ -27,6 +28,15 @@ module Mimalloc.Internal.FFI
   , mi_cap_zalloc_small
   , mi_cap_strdup
   , mi_cap_strndup
+    -- * Blocks of brackets
+  , Cell
+  , newCell
+  , fillCell
+  , mi_fast_malloc_into
+  , mi_zalloc_into
+  , mi_aligned_into
+  , mi_heap_aligned_into
+  , mi_fast_free_from
     -- * Other sizes for blocks
   , mi_cap_realloc
   , mi_cap_reallocn
@@ -200,6 +210,49 @@ mi_cap_malloc size = IO $ \s -> case mi_fast_malloc# (word size) s of (# s', p #
 mi_cap_free :: Ptr a -> IO ()
 mi_cap_free (Ptr p) = IO $ \s -> case mi_fast_free# p s of (# s' #) -> (# s', () #)
 {-# INLINE mi_cap_free #-}
+
+-- | Where a bracket has its block, so that whoever finds the cell knows what is to be freed: null, or the block.
+--
+-- @since 0.1.0.0
+data Cell = Cell (MutableByteArray# RealWorld)
+
+-- | An empty one.
+newCell :: IO Cell
+newCell = IO $ \s -> case newByteArray# 8# s of
+  (# s1, cell #) -> case writeAddrArray# cell 0# nullAddr# s1 of s2 -> (# s2, Cell cell #)
+{-# INLINE newCell #-}
+
+-- | For blocks from elsewhere. Masked by the caller.
+fillCell :: Cell -> Ptr a -> IO ()
+fillCell (Cell cell) (Ptr p) = IO $ \s -> (# writeAddrArray# cell 0# p s, () #)
+
+-- They allocate and fill the cell: size; size; size, alignment, whether to clear; heap and the same.
+foreign import prim "mi_fast_malloc_into"  mi_fast_malloc_into#  :: MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
+foreign import prim "mi_zalloc_into"       mi_zalloc_into#       :: MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
+foreign import prim "mi_aligned_into"      mi_aligned_into#      :: MutableByteArray# RealWorld -> Word# -> Word# -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
+foreign import prim "mi_heap_aligned_into" mi_heap_aligned_into# :: MutableByteArray# RealWorld -> Addr# -> Word# -> Word# -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
+-- Empties the cell and frees what was in it, if anything.
+foreign import prim "mi_fast_free_from"    mi_fast_free_from#    :: MutableByteArray# RealWorld -> State# RealWorld -> (# State# RealWorld #)
+
+mi_fast_malloc_into, mi_zalloc_into :: Cell -> CSize -> IO (Ptr a)
+mi_fast_malloc_into (Cell cell) size = IO $ \s -> case mi_fast_malloc_into# cell (word size) s of (# s', p #) -> (# s', Ptr p #)
+mi_zalloc_into (Cell cell) size = IO $ \s -> case mi_zalloc_into# cell (word size) s of (# s', p #) -> (# s', Ptr p #)
+{-# INLINE mi_fast_malloc_into #-}
+{-# INLINE mi_zalloc_into #-}
+
+mi_aligned_into :: Cell -> CSize -> CSize -> CBool -> IO (Ptr a)
+mi_aligned_into (Cell cell) size align zero = IO $ \s ->
+  case mi_aligned_into# cell (word size) (word align) (word zero) s of (# s', p #) -> (# s', Ptr p #)
+{-# INLINE mi_aligned_into #-}
+
+mi_heap_aligned_into :: Cell -> Ptr MiHeap -> CSize -> CSize -> CBool -> IO (Ptr a)
+mi_heap_aligned_into (Cell cell) (Ptr heap) size align zero = IO $ \s ->
+  case mi_heap_aligned_into# cell heap (word size) (word align) (word zero) s of (# s', p #) -> (# s', Ptr p #)
+{-# INLINE mi_heap_aligned_into #-}
+
+mi_fast_free_from :: Cell -> IO ()
+mi_fast_free_from (Cell cell) = IO $ \s -> case mi_fast_free_from# cell s of (# s' #) -> (# s', () #)
+{-# INLINE mi_fast_free_from #-}
 
 word :: Integral a => a -> Word#
 word n = case fromIntegral n of W# w -> w

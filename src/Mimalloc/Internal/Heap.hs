@@ -29,11 +29,15 @@ module Mimalloc.Internal.Heap
   , heapAlignedBytes
   , heapOne
   , heapMany
+  , heapAlignedBytesInto
+  , heapOneInto
+  , heapManyInto
   , newHeapBlock
   , withHeapBlock
   , usingHeap
   ) where
 
+import Control.Exception (bracket)
 import Control.Monad (when)
 import Foreign.C.Error (eINVAL, getErrno)
 import Foreign.C.Types (CInt)
@@ -121,7 +125,7 @@ withHeapEach name tag arena act = do
   heap <- newKey each
   let begin = make name tag False arena >>= \p -> p <$ writeHeap heap p
       end p = writeHeap heap nullPtr >> mi_cap_heap_delete_safe p
-  withBlockFreed end begin (const (act heap))
+  bracket begin end (const (act heap))
 
 -- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last one is gone.
 withHeapTogether :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
@@ -132,7 +136,7 @@ withHeapTogether name tag arena act = do
         life <- readLife heap
         when (life == together) destroy
         touchHeap heap
-  withBlockFreed end (readHeap heap) (const (act heap))
+  bracket (readHeap heap) end (const (act heap))
 
 -- | A block of so many bytes of the heap, aligned to 16.
 heapBytes :: String -> Fill -> Heap s -> Int -> IO (Ptr a)
@@ -153,15 +157,35 @@ heapAlignedBytes name fill heap n align
   where size = fromIntegral n
 {-# INLINE heapAlignedBytes #-}
 
+-- | The same for a bracket: into a cell.
+heapAlignedBytesInto :: Cell -> String -> Fill -> Heap s -> Int -> Int -> IO (Ptr a)
+heapAlignedBytesInto cell name fill heap n align
+  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
+  | n < 0 = negativeSize name n
+  | otherwise = orNoMemory name n $ usingHeap name heap $ \p -> case fill of
+      Whatever -> mi_heap_aligned_into cell p size (fromIntegral align) 0
+      Zeros | n >= bigBytes -> safelyInto cell (mi_heap_zalloc_aligned_at_safe p size (fromIntegral align) 0)
+            | otherwise -> mi_heap_aligned_into cell p size (fromIntegral align) 1
+  where size = fromIntegral n
+{-# INLINE heapAlignedBytesInto #-}
+
 -- | A block for one value, aligned as its type says and at least to the alignment given.
 heapOne :: Storable a => String -> Fill -> Heap s -> Int -> IO (Ptr a)
 heapOne name fill heap = oneFrom (heapAlignedBytes name fill heap)
 {-# INLINE heapOne #-}
 
+heapOneInto :: Storable a => Cell -> String -> Fill -> Heap s -> Int -> IO (Ptr a)
+heapOneInto cell name fill heap = oneFrom (heapAlignedBytesInto cell name fill heap)
+{-# INLINE heapOneInto #-}
+
 -- | A block for so many values, aligned as their type says.
 heapMany :: Storable a => String -> Fill -> Heap s -> Int -> IO (Ptr a)
 heapMany name fill heap = manyFrom name (heapAlignedBytes name fill heap)
 {-# INLINE heapMany #-}
+
+heapManyInto :: Storable a => Cell -> String -> Fill -> Heap s -> Int -> IO (Ptr a)
+heapManyInto cell name fill heap = manyFrom name (heapAlignedBytesInto cell name fill heap)
+{-# INLINE heapManyInto #-}
 
 -- | A block of the heap, by one of the functions above, as a foreign pointer. One that lives together with others needs no
 -- care about asynchronous exceptions: its block is freed with the heap in any case.
@@ -175,6 +199,6 @@ newHeapBlock heap@(Heap key) allocate = do
 {-# INLINE newHeapBlock #-}
 
 -- | A block of the heap while the action runs, and the heap with it.
-withHeapBlock :: Heap s -> IO (Ptr a) -> (Ptr a -> IO b) -> IO b
-withHeapBlock heap = withBlockFreed (\p -> mi_cap_free p >> touchHeap heap)
+withHeapBlock :: Heap s -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
+withHeapBlock = withBlockOf
 {-# INLINE withHeapBlock #-}

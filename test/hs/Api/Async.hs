@@ -1,7 +1,10 @@
 -- Asynchronous exceptions at any point leak nothing.
 module Api.Async (tests) where
 
+import Control.Concurrent (threadDelay)
 import Control.Concurrent.Async (forConcurrently_)
+import Control.Exception
+import Control.Monad
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
@@ -14,6 +17,14 @@ tests = testGroup "asynchronous exceptions"
   , struck "withMallocBytes" (bracket_' (withMallocBytes 5000))
   , struck "withCallocArray" (bracket_' (withCallocArray 10 :: (Ptr Int -> IO ()) -> IO ()))
   , struck "withMalloc, nested" (withMalloc $ \p -> withMallocBytes 100 $ \q -> poke p 'x' >> poke q 1)
+  , struck "withMallocAlignedBytes" (bracket_' (withMallocAlignedBytes 300 256))
+  , struck "withMallocBytes, masked, waiting" (mask_ (withMallocBytes 100 $ \p -> poke p 1 >> threadDelay 1000))
+  , struck "withMallocBytes, an action that survives it" $ withMallocBytes 100 $ \p -> do
+      poke p 7
+      replicateM_ 10 $ void (evaluate (sum [1 .. 100 :: Int])) `catch` \e -> when (e /= Overflow) (throwIO e)
+      usable <- usableSize p
+      x <- peek p
+      unless (usable == 112 && x == 7) $ throwIO Underflow
   , struck "withZallocBytes, in a safe call" (bracket_' (withZallocBytes 2000000))
   , struck "mallocForeignPtr" (foreign_ (mallocForeignPtr :: IO (ForeignPtr Int)))
   , struck "mallocForeignPtrBytes" (foreign_ (mallocForeignPtrBytes 300))
