@@ -25,10 +25,12 @@ static mi_xlheap_t* heap_make_place(mi_heap_t* heap, uint32_t slot) {
 
 /* Under the list's lock: one whose heap was deleted, or a new one. */
 static mi_lheap_t* lheap_make(mi_owner_t* owner) {
-  for (mi_lheap_t* lh = owner->lheaps; lh != NULL; lh = lh->next) {
-    if (mi_load_relaxed(&lh->xheap) == NULL) return lh;                   /* changed under the lock */
+  mi_lheap_t* lh = owner->unused;
+  if (lh != NULL) {
+    owner->unused = lh->heap_next;
+    return lh;
   }
-  mi_lheap_t* lh = mi_meta_alloc(MI_META_LHEAP, sizeof *lh);
+  lh = mi_meta_alloc(MI_META_LHEAP, sizeof *lh);
   if (lh == NULL) return NULL;
   lh->next = owner->lheaps;
   owner->lheaps = lh;
@@ -90,7 +92,7 @@ void mi_heap_owner_ends(mi_owner_t* owner) {
     }
     mi_meta_free(MI_META_LHEAP, lh);
   }
-  owner->lheaps = NULL;
+  owner->lheaps = owner->unused = NULL;
   mi_unlock(&heaps_lock);
 }
 
@@ -159,6 +161,8 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
     lheap_unlink(heap, lh);
     if (lh->owner->id != MI_ID_GONE) mi_lheap_end(lh);                    /* nobody allocates from it: its pages are ours to pool */
     mi_store_relaxed(&lh->xheap, NULL);                                   /* under the lock: its owner may use it again */
+    lh->heap_next = lh->owner->unused;
+    lh->owner->unused = lh;
   }
   if (heap->prev != NULL) heap->prev->next = heap->next; else heaps = heap->next;
   if (heap->next != NULL) heap->next->prev = heap->prev;

@@ -66,7 +66,7 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   mi_unlock(&owners_lock);
   if (owner == NULL) return NULL;
   owner->id = id;
-  owner->lheaps = NULL;
+  owner->lheaps = owner->unused = NULL;
   mi_lheap_init(&owner->main, owner, main, id);
   mi_purger_also(&mi_hollow_purge);
   mi_store_release(&owner->xkind, kind);                                  /* pairs with readers of the table: shows the id */

@@ -92,7 +92,7 @@ struct mi_lheap_s {
   uint32_t    nretired;
   mi_queue_t  queue[MI_BIN_COUNT];
   mi_lheap_t* next;                 /* of the same owner */
-  mi_lheap_t* heap_next;            /* of the same heap (the lock of the list of heaps) */
+  mi_lheap_t* heap_next;            /* of the same heap, or unused (the lock of the list of heaps) */
   mi_lheap_counts_t xcounts;
 };
 
@@ -107,6 +107,7 @@ struct mi_owner_s {
   uint32_t    slot;                 /* in the owner table, for ever */
   mi_atomic(int) xkind;             /* mi_owner_kind_t */
   mi_lheap_t* lheaps;               /* all of them but `main` */
+  mi_lheap_t* unused;               /* of these, those whose heap has ended, linked by heap_next (the lock of the list of heaps) */
   mi_owner_t* next_free;            /* while unused (the table's lock) */
   mi_atomic(uint32_t) xbusy;        /* entered (MI_CHECK = 2) */
   mi_lheap_t  main;                 /* of the main heap */
