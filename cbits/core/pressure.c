@@ -23,13 +23,14 @@ static uint64_t sum(void) {
 /* How much may be made before it is looked at again. */
 static size_t growth(uint64_t live) { return mi_max(FLOOR, live / 4); }
 
-/* The thresholds after a collection that left so much; after a minor one that for major ones stays, but falls. */
+/* The thresholds after a collection that left so much. After a minor one that for major ones stays, or falls, and the next
+   collection is not later than that: what minor ones promote while it is alive dies out of their reach. */
 static void set_thresholds(uint64_t live, bool major) {
   const int64_t budget = mi_load_relaxed(&xbudget);
   const size_t fixed = budget > 0 ? (size_t)budget : 0;
   const size_t next_major = live + mi_max(2 * FLOOR, live / 2);
   if (major || fixed != 0 || next_major < mi_load_relaxed(&xnext_major)) mi_store_relaxed(&xnext_major, fixed != 0 ? fixed : next_major);
-  mi_store_relaxed(&xnext, fixed != 0 ? fixed : mi_max(FLOOR, live + growth(live)));
+  mi_store_relaxed(&xnext, fixed != 0 ? fixed : mi_min(live + growth(live), mi_load_relaxed(&xnext_major)));
 }
 
 static bool is_due(void) {

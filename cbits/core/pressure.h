@@ -8,7 +8,7 @@
 #include "atomic.h"
 #include "base.h"
 
-#define MI_PRESSURE_FLOOR (16 * MI_MiB)     /* what may live without anybody asking */
+#define MI_PRESSURE_FLOOR (8 * MI_MiB)     /* what may live without anybody asking */
 
 /* Owner-only: by the holder of capability `number`. True: a collection is due, whoever asks for it begins with mi_pressure_begin. */
 bool mi_pressure_hold(uint32_t number, size_t bytes);

@@ -105,7 +105,12 @@ void mi_cap_free(void* p) {
 /* By the page: the same for a block and a pointer into it, and from its first day to its last. */
 static size_t held_bytes(const void* p) { return mi_page_size(mi_page_of(p)); }
 
-int mi_cap_hold(const void* p) { return mi_pressure_hold(cap_number(), held_bytes(p)); }
+int mi_cap_pressure_due;
+static void set_due(int due) { mi_store_relaxed((mi_atomic(int)*)&mi_cap_pressure_due, due); }  /* a hint: mi_pressure_begin decides */
+
+void mi_cap_hold(const void* p) {
+  if (mi_unlikely(mi_pressure_hold(cap_number(), held_bytes(p)))) set_due(1);
+}
 
 void mi_cap_free_held(void* p) {
   mi_pressure_drop(cap_number(), held_bytes(p));
@@ -276,7 +281,10 @@ int mi_cap_number(void) { return (int)cap_number(); }
 
 /* ---- any thread ---- */
 
-int mi_cap_pressure_begin(void) { return mi_pressure_begin(); }
+int mi_cap_pressure_begin(void) {
+  set_due(0);
+  return mi_pressure_begin();
+}
 int mi_cap_pressure_after_minor(void) { return mi_pressure_after_minor(); }
 void mi_cap_pressure_end(int major) { mi_pressure_end(major != 0); }
 void mi_cap_pressure_set(int64_t budget) { mi_pressure_set(budget); }
@@ -304,6 +312,15 @@ void mi_live(uint64_t* blocks, uint64_t* bytes) {
   const mi_use_t use = mi_stats_use(0);
   *blocks = use.blocks;
   *bytes = use.bytes;
+}
+
+uint64_t mi_cap_activity(int number) {
+  const mi_lheap_t* lh = number < 0 || (unsigned)number >= MI_CAPS_MAX ? NULL : mi_load_acquire(&xlheaps[number]);  /* pairs with cap_begin, mi_cap_heap_set_default */
+  if (lh == NULL) return 0;
+  const mi_lheap_counts_t* c = &lh->owner->main.xcounts;
+  if (mi_load_relaxed(&c->pages) == 0) return 0;                          /* statistics */
+  return 1 + mi_load_relaxed(&c->fresh_pages) + mi_load_relaxed(&c->adopted_pages) + mi_load_relaxed(&c->full_pages)
+         + mi_load_relaxed(&c->retired_pages) + mi_load_relaxed(&c->remote_freed);
 }
 
 void mi_cap_stats(int number, mi_cap_stats_t* stats) {

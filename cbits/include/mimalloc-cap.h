@@ -71,10 +71,12 @@ mi_decl_export void mi_cap_collect(bool force);
    last. For a capability that will sleep; allocating there begins anew. */
 mi_decl_export void mi_cap_drain(void);
 
-/* Pressure: counts a block that the garbage collector will free with mi_cap_free_held, by its usable bytes. Not 0: collections
-   are due because of such blocks. Then who wants to ask for them calls mi_cap_pressure_begin; unless that is 0, does a minor one
-   and runs its finalizers, and a major one likewise if mi_cap_pressure_after_minor is not 0; and mi_cap_pressure_end at last. */
-mi_decl_export int mi_cap_hold(const void* p);
+/* Pressure: counts a block, by its usable bytes, that the garbage collector will free with mi_cap_free_held. While
+   mi_cap_pressure_due is not 0 collections are due because of such blocks. Who wants to ask for them calls
+   mi_cap_pressure_begin and, unless that is 0: does a minor one and runs its finalizers; a major one likewise if
+   mi_cap_pressure_after_minor is not 0; mi_cap_pressure_end at last. */
+mi_decl_export extern int mi_cap_pressure_due;
+mi_decl_export void mi_cap_hold(const void* p);
 mi_decl_export void mi_cap_free_held(void* p);
 
 /* The number of the capability held. */
@@ -114,6 +116,8 @@ typedef struct {
 /* Live blocks of the whole process, and their usable bytes. */
 mi_decl_export void mi_live(uint64_t* blocks, uint64_t* bytes);
 mi_decl_export void mi_cap_stats(int number, mi_cap_stats_t* stats);
+/* Changes when the capability's main heap does anything but allocate and free in its pages; 0: it has no page. */
+mi_decl_export uint64_t mi_cap_activity(int number);
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@ import Api.Child (mainOr)
 import qualified Api.Async
 import qualified Api.Blocks
 import qualified Api.Capability
+import qualified Api.Memory
 import qualified Api.Misuse
 import qualified Api.Pointers
 import qualified Api.Primitive
@@ -23,6 +24,7 @@ tests = testGroup "mimalloc"
   , Api.Pointers.tests
   , Api.Primitive.tests
   , Api.Capability.tests
+  , Api.Memory.tests
   , Api.Async.tests
   , Api.Misuse.tests
   ]

@@ -44,7 +44,10 @@ import GHC.IO (IO (..))
 import GHC.IORef (IORef (..))
 import GHC.STRef (STRef (..))
 
-import Control.Exception (SomeException)
+import Control.Exception (SomeException, mask_)
+import Control.Monad (when)
+import System.Mem (performMajorGC, performMinorGC)
+
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 
@@ -157,9 +160,26 @@ orNoMemory name n allocate = do
 -- The structure is base's for @newForeignPtr finalizer@ (a weak pointer, keyed by the reference to it, that holds a list
 -- of C finalizers), so base's functions work on it. It is made in one go, masked: an asynchronous exception strikes at any
 -- heap check, also at the one in 'addCFinalizerToWeak#', when the block is already taken.
+--
+-- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure").
 newBlock :: IO (Ptr a) -> IO (ForeignPtr a)
-newBlock = newBlockFreedBy mi_cap_free_finalizer
+newBlock allocate = do
+  fp <- newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
+  due <- peek mi_cap_pressure_due
+  if due == 0 then pure fp else fp <$ relieve
 {-# INLINE newBlock #-}
+
+-- | The collections that are due. GHC runs the finalizers of what one found dead at the start of the next.
+relieve :: IO ()
+relieve = mask_ $ do
+  mine <- mi_cap_pressure_begin
+  when (mine /= 0) $ do
+    performMinorGC
+    performMinorGC
+    major <- mi_cap_pressure_after_minor
+    when (major /= 0) $ performMajorGC >> performMinorGC
+    mi_cap_pressure_end major
+{-# NOINLINE relieve #-}
 
 -- | The same with another finalizer.
 newBlockFreedBy :: FinalizerPtr a -> IO (Ptr a) -> IO (ForeignPtr a)

@@ -59,8 +59,11 @@ module Mimalloc.Internal.FFI
     -- * Giving blocks back
   , mi_cap_free
   , mi_cap_free_finalizer
+  , mi_cap_hold
+  , mi_cap_free_held_finalizer
   , mi_cap_free_box_finalizer
   , mi_cap_collect
+  , mi_cap_drain
   , mi_cap_posix_memalign
   , mi_cap_valloc
   , mi_cap_pvalloc
@@ -134,6 +137,14 @@ module Mimalloc.Internal.FFI
   , mi_cap_number
   , mi_cap_max
   , mi_cap_stats
+  , mi_cap_activity
+    -- * Pressure
+  , mi_cap_pressure_due
+  , mi_cap_pressure_begin
+  , mi_cap_pressure_after_minor
+  , mi_cap_pressure_end
+  , mi_cap_pressure_set
+  , mi_cap_pressure_stats
   , mi_live_safe
     -- * Long calls, from the OS thread's heap
   , mi_zalloc_safe
@@ -157,6 +168,7 @@ module Mimalloc.Internal.FFI
   , mi_process_info_safe
   ) where
 
+import Data.Int (Int64)
 import Data.Word (Word64)
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool (..), CInt (..), CLong (..), CSize (..))
@@ -198,6 +210,7 @@ foreign import ccall unsafe mi_cap_recalloc_aligned_at :: Ptr a -> CSize -> CSiz
 
 -- Owner-only, hence unsafe. Memory goes back to the system in bounded pieces.
 foreign import ccall unsafe mi_cap_collect :: CBool -> IO ()
+foreign import ccall unsafe mi_cap_drain   :: IO ()
 
 -- The two that are called most.
 foreign import prim "mi_fast_malloc" mi_fast_malloc# :: Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
@@ -263,6 +276,18 @@ foreign import ccall "&mi_cap_free" mi_cap_free_finalizer :: FinalizerPtr a
 -- The same for a block and the one that its first word points to.
 foreign import ccall "&mi_cap_free_box" mi_cap_free_box_finalizer :: FinalizerPtr a
 
+-- Owner-only: counts the block of a foreign pointer, which the finalizer then frees; mimalloc-cap.h, pressure.
+foreign import ccall unsafe mi_cap_hold                             :: Ptr a -> IO ()
+foreign import ccall "&mi_cap_free_held" mi_cap_free_held_finalizer :: FinalizerPtr a
+-- Not 0: collections are due.
+foreign import ccall "&mi_cap_pressure_due" mi_cap_pressure_due     :: Ptr CInt
+-- Any-thread, unsafe because short.
+foreign import ccall unsafe mi_cap_pressure_begin       :: IO CInt
+foreign import ccall unsafe mi_cap_pressure_after_minor :: IO CInt
+foreign import ccall unsafe mi_cap_pressure_end         :: CInt -> IO ()
+foreign import ccall unsafe mi_cap_pressure_set         :: Int64 -> IO ()
+foreign import ccall unsafe mi_cap_pressure_stats       :: Ptr Word64 -> IO ()
+
 -- Owner-only, hence unsafe: the number of the capability that the call held.
 foreign import ccall unsafe mi_cap_number :: IO CInt
 
@@ -270,6 +295,7 @@ foreign import ccall unsafe mi_cap_number :: IO CInt
 foreign import ccall safe "mi_live" mi_live_safe :: Ptr Word64 -> Ptr Word64 -> IO ()
 foreign import ccall unsafe mi_cap_max   :: IO CSize
 foreign import ccall unsafe mi_cap_stats :: CInt -> Ptr Word64 -> IO ()
+foreign import ccall unsafe mi_cap_activity :: CInt -> IO Word64
 
 -- Any-thread, safe because clearing or copying much is long, or because it reads the file system (mi_realpath).
 foreign import ccall safe "mi_zalloc" mi_zalloc_safe                           :: CSize -> IO (Ptr a)

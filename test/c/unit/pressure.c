@@ -37,7 +37,7 @@ static void buffers(void) {
     hold((uint32_t)i % 4, MI_MiB);
     CHECK(stats().held <= MI_PRESSURE_FLOOR + 4 * MI_MiB);
   }
-  CHECK(stats().minor >= 150 && stats().minor <= 190 && stats().major == 0);
+  CHECK(stats().minor >= 300 && stats().minor <= 375 && stats().major == 0);
   CHECK_EQ(stats().minor_freed, 3000 * MI_MiB - stats().held);
 }
 
@@ -47,7 +47,7 @@ static void small_ones(void) {
     young += 64;
     hold(0, 64);
   }
-  CHECK(stats().minor >= 8 && stats().minor <= 12 && stats().held <= 17 * MI_MiB);
+  CHECK(stats().minor >= 20 && stats().minor <= 24 && stats().held <= 9 * MI_MiB);
 }
 
 /* What is promoted before it dies is found by major ones, at half more than what lives. */
@@ -55,9 +55,9 @@ static void promoted(void) {
   for (int i = 0; i < 3000; i++) {
     old += MI_MiB;
     hold(0, MI_MiB);
-    CHECK(stats().held <= 64 * MI_MiB);
+    CHECK(stats().held <= 18 * MI_MiB);
   }
-  CHECK(stats().major >= 50 && stats().major <= 100);
+  CHECK(stats().major >= 150 && stats().major <= 200);
   CHECK(stats().major_freed + stats().held == 3000 * MI_MiB);
 }
 
@@ -70,7 +70,7 @@ static void large_live_set(void) {
     young += MI_MiB;
     hold(0, MI_MiB);
   }
-  CHECK(stats().major <= before.major + 1 && stats().minor <= before.minor + 4096 / 256 + 2);
+  CHECK_AT(stats().major <= before.major + 1 && stats().minor <= before.minor + 4096 / 256 + 4, "%llu major, %llu minor", (unsigned long long)(stats().major - before.major), (unsigned long long)(stats().minor - before.minor));
   CHECK(stats().held <= MI_GiB + MI_GiB / 2);
   mi_pressure_drop(0, MI_GiB - 10 * MI_MiB);     /* and when it is gone the budget is small again */
   young = 0;

@@ -1,0 +1,106 @@
+-- |
+-- A garbage collector that knows about native bytes.
+--
+-- GHC's collector sees a foreign pointer as a few words, whatever it points to, so a loop over large buffers can fill the
+-- memory before a collection comes by itself. This package counts the bytes of the blocks that its foreign pointers hold
+-- (those of "Mimalloc", "Mimalloc.ByteString" and "Mimalloc.Vector"; not regions), by capability, and when they pass a
+-- budget the function that makes the next one asks for a collection: a minor one first, and a major one if too much lives
+-- after that. Each is followed by what runs the finalizers.
+--
+-- Nothing needs to be set. The budget follows what lives: 16 MiB are never asked about; beyond that a minor collection
+-- comes when a quarter more lives than after the last one, a major one when half more lives than after the last of these.
+-- So a loop over buffers stays small, and a program with a large live set is hardly ever asked. When less lives the
+-- budget shrinks again.
+--
+-- The functions may be called from any thread and throw nothing but what they say.
+--
+-- @since 0.1.0.0
+module Mimalloc.Pressure
+  ( Pressure (..)
+  , setPressure
+  , getPressure
+  , PressureStats (..)
+  , pressureStats
+  ) where
+
+import Data.Int (Int64)
+import Data.Word (Word64)
+import Foreign.Marshal.Array (allocaArray, peekArray)
+
+import Mimalloc.Internal.Error (negativeSize)
+import Mimalloc.Internal.FFI
+
+-- | When collections are asked for.
+--
+-- @since 0.1.0.0
+data Pressure
+  = PressureAdaptive    -- ^ by a budget that follows what lives; how it begins
+  | PressureOff         -- ^ never
+  | PressureBytes !Int  -- ^ whenever so many bytes live in foreign pointers, and again as long as they do: meant for tests and for
+                        --   programs that know their live set. One is the least.
+  deriving (Eq, Ord, Show, Read)
+
+-- | For the whole process, from now on. Throws an invalid argument ('IOError') if the bytes are not positive.
+--
+-- >>> setPressure (PressureBytes 100000000)
+-- >>> getPressure
+-- PressureBytes 100000000
+-- >>> setPressure PressureAdaptive
+--
+-- @since 0.1.0.0
+setPressure :: Pressure -> IO ()
+setPressure p = case p of
+  PressureAdaptive -> mi_cap_pressure_set (-1)
+  PressureOff -> mi_cap_pressure_set 0
+  PressureBytes n | n <= 0 -> negativeSize "setPressure" n
+                  | otherwise -> mi_cap_pressure_set (fromIntegral n)
+
+-- | As it was set.
+--
+-- >>> getPressure
+-- PressureAdaptive
+--
+-- @since 0.1.0.0
+getPressure :: IO Pressure
+getPressure = of_ . pressureBudget <$> readStats
+  where
+    of_ n | n < 0 = PressureAdaptive
+          | n == 0 = PressureOff
+          | otherwise = PressureBytes (fromIntegral n)
+
+-- | What was decided so far. Gauges are as of now; counters only go up.
+--
+-- @since 0.1.0.0
+data PressureStats = PressureStats
+  { pressureHeldBytes       :: !Int  -- ^ gauge: usable bytes of live blocks in foreign pointers
+  , pressureNextBytes       :: !Int  -- ^ gauge: a collection is asked for when so many live
+  , pressureNextMajorBytes  :: !Int  -- ^ gauge: .. and a major one, when after the minor one so many live still
+  , pressureMinorCollections :: !Int -- ^ counter: minor collections asked for
+  , pressureMajorCollections :: !Int -- ^ counter: major collections asked for
+  , pressureMinorFreedBytes :: !Int  -- ^ counter: what the minor ones gave back
+  , pressureMajorFreedBytes :: !Int  -- ^ counter: what the major ones gave back
+  } deriving (Eq, Show)
+
+-- | Read without stopping anybody; exact while nobody makes or frees foreign pointers.
+--
+-- >>> fp <- mallocForeignPtrBytes 1000
+-- >>> (>= 1000) . pressureHeldBytes <$> pressureStats
+-- True
+-- >>> finalizeForeignPtr fp
+--
+-- @since 0.1.0.0
+pressureStats :: IO PressureStats
+pressureStats = words_ <$> readStats
+  where words_ (Words _ s) = s
+
+-- The budget, and the rest.
+data Words = Words { pressureBudget :: !Int64, _stats :: !PressureStats }
+
+readStats :: IO Words
+readStats = allocaArray 8 $ \p -> do
+  mi_cap_pressure_stats p
+  values <- map fromIntegral <$> (peekArray 8 p :: IO [Word64])
+  case values of
+    [budget, held, next, nextMajor, minor, major, minorFreed, majorFreed] ->
+      pure (Words (fromIntegral (budget :: Int)) (PressureStats held next nextMajor minor major minorFreed majorFreed))
+    _ -> pure (Words (-1) (PressureStats 0 0 0 0 0 0 0))

@@ -1,0 +1,136 @@
+-- Memory that comes back: pressure, draining, and the limit of what is committed.
+module Api.Memory (tests) where
+
+import Control.Concurrent hiding (setNumCapabilities)
+import Control.Monad
+import qualified Data.ByteString as ByteString
+import Data.IORef
+import Data.Word (Word8)
+import Foreign.ForeignPtr (finalizeForeignPtr)
+import Foreign.Marshal.Utils (fillBytes)
+import Test.Tasty (TestTree, testGroup)
+import Test.Tasty.HUnit
+
+import Api.Support
+import Control.Exception
+import Mimalloc
+import qualified Mimalloc.ByteString as Bytes
+import Mimalloc.Capability
+import Mimalloc.Pressure
+import Mimalloc.Stats (CapabilityStats (..), capabilityStats)
+
+tests :: TestTree
+tests = testGroup "memory"
+  [ testGroup "pressure"
+      [ testCase "a loop over buffers stays small" $ do
+          before <- pressureStats
+          most <- newIORef 0
+          replicateM_ 500 $ do
+            buffer 1048576
+            held <- pressureHeldBytes <$> pressureStats
+            modifyIORef' most (max (held - pressureHeldBytes before))
+          after <- pressureStats
+          held <- readIORef most
+          assertBool (show (held, before, after)) (held < 40 * 1048576)
+          assertBool (show (before, after)) (pressureMinorCollections after >= pressureMinorCollections before + 10
+            && pressureMinorFreedBytes after + pressureMajorFreedBytes after > pressureMinorFreedBytes before + pressureMajorFreedBytes before + 400 * 1048576)
+      , testCase "off" $ with PressureOff $ do
+          before <- pressureStats
+          replicateM_ 64 (buffer 1048576)
+          after <- pressureStats
+          counters after @?= counters before
+      , testCase "a budget of one byte" $ with (PressureBytes 1) $ do
+          before <- pressureStats
+          kept <- forM [1 .. 100] $ \n -> do
+            fp <- mallocForeignPtrBytes (n * 100) :: IO (ForeignPtr Word8)
+            fp <$ withForeignPtr fp (\p -> fillBytes p (fromIntegral n) (n * 100))
+          after <- pressureStats
+          assertBool (show (before, after)) (pressureMajorCollections after >= pressureMajorCollections before + 90)
+          forM_ (zip [1 ..] kept) $ \(n, fp) -> withForeignPtr fp $ \p -> allBytes (fromIntegral n) (n * 100) p >>= assertBool "contents"
+      , testCase "what lives is not asked about for ever" $ do
+          before <- pressureStats
+          kept <- replicateM 3000 (mallocForeignPtrBytes 65536 :: IO (ForeignPtr Word8))
+          after <- pressureStats
+          assertBool (show (before, after)) (pressureMajorCollections after <= pressureMajorCollections before + 12)
+          assertBool (show after) (pressureHeldBytes after >= 3000 * 65536)
+          mapM_ finalizeForeignPtr kept
+      , testCase "every byte is counted, and counted back" $ do
+          collectAll
+          before <- pressureHeldBytes <$> pressureStats
+          pointers <- sequence [mallocForeignPtrBytes 100, zallocForeignPtrBytes 100000, mallocForeignPtrAlignedBytes 100 4096, mallocForeignPtrArray 7]
+          held <- pressureHeldBytes <$> pressureStats
+          used <- sum <$> mapM (\fp -> withForeignPtr (fp :: ForeignPtr Word8) mi_usable_size) pointers
+          held - before @?= fromIntegral used
+          mapM_ finalizeForeignPtr pointers
+          string <- Bytes.create 5000 (\p -> fillBytes p 7 5000)
+          inString <- pressureHeldBytes <$> pressureStats
+          assertBool (show (before, inString)) (inString >= before + 5000 && inString < before + 7000)
+          assertBool "contents" (ByteString.all (== 7) string)
+          collectAll
+          pressureStats >>= \s -> assertBool (show (before, s)) (pressureHeldBytes s <= before)
+      , testCase "settings" $ do
+          getPressure >>= (@?= PressureAdaptive)
+          invalid "setPressure" (setPressure (PressureBytes 0))
+          with (PressureBytes 12345) (getPressure >>= (@?= PressureBytes 12345))
+      ]
+  , testGroup "draining"
+      [ testCase "drainAll leaves no pages, and heaps go on" $ do
+          n <- getNumCapabilities
+          blocks <- forM [0 .. n - 1] $ \c -> runOnCapability c $ replicateM 1000 (mi_malloc 300)
+          drainAll
+          pages >>= (@?= 0)
+          mapM_ (mapM_ mi_free) blocks
+          more <- replicateM 1000 (mi_malloc 300)
+          mapM_ mi_free more
+      , testCase "setNumCapabilities takes the pages with it" $ when rtsSupportsBoundThreads $ do
+          n <- getNumCapabilities
+          setNumCapabilities (n + 2)
+          blocks <- forM [0 .. n + 1] $ \c -> runOnCapability c $ replicateM 1000 (mi_malloc 300)
+          setNumCapabilities n
+          left <- sum . map capabilityPages . filter ((>= n) . capabilityNumber) <$> capabilityStats
+          left @?= 0
+          mapM_ (mapM_ mi_free) blocks
+          getNumCapabilities >>= (@?= n)
+          invalid "setNumCapabilities" (setNumCapabilities 0)
+      , testCase "by itself, where a capability sleeps" $ do
+          kept <- runOnCapability 0 $ replicateM 5000 (mi_malloc 100)
+          before <- pages
+          startDraining 20000
+          startDraining 10000
+          sleeping <- soon ((== 0) <$> pages)
+          stopDraining
+          stopDraining
+          assertBool (show before ++ " pages stay") sleeping
+          mapM_ mi_free kept
+          invalid "startDraining" (startDraining 0)
+      ]
+  , testCase "beyond the limit an exception, and on when there is room" $ do
+      drainAll
+      bracket_ (mi_option_set MiOptionCommitLimit 131072) (mi_option_set MiOptionCommitLimit 0) $ with PressureOff $ do
+        exhausted "mallocForeignPtrBytes" (mallocForeignPtrBytes 200000000 :: IO (ForeignPtr Word8))
+        kept <- newIORef []
+        full <- try (replicateM_ 200 (mallocForeignPtrBytes 1048576 >>= \fp -> modifyIORef' kept (fp :)))
+        blocks <- readIORef kept
+        assertBool (show (length blocks)) (either isResourceExhausted (const False) full && length blocks > 60)
+        mapM_ finalizeForeignPtr (take 20 blocks :: [ForeignPtr Word8])
+        replicateM_ 10 (buffer 1048576)
+        mapM_ finalizeForeignPtr blocks
+  ]
+
+buffer :: Int -> IO ()
+buffer n = mallocForeignPtrBytes n >>= \fp -> withForeignPtr fp (`poke` (1 :: Word8))
+
+counters :: PressureStats -> [Int]
+counters s = [pressureMinorCollections s, pressureMajorCollections s]
+
+with :: Pressure -> IO a -> IO a
+with p = bracket_ (setPressure p) (setPressure PressureAdaptive)
+
+-- Of all heaps.
+pages :: IO Int
+pages = sum . map capabilityPages <$> capabilityStats
+
+soon :: IO Bool -> IO Bool
+soon happens = go (300 :: Int)
+  where go 0 = happens
+        go n = happens >>= \yes -> if yes then pure True else threadDelay 10000 >> go (n - 1)
