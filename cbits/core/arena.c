@@ -53,10 +53,10 @@ static bool over_limit(size_t committed) {
   return mi_unlikely(limit != 0 && committed > limit);
 }
 
-/* False, and nothing done, if the limit is in the way. */
-static bool committed_add(size_t bytes) {
+/* False, and nothing done, if the limit is in the way. The user's own memory is not asked. */
+static bool committed_add(size_t bytes, bool own) {
   const size_t now = mi_add_relaxed(&mi_arena_totals.xcommitted, bytes) + bytes;     /* a statistic */
-  if (over_limit(now)) {
+  if (!own && over_limit(now)) {
     mi_sub_relaxed(&mi_arena_totals.xcommitted, bytes);
     errno = ENOMEM;
     return false;
@@ -116,7 +116,7 @@ bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusi
   if (!ok) { mi_os_release(a, bytes); errno = ENOMEM; return false; }
   if (number != NULL) *number = a->number;
   mi_add_relaxed(&mi_arena_totals.xreserved, a->nslices * MI_SLICE_SIZE);
-  if (!zero) mi_add_relaxed(&mi_arena_totals.xcommitted, a->nslices * MI_SLICE_SIZE);  /* the user's own: no limit */
+  if (!zero) committed_add(a->nslices * MI_SLICE_SIZE, true);
   return true;
 }
 
@@ -150,7 +150,7 @@ static size_t ndirty(const mi_arena_t* a, size_t i, size_t n) {
 static bool slices_commit(mi_arena_t* a, size_t i, size_t n, bool* zero) {
   uint8_t* start = a->start + i * MI_SLICE_SIZE;
   const size_t clean = n - ndirty(a, i, n);
-  const bool allowed = clean == 0 || committed_add(clean * MI_SLICE_SIZE);
+  const bool allowed = clean == 0 || committed_add(clean * MI_SLICE_SIZE, false);
   if (!allowed || (mi_os_must_commit() && !mi_os_commit(start, n * MI_SLICE_SIZE))) {
     if (allowed) committed_sub(clean * MI_SLICE_SIZE);
     mi_bitmap_set(a->free, i, n);
@@ -209,7 +209,7 @@ static mi_page_t* mapping_claim(size_t size, size_t align, bool* zero) {
   mi_page_t* page = mi_meta_alloc(MI_META_PAGE, sizeof *page);
   if (page == NULL) return NULL;
   size = mi_align_up(size, mi_os_page_size());
-  const bool allowed = committed_add(size);
+  const bool allowed = committed_add(size, false);
   page->start = allowed ? mi_os_reserve(size, align) : NULL;
   if (page->start == NULL || !mi_os_commit(page->start, size) || !mi_pagemap_prepare(page->start, size)) {
     if (page->start != NULL) mi_os_release(page->start, size);
@@ -333,7 +333,7 @@ static bool mapping_move(mi_page_t* page, size_t old_size, size_t size) {
 }
 
 bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
-  if (page->arena != MI_ARENA_NONE || (size > old_size && !committed_add(size - old_size))) return false;
+  if (page->arena != MI_ARENA_NONE || (size > old_size && !committed_add(size - old_size, false))) return false;
   if (!mapping_move(page, old_size, size)) {
     if (size > old_size) committed_sub(size - old_size);
     return false;
