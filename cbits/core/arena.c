@@ -53,7 +53,7 @@ static bool over_limit(size_t committed) {
   return mi_unlikely(limit != 0 && committed > limit);
 }
 
-/* False, and nothing done, if the limit is in the way. The user's own memory is not asked. */
+/* False, and nothing done, if the limit is in the way. Not asked for the user's own memory. */
 static bool committed_add(size_t bytes, bool own) {
   const size_t now = mi_add_relaxed(&mi_arena_totals.xcommitted, bytes) + bytes;     /* a statistic */
   if (!own && over_limit(now)) {
@@ -204,16 +204,22 @@ static void hints_reset(void) {
   for (size_t i = 0; i < mi_arena_count(); i++) hints_lower(mi_arena_at(i), 0);
 }
 
+/* Committed, and its entries in the page map can be made. NULL if not. */
+static uint8_t* mapping_make(size_t size, size_t align) {
+  uint8_t* p = mi_os_reserve(size, align);
+  if (p == NULL) return NULL;
+  if (mi_os_commit(p, size) && mi_pagemap_prepare(p, size) && committed_add(size, false)) return p;
+  mi_os_release(p, size);
+  return NULL;
+}
+
 /* A page with a mapping of its own. */
 static mi_page_t* mapping_claim(size_t size, size_t align, bool* zero) {
   mi_page_t* page = mi_meta_alloc(MI_META_PAGE, sizeof *page);
   if (page == NULL) return NULL;
   size = mi_align_up(size, mi_os_page_size());
-  const bool allowed = committed_add(size, false);
-  page->start = allowed ? mi_os_reserve(size, align) : NULL;
-  if (page->start == NULL || !mi_os_commit(page->start, size) || !mi_pagemap_prepare(page->start, size)) {
-    if (page->start != NULL) mi_os_release(page->start, size);
-    if (allowed) committed_sub(size);
+  page->start = mapping_make(size, align);
+  if (page->start == NULL) {
     mi_meta_free(MI_META_PAGE, page);
     return NULL;
   }
@@ -333,15 +339,14 @@ static bool mapping_move(mi_page_t* page, size_t old_size, size_t size) {
 }
 
 bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
-  if (page->arena != MI_ARENA_NONE || (size > old_size && !committed_add(size - old_size, false))) return false;
-  if (!mapping_move(page, old_size, size)) {
-    if (size > old_size) committed_sub(size - old_size);
-    return false;
-  }
+  const size_t more = size > old_size ? size - old_size : 0;
+  if (page->arena != MI_ARENA_NONE || (more > 0 && over_limit(mi_load_relaxed(&mi_arena_totals.xcommitted) + more))) return false;  /* a hint */
+  if (!mapping_move(page, old_size, size)) return false;
   mi_store_relaxed(&page->xnslices, (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX));
   mi_add_relaxed(&mi_arena_totals.xreserved, size - old_size);             /* statistics; they wrap to less when it shrinks */
   mi_add_relaxed(&mi_arena_totals.xmapped, size - old_size);
-  if (size < old_size) committed_sub(old_size - size);
+  if (more > 0) committed_add(more, true);                                 /* asked above */
+  else committed_sub(old_size - size);
   return true;
 }
 
