@@ -42,6 +42,7 @@ _Static_assert(MI_DIRECT_MAX == MI_FAST_DIRECT_MAX && MI_MEDIUM_MAX == MI_FAST_M
                "fast.cmm finds the page for a size by the numbers of fast.h");
 _Static_assert(offsetof(mi_pagemap_t, root) == MI_FAST_PAGEMAP_ROOT && MI_SLICE_SHIFT == 16 && sizeof(mi_atomic(uintptr_t)) == 8,
                "fast.cmm reads the page map at the offsets of fast.h");
+_Static_assert(MI_CAPS_MAX == MI_FAST_KEY_CAPS, "the key of a heap has a word for each capability that has heaps of its own");
 _Static_assert(offsetof(mi_fast_t, lheaps) == MI_FAST_LHEAPS && offsetof(mi_fast_t, caps) == MI_FAST_CAPS
                && offsetof(mi_fast_t, first_id) == MI_FAST_FIRST_ID && offsetof(mi_fast_t, octave) == MI_FAST_OCTAVES, "fast.cmm reads mi_fast at the offsets of fast.h");
 
@@ -201,6 +202,11 @@ static mi_lheap_t* lheap_in(mi_heap_t* heap, const mi_lheap_t* mine) {
   return leave(mine, lh == NULL ? NULL : expression)
 
 void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_lheap_malloc(lh, size), mi_heap_malloc(heap, size)); }
+
+void* mi_cap_heap_malloc_noted(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps) {
+  WITH_CAP_HEAP(mi_lheap_malloc(lheaps[number] = lh, size), mi_heap_malloc(heap, size));
+}
+
 void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_lheap_zalloc(lh, size), mi_heap_zalloc(heap, size)); }
 char* mi_cap_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_CAP_HEAP(mi_lheap_strndup(lh, s, n), mi_heap_strndup(heap, s, n)); }
 

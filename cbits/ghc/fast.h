@@ -32,8 +32,16 @@
 #define MI_FAST_FIRST_ID        16
 #define MI_FAST_OCTAVES         24
 
+/* The key of a heap, in bytes; src/Mimalloc/Internal/Heap.hs */
+#define MI_FAST_KEY_LHEAPS      16
+#define MI_FAST_KEY_CAPS        256
+#define MI_FAST_KEY_TOGETHER    2
+
 #ifndef CMINUSMINUS
 #include "core/types.h"
+
+/* mi_cap_heap_malloc, which also writes the capability's local heap down for the next time. */
+void* mi_cap_heap_malloc_noted(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps);
 
 typedef struct {
   mi_atomic(mi_lheap_t*)* lheaps;   /* by number */

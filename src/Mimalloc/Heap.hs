@@ -122,7 +122,7 @@ withHeapInArena arena act = withHeapEach "withHeapInArena" 0 arena act
 type GCHeap = Heap RealWorld
 
 -- | A new heap that the garbage collector destroys when neither it nor a foreign pointer into it is reachable. Its
--- foreign pointers cost no finalizer each, are about as fast to make as 'Mimalloc.mi_malloc', and free nothing one by one:
+-- foreign pointers cost no finalizer each, are as fast to make as base's @mallocForeignPtrBytes@, and free nothing one by one:
 -- one that is reachable keeps all. So it is for blocks that are let go together: a parsed document, a request, a
 -- generation of a cache.
 --
@@ -168,7 +168,7 @@ heapMallocForeignPtr heap = newHeapBlock heap (heapOne "heapMallocForeignPtr" Wh
 --
 -- @since 0.1.0.0
 heapMallocForeignPtrBytes :: Heap s -> Int -> IO (ForeignPtr Word8)
-heapMallocForeignPtrBytes heap n = newHeapBlock heap (heapBytes "heapMallocForeignPtrBytes" Whatever heap n)
+heapMallocForeignPtrBytes = newHeapBytes "heapMallocForeignPtrBytes"
 {-# INLINE heapMallocForeignPtrBytes #-}
 
 -- | A block of the heap for so many elements.

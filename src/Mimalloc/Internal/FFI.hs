@@ -71,6 +71,7 @@ module Mimalloc.Internal.FFI
     -- * Heaps
   , MiHeap
   , mi_cap_heap_malloc
+  , mi_fast_heap_malloc
   , mi_cap_heap_zalloc
   , mi_cap_heap_strndup
   , mi_cap_heap_aligned
@@ -223,6 +224,13 @@ mi_cap_malloc size = IO $ \s -> case mi_fast_malloc# (word size) s of (# s', p #
 mi_cap_free :: Ptr a -> IO ()
 mi_cap_free (Ptr p) = IO $ \s -> case mi_fast_free# p s of (# s' #) -> (# s', () #)
 {-# INLINE mi_cap_free #-}
+
+-- | From the heap with that key ("Mimalloc.Internal.Heap"); also null when the heap is of another kind, or has ended.
+mi_fast_heap_malloc :: MutableByteArray# RealWorld -> CSize -> IO (Ptr a)
+mi_fast_heap_malloc key size = IO $ \s -> case mi_fast_heap_malloc# key (word size) s of (# s', p #) -> (# s', Ptr p #)
+{-# INLINE mi_fast_heap_malloc #-}
+
+foreign import prim "mi_fast_heap_malloc" mi_fast_heap_malloc# :: MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
 
 -- | Where a bracket has its block, so that whoever finds the cell knows what is to be freed: null, or the block.
 --

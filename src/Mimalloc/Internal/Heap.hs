@@ -5,8 +5,9 @@
 -- |
 -- Heaps of their own: how long they live, and blocks from them.
 --
--- A heap is a mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended) and a word
--- that says how its foreign pointers live.
+-- A heap is a mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended), a word that says
+-- how its foreign pointers live, and, if they live together, for each capability C's pointer to what it has of the heap, null
+-- until it is known (@cbits\/ghc\/fast.cmm@).
 --
 -- * /Each/: every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a bracket; live
 --   blocks go to the main heap and are freed by their finalizers.
@@ -33,6 +34,7 @@ module Mimalloc.Internal.Heap
   , heapOneInto
   , heapManyInto
   , newHeapBlock
+  , newHeapBytes
   , withHeapBlock
   , usingHeap
   ) where
@@ -57,17 +59,22 @@ import Mimalloc.Internal.FFI
 data Heap s = Heap (MutableByteArray# RealWorld)
 type role Heap nominal
 
--- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was.
-each, together, togetherMade :: Int
+-- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap has ended.
+each, together, togetherMade, ended :: Int
 each = 0
 together = 1
-togetherMade = 2
+togetherMade = 2                                                         -- MI_FAST_KEY_TOGETHER
+ended = 3
 
 newKey :: Int -> IO (Heap s)
-newKey life = IO $ \s -> case (if life == each then newByteArray# 16# s else newPinnedByteArray# 3500# s) of
-  (# s1, key #) -> case writeAddrArray# key 0# nullAddr# s1 of
-    s2 -> case writeIntArray# key 1# life# s2 of s3 -> (# s3, Heap key #)
-  where !(I# life#) = life
+newKey life
+  | life == each = key (newByteArray# 16#) 16#
+  | otherwise = key (newPinnedByteArray# 3500#) 2064#                    -- MI_FAST_KEY_CAPS
+  where
+    key new used# = IO $ \s -> case new s of
+      (# s1, array #) -> case setByteArray# array 0# used# 0# s1 of
+        s2 -> case writeIntArray# array 1# life# s2 of s3 -> (# s3, Heap array #)
+    !(I# life#) = life
 
 readHeap :: Heap s -> IO (Ptr MiHeap)
 readHeap (Heap key) = IO $ \s -> case readAddrArray# key 0# s of (# s', a #) -> (# s', Ptr a #)
@@ -132,8 +139,9 @@ withHeapTogether :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
 withHeapTogether name tag arena act = do
   (heap, destroy) <- newHeapTogether name tag arena
   let end _ = do
-        writeHeap heap nullPtr
         life <- readLife heap
+        writeLife heap ended
+        writeHeap heap nullPtr
         when (life == together) destroy
         touchHeap heap
   bracket (readHeap heap) end (const (act heap))
@@ -197,6 +205,18 @@ newHeapBlock heap@(Heap key) allocate = do
     Ptr p <- allocate
     pure (ForeignPtr p (PlainPtr key))
 {-# INLINE newHeapBlock #-}
+
+-- | The same, for any number of bytes: if this is no heap of that kind, if it has ended, if the number is negative or if there is
+-- no memory, the short way gives null, and the long way tells which.
+newHeapBytes :: String -> Heap s -> Int -> IO (ForeignPtr a)
+newHeapBytes name heap@(Heap key) n = do
+  Ptr p <- mi_fast_heap_malloc key (fromIntegral n)
+  if Ptr p /= nullPtr then pure (ForeignPtr p (PlainPtr key)) else newHeapBytesSlow name heap n
+{-# INLINE newHeapBytes #-}
+
+newHeapBytesSlow :: String -> Heap s -> Int -> IO (ForeignPtr a)
+newHeapBytesSlow name heap n = newHeapBlock heap (heapBytes name Whatever heap n)
+{-# NOINLINE newHeapBytesSlow #-}
 
 -- | A block of the heap while the action runs, and the heap with it.
 withHeapBlock :: Heap s -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b

@@ -5,7 +5,7 @@
 -- Heaps of one's own: blocks from them, how they end, what lives on, and failures.
 module Interface.Heap (tests) where
 
-import Control.Concurrent hiding (getNumCapabilities)
+import Control.Concurrent hiding (setNumCapabilities, getNumCapabilities)
 import Control.Concurrent.Async (forConcurrently, forConcurrently_)
 import Control.Exception
 import Control.Monad
@@ -291,12 +291,20 @@ questions =
 
 shared :: [TestTree]
 shared =
-  [ testCase "one heap on all capabilities" $ withHeap $ \h -> do
+  [ testCase ("one heap on all capabilities, " ++ kind) $ with $ \h -> do
       n <- getNumCapabilities
       fps <- forConcurrently [0 .. 4 * n - 1] $ \c -> runOnCapability (c `mod` n) $ forM [1 .. 300] $ \i ->
         filled (fromIntegral c) (i * 7) (heapMallocForeignPtrBytes h (i * 7))
       forM_ (zip fps [0 ..]) $ \(ps, c) -> forM_ (zip ps [1 ..]) $ \(fp, i) ->
         withForeignPtr fp (allBytes c (i * 7)) >>= assertBool "overwritten"
+  | (kind, Kind with) <- [("deleted", Kind withHeap), ("destroyed", Kind (withHeapEx 0 True 0)), ("collected", Kind (\act -> newHeap >>= act))] ] ++
+  [ testCase "more capabilities than the heap has seen" $ when rtsSupportsBoundThreads $ do
+      n <- getNumCapabilities
+      h <- newHeap
+      fps <- forM [1, n + 3, 2, n] $ \caps -> do
+        setNumCapabilities caps
+        forConcurrently [0 .. 20] $ \i -> runOnCapability (i `mod` caps) $ replicateM 100 (filled (fromIntegral i) 40 (heapMallocForeignPtrBytes h 40))
+      forM_ (concat [zip round' [0 ..] | round' <- fps]) $ \(ps, i) -> forM_ ps $ \fp -> withForeignPtr fp (allBytes i 40) >>= assertBool "overwritten"
   , testCase "and in bound threads" $ when rtsSupportsBoundThreads $ withHeap $ \h -> forConcurrently_ [1 .. 8 :: Int] $ \i -> do
       done <- newEmptyMVar
       _ <- forkOS $ replicateM 100 (withHeapZallocBytes h (i * 300000) (allBytes 0 10)) >>= putMVar done . and
