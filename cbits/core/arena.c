@@ -1,5 +1,6 @@
 /* See arena.h. Any thread. */
 #include <errno.h>
+#include <string.h>
 
 #include "arena.h"
 #include "meta.h"
@@ -12,6 +13,7 @@ mi_arena_totals_t mi_arena_totals;
 static mi_lock_t arenas_lock = MI_LOCK_INIT(MI_RANK_ARENAS);   /* for adding one */
 static mi_atomic(mi_arena_t*) arenas[MI_ARENAS_MAX];
 static mi_atomic(size_t) narenas;
+static mi_atomic(size_t) npurging;        /* threads that have free slices claimed for purging, perhaps */
 
 size_t mi_arena_count(void) { return mi_load_acquire(&narenas); }                    /* pairs with arena_publish */
 mi_arena_t* mi_arena_at(size_t number) { return mi_load_acquire(&arenas[number]); }  /* pairs with arena_publish */
@@ -83,7 +85,7 @@ static bool arena_publish(mi_arena_t* a) {
 static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
   const size_t words = mi_bitmap_words(n) * sizeof(mi_bits_t);
   const size_t head = mi_align_up(sizeof(mi_arena_t), 128);
-  *bytes = mi_align_up(head + n * sizeof(mi_page_t) + (4 + MI_BIN_COUNT) * words, mi_os_page_size());
+  *bytes = mi_align_up(head + n * sizeof(mi_page_t) + (5 + MI_BIN_COUNT) * words, mi_os_page_size());
   uint8_t* p = mi_os_reserve(*bytes, mi_os_page_size());
   if (p == NULL) return NULL;
   if (!mi_os_commit(p, *bytes)) { mi_os_release(p, *bytes); return NULL; }
@@ -94,7 +96,8 @@ static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
   a->purge = a->free + mi_bitmap_words(n);
   a->due = a->purge + mi_bitmap_words(n);
   a->dirty = a->due + mi_bitmap_words(n);
-  a->pool = a->dirty + mi_bitmap_words(n);
+  a->seams = a->dirty + mi_bitmap_words(n);
+  a->pool = a->seams + mi_bitmap_words(n);
   return a;
 }
 
@@ -244,6 +247,16 @@ static bool is_huge(size_t size, size_t align) {
   return size > largest || align > largest / 2;
 }
 
+/* What seems to be full may have free slices that are just being purged: they are back soon. */
+static mi_page_t* claim_behind_purger(size_t n, size_t align, uint16_t number, bool* zero) {
+  mi_page_t* page = NULL;
+  for (int i = 0; page == NULL && i < 100 && mi_load_relaxed(&npurging) > 0; i++) {  /* a hint */
+    mi_os_yield();
+    page = arenas_try_claim(n, align, number, zero);
+  }
+  return page;
+}
+
 mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero) {
   align = mi_max(align, MI_SLICE_SIZE);
   if (mi_unlikely(is_huge(size, align)) && may_ask_os(number)) return mapping_claim(size, align, zero);
@@ -252,6 +265,7 @@ mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero
   if (mi_likely(page != NULL)) return page;
   hints_reset();
   page = arenas_try_claim(n, align, number, zero);
+  if (page == NULL) page = claim_behind_purger(n, align, number, zero);
   const bool limited = over_limit(mi_load_relaxed(&mi_arena_totals.xcommitted) + size);  /* a hint: no new arena would help */
   if (page == NULL && !limited && may_ask_os(number) && arena_reserve(size + align - MI_SLICE_SIZE)) {
     page = arenas_try_claim(n, align, number, zero);
@@ -314,14 +328,30 @@ bool mi_arena_resize(mi_page_t* page, size_t size) {
   return true;
 }
 
+/* Part of a page, without a seam inside: moved, or copied where the system does not move it. */
+static void part_move(mi_arena_t* a, size_t i, mi_arena_t* b, size_t j, size_t n) {
+  uint8_t *from = a->start + i * MI_SLICE_SIZE, *to = b->start + j * MI_SLICE_SIZE;
+  mi_bitmap_set(b->seams, j, 1);
+  if (j + n < b->nslices) mi_bitmap_set(b->seams, j + n, 1);
+  if (!mi_os_move_pages(from, to, n * MI_SLICE_SIZE)) {
+    memcpy(to, from, n * MI_SLICE_SIZE);
+    return;
+  }
+  mi_bitmap_clear(a->dirty, i, n);
+  committed_sub(n * MI_SLICE_SIZE);
+}
+
+/* What is several mappings the system may refuse, or move in part. So seams are remembered for ever, and each part goes by itself. */
 bool mi_arena_move(mi_page_t* from, mi_page_t* to) {
-  if (from->arena == MI_ARENA_NONE || to->arena == MI_ARENA_NONE) return false;
-  mi_arena_t* a = mi_arena_at(from->arena);
-  if (a->pinned || mi_arena_at(to->arena)->pinned || mi_page_nslices(to) < mi_page_nslices(from)) return false;
-  const size_t bytes = mi_page_nslices(from) * MI_SLICE_SIZE;
-  if (!mi_os_move_pages(from->start, to->start, bytes)) return false;
-  mi_bitmap_clear(a->dirty, mi_arena_slice_of(a, from->start), mi_page_nslices(from));
-  committed_sub(bytes);
+  const size_t n = mi_page_nslices(from);
+  if (from->arena == MI_ARENA_NONE || to->arena == MI_ARENA_NONE || mi_page_nslices(to) < n) return false;
+  mi_arena_t *a = mi_arena_at(from->arena), *b = mi_arena_at(to->arena);
+  if (a->pinned || b->pinned) return false;
+  const size_t i = mi_arena_slice_of(a, from->start), j = mi_arena_slice_of(b, to->start);
+  for (size_t done = 0, len; done < n; done += len) {
+    len = mi_min(mi_bitmap_next(a->seams, a->nslices, i + done + 1) - i, n) - done;
+    part_move(a, i + done, b, j + done, len);
+  }
   return true;
 }
 
@@ -354,24 +384,20 @@ bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
 
 /* Of the slices in `map` at most `budget`; returns what is left of it. */
 static size_t arena_purge_some(mi_arena_t* a, mi_bits_t* map, size_t budget) {
+  mi_add_relaxed(&npurging, 1);                                            /* a hint */
   size_t i = mi_bitmap_next(map, a->nslices, 0);
   while (i < a->nslices && budget > 0) {
-    const size_t n = mi_bitmap_run(map, a->nslices, i, budget);
-    if (n > 0 && mi_bitmap_claim_at(a->free, i, n)) {
+    size_t n = mi_bitmap_run(map, a->nslices, i, mi_min(budget, MI_PURGE_PIECE / MI_SLICE_SIZE));
+    bool mine = n > 0 && mi_bitmap_claim_at(a->free, i, n);
+    if (!mine && n > 1) mine = mi_bitmap_claim_at(a->free, i, n = 1);      /* part of the run was claimed meanwhile: its first slice alone */
+    if (mine) {
       if (mi_bitmap_clear(map, i, n)) slices_purge(a, i, n);               /* not set: somebody had them meanwhile and gave them back purged */
       mi_bitmap_set(a->free, i, n);
       budget -= n;
-      i += n;
     }
-    else if (n > 1 && mi_bitmap_claim_at(a->free, i, 1)) {                 /* part of the run was claimed meanwhile: its first slice alone */
-      if (mi_bitmap_clear(map, i, 1)) slices_purge(a, i, 1);
-      mi_bitmap_set(a->free, i, 1);
-      budget--;
-      i++;
-    }
-    else i += mi_max(1, n == 0);                                           /* claimed: its new holder clears the bit */
-    i = mi_bitmap_next(map, a->nslices, i);
+    i = mi_bitmap_next(map, a->nslices, i + (mine ? n : 1));               /* claimed: its new holder clears the bit */
   }
+  mi_sub_relaxed(&npurging, 1);                                            /* a hint */
   return budget;
 }
 

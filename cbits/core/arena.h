@@ -21,6 +21,7 @@ struct mi_arena_s {
   mi_bits_t*  purge;                /* set: free, and not yet given back to the OS; */
   mi_bits_t*  due;                  /* .. and that for a round, so to be purged in the next */
   mi_bits_t*  dirty;                /* set: handed out since it was last purged; not zero, counts as committed */
+  mi_bits_t*  seams;                /* set: the system may keep what begins here apart from what is in front */
   mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: abandon.h */
   mi_atomic(size_t) xhint[MI_ARENA_HINTS] mi_cachealign;  /* [n-1]: no run of n free slices begins below, as far as is known; the last: nor a longer one */
   mi_atomic(uint64_t) xpurge_at;    /* milliseconds; 0: nothing to purge */
@@ -62,8 +63,8 @@ bool mi_arena_resize(mi_page_t* page, size_t size);
 /* Moves a page with a mapping of its own to one of the new size; false leaves it. Its page map entry is the caller's. */
 bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size);
 
-/* Moves all slices' contents from one page to the start of another, at least as large; false leaves them where they are, and
-   the other's may be lost. Holder of both, who gives the first back next: it is zero, and committed no more. */
+/* Moves all slices' contents from one page to the start of another, at least as large; false leaves both. Holder of both,
+   who gives the first back next: what the system moved of it is zero, and committed no more. */
 bool mi_arena_move(mi_page_t* from, mi_page_t* to);
 
 /* Purges what is due; force: everything that is free, at once and in every arena. */

@@ -7,9 +7,8 @@
 #include "options.h"
 #include "realloc.h"
 
-/* From this size on pages are moved and not copied: a system call costs as much as copying a few. What is left behind is
-   committed no more, so it may not be kept for the next block. */
-#define MOVE_SLICES (MI_KEEP_SLICES + 1)
+#define MOVE_SLICES (32 * MI_MiB / MI_SLICE_SIZE)   /* from this size on pages are moved: a smaller block is copied as fast, to memory that is warm */
+_Static_assert(MOVE_SLICES > MI_KEEP_SLICES, "what is left behind is committed no more, so it may not be kept for the next block");
 
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
 static bool single_resize(mi_page_t* page, size_t size) {

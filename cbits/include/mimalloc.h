@@ -144,7 +144,7 @@ mi_decl_export mi_decl_nodiscard mi_heap_t* mi_heap_new(void);
 mi_decl_export mi_decl_nodiscard mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id);
 mi_decl_export mi_decl_nodiscard mi_heap_t* mi_heap_new_ex(int tag, bool allow_destroy, mi_arena_id_t arena_id);
 /* Ends a heap; nobody may allocate from it meanwhile, but others may free. delete: its live blocks go
-   on living, in the main heap. destroy: they are freed; a later free of one is an error, reported.
+   on living, in the process's main heap (also in a sub-process). destroy: they are freed; a later free of one is an error, reported.
    Threads whose default it was have their main heap as default again. */
 mi_decl_export void mi_heap_delete(mi_heap_t* heap);
 mi_decl_export void mi_heap_destroy(mi_heap_t* heap);

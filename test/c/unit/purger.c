@@ -150,6 +150,29 @@ static void under_way(void) {
   CHECK(mi_load_relaxed(&mi_arena_totals.xpurged) > 100 * MI_MiB);
 }
 
+/* Memory that is being purged is not "no memory": an arena of a MiB, of which at most half is in use. */
+static void* collect_for_ever(void* arg) {
+  while (!mi_load_relaxed(&stop)) mi_collect(true);
+  return arg;
+}
+
+static void behind_the_purger(void) {
+  pthread_t t;
+  mi_arena_id_t arena;
+  CHECK_EQ(mi_reserve_os_memory_ex(MI_MiB, true, false, true, &arena), 0);
+  mi_heap_t* heap = mi_heap_new_in_arena(arena);
+  CHECK(heap != NULL && pthread_create(&t, NULL, &collect_for_ever, NULL) == 0);
+  for (int i = 0; i < 20000; i++) {
+    void *p = mi_heap_malloc(heap, 100000), *q = mi_heap_malloc(heap, 300000);
+    CHECK_AT(p != NULL && q != NULL, "i = %d", i);
+    mi_free(p);
+    mi_free(q);
+  }
+  mi_store_relaxed(&stop, true);
+  pthread_join(t, NULL);
+  mi_heap_destroy(heap);
+}
+
 /* ---- the limit ---- */
 
 /* Beyond it allocation fails softly, of every kind; what is freed can be had again. */
@@ -188,4 +211,4 @@ static void limit_of_mappings(void) {
 }
 
 TEST_MAIN("purger", TEST(purges_when_all_are_idle), TEST(not_without_it) FORK_TEST, TEST(inside_of_free_blocks),
-          TEST(hollow_by_collect), TEST(under_way), TEST(limit_of_buffers), TEST(limit_of_medium), TEST(limit_of_mappings))
+          TEST(hollow_by_collect), TEST(under_way), TEST(behind_the_purger), TEST(limit_of_buffers), TEST(limit_of_medium), TEST(limit_of_mappings))
