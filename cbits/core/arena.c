@@ -13,7 +13,7 @@ mi_arena_totals_t mi_arena_totals;
 static mi_lock_t arenas_lock = MI_LOCK_INIT(MI_RANK_ARENAS);   /* for adding one */
 static mi_atomic(mi_arena_t*) arenas[MI_ARENAS_MAX];
 static mi_atomic(size_t) narenas;
-static mi_atomic(size_t) npurging;        /* threads that have free slices claimed for purging, perhaps */
+static mi_atomic(size_t) npurging, npurges;   /* threads that may have free slices claimed for purging; how often one began or ended */
 
 size_t mi_arena_count(void) { return mi_load_acquire(&narenas); }                    /* pairs with arena_publish */
 mi_arena_t* mi_arena_at(size_t number) { return mi_load_acquire(&arenas[number]); }  /* pairs with arena_publish */
@@ -247,11 +247,17 @@ static bool is_huge(size_t size, size_t align) {
   return size > largest || align > largest / 2;
 }
 
-/* What seems to be full may have free slices that are just being purged: they are back soon. */
+/* What seems to be full may have free slices that are just being purged: they are back soon. Again while anybody has begun or
+   ended since the look before. */
 static mi_page_t* claim_behind_purger(size_t n, size_t align, uint16_t number, bool* zero) {
   mi_page_t* page = NULL;
-  for (int i = 0; page == NULL && i < 100 && mi_load_relaxed(&npurging) > 0; i++) {  /* a hint */
-    mi_os_yield();
+  size_t before = mi_load_relaxed(&npurges) - 1;                           /* hints: a claim that fails in vain is no more than that */
+  for (int i = 0; page == NULL && i < 300; i++) {                           /* a tenth of a second at most: who purges may have no processor */
+    const size_t now = mi_load_relaxed(&npurges);
+    if (now == before && mi_load_relaxed(&npurging) == 0) break;
+    if (i >= 200) mi_os_sleep_ms(1);
+    else if (i > 0) mi_os_yield();
+    before = now;
     page = arenas_try_claim(n, align, number, zero);
   }
   return page;
@@ -384,7 +390,8 @@ bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
 
 /* Of the slices in `map` at most `budget`; returns what is left of it. */
 static size_t arena_purge_some(mi_arena_t* a, mi_bits_t* map, size_t budget) {
-  mi_add_relaxed(&npurging, 1);                                            /* a hint */
+  mi_add_relaxed(&npurging, 1);                                            /* hints for claim_behind_purger */
+  mi_add_relaxed(&npurges, 1);
   size_t i = mi_bitmap_next(map, a->nslices, 0);
   while (i < a->nslices && budget > 0) {
     size_t n = mi_bitmap_run(map, a->nslices, i, mi_min(budget, MI_PURGE_PIECE / MI_SLICE_SIZE));
@@ -397,7 +404,8 @@ static size_t arena_purge_some(mi_arena_t* a, mi_bits_t* map, size_t budget) {
     }
     i = mi_bitmap_next(map, a->nslices, i + (mine ? n : 1));               /* claimed: its new holder clears the bit */
   }
-  mi_sub_relaxed(&npurging, 1);                                            /* a hint */
+  mi_add_relaxed(&npurges, 1);                                             /* hints */
+  mi_sub_relaxed(&npurging, 1);
   return budget;
 }
 

@@ -150,7 +150,7 @@ static void under_way(void) {
   CHECK(mi_load_relaxed(&mi_arena_totals.xpurged) > 100 * MI_MiB);
 }
 
-/* Memory that is being purged is not "no memory": an arena of a MiB, of which at most half is in use. */
+/* Memory that is being purged is not "no memory": all of an arena of a MiB, again and again. */
 static void* collect_for_ever(void* arg) {
   while (!mi_load_relaxed(&stop)) mi_collect(true);
   return arg;
@@ -159,14 +159,15 @@ static void* collect_for_ever(void* arg) {
 static void behind_the_purger(void) {
   pthread_t t;
   mi_arena_id_t arena;
+  mi_option_set(mi_option_purge_delay, 1);
   CHECK_EQ(mi_reserve_os_memory_ex(MI_MiB, true, false, true, &arena), 0);
   mi_heap_t* heap = mi_heap_new_in_arena(arena);
   CHECK(heap != NULL && pthread_create(&t, NULL, &collect_for_ever, NULL) == 0);
-  for (int i = 0; i < 20000; i++) {
-    void *p = mi_heap_malloc(heap, 100000), *q = mi_heap_malloc(heap, 300000);
-    CHECK_AT(p != NULL && q != NULL, "i = %d", i);
-    mi_free(p);
-    mi_free(q);
+  for (int i = 0; i < 3000; i++) {
+    void* p[8];
+    for (int k = 0; k < 8; k++) CHECK_AT((p[k] = mi_heap_malloc(heap, 100000)) != NULL, "i = %d, k = %d", i, k);
+    for (int k = 0; k < 8; k++) mi_free(p[k]);
+    if (i % 50 == 0) usleep(1000);
   }
   mi_store_relaxed(&stop, true);
   pthread_join(t, NULL);
