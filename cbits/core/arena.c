@@ -258,6 +258,7 @@ static mi_page_t* claim_behind_purger(size_t n, size_t align, uint16_t number, b
     if (i >= 200) mi_os_sleep_ms(1);
     else if (i > 0) mi_os_yield();
     before = now;
+    hints_reset();
     page = arenas_try_claim(n, align, number, zero);
   }
   return page;
