@@ -87,7 +87,7 @@ import Mimalloc.Primitive
 --
 -- @since 0.1.0.0
 mallocForeignPtr :: Storable a => IO (ForeignPtr a)
-mallocForeignPtr = newBlock (one "mallocForeignPtr" Whatever 1)
+mallocForeignPtr = newOne "mallocForeignPtr" 1
 {-# INLINE mallocForeignPtr #-}
 
 -- | A block of so many bytes.
@@ -98,7 +98,7 @@ mallocForeignPtr = newBlock (one "mallocForeignPtr" Whatever 1)
 --
 -- @since 0.1.0.0
 mallocForeignPtrBytes :: Int -> IO (ForeignPtr Word8)
-mallocForeignPtrBytes n = newBlock (bytes "mallocForeignPtrBytes" Whatever n)
+mallocForeignPtrBytes n = newBytes "mallocForeignPtrBytes" n
 {-# INLINE mallocForeignPtrBytes #-}
 
 -- | A block for so many elements.
@@ -112,7 +112,7 @@ mallocForeignPtrBytes n = newBlock (bytes "mallocForeignPtrBytes" Whatever n)
 --
 -- @since 0.1.0.0
 mallocForeignPtrArray :: Storable a => Int -> IO (ForeignPtr a)
-mallocForeignPtrArray n = newBlock (many "mallocForeignPtrArray" Whatever n)
+mallocForeignPtrArray n = newMany "mallocForeignPtrArray" n
 {-# INLINE mallocForeignPtrArray #-}
 
 -- | A block for one value, at the given alignment (in bytes) or its type's, whichever is more.
@@ -123,7 +123,7 @@ mallocForeignPtrArray n = newBlock (many "mallocForeignPtrArray" Whatever n)
 --
 -- @since 0.1.0.0
 mallocForeignPtrAligned :: Storable a => Int -> IO (ForeignPtr a)
-mallocForeignPtrAligned align = newBlock (one "mallocForeignPtrAligned" Whatever align)
+mallocForeignPtrAligned align = newOne "mallocForeignPtrAligned" align
 {-# INLINE mallocForeignPtrAligned #-}
 
 -- | A block of so many bytes (first argument) at the alignment in bytes (second argument), such as a page for @O_DIRECT@.
@@ -137,7 +137,7 @@ mallocForeignPtrAligned align = newBlock (one "mallocForeignPtrAligned" Whatever
 --
 -- @since 0.1.0.0
 mallocForeignPtrAlignedBytes :: Int -> Int -> IO (ForeignPtr Word8)
-mallocForeignPtrAlignedBytes n align = newBlock (alignedBytes "mallocForeignPtrAlignedBytes" Whatever n align)
+mallocForeignPtrAlignedBytes n align = newAlignedBytes "mallocForeignPtrAlignedBytes" n align
 {-# INLINE mallocForeignPtrAlignedBytes #-}
 
 -- | A block for one value, all bytes of it 0.

@@ -93,8 +93,7 @@ char* mi_cap_strndup(const char* s, size_t n) { WITH_CAP(mi_lheap_strndup(lh, s,
 
 /* Past the table, and before the capability's first allocation: a remote free, for which no heap is made. What carries the
    capability's id needs no look at the table: it owns a page, so it is in it. */
-void mi_cap_free(void* p) {
-  const uint32_t number = cap_number();
+mi_inline void free_on(uint32_t number, void* p) {
   if (!MI_CHECK && mi_likely(mi_free_local(p, mi_id_of_capability(number)))) return;
   mi_lheap_t* lh = mi_likely(number < MI_CAPS_MAX) ? mi_load_relaxed(&xlheaps[number]) : NULL;  /* as in lheap_of */
   if (mi_unlikely(lh == NULL)) { mi_free(p); return; }
@@ -102,6 +101,7 @@ void mi_cap_free(void* p) {
   mi_free_as(p, lh->owner, mi_id_of_capability(number));
   mi_owner_leave(lh->owner);
 }
+void mi_cap_free(void* p) { free_on(cap_number(), p); }
 
 /* By the page: the same for a block and a pointer into it, and from its first day to its last. */
 static size_t held_bytes(const void* p) { return mi_page_size(mi_page_of(p)); }
@@ -114,8 +114,9 @@ void mi_cap_hold(const void* p) {
 }
 
 void mi_cap_free_held(void* p) {
-  mi_pressure_drop(cap_number(), held_bytes(p));
-  mi_cap_free(p);
+  const uint32_t number = cap_number();
+  mi_pressure_drop(number, held_bytes(p));
+  free_on(number, p);
 }
 
 void mi_cap_free_box(void* box) {

@@ -97,7 +97,7 @@ import Mimalloc.Primitive (mi_realloc)
 --
 -- @since 0.1.0.0
 mallocByteString :: Int -> IO ByteString
-mallocByteString n = (`fromBlock` n) <$> newBlock (bytes "mallocByteString" Whatever n)
+mallocByteString n = (`fromBlock` n) <$> newBytes "mallocByteString" n
 
 -- | A byte string of so many zeros.
 --
@@ -135,7 +135,7 @@ heapZallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (heapBytes "
 -- @since 0.1.0.0
 create :: Int -> (Ptr Word8 -> IO ()) -> IO ByteString
 create n fill = do
-  fp <- newBlock (bytes "create" Whatever n)
+  fp <- newBytes "create" n
   withForeignPtr fp fill
   pure (fromBlock fp n)
 
@@ -150,7 +150,7 @@ create n fill = do
 -- @since 0.1.0.0
 createUptoN :: Int -> (Ptr Word8 -> IO Int) -> IO ByteString
 createUptoN room fill = do
-  fp <- newBlock (bytes "createUptoN" Whatever room)
+  fp <- newBytes "createUptoN" room
   n <- withForeignPtr fp fill
   when (n < 0 || n > room) $ badLength "createUptoN" n room
   pure (fromBlock fp n)
@@ -205,7 +205,7 @@ concat pieces
 -- Not dupable: a computation that is given up half-way, as those may be, would leak its block.
 pureBytes :: String -> Int -> (Ptr Word8 -> IO ()) -> ByteString
 pureBytes name n fill = unsafePerformIO $ do
-  fp <- newBlock (bytes name Whatever n)
+  fp <- newBytes name n
   withForeignPtr fp fill
   pure (fromBlock fp n)
 
@@ -342,7 +342,7 @@ mallocStrategy first further = customStrategy next (atLeast further) (\_ _ -> Fa
     -- Builders run in computations that may be given up half-way, which would leak the block.
     buffer n = do
       noDuplicate
-      fp <- newBlock (bytes "mallocStrategy" Whatever n)
+      fp <- newBytes "mallocStrategy" n
       let p = unsafeForeignPtrToPtr fp
       pure (Buffer fp (BufferRange p (p `plusPtr` n)))
 

@@ -92,7 +92,7 @@ import Mimalloc.Internal.Heap
 --
 -- @since 0.1.0.0
 mallocVector :: Storable a => Int -> IO (Vector a)
-mallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many "mallocVector" Whatever n)
+mallocVector n = (`unsafeFromForeignPtr0` n) <$> newMany "mallocVector" n
 {-# INLINE mallocVector #-}
 
 -- | A vector of so many elements, all bytes of it 0.
@@ -134,7 +134,7 @@ heapZallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (hea
 --
 -- @since 0.1.0.0
 mallocMVector :: Storable a => Int -> IO (IOVector a)
-mallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many "mallocMVector" Whatever n)
+mallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newMany "mallocMVector" n
 {-# INLINE mallocMVector #-}
 
 -- | A mutable vector of so many elements, all bytes of it 0.
@@ -180,7 +180,7 @@ generate :: Storable a => Int -> (Int -> a) -> Vector a
 generate n f
   | n <= 0 = Vector.empty
   | otherwise = unsafePerformIO $ do
-      fp <- newBlock (many "generate" Whatever n)
+      fp <- newMany "generate" n
       withForeignPtr fp $ \p -> forM_ [0 .. n - 1] $ \i -> pokeElemOff p i (f i)
       pure (unsafeFromForeignPtr0 fp n)
 {-# INLINE generate #-}
@@ -250,7 +250,7 @@ freeze v = do
 
 copied :: forall a. Storable a => String -> Vector a -> IO (ForeignPtr a)
 copied name v = do
-  fp <- newBlock (many name Whatever (Vector.length v))
+  fp <- newMany name (Vector.length v)
   withForeignPtr fp $ \p -> Vector.unsafeWith v $ \q ->
     copyMuch (castPtr p) (castPtr q) (Vector.length v * sizeOf (undefined :: a))
   pure fp
@@ -281,7 +281,7 @@ takeVector g = mask_ $ do
 -- @since 0.1.0.0
 freezeGrowable :: Storable a => Growable a -> IO (Vector a)
 freezeGrowable g = withGrowable g $ \p n -> if n == 0 then pure Vector.empty else do
-  fp <- newBlock (many "freezeGrowable" Whatever n)
+  fp <- newMany "freezeGrowable" n
   withForeignPtr fp $ \q -> copyElements q p n
   pure (unsafeFromForeignPtr0 fp n)
 {-# INLINE freezeGrowable #-}

@@ -24,6 +24,10 @@ module Mimalloc.Internal.Alloc
   , manyFrom
     -- * Giving them back
   , newBlock
+  , newBytes
+  , newAlignedBytes
+  , newOne
+  , newMany
   , newBlockFreedBy
   , withBlock
   , withBlockOf
@@ -125,12 +129,12 @@ safelyInto :: Cell -> IO (Ptr a) -> IO (Ptr a)
 safelyInto cell allocate = masked $ run $ allocate >>= \p -> p <$ fillCell cell p
 {-# NOINLINE safelyInto #-}
 
--- | The same from any function that makes a block of so many bytes at so much alignment.
-oneFrom :: forall a. Storable a => (Int -> Int -> IO (Ptr a)) -> Int -> IO (Ptr a)
+-- | The same from any function that makes a block of so many bytes at so much alignment, as a pointer or as a foreign pointer.
+oneFrom :: forall f a. Storable a => (Int -> Int -> IO (f a)) -> Int -> IO (f a)
 oneFrom allocate align = allocate (sizeOf (undefined :: a)) (align `max` typeAlignment (undefined :: a))
 {-# INLINE oneFrom #-}
 
-manyFrom :: forall a. Storable a => String -> (Int -> Int -> IO (Ptr a)) -> Int -> IO (Ptr a)
+manyFrom :: forall f a. Storable a => String -> (Int -> Int -> IO (f a)) -> Int -> IO (f a)
 manyFrom name allocate n
   | n < 0 = negativeSize name n
   | size > 0 && n > maxBound `quot` size = sizeOverflow name n size
@@ -163,11 +167,46 @@ orNoMemory name n allocate = do
 --
 -- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure").
 newBlock :: IO (Ptr a) -> IO (ForeignPtr a)
-newBlock allocate = do
-  fp <- newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
+newBlock allocate = newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p) >>= relieved
+{-# INLINE newBlock #-}
+
+-- | The same for so many bytes as they are, with nothing masked: the weak pointer has its finalizer first, for a null pointer, which
+-- frees nothing; one step takes the block, counts it and puts it there.
+newBytes :: String -> Int -> IO (ForeignPtr a)
+newBytes name n
+  | n < 0 = negativeSize name n
+  | otherwise = make >>= \fp@(ForeignPtr p _) -> if Ptr p == nullPtr then noMemory name n else relieved fp
+  where
+    !(FunPtr free) = mi_cap_free_held_finalizer
+    make = IO $ \s0 -> case newMutVar# NoFinalizers s0 of
+      (# s1, ref #) -> case mkWeakNoFinalizer# ref () s1 of
+        (# s2, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s2 of
+          (# s3, _ #) -> case writeMutVar# ref (CFinalizers weak) s3 of
+            s4 -> case mi_fast_malloc_finalized weak (fromIntegral n) s4 of
+              (# s5, p #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
+{-# INLINE newBytes #-}
+
+-- | The same at so much alignment, for 'oneFrom' and 'manyFrom'.
+newAlignedBytes :: String -> Int -> Int -> IO (ForeignPtr a)
+newAlignedBytes name n align
+  | align == 16 = newBytes name n
+  | otherwise = newBlock (alignedBytes name Whatever n align)
+{-# INLINE newAlignedBytes #-}
+
+newOne :: Storable a => String -> Int -> IO (ForeignPtr a)
+newOne name = oneFrom (newAlignedBytes name)
+{-# INLINE newOne #-}
+
+newMany :: Storable a => String -> Int -> IO (ForeignPtr a)
+newMany name = manyFrom name (newAlignedBytes name)
+{-# INLINE newMany #-}
+
+-- When that made a collection due.
+relieved :: ForeignPtr a -> IO (ForeignPtr a)
+relieved fp = do
   due <- peek mi_cap_pressure_due
   if due == 0 then pure fp else fp <$ relieve
-{-# INLINE newBlock #-}
+{-# INLINE relieved #-}
 
 -- | The collections that are due. GHC runs the finalizers of what one found dead at the start of the next.
 relieve :: IO ()

@@ -28,6 +28,7 @@ module Mimalloc.Internal.FFI
   , mi_cap_zalloc_small
   , mi_cap_strdup
   , mi_cap_strndup
+  , mi_fast_malloc_finalized
     -- * Blocks of brackets
   , Cell
   , newCell
@@ -224,6 +225,13 @@ mi_cap_malloc size = IO $ \s -> case mi_fast_malloc# (word size) s of (# s', p #
 mi_cap_free :: Ptr a -> IO ()
 mi_cap_free (Ptr p) = IO $ \s -> case mi_fast_free# p s of (# s' #) -> (# s', () #)
 {-# INLINE mi_cap_free #-}
+
+-- | A block for a foreign pointer: counted ('mi_cap_hold'), and put into the one C finalizer of the weak pointer, where null was.
+mi_fast_malloc_finalized :: Weak# () -> CSize -> State# RealWorld -> (# State# RealWorld, Addr# #)
+mi_fast_malloc_finalized weak size = mi_fast_malloc_finalized# weak (word size)
+{-# INLINE mi_fast_malloc_finalized #-}
+
+foreign import prim "mi_fast_malloc_finalized" mi_fast_malloc_finalized# :: Weak# () -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
 
 -- | From the heap with that key ("Mimalloc.Internal.Heap"); also null when the heap is of another kind, or has ended.
 mi_fast_heap_malloc :: MutableByteArray# RealWorld -> CSize -> IO (Ptr a)

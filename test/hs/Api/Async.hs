@@ -1,3 +1,4 @@
+{-# LANGUAGE ScopedTypeVariables #-}
 -- Asynchronous exceptions at any point leak nothing.
 module Api.Async (tests) where
 
@@ -5,11 +6,13 @@ import Control.Concurrent (threadDelay)
 import Control.Concurrent.Async (forConcurrently_)
 import Control.Exception
 import Control.Monad
+import Foreign.ForeignPtr (finalizeForeignPtr)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
 import Api.Support
 import Mimalloc
+import Mimalloc.Pressure (pressureHeldBytes, pressureStats)
 
 tests :: TestTree
 tests = testGroup "asynchronous exceptions"
@@ -30,6 +33,8 @@ tests = testGroup "asynchronous exceptions"
   , struck "mallocForeignPtrBytes" (foreign_ (mallocForeignPtrBytes 300))
   , struck "mallocForeignPtrAlignedBytes" (foreign_ (mallocForeignPtrAlignedBytes 300 128))
   , struck "zallocForeignPtrBytes, in a safe call" (foreign_ (zallocForeignPtrBytes 2000000))
+  , struck "mallocForeignPtrArray, and finalized" (mallocForeignPtrArray 10 >>= \(fp :: ForeignPtr Int) -> withForeignPtr fp (`poke` 1) >> finalizeForeignPtr fp)
+  , testCase "nothing is counted of them" $ holds "no bytes are held" $ (< 1000000) . pressureHeldBytes <$> pressureStats
   , testCase "Concurrent threads, each with blocks of its own" $ do
       before <- liveBlocks
       forConcurrently_ [1 .. 100 :: Int] $ \i -> do
