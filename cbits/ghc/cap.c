@@ -23,10 +23,11 @@
    NULL until it allocates. Written by its capability, and set back to the main one when that heap ends. */
 static mi_atomic(mi_lheap_t*) xlheaps[MI_CAPS_MAX];
 
-/* What fast.cmm goes by. The checking build has no capability and no id for it, so that it leaves everything to C. */
+/* What fast.cmm goes by. The checking build has no capability and no id for it (ids have bits 4 and up, and bit 0 when a page
+   was given up full), so that it leaves everything to C. */
 extern const mi_fast_t mi_fast;
 const mi_fast_t mi_fast = {
-  .lheaps = xlheaps, .caps = MI_CHECK ? 0 : MI_CAPS_MAX, .first_id = MI_CHECK ? 1 : 16,
+  .lheaps = xlheaps, .caps = MI_CHECK ? 0 : MI_CAPS_MAX, .first_id = MI_CHECK ? 2 : 16,
   .octave = { 0, 3, 4, 4, [4 ... 7] = 5, [8 ... 15] = 6, [16 ... 31] = 7, [32 ... 63] = 8 },
 };
 
