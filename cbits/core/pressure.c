@@ -1,7 +1,7 @@
 /* See pressure.h. Statistics and thresholds are relaxed: they publish nothing. */
 #include "pressure.h"
 
-#define FLOOR MI_PRESSURE_FLOOR
+#define NS_PER_MIB 20000                 /* about what it costs to touch a MiB that is not in a cache */
 #define STEP  MI_MiB                     /* a capability looks at the sum when it has held so much more */
 
 /* By capability; the last is shared by all past the table. Balances wrap: what one made another may have freed. */
@@ -9,10 +9,12 @@ typedef struct { mi_atomic(uint64_t) xheld; size_t since; } mi_cachealign entry_
 static entry_t ledger[MI_CAPS_MAX + 1];
 
 static mi_atomic(int64_t) xbudget = -1;
-static mi_atomic(size_t) xstep = STEP, xnext = FLOOR, xnext_major = 2 * FLOOR;
+static mi_atomic(size_t) xstep = STEP, xnext = MI_PRESSURE_FLOOR, xnext_major = 2 * MI_PRESSURE_FLOOR;
+static mi_atomic(size_t) xfloor = MI_PRESSURE_FLOOR;
 static mi_atomic(bool) xbusy;
 static mi_atomic(uint64_t) xminor, xmajor, xminor_freed, xmajor_freed;
 static uint64_t live_before;             /* of who is busy */
+static unsigned ndear;                   /* collections in a row that cost too much; one alone may have been interrupted */
 
 static uint64_t sum(void) {
   uint64_t total = 0;
@@ -21,16 +23,20 @@ static uint64_t sum(void) {
 }
 
 /* How much may be made before it is looked at again. */
-static size_t growth(uint64_t live) { return mi_max(FLOOR, live / 4); }
+static size_t growth(uint64_t live) { return mi_max(mi_load_relaxed(&xfloor), live / 4); }
 
-/* The thresholds after a collection that left so much. After a minor one that for major ones stays, or falls, and the next
-   collection is not later than that: what minor ones promote while it is alive dies out of their reach. */
+/* The thresholds after a collection that left so much. After a minor one that for major ones stays, or falls, but not below
+   what any program may have; and the next collection is not later than that: what minor ones promote while it is alive dies
+   out of their reach. */
 static void set_thresholds(uint64_t live, bool major) {
   const int64_t budget = mi_load_relaxed(&xbudget);
-  const size_t fixed = budget > 0 ? (size_t)budget : 0;
-  const size_t next_major = live + mi_max(2 * FLOOR, live / 2);
-  if (major || fixed != 0 || next_major < mi_load_relaxed(&xnext_major)) mi_store_relaxed(&xnext_major, fixed != 0 ? fixed : next_major);
-  mi_store_relaxed(&xnext, fixed != 0 ? fixed : mi_min(live + growth(live), mi_load_relaxed(&xnext_major)));
+  const size_t least = 2 * mi_load_relaxed(&xfloor), now = mi_load_relaxed(&xnext_major);
+  size_t next_major = live + mi_max(least, live / 2), next;
+  if (!major) next_major = mi_max(mi_min(next_major, now), least);
+  next = mi_min(live + growth(live), next_major);
+  if (budget > 0) next = next_major = (size_t)budget;
+  mi_store_relaxed(&xnext_major, next_major);
+  mi_store_relaxed(&xnext, next);
 }
 
 static bool is_due(void) {
@@ -78,7 +84,18 @@ bool mi_pressure_after_minor(void) {
   return live >= mi_load_relaxed(&xnext_major);
 }
 
-void mi_pressure_end(bool major) {
+/* What a collection costs depends on how many capabilities have to wait for each other. Where it is dear there are half as many,
+   and more again when they are cheap. */
+static void adapt(uint64_t ns) {
+  const size_t least = mi_load_relaxed(&xfloor);
+  const uint64_t allowed = least / MI_MiB * NS_PER_MIB;
+  ndear = ns > allowed ? ndear + 1 : 0;
+  if (ndear >= 3 && least < MI_PRESSURE_FLOOR_MOST) mi_store_relaxed(&xfloor, 2 * least);
+  if (ns < allowed / 4 && least > MI_PRESSURE_FLOOR) mi_store_relaxed(&xfloor, least / 2);
+}
+
+void mi_pressure_end(bool major, uint64_t ns) {
+  if (!major) adapt(ns);
   const uint64_t live = sum();
   if (major) {
     mi_add_relaxed(&xmajor, 1);                                           /* statistics */

@@ -8,17 +8,18 @@
 #include "atomic.h"
 #include "base.h"
 
-#define MI_PRESSURE_FLOOR (8 * MI_MiB)     /* what may live without anybody asking */
+#define MI_PRESSURE_FLOOR      (8 * MI_MiB) /* what may live without anybody asking, at first */
+#define MI_PRESSURE_FLOOR_MOST (64 * MI_MiB)/* .. and where collections are dear */
 
 /* Owner-only: by the holder of capability `number`. True: a collection is due, whoever asks for it begins with mi_pressure_begin. */
 bool mi_pressure_hold(uint32_t number, size_t bytes);
 void mi_pressure_drop(uint32_t number, size_t bytes);
 
 /* Any thread. One at a time: false, another is at it, or it is not due any more. Then a minor collection with its finalizers;
-   true from mi_pressure_after_minor: a major one with its finalizers too; then mi_pressure_end. */
+   true from mi_pressure_after_minor: a major one with its finalizers too; then mi_pressure_end, which is told how many nanoseconds that took. */
 bool mi_pressure_begin(void);
 bool mi_pressure_after_minor(void);
-void mi_pressure_end(bool major);
+void mi_pressure_end(bool major, uint64_t ns);
 
 /* -1: the budget follows what lives; 0: never ask; else ask whenever so many bytes live. */
 void mi_pressure_set(int64_t budget);

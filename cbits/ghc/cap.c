@@ -294,7 +294,7 @@ int mi_cap_pressure_begin(void) {
   return mi_pressure_begin();
 }
 int mi_cap_pressure_after_minor(void) { return mi_pressure_after_minor(); }
-void mi_cap_pressure_end(int major) { mi_pressure_end(major != 0); }
+void mi_cap_pressure_end(int major, uint64_t ns) { mi_pressure_end(major != 0, ns); }
 void mi_cap_pressure_set(int64_t budget) { mi_pressure_set(budget); }
 void mi_cap_pressure_stats(uint64_t words[8]) {
   mi_pressure_stats_t s;

@@ -86,7 +86,7 @@ mi_decl_export int mi_cap_number(void);
 
 mi_decl_export int mi_cap_pressure_begin(void);
 mi_decl_export int mi_cap_pressure_after_minor(void);
-mi_decl_export void mi_cap_pressure_end(int major);
+mi_decl_export void mi_cap_pressure_end(int major, uint64_t ns);   /* ns: how long they took */
 /* -1: the budget follows what lives; 0: collections are never due; else they are whenever so many bytes live. */
 mi_decl_export void mi_cap_pressure_set(int64_t budget);
 /* Budget, live bytes, the live bytes at which a collection is due and a major one; then counters: minor and major collections asked

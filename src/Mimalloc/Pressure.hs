@@ -7,10 +7,11 @@
 -- budget the function that makes the next one asks for a collection: a minor one first, and a major one if too much lives
 -- after that. Each is followed by what runs the finalizers.
 --
--- Nothing needs to be set. The budget follows what lives: 16 MiB are never asked about; beyond that a minor collection
+-- Nothing needs to be set. The budget follows what lives: 8 MiB are never asked about; beyond that a minor collection
 -- comes when a quarter more lives than after the last one, a major one when half more lives than after the last of these.
 -- So a loop over buffers stays small, and a program with a large live set is hardly ever asked. When less lives the
--- budget shrinks again.
+-- budget shrinks again. Where collections turn out to be dear, because many capabilities have to wait for each other, up to
+-- 64 MiB are not asked about.
 --
 -- The functions may be called from any thread and throw nothing but what they say.
 --

@@ -50,6 +50,7 @@ import GHC.STRef (STRef (..))
 
 import Control.Exception (SomeException, mask_)
 import Control.Monad (when)
+import GHC.Clock (getMonotonicTimeNSec)
 import System.Mem (performMajorGC, performMinorGC)
 
 import Mimalloc.Internal.Error
@@ -213,11 +214,12 @@ relieve :: IO ()
 relieve = mask_ $ do
   mine <- mi_cap_pressure_begin
   when (mine /= 0) $ do
+    began <- getMonotonicTimeNSec
     performMinorGC
     performMinorGC
     major <- mi_cap_pressure_after_minor
     when (major /= 0) $ performMajorGC >> performMinorGC
-    mi_cap_pressure_end major
+    getMonotonicTimeNSec >>= mi_cap_pressure_end major . subtract began
 {-# NOINLINE relieve #-}
 
 -- | The same with another finalizer.

@@ -300,7 +300,7 @@ foreign import ccall "&mi_cap_pressure_due" mi_cap_pressure_due     :: Ptr CInt
 -- Any-thread, unsafe because short.
 foreign import ccall unsafe mi_cap_pressure_begin       :: IO CInt
 foreign import ccall unsafe mi_cap_pressure_after_minor :: IO CInt
-foreign import ccall unsafe mi_cap_pressure_end         :: CInt -> IO ()
+foreign import ccall unsafe mi_cap_pressure_end         :: CInt -> Word64 -> IO ()
 foreign import ccall unsafe mi_cap_pressure_set         :: Int64 -> IO ()
 foreign import ccall unsafe mi_cap_pressure_stats       :: Ptr Word64 -> IO ()
 

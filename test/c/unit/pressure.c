@@ -6,6 +6,8 @@
 
 static uint64_t young, old;              /* dead bytes that a minor collection finds, and a major one only */
 
+static uint64_t cost = 1;
+
 static mi_pressure_stats_t stats(void) {
   mi_pressure_stats_t s;
   mi_pressure_stats(&s);
@@ -23,7 +25,7 @@ static void relieve(void) {
     mi_pressure_drop(2, old);
     old = 0;
   }
-  mi_pressure_end(major);
+  mi_pressure_end(major, cost);
 }
 
 static void hold(uint32_t number, size_t bytes) {
@@ -39,6 +41,23 @@ static void buffers(void) {
   }
   CHECK(stats().minor >= 300 && stats().minor <= 375 && stats().major == 0);
   CHECK_EQ(stats().minor_freed, 3000 * MI_MiB - stats().held);
+}
+
+/* Where collections are dear there are fewer, and more again when they are cheap. */
+static void dear_collections(void) {
+  cost = 1000000;
+  for (int i = 0; i < 3000; i++) {
+    young += MI_MiB;
+    hold(0, MI_MiB);
+    CHECK(stats().held <= MI_PRESSURE_FLOOR_MOST + 4 * MI_MiB);
+  }
+  CHECK(stats().minor >= 45 && stats().minor <= 70);
+  cost = 1;
+  for (int i = 0; i < 3000; i++) {
+    young += MI_MiB;
+    hold(0, MI_MiB);
+  }
+  CHECK(stats().minor >= 300 && stats().held <= MI_PRESSURE_FLOOR + 4 * MI_MiB);
 }
 
 /* Many small ones. */
@@ -105,7 +124,7 @@ static void settings(void) {
 static void* holder(void* number) {
   const uint32_t n = (uint32_t)(uintptr_t)number;
   for (int i = 0; i < 100000; i++) {
-    if (mi_pressure_hold(n, 100 + n) && mi_pressure_begin()) mi_pressure_end(mi_pressure_after_minor());
+    if (mi_pressure_hold(n, 100 + n) && mi_pressure_begin()) mi_pressure_end(mi_pressure_after_minor(), 0);
     if (i % 2) mi_pressure_drop(n, 100 + n);
   }
   return NULL;
@@ -122,4 +141,4 @@ static void threads_and_past_the_table(void) {
   CHECK_EQ(stats().held, expected);
 }
 
-TEST_MAIN("pressure", TEST(buffers), TEST(small_ones), TEST(promoted), TEST(large_live_set), TEST(settings), TEST(threads_and_past_the_table))
+TEST_MAIN("pressure", TEST(buffers), TEST(dear_collections), TEST(small_ones), TEST(promoted), TEST(large_live_set), TEST(settings), TEST(threads_and_past_the_table))
