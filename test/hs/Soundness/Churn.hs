@@ -5,7 +5,7 @@
 -- pattern that is looked at before it is freed. In the end no owner-only path was entered twice at once, every block kept
 -- its pattern, no block is left and the walker agrees.
 --
--- soundness SECONDS [--broken] [--finalizers-late]. With --broken the blocks come from a ring that reads the capability's
+-- soundness SECONDS [--broken] [--finalizers-late] [--pressure]. With --pressure every foreign pointer asks for collections. With --broken the blocks come from a ring that reads the capability's
 -- number in one call and uses it in the next: the test must fail. --finalizers-late: some finalizers run at exit only, so
 -- what has to be empty is looked at only there (process.c). No thread waits for a timer here (some versions of the runtime
 -- system hang when it does while the number of capabilities changes), but in safe calls of usleep.
@@ -30,7 +30,8 @@ import System.Mem (performMajorGC, performMinorGC)
 import Mimalloc (mallocForeignPtrBytes, withMallocAlignedBytes, withMallocBytes, withZallocBytes)
 import Mimalloc.Capability (reinitializeCapabilities, runOnCapability)
 import Mimalloc.Internal.Checking
-import Mimalloc.Internal.FFI (mi_cap_number)
+import Mimalloc.Internal.FFI (mi_cap_drain, mi_cap_number)
+import Mimalloc.Pressure (Pressure (..), setPressure)
 import Mimalloc.Primitive (mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_zalloc)
 import Mimalloc.Stats
 
@@ -174,7 +175,7 @@ step s own self = below own 100 >>= act
       | k == 96 = chance own 4 (strike Struck)
       | k == 97 = chance own 40 (strike ThreadKilled)
       | k == 98 = chance own 20 performMinorGC >> mi_collect False
-      | otherwise = chance own 40 performMajorGC >> chance own 4 (mi_collect True)
+      | otherwise = chance own 40 performMajorGC >> chance own 4 (mi_collect True) >> chance own 4 mi_cap_drain
 
     place = (exchange s !) <$> below own (1 + snd (bounds (exchange s)))
     pass b = place >>= \m -> tryPutMVar m b >>= \went -> unless went (release s own b)
@@ -330,6 +331,7 @@ main = do
   args <- getArgs
   n <- getNumCapabilities
   now <- getMonotonicTime
+  when ("--pressure" `elem` args) $ setPressure (PressureBytes 1)
   let seconds = case filter ((/= "--") . take 2) args of { [x] -> read x; _ -> 5 } :: Double
       nthreads = max 6 (3 * n)
   h <- heap_new

@@ -12,11 +12,12 @@ import InPlace
 main :: IO ()
 main = report $
   [ (title checking ["builds"], built checking) ] ++
-  [ (title checking [capabilities, collector], churn checking 6 [capabilities, collector])
+  [ (title checking [capabilities, collector], churn checking 6 [] [capabilities, collector])
   | capabilities <- ["-N1", "-N2", "-N4", "-N8"], collector <- [sequential, parallel, nonMoving] ] ++
   [ (title checking ["control fails", collector], control checking collector) | collector <- [sequential, parallel, nonMoving] ] ++
   [ (title hard ["builds"], built hard) ] ++
-  [ (title hard options, churn hard 6 options) | options <- [["-N2", sequential], ["-N4", parallel], ["-N4", nonMoving]] ]
+  [ (title hard options, churn hard 6 [] options) | options <- [["-N2", sequential], ["-N4", parallel], ["-N4", nonMoving]] ] ++
+  [ (title hard ("pressure" : options), churn hard 6 ["--pressure"] options) | options <- [["-N2", sequential], ["-N4", parallel]] ]
 
 -- | A name, for its directory too, and cabal's flags.
 data Build = Build String String
@@ -45,11 +46,11 @@ built b = fst <$> cabal b "build"
 --
 -- GHC 9.0 has two faults of its own, seen with any allocator: setNumCapabilities can hang (then the test is run again), and
 -- with the non-moving collector some finalizers run only at exit.
-churn :: Build -> Int -> [String] -> IO Problem
-churn b seconds options = go (3 :: Int)
+churn :: Build -> Int -> [String] -> [String] -> IO Problem
+churn b seconds args options = go (3 :: Int)
   where
     go tries = do
-      (problem, _) <- start b (show seconds : [ "--finalizers-late" | old, nonMoving `elem` options ]) options
+      (problem, _) <- start b (show seconds : args ++ [ "--finalizers-late" | old, nonMoving `elem` options ]) options
       case problem of
         Just why | old, tries > 1, "exit status 75:" `isPrefixOf` why -> go (tries - 1)
         _ -> pure problem
