@@ -84,6 +84,8 @@ data PressureStats = PressureStats
 
 -- | Read without stopping anybody; exact while nobody makes or frees foreign pointers.
 --
+-- >>> import Mimalloc
+-- >>> import Foreign.ForeignPtr (finalizeForeignPtr)
 -- >>> fp <- mallocForeignPtrBytes 1000
 -- >>> (>= 1000) . pressureHeldBytes <$> pressureStats
 -- True
