@@ -65,7 +65,7 @@ static void after_fork_child(void) {
   after_fork(true);
 }
 
-static void process_begin(void) {
+static void process_begin_once(void) {
   pthread_key_create(&end_key, &thread_exit);
   pthread_atfork(&before_fork, &after_fork_parent, &after_fork_child);
   const size_t huge = mi_option_get_size(mi_option_reserve_huge_os_pages);
@@ -73,6 +73,8 @@ static void process_begin(void) {
   if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0) mi_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
   if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0) mi_message("mimalloc: no %zu bytes to reserve\n", memory);
 }
+
+void mi_process_begin(void) { pthread_once(&once, &process_begin_once); }
 
 __attribute__((destructor)) static void process_end(void) {
   if (mi_option_is_enabled(mi_option_show_stats)) mi_stats_print(NULL);
@@ -88,7 +90,7 @@ mi_lheap_t* mi_thread_lheap_own(void) {
   mi_owner_t* owner = mi_owner_begin_in(MI_OWNER_THREAD, mi_thread_id(), my_main);
   if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
   mi_thread_lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
-  pthread_once(&once, &process_begin);
+  mi_process_begin();
   if (!thread_ended) pthread_setspecific(end_key, owner);
   if (mi_unlikely(thread_ended)) late_calls++;
   return mi_thread_lheap;

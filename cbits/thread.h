@@ -24,6 +24,8 @@ mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap);
 void* mi_thread_leave(void* p);
 /* A thread that has no heap yet gets this main heap: of its sub-process. */
 void mi_thread_join(mi_heap_t* main);
+/* What a process does once, when somebody first allocates in it: from then on it may fork. Any ring. */
+void mi_process_begin(void);
 
 mi_noinline void* mi_thread_malloc_slow(size_t size);
 mi_noinline void mi_thread_free_slow(void* p);

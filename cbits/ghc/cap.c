@@ -14,6 +14,7 @@
 #include "core/stats.h"
 #include "ghc/fast.h"
 #include "include/mimalloc-cap.h"
+#include "thread.h"
 
 #ifndef MI_USE_GHC_CAPABILITIES
 #error "the GHC ring is built with MI_USE_GHC_CAPABILITIES"
@@ -58,6 +59,7 @@ mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_owner_t* owner = mi_owner_begin(MI_OWNER_CAPABILITY, mi_id_of_capability(number));
   if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
   mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
+  mi_process_begin();
   return &owner->main;
 }
 

@@ -1,5 +1,5 @@
 -- Memory that comes back: pressure, draining, and the limit of what is committed.
-module Api.Memory (tests) where
+module Api.Memory (tests, children) where
 
 import Control.Concurrent hiding (setNumCapabilities)
 import Control.Monad
@@ -8,16 +8,19 @@ import Data.IORef
 import Data.Word (Word8)
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
+import System.Exit
+import System.Posix.Process (exitImmediately, forkProcess, getProcessStatus, ProcessStatus (..))
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
+import Api.Child (child)
 import Api.Support
 import Control.Exception
 import Mimalloc
 import qualified Mimalloc.ByteString as Bytes
 import Mimalloc.Capability
 import Mimalloc.Pressure
-import Mimalloc.Stats (CapabilityStats (..), capabilityStats)
+import Mimalloc.Stats
 
 tests :: TestTree
 tests = testGroup "memory"
@@ -104,6 +107,7 @@ tests = testGroup "memory"
           mapM_ mi_free kept
           invalid "startDraining" (startDraining 0)
       ]
+  , testCase "in a forked process" $ child [("MIMALLOC_PURGE_DELAY", "20"), ("MIMALLOC_PURGE_THREAD", "1")] "forks" >>= (@?= (ExitSuccess, "", ""))
   , testCase "beyond the limit an exception, and on when there is room" $ do
       drainAll
       bracket_ (mi_option_set MiOptionCommitLimit 131072) (mi_option_set MiOptionCommitLimit 0) $ with PressureOff $ do
@@ -116,6 +120,18 @@ tests = testGroup "memory"
         replicateM_ 10 (buffer 1048576)
         mapM_ finalizeForeignPtr blocks
   ]
+
+-- The child of a process in which only capabilities have allocated: memory comes back there, too, when nobody calls anything.
+children :: [(String, IO ())]
+children = [("forks", do
+  before <- replicateM 64 (mi_malloc 1048576)
+  pid <- forkProcess $ do
+    blocks <- replicateM 64 (mi_malloc 1048576)
+    mapM_ mi_free (before ++ blocks)
+    back <- soon ((< 8 * 1048576) . processInfoCurrentCommit <$> getProcessInfo)
+    exitImmediately (if back then ExitSuccess else ExitFailure 1)
+  status <- getProcessStatus True False pid
+  unless (status == Just (Exited ExitSuccess)) exitFailure)]
 
 buffer :: Int -> IO ()
 buffer n = mallocForeignPtrBytes n >>= \fp -> withForeignPtr fp (`poke` (1 :: Word8))
