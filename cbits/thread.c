@@ -11,6 +11,7 @@
 #include "core/meta.h"
 #include "core/options.h"
 #include "core/owner.h"
+#include "core/pressure.h"
 #include "core/purger.h"
 #include "core/realloc.h"
 #include "core/visit.h"
@@ -62,6 +63,7 @@ static void after_fork(bool child) {
 static void after_fork_parent(void) { after_fork(false); }
 static void after_fork_child(void) {
   mi_options_after_fork();
+  mi_pressure_after_fork();
   after_fork(true);
 }
 

@@ -119,3 +119,6 @@ void mi_pressure_stats(mi_pressure_stats_t* stats) {
     .minor_freed = mi_load_relaxed(&xminor_freed), .major_freed = mi_load_relaxed(&xmajor_freed),
   };
 }
+
+/* Who was at it is gone. One thread only. */
+void mi_pressure_after_fork(void) { mi_store_relaxed(&xbusy, false); }

@@ -35,4 +35,7 @@ typedef struct {
 } mi_pressure_stats_t;
 void mi_pressure_stats(mi_pressure_stats_t* stats);
 
+/* In the child of fork nobody is at it. */
+void mi_pressure_after_fork(void);
+
 #endif

@@ -1,5 +1,7 @@
 /* pressure.h: a collector that is played, and its decisions. */
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/pressure.h"
 #include "test.h"
@@ -119,6 +121,19 @@ static void settings(void) {
   CHECK_EQ(stats().held, 0);
 }
 
+/* Whoever forks may do so while another thread's collection is under way: the child asks for its own. */
+static void in_the_child_of_fork(void) {
+  mi_free(mi_malloc(1));
+  for (int i = 0; i < 20; i++) mi_pressure_hold(0, MI_MiB);
+  CHECK(mi_pressure_begin() && !mi_pressure_begin());
+  const pid_t pid = fork();
+  if (pid == 0) _exit(mi_pressure_begin() && !mi_pressure_begin() ? 0 : 1);
+  int status;
+  CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+  CHECK(!mi_pressure_begin());
+  mi_pressure_end(mi_pressure_after_minor(), 0);
+}
+
 /* ---- several at once ---- */
 
 static void* holder(void* number) {
@@ -141,4 +156,4 @@ static void threads_and_past_the_table(void) {
   CHECK_EQ(stats().held, expected);
 }
 
-TEST_MAIN("pressure", TEST(buffers), TEST(dear_collections), TEST(small_ones), TEST(promoted), TEST(large_live_set), TEST(settings), TEST(threads_and_past_the_table))
+TEST_MAIN("pressure", TEST(buffers), TEST(dear_collections), TEST(small_ones), TEST(promoted), TEST(large_live_set), TEST(settings), TEST(in_the_child_of_fork), TEST(threads_and_past_the_table))
