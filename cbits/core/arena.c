@@ -452,4 +452,5 @@ void mi_arena_before_fork(void) { mi_lock(&arenas_lock); }
 
 void mi_arena_after_fork(bool child) {
   (child ? &mi_lock_reset : &mi_unlock)(&arenas_lock);
+  if (child) mi_store_relaxed(&npurging, 0);                               /* one thread only */
 }

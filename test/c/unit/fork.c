@@ -149,4 +149,45 @@ static void shared_heap(void) {
   for (int i = 0; i < 2; i++) pthread_join(t[i], NULL);
 }
 
-TEST_MAIN("fork", TEST(with_busy_threads), TEST(by_a_thread_without_heap), TEST(own_heap), TEST(child_of_child), TEST(shared_heap))
+/* What others were just purging when the process forked nobody gives back in the child, so nobody waits for it there. */
+static void* purge_for_ever(void* arg) {
+  while (!mi_load_acquire(&stop)) {
+    void* p = mi_malloc(3 * MI_MiB);
+    CHECK(p != NULL);
+    memset(p, 1, 3 * MI_MiB);
+    mi_free(p);
+    mi_collect(true);
+  }
+  return arg;
+}
+
+static bool full_is_seen_at_once(mi_heap_t* heap) {
+  struct timespec began, now;
+  clock_gettime(CLOCK_MONOTONIC, &began);
+  CHECK(mi_heap_malloc(heap, MI_MiB) == NULL);
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000 < 90;
+}
+
+static void others_purge(void) {
+  pthread_t t[2];
+  mi_arena_id_t arena;
+  test_expect_errors();
+  CHECK_EQ(mi_reserve_os_memory_ex(MI_MiB, true, false, true, &arena), 0);
+  mi_heap_t* heap = mi_heap_new_in_arena(arena);
+  CHECK(mi_heap_malloc(heap, 900000) != NULL);
+  for (int i = 0; i < 2; i++) CHECK_EQ(pthread_create(&t[i], NULL, &purge_for_ever, NULL), 0);
+  for (int i = 0; i < 60; i++) {
+    usleep(1000 + 100 * (unsigned)i);
+    const pid_t pid = fork();
+    if (pid == 0) {
+      CHECK(full_is_seen_at_once(heap) || full_is_seen_at_once(heap) || full_is_seen_at_once(heap));
+      _exit(0);
+    }
+    wait_for(pid);
+  }
+  mi_store_release(&stop, true);
+  for (int i = 0; i < 2; i++) pthread_join(t[i], NULL);
+}
+
+TEST_MAIN("fork", TEST(with_busy_threads), TEST(by_a_thread_without_heap), TEST(own_heap), TEST(child_of_child), TEST(shared_heap), TEST(others_purge))
