@@ -80,6 +80,23 @@ void mi_heap_abandon_lheaps(mi_owner_t* owner) {
   mi_unlock(&heaps_lock);
 }
 
+/* Statistics all. */
+static uint64_t steps(const mi_lheap_counts_t* c) {
+  return mi_load_relaxed(&c->fresh_pages) + mi_load_relaxed(&c->adopted_pages) + mi_load_relaxed(&c->full_pages)
+         + mi_load_relaxed(&c->retired_pages) + mi_load_relaxed(&c->remote_freed);
+}
+
+uint64_t mi_heap_activity(const mi_owner_t* owner) {
+  uint64_t npages = mi_load_relaxed(&owner->main.xcounts.pages), nsteps = steps(&owner->main.xcounts);  /* statistics */
+  mi_lock(&heaps_lock);
+  for (const mi_lheap_t* lh = owner->lheaps; lh != NULL; lh = lh->next) {
+    npages += mi_load_relaxed(&lh->xcounts.pages);                        /* statistics */
+    nsteps += steps(&lh->xcounts);
+  }
+  mi_unlock(&heaps_lock);
+  return npages == 0 ? 0 : 1 + nsteps;
+}
+
 void mi_heap_owner_ends(mi_owner_t* owner) {
   if (owner->lheaps == NULL) return;
   mi_lock(&heaps_lock);

@@ -11,6 +11,8 @@ mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner);
 void mi_heap_drain_lheaps(mi_owner_t* owner, bool force);
 /* Pools or frees all their pages; they are as new. Owner-only, under the lock. */
 void mi_heap_abandon_lheaps(mi_owner_t* owner);
+/* Changes when any of the owner's local heaps does anything but allocate and free in its pages; 0: none has a page. Any thread. */
+uint64_t mi_heap_activity(const mi_owner_t* owner);
 /* The owner ends: it has no local heaps but its main one any more. Owner-only. */
 void mi_heap_owner_ends(mi_owner_t* owner);
 

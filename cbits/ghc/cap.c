@@ -326,11 +326,7 @@ void mi_live(uint64_t* blocks, uint64_t* bytes) {
 
 uint64_t mi_cap_activity(int number) {
   const mi_lheap_t* lh = number < 0 || (unsigned)number >= MI_CAPS_MAX ? NULL : mi_load_acquire(&xlheaps[number]);  /* pairs with cap_begin, mi_cap_heap_set_default */
-  if (lh == NULL) return 0;
-  const mi_lheap_counts_t* c = &lh->owner->main.xcounts;
-  if (mi_load_relaxed(&c->pages) == 0) return 0;                          /* statistics */
-  return 1 + mi_load_relaxed(&c->fresh_pages) + mi_load_relaxed(&c->adopted_pages) + mi_load_relaxed(&c->full_pages)
-         + mi_load_relaxed(&c->retired_pages) + mi_load_relaxed(&c->remote_freed);
+  return lh == NULL ? 0 : mi_heap_activity(lh->owner);
 }
 
 void mi_cap_stats(int number, mi_cap_stats_t* stats) {

@@ -116,7 +116,7 @@ typedef struct {
 /* Live blocks of the whole process, and their usable bytes. */
 mi_decl_export void mi_live(uint64_t* blocks, uint64_t* bytes);
 mi_decl_export void mi_cap_stats(int number, mi_cap_stats_t* stats);
-/* Changes when the capability's main heap does anything but allocate and free in its pages; 0: it has no page. */
+/* Changes when the capability's part of any heap does anything but allocate and free in its pages; 0: it has no page of any. */
 mi_decl_export uint64_t mi_cap_activity(int number);
 
 #ifdef __cplusplus

@@ -19,6 +19,7 @@ import Control.Exception
 import Mimalloc
 import qualified Mimalloc.ByteString as Bytes
 import Mimalloc.Capability
+import Mimalloc.Heap
 import Mimalloc.Pressure
 import Mimalloc.Stats
 
@@ -95,6 +96,14 @@ tests = testGroup "memory"
           mapM_ (mapM_ mi_free) blocks
           getNumCapabilities >>= (@?= n)
           invalid "setNumCapabilities" (setNumCapabilities 0)
+      , testCase "also pages of other heaps" $ do
+          n <- getNumCapabilities
+          withHeap $ \heap -> do
+            pointers <- runOnCapability (n - 1) $ drainAll >> replicateM 3 (heapMallocForeignPtrBytes heap 3000)
+            drainAll
+            mapM_ finalizeForeignPtr pointers
+            others <- filter ((/= MainHeap) . fst) . statsHeaps <$> getStats
+            sum (map (usagePages . snd) others) @?= 0
       , testCase "by itself, where a capability sleeps" $ do
           kept <- runOnCapability 0 $ replicateM 5000 (mi_malloc 100)
           before <- pages
