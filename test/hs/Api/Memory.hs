@@ -9,6 +9,7 @@ import Data.Word (Word8)
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
 import System.Exit
+import System.IO.Unsafe (unsafeDupablePerformIO)
 import System.Posix.Process (exitImmediately, forkProcess, getProcessStatus, ProcessStatus (..))
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
@@ -72,6 +73,17 @@ tests = testGroup "memory"
           assertBool "contents" (ByteString.all (== 7) string)
           collectAll
           pressureStats >>= \s -> assertBool (show (before, s)) (pressureHeldBytes s <= before)
+      , testCase "values that two threads begin at once" $ do
+          n <- getNumCapabilities
+          when (n > 1) $ do
+            forM_ [1 .. 300] $ \i -> do
+              let value = givenUp i
+              done <- forM [0, 1] $ \c -> newEmptyMVar >>= \v -> v <$ forkOn c (evaluate value >>= putMVar v)
+              forM_ done $ \v -> takeMVar v >>= (@?= i)
+            before <- pressureStats
+            replicateM_ 300 (buffer 1048576)
+            after <- pressureStats
+            assertBool (show (before, after)) (counters after > counters before)
       , testCase "settings" $ do
           getPressure >>= (@?= PressureAdaptive)
           invalid "setPressure" (setPressure (PressureBytes 0))
@@ -129,6 +141,20 @@ tests = testGroup "memory"
         replicateM_ 10 (buffer 1048576)
         mapM_ finalizeForeignPtr blocks
   ]
+
+-- On capability 0 it is interrupted, so that another thread that has begun it, too, is stopped half-way: it asks for a
+-- collection just then.
+givenUp :: Int -> Int
+givenUp i = unsafeDupablePerformIO $ do
+  (c, _) <- myThreadId >>= threadCapability
+  _ <- evaluate (spin (if c == 0 then 20000 else 200000) i)
+  if c == 0 then yield else replicateM_ 12 (buffer 1048576)
+  pure i
+{-# NOINLINE givenUp #-}
+
+spin :: Int -> Int -> Int
+spin n a = if n == 0 then a else spin (n - 1) (a * 3 + n)
+{-# NOINLINE spin #-}
 
 -- The child of a process in which only capabilities have allocated: memory comes back there, too, when nobody calls anything.
 children :: [(String, IO ())]
