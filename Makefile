@@ -26,8 +26,9 @@ $(BUILD)/o/%.o: %.c $(HEAD)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -c $< -o $@
 
+# Never unloaded: its thread and what it left in other threads would go on without it.
 $(BUILD)/libmimalloc.so: $(OBJ)
-	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now $(CFLAGS) -pthread $^ -o $@
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete $(CFLAGS) -pthread $^ -o $@
 
 $(BUILD)/libmimalloc.a: $(OBJ)
 	rm -f $@
