@@ -11,7 +11,8 @@
 -- comes when a quarter more lives than after the last one, a major one when half more lives than after the last of these.
 -- So a loop over buffers stays small, and a program with a large live set is hardly ever asked. When less lives the
 -- budget shrinks again. Where collections turn out to be dear, because many capabilities have to wait for each other, up to
--- 64 MiB are not asked about.
+-- 64 MiB are not asked about. With the non-moving collector (@+RTS -xn@) a major collection has only begun when the program
+-- goes on, and what it finds is freed later: more lives meanwhile.
 --
 -- The functions may be called from any thread and throw nothing but what they say.
 --
