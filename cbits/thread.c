@@ -260,7 +260,10 @@ void mi_collect(bool force) {
   if (force && mi_has_deferred_free) mi_deferred_free_call(true, 0);
   if (owner != NULL) mi_owner_drain(owner, force);
   mi_purge(force);
-  if (force) mi_hollow_purge(UINT64_MAX);
+  if (!force) return;
+  mi_purger_stop();                      /* visitors wait for who hollows pages */
+  mi_hollow_purge(UINT64_MAX);
+  mi_purger_go_on();
 }
 
 __attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.c says true */

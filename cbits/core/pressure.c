@@ -96,7 +96,7 @@ static void adapt(uint64_t ns) {
 
 void mi_pressure_end(bool major, uint64_t ns) {
   if (!major) adapt(ns);
-  const uint64_t live = sum();
+  const uint64_t live = major ? sum() : live_before;                      /* as right after the collection: others go on */
   if (major) {
     mi_add_relaxed(&xmajor, 1);                                           /* statistics */
     mi_add_relaxed(&xmajor_freed, freed_since(live));
@@ -119,6 +119,8 @@ void mi_pressure_stats(mi_pressure_stats_t* stats) {
     .minor_freed = mi_load_relaxed(&xminor_freed), .major_freed = mi_load_relaxed(&xmajor_freed),
   };
 }
+
+bool mi_pressure_busy(void) { return mi_load_relaxed(&xbusy); }           /* a hint */
 
 /* Who was at it is gone. One thread only. */
 void mi_pressure_after_fork(void) { mi_store_relaxed(&xbusy, false); }

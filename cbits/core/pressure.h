@@ -21,6 +21,10 @@ bool mi_pressure_begin(void);
 bool mi_pressure_after_minor(void);
 void mi_pressure_end(bool major, uint64_t ns);
 
+/* Is anybody between mi_pressure_begin and mi_pressure_end? Who is over the budget waits for him: what it makes meanwhile would
+   count for what lives. */
+bool mi_pressure_busy(void);
+
 /* -1: the budget follows what lives; 0: never ask; else ask whenever so many bytes live. */
 void mi_pressure_set(int64_t budget);
 

@@ -295,6 +295,7 @@ int mi_cap_pressure_begin(void) {
   set_due(0);
   return mi_pressure_begin();
 }
+int mi_cap_pressure_busy(void) { return mi_pressure_busy(); }
 int mi_cap_pressure_after_minor(void) { return mi_pressure_after_minor(); }
 void mi_cap_pressure_end(int major, uint64_t ns) { mi_pressure_end(major != 0, ns); }
 void mi_cap_pressure_set(int64_t budget) { mi_pressure_set(budget); }

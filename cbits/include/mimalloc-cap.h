@@ -76,7 +76,7 @@ mi_decl_export void mi_cap_drain(void);
    mi_cap_pressure_begin and, unless that is 0: does a minor one and runs its finalizers; a major one likewise if
    mi_cap_pressure_after_minor is not 0; mi_cap_pressure_end at last. */
 mi_decl_export extern int mi_cap_pressure_due;
-mi_decl_export void mi_cap_hold(const void* p);
+mi_decl_export void mi_cap_hold(const void* p);     /* mi_expand must not change its size afterwards */
 mi_decl_export void mi_cap_free_held(void* p);
 
 /* The number of the capability held. */
@@ -85,6 +85,7 @@ mi_decl_export int mi_cap_number(void);
 /* ---- any thread ---- */
 
 mi_decl_export int mi_cap_pressure_begin(void);
+mi_decl_export int mi_cap_pressure_busy(void);       /* somebody is at it */
 mi_decl_export int mi_cap_pressure_after_minor(void);
 mi_decl_export void mi_cap_pressure_end(int major, uint64_t ns);   /* ns: how long they took */
 /* -1: the budget follows what lives; 0: collections are never due; else they are whenever so many bytes live. */

@@ -49,6 +49,7 @@ import GHC.IORef (IORef (..))
 import GHC.STRef (STRef (..))
 
 import Control.Exception (SomeException, mask_)
+import Control.Concurrent (yield)
 import Control.Monad (when)
 import GHC.Clock (getMonotonicTimeNSec)
 import System.Mem (performMajorGC, performMinorGC)
@@ -216,13 +217,19 @@ relieve = do
   noDuplicate
   mask_ $ do
     mine <- mi_cap_pressure_begin
-    when (mine /= 0) $ do
-      began <- getMonotonicTimeNSec
+    began <- getMonotonicTimeNSec
+    if mine == 0 then wait began else do
       performMinorGC
       performMinorGC
       major <- mi_cap_pressure_after_minor
       when (major /= 0) $ performMajorGC >> performMinorGC
       getMonotonicTimeNSec >>= mi_cap_pressure_end major . subtract began
+  where
+    -- Another collects: going on would only make more. Not for ever, since that one may have to wait for something.
+    wait began = do
+      busy <- mi_cap_pressure_busy
+      now <- getMonotonicTimeNSec
+      when (busy /= 0 && now - began < 50000000) $ yield >> wait began
 {-# NOINLINE relieve #-}
 
 -- | The same with another finalizer.

@@ -143,6 +143,7 @@ module Mimalloc.Internal.FFI
     -- * Pressure
   , mi_cap_pressure_due
   , mi_cap_pressure_begin
+  , mi_cap_pressure_busy
   , mi_cap_pressure_after_minor
   , mi_cap_pressure_end
   , mi_cap_pressure_set
@@ -299,6 +300,7 @@ foreign import ccall "&mi_cap_free_held" mi_cap_free_held_finalizer :: Finalizer
 foreign import ccall "&mi_cap_pressure_due" mi_cap_pressure_due     :: Ptr CInt
 -- Any-thread, unsafe because short.
 foreign import ccall unsafe mi_cap_pressure_begin       :: IO CInt
+foreign import ccall unsafe mi_cap_pressure_busy        :: IO CInt
 foreign import ccall unsafe mi_cap_pressure_after_minor :: IO CInt
 foreign import ccall unsafe mi_cap_pressure_end         :: CInt -> Word64 -> IO ()
 foreign import ccall unsafe mi_cap_pressure_set         :: Int64 -> IO ()

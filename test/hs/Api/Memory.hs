@@ -39,6 +39,15 @@ tests = testGroup "memory"
           assertBool (show (held, before, after)) (held < 140 * 1048576)
           assertBool (show (before, after)) (pressureMinorCollections after >= pressureMinorCollections before + 3
             && pressureMinorFreedBytes after + pressureMajorFreedBytes after > pressureMinorFreedBytes before + pressureMajorFreedBytes before + 350 * 1048576)
+      , testCase "loops of several threads stay small together" $ do
+          before <- pressureHeldBytes <$> pressureStats
+          most <- newIORef 0
+          dones <- replicateM 4 $ do
+            done <- newEmptyMVar
+            done <$ forkIO (replicateM_ 300 (buffer 1048576 >> highest most) >> putMVar done ())
+          mapM_ takeMVar dones
+          held <- subtract before <$> readIORef most
+          assertBool (show held) (held < 400 * 1048576)          -- of 1200
       , testCase "off" $ with PressureOff $ do
           before <- pressureStats
           replicateM_ 64 (buffer 1048576)
@@ -167,6 +176,9 @@ children = [("forks", do
     exitImmediately (if back then ExitSuccess else ExitFailure 1)
   status <- getProcessStatus True False pid
   unless (status == Just (Exited ExitSuccess)) exitFailure)]
+
+highest :: IORef Int -> IO ()
+highest most = pressureStats >>= \s -> atomicModifyIORef' most (\m -> (max m (pressureHeldBytes s), ()))
 
 buffer :: Int -> IO ()
 buffer n = mallocForeignPtrBytes n >>= \fp -> withForeignPtr fp (`poke` (1 :: Word8))
