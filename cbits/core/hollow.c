@@ -56,6 +56,5 @@ uint64_t mi_hollow_purge(uint64_t now) {
   if (at == 0 || now < at) return at;
   mi_store_relaxed(&xdue_at, 0);                                          /* a time only: what is freed from now on sets it again */
   for (size_t i = 0; i < mi_arena_count(); i++) hollow_arena(mi_arena_at(i));
-  mi_error_tell();
   return 0;
 }

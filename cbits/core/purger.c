@@ -24,6 +24,7 @@ static uint64_t work(uint64_t now) {
   const uint64_t also_at = also == NULL ? 0 : also(now), at = mi_purge_at();
   if (at != 0 && at <= now) mi_purge(false);
   mi_unlock(&working);
+  mi_error_tell();
   return earlier(also_at, at);
 }
 
