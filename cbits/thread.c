@@ -264,6 +264,7 @@ void mi_collect(bool force) {
   mi_purger_stop();                      /* visitors wait for who hollows pages */
   mi_hollow_purge(UINT64_MAX);
   mi_purger_go_on();
+  mi_error_tell();
 }
 
 __attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.c says true */
