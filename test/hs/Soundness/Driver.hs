@@ -16,8 +16,7 @@ main = report $
   | capabilities <- ["-N1", "-N2", "-N4", "-N8"], collector <- [sequential, parallel, nonMoving] ] ++
   [ (title checking ["control fails", collector], control checking collector) | collector <- [sequential, parallel, nonMoving] ] ++
   [ (title hard ["builds"], built hard) ] ++
-  [ (title hard options, churn hard 6 [] options) | options <- [["-N2", sequential], ["-N4", parallel], ["-N4", nonMoving]] ] ++
-  [ (title hard ("pressure" : options), churn hard 6 ["--pressure"] options) | options <- [["-N2", sequential], ["-N4", parallel]] ]
+  [ (title hard options, churn hard 6 [] options) | options <- [["-N2", sequential], ["-N4", parallel], ["-N4", nonMoving]] ]
 
 -- | A name, for its directory too, and cabal's flags.
 data Build = Build String String
@@ -44,15 +43,15 @@ built b = fst <$> cabal b "build"
 
 -- | Some seconds of everything at once. The small nursery makes for many collections.
 --
--- GHC 9.0 has two faults of its own, seen with any allocator: setNumCapabilities can hang (then the test is run again), and
--- with the non-moving collector some finalizers run only at exit.
+-- setNumCapabilities can hang with any allocator (GHC 9.0; seen once with 9.6 and the non-moving collector): then the test is
+-- run again, and a hang of ours would come again. And in GHC 9.0 with the non-moving collector some finalizers run only at exit.
 churn :: Build -> Int -> [String] -> [String] -> IO Problem
 churn b seconds args options = go (3 :: Int)
   where
     go tries = do
       (problem, _) <- start b (show seconds : args ++ [ "--finalizers-late" | old, nonMoving `elem` options ]) options
       case problem of
-        Just why | old, tries > 1, "exit status 75:" `isPrefixOf` why -> go (tries - 1)
+        Just why | tries > 1, "exit status 75:" `isPrefixOf` why -> go (tries - 1)
         _ -> pure problem
     old = versionBranch fullCompilerVersion < [9, 2]
 
