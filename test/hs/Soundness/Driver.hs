@@ -1,6 +1,6 @@
 -- Builds the soundness test with the flag checking (in build/checking) and runs it under each number of capabilities and
 -- each garbage collector; then against a ring that is broken on purpose, which must fail. The same, in fewer ways, in a
--- build where rare paths are common (flag hard, in build/hard).
+-- build where rare paths are common (flag hard, in build/hard), there with a budget of one byte, too.
 module Soundness.Driver (main) where
 
 import Data.List (isInfixOf, isPrefixOf)
@@ -16,7 +16,8 @@ main = report $
   | capabilities <- ["-N1", "-N2", "-N4", "-N8"], collector <- [sequential, parallel, nonMoving] ] ++
   [ (title checking ["control fails", collector], control checking collector) | collector <- [sequential, parallel, nonMoving] ] ++
   [ (title hard ["builds"], built hard) ] ++
-  [ (title hard options, churn hard 6 [] options) | options <- [["-N2", sequential], ["-N4", parallel], ["-N4", nonMoving]] ]
+  [ (title hard (args ++ options), churn hard 6 args options)
+  | options <- [["-N2", sequential], ["-N4", parallel], ["-N4", nonMoving]], args <- [[], ["--pressure"]] ]
 
 -- | A name, for its directory too, and cabal's flags.
 data Build = Build String String
