@@ -133,6 +133,32 @@ size_t test_mapped(void) {
   return pages * mi_os_page_size();
 }
 
+size_t test_smaps_rss(void) {
+  char line[256];
+  size_t all = 0, kib;
+  FILE* f = fopen("/proc/self/smaps", "r");
+  CHECK(f != NULL);
+  while (fgets(line, sizeof line, f) != NULL) if (sscanf(line, "Rss: %zu", &kib) == 1) all += kib * 1024;
+  fclose(f);
+  return all;
+}
+
+/* ---- while others go on ---- */
+
+mi_atomic(bool) test_stop;
+
+void* test_churn(void* seed) {
+  uint64_t r = (uint64_t)(uintptr_t)seed;
+  void* p[100] = { NULL };
+  while (!mi_load_relaxed(&test_stop)) {                         /* asks only that it ends */
+    const size_t k = test_random(&r) % 100;
+    mi_free(p[k]);
+    p[k] = mi_malloc(test_random(&r) % (k == 0 ? 200000 : 3000));
+  }
+  for (int i = 0; i < 100; i++) mi_free(p[i]);
+  return NULL;
+}
+
 /* ---- errors ---- */
 
 size_t test_nerrors;
@@ -150,6 +176,11 @@ void test_expect_errors(void) {
   mi_option_set(mi_option_abort_on_error, 0);
   mi_option_set(mi_option_show_errors, 0);
   mi_register_error(&count_error, NULL);
+}
+
+bool test_one_error(int err) {
+  mi_error_tell();
+  return test_nerrors == 1 && test_last_error == err;
 }
 
 /* ---- owners ---- */

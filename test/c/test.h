@@ -62,11 +62,20 @@ bool test_all(const void* p, size_t n, uint8_t value);
 void test_nothing_left(void);
 size_t test_free_slices(void);
 size_t test_rss(void);
+/* What is resident in all mappings together, by /proc/self/smaps. */
+size_t test_smaps_rss(void);
 /* Bytes of address space of this process. */
 size_t test_mapped(void);
 
+/* A thread that allocates and frees up to 3000 bytes, and one time in a hundred up to 200000, in 100 places, until test_stop.
+   `seed`: a number that is not null. */
+void* test_churn(void* seed);
+extern mi_atomic(bool) test_stop;
+
 /* Misuse is counted from here on, and neither printed nor fatal. */
 void test_expect_errors(void);
+/* There was one, of this kind, since that was called. */
+bool test_one_error(int err);
 extern size_t test_nerrors;
 extern int test_last_error;
 

@@ -97,7 +97,7 @@ static void inside_of_free_blocks(void) {
   CHECK_EQ(mi_check_all(), 0);
   test_expect_errors();
   mi_free(block[1]);                             /* still known to be free */
-  CHECK(test_nerrors == 1 && test_last_error == EAGAIN);
+  CHECK(test_one_error(EAGAIN));
   for (size_t i = 0; i < N; i++) if (i % 8 != 0) test_fill(made(block[i] = mi_malloc(SIZE)), SIZE, i);
   for (size_t i = 0; i < N; i++) CHECK(test_filled(block[i], SIZE, i));
   drop(N);

@@ -64,28 +64,15 @@ static void snapshot(void) {
   owners_end();
 }
 
-static mi_atomic(bool) stop;
-static void* churn(void* arg) {
-  uint64_t r = (uint64_t)(uintptr_t)arg;
-  void* p[100] = { NULL };
-  while (!mi_load_relaxed(&stop)) {
-    const size_t k = test_random(&r) % 100;
-    mi_free(p[k]);
-    p[k] = mi_malloc(test_random(&r) % 3000);
-  }
-  for (int i = 0; i < 100; i++) mi_free(p[i]);
-  return NULL;
-}
-
 /* Read while others go on: near what is live. */
 static void meanwhile(void) {
   pthread_t t[3];
-  for (uintptr_t i = 0; i < 3; i++) CHECK_EQ(pthread_create(&t[i], NULL, &churn, (void*)(i + 1)), 0);
+  for (uintptr_t i = 0; i < 3; i++) CHECK_EQ(pthread_create(&t[i], NULL, &test_churn, (void*)(i + 1)), 0);
   for (int i = 0; i < 2000; i++) {
     const mi_use_t use = mi_stats_use(0);
     CHECK_AT(use.blocks <= 3000 && use.bytes <= 3000 * 4096, "blocks = %zu", (size_t)use.blocks);
   }
-  mi_store_relaxed(&stop, true);
+  mi_store_relaxed(&test_stop, true);
   for (int i = 0; i < 3; i++) pthread_join(t[i], NULL);
   CHECK_EQ(mi_stats_use(0).blocks, 0);
 }

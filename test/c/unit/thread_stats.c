@@ -365,27 +365,67 @@ static void print_elsewhere(void) {
   mi_register_output(NULL, NULL);
 }
 
+/* ---- against the kernel's figures ---- */
+
+#if TEST_SANITIZED                       /* whose shadow is resident too */
+#define SMAPS_TEST
+#else
+#define SMAPS_TEST , TEST(smaps)
+
+enum { MANY = 30000 };
+static size_t smaps_before, committed_before;
+
+/* What became resident since the start of the test is what the statistics say was committed since then: no more; less by what was
+   not yet handed out of a page, one of each class, and by the ends of blocks that have slices of their own. */
+enum { BEGUN = (MI_BIN_LAST - MI_BIN_SMALL_LAST) * MI_MEDIUM_SLICES * MI_SLICE_SIZE + MI_BIN_SMALL_LAST * MI_SLICE_SIZE };
+static void agrees(size_t* now) {
+  mi_stats_t s;
+  mi_stats_get(sizeof s, &s);
+  const size_t resident = test_smaps_rss() - smaps_before, committed = (size_t)s.committed.current - committed_before;
+  CHECK_AT(resident <= committed + MI_MiB && committed <= resident + resident / 32 + BEGUN, "resident = %zu, committed = %zu", resident, committed);
+  *now = committed;
+}
+
+/* Of all sizes, in arenas and with mappings of their own; half freed, and all. */
+static void smaps(void) {
+  static void* p[MANY];
+  uint64_t r = 1;
+  size_t most, half, none;
+  mi_stats_t s;
+  mi_option_set(mi_option_arena_reserve, 64 * 1024);
+  for (int i = 0; i < MANY; i++) p[i] = mi_malloc(16);                     /* what is made once is made; p is resident */
+  for (int i = 0; i < MANY; i++) mi_free(p[i]);
+  mi_collect(true);
+  smaps_before = test_smaps_rss();
+  mi_stats_get(sizeof s, &s);
+  committed_before = (size_t)s.committed.current;
+  for (int i = 0; i < MANY; i++) {
+    const size_t size = i == 0 ? 200 * MI_MiB : ((size_t)16 << test_random(&r) % (i % 20 == 0 ? 14 : 8)) + test_random(&r) % 16;
+    p[i] = mi_malloc(size);
+    test_fill(p[i], mi_usable_size(p[i]), 1);
+  }
+  agrees(&most);
+  CHECK(most > 240 * MI_MiB);
+  for (int i = 0; i < MANY / 2; i++) mi_free(p[i]);
+  mi_collect(true);
+  agrees(&half);
+  CHECK(half < most - 205 * MI_MiB);
+  for (int i = MANY / 2; i < MANY; i++) mi_free(p[i]);
+  mi_collect(true);
+  agrees(&none);
+  CHECK(none < MI_MiB);
+}
+#endif
+
 /* ---- while others go on ---- */
 
-static mi_atomic(bool) stop;
-static void* churn(void* arg) {
-  uint64_t r = (uint64_t)(uintptr_t)arg;
-  void* p[100] = { NULL };
-  while (!mi_load_relaxed(&stop)) {
-    const size_t k = test_random(&r) % 100;
-    mi_free(p[k]);
-    p[k] = mi_malloc(test_random(&r) % (k == 0 ? 200000 : 3000));
-  }
-  for (int i = 0; i < 100; i++) mi_free(p[i]);
-  return NULL;
-}
 
 static void count_line(const char* text, void* arg) { ++*(size_t*)arg; CHECK(text[0] != 0); }
 
 static void meanwhile(void) {
   pthread_t t[3];
   size_t n = 0;
-  for (uintptr_t i = 0; i < 3; i++) CHECK_EQ(pthread_create(&t[i], NULL, &churn, (void*)(i + 1)), 0);
+  for (uintptr_t i = 0; i < 3; i++) CHECK_EQ(pthread_create(&t[i], NULL, &test_churn, (void*)(i + 1)), 0);
   for (int i = 0; i < 300; i++) {
     mi_stats_t s;
     char* text = mi_stats_get_json(0, NULL);
@@ -396,11 +436,11 @@ static void meanwhile(void) {
     mi_stats_print_out(&count_line, &n);
     mi_stats_reset();
   }
-  mi_store_relaxed(&stop, true);
+  mi_store_relaxed(&test_stop, true);
   for (int i = 0; i < 3; i++) pthread_join(t[i], NULL);
   CHECK(n >= 900);
   CHECK_EQ(mi_stats_use(0).blocks, 0);
 }
 
 TEST_MAIN("thread_stats", TEST(json), TEST(json_of_others), TEST(json_cut), TEST(json_without_memory), TEST(structure), TEST(structure_in_part),
-          TEST(bin_sizes), TEST(words), TEST(reset), TEST(process), TEST(print), TEST(print_of_others), TEST(print_elsewhere), TEST(meanwhile))
+          TEST(bin_sizes), TEST(words), TEST(reset), TEST(process), TEST(print), TEST(print_of_others), TEST(print_elsewhere), TEST(meanwhile) SMAPS_TEST)
