@@ -23,6 +23,10 @@ static mi_block_t* pop(mi_page_t* page) {
   return b;
 }
 
+static void take(mi_page_t* page, mi_block_t** b, int n) {
+  for (int i = 0; i < n; i++) while ((b[i] = pop(page)) == NULL) mi_page_extend(page);
+}
+
 static void extend_all(mi_page_t* page) {
   while (page->free = &mi_nil, mi_page_extend(page)) {}
 }
@@ -126,7 +130,7 @@ static void damaged_in_a_circle(void) {
   test_expect_errors();
   mi_page_t* page = page_make(4);
   mi_block_t* b[8];
-  for (int i = 0; i < 8; i++) while ((b[i] = pop(page)) == NULL) mi_page_extend(page);
+  take(page, b, 8);
   mi_store_relaxed(&page->xowner, 16);
   CHECK(mi_free_local(b[0], 16) && mi_free_local(b[1], 16));
   b[0]->next = b[1];
@@ -144,7 +148,7 @@ static void damaged_remote_list(void) {
   uint32_t nremote;
   mi_page_t* page = page_make(4);
   mi_block_t* b[8];
-  for (int i = 0; i < 8; i++) while ((b[i] = pop(page)) == NULL) mi_page_extend(page);
+  take(page, b, 8);
   while (pop(page) != NULL) {}
   for (int i = 0; i < 8; i++) mi_page_remote_free(page, b[i], false);
   b[5]->mark = NULL;
@@ -162,7 +166,7 @@ static void damaged_remote_list_appended(void) {
     uint32_t nremote;
     mi_page_t* page = page_make(4);
     mi_block_t* b[10];
-    for (int i = 0; i < 10; i++) while ((b[i] = pop(page)) == NULL) mi_page_extend(page);
+    take(page, b, 10);
     while (pop(page) != NULL) {}
     mi_store_relaxed(&page->xowner, 16);
     const uint32_t used = mi_page_used(page);
