@@ -138,6 +138,7 @@ create n fill = do
   fp <- newBytes "create" n
   withForeignPtr fp fill
   pure (fromBlock fp n)
+{-# INLINE create #-}
 
 -- | A block of so many bytes of which the action fills some; it returns how many. The byte string holds the whole block. A
 -- number that is negative or too large is an invalid argument.
@@ -154,6 +155,7 @@ createUptoN room fill = do
   n <- withForeignPtr fp fill
   when (n < 0 || n > room) $ badLength "createUptoN" n room
   pure (fromBlock fp n)
+{-# INLINE createUptoN #-}
 
 -- | The same, but what is left over is given back, when it is more than half of the block.
 --
