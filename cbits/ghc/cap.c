@@ -45,6 +45,7 @@ _Static_assert(MI_DIRECT_MAX == MI_FAST_DIRECT_MAX && MI_MEDIUM_MAX == MI_FAST_M
 _Static_assert(offsetof(mi_pagemap_t, root) == MI_FAST_PAGEMAP_ROOT && MI_SLICE_SHIFT == 16 && sizeof(mi_atomic(uintptr_t)) == 8,
                "fast.cmm reads the page map at the offsets of fast.h");
 _Static_assert(MI_CAPS_MAX == MI_FAST_KEY_CAPS, "the key of a heap has a word for each capability that has heaps of its own");
+_Static_assert(MI_FAST_KEY_LHEAPS + 8 * MI_FAST_KEY_CAPS == MI_FAST_KEY_ENDS, "behind them the key has the ends of what was packed");
 _Static_assert(offsetof(mi_fast_t, lheaps) == MI_FAST_LHEAPS && offsetof(mi_fast_t, caps) == MI_FAST_CAPS
                && offsetof(mi_fast_t, first_id) == MI_FAST_FIRST_ID && offsetof(mi_fast_t, octave) == MI_FAST_OCTAVES, "fast.cmm reads mi_fast at the offsets of fast.h");
 
@@ -209,6 +210,21 @@ void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_lheap_
 
 void* mi_cap_heap_malloc_noted(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps) {
   WITH_CAP_HEAP(mi_lheap_malloc(lheaps[number] = lh, size), mi_heap_malloc(heap, size));
+}
+
+/* A piece is a block, aligned to its size, so where something ends says where the piece does. 0, where nothing was, is in no piece. */
+enum { PIECE = 8192, PACKED_MAX = PIECE / 8 };
+_Static_assert(PIECE == MI_SMALL_MAX && MI_SLICE_SIZE % PIECE == 0, "a piece fills a block of a class, and these are aligned to their size");
+
+void* mi_cap_heap_pack(mi_heap_t* heap, size_t size, uint8_t* key) {
+  const uint32_t number = cap_number();
+  if (number >= MI_FAST_KEY_PACKERS || size - 1 >= PACKED_MAX) return mi_cap_heap_malloc(heap, size);   /* nothing, too */
+  uintptr_t* end = &((uintptr_t*)(void*)(key + MI_FAST_KEY_ENDS))[number];   /* of this capability: holding it orders them */
+  uintptr_t p = *end;
+  if (((p + size - 1) ^ (p - 1)) >= PIECE) p = (uintptr_t)mi_cap_heap_malloc(heap, PIECE);
+  if (mi_unlikely(p == 0)) return NULL;
+  *end = p + size;
+  return (void*)p;
 }
 
 void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_lheap_zalloc(lh, size), mi_heap_zalloc(heap, size)); }

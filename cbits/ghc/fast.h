@@ -36,12 +36,17 @@
 #define MI_FAST_KEY_LHEAPS      16
 #define MI_FAST_KEY_CAPS        256
 #define MI_FAST_KEY_TOGETHER    2
+#define MI_FAST_KEY_ENDS        2064
+#define MI_FAST_KEY_PACKERS     128
 
 #ifndef CMINUSMINUS
 #include "core/types.h"
 
 /* mi_cap_heap_malloc, which also writes the capability's local heap down for the next time. */
 void* mi_cap_heap_malloc_noted(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps);
+/* Bytes for something that never changes and is never freed by itself, not aligned: behind what the capability had from this heap
+   before, whose ends are in the key. NULL and errno if there is no memory. */
+void* mi_cap_heap_pack(mi_heap_t* heap, size_t size, uint8_t* key);
 
 typedef struct {
   mi_atomic(mi_lheap_t*)* lheaps;   /* by number */

@@ -30,6 +30,7 @@ module Mimalloc.ByteString
   , createAndTrim
     -- * From other data
   , copy
+  , heapCopy
   , pack
   , concat
     -- * Reading
@@ -177,6 +178,23 @@ copy :: ByteString -> ByteString
 copy s
   | ByteString.null s = ByteString.empty
   | otherwise = pureBytes "copy" (ByteString.length s) $ \p -> unsafeUseAsByteString s (copyMuch p)
+
+-- | A copy in a heap. In one whose foreign pointers live together ('newHeap', "Mimalloc.Heap") small ones lie one behind the other,
+-- without anything between them, and cost no finalizer: for thousands that are let go together. These are not aligned, and
+-- only the heap frees them: functions that ask about a block ('Mimalloc.usableSize') do not know them.
+--
+-- >>> heap <- newHeap
+-- >>> M.heapCopy heap (ByteString.take 5 "hello, world")
+-- "hello"
+--
+-- @since 0.1.0.0
+heapCopy :: Heap s -> ByteString -> IO ByteString
+heapCopy heap s
+  | ByteString.null s = pure ByteString.empty
+  | otherwise = unsafeUseAsByteString s $ \from n -> do
+      fp <- newHeapPacked "heapCopy" heap n
+      withForeignPtr fp $ \p -> copyMuch p from n
+      pure (fromBlock fp n)
 
 -- | The byte string of these bytes.
 --

@@ -70,7 +70,7 @@ strings who count = do
     "mi" -> each kept (Mi.create 20) pure
     "base" -> each kept (\fill -> mallocBytes 20 >>= \p -> fill p >> Unsafe.unsafePackMallocCStringLen (castPtr p, 20)) pure
     "pinned" -> each kept (Internal.create 20) pure
-    "region" -> newHeap >>= \heap -> each kept (Internal.create 20) (copyTo heap)
+    "region" -> newHeap >>= \heap -> each kept (Internal.create 20) (Mi.heapCopy heap)
     "regions" -> do
       heap <- newHeap
       scratch <- newHeap >>= newIORef
@@ -80,7 +80,7 @@ strings who count = do
             when (n == 10000) $ newHeap >>= writeIORef scratch
             writeIORef used $! if n == 10000 then 1 else n + 1
             readIORef scratch >>= \h -> filled h fill
-      each kept new (copyTo heap)
+      each kept new (Mi.heapCopy heap)
     _ -> die ("nobody is called " ++ who)
   phase "end"
   forM_ [0, 97 .. count `div` 50 - 1] $ \i -> do
@@ -90,7 +90,6 @@ strings who count = do
     filled heap fill = do
       s <- Mi.heapMallocByteString heap 20
       s <$ Unsafe.unsafeUseAsCString s (fill . castPtr)
-    copyTo heap s = filled heap $ \p -> Unsafe.unsafeUseAsCString s $ \q -> copyBytes p (castPtr q) 20
     {-# INLINE each #-}
     each :: Vector.IOVector ByteString -> ((Ptr Word8 -> IO ()) -> IO ByteString) -> (ByteString -> IO ByteString) -> IO ()
     each kept new keep = go 0

@@ -74,6 +74,7 @@ module Mimalloc.Internal.FFI
   , mi_cap_heap_malloc
   , mi_fast_heap_malloc
   , mi_cap_heap_zalloc
+  , mi_cap_heap_pack
   , mi_cap_heap_strndup
   , mi_cap_heap_aligned
   , mi_cap_heap_realloc
@@ -356,6 +357,8 @@ data MiHeap
 -- Aligned: size, alignment, offset, whether to clear. Resizing: the block, then the same; alignment 0 is none.
 foreign import ccall unsafe mi_cap_heap_malloc      :: Ptr MiHeap -> CSize -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_heap_zalloc      :: Ptr MiHeap -> CSize -> IO (Ptr a)
+-- | The heap's key comes as an array, whose bytes C sees.
+foreign import ccall unsafe mi_cap_heap_pack        :: Ptr MiHeap -> CSize -> MutableByteArray# RealWorld -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_heap_strndup     :: Ptr MiHeap -> CString -> CSize -> IO CString
 foreign import ccall unsafe mi_cap_heap_aligned     :: Ptr MiHeap -> CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_heap_realloc     :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr a)

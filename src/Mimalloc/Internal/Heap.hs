@@ -7,7 +7,7 @@
 --
 -- A heap is a mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended), a word that says
 -- how its foreign pointers live, and, if they live together, for each capability C's pointer to what it has of the heap, null
--- until it is known (@cbits\/ghc\/fast.cmm@).
+-- until it is known (@cbits\/ghc\/fast.cmm@), and for the first of them where the last piece that was packed ends.
 --
 -- * /Each/: every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a bracket; live
 --   blocks go to the main heap and are freed by their finalizers.
@@ -35,6 +35,7 @@ module Mimalloc.Internal.Heap
   , heapManyInto
   , newHeapBlock
   , newHeapBytes
+  , newHeapPacked
   , withHeapBlock
   , usingHeap
   ) where
@@ -69,7 +70,7 @@ ended = 3
 newKey :: Int -> IO (Heap s)
 newKey life
   | life == each = key (newByteArray# 16#) 16#
-  | otherwise = key (newPinnedByteArray# 3500#) 2064#                    -- MI_FAST_KEY_CAPS
+  | otherwise = key (newPinnedByteArray# 3500#) 3088#                    -- MI_FAST_KEY_ENDS, MI_FAST_KEY_PACKERS
   where
     key new used# = IO $ \s -> case new s of
       (# s1, array #) -> case setByteArray# array 0# used# 0# s1 of
@@ -217,6 +218,15 @@ newHeapBytes name heap@(Heap key) n = do
 newHeapBytesSlow :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapBytesSlow name heap n = newHeapBlock heap (heapBytes name Whatever heap n)
 {-# NOINLINE newHeapBytesSlow #-}
+
+-- | The same for bytes that nobody frees, resizes or asks about. In a heap whose pointers live together small ones lie one behind the
+-- other, not aligned.
+newHeapPacked :: String -> Heap s -> Int -> IO (ForeignPtr a)
+newHeapPacked name heap@(Heap key) n = do
+  life <- readLife heap
+  newHeapBlock heap $ if life == each then heapBytes name Whatever heap n
+    else orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
+{-# INLINE newHeapPacked #-}
 
 -- | A block of the heap while the action runs, and the heap with it.
 withHeapBlock :: Heap s -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b

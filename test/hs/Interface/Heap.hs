@@ -9,6 +9,7 @@ import Control.Concurrent hiding (setNumCapabilities, getNumCapabilities)
 import Control.Concurrent.Async (forConcurrently, forConcurrently_)
 import Control.Exception
 import Control.Monad
+import qualified Data.ByteString as B
 import Data.IORef
 import Data.Word (Word8)
 import Foreign.C.Types (CInt)
@@ -25,11 +26,12 @@ import System.IO.Error (isIllegalOperation)
 import System.Mem (performGC, performMajorGC)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
-import Test.Tasty.QuickCheck (choose, forAll, ioProperty, listOf, testProperty)
+import Test.Tasty.QuickCheck (choose, forAll, ioProperty, listOf, testProperty, vector, (===))
 
 import Api.Support
 import Mimalloc
 import Mimalloc.ByteString (heapZallocByteString, mallocByteString)
+import qualified Mimalloc.ByteString as M
 import Mimalloc.Capability
 import Mimalloc.Heap
 import qualified Mimalloc.Stats as Stats
@@ -41,6 +43,7 @@ tests = testGroup "heap"
   , testGroup "withHeap" deleted
   , testGroup "withHeapEx, to be destroyed" destroyed
   , testGroup "newHeap" collected
+  , testGroup "heapCopy" copies
   , testGroup "questions" questions
   , testGroup "from everywhere" shared
   , testGroup "asynchronous exceptions" async_
@@ -135,10 +138,10 @@ failures =
       invalid "newHeapInArena" (newHeapInArena 999)
   , testCase "a heap that has ended" $ do
       -- A thread that outlives the bracket.
-      late <- forM [Kind withHeap, Kind (withHeapEx 0 True 0)] $ \(Kind with) -> do
+      late <- forM [(Kind with, k) | Kind with <- [Kind withHeap, Kind (withHeapEx 0 True 0)], k <- [0, 1 :: Int]] $ \(Kind with, which) -> do
         go <- newEmptyMVar
         result <- newEmptyMVar
-        with $ \h -> void $ forkIO $ takeMVar go >> try (heapMallocForeignPtrBytes h 10) >>= putMVar result
+        with $ \h -> void $ forkIO $ takeMVar go >> try (if even which then void (heapMallocForeignPtrBytes h 10) else void (M.heapCopy h (B.pack [1]))) >>= putMVar result
         putMVar go ()
         takeMVar result
       forM_ late $ either (assertBool "another exception" . isIllegalOperation) (const (assertFailure "no exception"))
@@ -258,6 +261,41 @@ collected =
       fps <- replicateM 20000 (heapMallocForeignPtrBytes h 16)
       assertBool "an array of its own" (and (zipWith sameArray fps (drop 1 fps)))
   ]
+
+copies :: [TestTree]
+copies =
+  [ testProperty kind $ forAll (listOf (choose (0, 3000) >>= \n -> B.pack <$> vector n)) $ \ss -> ioProperty $ with $ \h ->
+      (=== ss) <$> mapM (M.heapCopy h) ss
+  | (kind, Kind with) <- kinds ] ++
+  [ testCase "packed" $ do
+      collectAll
+      (blocks, bytes) <- Stats.liveBlocks
+      h <- newHeap
+      ss <- mapM (M.heapCopy h . number) [0 .. 19999]
+      (blocks', bytes') <- Stats.liveBlocks
+      assertBool (show (blocks' - blocks, bytes' - bytes)) (blocks' < blocks + 200 && bytes' < bytes + 500000)  -- of 400000 bytes
+      forM_ (zip ss [0 ..]) $ \(s, i) -> s @?= number i
+      M.unsafeUseAsByteString (last ss) (\p _ -> heapCheckOwned h p) >>= (@?= True)
+  , testCase "one holds the others" $ do
+      before <- liveBlocks
+      s <- newHeap >>= \h -> last <$> mapM (M.heapCopy h . number) [0 .. 999]
+      replicateM_ 3 performMajorGC
+      churn 1000
+      s @?= number 999
+      holds "the heap is gone" $ (< before + 50) <$> liveBlocks
+  , testCase "beside other blocks" $ do
+      h <- newHeap
+      both <- forM [0 .. 999] $ \i -> (,) <$> M.heapCopy h (number i) <*> filled (fromIntegral i) 40 (heapMallocForeignPtrBytes h 40)
+      forM_ (zip both [0 ..]) $ \((s, fp), i) -> (s @?= number i) >> withForeignPtr fp (allBytes (fromIntegral i) 40) >>= assertBool "overwritten"
+  , testCase "on all capabilities, of which some come and go" $ when rtsSupportsBoundThreads $ do
+      n <- getNumCapabilities
+      h <- newHeap
+      made <- forM [n, n + 3, 2, n] $ \caps -> do
+        setNumCapabilities caps
+        forConcurrently [0 .. 20] $ \c -> runOnCapability (c `mod` caps) $ forM [0 .. 1500] $ \i -> M.heapCopy h (B.replicate (i `mod` 1200) (fromIntegral c))
+      forM_ made $ \round' -> forM_ (zip round' [0 ..]) $ \(ss, c) -> forM_ (zip ss [0 ..]) $ \(s, i) -> s @?= B.replicate (i `mod` 1200) (fromIntegral (c :: Int))
+  ]
+  where number i = B.pack (take 20 (cycle (map (fromIntegral . fromEnum) (show (i :: Int) ++ "."))))
 
 questions :: [TestTree]
 questions =
