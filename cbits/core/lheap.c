@@ -112,11 +112,21 @@ static void sweep_retired(mi_lheap_t* lh) {
 
 /* ---- transitions ---- */
 
+/* Holder. What is pooled meanwhile and shows its bit late leaves one too many. */
+static void pool_unindex(mi_page_t* page) {
+  if (mi_page_is_single(page)) return;
+  mi_arena_t* a = mi_arena_at(page->arena);
+  mi_bits_t* bits = mi_arena_pool(a, mi_page_bin(page));
+  const size_t i = mi_arena_slice_of(a, page->start);
+  if (mi_bitmap_run(bits, a->nslices, i, 1) != 0 && mi_pool_clear(bits, i)) mi_sub_relaxed(&npooled[mi_page_bin(page)], 1);  /* hints */
+}
+
 /* Holder: nothing in it is live, it is in no queue. OWNED -> DEAD. */
 void mi_lheap_page_free(mi_page_t* page) {
   mi_assert(page->lheap == NULL && (mi_page_is_single(page) || mi_page_retire(page) == 0));
   mi_heap_t* heap = heap_of(page);
   if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
+  pool_unindex(page);
   mi_page_end(page);
   mi_arena_give(page);
 }
@@ -168,12 +178,6 @@ static void pool_index(const mi_page_t* page, unsigned bin) {
   if (mi_pool_set(mi_arena_pool(a, bin), mi_arena_slice_of(a, page->start))) mi_add_relaxed(&npooled[bin], 1);  /* P2; the count is a hint */
 }
 
-static void pool_unindex(mi_page_t* page) {
-  if (mi_page_is_single(page)) return;
-  mi_arena_t* a = mi_arena_at(page->arena);
-  if (mi_pool_clear(mi_arena_pool(a, mi_page_bin(page)), mi_arena_slice_of(a, page->start))) mi_sub_relaxed(&npooled[mi_page_bin(page)], 1);  /* a hint */
-}
-
 /* A single page goes to FULL: its block is live, and whoever frees that frees the page. */
 void mi_lheap_page_to_pool(mi_page_t* page) {
   uint32_t nremote;
@@ -212,7 +216,6 @@ void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, const
   if (todo != MI_REMOTE_LAST) return;
   mi_page_used_set(page, 0);
   if (owner != NULL && mi_page_is_single(page) && !mi_heap_is_listed(heap_of(page))) { single_page_free(page, owner); return; }
-  pool_unindex(page);
   mi_lheap_page_free(page);
 }
 
@@ -220,7 +223,9 @@ void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, const
 static mi_page_t* adopt_from(mi_lheap_t* lh, mi_heap_t* heap, mi_arena_t* a, unsigned bin, unsigned* looks) {
   mi_bits_t* bits = mi_arena_pool(a, bin);
   mi_xlist_t list;
-  for (size_t i = 0; *looks > 0 && mi_pool_take(bits, a->nslices, &i); i++, (*looks)--) {   /* A1 */
+  for (size_t i = 0; *looks > 0 && (i = mi_bitmap_next(bits, a->nslices, i)) < a->nslices; i++, (*looks)--) {
+    if (mi_load_relaxed(&a->pages[i].xheap) != heap) continue;            /* a hint: not worth the swap */
+    if (!mi_pool_take(bits, a->nslices, &i)) return NULL;                 /* A1: this one, or one behind it */
     mi_page_t* page = &a->pages[i];
     mi_sub_relaxed(&npooled[bin], 1);                                     /* a hint */
     if (mi_load_relaxed(&page->xheap) != heap) {                          /* a hint: A3 decides. A bit without a page does no harm */

@@ -23,6 +23,7 @@
 /* The local heap that each capability allocates from, by number: its main one, or that of the heap it made its default.
    NULL until it allocates. Written by its capability, and set back to the main one when that heap ends. */
 static mi_atomic(mi_lheap_t*) xlheaps[MI_CAPS_MAX];
+static mi_atomic(uint32_t) xncaps;          /* no capability with this number or a higher one is in it */
 
 /* What fast.cmm goes by. The checking build has no capability and no id for it (ids have bits 4 and up, and bit 0 when a page
    was given up full), so that it leaves everything to C. */
@@ -59,6 +60,7 @@ mi_inline uint32_t cap_number(void) {
 mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_owner_t* owner = mi_owner_begin(MI_OWNER_CAPABILITY, mi_id_of_capability(number));
   if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
+  for (uint32_t n = mi_load_relaxed(&xncaps); n <= number && !mi_cas_acq_rel(&xncaps, &n, number + 1); ) {}  /* pairs with default_end */
   mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
   mi_process_begin();
   return &owner->main;
@@ -326,7 +328,8 @@ size_t mi_cap_max(void) { return MI_CAPS_MAX; }
 /* Where an ending heap was the default, the main heap is again. */
 static void default_end(const mi_heap_t* heap) {
   if (heap == NULL || heap->is_main) return;
-  for (uint32_t number = 0; number < MI_CAPS_MAX; number++) {
+  const uint32_t n = mi_load_acquire(&xncaps);                            /* pairs with cap_begin: who has made it a default is in the table */
+  for (uint32_t number = 0; number < n; number++) {
     mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);                   /* pairs with cap_begin, mi_cap_heap_set_default */
     if (lh == NULL || mi_load_relaxed(&lh->xheap) != heap) continue;      /* nobody makes it a default any more */
     mi_cas_acq_rel(&xlheaps[number], &lh, &lh->owner->main);              /* pairs with mi_cap_heap_set_default: another is the default by now */
