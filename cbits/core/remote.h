@@ -22,7 +22,7 @@ typedef enum { MI_PAGE_DEAD = 0, MI_PAGE_OWNED = 1, MI_PAGE_FULL = 2, MI_PAGE_PO
 typedef enum {
   MI_REMOTE_DONE,   /* nothing */
   MI_REMOTE_INDEX,  /* the page went to POOLED: set its pool bit (P2) */
-  MI_REMOTE_LAST,   /* the caller now holds the page, in which nothing is live: clear its pool bit, free it */
+  MI_REMOTE_LAST,   /* the caller now holds the page, in which nothing is live: free it */
   MI_REMOTE_DEAD    /* no page: the pointer was freed before; nothing was changed */
 } mi_remote_t;
 

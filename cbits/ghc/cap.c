@@ -47,6 +47,7 @@ _Static_assert(offsetof(mi_pagemap_t, root) == MI_FAST_PAGEMAP_ROOT && MI_SLICE_
                "fast.cmm reads the page map at the offsets of fast.h");
 _Static_assert(MI_CAPS_MAX == MI_FAST_KEY_CAPS, "the key of a heap has a word for each capability that has heaps of its own");
 _Static_assert(MI_FAST_KEY_LHEAPS + 8 * MI_FAST_KEY_CAPS == MI_FAST_KEY_ENDS, "behind them the key has the ends of what was packed");
+_Static_assert(MI_FAST_KEY_ENDS + 8 * MI_FAST_KEY_PACKERS == MI_FAST_KEY_USED && MI_FAST_KEY_USED <= MI_FAST_KEY_SIZE, "src/Mimalloc/Internal/Heap.hs makes the key, and clears what is used");
 _Static_assert(offsetof(mi_fast_t, lheaps) == MI_FAST_LHEAPS && offsetof(mi_fast_t, caps) == MI_FAST_CAPS
                && offsetof(mi_fast_t, first_id) == MI_FAST_FIRST_ID && offsetof(mi_fast_t, octave) == MI_FAST_OCTAVES, "fast.cmm reads mi_fast at the offsets of fast.h");
 
@@ -60,7 +61,7 @@ mi_inline uint32_t cap_number(void) {
 mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_owner_t* owner = mi_owner_begin(MI_OWNER_CAPABILITY, mi_id_of_capability(number));
   if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
-  for (uint32_t n = mi_load_relaxed(&xncaps); n <= number && !mi_cas_acq_rel(&xncaps, &n, number + 1); ) {}  /* pairs with default_end */
+  for (uint32_t n = mi_load_relaxed(&xncaps); n <= number && !mi_cas_acq_rel(&xncaps, &n, number + 1); ) {}  /* pairs with itself; default_end says why no more */
   mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
   mi_process_begin();
   return &owner->main;
@@ -221,12 +222,19 @@ _Static_assert(PIECE == MI_SMALL_MAX && MI_SLICE_SIZE % PIECE == 0, "a piece fil
 void* mi_cap_heap_pack(mi_heap_t* heap, size_t size, uint8_t* key) {
   const uint32_t number = cap_number();
   if (number >= MI_FAST_KEY_PACKERS || size - 1 >= PACKED_MAX) return mi_cap_heap_malloc(heap, size);   /* nothing, too */
+  mi_lheap_t* mine = lheap_of(number);
+  if (mi_unlikely(mine == NULL)) return NULL;
   uintptr_t* end = &((uintptr_t*)(void*)(key + MI_FAST_KEY_ENDS))[number];   /* of this capability: holding it orders them */
-  uintptr_t p = *end;
-  if (((p + size - 1) ^ (p - 1)) >= PIECE) p = (uintptr_t)mi_cap_heap_malloc(heap, PIECE);
-  if (mi_unlikely(p == 0)) return NULL;
-  *end = p + size;
-  return (void*)p;
+  mi_owner_enter(mine->owner);
+  const uintptr_t p = *end;
+  const bool fits = ((p + size - 1) ^ (p - 1)) < PIECE;
+  if (fits) *end = p + size;
+  mi_owner_leave(mine->owner);
+  if (mi_likely(fits)) return (void*)p;
+  void* piece = mi_cap_heap_malloc(heap, PIECE);
+  if (mi_unlikely(piece == NULL)) return mi_cap_heap_malloc(heap, size);     /* where there is no room for a piece */
+  *end = (uintptr_t)piece + size;
+  return piece;
 }
 
 void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_lheap_zalloc(lh, size), mi_heap_zalloc(heap, size)); }
@@ -328,7 +336,7 @@ size_t mi_cap_max(void) { return MI_CAPS_MAX; }
 /* Where an ending heap was the default, the main heap is again. */
 static void default_end(const mi_heap_t* heap) {
   if (heap == NULL || heap->is_main) return;
-  const uint32_t n = mi_load_acquire(&xncaps);                            /* pairs with cap_begin: who has made it a default is in the table */
+  const uint32_t n = mi_load_relaxed(&xncaps);                            /* who ends a heap comes after whoever made it a default, and so after cap_begin */
   for (uint32_t number = 0; number < n; number++) {
     mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);                   /* pairs with cap_begin, mi_cap_heap_set_default */
     if (lh == NULL || mi_load_relaxed(&lh->xheap) != heap) continue;      /* nobody makes it a default any more */

@@ -38,6 +38,8 @@
 #define MI_FAST_KEY_TOGETHER    2
 #define MI_FAST_KEY_ENDS        2064
 #define MI_FAST_KEY_PACKERS     128
+#define MI_FAST_KEY_USED        3088
+#define MI_FAST_KEY_SIZE        3500
 
 #ifndef CMINUSMINUS
 #include "core/types.h"

@@ -179,9 +179,10 @@ copy s
   | ByteString.null s = ByteString.empty
   | otherwise = pureBytes "copy" (ByteString.length s) $ \p -> unsafeUseAsByteString s (copyMuch p)
 
--- | A copy in a heap. In one whose foreign pointers live together ('newHeap', "Mimalloc.Heap") small ones lie one behind the other,
--- without anything between them, and cost no finalizer: for thousands that are let go together. These are not aligned, and
--- only the heap frees them: functions that ask about a block ('Mimalloc.usableSize') do not know them.
+-- | A copy in a heap. In one whose foreign pointers live together ('newHeap', "Mimalloc.Heap") copies of up to 1 KiB are packed one
+-- behind the other into pieces of 8 KiB, one piece at a time for each capability, and cost no finalizer: for thousands
+-- that are let go together. These are not aligned, and no blocks of their own: their pointers must not be freed, resized or
+-- asked about (as by 'Mimalloc.usableSize'). In a heap that has ended an illegal operation.
 --
 -- >>> heap <- newHeap
 -- >>> M.heapCopy heap (ByteString.take 5 "hello, world")
@@ -190,7 +191,7 @@ copy s
 -- @since 0.1.0.0
 heapCopy :: Heap s -> ByteString -> IO ByteString
 heapCopy heap s
-  | ByteString.null s = pure ByteString.empty
+  | ByteString.null s = ByteString.empty <$ usingHeap "heapCopy" heap (const (pure ()))
   | otherwise = unsafeUseAsByteString s $ \from n -> do
       fp <- newHeapPacked "heapCopy" heap n
       withForeignPtr fp $ \p -> copyMuch p from n

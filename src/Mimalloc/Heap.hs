@@ -15,7 +15,7 @@
 -- Common to all functions of this module:
 --
 -- * A heap may be used from any Haskell thread and capability, by many at once. Its blocks are used, resized and freed
---   like all others, by anybody.
+--   like all others, by anybody; only what 'Mimalloc.ByteString.heapCopy' packs is no block.
 -- * Bytes, elements, alignments (16 bytes, and the type's where that is more) and exceptions are as in "Mimalloc". No
 --   asynchronous exception leaks a block or a heap.
 -- * A plain pointer ('Ptr') from @withHeapMalloc…@ must not be used after its bracket.

@@ -62,8 +62,8 @@ bool test_all(const void* p, size_t n, uint8_t value);
 void test_nothing_left(void);
 size_t test_free_slices(void);
 size_t test_rss(void);
-/* What is resident in all mappings together, by /proc/self/smaps. */
-size_t test_smaps_rss(void);
+/* What is resident in all mappings together and not a file's, by /proc/self/smaps. */
+size_t test_smaps_anonymous(void);
 /* Bytes of address space of this process. */
 size_t test_mapped(void);
 

@@ -70,7 +70,7 @@ ended = 3
 newKey :: Int -> IO (Heap s)
 newKey life
   | life == each = key (newByteArray# 16#) 16#
-  | otherwise = key (newPinnedByteArray# 3500#) 3088#                    -- MI_FAST_KEY_ENDS, MI_FAST_KEY_PACKERS
+  | otherwise = key (newPinnedByteArray# 3500#) 3088#                    -- MI_FAST_KEY_SIZE, MI_FAST_KEY_USED
   where
     key new used# = IO $ \s -> case new s of
       (# s1, array #) -> case setByteArray# array 0# used# 0# s1 of

@@ -171,7 +171,11 @@ static void page_end(page_t* g, bool destroyed) {
   model_note(destroyed ? "destroyed" : "freed", g->name);
 }
 
-static void page_free(page_t* g) { page_end(g, false); }
+static void page_free(page_t* g) {
+  const int bin = (int)model_get(&g->bin);
+  if (bin != SINGLE && (mi_load_relaxed(&pool[bin]) >> slice_of(g) & 1) != 0) mi_pool_clear(&pool[bin], slice_of(g));  /* one too many does no harm */
+  page_end(g, false);
+}
 
 /* ---- malloc and free ---- */
 
@@ -257,7 +261,6 @@ static void free_remote(pointer_t p, bool pinned) {
     case MI_REMOTE_LAST:
       take(g);
       model_note("emptied", g->name);
-      if (bin != SINGLE) mi_pool_clear(&pool[bin], slice_of(g));
       page_free(g);
       break;
     case MI_REMOTE_DEAD: model_fail("%s: a live block's page read as dead", g->name);
@@ -360,7 +363,12 @@ void owner_end(int owner) {
 
 /* A1-A4. NULL if none was found. */
 page_t* pool_adopt(int heap, int bin) {
-  for (size_t i = 0; mi_pool_take(&pool[bin], PAGES, &i); i++) {
+  for (size_t i = 0; ; i++) {
+    const uint64_t bits = i < PAGES ? mi_load_relaxed(&pool[bin]) >> i : 0;
+    if (bits == 0) return NULL;
+    i += (size_t)__builtin_ctzll(bits);
+    if (mi_load_relaxed(&pages[i].xheap) != (uint64_t)heap) continue;  /* a look, before A1 */
+    if (!mi_pool_take(&pool[bin], PAGES, &i)) return NULL;     /* A1: this one, or one behind it */
     page_t* g = &pages[i];
     mi_xlist_t list;
     if (mi_load_relaxed(&g->xheap) != (uint64_t)heap) {        /* A1: a hint, A3 decides */
@@ -378,7 +386,6 @@ page_t* pool_adopt(int heap, int bin) {
     queue_add(g);
     return g;
   }
-  return NULL;
 }
 
 /* ---- heaps that end, and visitors ---- */

@@ -295,6 +295,20 @@ copies =
         forConcurrently [0 .. 20] $ \c -> runOnCapability (c `mod` caps) $ forM [0 .. 1500] $ \i -> M.heapCopy h (B.replicate (i `mod` 1200) (fromIntegral c))
       forM_ made $ \round' -> forM_ (zip round' [0 ..]) $ \(ss, c) -> forM_ (zip ss [0 ..]) $ \(s, i) -> s @?= B.replicate (i `mod` 1200) (fromIntegral (c :: Int))
   ]
+  ++
+  [ testCase "none lies across the end of a piece" $ do
+      h <- newHeap
+      forM_ (take 3000 (cycle [1, 1024, 700, 1023, 324, 8, 1])) $ \n -> do
+        s <- M.heapCopy h (B.replicate n 1)
+        M.unsafeUseAsByteString s $ \p _ -> address p `div` 8192 @?= (address p + fromIntegral n - 1) `div` 8192
+  , testCase "on more capabilities than have a piece, and than have heaps of their own" $ when rtsSupportsBoundThreads $ do
+      n <- getNumCapabilities
+      h <- newHeap
+      setNumCapabilities 260
+      made <- forM [0, 127, 128, 255, 256, 259] $ \c -> runOnCapability c $ forM [0 .. 500] $ \i -> M.heapCopy h (number (1000 * c + i))
+      setNumCapabilities n
+      concat made @?= [number (1000 * c + i) | c <- [0, 127, 128, 255, 256, 259], i <- [0 .. 500]]
+  ]
   where number i = B.pack (take 20 (cycle (map (fromIntegral . fromEnum) (show (i :: Int) ++ "."))))
 
 questions :: [TestTree]

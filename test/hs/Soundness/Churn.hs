@@ -21,10 +21,11 @@ import Control.Exception
 import Control.Monad
 import Data.Array (Array, bounds, listArray, (!))
 import Data.Bits (shiftR, unsafeShiftL, xor)
+import qualified Data.ByteString.Internal as Internal
 import Data.IORef
 import Data.Word (Word64, Word8)
 import Foreign.C.Types (CInt (..), CSize (..), CUInt (..))
-import Foreign.ForeignPtr (ForeignPtr, finalizeForeignPtr, withForeignPtr)
+import Foreign.ForeignPtr (ForeignPtr, finalizeForeignPtr, plusForeignPtr, withForeignPtr)
 import Foreign.Ptr (Ptr, castPtr, nullPtr, ptrToWordPtr)
 import Foreign.Storable (peekElemOff, pokeElemOff)
 import GHC.Clock (getMonotonicTime)
@@ -33,7 +34,9 @@ import System.Exit (exitFailure)
 import System.Mem (performMajorGC, performMinorGC)
 
 import Mimalloc (mallocForeignPtrBytes, withMallocAlignedBytes, withMallocBytes, withZallocBytes)
+import qualified Mimalloc.ByteString as M
 import Mimalloc.Capability (reinitializeCapabilities, runOnCapability)
+import qualified Mimalloc.Heap as H
 import Mimalloc.Internal.Checking
 import Mimalloc.Internal.FFI (mi_cap_drain, mi_cap_number)
 import Mimalloc.Pressure (Pressure (..), PressureStats (..), pressureStats, setPressure)
@@ -116,6 +119,7 @@ zeros p n = go 0
 data Shared = Shared
   { ring      :: !Ring
   , heap      :: !(Ptr Heap)
+  , region    :: !(IORef (H.GCHeap))
   , strikes   :: !Bool                                -- whether threads are struck
   , deadline  :: !Double
   , exchange  :: !(Array Int (MVar Block))            -- blocks on their way from one thread to another
@@ -247,12 +251,23 @@ newRaw s own = do
   pure (Raw p n seed)
 
 newManaged :: Shared -> Own -> IO Block
-newManaged _ own = do
+newManaged s own = do
   n <- size own
   seed <- random own
-  fp <- mallocForeignPtrBytes n
-  withForeignPtr fp $ \p -> fill p n seed
-  pure (Managed fp n seed)
+  kind <- below own 8
+  if kind == 0 then newPacked s own (1 + n `mod` 1500) seed else do
+    fp <- mallocForeignPtrBytes n
+    withForeignPtr fp $ \p -> fill p n seed
+    pure (Managed fp n seed)
+
+-- | In a region that all share, until there is another; it ends with the last one.
+newPacked :: Shared -> Own -> Int -> Word64 -> IO Block
+newPacked s own n seed = do
+  heap' <- readIORef (region s)
+  chance own 50 (H.newHeap >>= writeIORef (region s))
+  copy <- M.create n (\p -> fill p n seed) >>= M.heapCopy heap'
+  let (fp, at, _) = Internal.toForeignPtr copy
+  pure (Managed (fp `plusForeignPtr` at) n seed)
 
 -- | Into a random place of the thread's own; what was there goes.
 keep :: Shared -> Own -> Block -> IO ()
@@ -342,7 +357,8 @@ main = do
   let seconds = case filter ((/= "--") . take 2) args of { [x] -> read x; _ -> 5 } :: Double
       nthreads = max 6 (3 * n)
   h <- heap_new
-  s <- Shared (if "--broken" `elem` args then broken else sound) h (not pressed) (now + seconds)
+  r <- H.newHeap >>= newIORef
+  s <- Shared (if "--broken" `elem` args then broken else sound) h r (not pressed) (now + seconds)
     <$> array 64 newEmptyMVar <*> array nthreads (newIORef Nothing) <*> array nthreads newEmptyMVar
     <*> newIORef [] <*> newIORef 0 <*> newIORef 0 <*> newIORef 0 <*> newIORef 0
   forM_ [0 .. nthreads - 1] $ \k -> start s k (fromIntegral (k + 1) * 0x9E3779B97F4A7C15)
@@ -353,6 +369,7 @@ main = do
   own <- Own <$> newIORef 42 <*> array 1 (newIORef Nothing)
   forM_ (exchange s) $ \m -> tryTakeMVar m >>= mapM_ (release s own)
   watched (setNumCapabilities 1)
+  H.newHeap >>= writeIORef r
   left <- if "--finalizers-late" `elem` args then 0 <$ settle else settled 50
   check s n left
 
