@@ -29,6 +29,8 @@ def choose(names, library=None):
             sys.exit(f"no allocator {name}; there are {', '.join(LIBRARIES)}, NAME=PATH")
         if name == "mi" and library:
             path = library
+        elif name == "mi":                      # what stands in the tree now, not what was built at some time
+            subprocess.run(["make", "-s", "-C", ROOT, "lib"], check=True, stdout=sys.stderr)
         if name == "mimalloc3" and not os.path.exists(path):
             print("mimalloc3 is not there yet: tools/competitors", file=sys.stderr)
             subprocess.run([os.path.join(ROOT, "tools", "competitors")], check=False)

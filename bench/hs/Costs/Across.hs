@@ -87,7 +87,7 @@ throughput rounds = interleaved "throughput" rounds
   [ Thing (who ++ " -N" ++ show caps) 0 (with caps (nanoseconds (onEach caps (\c -> act (total `div` caps) (c + 1))) >>= \t -> pure (t / fromIntegral total)))
   | caps <- [2, 4, 8], (who, act) <- workers ]
   where
-    total = 3200000 :: Int
+    total = 16000000 :: Int    -- the threads of some capabilities run after the others: many turns of the system's scheduler
     with caps act = setNumCapabilities caps >> act
     workers = [(who, replacing new old) | (who, new, old) <- manual] ++ [("mi brackets", brackets), ("base brackets", bracketsOfBase)]
     brackets n _ = times (withMallocBytes 1024 touch) n
