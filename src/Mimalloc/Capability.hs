@@ -1,3 +1,4 @@
+{-# LANGUAGE CPP #-}
 -- |
 -- Capabilities, GHC's virtual processors (@+RTS -N@), each of which has a heap of its own here.
 --
@@ -114,7 +115,8 @@ initializeCapabilities = pure ()
 -- capabilities that will be disabled give their pages up before that, each on itself, so that nothing is left in heaps that
 -- nobody uses. (Bound threads and finalizers may run there a little longer, and leave something again: 'reinitializeCapabilities'.)
 --
--- Throws an invalid argument ('IOError') if the number is not positive.
+-- Throws an invalid argument ('IOError') if the number is not positive, or over 256 where GHC has room for no more (from 9.6 on; its own
+-- function ends the process).
 --
 -- >>> getNumCapabilities >>= setNumCapabilities
 -- >>> setNumCapabilities 0
@@ -125,8 +127,17 @@ setNumCapabilities :: Int -> IO ()
 setNumCapabilities n = withMVar draining $ \() -> mask_ $ do
   enabled <- getNumCapabilities
   when (n < 1) $ noCapability "setNumCapabilities" (n - 1) enabled
+  when (n > mostCapabilities) $ tooManyCapabilities "setNumCapabilities" n mostCapabilities
   inUse >>= mapM_ drain . filter (\c -> c >= n && c < enabled)
   Base.setNumCapabilities n
+
+-- GHC's table of them.
+mostCapabilities :: Int
+#if MIN_VERSION_base(4,18,0)
+mostCapabilities = 256
+#else
+mostCapabilities = maxBound
+#endif
 
 -- | Gets back what the heaps of disabled capabilities hold. After "Control.Concurrent"'s @setNumCapabilities@ has lowered the
 -- number nobody is left who drains these heaps: their free memory, and what others go on freeing in their pages, stays

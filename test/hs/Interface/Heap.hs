@@ -304,10 +304,12 @@ copies =
   , testCase "on more capabilities than have a piece, and than have heaps of their own" $ when rtsSupportsBoundThreads $ do
       n <- getNumCapabilities
       h <- newHeap
-      setNumCapabilities 260
-      made <- forM [0, 127, 128, 255, 256, 259] $ \c -> runOnCapability c $ forM [0 .. 500] $ \i -> M.heapCopy h (number (1000 * c + i))
+      more <- (Right <$> setNumCapabilities 260) `catch` (pure . Left)         -- GHC 9.6 and later have no room for them
+      either (\e -> assertBool (show e) (isInvalidArgument e) >> setNumCapabilities 256) pure more
+      let some = [0, 127, 128, 255] ++ [c | c <- [256, 259], Right () <- [more]]
+      made <- forM some $ \c -> runOnCapability c $ forM [0 .. 500] $ \i -> M.heapCopy h (number (1000 * c + i))
       setNumCapabilities n
-      concat made @?= [number (1000 * c + i) | c <- [0, 127, 128, 255, 256, 259], i <- [0 .. 500]]
+      concat made @?= [number (1000 * c + i) | c <- some, i <- [0 .. 500]]
   ]
   where number i = B.pack (take 20 (cycle (map (fromIntegral . fromEnum) (show (i :: Int) ++ "."))))
 
