@@ -8,7 +8,8 @@
 
 /* A block of a medium page that is nobody's was freed: in a while there is something to do. */
 void mi_hollow_note(void);
-/* With the purging thread stopped; followed by mi_error_tell when it goes on. Does what is due at `now` (UINT64_MAX: everything); returns when there will be more to do, 0 for never. */
+/* With the purging thread stopped; followed by mi_error_tell when it goes on. Does what is due at `now` (UINT64_MAX:
+   everything); returns when there will be more to do, 0 for never. */
 uint64_t mi_hollow_purge(uint64_t now);
 
 #endif

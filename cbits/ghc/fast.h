@@ -44,6 +44,7 @@
 #ifndef CMINUSMINUS
 #include "core/types.h"
 
+/* Owner-only, both: of the capability that is held. */
 /* mi_cap_heap_malloc, which also writes the capability's local heap down for the next time. */
 void* mi_cap_heap_malloc_noted(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps);
 /* Bytes for something that never changes and is never freed by itself, not aligned: behind what the capability had from this heap

@@ -18,7 +18,6 @@ import qualified Data.Vector.Mutable as Vector
 import Data.Word (Word8)
 import qualified Foreign.ForeignPtr as Base
 import Foreign.Marshal.Alloc (finalizerFree, mallocBytes)
-import Foreign.Marshal.Utils (copyBytes)
 import Foreign.Ptr (castPtr)
 import GHC.Stats (RTSStats (..), getRTSStats, getRTSStatsEnabled)
 import System.Exit (die)

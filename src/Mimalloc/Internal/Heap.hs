@@ -7,7 +7,7 @@
 --
 -- A heap is a mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended), a word that says
 -- how its foreign pointers live, and, if they live together, for each capability C's pointer to what it has of the heap, null
--- until it is known (@cbits\/ghc\/fast.cmm@), and for the first of them where the last piece that was packed ends.
+-- until it is known (@cbits\/ghc\/fast.cmm@), and for the first of them where what was packed last ends.
 --
 -- * /Each/: every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a bracket; live
 --   blocks go to the main heap and are freed by their finalizers.

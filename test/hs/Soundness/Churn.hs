@@ -119,7 +119,7 @@ zeros p n = go 0
 data Shared = Shared
   { ring      :: !Ring
   , heap      :: !(Ptr Heap)
-  , region    :: !(IORef (H.GCHeap))
+  , region    :: !(IORef H.GCHeap)
   , strikes   :: !Bool                                -- whether threads are struck
   , deadline  :: !Double
   , exchange  :: !(Array Int (MVar Block))            -- blocks on their way from one thread to another

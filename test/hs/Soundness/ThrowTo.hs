@@ -2,6 +2,7 @@
 -- collections (GHC 9.0.2, 9.6.6 and 9.10.3, within a second; with -N1 it ends well). That is why the soundness test throws
 -- seldom, and not at all where it collects all the time.
 --
+--   mkdir -p build/throwto
 --   ghc -threaded -rtsopts test/hs/Soundness/ThrowTo.hs -outputdir build/throwto -o build/throwto/it
 --   build/throwto/it +RTS -N4 -A256k
 module Main (main) where
