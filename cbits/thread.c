@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "core/arena.h"
-#include "core/hollow.h"
 #include "core/keep.h"
 #include "core/meta.h"
 #include "core/options.h"
 #include "core/owner.h"
 #include "core/pressure.h"
+#include "core/pooled.h"
 #include "core/purger.h"
 #include "core/realloc.h"
 #include "core/visit.h"
@@ -262,7 +262,7 @@ void mi_collect(bool force) {
   mi_purge(force);
   if (!force) return;
   mi_purger_stop();                      /* visitors wait for who hollows pages */
-  mi_hollow_purge(UINT64_MAX);
+  mi_pooled_round(true);
   mi_purger_go_on();
   mi_error_tell();
 }

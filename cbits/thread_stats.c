@@ -18,7 +18,7 @@ void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_m
                      size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults) {
   mi_os_process_t info;
   mi_os_process(&info);
-  const size_t commit = mi_load_relaxed(&mi_arena_totals.xcommitted);     /* statistics */
+  const size_t commit = mi_arena_committed();
   const size_t peak = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
   size_t* const out[] = { elapsed_msecs, user_msecs, system_msecs, current_rss, peak_rss, current_commit, peak_commit, page_faults };
   const size_t value[] = { info.elapsed_ms, info.user_ms, info.system_ms, info.rss, info.peak_rss, commit, peak, info.page_faults };

@@ -67,6 +67,13 @@ static bool committed_add(size_t bytes, bool own) {
   while (now > peak && !mi_cas_acq_rel(&mi_arena_totals.xpeak_committed, &peak, now)) {}  /* pairs with itself */
   return true;
 }
+size_t mi_arena_committed(void) {
+  const size_t committed = mi_load_relaxed(&mi_arena_totals.xcommitted);   /* a statistic */
+  size_t holes = 0;
+  for (size_t i = 0; i < mi_arena_count(); i++) holes += mi_bitmap_count(mi_arena_at(i)->holes, mi_arena_nholes(mi_arena_at(i)));
+  return committed - mi_min(committed, holes * MI_HOLE_SIZE);
+}
+
 static void committed_sub(size_t bytes) { mi_sub_relaxed(&mi_arena_totals.xcommitted, bytes); }
 
 /* ---- adding arenas ---- */
@@ -85,7 +92,7 @@ static bool arena_publish(mi_arena_t* a) {
 static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
   const size_t words = mi_bitmap_words(n) * sizeof(mi_bits_t);
   const size_t head = mi_align_up(sizeof(mi_arena_t), 128);
-  *bytes = mi_align_up(head + n * sizeof(mi_page_t) + (5 + MI_BIN_COUNT) * words, mi_os_page_size());
+  *bytes = mi_align_up(head + n * sizeof(mi_page_t) + (5 + MI_BIN_COUNT) * words + mi_bitmap_words(n * (MI_SLICE_SIZE / MI_HOLE_SIZE)) * sizeof(mi_bits_t), mi_os_page_size());
   uint8_t* p = mi_os_reserve(*bytes, mi_os_page_size());
   if (p == NULL) return NULL;
   if (!mi_os_commit(p, *bytes)) { mi_os_release(p, *bytes); return NULL; }
@@ -98,6 +105,7 @@ static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
   a->dirty = a->due + mi_bitmap_words(n);
   a->seams = a->dirty + mi_bitmap_words(n);
   a->pool = a->seams + mi_bitmap_words(n);
+  a->holes = a->pool + MI_BIN_COUNT * mi_bitmap_words(n);
   return a;
 }
 

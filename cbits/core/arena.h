@@ -22,6 +22,7 @@ struct mi_arena_s {
   mi_bits_t*  due;                  /* .. and that for a round, so to be purged in the next */
   mi_bits_t*  dirty;                /* set: handed out since it was last purged; not zero, counts as committed */
   mi_bits_t*  seams;                /* set: the system may keep what begins here apart from what is in front */
+  mi_bits_t*  holes;                /* a bit for each MI_HOLE_SIZE. Set: given back inside a page (hollow.h) */
   mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: abandon.h */
   mi_atomic(size_t) xhint[MI_ARENA_HINTS] mi_cachealign;  /* [n-1]: no run of n free slices begins below, as far as is known; the last: nor a longer one */
   mi_atomic(uint64_t) xpurge_at;    /* milliseconds; 0: nothing to purge */
@@ -33,6 +34,9 @@ typedef struct {
   mi_atomic(size_t) xmappings, xmapped; /* blocks with a mapping of their own, and their bytes */
 } mi_arena_totals_t;
 extern mi_arena_totals_t mi_arena_totals;
+
+/* Committed bytes that may be resident: without what was given back inside pages. A statistic. */
+size_t mi_arena_committed(void);
 
 size_t      mi_arena_count(void);
 mi_arena_t* mi_arena_at(size_t number);
@@ -48,6 +52,7 @@ mi_inline size_t mi_arena_slice_of(const mi_arena_t* a, const void* p) {
 mi_inline bool mi_arena_serves(const mi_arena_t* a, uint16_t number) {
   return number == MI_ARENA_NONE ? !a->exclusive : number == a->number;
 }
+mi_inline size_t mi_arena_nholes(const mi_arena_t* a) { return a->nslices * (MI_SLICE_SIZE / MI_HOLE_SIZE); }
 mi_inline mi_bits_t* mi_arena_pool(const mi_arena_t* a, unsigned bin) {
   return a->pool + bin * mi_bitmap_words(a->nslices);
 }

@@ -40,6 +40,7 @@
 #define MI_SLICE_SHIFT   16
 #define MI_SLICE_SIZE    ((size_t)1 << MI_SLICE_SHIFT)      /* what an arena hands out */
 #define MI_MEDIUM_SLICES 8
+#define MI_HOLE_SIZE     (4 * MI_KiB)                       /* what is purged inside pages, at least an OS page */
 #define MI_DIRECT_MAX    ((size_t)1024)                     /* largest size with a place in `direct` */
 #define MI_SMALL_MAX     (8 * MI_KiB)                       /* largest block of a small page */
 #define MI_MEDIUM_MAX    (64 * MI_KiB)                      /* largest block of a medium page */

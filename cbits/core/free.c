@@ -4,6 +4,12 @@
 #include "free.h"
 #include "hollow.h"
 #include "options.h"
+#include "purger.h"
+
+/* Of a small or medium page. Only a page without owner has holes. */
+static bool mi_block_is_free(mi_page_t* page, const mi_block_t* block) {
+  return block->mark == page || (mi_load_relaxed(&page->xowner) == 0 && mi_hollow_touches(page, block));  /* as its mark */
+}
 
 mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
   mi_page_t* page = mi_page_of(p);
@@ -17,7 +23,7 @@ mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
     return NULL;
   }
   /* A single page's memory is never marked, nor touched: it may be gone. Kept for the next block, it is DEAD. */
-  if (mi_page_is_single(page) ? mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD : (*block)->mark == page) {
+  if (mi_page_is_single(page) ? mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD : mi_block_is_free(page, *block)) {
     if (report) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
     return NULL;
   }
@@ -85,12 +91,12 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above */
   const unsigned bin = mi_page_bin(page);
   if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == id || !mi_page_is_start(page, p)
-                  || (bin != MI_BIN_SINGLE && block->mark == page)        /* a single page's memory is not touched */
+                  || (bin != MI_BIN_SINGLE && mi_block_is_free(page, block))  /* a single page's memory is not touched */
                   || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST))) {
     free_any(p, owner, id);
     return;
   }
   const mi_remote_t todo = mi_page_remote_free(page, block, false);
   if (mi_unlikely(todo != MI_REMOTE_DONE)) free_remote_end(page, p, bin, todo, owner);
-  if (bin > MI_BIN_SMALL_LAST && bin != MI_BIN_SINGLE) mi_hollow_note();
+  if (mi_xword_state(w) == MI_PAGE_POOLED || todo == MI_REMOTE_INDEX) mi_purger_later();
 }

@@ -1,15 +1,29 @@
-/* Purging inside free blocks: a block larger than OS pages that is free in a page with live ones keeps its first OS page, where
-   its mark and link are, and gives the others back. For medium pages that wait for adoption, which nobody allocates from.
-   Any thread. Called by the thread that purges, free.c and the rings. */
+/* Holes: OS pages of a small or medium page that only free blocks touch, given back while the page is nobody's. Mark and link
+   of such a block are gone, so it is in no list; whoever adopts the page puts it back into one.
+   Owner-only (the holder), but for what says any-thread. Called by lheap.c, pooled.c, visit.c, free.c. */
 #ifndef MI_HOLLOW_H
 #define MI_HOLLOW_H
 
-#include "lheap.h"
+#include "arena.h"
+#include "page.h"
 
-/* A block of a medium page that is nobody's was freed: in a while there is something to do. */
-void mi_hollow_note(void);
-/* With the purging thread stopped; followed by mi_error_tell when it goes on. Does what is due at `now` (UINT64_MAX:
-   everything); returns when there will be more to do, 0 for never. */
-uint64_t mi_hollow_purge(uint64_t now);
+/* A bit for each block of a page. */
+typedef struct { uint64_t bits[MI_SLICE_SIZE / MI_GRANULE / 64]; } mi_block_bits_t;
+_Static_assert(MI_SLICE_SIZE / MI_GRANULE >= MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_SMALL_MAX,
+               "one bit for each block of any page: small pages have the most");
+mi_inline bool mi_block_bit(const mi_block_bits_t* of, size_t i) { return (of->bits[i / 64] >> (i % 64) & 1) != 0; }
+
+/* The blocks that are free: in `free`, in `local_free`, or touched by a hole. Returns how many. */
+uint32_t mi_hollow_free_blocks(mi_page_t* page, mi_block_bits_t* is_free);
+
+/* A page without owner: gives the OS pages back that no live block touches. */
+void mi_hollow_dig(mi_page_t* page);
+/* Every block is in a list again. */
+void mi_hollow_fill(mi_page_t* page);
+/* Nothing is live in it, nor will any block be looked at. */
+void mi_hollow_forget(mi_page_t* page);
+
+/* Any thread. Does a hole touch this block of a small or medium page? Then it is free. */
+bool mi_hollow_touches(mi_page_t* page, const mi_block_t* block);
 
 #endif

@@ -1,9 +1,10 @@
 /* See lheap.h. */
 #include "abandon.h"
-#include "arena.h"
+#include "hollow.h"
 #include "keep.h"
 #include "lheap.h"
 #include "options.h"
+#include "os.h"
 #include "purger.h"
 
 #define RETIRE_ROUNDS 2                  /* sweeps that an empty page survives */
@@ -127,6 +128,7 @@ void mi_lheap_page_free(mi_page_t* page) {
   mi_heap_t* heap = heap_of(page);
   if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
   pool_unindex(page);
+  if (mi_load_relaxed(&page->xowner) == 0 && !mi_page_is_single(page)) mi_hollow_forget(page);  /* its holder reads it */
   mi_page_end(page);
   mi_arena_give(page);
 }
@@ -150,6 +152,7 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
 /* OWNED, held by us and in no queue -> into this local heap's queue. H1 and A4 end here. */
 static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
   mi_page_take_list(page, list);
+  mi_hollow_fill(page);
   mi_store_relaxed(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader */
   queue_unretire(lh, mi_page_bin(page));
   queue_push(lh, page, false);
@@ -255,6 +258,44 @@ static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
   return NULL;
 }
 
+/* ---- idle queues: nothing was allocated from them for a while, so their pages may be anybody's ---- */
+
+/* Could there be holes in it? A live block keeps one OS page more than it fills, at most; with small ones several share it. */
+static bool is_sparse(mi_page_t* page) {
+  return mi_page_used(page) * (mi_page_size(page) + MI_HOLE_SIZE) <= 4 * page->capacity * mi_page_size(page);
+}
+
+/* True if there is something for the next round (pooled.h), which takes them as seen by the last. */
+static bool give_up_sparse(mi_lheap_t* lh, unsigned bin) {
+  bool any = false;
+  for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
+    next = page->next;
+    if (mi_page_retire(page) != 0) continue;
+    page_collect(lh, page);
+    if (!is_sparse(page)) continue;
+    queue_remove(lh, page);
+    page->prev = page;
+    mi_lheap_page_to_pool(page);
+    any = true;
+  }
+  return any;
+}
+
+/* What was taken from a queue since the last look shows in its first page. */
+static void sweep_idle(mi_lheap_t* lh) {
+  const long delay = mi_option_get(mi_option_purge_delay);
+  const uint64_t now = mi_os_now_ms();
+  bool any = false;
+  if (delay < 0 || now < lh->idle_at) return;
+  lh->idle_at = now + (uint64_t)delay;
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
+    const mi_queue_t* q = &lh->queue[bin];
+    if (q->first != NULL && q->first->free == lh->seen[bin]) any |= give_up_sparse(lh, bin);
+    lh->seen[bin] = q->first == NULL ? NULL : q->first->free;
+  }
+  if (any) mi_purger_later();
+}
+
 /* ---- allocation ---- */
 
 /* A page of the queue with something in `free`, moved to its front; full pages leave. NULL if there is none. */
@@ -317,6 +358,7 @@ static void tick(mi_lheap_t* lh) {
   if (mi_unlikely(mi_load_relaxed(&mi_has_deferred_free))) mi_deferred_free_call(false, lh->tick);  /* a hint */
   if (before / MI_SWEEP_EVERY == lh->tick / MI_SWEEP_EVERY) return;
   if (lh->nretired > 0) sweep_retired(lh);
+  sweep_idle(lh);
   mi_purge(false);
 }
 
@@ -389,6 +431,7 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force) {
       page_collect(lh, page);
       if (mi_page_used(page) == 0) queued_page_free(lh, page);
     }
+    if (force) give_up_sparse(lh, bin);
   }
 }
 

@@ -6,12 +6,31 @@
 
 #define PIECE_PAUSE_MS 1                 /* between two pieces of a round: others need the kernel's lock, too */
 
-typedef uint64_t (*mi_work_t)(uint64_t now);
+typedef bool (*mi_work_t)(bool force);
 
 mi_atomic(bool) mi_purger_started;
 static mi_atomic(mi_work_t) xalso;
+static mi_atomic(uint64_t) xalso_at;     /* milliseconds; 0: nobody asked */
 
-void mi_purger_also(mi_work_t work) { mi_store_release(&xalso, work); }   /* pairs with purge_for_ever */
+void mi_purger_also(mi_work_t work) { mi_store_release(&xalso, work); }   /* pairs with also */
+
+void mi_purger_later(void) {
+  if (mi_load_relaxed(&xalso_at) != 0) return;                            /* a time only */
+  const long delay = mi_option_get(mi_option_purge_delay);
+  if (delay < 0) return;
+  mi_store_relaxed(&xalso_at, mi_os_now_ms() + (uint64_t)delay + 1);      /* a time only */
+  mi_os_wake();
+}
+
+/* Returns when there will be more to do, 0 for never. */
+static uint64_t also(uint64_t now) {
+  const uint64_t at = mi_load_relaxed(&xalso_at);                         /* a time only */
+  if (at == 0 || now < at) return at;
+  const mi_work_t work = mi_load_acquire(&xalso);                         /* pairs with mi_purger_also */
+  mi_store_relaxed(&xalso_at, 0);                                         /* a time only: who asks from now on sets it again */
+  if (work != NULL && work(false)) mi_purger_later();
+  return mi_load_relaxed(&xalso_at);                                      /* a time only */
+}
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a == 0 || b == 0 ? a + b : mi_min(a, b); }
 
@@ -20,8 +39,7 @@ static mi_lock_t working = MI_LOCK_INIT(MI_RANK_PURGER);
 /* One piece of what is due; when there is more, 0 for never. */
 static uint64_t work(uint64_t now) {
   mi_lock(&working);
-  const mi_work_t also = mi_load_acquire(&xalso);                         /* pairs with mi_purger_also */
-  const uint64_t also_at = also == NULL ? 0 : also(now), at = mi_purge_at();
+  const uint64_t also_at = also(now), at = mi_purge_at();
   if (at != 0 && at <= now) mi_purge(false);
   mi_unlock(&working);
   mi_error_tell();

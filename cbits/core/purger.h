@@ -19,9 +19,10 @@ mi_inline void mi_purger_tend(void) {
   mi_purger_start();
 }
 
-/* What else it does, given the time now; it returns when it wants to be called again, 0 for never. Set by who makes owners:
-   what is called lies above. */
-void mi_purger_also(uint64_t (*work)(uint64_t now));
+/* What else it does, purge_delay after somebody asked for it; true: and then again. Set by who makes owners: what is called lies
+   above. */
+void mi_purger_also(bool (*work)(bool force));
+void mi_purger_later(void);
 
 /* Keeps it from working: for fork, and for who looks at everything. In the child of fork there is none. */
 void mi_purger_stop(void);

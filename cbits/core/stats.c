@@ -140,7 +140,7 @@ static void totals_take(mi_totals_t* t) {
     add_counts(t, &owner->main.xcounts);
   }
   t->reserved_bytes = mi_load_relaxed(&mi_arena_totals.xreserved);        /* statistics */
-  t->committed_bytes = mi_load_relaxed(&mi_arena_totals.xcommitted);
+  t->committed_bytes = mi_arena_committed();
   t->peak_committed_bytes = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
   t->purged_bytes = mi_load_relaxed(&mi_arena_totals.xpurged);
   t->mappings = mi_load_relaxed(&mi_arena_totals.xmappings);
@@ -167,7 +167,7 @@ void mi_stats_restart(void) {
   mi_store_relaxed(&base.full, t.full_pages);
   mi_store_relaxed(&base.retired, t.retired_pages);
   mi_store_relaxed(&base.remote, t.remote_freed_blocks);
-  mi_store_relaxed(&mi_arena_totals.xpeak_committed, t.committed_bytes);
+  mi_store_relaxed(&mi_arena_totals.xpeak_committed, mi_load_relaxed(&mi_arena_totals.xcommitted));
 }
 
 bool mi_snapshot_take(mi_snapshot_t* s) {

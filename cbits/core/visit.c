@@ -2,7 +2,7 @@
    holder by H1, so that no remote free can end them), listed, visited, and given up again. */
 #include <string.h>
 
-#include "arena.h"
+#include "hollow.h"
 #include "os.h"
 #include "purger.h"
 #include "visit.h"
@@ -68,20 +68,8 @@ static size_t visit_count(mi_heap_t* heap) {
   return n;
 }
 
-/* A bit for each block of a page that is in one of its lists. */
-typedef struct { uint64_t bits[MI_SLICE_SIZE / MI_GRANULE / 64]; } mi_free_bits_t;
-_Static_assert(MI_SLICE_SIZE / MI_GRANULE >= MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_SMALL_MAX,
-               "one bit for each block of any page: small pages have the most");
-
-static void mark_list(mi_page_t* page, const mi_block_t* b, mi_free_bits_t* free_bits) {
-  for (unsigned n = 0; b != &mi_nil && n < page->capacity && mi_page_is_start(page, b) && b->mark == page; b = b->next, n++) {
-    const size_t i = ((uintptr_t)b - (uintptr_t)page->start) / mi_page_size(page);
-    free_bits->bits[i / 64] |= (uint64_t)1 << (i % 64);
-  }
-}
-
 static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_visit_fun* visitor, void* arg) {
-  mi_free_bits_t free_bits;
+  mi_block_bits_t is_free;
   uint32_t nremote = 0;
   const bool single = mi_page_is_single(page);
   const size_t size = mi_page_size(page);
@@ -90,14 +78,11 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
     .blocks = page->start, .reserved = mi_page_nslices(page) * MI_SLICE_SIZE, .committed = page->capacity * size,
     .used = mi_page_used(page) - (!single && mi_page_retire(page) != 0), .block_size = size, .full_block_size = size, .heap_tag = heap->tag,
   };
-  memset(&free_bits, 0, sizeof free_bits);
-  if (!single) {
-    mark_list(page, page->free, &free_bits);
-    mark_list(page, page->local_free, &free_bits);
-  }
+  if (single) memset(&is_free, 0, sizeof is_free);
+  else mi_hollow_free_blocks(page, &is_free);
   if (!visitor(heap, &area, NULL, 0, arg)) return false;
   for (size_t i = 0; blocks && i < page->capacity; i++) {
-    if ((free_bits.bits[i / 64] >> (i % 64) & 1) != 0) continue;
+    if (mi_block_bit(&is_free, i)) continue;
     if (!visitor(heap, &area, page->start + i * size, size, arg)) return false;
   }
   return true;

@@ -1,6 +1,6 @@
 /* The whole-heap checker: one check for each numbered invariant of docs/DESIGN.md, section 3, and a
    dump on one screen. Only with MI_CHECK = 2. Nobody may allocate or free meanwhile. */
-#include "../core/arena.h"
+#include "../core/hollow.h"
 #include "../core/options.h"
 #include "../core/owner.h"
 #include "../core/purger.h"
@@ -17,7 +17,7 @@ static void broken(unsigned number, mi_page_t* page, const char* what) {
 /* ---- one page ---- */
 
 static bool block_ok(mi_page_t* page, mi_block_t* b) {
-  return (uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && b->mark == page;
+  return (uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && b->mark == page && !mi_hollow_touches(page, b);
 }
 
 /* How many blocks a list has; stops at the first that is none of the page's. */
@@ -26,6 +26,12 @@ static size_t list_length(mi_page_t* page, mi_block_t* b) {
   for (; b != &mi_nil && n <= page->capacity; b = b->next, n++) {
     if (!block_ok(page, b)) { broken(7, page, "a list has only marked blocks of its page"); break; }
   }
+  return n;
+}
+
+static size_t hollow_blocks(mi_page_t* page) {
+  size_t n = 0;
+  for (size_t i = 0; i < page->capacity; i++) n += mi_hollow_touches(page, (const mi_block_t*)(const void*)(page->start + i * mi_page_size(page)));
   return n;
 }
 
@@ -50,7 +56,9 @@ static void check_lists(mi_page_t* page) {
   }
   const size_t nremote = mi_xword_head(w) == 0 ? 0 : list_length(page, mi_page_slot(page, mi_xword_head(w)));
   const size_t nfree = list_length(page, page->free), nlocal = list_length(page, page->local_free);
-  CHECK(5, page, nfree + nlocal + mi_page_used(page) - (mi_page_retire(page) != 0) == page->capacity);
+  const size_t nhollow = hollow_blocks(page);
+  CHECK(5, page, nfree + nlocal + nhollow + mi_page_used(page) - (mi_page_retire(page) != 0) == page->capacity);
+  CHECK(16, page, nhollow == 0 || state == MI_PAGE_POOLED);
   if (state == MI_PAGE_OWNED) CHECK(6, page, mi_xword_count(w) == nremote && nremote <= mi_page_used(page));
   else {
     CHECK(6, page, mi_xword_count(w) == mi_page_used(page) - nremote);

@@ -3,7 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/hollow.h"
+#include "core/pooled.h"
 #include "core/purger.h"
 #include "test.h"
 

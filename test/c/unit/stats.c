@@ -14,7 +14,7 @@ static void use_of_everybody(void) {
   CHECK(use.blocks == 1000 && use.bytes == bytes);
   uint64_t blocks = 0;
   for (int o = 0; o < NOWNERS; o++) blocks += mi_stats_use(owners[o]->id).blocks;
-  CHECK_EQ(blocks, 1000);
+  CHECK(MI_HARD ? blocks <= 1000 : blocks == 1000);      /* there, what an owner asked for once is soon nobody's */
   for (int i = 0; i < 1000; i += 2) { bytes -= mi_block_usable(p[i]); o_free((i + 3) % NOWNERS, p[i]); }
   use = mi_stats_use(0);
   CHECK(use.blocks == 500 && use.bytes == bytes);

@@ -1,7 +1,7 @@
 /* visit.h: every live block of a heap once, and no other. */
 #include <pthread.h>
 
-#include "core/hollow.h"
+#include "core/pooled.h"
 #include "core/purger.h"
 #include "core/visit.h"
 #include "test.h"
@@ -77,8 +77,7 @@ static void* fill_and_end(void* arg) {
 static void* purge_as_it_does(void* arg) {
   while (!mi_load_relaxed(&visited)) {
     mi_purger_stop();
-    mi_hollow_note();
-    mi_hollow_purge(UINT64_MAX);
+    mi_pooled_round(true);
     mi_purger_go_on();
   }
   return arg;
