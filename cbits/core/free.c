@@ -52,6 +52,7 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
   }
   if (listed && !mi_remote_pin(&page->xword, w)) return false;
   const unsigned bin = mi_page_bin(page);
+  if (mi_xword_state(w) == MI_PAGE_POOLED) mi_purger_later();
   const mi_remote_t todo = mi_page_remote_free(page, block, listed);
   if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
   return true;
@@ -80,8 +81,8 @@ static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
 }
 
 /* Most frees that are not local: of the start of a block in a page of the main heap, which nobody destroys, that is
-   another's; or that the owner gave up, of large blocks: they are nobody's until they are needed, so that whoever purges finds
-   them. FAST */
+   another's or full; or that the owner gave up full, of large blocks: such a page is nobody's until it is needed, so that
+   whoever purges finds it. FAST */
 void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_page_t* page = mi_page_of(p);
   mi_block_t* block = p;
@@ -90,13 +91,12 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   const uint64_t w = mi_load_acquire(&page->xword);                       /* R0 pairs with mi_remote_birth */
   const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above */
   const unsigned bin = mi_page_bin(page);
-  if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == id || !mi_page_is_start(page, p)
-                  || (bin != MI_BIN_SINGLE && mi_block_is_free(page, block))  /* a single page's memory is not touched */
+  if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == 0 || xowner == id || !mi_page_is_start(page, p)
+                  || (bin != MI_BIN_SINGLE && block->mark == page)        /* a single page's memory is not touched */
                   || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST))) {
     free_any(p, owner, id);
     return;
   }
   const mi_remote_t todo = mi_page_remote_free(page, block, false);
   if (mi_unlikely(todo != MI_REMOTE_DONE)) free_remote_end(page, p, bin, todo, owner);
-  if (mi_xword_state(w) == MI_PAGE_POOLED || todo == MI_REMOTE_INDEX) mi_purger_later();
 }

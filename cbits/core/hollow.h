@@ -16,11 +16,15 @@ mi_inline bool mi_block_bit(const mi_block_bits_t* of, size_t i) { return (of->b
 /* The blocks that are free: in `free`, in `local_free`, or touched by a hole. Returns how many. */
 uint32_t mi_hollow_free_blocks(mi_page_t* page, mi_block_bits_t* is_free);
 
-/* A page without owner: gives the OS pages back that no live block touches. */
+/* A page in no queue has its neighbours for notes, which a queue sets anew. `prev`: itself, if a round (pooled.h) has seen it;
+   only such a page has holes. `next`: itself, if nothing was freed in it since they were dug. */
+mi_inline bool mi_hollow_is_seen(const mi_page_t* page) { return page->prev == page; }
+
+/* A page that was seen: gives the OS pages back that no live block touches. */
 void mi_hollow_dig(mi_page_t* page);
-/* Every block is in a list again. */
+/* A page that was seen. Every block is in a list again. */
 void mi_hollow_fill(mi_page_t* page);
-/* Nothing is live in it, nor will any block be looked at. */
+/* A page that was seen: nothing is live in it, nor will any block be looked at. */
 void mi_hollow_forget(mi_page_t* page);
 
 /* Any thread. Does a hole touch this block of a small or medium page? Then it is free. */

@@ -128,7 +128,7 @@ void mi_lheap_page_free(mi_page_t* page) {
   mi_heap_t* heap = heap_of(page);
   if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
   pool_unindex(page);
-  if (mi_load_relaxed(&page->xowner) == 0 && !mi_page_is_single(page)) mi_hollow_forget(page);  /* its holder reads it */
+  if (mi_hollow_is_seen(page)) mi_hollow_forget(page);
   mi_page_end(page);
   mi_arena_give(page);
 }
@@ -152,7 +152,7 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
 /* OWNED, held by us and in no queue -> into this local heap's queue. H1 and A4 end here. */
 static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
   mi_page_take_list(page, list);
-  mi_hollow_fill(page);
+  if (mi_hollow_is_seen(page)) mi_hollow_fill(page);
   mi_store_relaxed(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader */
   queue_unretire(lh, mi_page_bin(page));
   queue_push(lh, page, false);
@@ -215,7 +215,10 @@ static void single_page_free(mi_page_t* page, const mi_owner_t* owner) {
 }
 
 void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, const mi_owner_t* owner) {
-  if (todo == MI_REMOTE_INDEX) pool_index(page, bin);
+  if (todo == MI_REMOTE_INDEX) {
+    pool_index(page, bin);
+    mi_purger_later();
+  }
   if (todo != MI_REMOTE_LAST) return;
   mi_page_used_set(page, 0);
   if (owner != NULL && mi_page_is_single(page) && !mi_heap_is_listed(heap_of(page))) { single_page_free(page, owner); return; }

@@ -1,20 +1,17 @@
 /* See pooled.h. */
 #include "abandon.h"
 #include "hollow.h"
-#include "options.h"
-#include "os.h"
 #include "pooled.h"
 
-/* A page in no queue has its neighbours for notes, which a queue would set anew: `prev` is the page itself when a round has
-   seen it, `next` when nothing was freed since it got its holes. True if the next round is to come to it. */
+/* True if the next round is to come to it. */
 static bool page_round(mi_page_t* page, bool force) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, false, &list)) return false;       /* A2 */
-  const bool seen = page->prev == page, done = seen && page->next == page && list.count == mi_page_used(page);
+  const bool seen = mi_hollow_is_seen(page), done = seen && page->next == page && list.count == mi_page_used(page);
   mi_page_take_list(page, list);
   page->prev = page;
   page->next = done ? page : NULL;
-  if (!done && (seen || force) && !mi_page_is_single(page)) {
+  if (!done && (seen || force)) {
     mi_hollow_dig(page);
     page->next = page;
   }

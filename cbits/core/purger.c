@@ -10,26 +10,25 @@ typedef bool (*mi_work_t)(bool force);
 
 mi_atomic(bool) mi_purger_started;
 static mi_atomic(mi_work_t) xalso;
-static mi_atomic(uint64_t) xalso_at;     /* milliseconds; 0: nobody asked */
+mi_atomic(uint64_t) mi_purger_also_at;
 
 void mi_purger_also(mi_work_t work) { mi_store_release(&xalso, work); }   /* pairs with also */
 
-void mi_purger_later(void) {
-  if (mi_load_relaxed(&xalso_at) != 0) return;                            /* a time only */
+void mi_purger_ask(void) {
   const long delay = mi_option_get(mi_option_purge_delay);
   if (delay < 0) return;
-  mi_store_relaxed(&xalso_at, mi_os_now_ms() + (uint64_t)delay + 1);      /* a time only */
+  mi_store_relaxed(&mi_purger_also_at, mi_os_now_ms() + (uint64_t)delay + 1);      /* a time only */
   mi_os_wake();
 }
 
 /* Returns when there will be more to do, 0 for never. */
 static uint64_t also(uint64_t now) {
-  const uint64_t at = mi_load_relaxed(&xalso_at);                         /* a time only */
+  const uint64_t at = mi_load_relaxed(&mi_purger_also_at);                         /* a time only */
   if (at == 0 || now < at) return at;
   const mi_work_t work = mi_load_acquire(&xalso);                         /* pairs with mi_purger_also */
-  mi_store_relaxed(&xalso_at, 0);                                         /* a time only: who asks from now on sets it again */
+  mi_store_relaxed(&mi_purger_also_at, 0);                                         /* a time only: who asks from now on sets it again */
   if (work != NULL && work(false)) mi_purger_later();
-  return mi_load_relaxed(&xalso_at);                                      /* a time only */
+  return mi_load_relaxed(&mi_purger_also_at);                                      /* a time only */
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a == 0 || b == 0 ? a + b : mi_min(a, b); }

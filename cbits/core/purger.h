@@ -22,7 +22,11 @@ mi_inline void mi_purger_tend(void) {
 /* What else it does, purge_delay after somebody asked for it; true: and then again. Set by who makes owners: what is called lies
    above. */
 void mi_purger_also(bool (*work)(bool force));
-void mi_purger_later(void);
+mi_cold void mi_purger_ask(void);
+extern mi_atomic(uint64_t) mi_purger_also_at;   /* milliseconds; 0: nobody asked */
+mi_inline void mi_purger_later(void) {
+  if (mi_unlikely(mi_load_relaxed(&mi_purger_also_at) == 0)) mi_purger_ask();  /* a time only */
+}
 
 /* Keeps it from working: for fork, and for who looks at everything. In the child of fork there is none. */
 void mi_purger_stop(void);
