@@ -111,7 +111,7 @@ mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap) {
 }
 
 mi_noinline void* mi_thread_malloc_slow(size_t size) {
-  void* p = mi_lheap_malloc_medium(mi_thread_lheap, size);
+  void* p = mi_lheap_malloc_queued(mi_thread_lheap, size);
   if (mi_likely(p != NULL)) return p;
   mi_lheap_t* lh = mi_thread_lheap_own();
   return lh == NULL ? NULL : mi_thread_leave(mi_lheap_malloc_generic(lh, size));

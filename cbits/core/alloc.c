@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "options.h"
 #include "os.h"
 
 size_t mi_size_good(size_t size) {
@@ -14,7 +13,7 @@ size_t mi_size_good(size_t size) {
 }
 
 static void* malloc_zero(mi_lheap_t* lh, size_t size, bool* zero) {
-  void* p = mi_lheap_malloc_medium(lh, size);
+  void* p = mi_lheap_malloc_queued(lh, size);
   *zero = false;
   if (mi_likely(p != NULL)) return p;
   if (mi_unlikely(size > MI_SIZE_LIMIT)) return mi_error_fail(MI_ERROR_TOO_LARGE, size);

@@ -4,7 +4,7 @@
    The call tree of an allocation:
      mi_lheap_malloc                 size has a page in `direct`, and that a free block: pop, done
        mi_lheap_malloc_generic       anything else
-         mi_lheap_malloc_medium      .. the same from the first page of its queue
+         mi_lheap_malloc_queued      .. the first page of its queue has one
          mi_lheap_malloc_slow        .. the queue's pages, adoption, a fresh page */
 #ifndef MI_ALLOC_H
 #define MI_ALLOC_H
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lheap.h"
+#include "options.h"
 
 mi_noinline void* mi_lheap_malloc_generic(mi_lheap_t* lh, size_t size);
 
@@ -41,11 +42,30 @@ mi_inline void* mi_lheap_zalloc_fast(mi_lheap_t* lh, size_t size) {
   return mi_likely(p != NULL) ? memset(p, 0, mi_page_size(page)) : NULL;
 }
 
-/* The same for what has no place in `direct`. FAST */
-mi_inline void* mi_lheap_malloc_medium(mi_lheap_t* lh, size_t size) {
-  if (size <= MI_DIRECT_MAX || size > MI_MEDIUM_MAX) return NULL;
+/* A block of a queue's first page whose `free` is empty: one that its holder freed, or one more of those that come one at a
+   time. What a page of a few blocks comes to again and again. Not when it is time for a sweep, which the slow path sees to. FAST */
+mi_inline void* mi_lheap_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
+  if (page->free != &mi_nil) return NULL;
+  if (mi_unlikely((lh->tick + 1) % MI_SWEEP_EVERY == 0 || mi_load_relaxed(&mi_has_deferred_free))) return NULL;  /* a hint */
+  if (page->local_free->mark == page) {
+    page->free = page->local_free;
+    page->local_free = &mi_nil;
+  }
+  else {
+    if (page->capacity == page->reserved || page->local_free != &mi_nil || 2 * mi_page_size(page) <= MI_EXTEND_BYTES) return NULL;
+    if (mi_xword_head(mi_load_relaxed(&page->xword)) != 0 || !mi_page_extend(page)) return NULL;  /* a hint: those that others freed go first */
+  }
+  lh->tick++;
+  return mi_page_pop(page);
+}
+
+/* The same from the first page of its queue: what has no place in `direct`, and what the holder freed. FAST */
+mi_inline void* mi_lheap_malloc_queued(mi_lheap_t* lh, size_t size) {
+  if (size > MI_MEDIUM_MAX) return NULL;
   mi_page_t* page = lh->queue[mi_bin_of(size)].first;
-  return page == NULL ? NULL : mi_page_pop(page);
+  if (page == NULL) return NULL;
+  void* p = mi_page_pop(page);
+  return mi_likely(p != NULL) ? p : mi_lheap_malloc_own(lh, page);
 }
 
 mi_inline void* mi_lheap_malloc(mi_lheap_t* lh, size_t size) {

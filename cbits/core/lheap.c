@@ -376,26 +376,9 @@ mi_cold static void make_room(mi_lheap_t* lh) {
   mi_purge(true);
 }
 
-/* A block of the first page that its holder freed, where nothing else is free: what a page of a few blocks comes to again and
-   again. Not when it is time for a sweep, which the rest of the slow path sees to. */
-static void* malloc_own(mi_lheap_t* lh, size_t size) {
-  if (size > MI_MEDIUM_MAX || (lh->tick + 1) % MI_SWEEP_EVERY == 0 || mi_load_relaxed(&mi_has_deferred_free)) return NULL;  /* a hint */
-  mi_page_t* page = lh->queue[mi_bin_of(size)].first;
-  if (page == NULL || page->free != &mi_nil || page->local_free->mark != page) return NULL;
-  lh->tick++;
-  mi_block_t* block = page->local_free;
-  page->free = block->next;
-  page->local_free = &mi_nil;
-  mi_own_increment(&page->xused);
-  block->mark = NULL;
-  return block;
-}
-
 void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
-  void* p = malloc_own(lh, size);
-  if (mi_likely(p != NULL)) { *zero = false; return p; }
   tick(lh);
-  p = malloc_any(lh, size, zero);
+  void* p = malloc_any(lh, size, zero);
   if (mi_unlikely(p == NULL)) {
     make_room(lh);
     p = malloc_any(lh, size, zero);

@@ -7,7 +7,7 @@
 #include "heap.h"
 #include "page.h"
 
-#define MI_SWEEP_EVERY 256u               /* ticks between sweeps; a power of two. A slow path is 8, the short one of malloc_own is 1 */
+#define MI_SWEEP_EVERY 256u               /* ticks between sweeps; a power of two. A slow path is 8, the short one of mi_lheap_malloc_own is 1 */
 
 /* `xid`: what its pages carry in xowner; 0 for a heap other than the main one. */
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid);
