@@ -106,18 +106,20 @@ static bool parse_option(const char* text, bool size, long* value) {
   return true;
 }
 
+mi_cold static void option_look_up(mi_option_t option) {
+  mi_option_entry_t* e = &options[option];
+  long old = mi_load_relaxed(&e->xvalue), value = old;                    /* every thread computes the same */
+  if (option == mi_option_abort_on_error) value = mi_abort_by_default;
+  const int set = parse_option(option_env(e->name), is_size(option), &value) ? 2 : 1;
+  int unset = 0;
+  mi_cas_release(&e->xvalue, &old, value);                                /* pairs with nobody: what a function set meanwhile stays */
+  mi_cas_release(&e->xset, &unset, set);                                  /* pairs with the acquire of mi_option_get: shows xvalue */
+}
+
 long mi_option_get(mi_option_t option) {
   if ((unsigned)option >= _mi_option_last) return 0;
-  mi_option_entry_t* e = &options[option];
-  if (mi_unlikely(mi_load_acquire(&e->xset) == 0)) {                      /* pairs with the release below */
-    long old = mi_load_relaxed(&e->xvalue), value = old;                  /* every thread computes the same */
-    if (option == mi_option_abort_on_error) value = mi_abort_by_default;
-    const int set = parse_option(option_env(e->name), is_size(option), &value) ? 2 : 1;
-    int unset = 0;
-    mi_cas_release(&e->xvalue, &old, value);                              /* pairs with nobody: what a function set meanwhile stays */
-    mi_cas_release(&e->xset, &unset, set);                                /* pairs with the acquire above: shows xvalue */
-  }
-  return mi_load_relaxed(&e->xvalue);
+  if (mi_unlikely(mi_load_acquire(&options[option].xset) == 0)) option_look_up(option);  /* pairs with its release */
+  return mi_load_relaxed(&options[option].xvalue);
 }
 
 void mi_option_set(mi_option_t option, long value) {

@@ -12,7 +12,9 @@
 -- So a loop over buffers stays small, and a program with a large live set is hardly ever asked. When less lives the
 -- budget shrinks again. Where collections turn out to be dear, because many capabilities have to wait for each other, up to
 -- 64 MiB are not asked about. With the non-moving collector (@+RTS -xn@) a major collection has only begun when the program
--- goes on, and what it finds is freed later: more lives meanwhile.
+-- goes on, and what it finds is freed later: more lives meanwhile. That collector has faults of its own: with GHC 9.6 and 9.10
+-- it finalizes foreign pointers that are in use, base's too, when threads pass them on through an @MVar@ while there are
+-- many major collections. A budget that is fixed far below what lives makes for many.
 --
 -- The functions may be called from any thread and throw nothing but what they say.
 --
