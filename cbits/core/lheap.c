@@ -417,7 +417,7 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force) {
       page_collect(lh, page);
       if (mi_page_used(page) == 0) queued_page_free(lh, page);
     }
-    if (force) give_up_sparse(lh, bin);
+    if (force && give_up_sparse(lh, bin)) mi_purger_later();
   }
 }
 
