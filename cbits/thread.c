@@ -261,16 +261,14 @@ void mi_collect(bool force) {
   if (owner != NULL) mi_owner_drain(owner, force);
   mi_purge(force);
   if (!force) return;
-  mi_purger_stop();                      /* visitors wait for who hollows pages */
-  mi_pooled_round(true);
-  mi_purger_go_on();
+  mi_pooled_now();
   mi_error_tell();
 }
 
 __attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.c says true */
 
 void mi_collect_reduce(size_t target_size) {
-  if (mi_load_relaxed(&mi_arena_totals.xcommitted) > target_size) mi_collect(true);  /* a statistic */
+  if (mi_arena_committed() > target_size) mi_collect(true);
 }
 
 int mi_version(void) { return MI_MALLOC_VERSION; }

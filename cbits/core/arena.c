@@ -92,7 +92,8 @@ static bool arena_publish(mi_arena_t* a) {
 static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
   const size_t words = mi_bitmap_words(n) * sizeof(mi_bits_t);
   const size_t head = mi_align_up(sizeof(mi_arena_t), 128);
-  *bytes = mi_align_up(head + n * sizeof(mi_page_t) + (5 + MI_BIN_COUNT) * words + mi_bitmap_words(n * (MI_SLICE_SIZE / MI_HOLE_SIZE)) * sizeof(mi_bits_t), mi_os_page_size());
+  const size_t hole_words = mi_bitmap_words(n * (MI_SLICE_SIZE / MI_HOLE_SIZE)) * sizeof(mi_bits_t);
+  *bytes = mi_align_up(head + n * sizeof(mi_page_t) + (6 + MI_BIN_COUNT) * words + hole_words, mi_os_page_size());
   uint8_t* p = mi_os_reserve(*bytes, mi_os_page_size());
   if (p == NULL) return NULL;
   if (!mi_os_commit(p, *bytes)) { mi_os_release(p, *bytes); return NULL; }
@@ -104,7 +105,8 @@ static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
   a->due = a->purge + mi_bitmap_words(n);
   a->dirty = a->due + mi_bitmap_words(n);
   a->seams = a->dirty + mi_bitmap_words(n);
-  a->pool = a->seams + mi_bitmap_words(n);
+  a->changed = a->seams + mi_bitmap_words(n);
+  a->pool = a->changed + mi_bitmap_words(n);
   a->holes = a->pool + MI_BIN_COUNT * mi_bitmap_words(n);
   return a;
 }

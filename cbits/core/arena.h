@@ -22,6 +22,7 @@ struct mi_arena_s {
   mi_bits_t*  due;                  /* .. and that for a round, so to be purged in the next */
   mi_bits_t*  dirty;                /* set: handed out since it was last purged; not zero, counts as committed */
   mi_bits_t*  seams;                /* set: the system may keep what begins here apart from what is in front */
+  mi_bits_t*  changed;              /* set: a pooled page starts here in which a round may find something (pooled.h) */
   mi_bits_t*  holes;                /* a bit for each MI_HOLE_SIZE. Set: given back inside a page (hollow.h) */
   mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: abandon.h */
   mi_atomic(size_t) xhint[MI_ARENA_HINTS] mi_cachealign;  /* [n-1]: no run of n free slices begins below, as far as is known; the last: nor a longer one */

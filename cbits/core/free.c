@@ -6,9 +6,9 @@
 #include "options.h"
 #include "purger.h"
 
-/* Of a small or medium page. Only a page without owner has holes. */
-static bool mi_block_is_free(mi_page_t* page, const mi_block_t* block) {
-  return block->mark == page || (mi_load_relaxed(&page->xowner) == 0 && mi_hollow_touches(page, block));  /* as its mark */
+/* Of a small or medium page. While it is looked at a page may get holes, by which the mark goes, or lose them, by which it comes. */
+static bool is_free(mi_page_t* page, const mi_block_t* block) {
+  return block->mark == page || mi_hollow_touches(page, block) || *(mi_page_t* const volatile*)&block->mark == page;
 }
 
 mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
@@ -23,7 +23,7 @@ mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
     return NULL;
   }
   /* A single page's memory is never marked, nor touched: it may be gone. Kept for the next block, it is DEAD. */
-  if (mi_page_is_single(page) ? mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD : mi_block_is_free(page, *block)) {
+  if (mi_page_is_single(page) ? mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD : is_free(page, *block)) {
     if (report) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
     return NULL;
   }
@@ -52,8 +52,8 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
   }
   if (listed && !mi_remote_pin(&page->xword, w)) return false;
   const unsigned bin = mi_page_bin(page);
-  if (mi_xword_state(w) == MI_PAGE_POOLED) mi_purger_later();
   const mi_remote_t todo = mi_page_remote_free(page, block, listed);
+  if (mi_xword_state(w) == MI_PAGE_POOLED && todo == MI_REMOTE_DONE) mi_lheap_page_changed(page);
   if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
   return true;
 }
@@ -89,7 +89,7 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_prefetch_write(p);
   const bool main = mi_load_acquire(&page->xheap) == &mi_heap_main;       /* pairs with mi_page_init, page_settle; false if there is no page */
   const uint64_t w = mi_load_acquire(&page->xword);                       /* R0 pairs with mi_remote_birth */
-  const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above */
+  const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above; 0: it may have holes */
   const unsigned bin = mi_page_bin(page);
   if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == 0 || xowner == id || !mi_page_is_start(page, p)
                   || (bin != MI_BIN_SINGLE && block->mark == page)        /* a single page's memory is not touched */

@@ -1,5 +1,5 @@
-/* Holes: OS pages of a small or medium page that only free blocks touch, given back while the page is nobody's. Mark and link
-   of such a block are gone, so it is in no list; whoever adopts the page puts it back into one.
+/* Holes: OS pages of a small or medium page that no live block touches, given back while the page is nobody's. Mark and link of
+   a free block that is touched may be gone, so it is in no list; whoever adopts the page puts it back into one.
    Owner-only (the holder), but for what says any-thread. Called by lheap.c, pooled.c, visit.c, free.c. */
 #ifndef MI_HOLLOW_H
 #define MI_HOLLOW_H
@@ -16,15 +16,18 @@ mi_inline bool mi_block_bit(const mi_block_bits_t* of, size_t i) { return (of->b
 /* The blocks that are free: in `free`, in `local_free`, or touched by a hole. Returns how many. */
 uint32_t mi_hollow_free_blocks(mi_page_t* page, mi_block_bits_t* is_free);
 
-/* A page in no queue has its neighbours for notes, which a queue sets anew. `prev`: itself, if a round (pooled.h) has seen it;
-   only such a page has holes. `next`: itself, if nothing was freed in it since they were dug. */
-mi_inline bool mi_hollow_is_seen(const mi_page_t* page) { return page->prev == page; }
+/* A page in no queue has its neighbours for notes, which a queue sets anew. `prev`: itself, if it waited for adoption long
+   enough; only such a page has holes. `next`: itself, if nothing was freed in it since they were dug. */
+mi_inline bool mi_hollow_has_waited(const mi_page_t* page) { return page->prev == page; }
+mi_inline void mi_hollow_set_waited(mi_page_t* page) { page->prev = page; }
+mi_inline bool mi_hollow_is_dug(const mi_page_t* page) { return page->next == page; }
+mi_inline void mi_hollow_set_dug(mi_page_t* page, bool dug) { page->next = dug ? page : NULL; }
 
-/* A page that was seen: gives the OS pages back that no live block touches. */
+/* A page that has waited: gives the OS pages back that no live block touches. */
 void mi_hollow_dig(mi_page_t* page);
-/* A page that was seen. Every block is in a list again. */
+/* Every block is in a list again. */
 void mi_hollow_fill(mi_page_t* page);
-/* A page that was seen: nothing is live in it, nor will any block be looked at. */
+/* Nothing is live in it, nor will any block be looked at. */
 void mi_hollow_forget(mi_page_t* page);
 
 /* Any thread. Does a hole touch this block of a small or medium page? Then it is free. */

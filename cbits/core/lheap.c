@@ -8,10 +8,11 @@
 #include "purger.h"
 
 #define RETIRE_ROUNDS 2                  /* sweeps that an empty page survives */
-#define ADOPT_LOOKS   32                 /* pooled pages looked at before a fresh one is taken */
+#define ADOPT_LOOKS   128                /* at pooled pages before a fresh one is taken; a swap counts as four */
 
 /* How many pool bits of a class are set, in all arenas: is it worth looking? */
 static mi_atomic(size_t) npooled[MI_BIN_COUNT];
+static mi_atomic(uint64_t) xlook_from[MI_BIN_COUNT];   /* where adoption looks first: arena << 32 | slice */
 
 static void count(mi_atomic(uint64_t)* counter, uint64_t n) {
   mi_store_relaxed(counter, mi_load_relaxed(counter) + n);                /* one writer; a statistic */
@@ -128,7 +129,7 @@ void mi_lheap_page_free(mi_page_t* page) {
   mi_heap_t* heap = heap_of(page);
   if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
   pool_unindex(page);
-  if (mi_hollow_is_seen(page)) mi_hollow_forget(page);
+  if (mi_hollow_has_waited(page)) mi_hollow_forget(page);
   mi_page_end(page);
   mi_arena_give(page);
 }
@@ -152,7 +153,7 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
 /* OWNED, held by us and in no queue -> into this local heap's queue. H1 and A4 end here. */
 static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
   mi_page_take_list(page, list);
-  if (mi_hollow_is_seen(page)) mi_hollow_fill(page);
+  if (mi_hollow_has_waited(page)) mi_hollow_fill(page);
   mi_store_relaxed(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader */
   queue_unretire(lh, mi_page_bin(page));
   queue_push(lh, page, false);
@@ -181,18 +182,29 @@ static void pool_index(const mi_page_t* page, unsigned bin) {
   if (mi_pool_set(mi_arena_pool(a, bin), mi_arena_slice_of(a, page->start))) mi_add_relaxed(&npooled[bin], 1);  /* P2; the count is a hint */
 }
 
+void mi_lheap_page_changed(const mi_page_t* page) {
+  mi_arena_t* a = mi_arena_at(page->arena);
+  const size_t i = mi_arena_slice_of(a, page->start);
+  if (mi_bitmap_run(a->changed, a->nslices, i, 1) == 0) mi_bitmap_set(a->changed, i, 1);  /* P2: what is there already, a round has not come to */
+  mi_purger_later();
+}
+
 /* A single page goes to FULL: its block is live, and whoever frees that frees the page. */
 void mi_lheap_page_to_pool(mi_page_t* page) {
   uint32_t nremote;
   const unsigned bin = mi_page_bin(page);
   const bool single = mi_page_is_single(page);
+  bool dug;
   mi_assert(page->lheap == NULL && (single || mi_page_retire(page) == 0));
   mi_store_relaxed(&page->xowner, 0);                                     /* P1: shown by the swap */
   do {
     mi_page_collect(page, &nremote);
+    if (nremote > 0 && !single) mi_hollow_set_dug(page, false);           /* whoever freed them saw a page that was held */
     if (mi_page_used(page) == 0) { mi_lheap_page_free(page); return; }
+    dug = !single && mi_hollow_is_dug(page);
   } while (!mi_remote_release(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_POOLED, mi_page_used(page)));  /* P1: from here on it may be anybody's */
-  if (!single) pool_index(page, bin);                                        /* P2 */
+  if (!single) pool_index(page, bin);                                     /* P2 */
+  if (!single && !dug) mi_lheap_page_changed(page);
 }
 
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
@@ -217,7 +229,7 @@ static void single_page_free(mi_page_t* page, const mi_owner_t* owner) {
 void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, const mi_owner_t* owner) {
   if (todo == MI_REMOTE_INDEX) {
     pool_index(page, bin);
-    mi_purger_later();
+    mi_lheap_page_changed(page);
   }
   if (todo != MI_REMOTE_LAST) return;
   mi_page_used_set(page, 0);
@@ -225,21 +237,22 @@ void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, const
   mi_lheap_page_free(page);
 }
 
-/* One pooled page of this class and heap from this arena. */
-static mi_page_t* adopt_from(mi_lheap_t* lh, mi_heap_t* heap, mi_arena_t* a, unsigned bin, unsigned* looks) {
+/* One pooled page of this class and heap from this arena, at or after slice *i, where it ends. */
+static mi_page_t* adopt_from(mi_lheap_t* lh, mi_heap_t* heap, mi_arena_t* a, unsigned bin, size_t* i, unsigned* looks) {
   mi_bits_t* bits = mi_arena_pool(a, bin);
   mi_xlist_t list;
-  for (size_t i = 0; *looks > 0 && (i = mi_bitmap_next(bits, a->nslices, i)) < a->nslices; i++, (*looks)--) {
-    if (mi_load_relaxed(&a->pages[i].xheap) != heap) continue;            /* a hint: not worth the swap */
-    if (!mi_pool_take(bits, a->nslices, &i)) return NULL;                 /* A1: this one, or one behind it */
-    mi_page_t* page = &a->pages[i];
+  for (; *looks > 0 && (*i = mi_bitmap_next(bits, a->nslices, *i)) < a->nslices; ++*i, (*looks)--) {
+    if (mi_load_relaxed(&a->pages[*i].xheap) != heap) continue;           /* a hint: not worth the swap */
+    if (!mi_pool_take(bits, a->nslices, i)) return NULL;                  /* A1: this one, or one behind it */
+    *looks -= mi_min(*looks - 1, 3);
+    mi_page_t* page = &a->pages[*i];
     mi_sub_relaxed(&npooled[bin], 1);                                     /* a hint */
     if (mi_load_relaxed(&page->xheap) != heap) {                          /* a hint: A3 decides. A bit without a page does no harm */
-      if (mi_pool_set(bits, i)) mi_add_relaxed(&npooled[bin], 1);
+      if (mi_pool_set(bits, *i)) mi_add_relaxed(&npooled[bin], 1);
       continue;
     }
     if (!mi_remote_acquire(&page->xword, false, &list)) continue;         /* A2 */
-    if (heap_of(page) == heap && mi_page_bin(page) == bin) {                      /* A3 */
+    if (heap_of(page) == heap && mi_page_bin(page) == bin) {              /* A3 */
       page_attach(lh, page, list);                                        /* A4 */
       return page;
     }
@@ -249,54 +262,57 @@ static mi_page_t* adopt_from(mi_lheap_t* lh, mi_heap_t* heap, mi_arena_t* a, uns
   return NULL;
 }
 
+/* Who looked at many pages in vain leaves off there, so that the next looks on behind them: other heaps' pages do not hide a
+   heap's own for ever. */
 static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
   unsigned looks = ADOPT_LOOKS;
   if (mi_load_relaxed(&npooled[bin]) == 0) return NULL;                   /* a hint */
-  for (size_t n = 0; n < mi_arena_count() && looks > 0; n++) {
+  const uint64_t from = mi_load_relaxed(&xlook_from[bin]);                /* a hint */
+  size_t i = (uint32_t)from;
+  for (size_t n = from >> 32; n < mi_arena_count() && looks > 0; n++, i = 0) {
     mi_arena_t* a = mi_arena_at(n);
-    mi_page_t* page = mi_arena_serves(a, heap->arena) ? adopt_from(lh, heap, a, bin, &looks) : NULL;
+    mi_page_t* page = mi_arena_serves(a, heap->arena) ? adopt_from(lh, heap, a, bin, &i, &looks) : NULL;
     if (page != NULL) return page;
+    if (looks == 0) mi_store_relaxed(&xlook_from[bin], (uint64_t)n << 32 | i);  /* a hint */
   }
+  if (looks > 0 && from != 0) mi_store_relaxed(&xlook_from[bin], 0);      /* a hint: from the start again */
   return NULL;
 }
 
 /* ---- idle queues: nothing was allocated from them for a while, so their pages may be anybody's ---- */
 
-/* Could there be holes in it? A live block keeps one OS page more than it fills, at most; with small ones several share it. */
+/* Can much of it be of use to others, or go back? A live block keeps up to an OS page more than it fills; neighbours share that. */
 static bool is_sparse(mi_page_t* page) {
-  return mi_page_used(page) * (mi_page_size(page) + MI_HOLE_SIZE) <= 4 * page->capacity * mi_page_size(page);
+  const size_t kept = mi_page_used(page) * (mi_page_size(page) + MI_HOLE_SIZE);
+  return mi_page_used(page) < page->capacity && kept <= 3 * page->capacity * mi_page_size(page) && !mi_arena_at(page->arena)->pinned;
 }
 
-/* True if there is something for the next round (pooled.h), which takes them as seen by the last. */
-static bool give_up_sparse(mi_lheap_t* lh, unsigned bin) {
-  bool any = false;
+/* The pages have waited enough. */
+static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
   for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
     next = page->next;
     if (mi_page_retire(page) != 0) continue;
     page_collect(lh, page);
     if (!is_sparse(page)) continue;
     queue_remove(lh, page);
-    page->prev = page;
+    mi_hollow_set_waited(page);
     mi_lheap_page_to_pool(page);
-    any = true;
   }
-  return any;
 }
 
-/* What was taken from a queue since the last look shows in its first page. */
+/* What is taken from a queue shows in its first page, but where it is the same block again and again; then its page is adopted
+   again. */
 static void sweep_idle(mi_lheap_t* lh) {
   const long delay = mi_option_get(mi_option_purge_delay);
   const uint64_t now = mi_os_now_ms();
-  bool any = false;
   if (delay < 0 || now < lh->idle_at) return;
   lh->idle_at = now + (uint64_t)delay;
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     const mi_queue_t* q = &lh->queue[bin];
-    if (q->first != NULL && q->first->free == lh->seen[bin]) any |= give_up_sparse(lh, bin);
+    if (q->first != NULL && q->first->free == lh->seen[bin]) give_up_sparse(lh, bin);
     lh->seen[bin] = q->first == NULL ? NULL : q->first->free;
   }
-  if (any) mi_purger_later();
 }
 
 /* ---- allocation ---- */
@@ -417,7 +433,7 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force) {
       page_collect(lh, page);
       if (mi_page_used(page) == 0) queued_page_free(lh, page);
     }
-    if (force && give_up_sparse(lh, bin)) mi_purger_later();
+    if (force) give_up_sparse(lh, bin);
   }
 }
 

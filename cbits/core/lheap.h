@@ -23,7 +23,7 @@ void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* ze
 void mi_lheap_page_emptied(mi_page_t* page);
 /* full_to_owned: a block of a page that this owner gave up is being freed by it. False: it has another holder by now. */
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page);
-/* Collects remote frees, frees empty pages; force: also those that are kept a while, and pools those that are mostly free. */
+/* Collects remote frees, frees empty pages; force: also those that are kept a while, and pools those that are hardly used. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
 
 /* Any thread, which holds the page: it is in no queue and nothing in it is live. */
@@ -33,5 +33,7 @@ void mi_lheap_page_free(mi_page_t* page);
 void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, const mi_owner_t* owner);
 /* Any thread, which holds the page: P1 and P2; or frees the page, if nothing is live. */
 void mi_lheap_page_to_pool(mi_page_t* page);
+/* Any thread: there is something for the next round (pooled.h) in this page, or was. */
+void mi_lheap_page_changed(const mi_page_t* page);
 
 #endif

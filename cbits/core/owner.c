@@ -68,7 +68,7 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   owner->id = id;
   owner->lheaps = owner->unused = NULL;
   mi_lheap_init(&owner->main, owner, main, id);
-  mi_purger_also(&mi_pooled_round);
+  mi_purger_also(&mi_pooled_piece);
   mi_store_release(&owner->xkind, kind);                                  /* pairs with readers of the table: shows the id */
   return owner;
 }
@@ -76,7 +76,6 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
 void mi_owner_end(mi_owner_t* owner) {
   mi_heap_owner_ends(owner);
   mi_lheap_end(&owner->main);
-  mi_purger_later();
   mi_lock(&owners_lock);
   mi_store_release(&owner->xkind, MI_OWNER_UNUSED);                       /* pairs with readers of the table */
   owner->next_free = free_owners;
@@ -94,7 +93,6 @@ void mi_owner_drain(mi_owner_t* owner, bool force) {
 void mi_owner_abandon(mi_owner_t* owner) {
   mi_lheap_end(&owner->main);
   mi_heap_abandon_lheaps(owner);
-  mi_purger_later();
   mi_error_tell();
 }
 

@@ -1,36 +1,48 @@
 /* See pooled.h. */
-#include "abandon.h"
 #include "hollow.h"
 #include "pooled.h"
+#include "purger.h"
 
-/* True if the next round is to come to it. */
-static bool page_round(mi_page_t* page, bool force) {
+#define PIECE_PAGES 64                   /* whoever forks or visits waits for a piece */
+
+typedef struct { size_t arena, slice; } mi_place_t;
+static mi_place_t place;                 /* where the round is; of who has the purging thread stopped */
+
+/* xowner first: from here on whoever frees a block looks whether a hole touches it (mi_block_find). */
+static void page_round(mi_page_t* page, bool now) {
   mi_xlist_t list;
-  if (!mi_remote_acquire(&page->xword, false, &list)) return false;       /* A2 */
-  const bool seen = mi_hollow_is_seen(page), done = seen && page->next == page && list.count == mi_page_used(page);
+  if (!mi_remote_acquire(&page->xword, false, &list)) return;             /* A2 */
+  mi_store_relaxed(&page->xowner, 0);                                     /* as in P1 */
   mi_page_take_list(page, list);
-  page->prev = page;
-  page->next = done ? page : NULL;
-  if (!done && (seen || force)) {
+  const bool waited = mi_hollow_has_waited(page);
+  mi_hollow_set_waited(page);
+  if (waited || now) {
     mi_hollow_dig(page);
-    page->next = page;
+    mi_hollow_set_dug(page, true);
   }
-  const bool again = page->next != page;
   mi_lheap_page_to_pool(page);                                            /* P1 */
-  return again;
 }
 
-static bool arena_round(mi_arena_t* a, bool force) {
-  bool again = false;
-  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
-    const mi_bits_t* bits = mi_arena_pool(a, bin);
-    for (size_t i = mi_bitmap_next(bits, a->nslices, 0); i < a->nslices; i = mi_bitmap_next(bits, a->nslices, i + 1)) again |= page_round(&a->pages[i], force);
+static bool piece(mi_place_t* at, bool now) {
+  for (size_t n = 0; at->arena < mi_arena_count(); at->arena++, at->slice = 0) {
+    mi_arena_t* a = mi_arena_at(at->arena);
+    while ((at->slice = mi_bitmap_next(a->changed, a->nslices, at->slice)) < a->nslices) {
+      if (n++ == PIECE_PAGES) return true;
+      mi_bitmap_clear(a->changed, at->slice, 1);                          /* before A2: what changes from here on sets it again */
+      page_round(&a->pages[at->slice++], now);
+    }
   }
-  return again;
+  *at = (mi_place_t){ 0, 0 };
+  return false;
 }
 
-bool mi_pooled_round(bool force) {
-  bool again = false;
-  for (size_t i = 0; i < mi_arena_count(); i++) again |= arena_round(mi_arena_at(i), force);
-  return again;
+bool mi_pooled_piece(void) { return piece(&place, false); }
+
+void mi_pooled_now(void) {
+  mi_place_t at = { 0, 0 };
+  for (bool more = true; more; ) {
+    mi_purger_stop();
+    more = piece(&at, true);
+    mi_purger_go_on();
+  }
 }

@@ -1,12 +1,13 @@
-/* Rounds over the pages that wait for adoption: those that have waited since the last round get holes (hollow.h).
+/* Rounds over the pages that wait for adoption and in which something changed: those that have waited get holes (hollow.h).
    Any thread. Called by the thread that purges, and by the rings. */
 #ifndef MI_POOLED_H
 #define MI_POOLED_H
 
 #include "lheap.h"
 
-/* With the purging thread stopped; followed by mi_error_tell when it goes on. `force`: every page, without a wait. True if
-   there will be more to do in the next round. */
-bool mi_pooled_round(bool force);
+/* With the purging thread stopped; followed by mi_error_tell when it goes on. One piece of a round; true if there is another. */
+bool mi_pooled_piece(void);
+/* A whole round, which waits for nothing: what is pooled now gets its holes. Pieces by others come between its own. */
+void mi_pooled_now(void);
 
 #endif

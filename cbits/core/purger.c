@@ -6,34 +6,35 @@
 
 #define PIECE_PAUSE_MS 1                 /* between two pieces of a round: others need the kernel's lock, too */
 
-typedef bool (*mi_work_t)(bool force);
+typedef bool (*mi_piece_t)(void);
 
 mi_atomic(bool) mi_purger_started;
-static mi_atomic(mi_work_t) xalso;
-mi_atomic(uint64_t) mi_purger_also_at;
+static mi_atomic(mi_piece_t) xalso;
+mi_atomic(uint64_t) mi_purger_xalso_at;
 
-void mi_purger_also(mi_work_t work) { mi_store_release(&xalso, work); }   /* pairs with also */
+void mi_purger_also(mi_piece_t piece) { mi_store_release(&xalso, piece); } /* pairs with also */
 
 void mi_purger_ask(void) {
   const long delay = mi_option_get(mi_option_purge_delay);
   if (delay < 0) return;
-  mi_store_relaxed(&mi_purger_also_at, mi_os_now_ms() + (uint64_t)delay + 1);      /* a time only */
+  mi_store_relaxed(&mi_purger_xalso_at, mi_os_now_ms() + (uint64_t)delay + 1);      /* a time only */
   mi_os_wake();
 }
 
+static mi_lock_t working = MI_LOCK_INIT(MI_RANK_PURGER);
+static bool under_way;                   /* the lock's */
+
 /* Returns when there will be more to do, 0 for never. */
 static uint64_t also(uint64_t now) {
-  const uint64_t at = mi_load_relaxed(&mi_purger_also_at);                         /* a time only */
-  if (at == 0 || now < at) return at;
-  const mi_work_t work = mi_load_acquire(&xalso);                         /* pairs with mi_purger_also */
-  mi_store_relaxed(&mi_purger_also_at, 0);                                         /* a time only: who asks from now on sets it again */
-  if (work != NULL && work(false)) mi_purger_later();
-  return mi_load_relaxed(&mi_purger_also_at);                                      /* a time only */
+  const uint64_t at = mi_load_relaxed(&mi_purger_xalso_at);               /* a time only */
+  const mi_piece_t piece = mi_load_acquire(&xalso);                       /* pairs with mi_purger_also */
+  if (!under_way && (at == 0 || now < at)) return at;
+  if (!under_way) mi_store_relaxed(&mi_purger_xalso_at, 0);               /* a time only: who asks from now on sets it again */
+  under_way = piece != NULL && mi_option_get(mi_option_purge_delay) >= 0 && piece();
+  return under_way ? now : mi_load_relaxed(&mi_purger_xalso_at);          /* a time only */
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a == 0 || b == 0 ? a + b : mi_min(a, b); }
-
-static mi_lock_t working = MI_LOCK_INIT(MI_RANK_PURGER);
 
 /* One piece of what is due; when there is more, 0 for never. */
 static uint64_t work(uint64_t now) {

@@ -19,13 +19,14 @@ mi_inline void mi_purger_tend(void) {
   mi_purger_start();
 }
 
-/* What else it does, purge_delay after somebody asked for it; true: and then again. Set by who makes owners: what is called lies
-   above. */
-void mi_purger_also(bool (*work)(bool force));
+/* What else it does, piece by piece, each with the thread stopped: true if there is another. Set by who makes owners, since what
+   is called lies above. */
+void mi_purger_also(bool (*piece)(void));
+/* Asks for that, purge_delay from now. */
+extern mi_atomic(uint64_t) mi_purger_xalso_at;  /* milliseconds; 0: nobody asked */
 mi_cold void mi_purger_ask(void);
-extern mi_atomic(uint64_t) mi_purger_also_at;   /* milliseconds; 0: nobody asked */
 mi_inline void mi_purger_later(void) {
-  if (mi_unlikely(mi_load_relaxed(&mi_purger_also_at) == 0)) mi_purger_ask();  /* a time only */
+  if (mi_unlikely(mi_load_relaxed(&mi_purger_xalso_at) == 0)) mi_purger_ask();  /* a time only */
 }
 
 /* Keeps it from working: for fork, and for who looks at everything. In the child of fork there is none. */

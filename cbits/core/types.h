@@ -93,9 +93,9 @@ struct mi_lheap_s {
   mi_queue_t  queue[MI_BIN_COUNT];
   mi_lheap_t* next;                 /* of the same owner */
   mi_lheap_t* heap_next;            /* of the same heap, or unused (the lock of the list of heaps) */
-  mi_lheap_counts_t xcounts;
   uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
   const mi_block_t* seen[MI_BIN_COUNT]; /* the next free block of each queue's first page at the last look */
+  mi_lheap_counts_t xcounts;
 };
 
 typedef enum { MI_OWNER_UNUSED, MI_OWNER_THREAD, MI_OWNER_CAPABILITY } mi_owner_kind_t;

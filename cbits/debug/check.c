@@ -136,7 +136,18 @@ static size_t visit_live(const mi_arena_t* a, size_t i, mi_page_t* page) {
 
 size_t mi_check_live_blocks(void) { return pages_visit(&visit_live) + mi_arena_totals.xmappings; }
 
+static size_t visit_holes(const mi_arena_t* a, size_t i, mi_page_t* page) {
+  const size_t from = i * (MI_SLICE_SIZE / MI_HOLE_SIZE), to = from + mi_page_nslices(page) * (MI_SLICE_SIZE / MI_HOLE_SIZE);
+  size_t n = 0, len;
+  if (mi_xword_state(page->xword) != MI_PAGE_POOLED) return 0;
+  for (size_t k = mi_bitmap_next(a->holes, to, from); k < to; k = mi_bitmap_next(a->holes, to, k + len), n += len) len = mi_bitmap_run(a->holes, to, k, to - k);
+  return n;
+}
+
 static void check_arenas(void) {
+  size_t nholes = 0;
+  for (size_t n = 0; n < mi_arena_count(); n++) nholes += mi_bitmap_count(mi_arena_at(n)->holes, mi_arena_nholes(mi_arena_at(n)));
+  if (nholes != pages_visit(&visit_holes)) broken(16, &mi_page_empty, "only pooled pages have holes");
   size_t dirty = 0;
   for (size_t n = 0; n < mi_arena_count(); n++) dirty += mi_bitmap_count(mi_arena_at(n)->dirty, mi_arena_at(n)->nslices);
   if (dirty * MI_SLICE_SIZE > mi_arena_totals.xcommitted) broken(15, &mi_page_empty, "committed counts every dirty slice");

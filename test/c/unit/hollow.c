@@ -26,12 +26,6 @@ static void few_stay(unsigned bin) {
   for (size_t i = 0; i < n; i++) if (!stays(i)) o_free(0, block[i]);
 }
 
-static void round_of_holes(void) {
-  mi_purger_stop();
-  mi_pooled_round(true);
-  mi_purger_go_on();
-}
-
 static size_t holes(void) { return mi_bitmap_count(mi_arena_at(0)->holes, mi_arena_nholes(mi_arena_at(0))); }
 
 static bool is_resident(const mi_arena_t* a, size_t hole) {
@@ -46,10 +40,9 @@ static void holes_and_back(void) {
   test_expect_errors();
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     few_stay(bin);
-    mi_lheap_collect(&owners[0]->main, true);
-    const bool pooled = size >= 512;             /* with 37 a page and smaller ones hardly an OS page is free of live blocks */
-    CHECK_AT(!pooled || owners[0]->main.xcounts.pages == 0, "bin = %u", bin);
-    round_of_holes();
+    mi_owner_abandon(owners[0]);
+    const bool pooled = size >= 512;             /* of smaller ones hardly an OS page is free of live blocks */
+    mi_pooled_now();
     const mi_arena_t* a = mi_arena_at(0);
     const size_t nholes = mi_arena_nholes(a);
     CHECK_AT(!pooled || holes() * MI_HOLE_SIZE > n * size / 4, "bin = %u, %zu holes", bin, holes());
@@ -60,10 +53,11 @@ static void holes_and_back(void) {
       test_nerrors = 0;
       o_free(i % 3, block[i]);
       CHECK_AT(test_one_error(EAGAIN) && mi_block_usable(block[i]) == 0, "bin = %u, i = %zu", bin, i);
+      if (i % 16 == 0) CHECK(mi_lheap_realloc(&owners[1]->main, block[i], 10, 0, 0, false) == NULL && errno == EINVAL);
     }
     CHECK_EQ(mi_check_all(), 0);
     const uint64_t fresh = owners[1]->main.xcounts.fresh_pages;
-    for (size_t i = 0; i < n; i++) if (!stays(i)) CHECK((block[i] = o_malloc(pooled, size)) != NULL);
+    for (size_t i = 0; i < n; i++) if (!stays(i)) CHECK((block[i] = o_malloc(1, size)) != NULL);
     CHECK_EQ(owners[1]->main.xcounts.fresh_pages, fresh);
     CHECK(!pooled || holes() == 0);
     for (size_t i = 0; i < n; i++) if (!stays(i)) test_fill(block[i], size, i);
@@ -82,7 +76,7 @@ static void last_free(void) {
   for (unsigned bin = 20; bin <= MI_BIN_LAST; bin += 12) {
     few_stay(bin);
     mi_owner_abandon(owners[0]);
-    round_of_holes();
+    mi_pooled_now();
     CHECK(holes() > 0);
     for (size_t i = 0; i < n; i++) if (stays(i)) o_free(1, block[i]);
     CHECK_EQ(holes(), 0);
@@ -104,7 +98,7 @@ static mi_heap_t* heap_with_holes(bool allow_destroy) {
   for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 3000)) != NULL);
   for (size_t i = 0; i < 400; i++) if (!stays(i)) o_free(0, block[i]);
   mi_owner_abandon(owners[0]);
-  round_of_holes();
+  mi_pooled_now();
   CHECK(holes() > 0);
   nlive = 0;
   CHECK(mi_visit_heap(heap, owners[1], true, &see, NULL) && nlive == 12 && holes() > 0);
@@ -129,10 +123,20 @@ static void damaged_list(void) {
   mi_owner_abandon(owners[0]);
   for (size_t i = 0; i < n; i++) if (!stays(i)) memset(block[i], 0x55, 16);
   test_expect_errors();
-  round_of_holes();
+  mi_pooled_now();
   for (size_t i = 0; i < n; i++) if (stays(i)) CHECK(test_filled(block[i], size, i));
   for (int i = 0; i < 100; i++) CHECK(o_malloc(1, 2000) != NULL);
   CHECK(test_nerrors > 0 && test_last_error == EFAULT);
+}
+
+/* Slow paths of another class, as time goes by: with sweeps, that is. */
+static void meanwhile(int owner, int ms) {
+  for (int t = 0; t < ms; t += 2) {
+    void* large[64];
+    for (int i = 0; i < 64; i++) CHECK((large[i] = o_malloc(owner, 60000)) != NULL);
+    for (int i = 0; i < 64; i++) o_free(owner, large[i]);
+    usleep(2000);
+  }
 }
 
 /* A queue that nothing was taken from for purge_delay gives its pages up at a sweep of its owner; one in use does not. */
@@ -140,20 +144,148 @@ static void idle_queues(void) {
   owners_begin();
   mi_option_set(mi_option_purge_delay, 20);
   few_stay(mi_bin_of(2000));
-  const uint64_t before = owners[0]->main.xcounts.pages;
-  void* large[64];
-  for (int t = 0; t < 4000 && owners[0]->main.xcounts.pages + 2 >= before; t++) {
-    if (t % 100 == 99) usleep(10000);
-    for (int i = 0; i < 64; i++) large[i] = o_malloc(0, 60000);
-    for (int i = 0; i < 64; i++) o_free(0, large[i]);
+  const mi_lheap_t* lh = &owners[0]->main;
+  size_t next = 0;
+  for (const uint64_t adopted = lh->xcounts.adopted_pages; next < 40; next++) {
+    while (stays(next)) next++;
+    CHECK((block[next] = o_malloc(0, 2000)) != NULL);
+    meanwhile(0, 4);
+    if (!MI_HARD) CHECK(lh->xcounts.adopted_pages == adopted && lh->queue[mi_bin_of(2000)].first != NULL);
   }
-  CHECK(owners[0]->main.queue[mi_bin_of(2000)].first == NULL);
-  if (!MI_HARD) CHECK(owners[0]->main.queue[mi_bin_of(60000)].first != NULL);
-  round_of_holes();
+  while (next-- > 0) if (!stays(next)) o_free(0, block[next]);
+  for (int t = 0; t < 100 && lh->queue[mi_bin_of(2000)].first != NULL; t++) meanwhile(0, 20);
+  CHECK(lh->queue[mi_bin_of(2000)].first == NULL && mi_purger_xalso_at != 0);
+  mi_pooled_now();
   CHECK(holes() * MI_HOLE_SIZE > n * size / 2 && mi_check_all() == 0);
   for (size_t i = 0; i < n; i++) if (stays(i)) o_free(0, block[i]);
   owners_end();
   test_nothing_left();
+}
+
+/* The thread comes to a page twice before it purges there: whoever needs it soon finds it whole. Swept pages have waited already. */
+static void not_at_first_sight(void) {
+  owners_begin();
+  few_stay(mi_bin_of(2000));
+  mi_owner_abandon(owners[0]);
+  for (int rounds = 0; rounds < 2; rounds++) {
+    CHECK(holes() == 0);
+    mi_purger_stop();
+    while (mi_pooled_piece()) {}
+    mi_purger_go_on();
+  }
+  CHECK(holes() > 0);
+}
+
+/* Pages that are in good use stay whose they are, and so do those that cannot be purged. */
+static void not_given_up(void) {
+  owners_begin();
+  n = 3 * 128;
+  for (size_t i = 0; i < n; i++) block[i] = o_malloc(0, 512);
+  for (size_t i = 0; i < n; i += 2) o_free(0, block[i]);
+  mi_lheap_collect(&owners[0]->main, true);
+  CHECK_EQ(owners[0]->main.xcounts.pages, 3);
+  for (size_t i = 1; i < n; i += 2) if (i % 16 != 1) o_free(0, block[i]);
+  mi_lheap_collect(&owners[0]->main, true);
+  CHECK_EQ(owners[0]->main.xcounts.pages, 0);
+  CHECK(mi_purger_xalso_at != 0 || MI_HARD);
+  mi_arena_id_t arena;
+  void* memory = mi_os_reserve(2 * MI_MiB, MI_SLICE_SIZE);
+  CHECK(memory != NULL && mi_manage_os_memory_ex(memory, 2 * MI_MiB, true, true, true, -1, true, &arena));
+  uint16_t number;
+  CHECK(mi_arena_of_id(arena, &number));
+  mi_heap_t* heap = mi_heap_make(number, 0, true);
+  mi_lheap_t* lh = mi_heap_lheap(heap, owners[0]);
+  for (size_t i = 0; i < n; i++) CHECK((block[i] = mi_lheap_malloc(lh, 2000)) != NULL);
+  for (size_t i = 0; i < n; i++) if (i % 16 != 0) o_free(0, block[i]);
+  mi_lheap_collect(lh, true);
+  CHECK(lh->xcounts.pages > 0);
+  mi_owner_abandon(owners[0]);
+  mi_pooled_now();
+  CHECK_EQ(mi_bitmap_count(mi_arena_at(number)->holes, mi_arena_nholes(mi_arena_at(number))), 0);
+  mi_heap_end(heap, false);
+}
+
+/* What is freed in such a page is found by a round, also if a visitor took it from the page's list in between. */
+static void freed_and_visited(void) {
+  owners_begin();
+  mi_option_set(mi_option_purge_delay, 1000);
+  for (size_t i = 0; i < 128; i++) CHECK((block[i] = o_malloc(0, 2000)) != NULL);
+  for (size_t i = 0; i < 128; i += 2) o_free(0, block[i]);
+  mi_owner_abandon(owners[0]);
+  for (int visits = 0; visits < 2; visits++) {
+    mi_pooled_now();
+    const size_t before = holes();
+    for (size_t i = 1; i < 128; i += 2) if (i % 32 != 1 && i / 64 == (size_t)visits) o_free(1, block[i]);
+    if (visits == 1) CHECK(mi_visit_heap(&mi_heap_main, owners[1], true, &see, NULL));
+    mi_pooled_now();
+    CHECK_AT(holes() >= before + 20, "visits = %d: %zu and %zu", visits, before, holes());
+  }
+  CHECK(mi_page_of(block[1])->xowner == 0 && mi_check_all() == 0);
+}
+
+/* Where a heap's pages go to the pool, somebody is asked to look at them. */
+static void asked(void) {
+  owners_begin();
+  mi_option_set(mi_option_purge_delay, 1000);
+  mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
+  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 2000)) != NULL);
+  for (size_t i = 0; i < 400; i++) if (i % 32 != 0) o_free(0, block[i]);
+  mi_store_relaxed(&mi_purger_xalso_at, 0);
+  mi_heap_end(heap, true);
+  CHECK(mi_purger_xalso_at != 0);
+  mi_pooled_now();
+  mi_store_relaxed(&mi_purger_xalso_at, 0);
+  mi_pooled_now();                               /* there is nothing left to do */
+  CHECK_EQ(mi_purger_xalso_at, 0);
+}
+
+/* OS pages that are locked stay: nothing is said to be given back. */
+static void locked_memory(void) {
+  owners_begin();
+  few_stay(mi_bin_of(2000));
+  if (TEST_SANITIZED || mlock(mi_arena_at(0)->start, n * size) != 0) {   /* which make it do nothing */
+    printf("# memory cannot be locked here\n");
+    return;
+  }
+  mi_owner_abandon(owners[0]);
+  const size_t committed = mi_arena_committed(), purged = mi_arena_totals.xpurged;
+  mi_pooled_now();
+  CHECK(holes() == 0 && mi_arena_committed() == committed && mi_arena_totals.xpurged == purged && mi_check_all() == 0);
+}
+
+/* A page in slices that were used before goes back to its end, also where no block has been yet. */
+static void beyond_capacity(void) {
+  owners_begin();
+  mi_option_set(mi_option_purge_delay, 100000);
+  for (size_t i = 0; i < 100; i++) { CHECK((block[i] = o_malloc(0, 60000)) != NULL); memset(block[i], 1, 60000); }
+  for (size_t i = 0; i < 100; i++) o_free(0, block[i]);
+  mi_owner_abandon(owners[0]);
+  CHECK((block[0] = o_malloc(0, 200)) != NULL);
+  const mi_page_t* page = mi_page_of(block[0]);
+  mi_owner_abandon(owners[0]);
+  if (!TEST_SANITIZED) CHECK(is_resident(mi_arena_at(0), (size_t)((page->start - mi_arena_at(0)->start) / MI_HOLE_SIZE) + 10) || MI_HARD);
+  mi_pooled_now();
+  CHECK(holes() >= MI_SLICE_SIZE / MI_HOLE_SIZE - 2 && mi_check_all() == 0);
+  CHECK((block[1] = o_malloc(1, 200)) != NULL && mi_page_of(block[1]) == page);
+  CHECK_EQ(holes(), 0);
+}
+
+/* Many other heaps' pages in the pool do not hide a heap's own. */
+static void own_page_is_found(void) {
+  enum { HEAPS = 300 };
+  owners_begin();
+  mi_heap_t* last = NULL;
+  for (int i = 0; i <= HEAPS; i++) {
+    last = mi_heap_make(MI_ARENA_NONE, 0, true);
+    CHECK(last != NULL && mi_lheap_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
+    mi_owner_abandon(owners[0]);
+  }
+  const uint64_t fresh = mi_heap_lheap(last, owners[0])->xcounts.fresh_pages;
+  for (int i = 0; i < 200; i++) {
+    CHECK(mi_lheap_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
+    mi_owner_abandon(owners[0]);
+  }
+  CHECK_AT(mi_heap_lheap(last, owners[0])->xcounts.fresh_pages <= fresh + 20, "%d", (int)(mi_heap_lheap(last, owners[0])->xcounts.fresh_pages - fresh));
 }
 
 /* What statistics call committed may be resident: holes are not. */
@@ -163,7 +295,7 @@ static void holes_are_not_committed(void) {
   mi_owner_abandon(owners[0]);
   mi_snapshot_t before, after;
   CHECK(mi_snapshot_take(&before));
-  round_of_holes();
+  mi_pooled_now();
   CHECK(mi_snapshot_take(&after));
   CHECK_EQ(before.totals.committed_bytes, after.totals.committed_bytes + holes() * MI_HOLE_SIZE);
   CHECK(after.totals.used_bytes == before.totals.used_bytes && after.totals.purged_bytes == before.totals.purged_bytes + holes() * MI_HOLE_SIZE);
@@ -171,7 +303,7 @@ static void holes_are_not_committed(void) {
 
 /* Threads free into each other's pages, which get holes all the time. */
 static void* dig_for_ever(void* arg) {
-  while (!mi_load_relaxed(&test_stop)) round_of_holes();
+  while (!mi_load_relaxed(&test_stop)) mi_pooled_now();
   return arg;
 }
 static void under_way(void) {
@@ -187,5 +319,6 @@ static void under_way(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("hollow", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list), TEST(idle_queues),
+TEST_MAIN("hollow", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list), TEST(idle_queues), TEST(not_at_first_sight), TEST(not_given_up),
+          TEST(freed_and_visited), TEST(asked), TEST(locked_memory), TEST(beyond_capacity), TEST(own_page_is_found),
           TEST(holes_are_not_committed), TEST(under_way))

@@ -105,6 +105,27 @@ static void inside_of_free_blocks(void) {
   CHECK(little_is_committed());
 }
 
+/* The same with blocks of 3000 bytes: nothing is taken of that size any more, while the thread goes on with another. */
+static void inside_of_pages(void) {
+  enum { N = 4000, SIZE = 3000 };
+  with_thread(20);
+  use(N, SIZE);
+  void* large[BLOCKS];
+  for (size_t i = 0; i < BLOCKS; i++) memset(made(large[i] = mi_malloc(MI_MiB)), 1, MI_MiB);  /* so that there is the thread */
+  for (size_t i = 0; i < BLOCKS; i++) mi_free(large[i]);
+  for (size_t i = 0; i < N; i++) if (i % 16 != 0) mi_free(block[i]);
+  for (int t = 0; t < 400 && mi_arena_committed() > 7 * MI_MiB; t++) {
+    for (size_t i = 0; i < BLOCKS; i++) made(large[i] = mi_malloc(60000));
+    for (size_t i = 0; i < BLOCKS; i++) mi_free(large[i]);
+    usleep(5000);
+  }
+  CHECK_AT(mi_arena_committed() <= 7 * MI_MiB, "%zu", mi_arena_committed());
+  CHECK_AT(TEST_SANITIZED || test_rss() <= 12 * MI_MiB, "%zu", test_rss());
+  for (size_t i = 0; i < N; i += 16) CHECK(test_filled(block[i], SIZE, i));
+  CHECK_EQ(mi_check_all(), 0);
+  for (size_t i = 0; i < N; i += 16) mi_free(block[i]);
+}
+
 /* Without the thread mi_collect does it. */
 static void hollow_by_collect(void) {
   use(1200, 40000);
@@ -211,5 +232,5 @@ static void limit_of_mappings(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("purger", TEST(purges_when_all_are_idle), TEST(not_without_it) FORK_TEST, TEST(inside_of_free_blocks),
+TEST_MAIN("purger", TEST(purges_when_all_are_idle), TEST(not_without_it) FORK_TEST, TEST(inside_of_free_blocks), TEST(inside_of_pages),
           TEST(hollow_by_collect), TEST(under_way), TEST(behind_the_purger), TEST(limit_of_buffers), TEST(limit_of_medium), TEST(limit_of_mappings))

@@ -76,9 +76,7 @@ static void* fill_and_end(void* arg) {
 }
 static void* purge_as_it_does(void* arg) {
   while (!mi_load_relaxed(&visited)) {
-    mi_purger_stop();
-    mi_pooled_round(true);
-    mi_purger_go_on();
+    mi_pooled_now();
   }
   return arg;
 }
