@@ -6,9 +6,11 @@
 #include "options.h"
 #include "purger.h"
 
-/* Of a small or medium page. While it is looked at a page may get holes, by which the mark goes, or lose them, by which it comes. */
+/* Of a small or medium page. Only a page without owner has holes; it may be adopted meanwhile, and the mark is there again. */
 static bool is_free(mi_page_t* page, const mi_block_t* block) {
-  return block->mark == page || mi_hollow_touches(page, block) || *(mi_page_t* const volatile*)&block->mark == page;
+  if (block->mark == page) return true;
+  if (mi_load_acquire(&page->xowner) == 0 && mi_hollow_touches(page, block)) return true;  /* pairs with page_attach */
+  return *(mi_page_t* const volatile*)&block->mark == page;
 }
 
 mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {

@@ -154,7 +154,7 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
 static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
   mi_page_take_list(page, list);
   if (mi_hollow_has_waited(page)) mi_hollow_fill(page);
-  mi_store_relaxed(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader */
+  mi_store_release(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader; pairs with is_free: shows the marks */
   queue_unretire(lh, mi_page_bin(page));
   queue_push(lh, page, false);
   count(&lh->xcounts.adopted_pages, 1);
@@ -185,7 +185,7 @@ static void pool_index(const mi_page_t* page, unsigned bin) {
 void mi_lheap_page_changed(const mi_page_t* page) {
   mi_arena_t* a = mi_arena_at(page->arena);
   const size_t i = mi_arena_slice_of(a, page->start);
-  if (mi_bitmap_run(a->changed, a->nslices, i, 1) == 0) mi_bitmap_set(a->changed, i, 1);  /* P2: what is there already, a round has not come to */
+  if ((mi_load_relaxed(&a->changed[i / 64]) >> (i % 64) & 1) == 0) mi_pool_set(a->changed, i);  /* a hint: if it is set a round is still to come */
   mi_purger_later();
 }
 
