@@ -9,7 +9,8 @@
 /* Of a small or medium page. Only a page without owner has holes; it may be adopted meanwhile, and the mark is there again. */
 static bool is_free(mi_page_t* page, const mi_block_t* block) {
   if (block->mark == page) return true;
-  if (mi_load_acquire(&page->xowner) == 0 && mi_hollow_touches(page, block)) return true;  /* pairs with page_attach */
+  const uintptr_t xowner = mi_load_acquire(&page->xowner);                /* pairs with page_attach */
+  if ((xowner == 0 || xowner == MI_ID_GONE) && mi_hollow_touches(page, block)) return true;
   return *(mi_page_t* const volatile*)&block->mark == page;
 }
 
@@ -55,7 +56,7 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
   if (listed && !mi_remote_pin(&page->xword, w)) return false;
   const unsigned bin = mi_page_bin(page);
   const mi_remote_t todo = mi_page_remote_free(page, block, listed);
-  if (mi_xword_state(w) == MI_PAGE_POOLED && todo == MI_REMOTE_DONE) mi_lheap_page_changed(page);
+  if (todo == MI_REMOTE_DONE && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_POOLED) mi_lheap_page_changed(page);  /* once too often does no harm */
   if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
   return true;
 }
@@ -72,8 +73,7 @@ static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
     if (found == NULL) return;
     if (found != page) continue;                                          /* mapped anew meanwhile */
     const uintptr_t xowner = mi_load_relaxed(&page->xowner);              /* as in mi_free_local; id|1 is a hint */
-    const bool single = mi_page_is_single(page);
-    if (xowner == id || (!single && owner != NULL && xowner == (id | 1) && mi_lheap_full_to_owned(&owner->main, page))) {
+    if (xowner == id || (mi_page_bin(page) <= MI_BIN_SMALL_LAST && owner != NULL && xowner == (id | 1) && mi_lheap_full_to_owned(&owner->main, page))) {
       mi_free_local(block, id);                                           /* an offset block, or ours again */
       mi_error_tell();                                                    /* what was found in a page's list when it was taken back */
       return;

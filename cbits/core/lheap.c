@@ -12,7 +12,6 @@
 
 /* How many pool bits of a class are set, in all arenas: is it worth looking? */
 static mi_atomic(size_t) npooled[MI_BIN_COUNT];
-static mi_atomic(uint64_t) xlook_from[MI_BIN_COUNT];   /* where adoption looks first: arena << 32 | slice */
 
 static void count(mi_atomic(uint64_t)* counter, uint64_t n) {
   mi_store_relaxed(counter, mi_load_relaxed(counter) + n);                /* one writer; a statistic */
@@ -262,21 +261,23 @@ static mi_page_t* adopt_from(mi_lheap_t* lh, mi_heap_t* heap, mi_arena_t* a, uns
   return NULL;
 }
 
-/* Who looked at many pages in vain leaves off there, so that the next looks on behind them: other heaps' pages do not hide a
-   heap's own for ever. */
+/* Who looked at many pages in vain leaves off there, and looks on behind them the next time: other heaps' pages do not hide a heap's
+   own for ever. */
 static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
   unsigned looks = ADOPT_LOOKS;
   if (mi_load_relaxed(&npooled[bin]) == 0) return NULL;                   /* a hint */
-  const uint64_t from = mi_load_relaxed(&xlook_from[bin]);                /* a hint */
-  size_t i = (uint32_t)from;
-  for (size_t n = from >> 32; n < mi_arena_count() && looks > 0; n++, i = 0) {
-    mi_arena_t* a = mi_arena_at(n);
-    mi_page_t* page = mi_arena_serves(a, heap->arena) ? adopt_from(lh, heap, a, bin, &i, &looks) : NULL;
-    if (page != NULL) return page;
-    if (looks == 0) mi_store_relaxed(&xlook_from[bin], (uint64_t)n << 32 | i);  /* a hint */
+  for (uint64_t from = lh->look_from[bin], again = 1; again != 0 && looks > 0; from = 0) {
+    size_t i = (uint32_t)from;
+    for (size_t n = from >> 32; n < mi_arena_count() && looks > 0; n++, i = 0) {
+      mi_arena_t* a = mi_arena_at(n);
+      mi_page_t* page = mi_arena_serves(a, heap->arena) ? adopt_from(lh, heap, a, bin, &i, &looks) : NULL;
+      if (page != NULL) return page;
+      if (looks == 0) lh->look_from[bin] = (uint64_t)n << 32 | i;
+    }
+    if (looks > 0) lh->look_from[bin] = 0;
+    again = from;                                                         /* from the start, what was left out */
   }
-  if (looks > 0 && from != 0) mi_store_relaxed(&xlook_from[bin], 0);      /* a hint: from the start again */
   return NULL;
 }
 
@@ -292,7 +293,10 @@ static bool is_sparse(mi_page_t* page) {
 static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
   for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
     next = page->next;
-    if (mi_page_retire(page) != 0) continue;
+    if (mi_page_retire(page) != 0) {
+      if (mi_page_used(page) <= 1) continue;                              /* empty: sweep_retired's */
+      page_unretire(page);
+    }
     page_collect(lh, page);
     if (!is_sparse(page)) continue;
     queue_remove(lh, page);
@@ -301,17 +305,21 @@ static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
   }
 }
 
-/* What is taken from a queue shows in its first page, but where it is the same block again and again; then its page is adopted
-   again. */
+/* What the next allocation takes, if nobody frees: what is taken from a queue shows in it, but where it is the same block again
+   and again; then its page is adopted again. */
+static uintptr_t next_block(mi_lheap_t* lh, unsigned bin) {
+  mi_page_t* page = lh->queue[bin].first;
+  return page == NULL ? 0 : page->free != &mi_nil ? (uintptr_t)page->free : mi_load_relaxed(&page->xtop);  /* its holder */
+}
+
 static void sweep_idle(mi_lheap_t* lh) {
   const long delay = mi_option_get(mi_option_purge_delay);
   const uint64_t now = mi_os_now_ms();
-  if (delay < 0 || now < lh->idle_at) return;
+  if (delay < 0 || (now < lh->idle_at && lh->idle_at <= now + (uint64_t)delay)) return;
   lh->idle_at = now + (uint64_t)delay;
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
-    const mi_queue_t* q = &lh->queue[bin];
-    if (q->first != NULL && q->first->free == lh->seen[bin]) give_up_sparse(lh, bin);
-    lh->seen[bin] = q->first == NULL ? NULL : q->first->free;
+    if (next_block(lh, bin) == lh->seen[bin]) give_up_sparse(lh, bin);
+    lh->seen[bin] = next_block(lh, bin);
   }
 }
 

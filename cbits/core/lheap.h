@@ -23,7 +23,7 @@ void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* ze
 void mi_lheap_page_emptied(mi_page_t* page);
 /* full_to_owned: a block of a page that this owner gave up is being freed by it. False: it has another holder by now. */
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page);
-/* Collects remote frees, frees empty pages; force: also those that are kept a while, and pools those that are hardly used. */
+/* Collects remote frees, frees empty pages; force: also those that are kept a while, and pools those that are sparse. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
 
 /* Any thread, which holds the page: it is in no queue and nothing in it is live. */

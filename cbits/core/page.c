@@ -85,6 +85,7 @@ static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
 
 void mi_page_take_list(mi_page_t* page, mi_xlist_t list) {
   mi_assert(list.count <= mi_page_used(page));
+  if (list.head != 0) page->next = NULL;                                  /* in no queue: a note (hollow.h) */
   take_remote(page, list.head, mi_page_used(page) - list.count);
 }
 

@@ -17,7 +17,7 @@ void mi_purger_also(mi_piece_t piece) { mi_store_release(&xalso, piece); } /* pa
 void mi_purger_ask(void) {
   const long delay = mi_option_get(mi_option_purge_delay);
   if (delay < 0) return;
-  mi_store_relaxed(&mi_purger_xalso_at, mi_os_now_ms() + (uint64_t)delay + 1);      /* a time only */
+  mi_store_relaxed(&mi_purger_xalso_at, mi_os_now_ms() + (uint64_t)delay + 1);  /* a time only */
   mi_os_wake();
 }
 
@@ -28,9 +28,12 @@ static bool under_way;                   /* the lock's */
 static uint64_t also(uint64_t now) {
   const uint64_t at = mi_load_relaxed(&mi_purger_xalso_at);               /* a time only */
   const mi_piece_t piece = mi_load_acquire(&xalso);                       /* pairs with mi_purger_also */
-  if (!under_way && (at == 0 || now < at)) return at;
-  if (!under_way) mi_store_relaxed(&mi_purger_xalso_at, 0);               /* a time only: who asks from now on sets it again */
-  under_way = piece != NULL && mi_option_get(mi_option_purge_delay) >= 0 && piece();
+  if (!under_way) {
+    if (at == 0 || now < at) return at;
+    mi_exchange_acq_rel(&mi_purger_xalso_at, 0);                          /* before the piece looks: who asks from now on sets it again */
+    if (mi_option_get(mi_option_purge_delay) < 0) return 0;
+  }
+  under_way = piece != NULL && piece();
   return under_way ? now : mi_load_relaxed(&mi_purger_xalso_at);          /* a time only */
 }
 

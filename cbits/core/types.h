@@ -38,7 +38,7 @@ struct mi_page_s {
   uint16_t    capacity;             /* blocks that were ever in a list */
   uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE; like start, never another in an arena's structure */
   mi_lheap_t* lheap;                /* the local heap in whose queue the page is; NULL if in none */
-  mi_page_t  *next, *prev;          /* in that queue */
+  mi_page_t  *next, *prev;          /* in that queue; in none: notes (hollow.h) */
   mi_page_t  *heap_next, *heap_prev;/* among the pages of a heap made by mi_heap_new (the heap's lock) */
 
   /* anybody's, and constants that anybody reads */
@@ -88,13 +88,14 @@ struct mi_lheap_s {
   uintptr_t   xid;                  /* what its pages carry in xowner: the owner's id, or 0 (heap made by mi_heap_new) */
   mi_owner_t* owner;
   mi_atomic(mi_heap_t*) xheap;      /* NULL: the heap was deleted; the owner may use this structure again */
-  uint32_t    tick;                 /* slow paths so far */
+  uint32_t    tick;                 /* slow paths so far, eight each; a short one is one */
   uint32_t    nretired;
   mi_queue_t  queue[MI_BIN_COUNT];
   mi_lheap_t* next;                 /* of the same owner */
   mi_lheap_t* heap_next;            /* of the same heap, or unused (the lock of the list of heaps) */
   uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
-  const mi_block_t* seen[MI_BIN_COUNT]; /* the next free block of each queue's first page at the last look */
+  uintptr_t   seen[MI_BIN_COUNT];   /* what the next allocation from each queue would take, at the last look */
+  uint64_t    look_from[MI_BIN_COUNT]; /* where adoption looks first: arena << 32 | slice */
   mi_lheap_counts_t xcounts;
 };
 

@@ -100,7 +100,9 @@ bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_vis
   mi_purger_go_on();
   for (size_t i = 0; i < list.n; i++) {
     more = more && visit_page(list.pages[i].page, heap, blocks, visitor, arg);
-    if (list.pages[i].taken) mi_lheap_page_to_pool(list.pages[i].page);
+    if (!list.pages[i].taken) continue;
+    mi_hollow_set_dug(list.pages[i].page, false);                         /* what was freed meanwhile is in its list now */
+    mi_lheap_page_to_pool(list.pages[i].page);
   }
   mi_os_release(list.pages, bytes);
   return more;

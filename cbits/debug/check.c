@@ -139,7 +139,7 @@ size_t mi_check_live_blocks(void) { return pages_visit(&visit_live) + mi_arena_t
 static size_t visit_holes(const mi_arena_t* a, size_t i, mi_page_t* page) {
   const size_t from = i * (MI_SLICE_SIZE / MI_HOLE_SIZE), to = from + mi_page_nslices(page) * (MI_SLICE_SIZE / MI_HOLE_SIZE);
   size_t n = 0, len;
-  if (mi_xword_state(page->xword) != MI_PAGE_POOLED) return 0;
+  if (mi_xword_state(page->xword) != MI_PAGE_POOLED && page->xowner != MI_ID_GONE) return 0;
   for (size_t k = mi_bitmap_next(a->holes, to, from); k < to; k = mi_bitmap_next(a->holes, to, k + len), n += len) len = mi_bitmap_run(a->holes, to, k, to - k);
   return n;
 }

@@ -143,21 +143,35 @@ static void meanwhile(int owner, int ms) {
 static void idle_queues(void) {
   owners_begin();
   mi_option_set(mi_option_purge_delay, 20);
-  few_stay(mi_bin_of(2000));
+  few_stay(mi_bin_of(3000));
   const mi_lheap_t* lh = &owners[0]->main;
   size_t next = 0;
   for (const uint64_t adopted = lh->xcounts.adopted_pages; next < 40; next++) {
     while (stays(next)) next++;
-    CHECK((block[next] = o_malloc(0, 2000)) != NULL);
+    CHECK((block[next] = o_malloc(0, 3000)) != NULL);
     meanwhile(0, 4);
-    if (!MI_HARD) CHECK(lh->xcounts.adopted_pages == adopted && lh->queue[mi_bin_of(2000)].first != NULL);
+    if (!MI_HARD) CHECK(lh->xcounts.adopted_pages == adopted && lh->queue[mi_bin_of(3000)].first != NULL);
   }
   while (next-- > 0) if (!stays(next)) o_free(0, block[next]);
-  for (int t = 0; t < 100 && lh->queue[mi_bin_of(2000)].first != NULL; t++) meanwhile(0, 20);
-  CHECK(lh->queue[mi_bin_of(2000)].first == NULL && mi_purger_xalso_at != 0);
+  for (int t = 0; t < 100 && lh->queue[mi_bin_of(3000)].first != NULL; t++) meanwhile(0, 20);
+  CHECK(lh->queue[mi_bin_of(3000)].first == NULL && mi_purger_xalso_at != 0);
   mi_pooled_now();
   CHECK(holes() * MI_HOLE_SIZE > n * size / 2 && mi_check_all() == 0);
   for (size_t i = 0; i < n; i++) if (stays(i)) o_free(0, block[i]);
+  owners_end();
+  test_nothing_left();
+}
+
+/* Also a page that was empty once, and kept, when it was alone in its queue. */
+static void idle_and_once_retired(void) {
+  owners_begin();
+  mi_option_set(mi_option_purge_delay, 20);
+  o_free(0, o_malloc(0, 5000));
+  void *p = o_malloc(0, 5000), *q = o_malloc(0, 5000);
+  o_free(0, q);
+  for (int t = 0; t < 100 && owners[0]->main.queue[mi_bin_of(5000)].first != NULL; t++) meanwhile(0, 20);
+  CHECK(owners[0]->main.queue[mi_bin_of(5000)].first == NULL);
+  o_free(0, p);
   owners_end();
   test_nothing_left();
 }
@@ -319,6 +333,6 @@ static void under_way(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("hollow", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list), TEST(idle_queues), TEST(not_at_first_sight), TEST(not_given_up),
+TEST_MAIN("hollow", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list), TEST(idle_queues), TEST(idle_and_once_retired), TEST(not_at_first_sight), TEST(not_given_up),
           TEST(freed_and_visited), TEST(asked), TEST(locked_memory), TEST(beyond_capacity), TEST(own_page_is_found),
           TEST(holes_are_not_committed), TEST(under_way))

@@ -212,7 +212,7 @@ static void told_without_a_lock(void) {
   mi_register_error(&allocate_and_make_heaps, NULL);
   mi_heap_t* heap = mi_heap_new();
   void* p[5];
-  for (int i = 0; i < 5; i++) p[i] = mi_heap_malloc(heap, 40);
+  for (int i = 0; i < 80; i++) p[i % 5] = mi_heap_malloc(heap, 40);   /* most stay, so that the page does */
   for (int i = 0; i < 3; i++) {                  /* both lists of the page have blocks then, so the next are looked at */
     mi_free(p[i]);
     mi_collect(true);
