@@ -67,14 +67,14 @@ static bool committed_add(size_t bytes, bool own) {
   while (now > peak && !mi_cas_acq_rel(&mi_arena_totals.xpeak_committed, &peak, now)) {}  /* pairs with itself */
   return true;
 }
+static void committed_sub(size_t bytes) { mi_sub_relaxed(&mi_arena_totals.xcommitted, bytes); }
+
 size_t mi_arena_committed(void) {
   const size_t committed = mi_load_relaxed(&mi_arena_totals.xcommitted);   /* a statistic */
   size_t holes = 0;
   for (size_t i = 0; i < mi_arena_count(); i++) holes += mi_bitmap_count(mi_arena_at(i)->holes, mi_arena_nholes(mi_arena_at(i)));
   return committed - mi_min(committed, holes * MI_HOLE_SIZE);
 }
-
-static void committed_sub(size_t bytes) { mi_sub_relaxed(&mi_arena_totals.xcommitted, bytes); }
 
 /* ---- adding arenas ---- */
 

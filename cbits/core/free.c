@@ -4,7 +4,6 @@
 #include "free.h"
 #include "hollow.h"
 #include "options.h"
-#include "purger.h"
 
 /* Of a small or medium page. Only a page without owner has holes; it may be adopted meanwhile, and the mark is there again. */
 static bool is_free(mi_page_t* page, const mi_block_t* block) {

@@ -30,7 +30,7 @@ static uint64_t also(uint64_t now) {
   const mi_piece_t piece = mi_load_acquire(&xalso);                       /* pairs with mi_purger_also */
   if (!under_way) {
     if (at == 0 || now < at) return at;
-    mi_exchange_acq_rel(&mi_purger_xalso_at, 0);                          /* before the piece looks: who asks from now on sets it again */
+    mi_exchange_acq_rel(&mi_purger_xalso_at, 0);                          /* pairs with mi_purger_later: before a piece looks; who changes a page behind it asks again */
     if (mi_option_get(mi_option_purge_delay) < 0) return 0;
   }
   under_way = piece != NULL && piece();

@@ -1,4 +1,4 @@
-/* purger.h, hollow.h: memory that comes back when nobody calls anything; and the limit of what is committed. */
+/* purger.h, pooled.h: memory that comes back when nobody calls anything; and the limit of what is committed. */
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -75,9 +75,7 @@ static void* fill_and_end(void* arg) {
   return arg;
 }
 static void* purge_as_it_does(void* arg) {
-  while (!mi_load_relaxed(&visited)) {
-    mi_pooled_now();
-  }
+  while (!mi_load_relaxed(&visited)) mi_pooled_now();
   return arg;
 }
 static void while_pages_are_purged(void) {
