@@ -7,7 +7,7 @@
 
 /* Of a small or medium page. Only a page without owner has holes; it may be adopted meanwhile, and the mark is there again. */
 static bool is_free(mi_page_t* page, const mi_block_t* block) {
-  if (block->mark == page) return true;
+  if (mi_block_is_marked(block, page)) return true;
   const uintptr_t xowner = mi_load_acquire(&page->xowner);                /* pairs with page_attach */
   if ((xowner == 0 || xowner == MI_ID_GONE) && mi_hollow_touches(page, block)) return true;
   return *(mi_page_t* const volatile*)&block->mark == page;
@@ -93,7 +93,7 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above; 0: it may have holes */
   const unsigned bin = mi_page_bin(page);
   if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == 0 || xowner == id || !mi_page_is_start(page, p)
-                  || (bin != MI_BIN_SINGLE && block->mark == page)        /* a single page's memory is not touched */
+                  || (bin != MI_BIN_SINGLE && mi_block_is_marked(block, page))        /* a single page's memory is not touched */
                   || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST))) {
     free_any(p, owner, id);
     return;
