@@ -186,6 +186,17 @@ static void hints_lower(mi_arena_t* a, size_t i) {
   }
 }
 
+/* Slices i .. i+n, claimed by us, as a page. NULL as in slices_commit. */
+static mi_page_t* slices_page(mi_arena_t* a, size_t i, size_t n, bool* zero) {
+  if (!slices_commit(a, i, n, zero)) return NULL;
+  mi_page_t* page = &a->pages[i];
+  mi_store_relaxed(&page->xnslices, (uint32_t)n);
+  if (mi_likely(page->start != NULL)) return page;
+  page->start = a->start + i * MI_SLICE_SIZE;                              /* for ever: P2 reads them when the page may have another life */
+  page->arena = a->number;
+  return page;
+}
+
 static mi_page_t* arena_try_claim(mi_arena_t* a, size_t n, size_t align, bool* zero) {
   const size_t align_slices = align / MI_SLICE_SIZE;
   const size_t first = 0 - (uintptr_t)a->start / MI_SLICE_SIZE;            /* an aligned slice, modulo align_slices */
@@ -194,13 +205,7 @@ static mi_page_t* arena_try_claim(mi_arena_t* a, size_t n, size_t align, bool* z
   size_t i = hint;
   if (!mi_bitmap_claim_run(a->free, a->nslices, n, align_slices, first, &i)) return NULL;
   if (n <= MI_ARENA_HINTS && align_slices == 1 && hint == mi_load_relaxed(xhint)) mi_store_relaxed(xhint, i);  /* a hint */
-  if (!slices_commit(a, i, n, zero)) return NULL;
-  mi_page_t* page = &a->pages[i];
-  mi_store_relaxed(&page->xnslices, (uint32_t)n);
-  if (mi_likely(page->start != NULL)) return page;
-  page->start = a->start + i * MI_SLICE_SIZE;                              /* for ever: P2 reads them when the page may have another life */
-  page->arena = a->number;
-  return page;
+  return slices_page(a, i, n, zero);
 }
 
 static mi_page_t* arenas_try_claim(size_t n, size_t align, uint16_t number, bool* zero) {
@@ -330,6 +335,15 @@ void mi_arena_give(mi_page_t* page) {
   if (page->arena == MI_ARENA_NONE) { mapping_give(page); return; }
   mi_arena_t* a = mi_arena_at(page->arena);
   slices_give(a, mi_arena_slice_of(a, page->start), mi_page_nslices(page));
+}
+
+void mi_arena_give_clean(mi_page_t* page) {
+  mi_arena_t* a = mi_arena_at(page->arena);
+  const size_t i = mi_arena_slice_of(a, page->start), n = mi_page_nslices(page);
+  mi_bitmap_clear(a->dirty, i, n);
+  committed_sub(n * MI_SLICE_SIZE);
+  mi_bitmap_set(a->free, i, n);
+  hints_lower(a, i);
 }
 
 bool mi_arena_resize(mi_page_t* page, size_t size) {

@@ -64,6 +64,8 @@ mi_inline mi_bits_t* mi_arena_pool(const mi_arena_t* a, unsigned bin) {
 mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero);
 /* Gives all slices of an unmapped page back. */
 void mi_arena_give(mi_page_t* page);
+/* The same for a page in an arena that was claimed zero and not touched: as if it had not been claimed. */
+void mi_arena_give_clean(mi_page_t* page);
 /* Changes the size of a single page in place; false if that cannot be. */
 bool mi_arena_resize(mi_page_t* page, size_t size);
 /* Moves a page with a mapping of its own to one of the new size; false leaves it. Its page map entry is the caller's. */

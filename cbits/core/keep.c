@@ -4,13 +4,15 @@
 #include "options.h"
 #include "os.h"
 
-#define COLUMNS 64u                      /* by the owner's slot; each a cache line, so that owners stay out of each other's way */
+#define COLUMNS 64u                      /* for single pages: by the owner's slot, so that owners stay out of each other's way */
+#define PLACES  MI_KEEP_SLICES           /* in a column: a cache line */
 
-typedef struct { mi_atomic(mi_page_t*) xpage[MI_KEEP_SLICES]; } mi_cachealign mi_keep_column_t;
-static mi_keep_column_t columns[COLUMNS];
+/* First the columns for single pages, a place for each number of slices; then one for each class. */
+typedef struct { mi_atomic(mi_page_t*) xpage[PLACES]; } mi_cachealign mi_keep_column_t;
+static mi_keep_column_t columns[COLUMNS + MI_BIN_LAST + 1];
 static mi_atomic(uint64_t) xflush_at;    /* milliseconds; 0: nothing is kept */
 
-static void page_give(mi_page_t* page) {
+void mi_keep_give(mi_page_t* page) {
   mi_page_map(page, false);
   mi_arena_give(page);
 }
@@ -22,28 +24,64 @@ mi_page_t* mi_keep_take(uint32_t slot, size_t nslices) {
   return mi_exchange_acq_rel(place, NULL);                                /* pairs with mi_keep_put */
 }
 
-static bool worth_keeping(mi_page_t* page) {
-  if (mi_page_nslices(page) > MI_KEEP_SLICES || page->arena == MI_ARENA_NONE || mi_page_retire(page) != 0) return false;
-  if (!mi_arena_serves(mi_arena_at(page->arena), MI_ARENA_NONE)) return false;   /* left by a heap that was deleted */
+static bool may_be_kept(mi_page_t* page) {
+  if (page->arena == MI_ARENA_NONE || !mi_arena_serves(mi_arena_at(page->arena), MI_ARENA_NONE)) return false;   /* left by a heap that was deleted */
   return MI_HARD || mi_option_get(mi_option_purge_delay) != 0;
 }
 
+static void flush_later(void) {
+  if (mi_load_relaxed(&xflush_at) != 0 || mi_option_get(mi_option_purge_delay) < 0) return;   /* a time only */
+  mi_store_relaxed(&xflush_at, mi_os_now_ms() + mi_option_get_size(mi_option_purge_delay));
+  mi_os_wake();
+}
+
 void mi_keep_put(uint32_t slot, mi_page_t* page) {
-  if (worth_keeping(page)) {
+  if (mi_page_nslices(page) <= MI_KEEP_SLICES && mi_page_retire(page) == 0 && may_be_kept(page)) {
     page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);  /* pairs with mi_keep_take, flush */
-    if (mi_load_relaxed(&xflush_at) == 0 && mi_option_get(mi_option_purge_delay) >= 0) {  /* a time only */
-      mi_store_relaxed(&xflush_at, mi_os_now_ms() + mi_option_get_size(mi_option_purge_delay));
-      mi_os_wake();
-    }
+    flush_later();
   }
-  if (page != NULL) page_give(page);
+  if (page != NULL) mi_keep_give(page);
+}
+
+/* Pages of a class: more than one block each. A quarter as many of the large ones, one in the hard mode. */
+static unsigned places_of(unsigned bin) { return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? PLACES : PLACES / 4; }
+
+mi_page_t* mi_keep_take_class(unsigned bin) {
+  for (unsigned i = 0; i < places_of(bin); i++) {
+    mi_atomic(mi_page_t*)* place = &columns[COLUMNS + bin].xpage[i];
+    if (mi_load_relaxed(place) == NULL) continue;                         /* a hint */
+    mi_page_t* page = mi_exchange_acq_rel(place, NULL);                   /* pairs with mi_keep_put_class */
+    if (page != NULL) return page;
+  }
+  return NULL;
+}
+
+void mi_keep_put_class(mi_page_t* page) {
+  const unsigned bin = mi_page_bin(page);
+  const unsigned n = may_be_kept(page) ? places_of(bin) : 0;
+  for (unsigned i = 0; i < n; i++) {
+    mi_page_t* none = NULL;
+    if (mi_load_relaxed(&columns[COLUMNS + bin].xpage[i]) != NULL) continue;        /* a hint */
+    if (!mi_cas_acq_rel(&columns[COLUMNS + bin].xpage[i], &none, page)) continue;   /* pairs with mi_keep_take_class, flush */
+    flush_later();
+    return;
+  }
+  mi_keep_give(page);
+}
+
+bool mi_keep_flush_classes(void) {
+  bool any = false;
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
+    for (mi_page_t* page; (page = mi_keep_take_class(bin)) != NULL; any = true) mi_keep_give(page);
+  }
+  return any;
 }
 
 static void flush(void) {
   mi_store_relaxed(&xflush_at, 0);                                        /* shown by each exchange: who puts after it sets it again */
-  for (size_t i = 0; i < COLUMNS * MI_KEEP_SLICES; i++) {
-    mi_page_t* page = mi_exchange_acq_rel(&columns[i / MI_KEEP_SLICES].xpage[i % MI_KEEP_SLICES], NULL);  /* pairs with mi_keep_put, also where there is none */
-    if (page != NULL) page_give(page);
+  for (size_t i = 0; i < sizeof columns / sizeof *columns * PLACES; i++) {
+    mi_page_t* page = mi_exchange_acq_rel(&columns[i / PLACES].xpage[i % PLACES], NULL);  /* pairs with both ways to put, also where there is none */
+    if (page != NULL) mi_keep_give(page);
   }
 }
 

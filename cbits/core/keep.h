@@ -1,8 +1,9 @@
-/* Single pages that were freed a moment ago, kept whole for whoever wants one of that size: a buffer that a program
-   makes and frees in turn costs no bitmap and no page map. And the way to purge: what is kept goes first.
+/* Pages that were freed a moment ago, kept whole for whoever wants one like it: a buffer that a program makes and frees in
+   turn costs no bitmap and no page map, and short-lived threads find each class where the last one had it. And the way to
+   purge: what is kept goes first.
    Any thread. Called by lheap.c and the rings.
 
-   A kept page is DEAD, its slices are claimed and its first one mapped to it; it belongs to who has it out of the table. */
+   A kept page is DEAD, its slices are claimed and mapped to it as before; it belongs to who has it out of the table. */
 #ifndef MI_KEEP_H
 #define MI_KEEP_H
 
@@ -14,6 +15,14 @@
 mi_page_t* mi_keep_take(uint32_t slot, size_t nslices);
 /* Takes the caller's page, which is DEAD, and keeps it, or gives it back to its arena. */
 void mi_keep_put(uint32_t slot, mi_page_t* page);
+
+/* The same for pages of a class, more than one block each: who needs such a page next touches no more of it than was touched. */
+mi_page_t* mi_keep_take_class(unsigned bin);
+void mi_keep_put_class(mi_page_t* page);
+/* Gives these back: they may lie between what is free. False if there was none. */
+bool mi_keep_flush_classes(void);
+/* Does not keep the caller's page, which is DEAD. */
+void mi_keep_give(mi_page_t* page);
 
 /* Gives back what was kept for a while, and purges what is due; force: all of both, at once. */
 void mi_purge(bool force);

@@ -129,8 +129,9 @@ void mi_lheap_page_free(mi_page_t* page) {
   if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
   pool_unindex(page);
   if (mi_hollow_has_waited(page)) mi_hollow_forget(page);
-  mi_page_end(page);
-  mi_arena_give(page);
+  mi_page_die(page);
+  if (mi_page_is_single(page)) mi_keep_give(page);
+  else mi_keep_put_class(page);
 }
 
 /* DEAD -> OWNED, at the front of its queue. NULL if there is no memory. */
@@ -139,13 +140,15 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
   const size_t size = mi_bin_size(bin);
   const size_t nslices = size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES;
   bool zero;
-  mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, MI_SLICE_SIZE, heap->arena, &zero);
+  mi_page_t* page = heap->arena == MI_ARENA_NONE ? mi_keep_take_class(bin) : NULL;
+  const bool kept = page != NULL;
+  if (!kept) page = mi_arena_claim(nslices * MI_SLICE_SIZE, MI_SLICE_SIZE, heap->arena, &zero);
   if (page == NULL) return NULL;
   if (!mi_page_init(page, size, bin, heap, lh->xid)) { mi_arena_give(page); return NULL; }
   if (mi_heap_is_listed(heap)) mi_heap_page_add(heap, page);
   queue_unretire(lh, bin);
   queue_push(lh, page, true);
-  count(&lh->xcounts.fresh_pages, 1);
+  count(kept ? &lh->xcounts.adopted_pages : &lh->xcounts.fresh_pages, 1);
   return page;
 }
 
@@ -358,19 +361,27 @@ static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
   }
 }
 
+/* From an arena. What it would touch first: memory that only lies between kept pages is better. */
+static mi_page_t* single_claim(size_t size, size_t align, uint16_t arena, bool* zero) {
+  mi_page_t* page = mi_arena_claim(size, align, arena, zero);
+  if (page == NULL || !*zero || mi_page_nslices(page) <= MI_MEDIUM_SLICES || page->arena == MI_ARENA_NONE || !mi_keep_flush_classes()) return page;
+  mi_arena_give_clean(page);
+  return mi_arena_claim(size, align, arena, zero);
+}
+
 static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
   const bool listed = mi_heap_is_listed(heap);
   const uintptr_t xowner = lh->xid == 0 ? 0 : lh->xid | 1;
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
-  mi_page_t* page = listed || align > MI_SLICE_SIZE ? NULL : mi_keep_take(lh->owner->slot, mi_divide_up(size, MI_SLICE_SIZE));
-  if (page != NULL) {
+  mi_page_t* page = NULL;
+  if (!listed && align <= MI_SLICE_SIZE && (page = mi_keep_take(lh->owner->slot, mi_divide_up(size, MI_SLICE_SIZE))) != NULL) {
     *zero = false;
     mi_page_again(page, size, xowner);
     count(&lh->xcounts.adopted_pages, 1);
     return page->start;
   }
-  page = mi_arena_claim(size, align, heap->arena, zero);
+  if (page == NULL) page = single_claim(size, align, heap->arena, zero);
   if (page == NULL) return NULL;
   if (!mi_page_init(page, size, MI_BIN_SINGLE, heap, xowner)) { mi_arena_give(page); return NULL; }
   if (listed) mi_heap_page_add(heap, page);

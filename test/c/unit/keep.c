@@ -1,8 +1,10 @@
-/* keep.h: single pages that died a moment ago. */
+/* keep.h: pages that died a moment ago. */
 #include <pthread.h>
 #include <unistd.h>
 
 #include "test.h"
+
+enum { PUT = 12 };
 
 static mi_page_t* dead_page(size_t nslices) {
   bool zero;
@@ -11,6 +13,15 @@ static mi_page_t* dead_page(size_t nslices) {
   mi_xlist_t list;
   CHECK(mi_remote_acquire(&page->xword, true, &list));
   mi_page_used_set(page, 0);
+  mi_page_die(page);
+  return page;
+}
+
+static mi_page_t* dead_class_page(unsigned bin) {
+  bool zero;
+  const size_t nslices = bin <= MI_BIN_SMALL_LAST ? 1 : MI_MEDIUM_SLICES;
+  mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
+  CHECK(page != NULL && mi_page_init(page, mi_bin_size(bin), bin, &mi_heap_main, 16) && mi_page_extend(page));
   mi_page_die(page);
   return page;
 }
@@ -46,8 +57,30 @@ static void one_of_a_size(void) {
   test_nothing_left();
 }
 
+/* Pages of a class are found by it; eight, of large blocks two. */
+static void put_and_take_classes(void) {
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
+    mi_page_t* page[PUT];
+    const int most = MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? 8 : 2;
+    for (int i = 0; i < PUT; i++) mi_keep_put_class(page[i] = dead_class_page(bin));
+    for (int i = 0; i < PUT; i++) CHECK_EQ(mi_page_is_none(mi_page_of(page[i]->start)), i >= most);
+    CHECK(mi_arena_page_of(page[0]->start) == NULL && mi_block_usable(page[0]->start) == 0);
+    CHECK(mi_keep_take_class(bin - 1 == 0 ? MI_BIN_LAST : bin - 1) == NULL);
+    for (int i = 0; i < most; i++) CHECK(mi_keep_take_class(bin) == page[i]);
+    CHECK(mi_keep_take_class(bin) == NULL && !mi_keep_flush_classes());
+    mi_keep_give(page[0]);
+    for (int i = 1; i < most; i++) mi_keep_put_class(page[i]);
+    CHECK_EQ(mi_keep_flush_classes(), most > 1);
+  }
+  test_nothing_left();
+}
+
 static void not_without_delay(void) {
   mi_option_set(mi_option_purge_delay, 0);
+  mi_page_t* small = dead_class_page(5);
+  mi_keep_put_class(small);
+  CHECK((mi_keep_take_class(5) == NULL) == !MI_HARD);
+  if (MI_HARD) mi_keep_put_class(small);
   mi_page_t* a = dead_page(2);
   mi_keep_put(0, a);
   CHECK((mi_keep_take(0, 2) == NULL) == !MI_HARD);
@@ -65,6 +98,14 @@ static void flushed_after_the_delay(void) {
   usleep(50000);
   mi_purge(false);
   CHECK(mi_keep_take(0, 2) == NULL && mi_page_is_none(mi_page_of(a->start)));
+  mi_page_t* b = dead_class_page(70);
+  mi_keep_put_class(b);
+  mi_purge(false);
+  CHECK(mi_keep_take_class(70) == b);
+  mi_keep_put_class(b);
+  usleep(50000);
+  mi_purge(false);
+  CHECK(mi_keep_take_class(70) == NULL && mi_page_is_none(mi_page_of(b->start)));
   test_nothing_left();
 }
 
@@ -87,11 +128,12 @@ static void put_while_another_flushes(void) {
   mi_option_set(mi_option_purge_delay, 1);
   pthread_create(&flusher, NULL, &flush_each_round, &rounds);
   for (int n = 1; n <= rounds; n++) {
-    mi_page_t *before = dead_page(1), *a = dead_page(1);
+    mi_page_t *before = dead_page(1), *a = n % 2 == 0 ? dead_page(1) : dead_class_page(20);
     mi_keep_put(1, before);                      /* so that a time to flush is set */
     mi_store_release(&round_begun, n);
     spin(n / 64 % 64);
-    mi_keep_put(0, a);
+    if (n % 2 == 0) mi_keep_put(0, a);
+    else mi_keep_put_class(a);
     while (mi_load_acquire(&round_ended) < n) {}
     if (mi_page_is_none(mi_page_of(a->start))) continue;
     usleep(6000);
@@ -119,5 +161,51 @@ static void by_malloc_and_free(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("keep", TEST(put_and_take), TEST(one_of_a_size), TEST(not_without_delay), TEST(flushed_after_the_delay),
-         TEST(put_while_another_flushes), TEST(by_malloc_and_free))
+/* Threads that come and go one after the other: each finds its classes' pages where the last one had them. */
+static const uint8_t* seen[MI_BIN_LAST + 1];
+static size_t nseen;
+static void* some_of_each_class(void* arg) {
+  void* block[MI_BIN_LAST + 1];
+  (void)arg;
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) CHECK((block[bin] = mi_malloc(mi_bin_size(bin))) != NULL);
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
+    nseen += seen[bin] == block[bin];
+    seen[bin] = block[bin];
+    mi_free(block[bin]);
+  }
+  return NULL;
+}
+
+static void short_lived_threads(void) {
+  mi_option_set(mi_option_purge_delay, 10000);
+  mi_collect(true);
+  for (int i = 0; i < 20; i++) {
+    pthread_t t;
+    nseen = 0;
+    pthread_create(&t, NULL, &some_of_each_class, NULL);
+    pthread_join(t, NULL);
+    if (i > 0) CHECK_EQ(nseen, MI_BIN_LAST);
+  }
+  mi_collect(true);
+  test_nothing_left();
+}
+
+/* A large block that would touch new memory takes what lies between kept pages first; what it claimed is as it was. */
+static void large_before_kept(void) {
+  mi_option_set(mi_option_purge_delay, -1);
+  mi_collect(true);
+  mi_page_t* page[PUT];
+  for (int i = 0; i < PUT; i++) page[i] = dead_class_page(30 + (unsigned)i);
+  for (int i = 0; i < PUT; i++) mi_keep_put_class(page[i]);
+  const size_t committed = mi_arena_totals.xcommitted;
+  uint8_t* p = mi_malloc(PUT * MI_SLICE_SIZE);
+  CHECK(p == page[0]->start && mi_arena_totals.xcommitted == committed);
+  CHECK_EQ(mi_check_all(), 0);
+  mi_free(p);
+  mi_collect(true);
+  test_nothing_left();
+}
+
+TEST_MAIN("keep", TEST(put_and_take), TEST(one_of_a_size), TEST(put_and_take_classes), TEST(not_without_delay), TEST(flushed_after_the_delay),
+         TEST(put_while_another_flushes), TEST(by_malloc_and_free), TEST(short_lived_threads),
+         TEST(large_before_kept))

@@ -114,7 +114,7 @@ table =
       finalized s
       Base.free p
       pure p
-  , Misuse "free of a block of a heap that was destroyed" foreign_ $ do
+  , Misuse "free of a block of a heap that was destroyed" (free_ 112) $ do
       h <- mi_heap_new
       p <- mi_heap_malloc h 100
       mi_heap_destroy h
