@@ -222,6 +222,18 @@ static void hints_reset(void) {
   for (size_t i = 0; i < mi_arena_count(); i++) hints_lower(mi_arena_at(i), 0);
 }
 
+mi_page_t* mi_arena_claim_roomy(size_t size, uint16_t number, bool* zero) {
+  const size_t n = mi_divide_up(size, MI_SLICE_SIZE), room = MI_ARENA_ROOM / MI_SLICE_SIZE;
+  for (size_t k = 0; k < mi_arena_count(); k++) {
+    mi_arena_t* a = mi_arena_at(k);
+    if (!mi_arena_serves(a, number)) continue;
+    for (size_t i = mi_align_up(a->nslices / 2, room); i + room <= a->nslices; i += room) {
+      if (mi_bitmap_run(a->free, a->nslices, i, room) == room && mi_bitmap_claim_at(a->free, i, n)) return slices_page(a, i, n, zero);
+    }
+  }
+  return NULL;
+}
+
 /* Committed, and its entries in the page map can be made. NULL if not. */
 static uint8_t* mapping_make(size_t size, size_t align) {
   uint8_t* p = mi_os_reserve(size, align);

@@ -369,13 +369,14 @@ static mi_page_t* single_claim(size_t size, size_t align, uint16_t arena, bool* 
   return mi_arena_claim(size, align, arena, zero);
 }
 
-static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
+/* `room`: for a block that grows. */
+static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool room, bool* zero) {
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
   const bool listed = mi_heap_is_listed(heap);
   const uintptr_t xowner = lh->xid == 0 ? 0 : lh->xid | 1;
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
-  mi_page_t* page = NULL;
-  if (!listed && align <= MI_SLICE_SIZE && (page = mi_keep_take(lh->owner->slot, mi_divide_up(size, MI_SLICE_SIZE))) != NULL) {
+  mi_page_t* page = room ? mi_arena_claim_roomy(size, heap->arena, zero) : NULL;
+  if (page == NULL && !listed && align <= MI_SLICE_SIZE && (page = mi_keep_take(lh->owner->slot, mi_divide_up(size, MI_SLICE_SIZE))) != NULL) {
     *zero = false;
     mi_page_again(page, size, xowner);
     count(&lh->xcounts.adopted_pages, 1);
@@ -402,7 +403,7 @@ static void tick(mi_lheap_t* lh) {
 
 static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {
   *zero = false;
-  return size > MI_MEDIUM_MAX ? malloc_single(lh, size, MI_SLICE_SIZE, zero) : malloc_bin(lh, mi_bin_of(size));
+  return size > MI_MEDIUM_MAX ? malloc_single(lh, size, MI_SLICE_SIZE, false, zero) : malloc_bin(lh, mi_bin_of(size));
 }
 
 /* No memory: what this owner can give back may be enough. */
@@ -423,16 +424,23 @@ void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
 }
 
-void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
+static void* single(mi_lheap_t* lh, size_t size, size_t align, bool room, bool* zero) {
   tick(lh);
-  void* p = malloc_single(lh, size, align, zero);
+  void* p = malloc_single(lh, size, align, room, zero);
   if (mi_unlikely(p == NULL)) {
     make_room(lh);
-    p = malloc_single(lh, size, align, zero);
+    p = malloc_single(lh, size, align, room, zero);
   }
   mi_error_tell();
   mi_purger_tend();
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
+}
+
+void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) { return single(lh, size, align, false, zero); }
+
+void* mi_lheap_malloc_roomy(mi_lheap_t* lh, size_t size) {
+  bool zero;
+  return single(lh, size, MI_SLICE_SIZE, true, &zero);
 }
 
 /* ---- the whole local heap ---- */

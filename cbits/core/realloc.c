@@ -7,7 +7,8 @@
 #include "options.h"
 #include "realloc.h"
 
-#define MOVE_SLICES (32 * MI_MiB / MI_SLICE_SIZE)   /* from this size on pages are moved: a smaller block is copied as fast, to memory that is warm */
+#define MOVE_SLICES (MI_ARENA_ROOM / MI_SLICE_SIZE)   /* from this size on pages are moved: a smaller block is copied as fast, to memory that is warm */
+#define ROOMY_MIN (128 * MI_KiB)   /* so large a block that has to be copied gets room to go on, unless it doubles: that is seldom, to memory that is warm */
 _Static_assert(MOVE_SLICES > MI_KEEP_SLICES, "what is left behind is committed no more, so it may not be kept for the next block");
 
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
@@ -79,7 +80,8 @@ void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
       return same;
     }
   }
-  void* q = mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, false);
+  const bool roomy = align == 0 && old >= ROOMY_MIN && newsize > old && newsize < old / 4 * 7 && newsize <= MI_ARENA_ROOM / 2;
+  void* q = roomy ? mi_lheap_malloc_roomy(lh, newsize) : mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, false);
   if (q == NULL) return NULL;
   move(q, page, p, mi_min(old, newsize));
   if (zero) zero_tail(q, mi_min(old, newsize));

@@ -146,6 +146,29 @@ static void pages_move(void) {
   end();
 }
 
+/* Two blocks that grow by a quarter, side by side: each is copied once and then has room. One that doubles is not given any. */
+static void grows_in_its_room(void) {
+  if (MI_HARD) return;                              /* its arenas have no such room */
+  begin();
+  uint8_t *p = mi_lheap_malloc(lh, 140000), *q = mi_lheap_malloc(lh, 140000), *doubled = mi_lheap_malloc(lh, 140000);
+  void* wall = mi_lheap_malloc(lh, 140000);
+  test_fill(p, 140000, 1), test_fill(q, 140000, 2), test_fill(doubled, 140000, 3);
+  int moves = 0;
+  for (size_t size = 140000; size < 16 * MI_MiB; size += size / 4) {
+    uint8_t* to = mi_lheap_realloc(lh, p, size, 0, 0, false);
+    moves += to != p, p = to;
+    to = mi_lheap_realloc(lh, q, size, 0, 0, false);
+    moves += to != q, q = to;
+  }
+  CHECK_EQ(moves, 2);
+  CHECK(test_filled(p, 140000, 1) && test_filled(q, 140000, 2));
+  doubled = mi_lheap_realloc(lh, doubled, 280000, 0, 0, false);
+  CHECK(test_filled(doubled, 140000, 3) && doubled < mi_arena_at(0)->start + mi_arena_at(0)->nslices / 2 * MI_SLICE_SIZE);
+  CHECK_EQ(mi_check_all(), 0);
+  o_free(0, p), o_free(0, q), o_free(0, doubled), o_free(0, wall);
+  end();
+}
+
 /* .. and are copied where the system does not move them. */
 static void pages_are_copied_then(void) {
   begin();
@@ -326,5 +349,5 @@ static void family(void) {
 }
 
 TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroing), TEST(from_null_and_to_zero), TEST(small_in_place),
-          TEST(single_in_place), TEST(pages_move), TEST(pages_are_copied_then), TEST(pages_of_several_mappings), TEST(what_a_move_leaves),
+          TEST(single_in_place), TEST(pages_move), TEST(grows_in_its_room), TEST(pages_are_copied_then), TEST(pages_of_several_mappings), TEST(what_a_move_leaves),
           TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
