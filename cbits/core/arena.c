@@ -371,11 +371,19 @@ bool mi_arena_resize(mi_page_t* page, size_t size) {
   return true;
 }
 
+#define SEAMS_MAX 8192u                  /* each may be a mapping, of which a process has 65530 on Linux */
+static mi_atomic(size_t) nseams;
+
+static void seam_at(mi_arena_t* a, size_t i) {
+  const uint64_t bit = (uint64_t)1 << i % 64;
+  if (i < a->nslices && (mi_or_acq_rel(&a->seams[i / 64], bit) & bit) == 0) mi_add_relaxed(&nseams, 1);  /* pairs with itself; a count */
+}
+
 /* Part of a page, without a seam inside: moved, or copied where the system does not move it. */
 static void part_move(mi_arena_t* a, size_t i, mi_arena_t* b, size_t j, size_t n) {
   uint8_t *from = a->start + i * MI_SLICE_SIZE, *to = b->start + j * MI_SLICE_SIZE;
-  mi_bitmap_set(b->seams, j, 1);
-  if (j + n < b->nslices) mi_bitmap_set(b->seams, j + n, 1);
+  seam_at(b, j);
+  seam_at(b, j + n);
   if (!mi_os_move_pages(from, to, n * MI_SLICE_SIZE)) {
     memcpy(to, from, n * MI_SLICE_SIZE);
     return;
@@ -384,12 +392,13 @@ static void part_move(mi_arena_t* a, size_t i, mi_arena_t* b, size_t j, size_t n
   committed_sub(n * MI_SLICE_SIZE);
 }
 
-/* What is several mappings the system may refuse, or move in part. So seams are remembered for ever, and each part goes by itself. */
+/* What is several mappings the system may refuse, or move in part. So seams are remembered for ever, and each part goes by itself.
+   Where there are many nothing is moved any more. */
 bool mi_arena_move(mi_page_t* from, mi_page_t* to) {
   const size_t n = mi_page_nslices(from);
   if (from->arena == MI_ARENA_NONE || to->arena == MI_ARENA_NONE || mi_page_nslices(to) < n) return false;
   mi_arena_t *a = mi_arena_at(from->arena), *b = mi_arena_at(to->arena);
-  if (a->pinned || b->pinned) return false;
+  if (a->pinned || b->pinned || mi_load_relaxed(&nseams) >= SEAMS_MAX) return false;   /* a count */
   const size_t i = mi_arena_slice_of(a, from->start), j = mi_arena_slice_of(b, to->start);
   for (size_t done = 0, len; done < n; done += len) {
     len = mi_min(mi_bitmap_next(a->seams, a->nslices, i + done + 1) - i, n) - done;

@@ -438,10 +438,7 @@ static void* single(mi_lheap_t* lh, size_t size, size_t align, bool room, bool* 
 
 void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) { return single(lh, size, align, false, zero); }
 
-void* mi_lheap_malloc_roomy(mi_lheap_t* lh, size_t size) {
-  bool zero;
-  return single(lh, size, MI_SLICE_SIZE, true, &zero);
-}
+void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool room, bool* zero) { return single(lh, size, MI_SLICE_SIZE, room, zero); }
 
 /* ---- the whole local heap ---- */
 

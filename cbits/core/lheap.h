@@ -19,8 +19,8 @@ void mi_lheap_end(mi_lheap_t* lh);
 void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero);
 /* A block with a page of its own, aligned to any power of two. */
 void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero);
-/* The same, for a block that grows, with room behind it (mi_arena_claim_roomy); NULL if there is none. `size`: not 0. */
-void* mi_lheap_malloc_roomy(mi_lheap_t* lh, size_t size);
+/* The same, for a block that grows; `room`: to go on, if there is any (mi_arena_claim_roomy). */
+void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool room, bool* zero);
 /* The block that was freed last was the page's last: free the page, or keep it a while. */
 void mi_lheap_page_emptied(mi_page_t* page);
 /* full_to_owned: a block of a page that this owner gave up is being freed by it. False: it has another holder by now. */

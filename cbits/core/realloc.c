@@ -7,9 +7,10 @@
 #include "options.h"
 #include "realloc.h"
 
-#define MOVE_SLICES (MI_ARENA_ROOM / MI_SLICE_SIZE)   /* from this size on pages are moved: a smaller block is copied as fast, to memory that is warm */
-#define ROOMY_MIN (128 * MI_KiB)   /* so large a block that has to be copied gets room to go on, unless it doubles: that is seldom, to memory that is warm */
-_Static_assert(MOVE_SLICES > MI_KEEP_SLICES, "what is left behind is committed no more, so it may not be kept for the next block");
+#define MOVE_SLICES (MI_ARENA_ROOM / MI_SLICE_SIZE)   /* from this size on pages are moved: a smaller block is copied as fast, to memory that is warm; */
+#define MOVE_CLEAN  (MI_MiB / MI_SLICE_SIZE)          /* .. or from this on, if it would be copied to memory that is not */
+#define ROOMY_MIN   (128 * MI_KiB)                    /* so large a block that has to be copied gets room to go on, unless it doubles: that is seldom */
+_Static_assert(MOVE_CLEAN > MI_KEEP_SLICES, "what is left behind is committed no more, so it may not be kept for the next block");
 
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
 static bool single_resize(mi_page_t* page, size_t size) {
@@ -52,11 +53,15 @@ static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize)
   return mi_realloc_stays(usable, newsize) ? p : NULL;
 }
 
-/* The contents of p, `old` bytes, to q: their pages, if they are many and p is a single page's start, else byte by byte. */
-static void move(void* q, mi_page_t* page, const void* p, size_t old) {
-  mi_page_t* to = mi_page_of(q);
-  const bool whole = mi_page_is_single(page) && page->start == p && mi_page_is_single(to) && to->start == q;
-  if (!whole || mi_page_nslices(page) < MOVE_SLICES || !mi_arena_move(page, to)) memcpy(q, p, old);
+/* The contents of a single page's block, `old` bytes, in a new one that is larger. */
+static void* grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) {
+  bool zero;
+  const bool room = old >= ROOMY_MIN && newsize < old / 4 * 7 && newsize <= MI_ARENA_ROOM / 2;
+  void* q = mi_lheap_malloc_growing(lh, newsize, room, &zero);
+  if (q == NULL) return NULL;
+  const bool many = mi_page_nslices(page) >= (zero ? MOVE_CLEAN : MOVE_SLICES);
+  if (!many || !mi_arena_move(page, mi_page_of(q))) memcpy(q, page->start, old);
+  return q;
 }
 
 static void zero_tail(void* p, size_t from) {
@@ -80,10 +85,10 @@ void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
       return same;
     }
   }
-  const bool roomy = align == 0 && old >= ROOMY_MIN && newsize > old && newsize < old / 4 * 7 && newsize <= MI_ARENA_ROOM / 2;
-  void* q = roomy ? mi_lheap_malloc_roomy(lh, newsize) : mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, false);
+  const bool grows = align == 0 && newsize > old && mi_page_is_single(page) && page->start == p;
+  void* q = grows ? grown(lh, page, old, newsize) : mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, false);
   if (q == NULL) return NULL;
-  move(q, page, p, mi_min(old, newsize));
+  if (!grows) memcpy(q, p, mi_min(old, newsize));
   if (zero) zero_tail(q, mi_min(old, newsize));
   mi_free_as(p, lh->owner, lh->owner->id);
   return q;

@@ -146,6 +146,46 @@ static void pages_move(void) {
   end();
 }
 
+/* From 1 MiB on pages move to memory that is zero; to what was touched before they are copied, and so stay where they were, too. */
+static void pages_move_to_clean(void) {
+  if (MI_HARD) return;                              /* such a block has a mapping of its own */
+  begin();
+  mi_option_set(mi_option_purge_delay, 10000);
+  for (int clean = 0; clean < 2; clean++) {
+    const size_t size = 2 * MI_MiB;
+    mi_collect(true);
+    uint8_t* p = mi_lheap_malloc(lh, size);
+    test_fill(p, size, 7);
+    void* wall = mi_lheap_malloc(lh, size);
+    if (clean == 0) o_free(0, mi_lheap_malloc(lh, 2 * size));
+    const size_t committed = mi_arena_totals.xcommitted;
+    uint8_t* q = mi_lheap_realloc(lh, p, 2 * size, 0, 0, false);
+    CHECK(q != p && test_filled(q, size, 7));
+    CHECK_EQ(mi_arena_totals.xcommitted, committed + (clean ? size : 0));
+    CHECK_EQ(mi_check_all(), 0);
+    o_free(0, q), o_free(0, wall);
+  }
+  end();
+}
+
+/* Each move makes seams between mappings; before there are too many of them for a process, it is told that pages do not move. */
+static void moves_end(void) {
+  if (MI_HARD) return;                              /* as above */
+  enum { MOST = 10000 };
+  static mi_page_t* spacer[MOST];
+  bool zero;
+  int n = 0;
+  for (bool moved = true; moved && n < MOST; n++) {
+    CHECK((spacer[n] = mi_arena_claim(1, 1, MI_ARENA_NONE, &zero)) != NULL);
+    mi_page_t *to = mi_arena_claim(MI_MiB, 1, MI_ARENA_NONE, &zero), *from = mi_arena_claim(MI_MiB, 1, MI_ARENA_NONE, &zero);
+    moved = mi_arena_move(from, to);
+    mi_arena_give(from), mi_arena_give(to);
+  }
+  CHECK(n > 4000 && n < MOST);
+  while (n > 0) mi_arena_give(spacer[--n]);
+  test_nothing_left();
+}
+
 /* Two blocks that grow by a quarter, side by side: each is copied once and then has room. One that doubles is not given any. */
 static void grows_in_its_room(void) {
   if (MI_HARD) return;                              /* its arenas have no such room */
@@ -349,5 +389,5 @@ static void family(void) {
 }
 
 TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroing), TEST(from_null_and_to_zero), TEST(small_in_place),
-          TEST(single_in_place), TEST(pages_move), TEST(grows_in_its_room), TEST(pages_are_copied_then), TEST(pages_of_several_mappings), TEST(what_a_move_leaves),
+          TEST(single_in_place), TEST(pages_move), TEST(pages_move_to_clean), TEST(moves_end), TEST(grows_in_its_room), TEST(pages_are_copied_then), TEST(pages_of_several_mappings), TEST(what_a_move_leaves),
           TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
