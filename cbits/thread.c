@@ -175,15 +175,19 @@ static void* resize_n(void* p, size_t n, size_t size, size_t align, size_t offse
   return mi_size_product(n, size, &total) ? resize(p, total, align, offset, zero) : NULL;
 }
 
-void* mi_realloc(void* p, size_t size) {
-  const size_t old = mi_block_size_local(p, mi_thread_id());
-  if (mi_unlikely(old == 0 || size > MI_MEDIUM_MAX)) return resize(p, size, 0, 0, false);
-  if (mi_realloc_stays(old, size)) return p;
+/* `old`: its usable bytes if it is of this thread's page of more than one block; else 0. */
+static mi_noinline void* realloc_move(void* p, size_t old, size_t size) {
+  if (old == 0 || size > MI_MEDIUM_MAX) return resize(p, size, 0, 0, false);
   void* q = mi_thread_malloc(size);
   if (mi_unlikely(q == NULL)) return NULL;
   memcpy(q, p, mi_min(old, size));
   mi_thread_free(p);
   return q;
+}
+
+void* mi_realloc(void* p, size_t size) {
+  const size_t old = mi_block_size_local(p, mi_thread_id());
+  return mi_likely(old != 0 && mi_realloc_stays(old, size)) ? p : realloc_move(p, old, size);
 }
 void* mi_reallocn(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
 void* mi_reallocarray(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
