@@ -155,7 +155,7 @@ static bool arena_reserve(size_t size) {
 /* How many of the slices i .. i+n are dirty. */
 static size_t ndirty(const mi_arena_t* a, size_t i, size_t n) {
   size_t count = 0, end = i + n;
-  for (size_t len; (i = mi_bitmap_next(a->dirty, a->nslices, i)) < end; i += len, count += len) len = mi_bitmap_run(a->dirty, a->nslices, i, end - i);
+  for (size_t len; (i = mi_bitmap_next(a->dirty, end, i)) < end; i += len, count += len) len = mi_bitmap_run(a->dirty, end, i, end - i);
   return count;
 }
 
@@ -313,7 +313,7 @@ mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero
 static void slices_purge(mi_arena_t* a, size_t i, size_t n) {
   for (size_t at = i, len; at < i + n; at += len) {
     len = mi_bitmap_run(a->dirty, a->nslices, at, i + n - at);
-    if (len == 0) { len = mi_min(mi_bitmap_next(a->dirty, a->nslices, at), i + n) - at; continue; }
+    if (len == 0) { len = mi_bitmap_next(a->dirty, i + n, at) - at; continue; }
     if (!mi_os_purge(a->start + at * MI_SLICE_SIZE, len * MI_SLICE_SIZE)) continue;
     mi_bitmap_clear(a->dirty, at, len);
     committed_sub(len * MI_SLICE_SIZE);
@@ -401,7 +401,7 @@ bool mi_arena_move(mi_page_t* from, mi_page_t* to) {
   if (a->pinned || b->pinned || mi_load_relaxed(&nseams) >= SEAMS_MAX) return false;   /* a count */
   const size_t i = mi_arena_slice_of(a, from->start), j = mi_arena_slice_of(b, to->start);
   for (size_t done = 0, len; done < n; done += len) {
-    len = mi_min(mi_bitmap_next(a->seams, a->nslices, i + done + 1) - i, n) - done;
+    len = mi_bitmap_next(a->seams, i + n, i + done + 1) - i - done;
     part_move(a, i + done, b, j + done, len);
   }
   return true;
