@@ -3,6 +3,7 @@
 
 #include "free.h"
 #include "hollow.h"
+#include "keep.h"
 #include "options.h"
 
 /* Of a small or medium page. Only a page without owner has holes; it may be adopted meanwhile, and the mark is there again. */
@@ -96,6 +97,10 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
                   || (bin != MI_BIN_SINGLE && mi_block_is_marked(block, page))        /* a single page's memory is not touched */
                   || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST))) {
     free_any(p, owner, id);
+    return;
+  }
+  if (bin == MI_BIN_SINGLE && owner != NULL && mi_remote_end(&page->xword)) {  /* R5 */
+    mi_keep_put(owner->slot, page);                                       /* it may want another of its size */
     return;
   }
   const mi_remote_t todo = mi_page_remote_free(page, block, false);

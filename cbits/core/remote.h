@@ -1,4 +1,4 @@
-/* The ownership word of a page, and the remote free (docs/DESIGN.md, section 5: R0-R4, C1, F1, H1, D1).
+/* The ownership word of a page, and the remote free (docs/DESIGN.md, section 5: R0-R5, C1, F1, H1, D1).
    Includes only the atomics, so that test/c/model runs it verbatim.
    Called by page.c, free.c, abandon.h. Each function says who may run it.
 
@@ -87,6 +87,14 @@ static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot, unsig
     n = mi_xword_pushed(w, slot, &todo) - pins * MI_XPIN_ONE;            /* R3 */
   } while (!mi_cas_acq_rel(xword, &w, n));                               /* R4 pairs with C1, H1, A2 (publishes the link), D1, F1, P1, R4 */
   return todo;
+}
+
+/* R5. Any thread, for the only block of a page of a heap that nobody destroys: FULL -> DEAD, R4 and D1 in one. The slices are the
+   caller's to give back. False if somebody holds the page just now: push. */
+static inline bool mi_remote_end(mi_xword_t* xword) {
+  uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
+  if (mi_xword_state(w) != MI_PAGE_FULL || mi_xword_count(w) != 1 || (w & MI_XPIN_MASK) != 0) return false;
+  return mi_cas_acquire(xword, &w, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_DEAD));  /* R5 pairs with F1, P1 */
 }
 
 /* C1. Holder only: takes the whole remote list. */

@@ -154,6 +154,16 @@ page_t* page_single(int heap) {
   return g;
 }
 
+/* It is DEAD: the slice is free. */
+static void page_dead(page_t* g, const char* how) {
+  if (g->pins != 0) model_fail("%s dies while a free has it pinned", g->name);
+  for (int slot = 1; slot <= BLOCKS; slot++) g->block[slot].live = false;
+  g->life++;
+  mi_or_acq_rel(&arena_free, (uint64_t)1 << slice_of(g));      /* pairs with the next claim of the slice */
+  let_go(g);
+  model_note(how, g->name);
+}
+
 /* D1, and the slice is free. Holder only; the page is in no queue. What is live in it ends if `destroyed`. */
 static void page_end(page_t* g, bool destroyed) {
   held(g);
@@ -163,12 +173,7 @@ static void page_end(page_t* g, bool destroyed) {
   model_set(&g->used, 0);
   mi_store_relaxed(&g->xowner, 0);
   while (!mi_remote_death(&g->xword)) model_await(&g->xword, MI_XPIN_MASK);  /* D1 */
-  if (g->pins != 0) model_fail("%s dies while a free has it pinned", g->name);
-  for (int slot = 1; slot <= BLOCKS; slot++) g->block[slot].live = false;
-  g->life++;
-  mi_or_acq_rel(&arena_free, (uint64_t)1 << slice_of(g));      /* pairs with the next claim of the slice */
-  let_go(g);
-  model_note(destroyed ? "destroyed" : "freed", g->name);
+  page_dead(g, destroyed ? "destroyed" : "freed");
 }
 
 static void page_free(page_t* g) {
@@ -291,6 +296,18 @@ static bool free_as_owner(pointer_t p, bool listed) {
   return true;
 }
 
+/* R5. False: pushed then, as any other. */
+static bool free_single(pointer_t p, bool listed) {
+  page_t* g = p.page;
+  if (listed || p.bin != SINGLE) return false;
+  same_life(p);
+  if (!mi_remote_end(&g->xword)) return false;
+  take(g);
+  model_set(&g->used, 0);
+  page_dead(g, "freed at once");
+  return true;
+}
+
 /* A free that has to look again has changed nothing: the later look is explored without the first,
    except where `looks` allows more; those must be enough. */
 void pointer_free(pointer_t p) {
@@ -304,7 +321,7 @@ void pointer_free(pointer_t p) {
     if (mi_xword_state(w) == MI_PAGE_DEAD) { too_late(p); return; }
     if (!listed || mi_remote_pin(&p.page->xword, w)) break;    /* R0 */
   }
-  free_remote(p, listed);
+  if (!free_single(p, listed)) free_remote(p, listed);
 }
 
 pointer_t pointer_to(page_t* g, int slot) {
