@@ -46,7 +46,7 @@ mi_inline void* mi_lheap_zalloc_fast(mi_lheap_t* lh, size_t size) {
    time. What a page of a few blocks comes to again and again. Not when it is time for a sweep, which the slow path sees to. FAST */
 mi_inline void* mi_lheap_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
   if (page->free != &mi_nil) return NULL;
-  if (mi_unlikely((lh->tick + 1) % MI_SWEEP_EVERY == 0 || mi_load_relaxed(&mi_has_deferred_free))) return NULL;  /* a hint */
+  if (mi_unlikely(!mi_lheap_may_hurry(lh))) return NULL;
   if (page->local_free->mark == page) {
     page->free = page->local_free;
     page->local_free = &mi_nil;
@@ -59,9 +59,10 @@ mi_inline void* mi_lheap_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
   return mi_page_pop(page);
 }
 
-/* The same from the first page of its queue: what has no place in `direct`, and what the holder freed. FAST */
+/* The same from the first page of its queue: what has no place in `direct`, and what the holder freed. Or a page of its own that
+   was kept. FAST */
 mi_inline void* mi_lheap_malloc_queued(mi_lheap_t* lh, size_t size) {
-  if (size > MI_MEDIUM_MAX) return NULL;
+  if (size > MI_MEDIUM_MAX) return mi_lheap_malloc_kept(lh, size);
   mi_page_t* page = lh->queue[mi_bin_of(size)].first;
   if (page == NULL) return NULL;
   void* p = mi_page_pop(page);

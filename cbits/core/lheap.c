@@ -369,23 +369,37 @@ static mi_page_t* single_claim(size_t size, size_t align, uint16_t arena, bool* 
   return mi_arena_claim(size, align, arena, zero);
 }
 
+static void* single_again(mi_lheap_t* lh, size_t size) {
+  if (mi_heap_is_listed(mi_load_relaxed(&lh->xheap))) return NULL;        /* this owner may use it: it is not deleted */
+  size = mi_align_up(size, mi_os_page_size());
+  mi_page_t* page = mi_keep_take(lh->owner->slot, mi_divide_up(size, MI_SLICE_SIZE));
+  if (page == NULL) return NULL;
+  mi_page_again(page, size, lh->xid | 1);
+  count(&lh->xcounts.adopted_pages, 1);
+  return page->start;
+}
+
+void* mi_lheap_malloc_kept(mi_lheap_t* lh, size_t size) {
+  if (size > MI_KEEP_SLICES * MI_SLICE_SIZE || !mi_lheap_may_hurry(lh)) return NULL;
+  void* p = single_again(lh, size);
+  if (p != NULL) lh->tick++;                                              /* else it may be nobody's, which has no pages */
+  return p;
+}
+
 /* `room`: for a block that grows. */
 static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool room, bool* zero) {
-  mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
-  const bool listed = mi_heap_is_listed(heap);
-  const uintptr_t xowner = lh->xid == 0 ? 0 : lh->xid | 1;
+  mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* as above */
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
   mi_page_t* page = room ? mi_arena_claim_roomy(size, heap->arena, zero) : NULL;
-  if (page == NULL && !listed && align <= MI_SLICE_SIZE && (page = mi_keep_take(lh->owner->slot, mi_divide_up(size, MI_SLICE_SIZE))) != NULL) {
+  if (page == NULL && align <= MI_SLICE_SIZE) {
+    void* p = single_again(lh, size);
     *zero = false;
-    mi_page_again(page, size, xowner);
-    count(&lh->xcounts.adopted_pages, 1);
-    return page->start;
+    if (p != NULL) return p;
   }
   if (page == NULL) page = single_claim(size, align, heap->arena, zero);
   if (page == NULL) return NULL;
-  if (!mi_page_init(page, size, MI_BIN_SINGLE, heap, xowner)) { mi_arena_give(page); return NULL; }
-  if (listed) mi_heap_page_add(heap, page);
+  if (!mi_page_init(page, size, MI_BIN_SINGLE, heap, lh->xid == 0 ? 0 : lh->xid | 1)) { mi_arena_give(page); return NULL; }
+  if (mi_heap_is_listed(heap)) mi_heap_page_add(heap, page);
   count(&lh->xcounts.fresh_pages, 1);
   return page->start;
 }

@@ -5,9 +5,15 @@
 #define MI_LHEAP_H
 
 #include "heap.h"
+#include "options.h"
 #include "page.h"
 
-#define MI_SWEEP_EVERY 256u               /* ticks between sweeps; a power of two. A slow path is 8, the short one of mi_lheap_malloc_own is 1 */
+#define MI_SWEEP_EVERY 256u               /* ticks between sweeps; a power of two. A slow path is 8, a short one, which hurries, is 1 */
+
+/* May the next allocation do without what the slow path does now and then? */
+mi_inline bool mi_lheap_may_hurry(const mi_lheap_t* lh) {
+  return (lh->tick + 1) % MI_SWEEP_EVERY != 0 && !mi_load_relaxed(&mi_has_deferred_free);  /* a hint */
+}
 
 /* `xid`: what its pages carry in xowner; 0 for a heap other than the main one. */
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid);
@@ -17,6 +23,8 @@ void mi_lheap_end(mi_lheap_t* lh);
 /* The slow path of an allocation of `size` bytes, at most MI_SIZE_LIMIT. NULL and errno if there is no
    memory; *zero: the block is all zeros. */
 void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero);
+/* A block over MI_MEDIUM_MAX whose page was kept (keep.h); NULL if there is none, or it is time for the slow path. */
+mi_noinline void* mi_lheap_malloc_kept(mi_lheap_t* lh, size_t size);
 /* A block with a page of its own, aligned to any power of two. */
 void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero);
 /* The same, for a block that grows; `room`: to go on, if there is any (mi_arena_claim_roomy). */
