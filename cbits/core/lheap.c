@@ -30,12 +30,23 @@ static void direct_update(mi_lheap_t* lh, unsigned bin) {
   for (size_t w = first; w <= last; w++) lh->direct[w] = page;
 }
 
-static void queue_remove(mi_lheap_t* lh, mi_page_t* page) {
-  mi_queue_t* q = &lh->queue[mi_page_bin(page)];
-  mi_assert(page->lheap == lh);
+static void list_remove(mi_queue_t* q, mi_page_t* page) {
   if (page->prev != NULL) page->prev->next = page->next; else q->first = page->next;
   if (page->next != NULL) page->next->prev = page->prev; else q->last = page->prev;
   page->next = page->prev = NULL;
+}
+
+static void list_push(mi_queue_t* q, mi_page_t* page, bool front) {
+  page->next = front ? q->first : NULL;
+  page->prev = front ? NULL : q->last;
+  if (page->next != NULL) page->next->prev = page; else q->last = page;
+  if (page->prev != NULL) page->prev->next = page; else q->first = page;
+}
+
+static void queue_remove(mi_lheap_t* lh, mi_page_t* page) {
+  mi_queue_t* q = &lh->queue[mi_page_bin(page)];
+  mi_assert(page->lheap == lh);
+  list_remove(q, page);
   page->lheap = NULL;
   count(&lh->xcounts.pages, (uint64_t)-1);
   if (q->first == NULL || q->first->prev == NULL) direct_update(lh, mi_page_bin(page));
@@ -44,10 +55,7 @@ static void queue_remove(mi_lheap_t* lh, mi_page_t* page) {
 static void queue_push(mi_lheap_t* lh, mi_page_t* page, bool front) {
   mi_queue_t* q = &lh->queue[mi_page_bin(page)];
   page->lheap = lh;
-  page->next = front ? q->first : NULL;
-  page->prev = front ? NULL : q->last;
-  if (page->next != NULL) page->next->prev = page; else q->last = page;
-  if (page->prev != NULL) page->prev->next = page; else q->first = page;
+  list_push(q, page, front);
   count(&lh->xcounts.pages, 1);
   if (q->first == page) direct_update(lh, mi_page_bin(page));
 }
@@ -75,10 +83,13 @@ static void queued_page_free(mi_lheap_t* lh, mi_page_t* page) {
   mi_lheap_page_free(page);
 }
 
+static void parked_page_freed(mi_lheap_t* lh, mi_page_t* page);
+
 void mi_lheap_page_emptied(mi_page_t* page) {
   mi_lheap_t* lh = page->lheap;
   mi_assert(mi_page_used(page) == 0 && lh != NULL);
-  if (!MI_HARD && page->next == NULL && page->prev == NULL) page_retire(page);
+  if (mi_page_retire(page) == MI_PARKED) parked_page_freed(lh, page);
+  else if (!MI_HARD && page->next == NULL && page->prev == NULL) page_retire(page);
   else queued_page_free(lh, page);
 }
 
@@ -176,6 +187,81 @@ static bool page_to_full(mi_lheap_t* lh, mi_page_t* page) {
   queue_push(lh, page, true);
   page_collect(lh, page);
   return false;
+}
+
+/* ---- parked pages: nothing is left in them. Where blocks come and go at random one of them is freed soon, and their owner finds
+   them OWNED still: two swaps less. The least lately used goes to FULL, and what others freed is looked for before new memory. ---- */
+
+#define PARKED_SLICES (MI_HARD ? 2u : 64u)   /* of an owner: what may stay while it does not allocate and others free all that is in them */
+
+static bool is_exhausted(mi_page_t* page) {
+  return page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved && mi_xword_head(mi_load_relaxed(&page->xword)) == 0;  /* a hint */
+}
+
+/* Into its queue. */
+static void page_unpark(mi_lheap_t* lh, mi_page_t* page, bool front) {
+  mi_assert(page->lheap == lh && mi_page_retire(page) == MI_PARKED);
+  list_remove(&lh->parked, page);
+  lh->nparked -= mi_page_nslices(page);
+  count(&lh->xcounts.pages, (uint64_t)-1);
+  const uint32_t live = mi_page_live(page);
+  mi_page_retire_set(page, 0);                                            /* first: who reads statistics meanwhile sees fewer, not more */
+  mi_page_used_set(page, live);
+  queue_unretire(lh, mi_page_bin(page));
+  queue_push(lh, page, front);
+}
+
+/* What others freed in it is in `free` then, and it stays in its queue. */
+static void parked_page_to_full(mi_lheap_t* lh, mi_page_t* page) {
+  page_unpark(lh, page, false);
+  if (!page_collect(lh, page)) page_to_full(lh, page);
+}
+
+static void page_park(mi_lheap_t* lh, mi_page_t* page) {
+  page_unretire(page);
+  queue_remove(lh, page);
+  mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && mi_page_used(page) == page->reserved);
+  mi_page_used_set(page, 1);
+  mi_page_retire_set(page, MI_PARKED);
+  page->lheap = lh;
+  list_push(&lh->parked, page, true);
+  lh->nparked += mi_page_nslices(page);
+  count(&lh->xcounts.pages, 1);
+  while (lh->nparked > PARKED_SLICES) parked_page_to_full(lh, lh->parked.last);
+}
+
+/* Its holder's free came by. Its queue's first page may have had the last block of the queue before. */
+static void parked_page_freed(mi_lheap_t* lh, mi_page_t* page) {
+  mi_page_t* first = lh->queue[mi_page_bin(page)].first;
+  const bool exhausted = first != NULL && is_exhausted(first);
+  page_unpark(lh, page, exhausted);
+  if (exhausted) page_park(lh, first);
+}
+
+/* Nothing left in it. False if something was remotely freed meanwhile, which is in `free` then. Pages of other heaps than a main one
+   have no free of their holder's. */
+static bool page_leave(mi_lheap_t* lh, mi_page_t* page) {
+  if (lh->xid == 0) return page_to_full(lh, page);
+  page_park(lh, page);
+  return true;
+}
+
+/* Has somebody else freed something in a parked page of this class? Then it is in the queue. */
+static bool parked_find(mi_lheap_t* lh, unsigned bin) {
+  for (mi_page_t* page = lh->parked.first; page != NULL; page = page->next) {
+    if (mi_page_bin(page) != bin || mi_xword_head(mi_load_relaxed(&page->xword)) == 0) continue;  /* a hint */
+    page_unpark(lh, page, true);
+    return true;
+  }
+  return false;
+}
+
+/* Of one class, or of all (0). */
+static void parked_to_full(mi_lheap_t* lh, unsigned bin) {
+  for (mi_page_t *page = lh->parked.first, *next; page != NULL; page = next) {
+    next = page->next;
+    if (bin == 0 || mi_page_bin(page) == bin) parked_page_to_full(lh, page);
+  }
 }
 
 /* `bin` was read while the page could not change (before P1, R4); arena and start are the same in its next life. */
@@ -294,6 +380,7 @@ static bool is_sparse(mi_page_t* page) {
 
 /* The pages have waited enough. */
 static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
+  parked_to_full(lh, bin);
   for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
     next = page->next;
     if (mi_page_retire(page) != 0) {
@@ -334,7 +421,7 @@ static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
   while (page != NULL) {
     mi_page_t* next = page->next;
     if (mi_unlikely(page->free != &mi_nil && page->free->mark != page)) mi_page_drop_free(page);
-    if (page_collect(lh, page) || mi_page_extend(page) || !page_to_full(lh, page)) {
+    if (page_collect(lh, page) || mi_page_extend(page) || !page_leave(lh, page)) {
       if (page->prev != NULL) {
         queue_remove(lh, page);
         queue_push(lh, page, true);
@@ -349,6 +436,7 @@ static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
 static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
   for (;;) {
     mi_page_t* page = queue_find(lh, bin);
+    if (page == NULL && parked_find(lh, bin)) continue;
     if (page == NULL) page = page_adopt(lh, bin);
     if (page == NULL) page = page_fresh(lh, bin);
     if (page == NULL) return NULL;
@@ -456,6 +544,8 @@ void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool room, bool* zero
 
 /* ---- the whole local heap ---- */
 
+void mi_lheap_unpark(mi_lheap_t* lh) { parked_to_full(lh, 0); }
+
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid) {
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;
   lh->xid = xid;
@@ -464,6 +554,7 @@ void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t
 }
 
 void mi_lheap_collect(mi_lheap_t* lh, bool force) {
+  parked_to_full(lh, 0);
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
       next = page->next;
@@ -476,6 +567,7 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force) {
 }
 
 void mi_lheap_end(mi_lheap_t* lh) {
+  parked_to_full(lh, 0);
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     mi_page_t* page;
     while ((page = lh->queue[bin].first) != NULL) {

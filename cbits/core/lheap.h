@@ -29,10 +29,12 @@ mi_noinline void* mi_lheap_malloc_kept(mi_lheap_t* lh, size_t size);
 void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero);
 /* The same, for a block that grows; `room`: to go on, if there is any (mi_arena_claim_roomy). */
 void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool room, bool* zero);
-/* The block that was freed last was the page's last: free the page, or keep it a while. */
+/* `used` is 0: the block that was freed last was the page's last, so free the page, or keep it a while; or the page was parked. */
 void mi_lheap_page_emptied(mi_page_t* page);
 /* full_to_owned: a block of a page that this owner gave up is being freed by it. False: it has another holder by now. */
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page);
+/* No page is parked any more (DESIGN, section 3): before others look at them. */
+void mi_lheap_unpark(mi_lheap_t* lh);
 /* Collects remote frees, frees empty pages; force: also those that are kept a while, and pools those that are sparse. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
 

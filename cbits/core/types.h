@@ -37,8 +37,8 @@ struct mi_page_s {
   mi_atomic(uint32_t) xused;        /* live blocks, those in the remote list among them; statistics read it */
   uint16_t    capacity;             /* blocks that were ever in a list */
   uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE; like start, never another in an arena's structure */
-  mi_lheap_t* lheap;                /* the local heap in whose queue the page is; NULL if in none */
-  mi_page_t  *next, *prev;          /* in that queue; in none: notes (hollow.h) */
+  mi_lheap_t* lheap;                /* the local heap in whose queue the page is, or parked; NULL if in none */
+  mi_page_t  *next, *prev;          /* in that queue, or parked; in none: notes (hollow.h) */
   mi_page_t  *heap_next, *heap_prev;/* among the pages of a heap made by mi_heap_new (the heap's lock) */
 
   /* anybody's, and constants that anybody reads */
@@ -52,7 +52,7 @@ struct mi_page_s {
   mi_atomic(uint32_t) xnslices;     /* changed only when a single page is resized */
   uint16_t    reserved;             /* blocks that fit the page */
   mi_atomic(uint8_t) xbin;
-  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired. A single page: 1: all its slices are mapped */
+  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired; MI_PARKED. A single page: 1: all its slices are mapped */
 };
 
 _Static_assert(sizeof(mi_page_t) == 128, "two cache lines: the holder's and everybody's");
@@ -72,9 +72,17 @@ mi_inline unsigned mi_page_retire_set(mi_page_t* page, unsigned rounds) {
 
 typedef struct { mi_page_t *first, *last; } mi_queue_t;
 
+/* A parked page (lheap.c) has no free block, and `used` is 1 in place of `reserved`, so that its holder's next free comes by. */
+#define MI_PARKED 255u
+/* Live blocks, those in the remote list among them, from what stands in a page of more than one block. */
+mi_inline uint32_t mi_live_of(uint32_t used, unsigned retire, uint32_t reserved) {
+  return retire == MI_PARKED ? used + reserved - 1 : used - (retire != 0);
+}
+mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_live_of(mi_page_used(page), mi_page_retire(page), page->reserved); }
+
 /* Counters of a local heap: written by its owner, read by anybody. */
 typedef struct {
-  mi_atomic(uint64_t) pages;        /* in its queues: a gauge, all others count up */
+  mi_atomic(uint64_t) pages;        /* in its queues and parked: a gauge, all others count up */
   mi_atomic(uint64_t) fresh_pages;  /* taken from an arena or the OS */
   mi_atomic(uint64_t) adopted_pages;/* taken from a pool, or taken back */
   mi_atomic(uint64_t) full_pages;   /* given up full */
@@ -96,6 +104,8 @@ struct mi_lheap_s {
   uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
   uintptr_t   seen[MI_BIN_COUNT];   /* what the next allocation from each queue would take, at the last look */
   uint64_t    look_from[MI_BIN_COUNT]; /* where adoption looks first: arena << 32 | slice */
+  mi_queue_t  parked;               /* pages of all classes in which nothing is left, in the hope of a free; the last one parked first */
+  uint32_t    nparked;              /* their slices */
   mi_lheap_counts_t xcounts;
 };
 

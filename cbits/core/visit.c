@@ -76,7 +76,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
   if (!single) mi_page_collect(page, &nremote);
   const mi_heap_area_t area = {
     .blocks = page->start, .reserved = mi_page_nslices(page) * MI_SLICE_SIZE, .committed = page->capacity * size,
-    .used = mi_page_used(page) - (!single && mi_page_retire(page) != 0), .block_size = size, .full_block_size = size, .heap_tag = heap->tag,
+    .used = single ? mi_page_used(page) : mi_page_live(page), .block_size = size, .full_block_size = size, .heap_tag = heap->tag,
   };
   if (single) memset(&is_free, 0, sizeof is_free);
   else mi_hollow_free_blocks(page, &is_free);
@@ -89,6 +89,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
 }
 
 bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_visit_fun* visitor, void* arg) {
+  if (owner != NULL) mi_lheap_unpark(&owner->main);                       /* what is visited is collected */
   mi_visit_list_t list = { NULL, 0, visit_count(heap) };
   const size_t bytes = mi_align_up((list.max + 1) * sizeof *list.pages, mi_os_page_size());
   list.pages = mi_os_reserve(bytes, mi_os_page_size());

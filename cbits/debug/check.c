@@ -57,9 +57,9 @@ static void check_lists(mi_page_t* page) {
   const size_t nremote = mi_xword_head(w) == 0 ? 0 : list_length(page, mi_page_slot(page, mi_xword_head(w)));
   const size_t nfree = list_length(page, page->free), nlocal = list_length(page, page->local_free);
   const size_t nhollow = hollow_blocks(page);
-  CHECK(5, page, nfree + nlocal + nhollow + mi_page_used(page) - (mi_page_retire(page) != 0) == page->capacity);
+  CHECK(5, page, nfree + nlocal + nhollow + mi_page_live(page) == page->capacity);
   CHECK(16, page, nhollow == 0 || state == MI_PAGE_POOLED);
-  if (state == MI_PAGE_OWNED) CHECK(6, page, mi_xword_count(w) == nremote && nremote <= mi_page_used(page));
+  if (state == MI_PAGE_OWNED) CHECK(6, page, mi_xword_count(w) == nremote && nremote <= mi_page_live(page));
   else {
     CHECK(6, page, mi_xword_count(w) == mi_page_used(page) - nremote);
     CHECK(8, page, page->xowner == 0 || (page->xowner & 1) != 0);
@@ -76,14 +76,28 @@ static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
   const mi_page_t* prev = NULL;
   for (mi_page_t* page = lh->queue[bin].first; page != NULL; prev = page, page = page->next) {
     CHECK(11, page, mi_page_bin(page) == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev);
-    CHECK(11, page, mi_page_retire(page) == 0 || (page->prev == NULL && page->next == NULL));
+    CHECK(11, page, mi_page_retire(page) == 0 || (mi_page_retire(page) != MI_PARKED && page->prev == NULL && page->next == NULL));
     ++*npages;
   }
   if (lh->queue[bin].last != prev) broken(11, &mi_page_empty, "queue.last is the last page");
 }
 
+static void check_parked(mi_lheap_t* lh, size_t* npages) {
+  const mi_page_t* prev = NULL;
+  size_t nslices = 0;
+  for (mi_page_t* page = lh->parked.first; page != NULL; prev = page, page = page->next) {
+    CHECK(11, page, page->lheap == lh && page->xheap == lh->xheap && page->prev == prev && lh->xid != 0);
+    CHECK(17, page, mi_page_retire(page) == MI_PARKED && mi_page_used(page) == 1);
+    CHECK(17, page, page->capacity == page->reserved && page->free == &mi_nil && page->local_free == &mi_nil);
+    nslices += mi_page_nslices(page);
+    ++*npages;
+  }
+  if (lh->parked.last != prev || nslices != lh->nparked) broken(17, &mi_page_empty, "parked.last is the last page, nparked the slices of all");
+}
+
 static void check_lheap(mi_lheap_t* lh) {
   size_t npages = 0;
+  check_parked(lh, &npages);
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) check_queue(lh, bin, &npages);
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) {
     mi_page_t* first = lh->queue[mi_bin_of(w * MI_GRANULE)].first;
@@ -131,7 +145,7 @@ static size_t visit_check(const mi_arena_t* a, size_t i, mi_page_t* page) {
 static size_t visit_live(const mi_arena_t* a, size_t i, mi_page_t* page) {
   (void)a; (void)i;
   const uint64_t w = page->xword;
-  return mi_xword_state(w) == MI_PAGE_OWNED ? mi_page_used(page) - mi_xword_count(w) - (mi_page_retire(page) != 0) : mi_xword_count(w);
+  return mi_xword_state(w) == MI_PAGE_OWNED ? mi_page_live(page) - mi_xword_count(w) : mi_xword_count(w);
 }
 
 size_t mi_check_live_blocks(void) { return pages_visit(&visit_live) + mi_arena_totals.xmappings; }

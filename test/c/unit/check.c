@@ -7,13 +7,17 @@
 
 static void* p[300];
 static mi_page_t* page;                  /* p[0]'s, in a queue and half used */
-static mi_page_t* full;
+static mi_page_t *full, *parked;
 
 static void begin(void) {
   mi_option_set(mi_option_show_errors, 0);
   owners_begin();
-  for (int i = 0; i < 300; i++) p[i] = o_malloc(0, 1000);
+  for (int i = 0; i < 300; i++) {
+    p[i] = o_malloc(0, 1000);
+    if (i == 150) mi_lheap_unpark(&owners[0]->main);
+  }
   full = mi_page_of(p[100]);
+  parked = mi_page_of(p[200]);
   page = mi_page_of(p[299]);
   o_free(0, p[298]);
   o_free(1, p[297]);
@@ -51,6 +55,9 @@ static void pages(void) {
   FOUND(full->xowner, 16);
   FOUND(full->xword, full->xword + MI_XCOUNT_ONE);
   FOUND(full->local_free, (mi_block_t*)p[100]);
+  FOUND(parked->xused, 2);
+  FOUND(parked->xretire, 0);
+  FOUND(parked->lheap, NULL);
 }
 
 static void local_heaps(void) {
@@ -60,6 +67,8 @@ static void local_heaps(void) {
   FOUND(lh->direct[1], page);
   FOUND(lh->xcounts.pages, lh->xcounts.pages + 1);
   FOUND(lh->queue[page->xbin].last, NULL);
+  FOUND(lh->parked.last, NULL);
+  FOUND(lh->nparked, lh->nparked + 1);
   FOUND(owners[0]->id, 17);
   FOUND(owners[0]->id, owners[1]->id);
 }

@@ -1,10 +1,12 @@
 /* lheap.h: queues, full pages that come back, retired pages, collecting. */
+#include <unistd.h>
+
 #include "test.h"
 
 static mi_lheap_t* lh(int i) { return &owners[i]->main; }
 
-/* Every class: fill several pages, so that full ones leave; free all in another order; it comes back. */
-static void full_and_back(void) {
+/* Every class: fill several pages, so that full ones leave; free all in another order; it comes back. Parked, and given up. */
+static void full_and_back(bool parked) {
   static void* block[4 * 4096];
   owners_begin();
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
@@ -12,7 +14,8 @@ static void full_and_back(void) {
     const size_t n = 3 * mi_min(4096, (size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE / size) + 1;
     const uint64_t full = lh(0)->xcounts.full_pages;
     for (size_t i = 0; i < n; i++) CHECK((block[i] = o_malloc(0, size)) != NULL);
-    CHECK(lh(0)->xcounts.full_pages >= full + 3);
+    if (!parked) mi_lheap_unpark(lh(0));
+    CHECK(parked ? MI_HARD || lh(0)->nparked > 0 : lh(0)->xcounts.full_pages >= full + 3);
     CHECK_EQ(mi_check_all(), 0);
     if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), n);
     for (size_t i = 0; i + 1 < n; i += 2) o_free(0, block[i]);
@@ -28,19 +31,118 @@ static void full_and_back(void) {
   test_nothing_left();
 }
 
-/* A full page that others free into is pooled, and the allocator finds it there. */
-static void full_and_freed_by_others(void) {
+static void parked_and_back(void) { full_and_back(true); }
+static void given_up_and_back(void) { full_and_back(false); }
+
+/* A full page that others free into is pooled, and the allocator finds it there; a parked one it has. */
+static void freed_by_others(bool parked) {
   static void* block[10000];
   owners_begin();
   for (int i = 0; i < 10000; i++) block[i] = o_malloc(0, 64);
+  if (!parked) mi_lheap_unpark(lh(0));
   for (int i = 0; i < 10000; i += 2) o_free(1 + i % 7, block[i]);
   CHECK_EQ(mi_check_all(), 0);
   const uint64_t fresh = lh(0)->xcounts.fresh_pages;
   for (int i = 0; i < 10000; i += 2) block[i] = o_malloc(0, 64);
   CHECK_EQ(lh(0)->xcounts.fresh_pages, fresh);
-  CHECK(lh(0)->xcounts.adopted_pages > 0);
+  if (!MI_HARD) CHECK_EQ(lh(0)->xcounts.adopted_pages > 0, !parked);
   for (int i = 0; i < 10000; i++) o_free(7, block[i]);
   for (int i = 0; i < NOWNERS; i++) mi_owner_drain(owners[i], true);
+  owners_end();
+  test_nothing_left();
+}
+
+static void full_and_freed_by_others(void) { freed_by_others(false); }
+static void parked_and_freed_by_others(void) { freed_by_others(true); }
+
+enum { PAGES = 80, IN_PAGE = 8 };
+static void* big[PAGES * IN_PAGE];               /* of 8 KiB: eight fill a page */
+static mi_page_t* nth_page(int i) { return mi_page_of(big[i * IN_PAGE]); }
+static bool is_parked(int i) { return mi_page_retire(nth_page(i)) == MI_PARKED; }
+static bool is_full(int i) { return mi_xword_state(nth_page(i)->xword) == MI_PAGE_FULL; }
+
+static void fill_pages(int from, int n) {
+  for (int i = from * IN_PAGE; i < (from + n) * IN_PAGE; i++) CHECK((big[i] = o_malloc(0, 8192)) != NULL);
+}
+
+/* What is exhausted is parked until its holder frees in it: the next block is that one. The least lately used are given up. */
+static void parked(void) {
+  if (MI_HARD) return;                            /* one or two pages only */
+  owners_begin();
+  fill_pages(0, 5);
+  CHECK(is_parked(0) && is_parked(3) && !is_parked(4) && lh(0)->nparked == 4);
+  CHECK_EQ(mi_page_live(nth_page(0)), IN_PAGE);
+  for (int i = 0; i < 4; i++) {
+    void* p = big[i * IN_PAGE + 5];
+    o_free(0, p);
+    CHECK(!is_parked(i) && lh(0)->queue[mi_bin_of(8192)].first == nth_page(i) && lh(0)->nparked == 4);
+    CHECK_EQ(mi_check_all(), 0);
+    CHECK(o_malloc(0, 8192) == p);
+  }
+  CHECK(is_parked(4) && lh(0)->xcounts.full_pages == 0);
+  fill_pages(5, PAGES - 5);
+  CHECK_EQ(lh(0)->nparked, 64);
+  int full = 0;
+  for (int i = 0; i < PAGES; i++) full += is_full(i);
+  CHECK(full == PAGES - 65 && is_parked(PAGES - 2) && (is_full(0) || is_full(4)));
+  CHECK_EQ(mi_check_all(), 0);
+  for (int i = 0; i < PAGES * IN_PAGE; i++) o_free(0, big[i]);
+  mi_lheap_collect(lh(0), true);
+  CHECK_EQ(lh(0)->xcounts.pages, 0);
+  owners_end();
+  test_nothing_left();
+}
+
+/* Two freed at once: the second waits behind the first. */
+static void two_parked(void) {
+  if (MI_HARD) return;
+  owners_begin();
+  fill_pages(0, 5);
+  o_free(0, big[0]), o_free(0, big[1]), o_free(0, big[IN_PAGE]);
+  CHECK(lh(0)->queue[mi_bin_of(8192)].first == nth_page(0) && lh(0)->queue[mi_bin_of(8192)].last == nth_page(1));
+  for (int i = 0; i < 3; i++) CHECK(o_malloc(0, 8192) != NULL);
+  CHECK_EQ(lh(0)->xcounts.fresh_pages, 5);
+  CHECK_EQ(mi_check_all(), 0);
+  fill_pages(5, 1);
+  for (int i = 0; i < 6 * IN_PAGE; i++) o_free(0, big[i]);
+  owners_end();
+  test_nothing_left();
+}
+
+/* All that is in parked pages freed by another: the owner's next pages are these. If it ends instead, nothing is left. */
+static void parked_and_emptied_by_others(void) {
+  if (MI_HARD) return;
+  for (int ends = 0; ends < 2; ends++) {
+    owners_begin();
+    fill_pages(0, 9);
+    for (int i = 0; i < 9 * IN_PAGE; i++) o_free(1, big[i]);
+    CHECK(is_parked(0));
+    CHECK_EQ(mi_check_all(), 0);
+    if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), 0);
+    if (ends == 0) {
+      fill_pages(0, 9);
+      CHECK_EQ(lh(0)->xcounts.fresh_pages, 9);
+      for (int i = 0; i < 9 * IN_PAGE; i++) o_free(0, big[i]);
+    }
+    owners_end();
+    test_nothing_left();
+  }
+}
+
+/* A class that nothing is taken from any more keeps no page parked. */
+static void parked_and_idle(void) {
+  if (MI_HARD) return;
+  owners_begin();
+  mi_option_set(mi_option_purge_delay, 10);
+  fill_pages(0, 9);
+  for (int t = 0; t < 100 && lh(0)->nparked > 0; t++) {
+    for (int i = 0; i < 256; i++) o_free(0, o_malloc(0, 600000));
+    usleep(5000);
+  }
+  CHECK_EQ(lh(0)->nparked, 0);
+  CHECK(is_full(0) && is_full(7));
+  for (int i = 0; i < 9 * IN_PAGE; i++) o_free(1, big[i]);
+  CHECK(lh(0)->xcounts.pages <= 1);
   owners_end();
   test_nothing_left();
 }
@@ -192,5 +294,6 @@ static void churn(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("lheap", TEST(full_and_back), TEST(full_and_freed_by_others), TEST(own_page_freed_by_others), TEST(retired_page_stays),
-          TEST(retired_page_goes), TEST(one_block_again), TEST(retired_and_remote), TEST(single_of_every_size), TEST(full_to_owned), TEST(churn))
+TEST_MAIN("lheap", TEST(parked_and_back), TEST(given_up_and_back), TEST(full_and_freed_by_others),
+          TEST(parked_and_freed_by_others), TEST(parked), TEST(two_parked), TEST(parked_and_emptied_by_others), TEST(parked_and_idle),
+          TEST(own_page_freed_by_others), TEST(retired_page_stays), TEST(retired_page_goes), TEST(one_block_again), TEST(retired_and_remote), TEST(single_of_every_size), TEST(full_to_owned), TEST(churn))
