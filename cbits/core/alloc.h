@@ -4,7 +4,7 @@
    The call tree of an allocation:
      mi_lheap_malloc                 size has a page in `direct`, and that a free block: pop, done
        mi_lheap_malloc_generic       anything else
-         mi_lheap_malloc_queued      .. the first page of its queue has one
+         mi_lheap_malloc_queued      .. the first page of its queue has one, or one of its own is kept
          mi_lheap_malloc_slow        .. the queue's pages, adoption, a fresh page */
 #ifndef MI_ALLOC_H
 #define MI_ALLOC_H

@@ -197,7 +197,8 @@ static mi_page_t* slices_page(mi_arena_t* a, size_t i, size_t n, bool* zero) {
   return page;
 }
 
-static mi_page_t* arena_try_claim(mi_arena_t* a, size_t n, size_t align, bool* zero) {
+/* `touched`: not if it would all be new memory. */
+static mi_page_t* arena_try_claim(mi_arena_t* a, size_t n, size_t align, bool touched, bool* zero) {
   const size_t align_slices = align / MI_SLICE_SIZE;
   const size_t first = 0 - (uintptr_t)a->start / MI_SLICE_SIZE;            /* an aligned slice, modulo align_slices */
   mi_atomic(size_t)* xhint = hint_for(a, n);
@@ -205,14 +206,19 @@ static mi_page_t* arena_try_claim(mi_arena_t* a, size_t n, size_t align, bool* z
   size_t i = hint;
   if (!mi_bitmap_claim_run(a->free, a->nslices, n, align_slices, first, &i)) return NULL;
   if (n <= MI_ARENA_HINTS && align_slices == 1 && hint == mi_load_relaxed(xhint)) mi_store_relaxed(xhint, i);  /* a hint */
+  if (touched && ndirty(a, i, n) == 0) {
+    mi_bitmap_set(a->free, i, n);
+    hints_lower(a, i);
+    return NULL;
+  }
   return slices_page(a, i, n, zero);
 }
 
-static mi_page_t* arenas_try_claim(size_t n, size_t align, uint16_t number, bool* zero) {
+static mi_page_t* arenas_try_claim(size_t n, size_t align, uint16_t number, bool touched, bool* zero) {
   for (size_t i = 0; i < mi_arena_count(); i++) {
     mi_arena_t* a = mi_arena_at(i);
     if (!mi_arena_serves(a, number)) continue;
-    mi_page_t* page = arena_try_claim(a, n, align, zero);
+    mi_page_t* page = arena_try_claim(a, n, align, touched, zero);
     if (page != NULL) return page;
   }
   return NULL;
@@ -222,13 +228,20 @@ static void hints_reset(void) {
   for (size_t i = 0; i < mi_arena_count(); i++) hints_lower(mi_arena_at(i), 0);
 }
 
+static mi_page_t* arena_claim_roomy(mi_arena_t* a, size_t n, size_t room, bool* zero) {
+  for (size_t i = mi_align_up(a->nslices / 2, room); i + room <= a->nslices; i += room) {
+    if (mi_bitmap_run(a->free, a->nslices, i, room) == room && mi_bitmap_claim_at(a->free, i, n)) return slices_page(a, i, n, zero);
+  }
+  return NULL;
+}
+
 mi_page_t* mi_arena_claim_roomy(size_t size, uint16_t number, bool* zero) {
-  const size_t n = mi_divide_up(size, MI_SLICE_SIZE), room = MI_ARENA_ROOM / MI_SLICE_SIZE;
-  for (size_t k = 0; k < mi_arena_count(); k++) {
-    mi_arena_t* a = mi_arena_at(k);
-    if (!mi_arena_serves(a, number)) continue;
-    for (size_t i = mi_align_up(a->nslices / 2, room); i + room <= a->nslices; i += room) {
-      if (mi_bitmap_run(a->free, a->nslices, i, room) == room && mi_bitmap_claim_at(a->free, i, n)) return slices_page(a, i, n, zero);
+  const size_t n = mi_divide_up(size, MI_SLICE_SIZE);
+  for (size_t room = MI_ARENA_ROOM / MI_SLICE_SIZE; room >= 2 * n; room /= 2) {   /* less: what is left between those that have more */
+    for (size_t k = 0; k < mi_arena_count(); k++) {
+      mi_arena_t* a = mi_arena_at(k);
+      mi_page_t* page = mi_arena_serves(a, number) ? arena_claim_roomy(a, n, room, zero) : NULL;
+      if (page != NULL) return page;
     }
   }
   return NULL;
@@ -286,23 +299,28 @@ static mi_page_t* claim_behind_purger(size_t n, size_t align, uint16_t number, b
     else if (i > 0) mi_os_yield();
     before = now;
     hints_reset();
-    page = arenas_try_claim(n, align, number, zero);
+    page = arenas_try_claim(n, align, number, false, zero);
   }
   return page;
+}
+
+mi_page_t* mi_arena_claim_touched(size_t size, size_t align, bool* zero) {
+  if (is_huge(size, align)) return NULL;
+  return arenas_try_claim(mi_divide_up(size, MI_SLICE_SIZE), mi_max(align, MI_SLICE_SIZE), MI_ARENA_NONE, true, zero);
 }
 
 mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero) {
   align = mi_max(align, MI_SLICE_SIZE);
   if (mi_unlikely(is_huge(size, align)) && may_ask_os(number)) return mapping_claim(size, align, zero);
   const size_t n = mi_divide_up(size, MI_SLICE_SIZE);
-  mi_page_t* page = arenas_try_claim(n, align, number, zero);
+  mi_page_t* page = arenas_try_claim(n, align, number, false, zero);
   if (mi_likely(page != NULL)) return page;
   hints_reset();
-  page = arenas_try_claim(n, align, number, zero);
+  page = arenas_try_claim(n, align, number, false, zero);
   if (page == NULL) page = claim_behind_purger(n, align, number, zero);
   const bool limited = over_limit(mi_load_relaxed(&mi_arena_totals.xcommitted) + size);  /* a hint: no new arena would help */
   if (page == NULL && !limited && may_ask_os(number) && arena_reserve(size + align - MI_SLICE_SIZE)) {
-    page = arenas_try_claim(n, align, number, zero);
+    page = arenas_try_claim(n, align, number, false, zero);
   }
   return page;
 }
@@ -347,15 +365,6 @@ void mi_arena_give(mi_page_t* page) {
   if (page->arena == MI_ARENA_NONE) { mapping_give(page); return; }
   mi_arena_t* a = mi_arena_at(page->arena);
   slices_give(a, mi_arena_slice_of(a, page->start), mi_page_nslices(page));
-}
-
-void mi_arena_give_clean(mi_page_t* page) {
-  mi_arena_t* a = mi_arena_at(page->arena);
-  const size_t i = mi_arena_slice_of(a, page->start), n = mi_page_nslices(page);
-  mi_bitmap_clear(a->dirty, i, n);
-  committed_sub(n * MI_SLICE_SIZE);
-  mi_bitmap_set(a->free, i, n);
-  hints_lower(a, i);
 }
 
 bool mi_arena_resize(mi_page_t* page, size_t size) {

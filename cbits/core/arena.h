@@ -62,14 +62,15 @@ mi_inline mi_bits_t* mi_arena_pool(const mi_arena_t* a, unsigned bin) {
    start, nslices and arena set, not yet mapped; *zero: its memory is. From the arena with that
    number only, unless MI_ARENA_NONE. NULL if there is no memory. */
 mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero);
-/* The same where MI_ARENA_ROOM bytes are free, of which the page is the start, for a block that grows. In an arena's upper half,
-   so that what is claimed first-fit does not come to lie behind it. NULL if there is no such room now. */
+/* The same for any arena, but not what is all new memory, nor from a new arena: NULL. */
+mi_page_t* mi_arena_claim_touched(size_t size, size_t align, bool* zero);
+/* The same where MI_ARENA_ROOM bytes are free, or a half of that and so on to twice the size, of which the page is the start: for a
+   block that grows. In an arena's upper half, so that what is claimed first-fit does not come to lie behind it. NULL if there is no
+   such room now. */
 #define MI_ARENA_ROOM (32 * MI_MiB)
 mi_page_t* mi_arena_claim_roomy(size_t size, uint16_t number, bool* zero);
 /* Gives all slices of an unmapped page back. */
 void mi_arena_give(mi_page_t* page);
-/* The same for a page in an arena that was claimed zero and not touched: as if it had not been claimed. */
-void mi_arena_give_clean(mi_page_t* page);
 /* Changes the size of a single page in place; false if that cannot be. */
 bool mi_arena_resize(mi_page_t* page, size_t size);
 /* Moves a page with a mapping of its own to one of the new size; false leaves it. Its page map entry is the caller's. */

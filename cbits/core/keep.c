@@ -69,12 +69,10 @@ void mi_keep_put_class(mi_page_t* page) {
   mi_keep_give(page);
 }
 
-bool mi_keep_flush_classes(void) {
-  bool any = false;
+void mi_keep_flush_classes(void) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
-    for (mi_page_t* page; (page = mi_keep_take_class(bin)) != NULL; any = true) mi_keep_give(page);
+    for (mi_page_t* page; (page = mi_keep_take_class(bin)) != NULL; ) mi_keep_give(page);
   }
-  return any;
 }
 
 static void flush(void) {

@@ -1,7 +1,7 @@
 /* Pages that were freed a moment ago, kept whole for whoever wants one like it: a buffer that a program makes and frees in
    turn costs no bitmap and no page map, and short-lived threads find each class where the last one had it. And the way to
    purge: what is kept goes first.
-   Any thread. Called by lheap.c and the rings.
+   Any thread. Called by lheap.c, free.c, purger.c and the rings.
 
    A kept page is DEAD, its slices are claimed and mapped to it as before; it belongs to who has it out of the table. */
 #ifndef MI_KEEP_H
@@ -19,8 +19,8 @@ void mi_keep_put(uint32_t slot, mi_page_t* page);
 /* The same for pages of a class, more than one block each: who needs such a page next touches no more of it than was touched. */
 mi_page_t* mi_keep_take_class(unsigned bin);
 void mi_keep_put_class(mi_page_t* page);
-/* Gives these back: they may lie between what is free. False if there was none. */
-bool mi_keep_flush_classes(void);
+/* Gives these back: they may lie between what is free. */
+void mi_keep_flush_classes(void);
 /* Does not keep the caller's page, which is DEAD. */
 void mi_keep_give(mi_page_t* page);
 

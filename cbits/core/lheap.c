@@ -449,11 +449,13 @@ static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
   }
 }
 
-/* From an arena. What it would touch first: memory that only lies between kept pages is better. */
+/* From an arena. A large one that would touch new memory: what lies between kept pages is better. */
 static mi_page_t* single_claim(size_t size, size_t align, uint16_t arena, bool* zero) {
-  mi_page_t* page = mi_arena_claim(size, align, arena, zero);
-  if (page == NULL || !*zero || mi_page_nslices(page) <= MI_MEDIUM_SLICES || page->arena == MI_ARENA_NONE || !mi_keep_flush_classes()) return page;
-  mi_arena_give_clean(page);
+  if (size > MI_MEDIUM_SLICES * MI_SLICE_SIZE && arena == MI_ARENA_NONE) {
+    mi_page_t* page = mi_arena_claim_touched(size, align, zero);
+    if (page != NULL) return page;
+    mi_keep_flush_classes();
+  }
   return mi_arena_claim(size, align, arena, zero);
 }
 
@@ -545,6 +547,7 @@ void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool room, bool* zero
 /* ---- the whole local heap ---- */
 
 void mi_lheap_unpark(mi_lheap_t* lh) { parked_to_full(lh, 0); }
+void mi_lheap_page_unpark(mi_page_t* page) { page_unpark(page->lheap, page, false); }
 
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid) {
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;

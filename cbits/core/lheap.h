@@ -35,6 +35,8 @@ void mi_lheap_page_emptied(mi_page_t* page);
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page);
 /* No page is parked any more (DESIGN, section 3): before others look at them. */
 void mi_lheap_unpark(mi_lheap_t* lh);
+/* A page of this owner's that is parked, back to its queue. */
+void mi_lheap_page_unpark(mi_page_t* page);
 /* Collects remote frees, frees empty pages; force: also those that are kept a while, and pools those that are sparse. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
 

@@ -49,11 +49,6 @@ void mi_page_die(mi_page_t* page) {
   while (!mi_remote_death(&page->xword)) mi_os_yield();                   /* D1: a pin lasts a few instructions */
 }
 
-void mi_page_end(mi_page_t* page) {
-  mi_page_die(page);
-  mi_page_map(page, false);
-}
-
 /* ---- lists ---- */
 
 /* Puts `free` behind the n blocks from `first` on, where the last one names mi_nil. They are looked at on the way: what

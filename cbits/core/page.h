@@ -15,9 +15,8 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
 void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner);
 /* Enters a page into the page map, or takes it out; false if there is no room. Its holder. */
 bool mi_page_map(mi_page_t* page, bool on);
-/* Nothing is live in it: DEAD. Then unmapped, too; the slices are the caller's to give back. */
+/* Nothing is live in it: DEAD, still mapped; the slices are the caller's to give back. */
 void mi_page_die(mi_page_t* page);
-void mi_page_end(mi_page_t* page);
 
 /* Moves local_free and the remote list to `free`; true if something is there then. *nremote: how many came from others. */
 bool mi_page_collect(mi_page_t* page, uint32_t* nremote);

@@ -85,7 +85,7 @@ void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
       return same;
     }
   }
-  const bool grows = align == 0 && newsize > old && mi_page_is_single(page) && page->start == p;
+  const bool grows = align == 0 && newsize > mi_max(old, MI_MEDIUM_MAX) && mi_page_is_single(page) && page->start == p;
   void* q = grows ? grown(lh, page, old, newsize) : mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, false);
   if (q == NULL) return NULL;
   if (!grows) memcpy(q, p, mi_min(old, newsize));

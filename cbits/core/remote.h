@@ -94,7 +94,7 @@ static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot, unsig
 static inline bool mi_remote_end(mi_xword_t* xword) {
   uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
   if (mi_xword_state(w) != MI_PAGE_FULL || mi_xword_count(w) != 1 || (w & MI_XPIN_MASK) != 0) return false;
-  return mi_cas_acquire(xword, &w, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_DEAD));  /* R5 pairs with F1, P1 */
+  return mi_cas_acquire(xword, &w, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_DEAD));  /* R5 pairs with mi_remote_birth, P1 */
 }
 
 /* C1. Holder only: takes the whole remote list. */

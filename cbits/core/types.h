@@ -84,7 +84,7 @@ mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_live_of(mi_page_use
 typedef struct {
   mi_atomic(uint64_t) pages;        /* in its queues and parked: a gauge, all others count up */
   mi_atomic(uint64_t) fresh_pages;  /* taken from an arena or the OS */
-  mi_atomic(uint64_t) adopted_pages;/* taken from a pool, or taken back */
+  mi_atomic(uint64_t) adopted_pages;/* taken from a pool, taken back, or kept */
   mi_atomic(uint64_t) full_pages;   /* given up full */
   mi_atomic(uint64_t) remote_freed; /* blocks collected from remote lists */
   mi_atomic(uint64_t) retired_pages;/* emptied and freed */

@@ -255,6 +255,38 @@ static void smaller_arena(void) {
   CHECK_EQ(mi_arena_at(0)->nslices * MI_SLICE_SIZE, MI_ARENA_SIZE / 8);
 }
 
+/* Where a block that grows has room: a place for each, of half the room when there are no more; behind it no other. */
+static void roomy(void) {
+  if (MI_HARD) return;                             /* its arenas are smaller */
+  enum { N = 40 };
+  mi_page_t* page[N];
+  bool zero;
+  CHECK(mi_arena_claim_roomy(MI_ARENA_ROOM / 2 + 1, MI_ARENA_NONE, &zero) == NULL);
+  mi_arena_give(claim(1, 1, NULL));                /* there is an arena */
+  const mi_arena_t* a = mi_arena_at(0);
+  for (int i = 0; i < N; i++) {
+    CHECK((page[i] = mi_arena_claim_roomy(200000, MI_ARENA_NONE, &zero)) != NULL && page[i] > &a->pages[a->nslices / 2 - 1]);
+    CHECK_EQ(mi_page_nslices(page[i]), 4);
+    const size_t room = i < 16 ? MI_ARENA_ROOM : i < 32 ? MI_ARENA_ROOM / 2 : MI_ARENA_ROOM / 4;
+    CHECK_EQ(mi_bitmap_run(a->free, a->nslices, mi_arena_slice_of(a, page[i]->start) + 4, room / MI_SLICE_SIZE - 4), room / MI_SLICE_SIZE - 4);
+  }
+  for (int i = 0; i < N; i++) mi_arena_give(page[i]);
+  test_nothing_left();
+}
+
+/* Only what somebody had before. */
+static void touched(void) {
+  mi_option_set(mi_option_purge_delay, -1);
+  bool zero;
+  mi_page_t *before = claim(1, 1, NULL), *p = claim(4 * MI_SLICE_SIZE, 1, NULL);
+  const size_t committed = mi_arena_totals.xcommitted, peak = mi_arena_totals.xpeak_committed;
+  CHECK(mi_arena_claim_touched(2 * MI_SLICE_SIZE, 1, &zero) == NULL);
+  CHECK(mi_arena_totals.xcommitted == committed && mi_arena_totals.xpeak_committed == peak);
+  mi_arena_give(p);
+  CHECK(mi_arena_claim_touched(5 * MI_SLICE_SIZE, 1, &zero) == p && !zero);   /* in part */
+  mi_arena_give(p), mi_arena_give(before);
+}
+
 TEST_MAIN("arena", TEST(claim_and_give), TEST(every_alignment), TEST(zero_or_not), TEST(zero_in_part), TEST(committed_is_counted),
           TEST(user_memory), TEST(resize_in_place), TEST(mapping), TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces),
-          TEST(purged_by_two), TEST(purged_beside_another), TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(smaller_arena))
+          TEST(purged_by_two), TEST(purged_beside_another), TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(smaller_arena), TEST(roomy), TEST(touched))

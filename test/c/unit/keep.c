@@ -67,10 +67,11 @@ static void put_and_take_classes(void) {
     CHECK(mi_arena_page_of(page[0]->start) == NULL && mi_block_usable(page[0]->start) == 0);
     CHECK(mi_keep_take_class(bin - 1 == 0 ? MI_BIN_LAST : bin - 1) == NULL);
     for (int i = 0; i < most; i++) CHECK(mi_keep_take_class(bin) == page[i]);
-    CHECK(mi_keep_take_class(bin) == NULL && !mi_keep_flush_classes());
+    CHECK(mi_keep_take_class(bin) == NULL);
     mi_keep_give(page[0]);
     for (int i = 1; i < most; i++) mi_keep_put_class(page[i]);
-    CHECK_EQ(mi_keep_flush_classes(), most > 1);
+    mi_keep_flush_classes();
+    for (int i = 0; i < most; i++) CHECK(mi_page_is_none(mi_page_of(page[i]->start)));
   }
   test_nothing_left();
 }
@@ -114,7 +115,7 @@ static mi_atomic(int) round_begun, round_ended;
 static void spin(int n) { for (volatile int i = 0; i < n; i++) {} }
 static void* flush_each_round(void* arg) {
   for (int n = 1; n <= *(const int*)arg; n++) {
-    while (mi_load_acquire(&round_begun) < n) {}
+    while (mi_load_acquire(&round_begun) < n) mi_os_yield();
     spin(n % 64);
     mi_purge(true);
     mi_store_release(&round_ended, n);
@@ -134,7 +135,7 @@ static void put_while_another_flushes(void) {
     spin(n / 64 % 64);
     if (n % 2 == 0) mi_keep_put(0, a);
     else mi_keep_put_class(a);
-    while (mi_load_acquire(&round_ended) < n) {}
+    while (mi_load_acquire(&round_ended) < n) mi_os_yield();
     if (mi_page_is_none(mi_page_of(a->start))) continue;
     usleep(6000);
     mi_purge(false);
@@ -190,6 +191,65 @@ static void short_lived_threads(void) {
   test_nothing_left();
 }
 
+/* Without an end: nothing is to be done, and it stays until it is asked for. */
+static void kept_for_ever(void) {
+  if (MI_HARD) return;
+  mi_option_set(mi_option_purge_delay, -1);
+  mi_page_t *a = dead_page(2), *b = dead_class_page(9);
+  mi_keep_put(0, a), mi_keep_put_class(b);
+  CHECK_EQ(mi_purge_at(), 0);
+  usleep(2000);
+  mi_purge(false);
+  CHECK(mi_keep_take(0, 2) == a && mi_keep_take_class(9) == b);
+  mi_keep_put(0, a), mi_keep_put_class(b);
+  mi_purge(true);
+  CHECK(mi_page_is_none(mi_page_of(a->start)) && mi_page_is_none(mi_page_of(b->start)));
+  test_nothing_left();
+}
+
+/* A heap that is bound to an arena takes no kept page from elsewhere, and leaves none of an exclusive one. */
+static void bound_heap(void) {
+  for (int exclusive = 0; exclusive < 2; exclusive++) {
+    mi_arena_id_t id;
+    size_t size;
+    CHECK_EQ(mi_reserve_os_memory_ex(4 * MI_MiB, true, false, exclusive == 1, &id), 0);
+    uint8_t* area = mi_arena_area(id, &size);
+    mi_heap_t* heap = mi_heap_new_in_arena(id);
+    for (unsigned bin = 1; bin <= MI_BIN_LAST; bin += 13) {
+      mi_keep_put_class(dead_class_page(bin));
+      void *p = mi_heap_malloc(heap, mi_bin_size(bin)), *q = mi_heap_malloc(heap, 100000), *r = mi_heap_malloc(heap, MI_MiB);
+      CHECK((uint8_t*)p - area < (ptrdiff_t)size && (uint8_t*)p >= area);
+      mi_free(q), mi_free(r), mi_free(p);
+    }
+    mi_heap_destroy(heap);
+    for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
+      mi_page_t* page = mi_keep_take_class(bin);
+      if (page == NULL) continue;
+      CHECK(exclusive == 0 || !mi_arena_at(page->arena)->exclusive);
+      mi_keep_give(page);
+    }
+    mi_collect(true);
+    test_nothing_left();
+  }
+}
+
+/* A kept page is not zero, however it is taken. */
+static void nothing(bool force, unsigned long long heartbeat, void* arg) { (void)force, (void)heartbeat, (void)arg; }
+static void kept_is_not_zero(void) {
+  for (int slow = 0; slow < 2; slow++) {
+    mi_register_deferred_free(slow ? &nothing : NULL, NULL);      /* with one, each allocation takes the slow path */
+    for (int i = 0; i < 600; i++) {
+      uint8_t* p = mi_zalloc(200000);
+      CHECK(test_all(p, 200000, 0));
+      memset(p, 1, 200000);
+      mi_free(p);
+    }
+  }
+  mi_register_deferred_free(NULL, NULL);
+  mi_collect(true);
+  test_nothing_left();
+}
+
 /* A large block that would touch new memory takes what lies between kept pages first; what it claimed is as it was. */
 static void large_before_kept(void) {
   mi_option_set(mi_option_purge_delay, -1);
@@ -197,15 +257,22 @@ static void large_before_kept(void) {
   mi_page_t* page[PUT];
   for (int i = 0; i < PUT; i++) page[i] = dead_class_page(30 + (unsigned)i);
   for (int i = 0; i < PUT; i++) mi_keep_put_class(page[i]);
-  const size_t committed = mi_arena_totals.xcommitted;
+  const size_t committed = mi_arena_totals.xcommitted, peak = mi_arena_totals.xpeak_committed;
   uint8_t* p = mi_malloc(PUT * MI_SLICE_SIZE);
-  CHECK(p == page[0]->start && mi_arena_totals.xcommitted == committed);
+  CHECK(p == page[0]->start && mi_arena_totals.xcommitted == committed && mi_arena_totals.xpeak_committed == peak);
   CHECK_EQ(mi_check_all(), 0);
+  for (int i = 0; i < 3; i++) mi_keep_put_class(page[i] = dead_class_page(30));
+  uint8_t* small = mi_malloc(MI_MEDIUM_SLICES * MI_SLICE_SIZE);              /* not large */
+  CHECK(mi_keep_take_class(30) == page[0]);
+  mi_keep_put_class(page[0]);
   mi_free(p);
+  CHECK(mi_malloc(PUT * MI_SLICE_SIZE) == p && mi_keep_take_class(30) == page[0]);  /* nor new */
+  mi_keep_put_class(page[0]);
+  mi_free(p), mi_free(small);
   mi_collect(true);
   test_nothing_left();
 }
 
 TEST_MAIN("keep", TEST(put_and_take), TEST(one_of_a_size), TEST(put_and_take_classes), TEST(not_without_delay), TEST(flushed_after_the_delay),
          TEST(put_while_another_flushes), TEST(by_malloc_and_free), TEST(short_lived_threads),
-         TEST(large_before_kept))
+         TEST(large_before_kept), TEST(kept_for_ever), TEST(bound_heap), TEST(kept_is_not_zero))

@@ -12,7 +12,8 @@ static mi_page_t* page_make(unsigned bin) {
 
 static void page_end(mi_page_t* page) {
   const void* start = page->start;
-  mi_page_end(page);
+  mi_page_die(page);
+  mi_page_map(page, false);
   CHECK(mi_page_is_none(mi_page_of(start)));
   mi_arena_give(page);
 }

@@ -209,6 +209,47 @@ static void grows_in_its_room(void) {
   end();
 }
 
+/* More of them than an arena has such places for, some of which stay: they have less room, and are copied now and then. */
+static void many_grow(void) {
+  if (MI_HARD) return;
+  enum { MANY = 60, STAY = 20 };
+  uint8_t* p[MANY];
+  begin();
+  for (int i = 0; i < MANY; i++) test_fill(p[i] = mi_lheap_malloc(lh, 140000), 140000, (unsigned)i);
+  int moves = 0;
+  for (size_t size = 140000; size < 4 * MI_MiB; size += size / 4) {
+    for (int i = 0; i < MANY; i++) {
+      if (i < STAY && size > 200000) continue;
+      uint8_t* to = mi_lheap_realloc(lh, p[i], size, 0, 0, false);
+      moves += to != p[i], p[i] = to;
+    }
+  }
+  CHECK_AT(moves < 4 * MANY, "%d moves", moves);
+  for (int i = 0; i < MANY; i++) {
+    CHECK(test_filled(p[i], 140000, (unsigned)i));
+    o_free(0, p[i]);
+  }
+  CHECK_EQ(mi_check_all(), 0);
+  end();
+}
+
+/* A page of its own for the sake of its alignment, or with an offset, is no reason for the next block to have one. */
+static void grows_from_aligned(void) {
+  begin();
+  uint8_t* p = mi_lheap_aligned(lh, 100, MI_MiB, 0, false);
+  test_fill(p, 100, 3);
+  p = mi_lheap_realloc(lh, p, 5000, 0, 0, false);
+  CHECK(!mi_page_is_single(mi_page_of(p)) && test_filled(p, 100, 3));
+  o_free(0, p);
+  p = mi_lheap_aligned(lh, 200000, 4096, 8, false);
+  CHECK(((uintptr_t)p + 8) % 4096 == 0);
+  test_fill(p, 200000, 4);
+  p = mi_lheap_realloc(lh, p, 3 * MI_MiB, 0, 0, false);
+  CHECK(test_filled(p, 200000, 4));
+  o_free(0, p);
+  end();
+}
+
 /* .. and are copied where the system does not move them. */
 static void pages_are_copied_then(void) {
   begin();
@@ -389,5 +430,6 @@ static void family(void) {
 }
 
 TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroing), TEST(from_null_and_to_zero), TEST(small_in_place),
-          TEST(single_in_place), TEST(pages_move), TEST(pages_move_to_clean), TEST(moves_end), TEST(grows_in_its_room), TEST(pages_are_copied_then), TEST(pages_of_several_mappings), TEST(what_a_move_leaves),
+          TEST(single_in_place), TEST(pages_move), TEST(pages_move_to_clean), TEST(moves_end), TEST(grows_in_its_room), TEST(many_grow), TEST(grows_from_aligned),
+          TEST(pages_are_copied_then), TEST(pages_of_several_mappings), TEST(what_a_move_leaves),
           TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
