@@ -41,14 +41,14 @@ size_t mi_block_usable(const void* p) {
 }
 
 /* What a push left to do. */
-static mi_noinline void free_remote_end(mi_page_t* page, const void* p, unsigned bin, mi_remote_t todo, const mi_owner_t* owner) {
+static mi_noinline void free_remote_end(mi_page_t* page, const void* p, unsigned bin, mi_remote_t todo, mi_owner_t* owner) {
   if (todo == MI_REMOTE_DEAD) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
   else mi_lheap_remote_todo(page, bin, todo, owner);
 }
 
 /* `listed`: the heap may be destroyed meanwhile, so the page is pinned if it is still what the block was
    checked against. False: it is not, look again. */
-static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t w, bool listed, const mi_owner_t* owner) {
+static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t w, bool listed, mi_owner_t* owner) {
   if (mi_xword_state(w) == MI_PAGE_DEAD) {                                /* too late: not a word is written */
     mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
     return true;

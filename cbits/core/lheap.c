@@ -173,95 +173,118 @@ static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
   count(&lh->xcounts.adopted_pages, 1);
 }
 
-/* Nothing left in it: to FULL. False if something was remotely freed meanwhile, which is in `free` then. */
-static bool page_to_full(mi_lheap_t* lh, mi_page_t* page) {
+/* In no queue, and nothing is left in it: to FULL. False if something was remotely freed meanwhile: it is in its queue then. */
+static bool page_give_up(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved);
-  page_unretire(page);
-  queue_remove(lh, page);
   mi_store_relaxed(&page->xowner, lh->xid == 0 ? 0 : lh->xid | 1);        /* F1: shown by the swap */
   if (mi_remote_release(&page->xword, MI_PAGE_FULL, mi_page_used(page))) {        /* F1 */
     count(&lh->xcounts.full_pages, 1);
     return true;
   }
   mi_store_relaxed(&page->xowner, lh->xid);
+  queue_unretire(lh, mi_page_bin(page));
   queue_push(lh, page, true);
   page_collect(lh, page);
   return false;
 }
 
 /* ---- parked pages: nothing is left in them. Where blocks come and go at random one of them is freed soon, and their owner finds
-   them OWNED still: two swaps less. The least lately used goes to FULL, and what others freed is looked for before new memory. ---- */
+   them OWNED still: two swaps less. One of a class; more where the owner frees in them, fewer where it does not: what others empty
+   stays as long as the owner does nothing. ---- */
 
-#define PARKED_SLICES (MI_HARD ? 2u : 64u)   /* of an owner: what may stay while it does not allocate and others free all that is in them */
+#define PARKED_SLICES (MI_HARD ? 2u : 64u)   /* of an owner */
+
+/* The owner freed in a page of this class in which nothing was left; a page that is given up takes one back. */
+static void park_more(mi_lheap_t* lh, unsigned bin) {
+  if (lh->park_more[bin] < PARKED_SLICES) lh->park_more[bin] += 2;
+}
 
 static bool is_exhausted(mi_page_t* page) {
   return page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved && mi_xword_head(mi_load_relaxed(&page->xword)) == 0;  /* a hint */
 }
 
-/* Into its queue. */
-static void page_unpark(mi_lheap_t* lh, mi_page_t* page, bool front) {
-  mi_assert(page->lheap == lh && mi_page_retire(page) == MI_PARKED);
-  list_remove(&lh->parked, page);
-  lh->nparked -= mi_page_nslices(page);
-  count(&lh->xcounts.pages, (uint64_t)-1);
+static void parked_remove(mi_lheap_t* lh, mi_page_t* page) {
+  const unsigned bin = mi_page_bin(page);
   const uint32_t live = mi_page_live(page);
+  mi_assert(page->lheap == lh && mi_page_retire(page) == MI_PARKED);
+  list_remove(&lh->parked[bin], page);
+  page->lheap = NULL;
+  lh->nparked[bin]--;
+  lh->parked_slices -= mi_page_nslices(page);
+  count(&lh->xcounts.pages, (uint64_t)-1);
   mi_page_retire_set(page, 0);                                            /* first: who reads statistics meanwhile sees fewer, not more */
   mi_page_used_set(page, live);
+}
+
+/* Into its queue. */
+static void page_unpark(mi_lheap_t* lh, mi_page_t* page, bool front) {
+  parked_remove(lh, page);
   queue_unretire(lh, mi_page_bin(page));
   queue_push(lh, page, front);
 }
 
-/* What others freed in it is in `free` then, and it stays in its queue. */
-static void parked_page_to_full(mi_lheap_t* lh, mi_page_t* page) {
-  page_unpark(lh, page, false);
-  if (!page_collect(lh, page)) page_to_full(lh, page);
+/* To FULL. What others freed in it: it goes to its queue, or is freed if that was all. */
+static void parked_page_give_up(mi_lheap_t* lh, mi_page_t* page) {
+  parked_remove(lh, page);
+  if (!page_collect(lh, page)) page_give_up(lh, page);
+  else if (mi_page_used(page) == 0) mi_lheap_page_free(page);
+  else {
+    queue_unretire(lh, mi_page_bin(page));
+    queue_push(lh, page, false);
+  }
 }
 
 static void page_park(mi_lheap_t* lh, mi_page_t* page) {
+  const unsigned bin = mi_page_bin(page);
   page_unretire(page);
   queue_remove(lh, page);
-  mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && mi_page_used(page) == page->reserved);
+  mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved);
+  if (mi_page_used(page) != page->reserved) { page_give_up(lh, page); return; }   /* a damaged list lost some */
   mi_page_used_set(page, 1);
   mi_page_retire_set(page, MI_PARKED);
   page->lheap = lh;
-  list_push(&lh->parked, page, true);
-  lh->nparked += mi_page_nslices(page);
+  list_push(&lh->parked[bin], page, true);
+  lh->nparked[bin]++;
+  lh->parked_slices += mi_page_nslices(page);
   count(&lh->xcounts.pages, 1);
-  while (lh->nparked > PARKED_SLICES) parked_page_to_full(lh, lh->parked.last);
+  while (lh->nparked[bin] > 1 + lh->park_more[bin] || (lh->parked_slices > PARKED_SLICES && lh->nparked[bin] > 0)) {
+    parked_page_give_up(lh, lh->parked[bin].last);
+    if (lh->park_more[bin] > 0) lh->park_more[bin]--;
+  }
 }
 
 /* Its holder's free came by. Its queue's first page may have had the last block of the queue before. */
 static void parked_page_freed(mi_lheap_t* lh, mi_page_t* page) {
-  mi_page_t* first = lh->queue[mi_page_bin(page)].first;
+  const unsigned bin = mi_page_bin(page);
+  mi_page_t* first = lh->queue[bin].first;
   const bool exhausted = first != NULL && is_exhausted(first);
+  park_more(lh, bin);
+  count(&lh->xcounts.adopted_pages, 1);
   page_unpark(lh, page, exhausted);
-  if (exhausted) page_park(lh, first);
+  if (exhausted && page->next == first) page_park(lh, first);
 }
 
-/* Nothing left in it. False if something was remotely freed meanwhile, which is in `free` then. Pages of other heaps than a main one
-   have no free of their holder's. */
+/* Nothing left in it, and it is in its queue. False if something was remotely freed meanwhile, which is in `free` then. Pages of other
+   heaps than a main one have no free of their holder's. */
 static bool page_leave(mi_lheap_t* lh, mi_page_t* page) {
-  if (lh->xid == 0) return page_to_full(lh, page);
-  page_park(lh, page);
-  return true;
+  if (lh->xid != 0) { page_park(lh, page); return true; }
+  page_unretire(page);
+  queue_remove(lh, page);
+  return page_give_up(lh, page);
 }
 
 /* Has somebody else freed something in a parked page of this class? Then it is in the queue. */
 static bool parked_find(mi_lheap_t* lh, unsigned bin) {
-  for (mi_page_t* page = lh->parked.first; page != NULL; page = page->next) {
-    if (mi_page_bin(page) != bin || mi_xword_head(mi_load_relaxed(&page->xword)) == 0) continue;  /* a hint */
+  for (mi_page_t* page = lh->parked[bin].first; page != NULL; page = page->next) {
+    if (mi_xword_head(mi_load_relaxed(&page->xword)) == 0) continue;      /* a hint */
     page_unpark(lh, page, true);
     return true;
   }
   return false;
 }
 
-/* Of one class, or of all (0). */
-static void parked_to_full(mi_lheap_t* lh, unsigned bin) {
-  for (mi_page_t *page = lh->parked.first, *next; page != NULL; page = next) {
-    next = page->next;
-    if (bin == 0 || mi_page_bin(page) == bin) parked_page_to_full(lh, page);
-  }
+static void parked_give_up(mi_lheap_t* lh, unsigned bin) {
+  while (lh->parked[bin].first != NULL) parked_page_give_up(lh, lh->parked[bin].first);
 }
 
 /* `bin` was read while the page could not change (before P1, R4); arena and start are the same in its next life. */
@@ -300,6 +323,7 @@ bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   if (!mi_remote_acquire(&page->xword, true, &list)) return false;        /* H1 */
   pool_unindex(page);                                                     /* it may have become POOLED meanwhile */
   if (heap_of(page) == mi_load_relaxed(&lh->xheap)) {                     /* its owner reads it */
+    park_more(lh, mi_page_bin(page));
     page_attach(lh, page, list);
     return true;
   }
@@ -314,10 +338,11 @@ static void single_page_free(mi_page_t* page, const mi_owner_t* owner) {
   mi_keep_put(owner->slot, page);
 }
 
-void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, const mi_owner_t* owner) {
+void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_owner_t* owner) {
   if (todo == MI_REMOTE_INDEX) {
     pool_index(page, bin);
     mi_lheap_page_changed(page);
+    if (owner != NULL && mi_load_relaxed(&page->xowner) == (owner->id | 1)) park_more(&owner->main, bin);  /* a hint */
   }
   if (todo != MI_REMOTE_LAST) return;
   mi_page_used_set(page, 0);
@@ -380,7 +405,7 @@ static bool is_sparse(mi_page_t* page) {
 
 /* The pages have waited enough. */
 static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
-  parked_to_full(lh, bin);
+  parked_give_up(lh, bin);
   for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
     next = page->next;
     if (mi_page_retire(page) != 0) {
@@ -436,7 +461,7 @@ static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
 static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
   for (;;) {
     mi_page_t* page = queue_find(lh, bin);
-    if (page == NULL && parked_find(lh, bin)) continue;
+    if (page == NULL && (lh->queue[bin].first != NULL || parked_find(lh, bin))) continue;  /* it came there from those that were parked */
     if (page == NULL) page = page_adopt(lh, bin);
     if (page == NULL) page = page_fresh(lh, bin);
     if (page == NULL) return NULL;
@@ -546,7 +571,10 @@ void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool room, bool* zero
 
 /* ---- the whole local heap ---- */
 
-void mi_lheap_unpark(mi_lheap_t* lh) { parked_to_full(lh, 0); }
+void mi_lheap_unpark(mi_lheap_t* lh) {
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) parked_give_up(lh, bin);
+}
+
 void mi_lheap_page_unpark(mi_page_t* page) { page_unpark(page->lheap, page, false); }
 
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid) {
@@ -557,7 +585,7 @@ void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t
 }
 
 void mi_lheap_collect(mi_lheap_t* lh, bool force) {
-  parked_to_full(lh, 0);
+  mi_lheap_unpark(lh);
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
       next = page->next;
@@ -570,7 +598,7 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force) {
 }
 
 void mi_lheap_end(mi_lheap_t* lh) {
-  parked_to_full(lh, 0);
+  mi_lheap_unpark(lh);
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     mi_page_t* page;
     while ((page = lh->queue[bin].first) != NULL) {

@@ -104,8 +104,9 @@ struct mi_lheap_s {
   uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
   uintptr_t   seen[MI_BIN_COUNT];   /* what the next allocation from each queue would take, at the last look */
   uint64_t    look_from[MI_BIN_COUNT]; /* where adoption looks first: arena << 32 | slice */
-  mi_queue_t  parked;               /* pages of all classes in which nothing is left, in the hope of a free; the last one parked first */
-  uint32_t    nparked;              /* their slices */
+  mi_queue_t  parked[MI_BIN_COUNT]; /* pages in which nothing is left, in the hope of a free; the last one parked first */
+  uint8_t     nparked[MI_BIN_COUNT], park_more[MI_BIN_COUNT];  /* how many; how many more than one there may be */
+  uint32_t    parked_slices;        /* of all of them */
   mi_lheap_counts_t xcounts;
 };
 

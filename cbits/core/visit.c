@@ -90,7 +90,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
 }
 
 bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_visit_fun* visitor, void* arg) {
-  if (owner != NULL) mi_lheap_unpark(&owner->main);                       /* they are taken as any other FULL page */
+  if (owner != NULL && heap->is_main) mi_lheap_unpark(&owner->main);                       /* they are taken as any other FULL page */
   mi_visit_list_t list = { NULL, 0, visit_count(heap) };
   const size_t bytes = mi_align_up((list.max + 1) * sizeof *list.pages, mi_os_page_size());
   list.pages = mi_os_reserve(bytes, mi_os_page_size());

@@ -82,22 +82,23 @@ static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
   if (lh->queue[bin].last != prev) broken(11, &mi_page_empty, "queue.last is the last page");
 }
 
-static void check_parked(mi_lheap_t* lh, size_t* npages) {
+static void check_parked(mi_lheap_t* lh, unsigned bin, size_t* npages, size_t* nslices) {
   const mi_page_t* prev = NULL;
-  size_t nslices = 0;
-  for (mi_page_t* page = lh->parked.first; page != NULL; prev = page, page = page->next) {
-    CHECK(11, page, page->lheap == lh && page->xheap == lh->xheap && page->prev == prev && lh->xid != 0);
+  size_t n = 0;
+  for (mi_page_t* page = lh->parked[bin].first; page != NULL; prev = page, page = page->next, n++) {
+    CHECK(11, page, mi_page_bin(page) == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev && lh->xid != 0);
     CHECK(17, page, mi_page_retire(page) == MI_PARKED && mi_page_used(page) == 1);
     CHECK(17, page, page->capacity == page->reserved && page->free == &mi_nil && page->local_free == &mi_nil);
-    nslices += mi_page_nslices(page);
-    ++*npages;
+    *nslices += mi_page_nslices(page);
   }
-  if (lh->parked.last != prev || nslices != lh->nparked) broken(17, &mi_page_empty, "parked.last is the last page, nparked the slices of all");
+  *npages += n;
+  if (lh->parked[bin].last != prev || n != lh->nparked[bin]) broken(17, &mi_page_empty, "parked.last is the last page, nparked their number");
 }
 
 static void check_lheap(mi_lheap_t* lh) {
-  size_t npages = 0;
-  check_parked(lh, &npages);
+  size_t npages = 0, nslices = 0;
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) check_parked(lh, bin, &npages, &nslices);
+  if (nslices != lh->parked_slices) broken(17, &mi_page_empty, "parked_slices is the sum over the parked pages");
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) check_queue(lh, bin, &npages);
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) {
     mi_page_t* first = lh->queue[mi_bin_of(w * MI_GRANULE)].first;

@@ -67,8 +67,9 @@ static void local_heaps(void) {
   FOUND(lh->direct[1], page);
   FOUND(lh->xcounts.pages, lh->xcounts.pages + 1);
   FOUND(lh->queue[page->xbin].last, NULL);
-  FOUND(lh->parked.last, NULL);
-  FOUND(lh->nparked, lh->nparked + 1);
+  FOUND(lh->parked[page->xbin].last, NULL);
+  FOUND(lh->nparked[page->xbin], 0);
+  FOUND(lh->parked_slices, 0);
   FOUND(owners[0]->id, 17);
   FOUND(owners[0]->id, owners[1]->id);
 }

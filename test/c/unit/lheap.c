@@ -1,6 +1,7 @@
 /* lheap.h: queues, full pages that come back, retired pages, collecting. */
 #include <unistd.h>
 
+#include "core/stats.h"
 #include "test.h"
 
 static mi_lheap_t* lh(int i) { return &owners[i]->main; }
@@ -15,7 +16,7 @@ static void full_and_back(bool parked) {
     const uint64_t full = lh(0)->xcounts.full_pages;
     for (size_t i = 0; i < n; i++) CHECK((block[i] = o_malloc(0, size)) != NULL);
     if (!parked) mi_lheap_unpark(lh(0));
-    CHECK(parked ? MI_HARD || lh(0)->nparked > 0 : lh(0)->xcounts.full_pages >= full + 3);
+    CHECK(parked ? MI_HARD || lh(0)->nparked[bin] == 1 : lh(0)->xcounts.full_pages >= full + 3);
     CHECK_EQ(mi_check_all(), 0);
     if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), n);
     for (size_t i = 0; i + 1 < n; i += 2) o_free(0, block[i]);
@@ -45,7 +46,7 @@ static void freed_by_others(bool parked) {
   const uint64_t fresh = lh(0)->xcounts.fresh_pages;
   for (int i = 0; i < 10000; i += 2) block[i] = o_malloc(0, 64);
   CHECK_EQ(lh(0)->xcounts.fresh_pages, fresh);
-  if (!MI_HARD) CHECK_EQ(lh(0)->xcounts.adopted_pages > 0, !parked);
+  CHECK(parked || lh(0)->xcounts.adopted_pages > 0);
   for (int i = 0; i < 10000; i++) o_free(7, block[i]);
   for (int i = 0; i < NOWNERS; i++) mi_owner_drain(owners[i], true);
   owners_end();
@@ -55,78 +56,158 @@ static void freed_by_others(bool parked) {
 static void full_and_freed_by_others(void) { freed_by_others(false); }
 static void parked_and_freed_by_others(void) { freed_by_others(true); }
 
-enum { PAGES = 80, IN_PAGE = 8 };
-static void* big[PAGES * IN_PAGE];               /* of 8 KiB: eight fill a page */
+enum { PAGES = 80, IN_PAGE = 8, BIG = 8192 };
+static void* big[PAGES * IN_PAGE];               /* eight fill a page */
 static mi_page_t* nth_page(int i) { return mi_page_of(big[i * IN_PAGE]); }
 static bool is_parked(int i) { return mi_page_retire(nth_page(i)) == MI_PARKED; }
 static bool is_full(int i) { return mi_xword_state(nth_page(i)->xword) == MI_PAGE_FULL; }
+static unsigned nparked(void) { return lh(0)->nparked[mi_bin_of(BIG)]; }
+static mi_queue_t* big_queue(void) { return &lh(0)->queue[mi_bin_of(BIG)]; }
 
 static void fill_pages(int from, int n) {
-  for (int i = from * IN_PAGE; i < (from + n) * IN_PAGE; i++) CHECK((big[i] = o_malloc(0, 8192)) != NULL);
+  for (int i = from * IN_PAGE; i < (from + n) * IN_PAGE; i++) CHECK((big[i] = o_malloc(0, BIG)) != NULL);
+}
+static void free_pages(int n) {
+  for (int i = 0; i < n * IN_PAGE; i++) o_free(0, big[i]);
+}
+/* The owner frees and allocates, at random, in n full pages. */
+static void churn_pages(int n, int steps) {
+  uint64_t r = 1;
+  for (int i = 0; i < steps; i++) {
+    void** b = &big[test_random(&r) % (uint64_t)(n * IN_PAGE)];
+    o_free(0, *b);
+    CHECK((*b = o_malloc(0, BIG)) != NULL && lh(0)->parked_slices <= 64);
+  }
 }
 
-/* What is exhausted is parked until its holder frees in it: the next block is that one. The least lately used are given up. */
+/* One page of a class is parked until its holder frees in it: the next block is that one. More, where that is often so. */
 static void parked(void) {
   if (MI_HARD) return;                            /* one or two pages only */
   owners_begin();
   fill_pages(0, 5);
-  CHECK(is_parked(0) && is_parked(3) && !is_parked(4) && lh(0)->nparked == 4);
-  CHECK_EQ(mi_page_live(nth_page(0)), IN_PAGE);
-  for (int i = 0; i < 4; i++) {
-    void* p = big[i * IN_PAGE + 5];
-    o_free(0, p);
-    CHECK(!is_parked(i) && lh(0)->queue[mi_bin_of(8192)].first == nth_page(i) && lh(0)->nparked == 4);
-    CHECK_EQ(mi_check_all(), 0);
-    CHECK(o_malloc(0, 8192) == p);
-  }
-  CHECK(is_parked(4) && lh(0)->xcounts.full_pages == 0);
-  fill_pages(5, PAGES - 5);
-  CHECK_EQ(lh(0)->nparked, 64);
-  int full = 0;
-  for (int i = 0; i < PAGES; i++) full += is_full(i);
-  CHECK(full == PAGES - 65 && is_parked(PAGES - 2) && (is_full(0) || is_full(4)));
+  CHECK(is_full(0) && is_full(2) && is_parked(3) && nparked() == 1);
+  CHECK_EQ(mi_page_live(nth_page(3)), IN_PAGE);
+  CHECK_EQ(mi_stats_use(owners[0]->id).blocks, 5 * IN_PAGE);
+  void* p = big[3 * IN_PAGE + 5];
+  o_free(0, p);
+  CHECK(is_parked(4) && big_queue()->first == nth_page(3) && nparked() == 1);
   CHECK_EQ(mi_check_all(), 0);
-  for (int i = 0; i < PAGES * IN_PAGE; i++) o_free(0, big[i]);
+  CHECK(o_malloc(0, BIG) == p);
+  churn_pages(5, 200);
+  CHECK_EQ(nparked(), 4);
+  const uint64_t full = lh(0)->xcounts.full_pages, fresh = lh(0)->xcounts.fresh_pages;
+  churn_pages(5, 200);
+  CHECK(nparked() == 4 && lh(0)->xcounts.full_pages == full && lh(0)->xcounts.fresh_pages == fresh);
+  CHECK_EQ(mi_stats_use(owners[0]->id).blocks, 5 * IN_PAGE);
+  CHECK_EQ(mi_check_all(), 0);
+  fill_pages(5, PAGES - 5);                       /* more than may be parked, and none of them freed in */
+  CHECK_EQ(nparked(), 1);
+  churn_pages(PAGES, 5000);
+  CHECK(nparked() > 20);
+  CHECK_EQ(mi_check_all(), 0);
+  free_pages(PAGES);
   mi_lheap_collect(lh(0), true);
   CHECK_EQ(lh(0)->xcounts.pages, 0);
   owners_end();
   test_nothing_left();
 }
 
-/* Two freed at once: the second waits behind the first. */
-static void two_parked(void) {
-  if (MI_HARD) return;
+/* Of an owner that only makes what others free next to nothing stays when it sleeps. */
+static void parked_by_a_maker(void) {
   owners_begin();
-  fill_pages(0, 5);
-  o_free(0, big[0]), o_free(0, big[1]), o_free(0, big[IN_PAGE]);
-  CHECK(lh(0)->queue[mi_bin_of(8192)].first == nth_page(0) && lh(0)->queue[mi_bin_of(8192)].last == nth_page(1));
-  for (int i = 0; i < 3; i++) CHECK(o_malloc(0, 8192) != NULL);
-  CHECK_EQ(lh(0)->xcounts.fresh_pages, 5);
-  CHECK_EQ(mi_check_all(), 0);
-  fill_pages(5, 1);
-  for (int i = 0; i < 6 * IN_PAGE; i++) o_free(0, big[i]);
+  fill_pages(0, PAGES);
+  for (int i = 0; i < PAGES * IN_PAGE; i++) o_free(1, big[i]);
+  CHECK(lh(0)->xcounts.pages <= 2);
   owners_end();
   test_nothing_left();
 }
 
-/* All that is in parked pages freed by another: the owner's next pages are these. If it ends instead, nothing is left. */
+/* Large pages count eight: the class gives up its own, the others' stay. */
+static void parked_slices(void) {
+  if (MI_HARD) return;
+  static void* large[12 * 8];
+  owners_begin();
+  fill_pages(0, 40);
+  churn_pages(40, 3000);
+  const unsigned before = nparked();
+  CHECK(before > 20);
+  for (int i = 0; i < 12 * 8; i++) large[i] = o_malloc(0, MI_MEDIUM_MAX);
+  uint64_t r = 1;
+  for (int i = 0; i < 2000; i++) {
+    void** b = &large[test_random(&r) % (12 * 8)];
+    o_free(0, *b);
+    *b = o_malloc(0, MI_MEDIUM_MAX);
+    CHECK(lh(0)->parked_slices <= 64);
+  }
+  CHECK(nparked() == before && lh(0)->nparked[MI_BIN_LAST] > 0);
+  CHECK_EQ(mi_check_all(), 0);
+  for (int i = 0; i < 12 * 8; i++) o_free(0, large[i]);
+  free_pages(40);
+  owners_end();
+  test_nothing_left();
+}
+
+/* A page comes back to a queue whose one page is empty and kept for a while: that one goes. */
+static void parked_and_retired(void) {
+  if (MI_HARD) return;
+  owners_begin();
+  fill_pages(0, 2);
+  void* last = o_malloc(0, BIG);
+  CHECK(is_parked(1) && mi_page_of(last) == big_queue()->first);
+  o_free(0, last);
+  CHECK_EQ(lh(0)->nretired, 1);
+  o_free(0, big[IN_PAGE]);
+  CHECK(lh(0)->nretired == 0 && big_queue()->first == nth_page(1) && big_queue()->last == nth_page(1));
+  CHECK_EQ(mi_check_all(), 0);
+  for (int i = 0; i < 2 * IN_PAGE; i++) if (i != IN_PAGE) o_free(0, big[i]);
+  owners_end();
+  test_nothing_left();
+}
+
+/* All that is in parked pages freed by another: the owner's next pages are these, no other class's. If it ends instead, or collects,
+   nothing is left. */
 static void parked_and_emptied_by_others(void) {
   if (MI_HARD) return;
-  for (int ends = 0; ends < 2; ends++) {
+  for (int how = 0; how < 3; how++) {
+    void* other[17];
     owners_begin();
     fill_pages(0, 9);
+    churn_pages(9, 500);
+    CHECK_EQ(nparked(), 8);
+    for (int i = 0; i < 17; i++) other[i] = o_malloc(0, 4096);   /* 16 fill a page, which is parked */
+    for (int i = 0; i < 17; i++) o_free(2, other[i]);
     for (int i = 0; i < 9 * IN_PAGE; i++) o_free(1, big[i]);
-    CHECK(is_parked(0));
+    CHECK_EQ(nparked(), 8);
     CHECK_EQ(mi_check_all(), 0);
     if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), 0);
-    if (ends == 0) {
+    if (how == 0) {
+      const uint64_t fresh = lh(0)->xcounts.fresh_pages, adopted = lh(0)->xcounts.adopted_pages;
       fill_pages(0, 9);
-      CHECK_EQ(lh(0)->xcounts.fresh_pages, 9);
-      for (int i = 0; i < 9 * IN_PAGE; i++) o_free(0, big[i]);
+      CHECK(lh(0)->xcounts.fresh_pages == fresh && lh(0)->xcounts.adopted_pages == adopted);
+      CHECK_EQ(lh(0)->nparked[mi_bin_of(4096)], 1);
+      free_pages(9);
+    }
+    if (how == 1) {
+      mi_lheap_collect(lh(0), false);
+      CHECK_EQ(lh(0)->xcounts.pages, 0);
     }
     owners_end();
     test_nothing_left();
   }
+}
+
+/* What was freed in the one that is given up is not forgotten for new memory. */
+static void freed_in_the_one_given_up(void) {
+  if (MI_HARD) return;
+  owners_begin();
+  fill_pages(0, 2);
+  CHECK(is_parked(0));
+  o_free(1, big[0]);
+  CHECK(o_malloc(0, BIG) == big[0]);
+  CHECK_EQ(lh(0)->xcounts.fresh_pages, 2);
+  free_pages(2);
+  owners_end();
+  test_nothing_left();
 }
 
 /* A class that nothing is taken from any more keeps no page parked. */
@@ -135,12 +216,12 @@ static void parked_and_idle(void) {
   owners_begin();
   mi_option_set(mi_option_purge_delay, 10);
   fill_pages(0, 9);
-  for (int t = 0; t < 100 && lh(0)->nparked > 0; t++) {
+  churn_pages(9, 500);
+  for (int t = 0; t < 100 && nparked() > 0; t++) {
     for (int i = 0; i < 256; i++) o_free(0, o_malloc(0, 600000));
     usleep(5000);
   }
-  CHECK_EQ(lh(0)->nparked, 0);
-  CHECK(is_full(0) && is_full(7));
+  CHECK_EQ(nparked(), 0);
   for (int i = 0; i < 9 * IN_PAGE; i++) o_free(1, big[i]);
   CHECK(lh(0)->xcounts.pages <= 1);
   owners_end();
@@ -295,5 +376,6 @@ static void churn(void) {
 }
 
 TEST_MAIN("lheap", TEST(parked_and_back), TEST(given_up_and_back), TEST(full_and_freed_by_others),
-          TEST(parked_and_freed_by_others), TEST(parked), TEST(two_parked), TEST(parked_and_emptied_by_others), TEST(parked_and_idle),
+          TEST(parked_and_freed_by_others), TEST(parked), TEST(parked_by_a_maker), TEST(parked_slices), TEST(parked_and_retired),
+          TEST(parked_and_emptied_by_others), TEST(freed_in_the_one_given_up), TEST(parked_and_idle),
           TEST(own_page_freed_by_others), TEST(retired_page_stays), TEST(retired_page_goes), TEST(one_block_again), TEST(retired_and_remote), TEST(single_of_every_size), TEST(full_to_owned), TEST(churn))
