@@ -1,4 +1,6 @@
 /* See lheap.h. */
+#include <string.h>
+
 #include "abandon.h"
 #include "hollow.h"
 #include "keep.h"
@@ -579,6 +581,7 @@ void mi_lheap_page_unpark(mi_page_t* page) { page_unpark(page->lheap, page, fals
 
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid) {
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;
+  memset(lh->park_more, 0, sizeof lh->park_more);                        /* it may have been another's */
   lh->xid = xid;
   lh->owner = owner;
   mi_store_relaxed(&lh->xheap, heap);                                     /* shown to others together with the local heap */

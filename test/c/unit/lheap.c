@@ -112,9 +112,16 @@ static void parked(void) {
   test_nothing_left();
 }
 
-/* Of an owner that only makes what others free next to nothing stays when it sleeps. */
+/* Of an owner that only makes what others free next to nothing stays when it sleeps, whatever the one did that had its structure before. */
 static void parked_by_a_maker(void) {
   owners_begin();
+  fill_pages(0, 20);
+  churn_pages(20, 1000);
+  CHECK(MI_HARD || lh(0)->park_more[mi_bin_of(BIG)] > 5);
+  free_pages(20);
+  owners_end();
+  owners_begin();
+  for (int i = 0; i < NOWNERS; i++) CHECK_EQ(lh(i)->park_more[mi_bin_of(BIG)], 0);
   fill_pages(0, PAGES);
   for (int i = 0; i < PAGES * IN_PAGE; i++) o_free(1, big[i]);
   CHECK(lh(0)->xcounts.pages <= 2);
