@@ -33,7 +33,7 @@ void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool room, bool* zero
 void mi_lheap_page_emptied(mi_page_t* page);
 /* full_to_owned: a block of a page that this owner gave up is being freed by it. False: it has another holder by now. */
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page);
-/* No page is parked any more (DESIGN, section 3): before others look at them. */
+/* No page is parked any more (DESIGN, section 3). */
 void mi_lheap_unpark(mi_lheap_t* lh);
 /* A page of this owner's that is parked, back to its queue. */
 void mi_lheap_page_unpark(mi_page_t* page);

@@ -73,7 +73,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
   uint32_t nremote = 0;
   const bool single = mi_page_is_single(page);
   const size_t size = mi_page_size(page);
-  if (!single && mi_page_retire(page) == MI_PARKED) mi_lheap_page_unpark(page);  /* by a free since: a finalizer's, say */
+  if (!single && mi_page_retire(page) == MI_PARKED) mi_lheap_page_unpark(page);
   if (!single) mi_page_collect(page, &nremote);
   const mi_heap_area_t area = {
     .blocks = page->start, .reserved = mi_page_nslices(page) * MI_SLICE_SIZE, .committed = page->capacity * size,
@@ -90,7 +90,6 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
 }
 
 bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_visit_fun* visitor, void* arg) {
-  if (owner != NULL && heap->is_main) mi_lheap_unpark(&owner->main);                       /* they are taken as any other FULL page */
   mi_visit_list_t list = { NULL, 0, visit_count(heap) };
   const size_t bytes = mi_align_up((list.max + 1) * sizeof *list.pages, mi_os_page_size());
   list.pages = mi_os_reserve(bytes, mi_os_page_size());

@@ -97,4 +97,35 @@ static void while_pages_are_purged(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("visit", TEST(heap_of_many), TEST(main_heap), TEST(while_pages_are_purged))
+/* A page that is parked, in which another freed some; one that is retired; and one that a visitor's free parks in the middle of a visit. */
+static void* freed_by_visitor;
+static bool freeing_visitor(const mi_heap_t* heap, const mi_heap_area_t* area, void* b, size_t size, void* arg) {
+  (void)size, (void)arg, (void)heap;
+  if (b == NULL) { used += area->used; return true; }
+  nblocks++;
+  if (freed_by_visitor != NULL) o_free(0, freed_by_visitor), freed_by_visitor = NULL;
+  return true;
+}
+
+static void parked_pages(void) {
+  if (MI_HARD) return;
+  for (int frees = 0; frees < 2; frees++) {
+    owners_begin();
+    for (int i = 0; i < 24; i++) CHECK((p[i] = o_malloc(0, 8192)) != NULL);      /* three pages: one FULL, one parked, one exhausted */
+    o_free(0, o_malloc(0, 100));
+    mi_lheap_t* lh = &owners[0]->main;
+    CHECK(lh->nparked[mi_bin_of(8192)] == 1 && lh->nretired == 1);
+    if (frees == 0) for (int i = 8; i < 11; i++) o_free(1, p[i]);
+    freed_by_visitor = frees == 0 ? NULL : p[0];                                 /* the page is taken; it is the last to be looked at again */
+    used = nblocks = 0;
+    CHECK(mi_visit_heap(&mi_heap_main, owners[0], true, &freeing_visitor, NULL));
+    if (frees == 0) CHECK(used == 21 && nblocks == 21);
+    CHECK_EQ(mi_check_all(), 0);
+    if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), frees == 0 ? 21 : 23);
+    for (int i = frees; i < 24; i++) if (frees == 1 || i < 8 || i >= 11) o_free(0, p[i]);
+    owners_end();
+    test_nothing_left();
+  }
+}
+
+TEST_MAIN("visit", TEST(heap_of_many), TEST(main_heap), TEST(parked_pages), TEST(while_pages_are_purged))
