@@ -384,8 +384,9 @@ bool mi_arena_resize(mi_page_t* page, size_t size) {
 static mi_atomic(size_t) nseams;
 
 static void seam_at(mi_arena_t* a, size_t i) {
-  const uint64_t bit = (uint64_t)1 << i % 64;
-  if (i < a->nslices && (mi_or_acq_rel(&a->seams[i / 64], bit) & bit) == 0) mi_add_relaxed(&nseams, 1);  /* pairs with itself; a count */
+  if (i >= a->nslices || mi_bitmap_run(a->seams, a->nslices, i, 1) != 0) return;
+  mi_bitmap_set(a->seams, i, 1);
+  mi_add_relaxed(&nseams, 1);                                              /* a count */
 }
 
 /* Part of a page, without a seam inside: moved, or copied where the system does not move it. */

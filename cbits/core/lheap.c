@@ -176,7 +176,7 @@ static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
 }
 
 /* In no queue, and nothing is left in it: to FULL. False if something was remotely freed meanwhile: it is in its queue then. */
-static bool page_give_up(mi_lheap_t* lh, mi_page_t* page) {
+static bool page_to_full(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved);
   mi_store_relaxed(&page->xowner, lh->xid == 0 ? 0 : lh->xid | 1);        /* F1: shown by the swap */
   if (mi_remote_release(&page->xword, MI_PAGE_FULL, mi_page_used(page))) {        /* F1 */
@@ -226,9 +226,9 @@ static void page_unpark(mi_lheap_t* lh, mi_page_t* page, bool front) {
 }
 
 /* To FULL. What others freed in it: it goes to its queue, or is freed if that was all. */
-static void parked_page_give_up(mi_lheap_t* lh, mi_page_t* page) {
+static void parked_page_to_full(mi_lheap_t* lh, mi_page_t* page) {
   parked_remove(lh, page);
-  if (!page_collect(lh, page)) page_give_up(lh, page);
+  if (!page_collect(lh, page)) page_to_full(lh, page);
   else if (mi_page_used(page) == 0) mi_lheap_page_free(page);
   else {
     queue_unretire(lh, mi_page_bin(page));
@@ -241,7 +241,7 @@ static void page_park(mi_lheap_t* lh, mi_page_t* page) {
   page_unretire(page);
   queue_remove(lh, page);
   mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved);
-  if (mi_page_used(page) != page->reserved) { page_give_up(lh, page); return; }   /* a damaged list lost some */
+  if (mi_page_used(page) != page->reserved) { page_to_full(lh, page); return; }   /* a damaged list lost some */
   mi_page_used_set(page, 1);
   mi_page_retire_set(page, MI_PARKED);
   page->lheap = lh;
@@ -250,7 +250,7 @@ static void page_park(mi_lheap_t* lh, mi_page_t* page) {
   lh->parked_slices += mi_page_nslices(page);
   count(&lh->xcounts.pages, 1);
   while (lh->nparked[bin] > 1 + lh->park_more[bin] || (lh->parked_slices > PARKED_SLICES && lh->nparked[bin] > 0)) {
-    parked_page_give_up(lh, lh->parked[bin].last);
+    parked_page_to_full(lh, lh->parked[bin].last);
     if (lh->park_more[bin] > 0) lh->park_more[bin]--;
   }
 }
@@ -272,7 +272,7 @@ static bool page_leave(mi_lheap_t* lh, mi_page_t* page) {
   if (lh->xid != 0) { page_park(lh, page); return true; }
   page_unretire(page);
   queue_remove(lh, page);
-  return page_give_up(lh, page);
+  return page_to_full(lh, page);
 }
 
 /* Has somebody else freed something in a parked page of this class? Then it is in the queue. */
@@ -285,8 +285,8 @@ static bool parked_find(mi_lheap_t* lh, unsigned bin) {
   return false;
 }
 
-static void parked_give_up(mi_lheap_t* lh, unsigned bin) {
-  while (lh->parked[bin].first != NULL) parked_page_give_up(lh, lh->parked[bin].first);
+static void parked_to_full(mi_lheap_t* lh, unsigned bin) {
+  while (lh->parked[bin].first != NULL) parked_page_to_full(lh, lh->parked[bin].first);
 }
 
 /* `bin` was read while the page could not change (before P1, R4); arena and start are the same in its next life. */
@@ -407,7 +407,7 @@ static bool is_sparse(mi_page_t* page) {
 
 /* The pages have waited enough. */
 static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
-  parked_give_up(lh, bin);
+  parked_to_full(lh, bin);
   for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
     next = page->next;
     if (mi_page_retire(page) != 0) {
@@ -574,7 +574,7 @@ void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool room, bool* zero
 /* ---- the whole local heap ---- */
 
 void mi_lheap_unpark(mi_lheap_t* lh) {
-  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) parked_give_up(lh, bin);
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) parked_to_full(lh, bin);
 }
 
 void mi_lheap_page_unpark(mi_page_t* page) { page_unpark(page->lheap, page, false); }

@@ -43,7 +43,8 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force);
 /* Any thread, which holds the page: it is in no queue and nothing in it is live. */
 void mi_lheap_page_free(mi_page_t* page);
 /* Any thread: a remote free left this to be done. `bin` was read before it: the page may be another's since. `owner`: the
-   freer's, or NULL; near to whom a page is kept for the next. */
+   freer's, or NULL; near to whom a page is kept for the next, and whose
+   local heap learns that it frees in pages it gave up. */
 void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_owner_t* owner);
 /* Any thread, which holds the page: P1 and P2; or frees the page, if nothing is live. */
 void mi_lheap_page_to_pool(mi_page_t* page);
