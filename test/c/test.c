@@ -28,7 +28,7 @@ void test_equal(const char* file, int line, const char* what, uint64_t a, uint64
 static void child(const test_t* test) {
   mi_option_set(mi_option_abort_on_error, 1);    /* a report that no test asked for is a failure */
   mi_option_set(mi_option_purge_thread, 0);      /* what is committed and free is counted: the suite purger has the thread */
-  alarm(120);                                    /* a test may ask for more */
+  alarm(900);                                    /* a guard against hangs, on a busy machine too */
   test->run();
   CHECK_EQ(mi_check_all(), 0);
   CHECK_EQ(mi_check_overlaps(), 0);

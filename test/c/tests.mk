@@ -112,7 +112,7 @@ run_suites = bad=0; for s in $(1); do \
 
 test:
 	@$(MAKE) --no-print-directory -k -j2 $(SUITES:%=$(T)/%) || :
-	@$(call run_suites,$(SUITES),600)
+	@$(call run_suites,$(SUITES),3600)
 
 # Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
 soak:

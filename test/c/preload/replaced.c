@@ -257,7 +257,7 @@ static void test_fork(void) {
   for (int i = 0; i < 20; i++) {
     const pid_t child = fork();
     if (child == 0) {
-      alarm(20);                         /* a lock that the fork left locked */
+      alarm(300);                        /* a lock that the fork left locked */
       check_block(p, 3000, 16);
       free(p);
       for (size_t size = 1; size < 200000; size += size / 7 + 1) free(KEEP(malloc(size)));

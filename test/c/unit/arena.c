@@ -141,13 +141,14 @@ static void tiny_reserve(void) {
 /* ---- purging ---- */
 
 static void purge_after_delay(void) {
-  mi_option_set(mi_option_purge_delay, 50);
+  mi_option_set(mi_option_purge_delay, 1000000);
   mi_page_t* page = claim(MI_SLICE_SIZE, 1, NULL);
   memset(page->start, 1, MI_SLICE_SIZE);
   mi_arena_give(page);
   mi_arena_purge(false);
   CHECK_EQ(mi_arena_totals.xpurged, 0);
-  usleep(80000);
+  mi_option_set(mi_option_purge_delay, 50);
+  mi_store_relaxed(&mi_arena_at(page->arena)->xpurge_at, mi_os_now_ms());       /* the time has come */
   mi_arena_purge(false);                         /* a round ends: the page was free for part of it */
   mi_page_t* late = claim(3 * MI_SLICE_SIZE, 1, NULL);
   CHECK(late->start == page->start);

@@ -142,18 +142,20 @@ static void meanwhile(int owner, int ms) {
 /* A queue that nothing was taken from for purge_delay gives its pages up at a sweep of its owner; one in use does not. */
 static void idle_queues(void) {
   owners_begin();
-  mi_option_set(mi_option_purge_delay, 20);
+  mi_option_set(mi_option_purge_delay, 1000000);
   few_stay(mi_bin_of(3000));
-  const mi_lheap_t* lh = &owners[0]->main;
+  mi_lheap_t* lh = &owners[0]->main;
   size_t next = 0;
   for (; next < 40; next++) {
     while (stays(next)) next++;
     CHECK((block[next] = o_malloc(0, 3000)) != NULL);
+    lh->idle_at = 0;                             /* a look between each two */
     meanwhile(0, 4);
     if (!MI_HARD) CHECK(mi_page_of(block[next])->xowner == lh->xid && lh->queue[mi_bin_of(3000)].first != NULL);
   }
   while (next-- > 0) if (!stays(next)) o_free(0, block[next]);
-  for (int t = 0; t < 100 && lh->queue[mi_bin_of(3000)].first != NULL; t++) meanwhile(0, 20);
+  mi_option_set(mi_option_purge_delay, 20);
+  for (int t = 0; t < 3000 && lh->queue[mi_bin_of(3000)].first != NULL; t++) meanwhile(0, 20);
   CHECK(lh->queue[mi_bin_of(3000)].first == NULL && mi_purger_xalso_at != 0);
   mi_pooled_now();
   CHECK(holes() * MI_HOLE_SIZE > n * size / 2 && mi_check_all() == 0);
@@ -169,7 +171,7 @@ static void idle_and_once_retired(void) {
   o_free(0, o_malloc(0, 5000));
   void *p = o_malloc(0, 5000), *q = o_malloc(0, 5000);
   o_free(0, q);
-  for (int t = 0; t < 100 && owners[0]->main.queue[mi_bin_of(5000)].first != NULL; t++) meanwhile(0, 20);
+  for (int t = 0; t < 3000 && owners[0]->main.queue[mi_bin_of(5000)].first != NULL; t++) meanwhile(0, 20);
   CHECK(owners[0]->main.queue[mi_bin_of(5000)].first == NULL);
   o_free(0, p);
   owners_end();

@@ -90,21 +90,19 @@ static void not_without_delay(void) {
 }
 
 static void flushed_after_the_delay(void) {
-  mi_option_set(mi_option_purge_delay, 30);
-  mi_page_t* a = dead_page(2);
-  mi_keep_put(0, a);
+  mi_page_t *a = dead_page(2), *b = dead_class_page(70);
+  mi_option_set(mi_option_purge_delay, 1000000);
+  mi_keep_put(0, a), mi_keep_put_class(b);
   mi_purge(false);
-  CHECK(mi_keep_take(0, 2) == a);
+  CHECK(mi_keep_take(0, 2) == a && mi_keep_take_class(70) == b);
+  mi_purge(true);                                /* and so no time to flush is set */
+  mi_option_set(mi_option_purge_delay, 1);
   mi_keep_put(0, a);
-  usleep(50000);
+  usleep(5000);
   mi_purge(false);
   CHECK(mi_keep_take(0, 2) == NULL && mi_page_is_none(mi_page_of(a->start)));
-  mi_page_t* b = dead_class_page(70);
   mi_keep_put_class(b);
-  mi_purge(false);
-  CHECK(mi_keep_take_class(70) == b);
-  mi_keep_put_class(b);
-  usleep(50000);
+  usleep(5000);
   mi_purge(false);
   CHECK(mi_keep_take_class(70) == NULL && mi_page_is_none(mi_page_of(b->start)));
   test_nothing_left();
@@ -125,7 +123,7 @@ static void* flush_each_round(void* arg) {
 
 static void put_while_another_flushes(void) {
   pthread_t flusher;
-  int rounds = MI_CHECK ? 20000 : 100000;
+  int rounds = 2000;                             /* the suite `steps` plays every order */
   mi_option_set(mi_option_purge_delay, 1);
   pthread_create(&flusher, NULL, &flush_each_round, &rounds);
   for (int n = 1; n <= rounds; n++) {

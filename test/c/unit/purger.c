@@ -16,8 +16,9 @@ static void use(size_t n, size_t size) {
 }
 static void drop(size_t n) { for (size_t i = 0; i < n; i++) mi_free(block[i]); }
 
+/* `ms`: where the machine is quiet. */
 static bool within(unsigned ms, bool (*happens)(void)) {
-  for (unsigned t = 0; t < ms; t += 5) {
+  for (unsigned t = 0; t < 60 * ms; t += 5) {
     if (happens()) return true;
     usleep(5000);
   }
@@ -114,7 +115,7 @@ static void inside_of_pages(void) {
   for (size_t i = 0; i < BLOCKS; i++) memset(made(large[i] = mi_malloc(MI_MiB)), 1, MI_MiB);  /* so that there is the thread */
   for (size_t i = 0; i < BLOCKS; i++) mi_free(large[i]);
   for (size_t i = 0; i < N; i++) if (i % 16 != 0) mi_free(block[i]);
-  for (int t = 0; t < 400 && mi_arena_committed() > 7 * MI_MiB; t++) {
+  for (int t = 0; t < 24000 && mi_arena_committed() > 7 * MI_MiB; t++) {
     for (size_t i = 0; i < BLOCKS; i++) made(large[i] = mi_malloc(60000));
     for (size_t i = 0; i < BLOCKS; i++) mi_free(large[i]);
     usleep(5000);
@@ -157,6 +158,8 @@ static void* work(void* seed) {
   return NULL;
 }
 
+static bool much_is_purged(void) { return mi_load_relaxed(&mi_arena_totals.xpurged) > 100 * MI_MiB; }
+
 static void under_way(void) {
   enum { THREADS = 3 };
   pthread_t t[THREADS];
@@ -165,29 +168,42 @@ static void under_way(void) {
   drop(BLOCKS);
   for (uintptr_t i = 0; i < THREADS; i++) CHECK_EQ(pthread_create(&t[i], NULL, &work, (void*)(i + 1)), 0);
   sleep(2);
+  CHECK(within(10000, &much_is_purged));
   mi_store_relaxed(&stop, true);
   for (int i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
   CHECK_EQ(mi_check_all(), 0);
-  CHECK(mi_load_relaxed(&mi_arena_totals.xpurged) > 100 * MI_MiB);
 }
 
-/* Memory that is being purged is not "no memory": all of an arena of a MiB, again and again. */
+/* Memory that is being purged is not "no memory": all of an arena of a MiB, again and again. But where whoever purges had no
+   processor for all of that time, it is: ncollected is the same then. */
+static mi_atomic(size_t) ncollected;
 static void* collect_for_ever(void* arg) {
-  while (!mi_load_relaxed(&stop)) mi_collect(true);
+  while (!mi_load_relaxed(&stop)) {
+    mi_collect(true);
+    mi_add_relaxed(&ncollected, 1);
+  }
   return arg;
+}
+
+static void* malloc_behind(mi_heap_t* heap, int i) {
+  for (;;) {
+    const size_t before = mi_load_relaxed(&ncollected);
+    void* p = mi_heap_malloc(heap, MI_MiB);
+    if (p != NULL) return p;
+    CHECK_AT(mi_load_relaxed(&ncollected) <= before + 1, "i = %d", i);
+  }
 }
 
 static void behind_the_purger(void) {
   pthread_t t;
   mi_arena_id_t arena;
   mi_option_set(mi_option_purge_delay, 1);
+  mi_option_set(mi_option_show_errors, 0);
   CHECK_EQ(mi_reserve_os_memory_ex(MI_MiB, true, false, true, &arena), 0);
   mi_heap_t* heap = mi_heap_new_in_arena(arena);
   CHECK(heap != NULL && pthread_create(&t, NULL, &collect_for_ever, NULL) == 0);
   for (int i = 0; i < 3000; i++) {
-    void* p = mi_heap_malloc(heap, MI_MiB);
-    CHECK_AT(p != NULL, "i = %d", i);
-    mi_free(p);
+    mi_free(malloc_behind(heap, i));
     if (i % 50 == 0) usleep(1000);
   }
   mi_store_relaxed(&stop, true);
