@@ -52,6 +52,15 @@ $(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o 
 $(UNITS:%=$(T)/%-asan): $(T)/%-asan: $(T)/o/asan/test/c/unit/%.o $(call TEST_O,asan)
 	@$(LINK_asan) $^ -o $@
 
+# ---- steps: every order of the steps of two actors, in the core itself; each of its atomic operations is a step
+
+FLAGS_steps = -O1 -g -Wno-shadow $(CHECKED) -include test/c/steps/step.h
+$(eval $(call VARIANT_RULES,steps))
+$(T)/o/steps/test/c/steps/%.o: test/c/steps/step.h test/c/steps/steps.h
+SUITES += steps
+$(T)/steps: $(T)/o/steps/test/c/steps/steps.o $(T)/o/steps/test/c/steps/scheduler.o $(call TEST_O,steps)
+	@$(LINK_steps) -Wl,--wrap=mi_lock,--wrap=mi_unlock,--wrap=mi_os_yield $^ -o $@
+
 # ---- misuse: one misuse, one program, its exact message; a suite runs them all
 
 MISUSES = $(filter-out misuse,$(patsubst test/c/misuse/%.c,%,$(sort $(wildcard test/c/misuse/*.c))))
