@@ -3,6 +3,8 @@
 # make test    the C suites; ./check runs these and the Haskell ones
 # make lint    layers, lengths, orders; make matrix: every GHC
 # make soak    the stress suites for long
+# make mutants seeds faults in copies of the tree, and looks that the suite that is there for each fails; some minutes
+# make busy    ./check beside busy loops: TIMES=3 LOOPS=4, or PARTS="c haskell"; see tools/busy
 # make bench   every benchmark, figures and plots to docs/bench; see bench/README.md
 
 CC     ?= cc
@@ -85,6 +87,9 @@ lint:
 matrix:
 	tools/matrix
 
+busy:
+	tools/busy $(or $(TIMES),3) $(or $(LOOPS),4) $(PARTS)
+
 bench: lib
 	tools/install bench c haskell
 	bench/preload --save
@@ -95,4 +100,4 @@ bench: lib
 clean:
 	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.* $(BUILD)/mimalloc.pc
 
-.PHONY: lib install uninstall test soak lint matrix bench clean
+.PHONY: lib install uninstall test soak mutants busy lint matrix bench clean

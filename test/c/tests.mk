@@ -111,6 +111,16 @@ $(T)/model: test/c/model/run
 -include test/c/api/api.mk
 -include test/c/install/install.mk
 
+# ---- mutants: does a suite fail where there is a fault? One of them, and whether the others still fit the code; all: make mutants
+
+SUITES += mutants
+$(T)/mutants: test/c/mutants/run
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\nbad=0; test/c/mutants/run --anchors || bad=1; test/c/mutants/run $${*:-D1-not-waiting} || bad=1; exit $$bad\n' >$@ && chmod +x $@
+
+mutants:
+	test/c/mutants/run $(MUTANTS)
+
 # ---- running
 
 SUITE_KIB = 16000000

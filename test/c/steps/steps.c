@@ -136,6 +136,32 @@ static void free_and_free(void) { pooled(&set_last_two, &free_block2, 3); }
 static void free_and_adopt(void) { pooled(&set_last, &adopt, 2); }
 static void free_and_dig(void) { pooled(&set_last, &dig, 2); }
 
+/* A3: between the look at the bit and the swap the page dies; its slice is pooled again, with blocks of another size. */
+static void set_large_pooled(void) {
+  block = o_malloc(0, 3000);
+  block2 = again[0] = NULL;
+  mi_owner_abandon(owners[0]);
+}
+static void adopt_large(void) { again[0] = o_malloc(2, 3000); }
+static void free_and_pool_again(void) {
+  free_block();
+  block = o_malloc(3, SMALL);
+  block2 = o_malloc(3, SMALL);
+  mi_owner_abandon(owners[3]);
+}
+static void large_enough(void) {
+  CHECK(mi_block_usable(again[0]) >= 3000);
+  o_free(1, block);
+  o_free(1, block2);
+  o_free(2, again[0]);
+  all_is_well(0);
+}
+static void adopt_and_again(void) {
+  begin();
+  mi_option_set(mi_option_purge_delay, 0);
+  steps_all(&(scenario_t){ &set_large_pooled, { &adopt_large, &free_and_pool_again }, &large_enough }, 2);
+}
+
 /* A page of eight blocks, in which nothing is left: parked; or full. */
 static void* eight[8];
 static void set_parked(void) {
@@ -164,6 +190,28 @@ static void free2_after_abandon(void) { abandon(); o_free(2, block2); }
 static void free_and_home(void) { full(&set_full, &free_home); }
 static void free_and_give_up(void) { full(&set_parked, &give_up_home); }
 static void free_and_abandon(void) { full(&set_parked, &free2_after_abandon); }
+
+/* What is freed while a round is at the page: the next one finds it. */
+static void set_dug(void) {
+  set_full();
+  o_free(3, block2);
+  o_free(0, first);
+  mi_owner_abandon(owners[0]);
+  mi_pooled_now();
+  first = NULL;
+  CHECK(mi_hollow_touches(mi_page_of(block), block2));
+  o_free(3, eight[7]);                           /* so that the next round comes by */
+  eight[7] = NULL;
+}
+static void block_is_hole(void) {
+  mi_pooled_now();
+  CHECK(mi_hollow_touches(mi_page_of(block), block));
+  rest_of_eight();
+}
+static void dug_the_next_time(void) {
+  begin();
+  steps_all(&(scenario_t){ &set_dug, { &free_block, &dig }, &block_is_hole }, 2);
+}
 
 /* ---- visitors ---- */
 
@@ -281,6 +329,6 @@ static void born_in_order(void) {
 }
 
 TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single), TEST(destroy_offset_mapping), TEST(destroy_offset),
-          TEST(destroy_mapping), TEST(delete_small), TEST(delete_mapping), TEST(free_and_free), TEST(free_and_adopt), TEST(free_and_dig),
-          TEST(free_and_home), TEST(free_and_give_up), TEST(free_and_abandon), TEST(free_one_and_visit), TEST(free_and_visit_heap),
+          TEST(destroy_mapping), TEST(delete_small), TEST(delete_mapping), TEST(free_and_free), TEST(free_and_adopt), TEST(free_and_dig), TEST(adopt_and_again),
+          TEST(free_and_home), TEST(free_and_give_up), TEST(free_and_abandon), TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap),
           TEST(keep_and_flush), TEST(heap_is_read_first), TEST(class_is_read_before), TEST(pooled_in_order), TEST(born_in_order))

@@ -231,6 +231,23 @@ static void bound_heap(void) {
   }
 }
 
+/* What a deleted heap leaves is the main heap's, but its arena is not: nothing of it is kept for others. */
+static void left_by_a_bound_heap(void) {
+  mi_arena_id_t id;
+  void* left[2 * MI_BIN_LAST];
+  CHECK_EQ(mi_reserve_os_memory_ex(16 * MI_MiB, true, false, true, &id), 0);
+  mi_heap_t* heap = mi_heap_new_in_arena(id);
+  int n = 0;
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin += 13) CHECK((left[n++] = mi_heap_malloc(heap, mi_bin_size(bin))) != NULL);
+  CHECK((left[n++] = mi_heap_malloc(heap, 100000)) != NULL);
+  mi_heap_delete(heap);
+  while (n > 0) mi_free(left[--n]);
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) CHECK(mi_keep_take_class(bin) == NULL);
+  for (uint32_t slot = 0; slot < 64; slot++) CHECK(mi_keep_take(slot, 2) == NULL);
+  mi_collect(true);
+  test_nothing_left();
+}
+
 /* A kept page is not zero, however it is taken. */
 static void nothing(bool force, unsigned long long heartbeat, void* arg) { (void)force, (void)heartbeat, (void)arg; }
 static void kept_is_not_zero(void) {
@@ -273,4 +290,4 @@ static void large_before_kept(void) {
 
 TEST_MAIN("keep", TEST(put_and_take), TEST(one_of_a_size), TEST(put_and_take_classes), TEST(not_without_delay), TEST(flushed_after_the_delay),
          TEST(put_while_another_flushes), TEST(by_malloc_and_free), TEST(short_lived_threads),
-         TEST(large_before_kept), TEST(kept_for_ever), TEST(bound_heap), TEST(kept_is_not_zero))
+         TEST(large_before_kept), TEST(kept_for_ever), TEST(bound_heap), TEST(left_by_a_bound_heap), TEST(kept_is_not_zero))
