@@ -267,20 +267,19 @@ static size_t next(size_t i, const volatile void* at, step_kind_t kind) {
   return i;
 }
 
-/* R0: up to the swap that pins the page or pushes the block the name of the heap and the word are read in turn, that first. */
+/* R0: before the swap that pins the page or pushes the block the word is read directly behind the name of the heap. */
 static void name_before_word(void* p) {
   mi_page_t* page = mi_page_of(p);
   block = p;
   record(&free_block);
-  bool named = false;
-  size_t nwords = 0;
+  size_t nnames = 0;
   const size_t swap = next(0, &page->xword, STEP_CAS);
   for (size_t i = 0; i < swap; i++) {
-    if (steps[i].order != memory_order_acquire) continue;
-    if (steps[i].at == &page->xheap) { CHECK_AT(!named, "step %zu", i); named = true; }
-    if (steps[i].at == &page->xword) { CHECK_AT(named, "step %zu", i); named = false; nwords++; }
+    if (steps[i].at != &page->xheap || steps[i].order != memory_order_acquire) continue;
+    CHECK_AT(steps[i + 1].at == &page->xword && steps[i + 1].order == memory_order_acquire, "step %zu", i);
+    nnames++;
   }
-  CHECK(swap < nsteps && nwords > 0 && !named);
+  CHECK(swap < nsteps && nnames > 0);
 }
 static void heap_is_read_first(void) {
   begin();
