@@ -213,6 +213,30 @@ static void dug_the_next_time(void) {
   steps_all(&(scenario_t){ &set_dug, { &free_block, &dig }, &block_is_hole }, 2);
 }
 
+/* ---- two frees of one block at the same moment ---- */
+
+static void free_it_too(void) { o_free(2, block); }
+static void free_it_at_home(void) { o_free(0, block); }
+static void set_two(void) { first = o_malloc(0, SMALL); block = o_malloc(0, SMALL); block2 = again[0] = NULL; }
+static void set_two_pooled(void) { set_two(); mi_owner_abandon(owners[0]); }
+static void counts_are_whole(void) {
+  mi_error_tell();
+  test_nerrors = 0;
+  mi_check_all();
+  mi_error_tell();
+  CHECK_EQ(mi_check_all(), 0);
+  test_nerrors = 0;
+  free_rest();
+}
+static void twice(void (*set)(void), void (*other)(void)) {
+  begin();
+  test_expect_errors();
+  steps_all(&(scenario_t){ set, { &free_block, other }, &counts_are_whole }, 2);
+}
+static void twice_by_others(void) { twice(&set_two, &free_it_too); }
+static void twice_and_home(void) { twice(&set_two, &free_it_at_home); }
+static void twice_pooled(void) { twice(&set_two_pooled, &free_it_too); }
+
 /* ---- visitors ---- */
 
 static bool count_block(const mi_heap_t* of, const mi_heap_area_t* area, void* p, size_t size, void* arg) {
@@ -330,4 +354,4 @@ static void born_in_order(void) {
 TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single), TEST(destroy_offset_mapping), TEST(destroy_offset),
           TEST(destroy_mapping), TEST(delete_small), TEST(delete_mapping), TEST(free_and_free), TEST(free_and_adopt), TEST(free_and_dig), TEST(adopt_and_again),
           TEST(free_and_home), TEST(free_and_give_up), TEST(free_and_abandon), TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap),
-          TEST(keep_and_flush), TEST(heap_is_read_first), TEST(class_is_read_before), TEST(pooled_in_order), TEST(born_in_order))
+          TEST(keep_and_flush), TEST(twice_by_others), TEST(twice_and_home), TEST(twice_pooled), TEST(heap_is_read_first), TEST(class_is_read_before), TEST(pooled_in_order), TEST(born_in_order))
