@@ -17,7 +17,7 @@ static void broken(unsigned number, mi_page_t* page, const char* what) {
 /* ---- one page ---- */
 
 static bool block_ok(mi_page_t* page, mi_block_t* b) {
-  return (uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && b->mark == page && !mi_hollow_touches(page, b);
+  return (uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key && !mi_hollow_touches(page, b);
 }
 
 /* How many blocks a list has; stops at the first that is none of the page's. */
