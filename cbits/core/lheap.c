@@ -92,10 +92,11 @@ void mi_lheap_page_emptied(mi_page_t* page) {
   mi_lheap_t* lh = page->lheap;
   mi_assert(mi_page_used(page) == 0 && lh != NULL);
   if (mi_page_retire(page) == MI_PARKED) parked_page_freed(lh, page);
-  else if (!mi_mend_is_empty(page)) {}                                    /* it stays */
-  else if (mi_page_retire(page) != 0) mi_page_used_set(page, 1);          /* it was empty before: that one was free already */
-  else if (!MI_HARD && page->next == NULL && page->prev == NULL) page_retire(page);
-  else queued_page_free(lh, page);
+  else if (mi_page_retire(page) != 0) {                                   /* it was empty before, as it seemed (mend.h) */
+    if (mi_mend_is_empty(page)) mi_page_used_set(page, 1);
+  }
+  else if (MI_HARD || page->next != NULL || page->prev != NULL) queued_page_free(lh, page);
+  else if (mi_mend_is_empty(page)) page_retire(page);
 }
 
 /* A page joins a queue: a retired one is not alone in it any more. */
