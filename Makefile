@@ -2,7 +2,7 @@
 # make install    that, the headers and a pkg-config file, to PREFIX (/usr/local), below DESTDIR; make uninstall
 # make test    the C suites; ./check runs these and the Haskell ones
 # make lint    layers, lengths, orders; make matrix: every GHC
-# make soak    the stress suites for long
+# make soak    the stress suites for long; make bytes-long: 100 million operations that move bytes about
 # make bench   every benchmark, figures and plots to docs/bench; see bench/README.md
 
 CC     ?= cc
@@ -95,4 +95,4 @@ bench: lib
 clean:
 	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.* $(BUILD)/mimalloc.pc
 
-.PHONY: lib install uninstall test soak lint matrix bench clean
+.PHONY: lib install uninstall test soak bytes-long lint matrix bench clean
