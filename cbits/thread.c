@@ -64,6 +64,7 @@ static void after_fork_parent(void) { after_fork(false); }
 static void after_fork_child(void) {
   mi_options_after_fork();
   mi_pressure_after_fork();
+  mi_page_after_fork();
   after_fork(true);
 }
 

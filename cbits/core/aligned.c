@@ -19,7 +19,7 @@ static void* aligned_block(mi_lheap_t* lh, size_t size, size_t align, bool zero)
 }
 
 /* No class helps when the offset is no multiple of the alignment: room for both in a larger block,
-   and a word in front of p that says so. */
+   and a note that says so. */
 static void* offset_block(mi_lheap_t* lh, size_t size, size_t align, size_t offset, bool zero) {
   size_t total;
   if (__builtin_add_overflow(size, align + 2 * sizeof(uintptr_t), &total) || total > MI_SIZE_LIMIT) {
@@ -29,12 +29,7 @@ static void* offset_block(mi_lheap_t* lh, size_t size, size_t align, size_t offs
   if (block == NULL) return NULL;
   const uintptr_t least = (uintptr_t)block + 2 * sizeof(uintptr_t) + offset;
   uint8_t* p = block + 2 * sizeof(uintptr_t) + (mi_align_up(least, align) - least);
-  mi_page_t* page = mi_page_of(block);
-  if (mi_page_is_single(page)) {                                          /* p may be slices away from the start: map them all */
-    mi_page_retire_set(page, 1);
-    mi_pagemap_set(page->start, mi_page_nslices(page), page);                     /* its leaves exist */
-  }
-  mi_block_set_offset(block, p);
+  mi_page_set_offset(mi_page_of(block), block, p);
   return p;
 }
 

@@ -16,6 +16,12 @@
 #define mi_cold         __attribute__((cold, noinline))
 #define mi_cachealign   __attribute__((aligned(64)))
 #define mi_tls          __thread __attribute__((tls_model("initial-exec")))
+/* x in the register in which a function returns: the compiler would move it there in the end. */
+#if defined(__x86_64__) && !defined(__clang__)
+#define mi_returned(x) ({ __typeof__(x) in_rax = (x); __asm__("" : "+a"(in_rax)); in_rax; })
+#else
+#define mi_returned(x) (x)
+#endif
 #define mi_printf_like(f, a) __attribute__((format(printf, f, a)))
 #else
 #error "needs GCC or Clang: attributes, __thread and the bit-scan builtins are used throughout"

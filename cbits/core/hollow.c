@@ -40,7 +40,7 @@ static size_t blocks_end(mi_page_t* page, size_t to) { return mi_min((to - 1) / 
 
 static uint32_t mark_list(mi_page_t* page, const mi_block_t* b, mi_block_bits_t* is_free) {
   uint32_t n = 0;
-  for (; b != &mi_nil && n < page->capacity && mi_page_is_start(page, b) && b->mark == page; b = b->next, n++) {
+  for (; b != &mi_nil && n < page->capacity && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key; b = b->next, n++) {  /* shown with the page */
     set_bit(is_free, ((uintptr_t)b - (uintptr_t)page->start) / mi_page_size(page));
   }
   return n;
@@ -104,7 +104,7 @@ void mi_hollow_fill(mi_page_t* page) {
   for (size_t from = 0, to; next_holes(page, &from, &to); from = to) {
     for (size_t i = blocks_end(page, to); i-- > from / mi_page_size(page); ) {
       mi_block_t* block = block_at(page, i);
-      block->mark = page;
+      mi_store_relaxed(&block->xmark, page->key);                         /* shown with the page */
       block->next = page->free;
       page->free = block;
     }

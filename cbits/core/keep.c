@@ -36,7 +36,7 @@ static void flush_later(void) {
 }
 
 void mi_keep_put(uint32_t slot, mi_page_t* page) {
-  if (mi_page_nslices(page) <= MI_KEEP_SLICES && mi_page_retire(page) == 0 && may_be_kept(page)) {
+  if (mi_page_nslices(page) <= MI_KEEP_SLICES && mi_load_relaxed(&page->xinner) == 0 && may_be_kept(page)) {
     page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);  /* pairs with mi_keep_take, flush */
     flush_later();
   }

@@ -5,6 +5,7 @@
 #include "hollow.h"
 #include "keep.h"
 #include "lheap.h"
+#include "mend.h"
 #include "options.h"
 #include "os.h"
 #include "purger.h"
@@ -91,8 +92,11 @@ void mi_lheap_page_emptied(mi_page_t* page) {
   mi_lheap_t* lh = page->lheap;
   mi_assert(mi_page_used(page) == 0 && lh != NULL);
   if (mi_page_retire(page) == MI_PARKED) parked_page_freed(lh, page);
-  else if (!MI_HARD && page->next == NULL && page->prev == NULL) page_retire(page);
-  else queued_page_free(lh, page);
+  else if (mi_page_retire(page) != 0) {                                   /* it was empty before, as it seemed (mend.h) */
+    if (mi_mend_is_empty(page)) mi_page_used_set(page, 1);
+  }
+  else if (MI_HARD || page->next != NULL || page->prev != NULL) queued_page_free(lh, page);
+  else if (mi_mend_is_empty(page)) page_retire(page);
 }
 
 /* A page joins a queue: a retired one is not alone in it any more. */
@@ -135,10 +139,12 @@ static void pool_unindex(mi_page_t* page) {
   if (mi_bitmap_run(bits, a->nslices, i, 1) != 0 && mi_pool_clear(bits, i)) mi_sub_relaxed(&npooled[mi_page_bin(page)], 1);  /* hints */
 }
 
-/* Holder: nothing in it is live, it is in no queue. OWNED -> DEAD. */
+/* Holder: nothing in it is live, as it seems; it is in no queue. OWNED -> DEAD. A heap that may be destroyed has no owners' frees,
+   so that nothing is miscounted in it. */
 void mi_lheap_page_free(mi_page_t* page) {
-  mi_assert(page->lheap == NULL && (mi_page_is_single(page) || mi_page_retire(page) == 0));
+  mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
   mi_heap_t* heap = heap_of(page);
+  if (heap->is_main && !mi_mend_is_empty(page)) { mi_lheap_page_to_pool(page); return; }
   if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
   pool_unindex(page);
   if (mi_hollow_has_waited(page)) mi_hollow_forget(page);
@@ -308,7 +314,7 @@ void mi_lheap_page_to_pool(mi_page_t* page) {
   const unsigned bin = mi_page_bin(page);
   const bool single = mi_page_is_single(page);
   bool dug;
-  mi_assert(page->lheap == NULL && (single || mi_page_retire(page) == 0));
+  mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
   mi_store_relaxed(&page->xowner, 0);                                     /* P1: shown by the swap */
   do {
     mi_page_collect(page, &nremote);
@@ -348,6 +354,7 @@ void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_ow
   }
   if (todo != MI_REMOTE_LAST) return;
   mi_page_used_set(page, 0);
+  page->doubted = true;
   if (owner != NULL && mi_page_is_single(page) && !mi_heap_is_listed(heap_of(page))) { single_page_free(page, owner); return; }
   mi_lheap_page_free(page);
 }
@@ -442,12 +449,19 @@ static void sweep_idle(mi_lheap_t* lh) {
 
 /* ---- allocation ---- */
 
+/* A write to a free block, or a block that was freed twice and taken once. */
+mi_cold static void free_is_damaged(mi_page_t* page) {
+  if (!page->doubted) { mi_page_drop_free(page); return; }
+  mi_error_later(MI_ERROR_CORRUPT, page->free, mi_page_size(page));
+  mi_mend(page);
+}
+
 /* A page of the queue with something in `free`, moved to its front; full pages leave. NULL if there is none. */
 static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* page = lh->queue[bin].first;
   while (page != NULL) {
     mi_page_t* next = page->next;
-    if (mi_unlikely(page->free != &mi_nil && page->free->mark != page)) mi_page_drop_free(page);
+    if (mi_unlikely(page->free != &mi_nil && mi_load_relaxed(&page->free->xmark) != page->key)) free_is_damaged(page);  /* its own */
     if (page_collect(lh, page) || mi_page_extend(page) || !page_leave(lh, page)) {
       if (page->prev != NULL) {
         queue_remove(lh, page);
@@ -468,10 +482,10 @@ static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
     if (page == NULL) page = page_fresh(lh, bin);
     if (page == NULL) return NULL;
     mi_block_t* block = page->free;
-    if (block == &mi_nil || block->mark != page) continue;                /* fresh, adopted or damaged: queue_find sees to it */
+    if (block == &mi_nil || mi_load_relaxed(&block->xmark) != page->key) continue;  /* its own; fresh, adopted or damaged: queue_find sees to it */
     page->free = block->next;
     mi_own_increment(&page->xused);
-    block->mark = NULL;
+    mi_store_relaxed(&block->xmark, 0);                                   /* as in mi_page_pop */
     return block;
   }
 }

@@ -40,7 +40,7 @@ void mi_lheap_page_unpark(mi_page_t* page);
 /* Collects remote frees, frees empty pages; force: also those that are kept a while, and pools those that are sparse. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
 
-/* Any thread, which holds the page: it is in no queue and nothing in it is live. */
+/* Any thread, which holds the page: it is in no queue and nothing in it is live. If something is, after all (mend.h), it is pooled. */
 void mi_lheap_page_free(mi_page_t* page);
 /* Any thread: a remote free left this to be done. `bin` was read before it: the page may be another's since. `owner`: the
    freer's, or NULL; near to whom a page is kept for the next, and whose

@@ -224,6 +224,7 @@ void mi_deferred_free_call(bool force, unsigned long long heartbeat) {
 
 static const struct { int code; const char* text; } errors[] = {
   [MI_ERROR_DOUBLE_FREE]  = { EAGAIN, "double free: the block is free already" },
+  [MI_ERROR_MISCOUNTED]   = { EAGAIN, "double free: two threads freed a block of this page at the same moment" },
   [MI_ERROR_NOT_A_BLOCK]  = { EINVAL, "invalid pointer: not a live block of this allocator" },
   [MI_ERROR_INTERIOR]     = { EINVAL, "invalid pointer: not the start of a live block" },
   [MI_ERROR_CORRUPT]      = { EFAULT, "a free block was written to" },

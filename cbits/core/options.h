@@ -10,6 +10,7 @@
 /* What an error is. Each has one clear line and a code for mi_register_error's function. */
 typedef enum {
   MI_ERROR_DOUBLE_FREE,    /* EAGAIN */
+  MI_ERROR_MISCOUNTED,     /* EAGAIN: the same, found later: more was freed in a page than was live; `p` is its start */
   MI_ERROR_NOT_A_BLOCK,    /* EINVAL: foreign, or freed together with its page */
   MI_ERROR_INTERIOR,       /* EINVAL: inside a page, not the start of a block */
   MI_ERROR_CORRUPT,        /* EFAULT: a free block was written to */

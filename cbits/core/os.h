@@ -40,6 +40,7 @@ void     mi_os_wake(void);
 void     mi_os_sleep_ms(uint64_t ms);
 
 uint64_t mi_os_now_ms(void);        /* monotonic */
+uint64_t mi_os_salt(void);          /* a number that another process, or the next call, hardly gets */
 void     mi_os_write(const char* text, size_t length);    /* to stderr */
 const char* mi_os_getenv(const char* name);
 void     mi_os_yield(void);

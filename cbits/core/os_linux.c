@@ -185,6 +185,13 @@ uint64_t mi_os_now_ms(void) {
   return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* The time to the nanosecond, and where this process lies in memory. */
+uint64_t mi_os_salt(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec) ^ (uint64_t)(uintptr_t)&t << 20 ^ (uint64_t)(uintptr_t)&mi_os_salt << 8;
+}
+
 void mi_os_write(const char* text, size_t length) {
   const int saved = errno;
   while (length > 0) {

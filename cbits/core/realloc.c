@@ -15,7 +15,7 @@ _Static_assert(MOVE_CLEAN > MI_KEEP_SLICES, "what is left behind is committed no
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
 static bool single_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
-  if (mi_page_retire(page) || page->arena == MI_ARENA_NONE) return false;         /* all slices mapped; a mapping of its own */
+  if (mi_load_relaxed(&page->xinner) != 0 || page->arena == MI_ARENA_NONE) return false;  /* an offset block, the caller's; a mapping of its own */
   if (mi_divide_up(size, MI_SLICE_SIZE) != mi_page_nslices(page) && !mi_arena_resize(page, size)) return false;
   mi_store_relaxed(&page->xsize, size);
   return true;
@@ -24,7 +24,7 @@ static bool single_resize(mi_page_t* page, size_t size) {
 /* A page with a mapping of its own: grown or shrunk with it; the block moves without being copied. */
 static void* mapping_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(size, mi_os_page_size());
-  if (mi_page_retire(page)) return NULL;                                  /* an offset block: its inner pointer would move */
+  if (mi_load_relaxed(&page->xinner) != 0) return NULL;                   /* the caller's: an offset block: its inner pointer would move */
   mi_page_map(page, false);                                               /* nobody else has the block */
   const bool ok = mi_arena_remap(page, mi_page_size(page), size);
   if (ok) mi_store_relaxed(&page->xsize, size);

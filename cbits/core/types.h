@@ -20,13 +20,13 @@ typedef struct mi_arena_s mi_arena_t;
 
 /* A free block. It lies in memory that was and will be the user's: any type may alias it. */
 typedef struct mi_block_s {
-  mi_page_t* mark;                  /* its page's structure: "this block is free" */
+  mi_atomic(uint64_t) xmark;        /* its page's key: "this block is free" */
   struct mi_block_s* next;
 } __attribute__((may_alias)) mi_block_t;
 
 _Static_assert(sizeof(mi_block_t) <= MI_GRANULE, "a free block's two words must fit the smallest block");
 
-extern mi_block_t mi_nil;           /* ends every list; its mark is no page, so that popping it fails */
+extern mi_block_t mi_nil;           /* ends every list; its mark is 0, which is no page's key, so that popping it fails */
 
 #define MI_ARENA_NONE ((uint16_t)0xffff)    /* page->arena of a block with a mapping of its own */
 
@@ -36,10 +36,11 @@ struct mi_page_s {
   mi_block_t* local_free;           /* what the holder freed */
   mi_atomic(uint32_t) xused;        /* live blocks, those in the remote list among them; statistics read it */
   uint16_t    capacity;             /* blocks that were ever in a list */
-  uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE; like start, never another in an arena's structure */
+  bool        doubted;              /* remote frees came in this life: if one of them was a double free, `used` is too low (mend.h) */
+  uint64_t    key;                  /* of this life of the page: no other has it. The mark of its free blocks. Not 0 */
   mi_lheap_t* lheap;                /* the local heap in whose queue the page is, or parked; NULL if in none */
   mi_page_t  *next, *prev;          /* in that queue, or parked; in none: notes (hollow.h) */
-  mi_page_t  *heap_next, *heap_prev;/* among the pages of a heap made by mi_heap_new (the heap's lock) */
+  mi_atomic(size_t) xsize;          /* of a block, bytes; changed only when a single page is resized */
 
   /* anybody's, and constants that anybody reads */
   mi_atomic(uintptr_t) xowner mi_cachealign;  /* id of the owner; id|1: gave the page up full; 0: nobody's */
@@ -47,16 +48,21 @@ struct mi_page_s {
   uint64_t    recip;                /* odd, size * recip = 2^64 + e with 0 < e <= 2 size; 1 for a single page */
   mi_xword_t  xword;                /* ownership and remote list */
   uint8_t*    start;
-  mi_atomic(size_t) xsize;          /* of a block, bytes; changed only when a single page is resized */
+  mi_xkey_t   xkey;                 /* the key once more */
   mi_atomic(mi_heap_t*) xheap;      /* changed by the holder only; read as a hint by adopters */
   mi_atomic(uint32_t) xnslices;     /* changed only when a single page is resized */
   uint16_t    reserved;             /* blocks that fit the page */
   mi_atomic(uint8_t) xbin;
-  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired; MI_PARKED. A single page: 1: all its slices are mapped */
+  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired; MI_PARKED */
+
+  /* what is seldom looked at */
+  mi_page_t  *heap_next mi_cachealign, *heap_prev;  /* among the pages of a heap made by mi_heap_new (the heap's lock) */
+  mi_atomic(uintptr_t) xinner;      /* of a single page whose block is an offset one: its pointer; else 0 */
+  uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE; like start, never another in an arena's structure */
 };
 
-_Static_assert(sizeof(mi_page_t) == 128, "two cache lines: the holder's and everybody's");
-_Static_assert(offsetof(mi_page_t, xowner) == 64, "a remote free touches the second line only");
+_Static_assert(sizeof(mi_page_t) == 192, "three cache lines: the holder's, everybody's, and the rest");
+_Static_assert(offsetof(mi_page_t, xowner) == 64 && offsetof(mi_page_t, heap_next) == 128, "a remote free touches the second line only");
 
 /* The fields that statistics read while the holder goes on: relaxed, they publish nothing. */
 mi_inline uint32_t mi_page_used(mi_page_t* page) { return mi_load_relaxed(&page->xused); }

@@ -34,10 +34,11 @@ const mi_fast_t mi_fast = {
 };
 
 _Static_assert(offsetof(mi_page_t, free) == MI_FAST_PAGE_FREE && offsetof(mi_page_t, local_free) == MI_FAST_PAGE_LOCAL_FREE
-               && offsetof(mi_page_t, xused) == MI_FAST_PAGE_USED && offsetof(mi_page_t, xowner) == MI_FAST_PAGE_OWNER
+               && offsetof(mi_page_t, xused) == MI_FAST_PAGE_USED && offsetof(mi_page_t, key) == MI_FAST_PAGE_KEY
+               && offsetof(mi_page_t, xowner) == MI_FAST_PAGE_OWNER
                && offsetof(mi_page_t, xtop) == MI_FAST_PAGE_TOP && offsetof(mi_page_t, recip) == MI_FAST_PAGE_RECIP
                && sizeof(((mi_page_t*)0)->xused) == 4, "fast.cmm reads a page at the offsets of fast.h");
-_Static_assert(offsetof(mi_block_t, mark) == 0 && offsetof(mi_block_t, next) == MI_FAST_BLOCK_NEXT, "fast.cmm reads a free block at the offsets of fast.h");
+_Static_assert(offsetof(mi_block_t, xmark) == 0 && offsetof(mi_block_t, next) == MI_FAST_BLOCK_NEXT, "fast.cmm reads a free block at the offsets of fast.h");
 _Static_assert(offsetof(mi_lheap_t, direct) == 0 && offsetof(mi_lheap_t, queue) == MI_FAST_LHEAP_QUEUE && offsetof(mi_queue_t, first) == 0
                && sizeof(mi_queue_t) == 16 && offsetof(mi_lheap_t, tick) == MI_FAST_LHEAP_TICK && MI_SWEEP_EVERY == MI_FAST_SWEEP_EVERY,
                "fast.cmm reads a local heap at the offsets of fast.h");

@@ -83,6 +83,16 @@ define FUZZ_RULES
 $(T)/fuzz$(2): $(T)/o/$(1)/test/c/fuzz/fuzz.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
 endef
+# bytes: what nobody wrote is moved about between live blocks, and no free is taken for a second one. make bytes-long: 100 million
+# operations in each variant.
+SUITES += bytes bytes-check bytes-hard bytes-asan
+define BYTES_RULES
+$(T)/bytes$(2): $(T)/o/$(1)/test/c/fuzz/bytes.o $$(call TEST_O,$(1))
+	@$$(LINK_$(1)) $$^ -o $$@
+endef
+$(eval $(call BYTES_RULES,plain,))
+$(foreach v,check hard asan,$(eval $(call BYTES_RULES,$(v),-$(v))))
+
 $(eval $(call FUZZ_RULES,plain,))
 $(foreach v,check hard asan,$(eval $(call FUZZ_RULES,$(v),-$(v))))
 
@@ -132,6 +142,11 @@ run_suites = bad=0; for s in $(1); do \
 test:
 	@$(MAKE) --no-print-directory -k -j2 $(SUITES:%=$(T)/%) || :
 	@$(call run_suites,$(SUITES),3600)
+
+BYTES = bytes bytes-check bytes-hard bytes-asan
+bytes-long:
+	@$(MAKE) --no-print-directory -k -j2 $(BYTES:%=$(T)/%) || :
+	@export BYTES_OPERATIONS=$${BYTES_OPERATIONS:-100000000}; $(call run_suites,$(BYTES),7200)
 
 # Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
 soak:
