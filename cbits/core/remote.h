@@ -74,6 +74,11 @@ static inline bool mi_remote_pin(mi_xword_t* xword, uint64_t w) {
   return mi_cas_acquire(xword, &w, w + MI_XPIN_ONE);                     /* R0 pairs with D1: it waits for the pin */
 }
 
+/* Takes a pin off; in the child of fork they may all be gone, when a signal's handler forked in the middle of this. */
+static inline uint64_t mi_xword_unpinned(uint64_t w, unsigned pins) {
+  return pins != 0 && (w & MI_XPIN_MASK) != 0 ? w - MI_XPIN_ONE : w;
+}
+
 /* R1-R4. Any thread. `set_next` writes the block's link to slot `next` (0 ends the list); `pins`: 1
    with a pin, which ends here, else 0. */
 static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot, unsigned pins,
@@ -84,7 +89,7 @@ static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot, unsig
   do {
     if (mi_xword_state(w) == MI_PAGE_DEAD) return MI_REMOTE_DEAD;
     set_next(block, mi_xword_head(w));                                   /* R2 */
-    n = mi_xword_pushed(w, slot, &todo) - pins * MI_XPIN_ONE;            /* R3 */
+    n = mi_xword_unpinned(mi_xword_pushed(w, slot, &todo), pins);        /* R3 */
   } while (!mi_cas_acq_rel(xword, &w, n));                               /* R4 pairs with C1, H1, A2 (publishes the link), D1, F1, P1, R4 */
   return todo;
 }
