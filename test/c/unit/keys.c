@@ -26,7 +26,7 @@ static void* keeps_its_value(void* arg) {
   return arg;
 }
 static void values_stay(void) {
-  CHECK_EQ(theirs, 0);
+  CHECK(theirs == 0 || TEST_SANITIZED);          /* whose runtime has one of its own */
   for (int i = 0; i < 10; i++) run_thread(&keeps_its_value, NULL);
   CHECK_EQ(nended, 10);
 }
