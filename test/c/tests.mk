@@ -103,6 +103,8 @@ $(T)/model: test/c/model/run
 -include test/c/fastpath/fastpath.mk
 -include test/c/api/api.mk
 -include test/c/install/install.mk
+-include test/c/process/process.mk
+-include test/c/imports/imports.mk
 
 # ---- running
 
