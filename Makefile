@@ -28,9 +28,10 @@ $(BUILD)/o/%.o: %.c $(HEAD)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -c $< -o $@
 
-# Never unloaded: its thread and what it left in other threads would go on without it.
+# Never unloaded: its thread and what it left in other threads would go on without it. Its constructors run before all others (initfirst):
+# handlers of fork that others register in theirs are then outside ours (thread.c).
 $(BUILD)/libmimalloc.so: $(OBJ)
-	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete $(CFLAGS) -pthread $^ -o $@
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst $(CFLAGS) -pthread $^ -o $@
 
 $(BUILD)/libmimalloc.a: $(OBJ)
 	rm -f $@

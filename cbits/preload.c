@@ -9,10 +9,9 @@
 
 #define EXPORT mi_decl_export
 
-__attribute__((constructor)) static void preload_begin(void) {
-  mi_abort_by_default = true;
-  mi_process_init();
-}
+const bool mi_abort_by_default = true;
+
+__attribute__((constructor)) static void preload_begin(void) { mi_process_init(); }
 
 EXPORT void* malloc(size_t size) { return mi_thread_malloc(size); }
 EXPORT void  free(void* p) { mi_thread_free(p); }

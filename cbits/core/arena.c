@@ -256,16 +256,34 @@ static uint8_t* mapping_make(size_t size, size_t align) {
   return NULL;
 }
 
+/* The page of a mapping, and the one that was made before: a list of all that there ever were. They are used again, as pages only. */
+typedef struct mi_mapping_s { mi_page_t page; struct mi_mapping_s* before; } mi_mapping_t;
+static mi_atomic(mi_mapping_t*) mappings;
+
+static mi_page_t* mapping_structure(void) {
+  mi_mapping_t* m = mi_meta_alloc(MI_META_PAGE, sizeof *m);
+  if (m == NULL || m->page.start != NULL) return m == NULL ? NULL : &m->page;   /* in the list already */
+  m->page.start = (uint8_t*)(uintptr_t)MI_SLICE_SIZE;                     /* no address, till it has one */
+  m->before = mi_load_relaxed(&mappings);                                 /* the swap decides */
+  while (!mi_cas_release(&mappings, &m->before, m)) {}                    /* pairs with mi_arena_mappings_each */
+  return &m->page;
+}
+
+void mi_arena_mappings_each(void (*f)(mi_page_t* page, void* arg), void* arg) {
+  for (mi_mapping_t* m = mi_load_acquire(&mappings); m != NULL; m = m->before) f(&m->page, arg);   /* pairs with mapping_structure */
+}
+
 /* A page with a mapping of its own. */
 static mi_page_t* mapping_claim(size_t size, size_t align, bool* zero) {
-  mi_page_t* page = mi_meta_alloc(MI_META_PAGE, sizeof *page);
+  mi_page_t* page = mapping_structure();
   if (page == NULL) return NULL;
   size = mi_align_up(size, mi_os_page_size());
-  page->start = mapping_make(size, align);
-  if (page->start == NULL) {
+  uint8_t* start = mapping_make(size, align);
+  if (start == NULL) {
     mi_meta_free(MI_META_PAGE, page);
     return NULL;
   }
+  page->start = start;
   mi_store_relaxed(&page->xnslices, (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX));
   page->arena = MI_ARENA_NONE;
   mi_store_relaxed(&page->xsize, size);                     /* mi_arena_give needs it even before the page is made */
@@ -505,7 +523,15 @@ uint64_t mi_arena_purge_at(void) {
 
 void mi_arena_before_fork(void) { mi_lock(&arenas_lock); }
 
-void mi_arena_after_fork(bool child) {
-  (child ? &mi_lock_reset : &mi_unlock)(&arenas_lock);
-  if (child) mi_store_relaxed(&npurging, 0);                               /* one thread only */
+void mi_arena_after_fork(bool child) { (child ? &mi_lock_reset : &mi_unlock)(&arenas_lock); }
+
+/* Who was purging is gone: nobody waits for him, and what he had begun is due. One thread only. */
+void mi_arena_mend(void) {
+  mi_store_relaxed(&npurging, 0);
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    mi_arena_t* a = mi_arena_at(i);
+    if (mi_load_relaxed(&a->xpurge_at) != 0) continue;
+    if (mi_bitmap_next(a->purge, a->nslices, 0) == a->nslices && mi_bitmap_next(a->due, a->nslices, 0) == a->nslices) continue;
+    mi_store_relaxed(&a->xpurge_at, mi_os_now_ms() + mi_option_get_size(mi_option_purge_delay));
+  }
 }

@@ -89,7 +89,12 @@ uint64_t mi_arena_purge_at(void);
 /* Makes an arena of the user's memory or reserves one. False and errno if it cannot be. */
 bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusive, uint16_t* number);
 
+/* Calls f for each structure of a page with a mapping of its own, DEAD ones among them: they are never unmapped. Any thread. */
+void mi_arena_mappings_each(void (*f)(mi_page_t* page, void* arg), void* arg);
+
 void mi_arena_before_fork(void);
 void mi_arena_after_fork(bool child);
+/* In the child, before the locks are open. */
+void mi_arena_mend(void);
 
 #endif

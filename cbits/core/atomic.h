@@ -27,7 +27,6 @@
 #define mi_or_acq_rel(p, v)       atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 #define mi_add_relaxed(p, v)      atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
 #define mi_sub_relaxed(p, v)      atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
-#define mi_sub_release(p, v)      atomic_fetch_sub_explicit((p), (v), memory_order_release)
 
 /* One writer, many readers: no other thread writes *p, so a plain instruction on memory will do;
    the compiler makes three of a relaxed load and store. mi_own_decrement: is it 0 now?

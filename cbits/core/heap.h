@@ -16,8 +16,7 @@ struct mi_heap_s {
   bool        allow_destroy;
   int         tag;                  /* the user's */
   mi_lheap_t* lheaps;               /* not kept for a main heap (the list's lock) */
-  mi_lock_t   lock;
-  mi_page_t*  pages;                /* all its pages; not kept for the process's main heap (the heap's lock) */
+  mi_page_t*  pages;                /* all its pages; not kept for the process's main heap (the heap's lock, mi_heap_lock) */
   mi_atomic(mi_xlheap_t*) xlheaps[MI_OWNER_CHUNKS];  /* by the owner's slot */
 };
 
@@ -33,10 +32,18 @@ mi_inline mi_xlheap_t* mi_heap_place(mi_heap_t* heap, uint32_t slot) {
   return places == NULL ? NULL : &places[slot + 64 - (64u << chunk)];
 }
 
+/* The lock of its list of pages; some heaps share one. None is part of a heap: so fork finds all, those of heaps that are ending, too. */
+#define MI_HEAP_LOCKS 32u
+mi_lock_t* mi_heap_lock(const mi_heap_t* heap);
+
 /* Keeps the list of pages. The holder of the page. */
 void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page);
 void mi_heap_page_remove(mi_heap_t* heap, mi_page_t* page);
 /* The same, under the heap's lock. */
 void mi_heap_page_unlink(mi_heap_t* heap, mi_page_t* page);
+
+/* All heaps' locks. */
+void mi_heap_locks_before_fork(void);
+void mi_heap_locks_after_fork(bool child);
 
 #endif

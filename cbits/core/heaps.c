@@ -126,7 +126,6 @@ mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy) {
   heap->arena = arena;
   heap->tag = tag;
   heap->allow_destroy = allow_destroy;
-  mi_lock_init(&heap->lock, MI_RANK_HEAP);
   mi_lock(&heaps_lock);
   mi_store_relaxed(&heap->xid, ++last_id);                                /* shown to others together with its first page */
   heap->next = heaps;
@@ -146,30 +145,27 @@ static void page_settle(mi_heap_t* heap, mi_page_t* page, bool keep_blocks) {
   mi_lheap_page_to_pool(page);
 }
 
-/* Takes what can be taken from the list of pages; what a remote free holds it will take out itself. */
-static void pages_settle(mi_heap_t* heap, bool keep_blocks) {
+/* The first page that can be taken; NULL: none. *rest: some are held by remote frees, which take them out themselves. One at a time:
+   so in the child of fork no more than one is held by who is gone. */
+static mi_page_t* page_take(mi_heap_t* heap, bool* rest) {
   mi_page_t* taken = NULL;
   mi_xlist_t list;
-  mi_lock(&heap->lock);
-  for (mi_page_t *page = heap->pages, *next; page != NULL; page = next) {
+  *rest = false;
+  mi_lock(mi_heap_lock(heap));
+  for (mi_page_t *page = heap->pages, *next; page != NULL && taken == NULL; page = next) {
     next = page->heap_next;
     if (mi_load_relaxed(&page->xowner) == MI_ID_GONE) {                   /* left by fork, in any state: it stays so, in the main heap */
       mi_heap_page_unlink(heap, page);
       mi_store_release(&page->xheap, &mi_heap_main);                      /* pairs with mi_free_slow */
-      continue;
     }
-    if (!mi_remote_acquire(&page->xword, true, &list)) continue;          /* H1 */
-    mi_page_take_list(page, list);
-    page->next = taken;
-    taken = page;
+    else if (mi_remote_acquire(&page->xword, true, &list)) {              /* H1 */
+      mi_page_take_list(page, list);
+      taken = page;
+    }
+    else *rest = true;
   }
-  mi_unlock(&heap->lock);
-  while (taken != NULL) {
-    mi_page_t* page = taken;
-    taken = page->next;
-    page->next = NULL;
-    page_settle(heap, page, keep_blocks);
-  }
+  mi_unlock(mi_heap_lock(heap));
+  return taken;
 }
 
 void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
@@ -185,12 +181,11 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
   if (heap->next != NULL) heap->next->prev = heap->prev;
   mi_sub_relaxed(&nheaps, 1);
   mi_unlock(&heaps_lock);
-  for (bool empty = false; !empty; ) {
-    pages_settle(heap, keep_blocks);
-    mi_lock(&heap->lock);
-    empty = (heap->pages == NULL);
-    mi_unlock(&heap->lock);
-    if (!empty) mi_os_yield();                                            /* a remote free is about to take its page out */
+  for (bool rest = true; rest; ) {
+    mi_page_t* page = page_take(heap, &rest);
+    if (page != NULL) page_settle(heap, page, keep_blocks);
+    else if (rest) mi_os_yield();
+    rest = rest || page != NULL;
   }
   for (unsigned chunk = 0; chunk < MI_OWNER_CHUNKS; chunk++) {
     mi_xlheap_t* places = mi_load_relaxed(&heap->xlheaps[chunk]);         /* nobody uses the heap any more */
@@ -202,14 +197,10 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
 
 void mi_heap_before_fork(void) {
   mi_lock(&heaps_lock);
-  for (mi_heap_t* heap = heaps; heap != NULL; heap = heap->next) mi_lock(&heap->lock);
+  mi_heap_locks_before_fork();
 }
 
 void mi_heap_after_fork(bool child) {
-  void (*open_lock)(mi_lock_t*) = child ? &mi_lock_reset : &mi_unlock;
-  for (mi_heap_t* heap = heaps; heap != NULL; heap = heap->next) {
-    open_lock(&heap->lock);
-    for (mi_page_t* page = child ? heap->pages : NULL; page != NULL; page = page->heap_next) mi_remote_unpin_all(&page->xword);
-  }
-  open_lock(&heaps_lock);
+  mi_heap_locks_after_fork(child);
+  (child ? &mi_lock_reset : &mi_unlock)(&heaps_lock);
 }

@@ -37,8 +37,12 @@ mi_cold void* mi_error_fail(mi_error_t error, size_t size);
 
 mi_cold void mi_message(const char* format, ...) mi_printf_like(1, 2);
 
-/* Set before first use by the preload library: misuse ends the process unless the environment says otherwise. */
-extern bool mi_abort_by_default;
+/* The preload library has another one, which is true: misuse ends the process unless the environment says otherwise. */
+extern const bool mi_abort_by_default;
+
+/* Reads all options that are in this environment, and none from the process's own from then on. mi_option_get does it before the
+   first use; later changes of the environment mean nothing. One thread, or each with the same. */
+void mi_options_read(char* const* environment);
 
 /* In the child of fork: nobody is in the middle of registering a function any more. */
 void mi_options_after_fork(void);

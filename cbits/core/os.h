@@ -1,13 +1,12 @@
 /* The operating system: the only file that calls it for memory, time and locks. os_linux.c
    implements it; another platform is another file.
-   Any thread. Sizes in bytes; addresses and sizes multiples of mi_os_page_size().
+   Any thread. Nothing here is a cancellation point. Sizes in bytes; addresses and sizes multiples of mi_os_page_size().
    One failure policy: NULL or false, and errno = ENOMEM; the caller decides what that means.
    A test can make the nth call from now fail (mi_os_fail_in). */
 #ifndef MI_OS_H
 #define MI_OS_H
 
-#include <pthread.h>
-
+#include "atomic.h"
 #include "base.h"
 
 size_t mi_os_page_size(void);
@@ -42,7 +41,10 @@ void     mi_os_sleep_ms(uint64_t ms);
 uint64_t mi_os_now_ms(void);        /* monotonic */
 uint64_t mi_os_salt(void);          /* a number that another process, or the next call, hardly gets */
 void     mi_os_write(const char* text, size_t length);    /* to stderr */
-const char* mi_os_getenv(const char* name);
+const char* mi_os_getenv(const char* name);      /* the C library's, which a program may replace: never within an allocation */
+/* The environment; NULL: not yet. An empty one if this process has more rights than who started it (AT_SECURE). */
+char**   mi_os_environment(void);
+/* For who waits for another thread. */
 void     mi_os_yield(void);
 
 /* Memory and time of this process; zero where unknown. */
@@ -51,13 +53,30 @@ typedef struct {
 } mi_os_process_t;
 void     mi_os_process(mi_os_process_t* info);
 
-typedef struct { pthread_mutex_t mutex; mi_rank_t rank; } mi_lock_t;
-#define MI_LOCK_INIT(r) { PTHREAD_MUTEX_INITIALIZER, (r) }
+/* A lock. The word is 0 or who has it (mi_os_thread), and 1 more if others may wait. */
+typedef struct { mi_atomic(uintptr_t) xholder; mi_rank_t rank; bool for_fork; } mi_lock_t;
+#define MI_LOCK_INIT(r) { .rank = (r) }
 void mi_lock_init(mi_lock_t* lock, mi_rank_t rank);
 void mi_lock(mi_lock_t* lock);
 void mi_unlock(mi_lock_t* lock);
-/* Around fork: in the child a lock is as new. */
+/* In the child of fork, in place of mi_unlock: opens it, whoever had it. */
 void mi_lock_reset(mi_lock_t* lock);
+
+/* A number that no other live thread has, a multiple of 4. */
+uintptr_t mi_os_thread(void);
+
+/* Around fork (thread.c). From mi_fork_enter to mi_fork_leave the thread that forks keeps every lock that it takes: mi_lock passes
+   those that it has, mi_unlock does nothing. Signals wait; so no handler of one finds locks that its own thread has, but those that
+   it had before. mi_fork_leave: false if this is the parent of a fork within a fork, or if it was done before: then nothing is to be
+   done; else mi_unlock and mi_lock_reset work again, but not on the locks that an interrupted function of this very thread had
+   before; and mi_fork_left ends it. */
+void mi_fork_enter(void);
+bool mi_fork_leave(bool child);
+void mi_fork_left(void);
+/* Is this thread between these? Then it must not make threads. */
+bool mi_forking(void);
+/* What mends the child. mi_os_yield calls it if the child waits before its handlers of fork came to us: for whom it waits is gone. */
+void mi_fork_set_mend(void (*mend)(void));
 
 /* Tests: the nth call from now on that asks for memory fails, and `count` calls in all; 0 for none. */
 void mi_os_fail_in(size_t nth, size_t count);

@@ -1,13 +1,16 @@
-/* Linux. See os.h. Any thread. */
+/* Linux. See os.h. Any thread.
+
+   Inside an allocation the C library is called for nothing that is a cancellation point, that allocates, or that programs are known
+   to replace by what allocates: such calls go to the kernel (`syscall` is none of these). test/c/imports/list holds what is left. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/futex.h>
-#include <sched.h>
+#include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -17,6 +20,8 @@
 #include "atomic.h"
 #include "check.h"
 #include "os.h"
+
+typedef void (*mi_mend_t)(void);
 
 /* ---- faults for tests ---- */
 
@@ -35,16 +40,44 @@ static bool should_fail(void) {
   return true;
 }
 
+/* ---- the process ---- */
+
+static uint64_t started;                 /* written before there are other threads */
+static char** first_environment;         /* what glibc gives to each constructor: our library's may run before its own */
+
+__attribute__((constructor(101))) static void process_starts(int argc, char** argv, char** env) {
+  (void)argc, (void)argv;
+  started = mi_os_now_ms();
+#ifdef __GLIBC__
+  first_environment = env;
+#else
+  (void)env;
+#endif
+}
+
 /* ---- memory ---- */
 
 size_t mi_os_page_size(void) {
   static mi_atomic(size_t) cached;
   size_t size = mi_load_relaxed(&cached);                                 /* idempotent */
   if (mi_unlikely(size == 0)) {
-    size = (size_t)sysconf(_SC_PAGESIZE);
+    size = mi_max((size_t)getauxval(AT_PAGESZ), 4 * MI_KiB);              /* 0: unknown */
     mi_store_relaxed(&cached, size);
   }
   return size;
+}
+
+/* The first bytes of a file; how many there are. No error is left in errno. */
+static size_t file_read(const char* name, char* text, size_t size) {
+  const int saved = errno;
+  const int fd = (int)syscall(SYS_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC);
+  long n = 0;
+  if (fd >= 0) {
+    n = syscall(SYS_read, fd, text, size);
+    syscall(SYS_close, fd);
+  }
+  errno = saved;
+  return n > 0 ? (size_t)n : 0;
 }
 
 /* With vm.overcommit_memory = 2 every writable page counts at once: reserve without access then. */
@@ -53,13 +86,7 @@ bool mi_os_must_commit(void) {
   int answer = mi_load_relaxed(&cached);                                  /* idempotent */
   if (mi_unlikely(answer == 0)) {
     char c = '0';
-    const int saved = errno;
-    const int fd = open("/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-      if (read(fd, &c, 1) != 1) c = '0';
-      close(fd);
-    }
-    errno = saved;
+    if (file_read("/proc/sys/vm/overcommit_memory", &c, 1) != 1) c = '0';
     answer = (c == '2') ? 2 : 1;
     mi_store_relaxed(&cached, answer);
   }
@@ -174,14 +201,70 @@ void mi_os_wake(void) {
 
 void mi_os_sleep_ms(uint64_t ms) {
   const struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
-  nanosleep(&t, NULL);
+  const int saved = errno;
+  syscall(SYS_nanosleep, &t, NULL);
+  errno = saved;
 }
 
 /* ---- time, text, process ---- */
 
+/* The kernel's clock: a function in an object that it maps into each process. The C library's own would do, but programs replace that,
+   by functions that allocate. NULL if it is not found; then a system call does it. */
+typedef int (*mi_clock_t)(clockid_t clock, struct timespec* t);
+
+typedef struct { uintptr_t moved; const ElfW(Sym)* symbols; const char* names; const uint32_t* hash; } mi_object_t;
+
+static mi_object_t object_read(uintptr_t start) {
+  mi_object_t o = { 0, NULL, NULL, NULL };
+  const ElfW(Ehdr)* head = (const void*)start;
+  const ElfW(Phdr)* part = (const void*)(start + head->e_phoff);
+  const ElfW(Dyn)* dynamic = NULL;
+  for (unsigned i = 0; i < head->e_phnum; i++) {
+    if (part[i].p_type == PT_LOAD && o.moved == 0) o.moved = start + part[i].p_offset - part[i].p_vaddr;
+    if (part[i].p_type == PT_DYNAMIC) dynamic = (const void*)(start + part[i].p_offset);
+  }
+  for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++) {
+    const void* at = (const void*)(o.moved + dynamic->d_un.d_ptr);
+    if (dynamic->d_tag == DT_SYMTAB) o.symbols = at;
+    if (dynamic->d_tag == DT_STRTAB) o.names = at;
+    if (dynamic->d_tag == DT_HASH) o.hash = at;
+  }
+  return o;
+}
+
+static bool same_text(const char* a, const char* b) {
+  while (*a == *b && *a != 0) a++, b++;
+  return *a == *b;
+}
+
+static mi_clock_t clock_find(void) {
+  const uintptr_t start = getauxval(AT_SYSINFO_EHDR);
+  const mi_object_t o = start == 0 ? (mi_object_t){ 0, NULL, NULL, NULL } : object_read(start);
+  if (o.symbols == NULL || o.names == NULL || o.hash == NULL) return NULL;
+  for (uint32_t i = 0; i < o.hash[1]; i++) {                              /* the number of symbols */
+    const char* name = o.names + o.symbols[i].st_name;
+    if (o.symbols[i].st_shndx != SHN_UNDEF && (same_text(name, "__vdso_clock_gettime") || same_text(name, "__kernel_clock_gettime")))
+      return (mi_clock_t)(o.moved + o.symbols[i].st_value);
+  }
+  return NULL;
+}
+
+static int clock_by_call(clockid_t clock, struct timespec* t) {
+  const int saved = errno, result = (int)syscall(SYS_clock_gettime, clock, t);
+  errno = saved;
+  return result;
+}
+
 uint64_t mi_os_now_ms(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  static mi_atomic(mi_clock_t) found;
+  struct timespec t = { 0, 0 };
+  mi_clock_t clock = mi_load_relaxed(&found);                             /* idempotent */
+  if (mi_unlikely(clock == NULL)) {
+    clock = clock_find();
+    if (clock == NULL) clock = &clock_by_call;
+    mi_store_relaxed(&found, clock);
+  }
+  if (clock(CLOCK_MONOTONIC_COARSE, &t) != 0) return 0;                   /* no clock: nothing is ever due */
   return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
@@ -195,7 +278,7 @@ uint64_t mi_os_salt(void) {
 void mi_os_write(const char* text, size_t length) {
   const int saved = errno;
   while (length > 0) {
-    const ssize_t n = write(STDERR_FILENO, text, length);
+    const long n = syscall(SYS_write, STDERR_FILENO, text, length);
     if (n <= 0 && errno != EINTR) break;
     if (n > 0) { text += n; length -= (size_t)n; }
   }
@@ -204,30 +287,37 @@ void mi_os_write(const char* text, size_t length) {
 
 const char* mi_os_getenv(const char* name) { return getenv(name); }
 
-void mi_os_yield(void) { sched_yield(); }
-
-/* The second number of /proc/self/statm: resident pages. Read without stdio, which allocates. */
-static size_t current_rss(void) {
-  char text[128];
-  const int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
-  const ssize_t n = read(fd, text, sizeof text - 1);
-  close(fd);
-  if (n <= 0) return 0;
-  text[n] = 0;
-  const char* second = strchr(text, ' ');
-  return second == NULL ? 0 : strtoul(second + 1, NULL, 10) * mi_os_page_size();
+char** mi_os_environment(void) {
+  static char* none[] = { NULL };
+  return getauxval(AT_SECURE) != 0 ? none : environ != NULL ? environ : first_environment;
 }
 
-static uint64_t started;                 /* written before there are other threads */
-__attribute__((constructor)) static void process_starts(void) { started = mi_os_now_ms(); }
+static mi_atomic(mi_mend_t) xmend;
+static bool in_child_of_fork(void);
+
+void mi_fork_set_mend(mi_mend_t mend) { mi_store_release(&xmend, mend); }  /* pairs with mi_os_yield */
+
+void mi_os_yield(void) {
+  if (mi_unlikely(in_child_of_fork())) mi_load_acquire(&xmend)();         /* pairs with mi_fork_set_mend */
+  syscall(SYS_sched_yield);
+}
+
+/* The second number of /proc/self/statm: resident pages. */
+static size_t current_rss(void) {
+  char text[128];
+  const size_t n = file_read("/proc/self/statm", text, sizeof text);
+  size_t i = 0, pages = 0;
+  while (i < n && text[i] != ' ') i++;
+  for (i++; i < n && text[i] >= '0' && text[i] <= '9'; i++) pages = 10 * pages + (size_t)(text[i] - '0');
+  return pages * mi_os_page_size();
+}
 
 void mi_os_process(mi_os_process_t* info) {
   const int saved = errno;
   struct rusage u;
   *info = (mi_os_process_t){ 0 };
   info->elapsed_ms = (size_t)(mi_os_now_ms() - started);
-  if (getrusage(RUSAGE_SELF, &u) == 0) {
+  if (syscall(SYS_getrusage, RUSAGE_SELF, &u) == 0) {
     info->user_ms = (size_t)u.ru_utime.tv_sec * 1000 + (size_t)u.ru_utime.tv_usec / 1000;
     info->system_ms = (size_t)u.ru_stime.tv_sec * 1000 + (size_t)u.ru_stime.tv_usec / 1000;
     info->peak_rss = (size_t)u.ru_maxrss * 1024;
@@ -240,34 +330,133 @@ void mi_os_process(mi_os_process_t* info) {
 
 /* ---- locks ---- */
 
-#if MI_CHECK
-static mi_tls unsigned held_ranks;       /* a bit for each rank this thread holds */
-static void rank_take(mi_rank_t rank) {
-  mi_assert(held_ranks >> (rank + 1) == 0);  /* locks are taken in rising rank; of one rank, several only around fork */
-  held_ranks |= 1u << rank;
+static mi_tls unsigned held_ranks;       /* a bit for each rank that this thread has, or is about to take; its address is the thread's number */
+uintptr_t mi_os_thread(void) { return (uintptr_t)&held_ranks; }
+
+/* The half of the word that the kernel looks at. */
+static uint32_t* futex_of(mi_lock_t* lock) { return (uint32_t*)(void*)&lock->xholder + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__); }
+
+static bool is_mine(mi_lock_t* lock) { return (mi_load_relaxed(&lock->xholder) & ~(uintptr_t)1) == mi_os_thread(); }  /* equal only if I wrote it */
+
+static bool lock_try(mi_lock_t* lock, uintptr_t mine) {
+  uintptr_t none = 0;
+  return mi_cas_acquire(&lock->xholder, &none, mine);                     /* pairs with lock_open */
 }
-static void rank_drop(mi_rank_t rank) { held_ranks &= ~(1u << rank); }
-#else
-static void rank_take(mi_rank_t rank) { (void)rank; }
-static void rank_drop(mi_rank_t rank) { (void)rank; }
-#endif
+
+/* Who has waited takes it with the mark that others may wait. A signal's handler that forks may take it meanwhile for this thread. */
+mi_cold static void lock_wait(mi_lock_t* lock) {
+  const int saved = errno;
+  while (!lock_try(lock, mi_os_thread() | 1) && !is_mine(lock)) {
+    uintptr_t w = mi_load_relaxed(&lock->xholder);                        /* the swap decides */
+    if (w == 0 || ((w & 1) == 0 && !mi_cas_acquire(&lock->xholder, &w, w | 1))) continue;  /* pairs with lock_open, which sees the mark */
+    syscall(SYS_futex, futex_of(lock), FUTEX_WAIT_PRIVATE, (uint32_t)(w | 1), NULL, NULL, 0);
+  }
+  errno = saved;
+}
+
+static void lock_take(mi_lock_t* lock) {
+  if (mi_unlikely(!lock_try(lock, mi_os_thread()))) lock_wait(lock);
+}
+
+static void lock_open(mi_lock_t* lock) {
+  if ((mi_exchange_acq_rel(&lock->xholder, 0) & 1) == 0) return;          /* pairs with lock_try, lock_wait */
+  const int saved = errno;                                                /* what the lock is in may be gone by now: nobody waits there then */
+  syscall(SYS_futex, futex_of(lock), FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+  errno = saved;
+}
 
 void mi_lock_init(mi_lock_t* lock, mi_rank_t rank) {
   lock->rank = rank;
-  pthread_mutex_init(&lock->mutex, NULL);
+  lock->for_fork = false;
+  mi_store_relaxed(&lock->xholder, 0);                                    /* not shown to others yet */
 }
 
+mi_cold static void lock_for_fork(mi_lock_t* lock);
+mi_cold static void unlock_for_fork(mi_lock_t* lock);
+
 void mi_lock(mi_lock_t* lock) {
-  rank_take(lock->rank);
-  pthread_mutex_lock(&lock->mutex);
+  if (mi_unlikely(mi_forking())) { lock_for_fork(lock); return; }
+  mi_assert(held_ranks >> lock->rank == 0);                               /* locks are taken in rising rank, one of each */
+  held_ranks |= 1u << lock->rank;
+  lock_take(lock);
 }
 
 void mi_unlock(mi_lock_t* lock) {
-  rank_drop(lock->rank);                 /* first: once it is open, others may end what it is in */
-  pthread_mutex_unlock(&lock->mutex);
+  if (mi_unlikely(mi_forking())) { unlock_for_fork(lock); return; }
+  held_ranks &= ~(1u << lock->rank);     /* first: once it is open, others may end what it is in */
+  lock_open(lock);
+}
+
+/* ---- fork ---- */
+
+static mi_lock_t fork_lock;              /* who has it forks; the rest is its */
+static unsigned fork_depth;              /* a handler of fork that forks makes it 2 */
+static bool fork_ends;                   /* the locks are being opened */
+static uint64_t fork_signals;            /* the mask before */
+static pid_t fork_pid;                   /* of the parent */
+
+bool mi_forking(void) { return is_mine(&fork_lock); }
+static bool in_child_of_fork(void) { return mi_forking() && !fork_ends && (pid_t)syscall(SYS_getpid) != fork_pid; }
+
+/* All signals, but those that a fault of this thread sends it and two that the C library needs. */
+static uint64_t signals_of_others(void) {
+  static const uint8_t faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, 32, 33 };
+  uint64_t set = ~(uint64_t)0;
+  for (size_t i = 0; i < sizeof faults; i++) set &= ~((uint64_t)1 << (faults[i] - 1));
+  return set;
+}
+
+static void signals_set(int how, uint64_t set, uint64_t* old) {
+  const int saved = errno;
+  syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set);                /* can fail only where it does not exist: then nothing is blocked */
+  errno = saved;
+}
+
+void mi_fork_enter(void) {
+  uint64_t before = 0;
+  if (mi_forking()) { fork_depth++; return; }
+  signals_set(SIG_BLOCK, signals_of_others(), &before);
+  lock_take(&fork_lock);
+  fork_signals = before;
+  fork_depth = 1;
+  fork_ends = false;
+  fork_pid = (pid_t)syscall(SYS_getpid);
+}
+
+bool mi_fork_leave(bool child) {
+  if (!mi_forking() || (--fork_depth > 0 && !child)) return false;
+  fork_ends = true;
+  return true;
+}
+
+void mi_fork_left(void) {
+  const uint64_t before = fork_signals;
+  lock_open(&fork_lock);
+  signals_set(SIG_SETMASK, before, NULL);
+}
+
+/* Where a signal's handler forks that interrupted this thread with a lock, the one who has another may wait for that: then it is left
+   to him after a tenth of a second. What it guards is whole while one waits for a second lock; in the child it is open. */
+static void lock_for_fork(mi_lock_t* lock) {
+  if (is_mine(lock)) return;
+  if (held_ranks == 0) lock_take(lock);
+  else {
+    for (int i = 0; !lock_try(lock, mi_os_thread()); i++) {
+      if (i == 100) return;
+      mi_os_sleep_ms(1);
+    }
+  }
+  lock->for_fork = true;
+}
+
+static void unlock_for_fork(mi_lock_t* lock) {
+  if (!fork_ends || !lock->for_fork || !is_mine(lock)) return;
+  lock->for_fork = false;
+  lock_open(lock);
 }
 
 void mi_lock_reset(mi_lock_t* lock) {
-  pthread_mutex_init(&lock->mutex, NULL);
-  rank_drop(lock->rank);
+  if (is_mine(lock) && !lock->for_fork) return;                           /* an interrupted function's, which goes on in the child */
+  lock->for_fork = false;
+  mi_store_relaxed(&lock->xholder, 0);                                    /* one thread only */
 }

@@ -75,8 +75,16 @@ static inline bool mi_remote_pin(mi_xword_t* xword, uint64_t w) {
   return mi_cas_acquire(xword, &w, w + MI_XPIN_ONE);                     /* R0 pairs with D1: it waits for the pin */
 }
 
+/* Takes a pin off; in the child of fork they may all be gone, when a signal's handler forked in the middle of this. */
+static inline uint64_t mi_xword_unpinned(uint64_t w, unsigned pins) {
+  return pins != 0 && (w & MI_XPIN_MASK) != 0 ? w - MI_XPIN_ONE : w;
+}
+
 /* The block was freed before, as is found now that it is pinned: the pin ends. */
-static inline void mi_remote_unpin(mi_xword_t* xword) { mi_sub_release(xword, MI_XPIN_ONE); }  /* pairs with D1 */
+static inline void mi_remote_unpin(mi_xword_t* xword) {
+  uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
+  while (!mi_cas_release(xword, &w, mi_xword_unpinned(w, 1))) {}         /* pairs with D1 */
+}
 
 /* R0, when two free one block at the same moment: one of them marks it. Any thread, before it pushes the block. False: it is
    marked, or was just written to. *was: what stood there. */
@@ -95,7 +103,7 @@ static inline mi_remote_t mi_remote_push(mi_xword_t* xword, const mi_xkey_t* xke
   do {
     if (mi_xword_state(w) == MI_PAGE_DEAD || mi_load_relaxed(xkey) != key) return MI_REMOTE_DEAD;  /* of w's life: or the swap fails */
     set_next(block, mi_xword_head(w));                                   /* R2 */
-    n = mi_xword_pushed(w, slot, &todo) - pins * MI_XPIN_ONE;            /* R3 */
+    n = mi_xword_unpinned(mi_xword_pushed(w, slot, &todo), pins);        /* R3 */
   } while (!mi_cas_acq_rel(xword, &w, n));                               /* R4 pairs with C1, H1, A2 (publishes the link), D1, F1, P1, R4 */
   return todo;
 }

@@ -46,13 +46,14 @@ static void visit_arenas(mi_visit_list_t* list, const mi_owner_t* owner) {
 /* A heap with a list, whose lock keeps its pages from ending. One that is held is in a queue, where it stays (in a
    sub-process's main heap: if it is the owner's), or a remote free holds it, which has emptied it. */
 static void visit_listed(mi_visit_list_t* list, mi_heap_t* heap, const mi_owner_t* owner) {
-  mi_lock(&heap->lock);
+  mi_lock(mi_heap_lock(heap));
   for (mi_page_t* page = heap->pages; page != NULL; page = page->heap_next) {
     if (list->n == list->max) break;
+    if (mi_load_relaxed(&page->xowner) == MI_ID_GONE) continue;           /* left by fork, in any state: nobody may look into it */
     const bool queued = heap->is_main ? is_of(page, owner) : page->lheap != NULL;
     if (queued || visit_take(page)) visit_add(list, page, !queued);
   }
-  mi_unlock(&heap->lock);
+  mi_unlock(mi_heap_lock(heap));
 }
 
 /* At least how many pages there are to visit. */
@@ -62,9 +63,9 @@ static size_t visit_count(mi_heap_t* heap) {
     for (size_t i = 0; i < mi_arena_count(); i++) n += mi_bitmap_count(mi_arena_at(i)->dirty, mi_arena_at(i)->nslices);
     return n;
   }
-  mi_lock(&heap->lock);
+  mi_lock(mi_heap_lock(heap));
   for (const mi_page_t* page = heap->pages; page != NULL; page = page->heap_next) n++;
-  mi_unlock(&heap->lock);
+  mi_unlock(mi_heap_lock(heap));
   return n;
 }
 

@@ -45,7 +45,7 @@ $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,h
 	@$(LINK_hard) $^ -o $@
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
-THREADED = keep bitmap meta pagemap remote abandon heaps owner pressure purger thread stats thread_stats
+THREADED = keep keys bitmap meta pagemap remote abandon heaps owner pressure purger thread stats thread_stats
 SUITES += $(THREADED:%=%-hard-tsan)
 $(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o $(call TEST_O,hard-tsan)
 	@$(LINK_hard-tsan) $^ -o $@
@@ -98,12 +98,14 @@ $(foreach v,check hard asan,$(eval $(call FUZZ_RULES,$(v),-$(v))))
 
 # ---- stress: the same programs in every variant; a few seconds each in `make test`, minutes in `make soak`
 
-STRESSES = $(foreach s,stress heapstress,$(s) $(patsubst %,$(s)-%,$(filter-out plain,$(VARIANTS))))
+STRESSES = $(foreach s,stress heapstress forkstress,$(s) $(patsubst %,$(s)-%,$(filter-out plain,$(VARIANTS))))
 SUITES += $(STRESSES)
 define STRESS_RULES
 $(T)/stress$(2): $(T)/o/$(1)/test/c/stress/stress.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
 $(T)/heapstress$(2): $(T)/o/$(1)/test/c/stress/heaps.o $$(call TEST_O,$(1))
+	@$$(LINK_$(1)) $$^ -o $$@
+$(T)/forkstress$(2): $(T)/o/$(1)/test/c/stress/forks.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
 endef
 $(eval $(call STRESS_RULES,plain,))
@@ -120,6 +122,8 @@ $(T)/model: test/c/model/run
 -include test/c/fastpath/fastpath.mk
 -include test/c/api/api.mk
 -include test/c/install/install.mk
+-include test/c/process/process.mk
+-include test/c/imports/imports.mk
 
 # ---- mutants: does a suite fail where there is a fault? One of them, and whether the others still fit the code; all: make mutants
 
