@@ -283,5 +283,5 @@ bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_vis
 }
 
 bool mi_is_in_heap_region(const void* p) {
-  return mi_arena_of_address(p) != NULL || ((uintptr_t)p >> 48 == 0 && !mi_page_is_none(mi_page_of(p)));
+  return mi_arena_of_address(p) != NULL || mi_arena_page_of(p) != NULL;
 }

@@ -1,6 +1,7 @@
 /* See page.h. */
 #include <string.h>
 
+#include "arena.h"
 #include "options.h"
 #include "os.h"
 #include "page.h"
@@ -8,10 +9,14 @@
 mi_block_t mi_nil;
 mi_page_t mi_page_empty = { .free = &mi_nil, .local_free = &mi_nil };
 
-/* A single page in an arena is found by its first slice alone, unless an offset block needs more. */
+static bool slice_map(const void* p, mi_page_t* page) { return mi_pagemap_set((const void*)mi_align_down((uintptr_t)p, MI_SLICE_SIZE), 1, page); }
+
+/* A single page is found by its first slice alone, unless an offset block needs more: all, or with a mapping of its own the one. */
 bool mi_page_map(mi_page_t* page, bool on) {
-  const bool first = mi_page_is_single(page) && !mi_page_retire(page) && page->arena != MI_ARENA_NONE;
-  return mi_pagemap_set(page->start, first ? 1 : mi_page_nslices(page), on ? page : NULL);
+  mi_page_t* entry = on ? page : NULL;
+  const bool more = !mi_page_is_single(page) || mi_page_retire(page) != 0;
+  if (page->arena != MI_ARENA_NONE) return mi_pagemap_set(page->start, more ? mi_page_nslices(page) : 1, entry);
+  return slice_map(page->start, entry) && (!more || slice_map(mi_mapping_of(page)->inner, entry));
 }
 
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner) {
