@@ -32,14 +32,16 @@ static void* offset_block(mi_lheap_t* lh, size_t size, size_t align, size_t offs
   const uintptr_t least = (uintptr_t)block + 2 * sizeof(uintptr_t) + offset;
   uint8_t* p = block + 2 * sizeof(uintptr_t) + (mi_align_up(least, align) - least);
   mi_page_t* page = mi_page_of(block);
-  if (mi_page_is_single(page)) {                                          /* p may be slices away from the start */
-    if (page->arena == MI_ARENA_NONE) mi_mapping_of(page)->inner = p;
-    mi_page_retire_set(page, 1);
-    if (!mi_page_map(page, true)) {                                       /* a leaf of a mapping of its own; an arena has them all */
-      mi_page_retire_set(page, 0);
+  if (page->arena == MI_ARENA_NONE) {                                     /* an arena has its leaves */
+    if (!mi_pagemap_prepare(p, 1)) {
       mi_free_as(block, lh->owner, lh->owner->id);
       return mi_error_fail(MI_ERROR_NO_MEMORY, size);
     }
+    mi_mapping_of(page)->inner = p;
+  }
+  if (mi_page_is_single(page)) {                                          /* p may be slices away from the start */
+    mi_page_retire_set(page, 1);
+    mi_page_map(page, true);
   }
   mi_block_set_offset(block, p);
   return p;

@@ -21,7 +21,7 @@ mi_arena_t* mi_arena_at(size_t number) { return mi_load_acquire(&arenas[number])
 mi_arena_t* mi_arena_of_address(const void* p) {
   for (size_t i = 0; i < mi_arena_count(); i++) {
     mi_arena_t* a = mi_arena_at(i);
-    if ((uintptr_t)p - (uintptr_t)a->start < a->nslices * MI_SLICE_SIZE) return a;
+    if ((uintptr_t)p - (uintptr_t)a->start < a->nslices * MI_SLICE_SIZE && !mi_load_relaxed(&a->xgone)) return a;  /* nothing of it is used */
   }
   return NULL;
 }
@@ -193,7 +193,42 @@ static size_t next_size(void) {
   return mi_max(mi_min(mi_max(arenas_bytes, first), reserve_most()), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
 }
 
+/* Gives the addresses of arenas back in which all is free, where the system has no more: true if there was one. Its structures stay,
+   since others may look at them; no slice of it is ever free again. Under the lock. */
+static bool arenas_release(void) {
+  bool any = false;
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    mi_arena_t* a = mi_arena_at(i);
+    const size_t size = a->nslices * MI_SLICE_SIZE;
+    if (!a->own || mi_load_relaxed(&a->xgone) || !mi_bitmap_claim_at(a->free, 0, a->nslices)) continue;  /* changed under the lock */
+    mi_store_relaxed(&a->xgone, true);
+    mi_bitmap_clear(a->purge, 0, a->nslices);
+    mi_bitmap_clear(a->due, 0, a->nslices);
+    committed_sub(mi_bitmap_count(a->dirty, a->nslices) * MI_SLICE_SIZE);
+    mi_bitmap_clear(a->dirty, 0, a->nslices);
+    mi_os_release(a->start, size);
+    mi_sub_relaxed(&mi_arena_totals.xreserved, size);                      /* a statistic */
+    arenas_bytes -= size;
+    any = true;
+  }
+  return any;
+}
+
 static size_t refused = SIZE_MAX;        /* what the system refused to reserve last, doubled by each that it granted (the lock's) */
+
+/* An arena of `size` bytes that the system is asked for. MI_OS_NOT: it refused. */
+static mi_os_result_t arena_ask(size_t size) {
+  void* p = mi_os_reserve(size, MI_SLICE_SIZE);
+  if (p == NULL) { refused = size; return MI_OS_NOT; }
+  if (refused <= SIZE_MAX / 2) refused *= 2;
+  if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, size, true);
+  if (arena_add(p, size, true, false, false, NULL)) {
+    mi_arena_at(mi_arena_count() - 1)->own = true;
+    return MI_OS_DONE;
+  }
+  mi_os_release(p, size);
+  return MI_OS_LOST;
+}
 
 /* One more arena, with room for `size` aligned bytes; half as large where the system refuses. Under the lock. */
 static bool arena_reserve(size_t size) {
@@ -201,15 +236,9 @@ static bool arena_reserve(size_t size) {
   size_t want = next_size();
   if (want >= refused) want = mi_align_up(refused / 2, MI_SLICE_SIZE);
   for (want = mi_max(want, size); ; want = mi_align_up(mi_max(want / 2, size), MI_SLICE_SIZE)) {
-    void* p = mi_os_reserve(want, MI_SLICE_SIZE);
-    if (p != NULL) {
-      if (refused <= SIZE_MAX / 2) refused *= 2;
-      if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, want, true);
-      if (arena_add(p, want, true, false, false, NULL)) return true;
-      mi_os_release(p, want);
-      return false;
-    }
-    refused = want;
+    mi_os_result_t result = arena_ask(want);
+    if (result != MI_OS_DONE && want == size && arenas_release()) result = arena_ask(want);
+    if (result != MI_OS_NOT) return result == MI_OS_DONE;
     if (want == size || want <= MI_ARENA_MIN) return false;
   }
 }
@@ -249,6 +278,14 @@ static void longest_raise(mi_arena_t* a, size_t i, size_t n) {
     word = ((old >> 32) + 1) << 32 | run;
   } while (!mi_cas_acq_rel(&a->xlongest, &old, word));                     /* pairs with itself and the acquire in slices_claim */
 }
+
+uint64_t mi_arena_changes(void) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < mi_arena_count(); i++) sum += mi_load_relaxed(&mi_arena_at(i)->xlongest) >> 32;  /* a hint */
+  return sum;
+}
+
+bool mi_arena_commit_counts(void) { return mi_option_get_size(mi_option_commit_limit) != 0 || mi_os_must_commit(); }
 
 /* Slices i .. i+n, claimed by us, may be claimed by anybody. */
 static void slices_free(mi_arena_t* a, size_t i, size_t n) {
@@ -399,6 +436,12 @@ mi_page_t* mi_arena_claim_roomy(size_t size, uint16_t number, bool* zero) {
 static uint8_t* mapping_make(size_t size, size_t align) {
   if (over_limit(mi_load_relaxed(&mi_arena_totals.xcommitted) + size)) return NULL;  /* a hint */
   uint8_t* p = mi_os_reserve(size, align);
+  if (p == NULL) {
+    mi_lock(&arenas_lock);
+    const bool more = arenas_release();
+    mi_unlock(&arenas_lock);
+    if (more) p = mi_os_reserve(size, align);
+  }
   if (p == NULL) return NULL;
   if (mi_os_commit(p, size) && mi_pagemap_prepare(p, MI_SLICE_SIZE) && committed_add(size, false)) return p;
   mi_os_release(p, size);
@@ -456,13 +499,27 @@ static mi_page_t* claim_behind_purger(mi_claim_t* c, size_t before) {
   return page;
 }
 
+static size_t demand;                    /* bytes that a mapping was made for in place of an arena (the lock's) */
+
+/* A large block for which there is no room has a mapping of its own where addresses are few, so that they are given back with it; and if
+   it is the first so large: many programs have one. */
+static bool is_alone(size_t room) {
+  if (room <= MI_ARENA_FIRST) return false;
+  if (refused != SIZE_MAX) return true;
+  if (room <= next_size() || room <= demand) return false;
+  demand += room;
+  return true;
+}
+
 /* From a new arena, or one that another has added meanwhile. */
 static mi_page_t* claim_new(mi_claim_t* c) {
+  const size_t size = c->n * MI_SLICE_SIZE, room = size + c->align - MI_SLICE_SIZE;
   mi_lock(&arenas_lock);
   mi_page_t* page = arenas_try_claim(c);
-  if (page == NULL && !c->refused && arena_reserve(c->n * MI_SLICE_SIZE + c->align - MI_SLICE_SIZE)) page = arenas_try_claim(c);
+  const bool alone = page == NULL && !c->refused && is_alone(room);
+  if (page == NULL && !c->refused && !alone && arena_reserve(room)) page = arenas_try_claim(c);
   mi_unlock(&arenas_lock);
-  return page;
+  return alone ? mapping_claim(size, c->align, c->zero) : page;
 }
 
 mi_page_t* mi_arena_claim_touched(size_t size, size_t align, bool* zero) {

@@ -17,6 +17,8 @@ struct mi_arena_s {
   uint16_t    number;
   bool        exclusive;            /* only for heaps that ask for it (mi_arena_serves) */
   bool        pinned;               /* huge pages: cannot be purged */
+  bool        own;                  /* nobody asked for it by name, so that it may go */
+  mi_atomic(bool) xgone;            /* its memory was released: nothing of it is free, nor ever will be */
   mi_page_t*  pages;                /* one for each slice */
   mi_bits_t*  free;                 /* set: to be claimed */
   mi_bits_t*  purge;                /* set: free, and not yet given back to the OS; */
@@ -94,6 +96,11 @@ bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size);
    next: what the system moved of it is zero, and committed no more. MI_OS_NOT: they are where they were, and the other is ours.
    MI_OS_LOST: they are where they were, and the other, whose block may only be freed, is not. */
 mi_os_result_t mi_arena_move(mi_page_t* from, mi_page_t* to);
+
+/* A number that changes when slices become free. */
+uint64_t mi_arena_changes(void);
+/* Is there a limit to what is committed, so that free slices that were not purged are in the way of others? */
+bool mi_arena_commit_counts(void);
 
 /* Purges what is due; force: everything that is free, at once and in every arena. */
 void mi_arena_purge(bool force);

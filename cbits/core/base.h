@@ -47,7 +47,7 @@
 #define MI_EXTEND_BYTES  (MI_HARD ? (size_t)64 : 4 * MI_KiB) /* what a page grows its lists by */
 #define MI_ARENA_SIZE    (MI_HARD ? 4 * MI_MiB : MI_GiB)    /* the most that is reserved at a time; less when it cannot be had */
 #define MI_ARENA_MIN     (MI_MiB)
-#define MI_ARENA_FIRST   (MI_HARD ? MI_MiB : 4 * MI_MiB)    /* the first one; the next are as large as all before together */
+#define MI_ARENA_FIRST   (MI_HARD ? MI_MiB : 7 * MI_MiB / 2)  /* the first one; the next are as large as all before together */
 #define MI_ARENAS_MAX    4096
 #define MI_CAPS_MAX      256u                               /* capabilities with heaps of their own */
 #define MI_OWNER_CHUNKS  16u                                /* tables by owner: chunk k has 64 << k places, 4 million in all */

@@ -69,6 +69,13 @@ void mi_keep_put_class(mi_page_t* page) {
   mi_keep_give(page);
 }
 
+bool mi_keep_any(void) {
+  for (size_t i = 0; i < sizeof columns / sizeof *columns * PLACES; i++) {
+    if (mi_load_relaxed(&columns[i / PLACES].xpage[i % PLACES]) != NULL) return true;   /* a hint */
+  }
+  return false;
+}
+
 void mi_keep_flush_classes(void) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     for (mi_page_t* page; (page = mi_keep_take_class(bin)) != NULL; ) mi_keep_give(page);
