@@ -543,7 +543,8 @@ mi_cold static bool make_room(mi_lheap_t* lh) {
   const uint64_t before = mi_arena_changes();
   const size_t committed = mi_load_relaxed(&mi_arena_totals.xcommitted);  /* a hint */
   mi_lheap_collect(lh, true);
-  if (mi_keep_any() || mi_arena_commit_counts()) mi_purge(true);
+  if (mi_keep_any()) mi_purge(true);
+  else if (mi_arena_commit_counts()) mi_arena_purge(true);
   return mi_arena_changes() != before || mi_load_relaxed(&mi_arena_totals.xcommitted) < committed;  /* a hint */
 }
 
