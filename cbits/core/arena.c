@@ -360,12 +360,16 @@ static mi_page_t* slices_page(mi_arena_t* a, size_t i, size_t n, bool* zero) {
 
 /* What is asked for. */
 typedef struct {
-  size_t   n, align;                /* slices; bytes, at least a slice */
+  size_t   size, align, n;          /* bytes, the alignment at least a slice; slices */
   uint16_t number;                  /* of the arena, or MI_ARENA_NONE */
   bool     touched;                 /* not if it would all be new memory */
   bool     refused;                 /* there was room, which could not be committed: more room would not help */
   bool*    zero;
 } mi_claim_t;
+
+static mi_claim_t claim_of(size_t size, size_t align, uint16_t number, bool* zero) {
+  return (mi_claim_t){ .size = size, .align = mi_max(align, MI_SLICE_SIZE), .n = mi_divide_up(size, MI_SLICE_SIZE), .number = number, .zero = zero };
+}
 
 static mi_page_t* arena_try_claim(mi_arena_t* a, mi_claim_t* c) {
   const size_t first = 0 - (uintptr_t)a->start / MI_SLICE_SIZE;            /* an aligned slice, modulo the alignment in slices */
@@ -513,24 +517,24 @@ static bool is_alone(size_t room) {
 
 /* From a new arena, or one that another has added meanwhile. */
 static mi_page_t* claim_new(mi_claim_t* c) {
-  const size_t size = c->n * MI_SLICE_SIZE, room = size + c->align - MI_SLICE_SIZE;
+  const size_t room = c->n * MI_SLICE_SIZE + c->align - MI_SLICE_SIZE;
   mi_lock(&arenas_lock);
   mi_page_t* page = arenas_try_claim(c);
   const bool alone = page == NULL && !c->refused && is_alone(room);
   if (page == NULL && !c->refused && !alone && arena_reserve(room)) page = arenas_try_claim(c);
   mi_unlock(&arenas_lock);
-  return alone ? mapping_claim(size, c->align, c->zero) : page;
+  return alone ? mapping_claim(c->size, c->align, c->zero) : page;
 }
 
 mi_page_t* mi_arena_claim_touched(size_t size, size_t align, bool* zero) {
-  mi_claim_t c = { mi_divide_up(size, MI_SLICE_SIZE), mi_max(align, MI_SLICE_SIZE), MI_ARENA_NONE, true, false, zero };
+  mi_claim_t c = claim_of(size, align, MI_ARENA_NONE, zero);
+  c.touched = true;
   return is_huge(size, align) ? NULL : arenas_try_claim(&c);
 }
 
 mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero) {
-  align = mi_max(align, MI_SLICE_SIZE);
-  if (mi_unlikely(is_huge(size, align)) && may_ask_os(number)) return mapping_claim(size, align, zero);
-  mi_claim_t c = { mi_divide_up(size, MI_SLICE_SIZE), align, number, false, false, zero };
+  mi_claim_t c = claim_of(size, align, number, zero);
+  if (mi_unlikely(is_huge(size, align)) && may_ask_os(number)) return mapping_claim(size, c.align, zero);
   const size_t npurges_before = mi_load_relaxed(&npurges);                 /* a hint */
   mi_page_t* page = arenas_try_claim(&c);
   if (mi_likely(page != NULL)) return page;
