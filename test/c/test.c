@@ -125,6 +125,18 @@ size_t test_rss(void) {
   return info.rss;
 }
 
+size_t test_accounted(void) {
+  char line[1000];
+  size_t from, to, size = 0, sum = 0;
+  FILE* f = fopen("/proc/self/smaps", "r");
+  while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+    if (sscanf(line, "%zx-%zx ", &from, &to) == 2) size = to - from;
+    if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " ac") != NULL) sum += size;
+  }
+  if (f != NULL) fclose(f);
+  return sum;
+}
+
 size_t test_mapped(void) {
   unsigned long pages = 0;
   FILE* f = fopen("/proc/self/statm", "r");

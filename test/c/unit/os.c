@@ -197,30 +197,16 @@ static void move_pages_of_several_mappings(void) {
   CHECK(test_filled(to, 2 * SIZE, 1) && test_all(p, 2 * SIZE, 0) && !is_mapped(p + 2 * SIZE));
 }
 
-/* Bytes of mappings that count where every writable page does. */
-static size_t accounted(void) {
-  char line[1000];
-  size_t from, to, size = 0, sum = 0;
-  FILE* f = fopen("/proc/self/smaps", "r");
-  while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-    if (sscanf(line, "%zx-%zx ", &from, &to) == 2) size = to - from;
-    if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " ac") != NULL) sum += size;
-  }
-  if (f != NULL) fclose(f);
-  return sum;
-}
-
 static void decommit_counts_no_more(void) {
   mi_os_set_must_commit(true);
-  accounted();
-  const size_t before = accounted();
+  const size_t before = test_accounted();
   uint8_t* p = mi_os_reserve(64 * SIZE, MI_SLICE_SIZE);
-  CHECK_EQ(accounted(), before);
+  CHECK_EQ(test_accounted(), before);
   CHECK(p[5] == 0 && mi_os_commit(p, 32 * SIZE));
-  CHECK_EQ(accounted(), before + 32 * SIZE);
+  CHECK_EQ(test_accounted(), before + 32 * SIZE);
   memset(p, 1, 32 * SIZE);
   CHECK_EQ(mi_os_decommit(p + SIZE, 31 * SIZE), MI_OS_DONE);
-  CHECK_EQ(accounted(), before + SIZE);
+  CHECK_EQ(test_accounted(), before + SIZE);
   CHECK(test_all(p + SIZE, 63 * SIZE, 0) && p[0] == 1);           /* it can be read */
   CHECK(mi_os_commit(p, 64 * SIZE));
   p[64 * SIZE - 1] = p[SIZE] = 1;
