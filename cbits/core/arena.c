@@ -442,9 +442,9 @@ static uint8_t* mapping_make(size_t size, size_t align) {
   uint8_t* p = mi_os_reserve(size, align);
   if (p == NULL) {
     mi_lock(&arenas_lock);
-    const bool more = arenas_release();
+    if (arenas_release()) p = mi_os_reserve(size, align);
+    if (p != NULL) refused = mi_min(refused, size);
     mi_unlock(&arenas_lock);
-    if (more) p = mi_os_reserve(size, align);
   }
   if (p == NULL) return NULL;
   if (mi_os_commit(p, size) && mi_pagemap_prepare(p, MI_SLICE_SIZE) && committed_add(size, false)) return p;
