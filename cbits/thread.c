@@ -72,8 +72,9 @@ static void process_begin_once(void) {
   pthread_atfork(&before_fork, &after_fork_parent, &after_fork_child);
   const size_t huge = mi_option_get_size(mi_option_reserve_huge_os_pages);
   const size_t memory = mi_option_get_size(mi_option_reserve_os_memory);
-  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0) mi_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
-  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0) mi_message("mimalloc: no %zu bytes to reserve\n", memory);
+  const bool tell = mi_option_is_enabled(mi_option_verbose);
+  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && tell) mi_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
+  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && tell) mi_message("mimalloc: no %zu bytes to reserve\n", memory);
 }
 
 void mi_process_begin(void) { pthread_once(&once, &process_begin_once); }

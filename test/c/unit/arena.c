@@ -371,6 +371,7 @@ static void counts_no_more(void) {
   mi_os_set_must_commit(true);
   mi_option_set(mi_option_purge_delay, 100000);
   const size_t size = 64 * MI_SLICE_SIZE;
+  CHECK_EQ(mi_reserve_os_memory(2 * size, true, false), 0);
   mi_page_t *one = claim(1, 1, NULL), *page = claim(size, 1, NULL);
   test_accounted();                                  /* which takes memory itself, at first */
   const size_t before = test_accounted();
