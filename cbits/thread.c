@@ -85,8 +85,9 @@ static void after_fork_child(void) { after_fork(true); }
 static void reserve_memory(void) {
   const size_t huge = mi_option_get_size(mi_option_reserve_huge_os_pages);
   const size_t memory = mi_option_get_size(mi_option_reserve_os_memory);
-  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0) mi_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
-  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0) mi_message("mimalloc: no %zu bytes to reserve\n", memory);
+  const bool tell = mi_option_is_enabled(mi_option_verbose);
+  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && tell) mi_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
+  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && tell) mi_message("mimalloc: no %zu bytes to reserve\n", memory);
 }
 
 static void process_begin_once(void) {
@@ -325,5 +326,5 @@ bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_vis
 }
 
 bool mi_is_in_heap_region(const void* p) {
-  return mi_arena_of_address(p) != NULL || ((uintptr_t)p >> 48 == 0 && !mi_page_is_none(mi_page_of(p)));
+  return mi_arena_of_address(p) != NULL || mi_arena_page_of(p) != NULL;
 }

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "aligned.h"
+#include "arena.h"
+#include "free.h"
 #include "options.h"
 
 /* Page starts are multiples of the slice, and a class whose size is a multiple of the alignment has
@@ -29,7 +31,12 @@ static void* offset_block(mi_lheap_t* lh, size_t size, size_t align, size_t offs
   if (block == NULL) return NULL;
   const uintptr_t least = (uintptr_t)block + 2 * sizeof(uintptr_t) + offset;
   uint8_t* p = block + 2 * sizeof(uintptr_t) + (mi_align_up(least, align) - least);
-  mi_page_set_offset(mi_page_of(block), block, p);
+  mi_page_t* page = mi_page_of(block);
+  if (page->arena == MI_ARENA_NONE && !mi_pagemap_prepare(p, 1)) {         /* an arena has its leaves */
+    mi_free_as(block, lh->owner, lh->owner->id);
+    return mi_error_fail(MI_ERROR_NO_MEMORY, size);
+  }
+  mi_page_set_offset(page, block, p);
   return p;
 }
 

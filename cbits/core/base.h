@@ -51,20 +51,22 @@
 #define MI_SMALL_MAX     (8 * MI_KiB)                       /* largest block of a small page */
 #define MI_MEDIUM_MAX    (64 * MI_KiB)                      /* largest block of a medium page */
 #define MI_EXTEND_BYTES  (MI_HARD ? (size_t)64 : 4 * MI_KiB) /* what a page grows its lists by */
-#define MI_ARENA_SIZE    (MI_HARD ? 4 * MI_MiB : MI_GiB)    /* reserved at a time; less when it cannot be had */
+#define MI_ARENA_SIZE    (MI_HARD ? 4 * MI_MiB : MI_GiB)    /* the most that is reserved at a time; less when it cannot be had */
 #define MI_ARENA_MIN     (MI_MiB)
+#define MI_ARENA_FIRST   (MI_HARD ? MI_MiB : 7 * MI_MiB / 2)  /* the first one; the next are as large as all before together */
 #define MI_ARENAS_MAX    4096
 #define MI_CAPS_MAX      256u                               /* capabilities with heaps of their own */
 #define MI_OWNER_CHUNKS  16u                                /* tables by owner: chunk k has 64 << k places, 4 million in all */
 #define MI_PURGE_PIECE   (4 * MI_MiB)                       /* the most one slow path gives back */
 #define MI_SIZE_LIMIT    ((size_t)PTRDIFF_MAX)
+#define MI_ADDRESSES     ((size_t)1 << 47)                  /* what a process has: more is not asked for */
 
 _Static_assert(sizeof(void*) == 8 && sizeof(size_t) == 8,
                "64-bit only: the page map covers 48 address bits and the ownership word packs offsets and counts in 64");
 _Static_assert(CHAR_BIT == 8, "bytes have eight bits");
 
 /* Locks are taken in this order (docs/DESIGN.md, section 4); checked when MI_CHECK is on. */
-typedef enum { MI_RANK_PURGER = 1, MI_RANK_HEAPS, MI_RANK_HEAP, MI_RANK_OWNERS, MI_RANK_ARENAS, MI_RANK_META } mi_rank_t;
+typedef enum { MI_RANK_PURGER = 1, MI_RANK_HEAPS, MI_RANK_HEAP, MI_RANK_OWNERS, MI_RANK_ARENAS, MI_RANK_MAPPINGS, MI_RANK_META } mi_rank_t;
 
 mi_inline size_t mi_min(size_t a, size_t b) { return a < b ? a : b; }
 mi_inline size_t mi_max(size_t a, size_t b) { return a > b ? a : b; }

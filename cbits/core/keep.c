@@ -36,7 +36,7 @@ static void flush_later(void) {
 }
 
 void mi_keep_put(uint32_t slot, mi_page_t* page) {
-  if (mi_page_nslices(page) <= MI_KEEP_SLICES && mi_load_relaxed(&page->xinner) == 0 && may_be_kept(page)) {
+  if (mi_page_nslices(page) <= MI_KEEP_SLICES && mi_load_relaxed(&page->xinner) == 0 && mi_page_retire(page) == 0 && may_be_kept(page)) {
     page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);  /* pairs with mi_keep_take, flush */
     flush_later();
   }
@@ -67,6 +67,13 @@ void mi_keep_put_class(mi_page_t* page) {
     return;
   }
   mi_keep_give(page);
+}
+
+bool mi_keep_any(void) {
+  for (size_t i = 0; i < sizeof columns / sizeof *columns * PLACES; i++) {
+    if (mi_load_relaxed(&columns[i / PLACES].xpage[i % PLACES]) != NULL) return true;   /* a hint */
+  }
+  return false;
 }
 
 void mi_keep_flush_classes(void) {

@@ -21,6 +21,8 @@ mi_page_t* mi_keep_take_class(unsigned bin);
 void mi_keep_put_class(mi_page_t* page);
 /* Gives these back: they may lie between what is free. */
 void mi_keep_flush_classes(void);
+/* Is anything kept? A hint. */
+bool mi_keep_any(void);
 /* Does not keep the caller's page, which is DEAD. */
 void mi_keep_give(mi_page_t* page);
 

@@ -551,31 +551,32 @@ static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {
   return size > MI_MEDIUM_MAX ? malloc_single(lh, size, MI_SLICE_SIZE, false, zero) : malloc_bin(lh, mi_bin_of(size));
 }
 
-/* No memory: what this owner can give back may be enough. */
-mi_cold static void make_room(mi_lheap_t* lh) {
+/* No memory: what this owner can give back, and what is kept, may be enough. False if that is nothing, so that asking again is in vain:
+   a program may ask for too much again and again. */
+mi_cold static bool make_room(mi_lheap_t* lh) {
+  const uint64_t before = mi_arena_changes();
+  const size_t committed = mi_load_relaxed(&mi_arena_totals.xcommitted);  /* a hint */
   mi_lheap_collect(lh, true);
-  mi_purge(true);
+  if (mi_keep_any()) mi_purge(true);
+  else if (mi_arena_commit_counts()) mi_arena_purge(true);
+  return mi_arena_changes() != before || mi_load_relaxed(&mi_arena_totals.xcommitted) < committed;  /* a hint */
 }
 
 void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
+  if (mi_unlikely(size > MI_ADDRESSES)) return mi_error_fail(MI_ERROR_NO_MEMORY, size);
   tick(lh);
   void* p = malloc_any(lh, size, zero);
-  if (mi_unlikely(p == NULL)) {
-    make_room(lh);
-    p = malloc_any(lh, size, zero);
-  }
+  if (mi_unlikely(p == NULL) && make_room(lh)) p = malloc_any(lh, size, zero);
   mi_error_tell();
   mi_purger_tend();
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
 }
 
 static void* single(mi_lheap_t* lh, size_t size, size_t align, bool room, bool* zero) {
+  if (mi_unlikely(size > MI_ADDRESSES || align > MI_ADDRESSES)) return mi_error_fail(MI_ERROR_NO_MEMORY, size);
   tick(lh);
   void* p = malloc_single(lh, size, align, room, zero);
-  if (mi_unlikely(p == NULL)) {
-    make_room(lh);
-    p = malloc_single(lh, size, align, room, zero);
-  }
+  if (mi_unlikely(p == NULL) && make_room(lh)) p = malloc_single(lh, size, align, room, zero);
   mi_error_tell();
   mi_purger_tend();
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);

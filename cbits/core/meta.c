@@ -4,6 +4,7 @@
 #include "meta.h"
 
 #define META_CHUNK (MI_MiB)              /* reserved at a time; touched as it is used */
+#define META_FIRST (64 * MI_KiB)         /* .. but at first: a small program locks no more in memory than it needs */
 
 typedef struct mi_meta_free_s { struct mi_meta_free_s* next; } mi_meta_free_t;
 
@@ -15,7 +16,7 @@ static mi_meta_free_t* free_lists[MI_META_KINDS];
 static void* meta_bump(size_t size) {
   size = mi_align_up(size, 128);
   if (size > (size_t)(bump_end - bump)) {
-    const size_t chunk = mi_align_up(mi_max(size, META_CHUNK), mi_os_page_size());
+    const size_t chunk = mi_align_up(mi_max(size, bump == NULL ? META_FIRST : META_CHUNK), mi_os_page_size());
     uint8_t* p = mi_os_reserve(chunk, mi_os_page_size());
     if (p == NULL) return NULL;
     if (!mi_os_commit(p, chunk)) { mi_os_release(p, chunk); return NULL; }

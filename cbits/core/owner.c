@@ -118,13 +118,18 @@ static void forget_page(mi_page_t* page, void* self) {
   mi_store_relaxed(&page->xowner, MI_ID_GONE);
 }
 
+static bool forget_mapping(mi_page_t* page, void* self) {
+  forget_page(page, self);
+  return true;
+}
+
 static void forget_pages(uintptr_t self) {
   for (size_t n = 0; n < mi_arena_count(); n++) {
     const mi_arena_t* a = mi_arena_at(n);
     size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);                   /* a page's first slice was handed out: dirty */
     for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) forget_page(&a->pages[i], (void*)self);
   }
-  mi_arena_mappings_each(&forget_page, (void*)self);
+  mi_arena_mappings_each(&forget_mapping, (void*)self);
 }
 
 void mi_owner_after_fork(bool child) { (child ? &mi_lock_reset : &mi_unlock)(&owners_lock); }

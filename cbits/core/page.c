@@ -1,6 +1,7 @@
 /* See page.h. */
 #include <string.h>
 
+#include "arena.h"
 #include "options.h"
 #include "os.h"
 #include "page.h"
@@ -33,12 +34,12 @@ void mi_page_after_fork(void) {
 
 /* ---- birth and death ---- */
 
-/* A single page in an arena is found by its first slice alone, and the one that the pointer of an offset block is in. */
+/* A single page is found by its first slice alone, and by the one that the pointer of an offset block is in. */
 bool mi_page_map(mi_page_t* page, bool on) {
-  const bool first = mi_page_is_single(page) && page->arena != MI_ARENA_NONE;
+  const mi_page_t* entry = on ? page : NULL;
   const uintptr_t inner = mi_load_relaxed(&page->xinner);                 /* shown to others together with the block */
-  const bool ok = mi_pagemap_set(page->start, first ? 1 : mi_page_nslices(page), on ? page : NULL);
-  return ok && (inner == 0 || mi_pagemap_set((const void*)inner, 1, on ? page : NULL));
+  if (!mi_page_is_single(page)) return mi_pagemap_set(page->start, mi_page_nslices(page), entry);
+  return mi_pagemap_set(page->start, 1, entry) && (inner == 0 || mi_pagemap_set((const void*)inner, 1, entry));
 }
 
 static void new_life(mi_page_t* page) {

@@ -27,9 +27,8 @@ static void* mapping_resize(mi_page_t* page, size_t size) {
   if (mi_load_relaxed(&page->xinner) != 0) return NULL;                   /* the caller's: an offset block: its inner pointer would move */
   mi_page_map(page, false);                                               /* nobody else has the block */
   const bool ok = mi_arena_remap(page, mi_page_size(page), size);
-  if (ok) mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start);                  /* shown to others together with the block */
-  mi_page_map(page, true);                                                /* its leaves exist: mi_arena_remap made them */
+  mi_page_map(page, true);                                                /* its leaf exists: mi_arena_remap made it */
   return ok ? page->start : NULL;
 }
 
@@ -60,7 +59,13 @@ static void* grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) 
   void* q = mi_lheap_malloc_growing(lh, newsize, room, &zero);
   if (q == NULL) return NULL;
   const bool many = mi_page_nslices(page) >= (zero ? MOVE_CLEAN : MOVE_SLICES);
-  if (!many || !mi_arena_move(page, mi_page_of(q))) memcpy(q, page->start, old);
+  const mi_os_result_t moved = many ? mi_arena_move(page, mi_page_of(q)) : MI_OS_NOT;
+  if (moved == MI_OS_LOST) {                                              /* q is not ours any more: nothing moves from now on */
+    mi_free_as(q, lh->owner, lh->owner->id);
+    q = mi_lheap_malloc_growing(lh, newsize, false, &zero);
+    if (q == NULL) return NULL;
+  }
+  if (moved != MI_OS_DONE) memcpy(q, page->start, old);
   return q;
 }
 

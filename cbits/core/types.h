@@ -80,6 +80,8 @@ typedef struct { mi_page_t *first, *last; } mi_queue_t;
 
 /* A parked page (lheap.c) has no free block, and `used` is 1 in place of `reserved`, so that its holder's next free comes by. */
 #define MI_PARKED 255u
+/* A single page whose memory is not ours any more (mi_os_move_pages): it dies, and its slices are claimed for ever. */
+#define MI_LOST 2u
 /* Live blocks, those in the remote list among them, from what stands in a page of more than one block. */
 mi_inline uint32_t mi_live_of(uint32_t used, unsigned retire, uint32_t reserved) {
   return retire == MI_PARKED ? used + reserved - 1 : used - (retire != 0);

@@ -112,6 +112,43 @@ static void huge_pages(void) {
   CHECK(errno == 5 && mi_arena_count() == 0);
 }
 
+/* The machine's own huge pages, by /proc/meminfo. */
+static size_t huge_pages_free(void) {
+  char line[200];
+  size_t n = 0, kib = 0;
+  FILE* f = fopen("/proc/meminfo", "r");
+  while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+    sscanf(line, "HugePages_Free: %zu", &n);
+    sscanf(line, "Hugepagesize: %zu kB", &kib);
+  }
+  if (f != NULL) fclose(f);
+  return n * kib * MI_KiB;
+}
+
+/* Where there are none it is an error, and ordinary memory is used: nothing dies when it is touched. */
+static void no_huge_pages(void) {
+  if (huge_pages_free() >= MI_GiB) return;
+  size_t n = 77;
+  CHECK(mi_reserve_huge_os_pages_at(1, -1, 0) == ENOMEM && mi_reserve_huge_os_pages(1, 0, &n) == ENOMEM && n == 0);
+  CHECK_EQ(mi_arena_count(), 0);
+  void* p = mi_malloc(100000);
+  memset(p, 1, 100000);
+  mi_free(p);
+}
+
+static size_t nsaid;
+static void count_lines(const char* text, void* arg) { (void)text; (void)arg; nsaid++; }
+
+static void no_huge_pages_by_option(void) {
+  if (huge_pages_free() >= MI_GiB) return;
+  mi_register_output(&count_lines, NULL);
+  mi_option_set(mi_option_reserve_huge_os_pages, 1);
+  void* p = mi_malloc(100000);
+  memset(p, 1, 100000);
+  mi_free(p);
+  CHECK_EQ(nsaid, 0);
+}
+
 /* ---- memory of the user ---- */
 
 static void manage(void) {
@@ -308,5 +345,5 @@ static void subprocess_without_memory(void) {
 }
 
 TEST_MAIN("thread_arena", TEST(reserve), TEST(reserve_errors), TEST(who_may_use_it), TEST(exclusive_outlives_its_heap),
-          TEST(huge_pages), TEST(manage), TEST(manage_zero), TEST(manage_without_a_name), TEST(manage_errors), TEST(area_of_none),
+          TEST(huge_pages), TEST(no_huge_pages), TEST(no_huge_pages_by_option), TEST(manage), TEST(manage_zero), TEST(manage_without_a_name), TEST(manage_errors), TEST(area_of_none),
           TEST(print), TEST(subprocess), TEST(subprocess_of_threads_that_do_nothing), TEST(subprocess_without_memory))

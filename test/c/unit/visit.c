@@ -50,6 +50,28 @@ static void heap_of_many(void) {
   test_nothing_left();
 }
 
+/* Blocks with mappings of their own are visited in the main heap, too, but not those of another heap; and stay as they were. */
+static void main_heap_mappings(void) {
+  const size_t size = MI_ARENA_SIZE / 2 + MI_MiB;
+  for (int i = 0; i < 3; i++) CHECK((p[i] = mi_malloc(size)) != NULL);
+  CHECK((p[3] = mi_malloc_aligned_at(size, 4096, 8)) != NULL);
+  uint8_t* offset = p[3];
+  p[3] = mi_arena_page_of(offset)->start;
+  mi_heap_t* heap = mi_heap_new();
+  p[4] = mi_heap_malloc(heap, size);
+  for (size_t round = 1; round <= 2; round++) {
+    CHECK(mi_heap_visit_blocks(&mi_heap_main, true, &visitor, &mi_heap_main));
+    for (int i = 0; i < 4; i++) CHECK_EQ(seen[i], round);
+    CHECK_EQ(seen[4], 0);
+  }
+  CHECK(mi_heap_visit_blocks(heap, true, &visitor, heap) && seen[4] == 1);
+  for (int i = 0; i < 3; i++) mi_free(p[i]);
+  mi_free(offset);
+  mi_heap_destroy(heap);
+  mi_thread_done();
+  test_nothing_left();
+}
+
 static void main_heap(void) {
   for (size_t i = 0; i < N; i++) p[i] = mi_malloc(i);
   for (int i = 0; i < N; i += 2) { mi_free(p[i]); p[i] = NULL; }
@@ -128,4 +150,4 @@ static void parked_pages(void) {
   }
 }
 
-TEST_MAIN("visit", TEST(heap_of_many), TEST(main_heap), TEST(parked_pages), TEST(while_pages_are_purged))
+TEST_MAIN("visit", TEST(heap_of_many), TEST(main_heap), TEST(main_heap_mappings), TEST(parked_pages), TEST(while_pages_are_purged))
