@@ -10,6 +10,7 @@
 #include "purger.h"
 
 #define RETIRE_ROUNDS 2                  /* sweeps that an empty page survives */
+#define FREE_TICKS    16                 /* slow halves of free between two looks at the clock */
 #define ADOPT_LOOKS   128                /* at pooled pages before a fresh one is taken; a swap counts as four */
 
 /* How many pool bits of a class are set, in all arenas: is it worth looking? */
@@ -93,6 +94,7 @@ void mi_lheap_page_emptied(mi_page_t* page) {
   if (mi_page_retire(page) == MI_PARKED) parked_page_freed(lh, page);
   else if (!MI_HARD && page->next == NULL && page->prev == NULL) page_retire(page);
   else queued_page_free(lh, page);
+  mi_lheap_freed(lh);
 }
 
 /* A page joins a queue: a retired one is not alone in it any more. */
@@ -298,18 +300,20 @@ static void pool_index(const mi_page_t* page, unsigned bin) {
 void mi_lheap_page_changed(const mi_page_t* page) {
   mi_arena_t* a = mi_arena_at(page->arena);
   const size_t i = mi_arena_slice_of(a, page->start);
-  if ((mi_load_relaxed(&a->changed[i / 64]) >> (i % 64) & 1) == 0) mi_pool_set(a->changed, i);  /* a hint: if it is set a round is still to come */
-  mi_purger_later();
+  if ((mi_load_relaxed(&a->changed[i / 64]) >> (i % 64) & 1) != 0) return;  /* a hint: a round is still to come, or has still to look at it */
+  mi_pool_set(a->changed, i);
+  mi_clock_ask();
 }
 
-/* A single page goes to FULL: its block is live, and whoever frees that frees the page. */
-void mi_lheap_page_to_pool(mi_page_t* page) {
+/* A single page goes to FULL: its block is live, and whoever frees that frees the page. `home`: what it carries in xowner then, 0 if
+   it may have holes. */
+void mi_lheap_page_to_pool_of(mi_page_t* page, uintptr_t home) {
   uint32_t nremote;
   const unsigned bin = mi_page_bin(page);
   const bool single = mi_page_is_single(page);
   bool dug;
   mi_assert(page->lheap == NULL && (single || mi_page_retire(page) == 0));
-  mi_store_relaxed(&page->xowner, 0);                                     /* P1: shown by the swap */
+  mi_store_relaxed(&page->xowner, home);                                  /* P1: shown by the swap */
   do {
     mi_page_collect(page, &nremote);
     if (nremote > 0 && !single) mi_hollow_set_dug(page, false);           /* whoever freed them saw a page that was held */
@@ -319,6 +323,8 @@ void mi_lheap_page_to_pool(mi_page_t* page) {
   if (!single) pool_index(page, bin);                                     /* P2 */
   if (!single && !dug) mi_lheap_page_changed(page);
 }
+
+void mi_lheap_page_to_pool(mi_page_t* page) { mi_lheap_page_to_pool_of(page, 0); }
 
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   mi_xlist_t list;
@@ -430,14 +436,26 @@ static uintptr_t next_block(mi_lheap_t* lh, unsigned bin) {
 }
 
 static void sweep_idle(mi_lheap_t* lh) {
-  const long delay = mi_option_get(mi_option_purge_delay);
-  const uint64_t now = mi_os_now_ms();
-  if (delay < 0 || (now < lh->idle_at && lh->idle_at <= now + (uint64_t)delay)) return;
-  lh->idle_at = now + (uint64_t)delay;
+  const uint64_t now = mi_os_now_ms(), round = mi_clock_round_ms();
+  if (round == 0 || (now < lh->idle_at && lh->idle_at <= now + round) || !mi_purger_affords()) return;
+  lh->idle_at = now + round;
+  const uint64_t since = mi_os_cpu_us();
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     if (next_block(lh, bin) == lh->seen[bin]) give_up_sparse(lh, bin);
     lh->seen[bin] = next_block(lh, bin);
   }
+  mi_purger_charge(since);
+}
+
+/* At the end of the slow half of a free, where nothing is held: what a slow path of malloc does now and then. A program that only frees
+   gets its memory back, too. */
+void mi_lheap_freed(mi_lheap_t* lh) {
+  if (lh != NULL && ++lh->free_tick % FREE_TICKS == 0) {
+    if (lh->nretired > 0 && lh->free_tick % MI_SWEEP_EVERY == 0) sweep_retired(lh);
+    sweep_idle(lh);
+  }
+  mi_error_tell();
+  mi_purger_tend();
 }
 
 /* ---- allocation ---- */
@@ -529,7 +547,6 @@ static void tick(mi_lheap_t* lh) {
   if (before / MI_SWEEP_EVERY == lh->tick / MI_SWEEP_EVERY) return;
   if (lh->nretired > 0) sweep_retired(lh);
   sweep_idle(lh);
-  mi_purge(false);
 }
 
 static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -145,31 +146,75 @@ void* mi_os_reserve_huge(size_t size, size_t align) {
 
 /* ---- a thread ---- */
 
+/* No stack size is asked for: the C library puts the thread-local storage of every module into the stack, and only its own
+   default is known to have room for it. What is not touched of it costs address space only. */
 bool mi_os_thread_start(void* (*run)(void* arg)) {
   pthread_t thread;
   pthread_attr_t attributes;
   sigset_t all, old;
+  const int saved = errno;
   if (pthread_attr_init(&attributes) != 0) return false;
   sigfillset(&all);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, 128 * MI_KiB);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   const bool ok = pthread_create(&thread, &attributes, run, NULL) == 0;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attributes);
+  errno = saved;
   return ok;
 }
 
 static mi_atomic(uint32_t) woken;        /* a futex: 1 from a wake to the end of the wait */
 
-void mi_os_wait(void) {
-  while (mi_exchange_acq_rel(&woken, 0) == 0) syscall(SYS_futex, &woken, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);  /* pairs with mi_os_wake */
+void mi_os_wait(uint64_t ms) {
+  const struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
+  if (mi_exchange_acq_rel(&woken, 0) != 0) return;                        /* pairs with mi_os_wake */
+  syscall(SYS_futex, &woken, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
+  mi_exchange_acq_rel(&woken, 0);                                         /* pairs with mi_os_wake */
 }
 
 void mi_os_wake(void) {
   const int saved = errno;
   if (mi_exchange_acq_rel(&woken, 1) == 0) syscall(SYS_futex, &woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);  /* pairs with mi_os_wait */
   errno = saved;
+}
+
+uint64_t mi_os_process_id(void) { return (uint64_t)getpid(); }
+
+/* A directory has two links more than it has directories in it. */
+size_t mi_os_threads(void) {
+  struct stat s;
+  const int saved = errno;
+  const size_t n = stat("/proc/self/task", &s) == 0 && s.st_nlink > 2 ? s.st_nlink - 2 : 0;
+  errno = saved;
+  return n;
+}
+
+/* glibc 2.32 or newer says it; else the system is asked. */
+extern char __libc_single_threaded __attribute__((weak));
+bool mi_os_has_threads(void) {
+  static mi_atomic(bool) seen;
+  if (&__libc_single_threaded != NULL) return __libc_single_threaded == 0;
+  if (mi_load_relaxed(&seen)) return true;                                /* idempotent */
+  if (mi_os_threads() < 2) return false;
+  mi_store_relaxed(&seen, true);
+  return true;
+}
+
+/* The state stands behind the name, which is in parentheses: Z is a thread that has ended and is still there, as main is. */
+bool mi_os_is_last_thread(void) {
+  char path[48], text[256];
+  if (mi_os_threads() != 2) return false;
+  const int saved = errno;
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)getpid());
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  if (fd >= 0) close(fd);
+  errno = saved;
+  if (n <= 0) return false;
+  text[n] = 0;
+  const char* name_end = strrchr(text, ')');
+  return name_end != NULL && strncmp(name_end, ") Z", 3) == 0;
 }
 
 void mi_os_sleep_ms(uint64_t ms) {
@@ -183,6 +228,12 @@ uint64_t mi_os_now_ms(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
   return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+uint64_t mi_os_cpu_us(void) {
+  struct timespec t = { 0 };
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 void mi_os_write(const char* text, size_t length) {
@@ -253,6 +304,12 @@ void mi_lock_init(mi_lock_t* lock, mi_rank_t rank) {
 void mi_lock(mi_lock_t* lock) {
   rank_take(lock->rank);
   pthread_mutex_lock(&lock->mutex);
+}
+
+bool mi_trylock(mi_lock_t* lock) {
+  if (pthread_mutex_trylock(&lock->mutex) != 0) return false;
+  rank_take(lock->rank);
+  return true;
 }
 
 void mi_unlock(mi_lock_t* lock) {

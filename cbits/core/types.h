@@ -98,6 +98,7 @@ struct mi_lheap_s {
   mi_atomic(mi_heap_t*) xheap;      /* NULL: the heap was deleted; the owner may use this structure again */
   uint32_t    tick;                 /* slow paths so far, eight each; a short one is one */
   uint32_t    nretired;
+  uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   mi_queue_t  queue[MI_BIN_COUNT];
   mi_lheap_t* next;                 /* of the same owner */
   mi_lheap_t* heap_next;            /* of the same heap, or unused (the lock of the list of heaps) */
