@@ -87,7 +87,7 @@ static bool has_holes(mi_page_t* page) {
 /* Can it be that an OS page has only free blocks? And may it be given back? */
 static bool may_be_dug(mi_page_t* page, size_t step) {
   if (mi_arena_at(page->arena)->pinned || mi_option_is_enabled(mi_option_allow_large_os_pages) || step > MI_SLICE_SIZE) return false;
-  return (page->capacity - mi_page_used(page)) * mi_page_size(page) >= step;
+  return (page->reserved - mi_page_used(page)) * mi_page_size(page) >= step;
 }
 
 /* Marks the holes that are new; returns their bytes. */
