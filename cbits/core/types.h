@@ -52,7 +52,7 @@ struct mi_page_s {
   mi_atomic(uint32_t) xnslices;     /* changed only when a single page is resized */
   uint16_t    reserved;             /* blocks that fit the page */
   mi_atomic(uint8_t) xbin;
-  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired; MI_PARKED. A single page: 1: all its slices are mapped */
+  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired; MI_PARKED; MI_WATCHED. A single page: 1: all its slices are mapped */
 };
 
 _Static_assert(sizeof(mi_page_t) == 128, "two cache lines: the holder's and everybody's");
@@ -74,11 +74,21 @@ typedef struct { mi_page_t *first, *last; } mi_queue_t;
 
 /* A parked page (lheap.c) has no free block, and `used` is 1 in place of `reserved`, so that its holder's next free comes by. */
 #define MI_PARKED 255u
-/* Live blocks, those in the remote list among them, from what stands in a page of more than one block. */
-mi_inline uint32_t mi_live_of(uint32_t used, unsigned retire, uint32_t reserved) {
-  return retire == MI_PARKED ? used + reserved - 1 : used - (retire != 0);
+/* A watched page, of a queue: so many of its live blocks are not in `used` that its holder's free comes by when no more than those live:
+   when the page is sparse, then at a half of that, and so on (MI_WATCHED, MI_WATCHED + 1 ..). */
+#define MI_WATCHED 128u
+/* A page of which no more blocks live is sparse. A live block keeps up to an OS page more than it fills; neighbours share that. */
+mi_inline uint32_t mi_sparse_limit(uint32_t reserved, size_t size) { return (uint32_t)(3 * reserved * size / (size + MI_HOLE_SIZE)); }
+mi_inline uint32_t mi_watched_at(unsigned retire, uint32_t reserved, size_t size) {
+  const uint32_t limit = mi_sparse_limit(reserved, size), half = reserved / 2;
+  return (limit < half ? limit : half) >> (retire - MI_WATCHED);
 }
-mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_live_of(mi_page_used(page), mi_page_retire(page), page->reserved); }
+/* Live blocks, those in the remote list among them, from what stands in a page of more than one block. */
+mi_inline uint32_t mi_live_of(uint32_t used, unsigned retire, uint32_t reserved, size_t size) {
+  if (retire == MI_PARKED) return used + reserved - 1;
+  return retire >= MI_WATCHED ? used + mi_watched_at(retire, reserved, size) : used - (retire != 0);
+}
+mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_live_of(mi_page_used(page), mi_page_retire(page), page->reserved, mi_page_size(page)); }
 
 /* Counters of a local heap: written by its owner, read by anybody. */
 typedef struct {
