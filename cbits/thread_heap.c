@@ -4,8 +4,8 @@
 
 #include "core/arena.h"
 #include "core/heaps.h"
-#include "core/keep.h"
 #include "core/options.h"
+#include "core/purger.h"
 #include "core/realloc.h"
 #include "thread.h"
 

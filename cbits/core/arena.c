@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "clock.h"
 #include "meta.h"
 #include "options.h"
 #include "pagemap.h"
@@ -570,10 +571,8 @@ static void slices_give(mi_arena_t* a, size_t i, size_t n) {
   }
   if (delay > 0) mi_bitmap_set(a->purge, i, n);
   slices_free(a, i, n);
-  if (delay > 0 && mi_or_acq_rel(&a->xpurge_at, 0) == 0) {                 /* pairs with the exchange in mi_arena_purge: it sees the bits, or I its 0 */
-    mi_store_relaxed(&a->xpurge_at, mi_os_now_ms() + (uint64_t)delay);     /* a time only */
-    mi_os_wake();
-  }
+  mi_clock_ticks += (uint32_t)n;
+  if (delay > 0) mi_clock_ask();
 }
 
 /* What a move lost: counted no more, and claimed for ever. */
@@ -727,29 +726,37 @@ static bool arena_age(mi_arena_t* a) {
   return any != 0;
 }
 
-void mi_arena_purge(bool force) {
-  size_t budget = force ? SIZE_MAX : MI_PURGE_PIECE / MI_SLICE_SIZE;
-  const uint64_t now = mi_os_now_ms();
+bool mi_arena_purge(bool now) {
+  size_t budget = MI_PURGE_PIECE / MI_SLICE_SIZE;
   for (size_t i = 0; i < mi_arena_count() && budget > 0; i++) {
     mi_arena_t* a = mi_arena_at(i);
-    uint64_t at = mi_load_relaxed(&a->xpurge_at);                          /* a time only */
-    if (!force && (at == 0 || now < at)) continue;
-    /* 0: another is at it. Pairs with slices_give: what is given back from now on sets it again */
-    if (mi_exchange_acq_rel(&a->xpurge_at, 0) == 0 && !force) continue;
-    if (force) arena_age(a);
     budget = arena_purge_some(a, a->due, budget);
-    if (budget == 0) mi_store_relaxed(&a->xpurge_at, now);                 /* not finished: go on at the next call */
-    else if (arena_age(a)) mi_store_relaxed(&a->xpurge_at, now + (uint64_t)mi_max(mi_option_get_size(mi_option_purge_delay), 1));
+    if (now && budget > 0) budget = arena_purge_some(a, a->purge, budget);
+  }
+  return budget == 0;
+}
+
+void mi_arena_purge_all(void) {
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    mi_arena_t* a = mi_arena_at(i);
+    arena_age(a);
+    arena_purge_some(a, a->due, SIZE_MAX);
   }
 }
 
-uint64_t mi_arena_purge_at(void) {
-  uint64_t first = 0;
+bool mi_arena_age(void) {
+  bool any = false;
+  for (size_t i = 0; i < mi_arena_count(); i++) any |= arena_age(mi_arena_at(i));
+  return any;
+}
+
+size_t mi_arena_waiting(void) {
+  size_t n = 0;
   for (size_t i = 0; i < mi_arena_count(); i++) {
-    const uint64_t at = mi_load_relaxed(&mi_arena_at(i)->xpurge_at);       /* a time only */
-    if (at != 0 && (first == 0 || at < first)) first = at;
+    const mi_arena_t* a = mi_arena_at(i);
+    n += mi_bitmap_count(a->purge, a->nslices) + mi_bitmap_count(a->due, a->nslices);
   }
-  return first;
+  return n * MI_SLICE_SIZE;
 }
 
 void mi_arena_before_fork(void) {
@@ -765,10 +772,5 @@ void mi_arena_after_fork(bool child) {
 /* Who was purging is gone: nobody waits for him, and what he had begun is due. One thread only. */
 void mi_arena_mend(void) {
   mi_store_relaxed(&npurging, 0);
-  for (size_t i = 0; i < mi_arena_count(); i++) {
-    mi_arena_t* a = mi_arena_at(i);
-    if (mi_load_relaxed(&a->xpurge_at) != 0) continue;
-    if (mi_bitmap_next(a->purge, a->nslices, 0) == a->nslices && mi_bitmap_next(a->due, a->nslices, 0) == a->nslices) continue;
-    mi_store_relaxed(&a->xpurge_at, mi_os_now_ms() + mi_option_get_size(mi_option_purge_delay));
-  }
+  if (mi_arena_waiting() > 0) mi_clock_ask();
 }

@@ -29,7 +29,6 @@ struct mi_arena_s {
   mi_bits_t*  holes;                /* a bit for each MI_HOLE_SIZE. Set: given back inside a page (hollow.h) */
   mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: abandon.h */
   mi_atomic(size_t) xhint[MI_ARENA_HINTS] mi_cachealign;  /* [n-1]: no run of n free slices begins below, as far as is known; the last: nor a longer one */
-  mi_atomic(uint64_t) xpurge_at;    /* milliseconds; 0: nothing to purge */
   mi_atomic(uint64_t) xlongest;     /* changes << 32 | n: no run of more than n free slices; UINT32_MAX: unknown */
 };
 
@@ -101,11 +100,14 @@ uint64_t mi_arena_changes(void);
 /* Is there a limit to what is committed, so that free slices that were not purged are in the way of others? */
 bool mi_arena_commit_counts(void);
 
-/* Purges what is due; force: everything that is free, at once and in every arena. */
-void mi_arena_purge(bool force);
-
-/* When mi_arena_purge has something to do, the earliest of all arenas; 0: never. */
-uint64_t mi_arena_purge_at(void);
+/* Purges of what is due at most MI_PURGE_PIECE; `now`: also of what was freed since. True: there may be more. */
+bool mi_arena_purge(bool now);
+/* Everything that is free. */
+void mi_arena_purge_all(void);
+/* What was freed since the last time is due from now on. True if there is any. */
+bool mi_arena_age(void);
+/* Bytes that wait to be purged; a hint. */
+size_t mi_arena_waiting(void);
 
 /* Makes an arena of the user's memory or reserves one. False and errno if it cannot be. */
 bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusive, uint16_t* number);

@@ -67,14 +67,14 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
     return false;
   }
   const mi_remote_t todo = mi_page_remote_free(page, block, key, listed);
-  if (todo == MI_REMOTE_DONE && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_POOLED) mi_lheap_page_changed(page);  /* once too often does no harm */
+  if (todo == MI_REMOTE_DONE) mi_lheap_page_freed_into(page);
   if (todo == MI_REMOTE_DEAD) unclaim(page, block, key, was);
   if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
   return true;
 }
 
 /* Any free that is not local. */
-static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
+static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_block_t* block;
   if (p == NULL) return;
   for (;;) {
@@ -88,11 +88,15 @@ static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
     const uintptr_t xowner = mi_load_relaxed(&page->xowner);              /* as in mi_free_local; id|1 is a hint */
     if (xowner == id || (mi_page_bin(page) <= MI_BIN_SMALL_LAST && owner != NULL && xowner == (id | 1) && mi_lheap_full_to_owned(&owner->main, page))) {
       if (!mi_free_local(block, id)) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));  /* an offset block, or ours again. Another was faster */
-      mi_error_tell();                                                    /* what was found in a page's list when it was taken back */
       return;
     }
     if (free_remote(page, block, p, key, w, listed, owner)) return;
   }
+}
+
+static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
+  free_checked(p, owner, id);
+  mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 
 /* Most frees that are not local: of the start of a block in a page of the main heap, which nobody destroys, that is
@@ -116,9 +120,12 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   }
   if (bin == MI_BIN_SINGLE && owner != NULL && mi_remote_end(&page->xword, w)) {  /* R5 */
     mi_keep_put(owner->slot, page);                                       /* it may want another of its size */
+    mi_lheap_freed(&owner->main);
     return;
   }
   const mi_remote_t todo = mi_page_remote_free(page, block, key, false);
-  if (mi_unlikely(todo == MI_REMOTE_DEAD)) unclaim(page, block, key, was);
-  if (mi_unlikely(todo != MI_REMOTE_DONE)) free_remote_end(page, p, bin, todo, owner);
+  if (mi_likely(todo == MI_REMOTE_DONE && !mi_lheap_page_freed_into(page))) return;
+  if (todo == MI_REMOTE_DEAD) unclaim(page, block, key, was);
+  if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
+  mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }

@@ -79,25 +79,46 @@ static bool holes_purge(mi_page_t* page) {
   return ok;
 }
 
-void mi_hollow_dig(mi_page_t* page) {
-  mi_block_bits_t is_free;
-  const size_t step = mi_max(mi_os_page_size(), MI_HOLE_SIZE);
-  if (mi_arena_at(page->arena)->pinned || mi_option_is_enabled(mi_option_allow_large_os_pages) || step > MI_SLICE_SIZE) return;
-  if (mi_hollow_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return;   /* a damaged list: told when it is met */
+static bool has_holes(mi_page_t* page) {
+  size_t from = 0, to;
+  return next_holes(page, &from, &to);
+}
+
+/* Can it be that an OS page has only free blocks? And may it be given back? */
+static bool may_be_dug(mi_page_t* page, size_t step) {
+  if (mi_arena_at(page->arena)->pinned || mi_option_is_enabled(mi_option_allow_large_os_pages) || step > MI_SLICE_SIZE) return false;
+  return (page->reserved - mi_page_used(page)) * mi_page_size(page) >= step;
+}
+
+/* Marks the holes that are new; returns their bytes. */
+static size_t holes_mark(mi_page_t* page, size_t step, const mi_block_bits_t* is_free) {
   size_t dug = 0;
   for (size_t at = 0; at < page_bytes(page); at += step) {
-    if (!is_hole(page, at, at + step, &is_free)) continue;
+    if (!is_hole(page, at, at + step, is_free)) continue;
     if (mi_bitmap_run(holes_of(page), hole_at(page, at) + 1, hole_at(page, at), 1) != 0) continue;
     mi_bitmap_set(holes_of(page), hole_at(page, at), step / MI_HOLE_SIZE);
     dug += step;
   }
-  if (dug == 0) return;
+  return dug;
+}
+
+bool mi_hollow_dig(mi_page_t* page) {
+  mi_block_bits_t is_free;
+  const size_t step = mi_max(mi_os_page_size(), MI_HOLE_SIZE);
+  if (!may_be_dug(page, step)) return has_holes(page);
+  if (mi_hollow_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return has_holes(page);   /* a damaged list: told when it is met */
+  const size_t dug = holes_mark(page, step, &is_free);
+  if (dug == 0) return has_holes(page);
   for (size_t from = 0, to; next_holes(page, &from, &to); from = to) {
     for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++) is_free.bits[i / 64] &= ~((uint64_t)1 << (i % 64));
   }
   list_anew(page, &is_free);
-  if (holes_purge(page)) mi_add_relaxed(&mi_arena_totals.xpurged, dug);   /* a statistic */
-  else mi_hollow_fill(page);                                              /* locked memory */
+  if (!holes_purge(page)) {                                               /* locked memory */
+    mi_hollow_fill(page);
+    return false;
+  }
+  mi_add_relaxed(&mi_arena_totals.xpurged, dug);                          /* a statistic */
+  return true;
 }
 
 void mi_hollow_fill(mi_page_t* page) {

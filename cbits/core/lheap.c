@@ -11,6 +11,7 @@
 #include "purger.h"
 
 #define RETIRE_ROUNDS 2                  /* sweeps that an empty page survives */
+#define FREE_TICKS    16                 /* slow halves of free between two looks at the clock */
 #define ADOPT_LOOKS   128                /* at pooled pages before a fresh one is taken; a swap counts as four */
 
 /* How many pool bits of a class are set, in all arenas: is it worth looking? */
@@ -73,11 +74,43 @@ static void page_retire(mi_page_t* page) {
   page->lheap->nretired++;
 }
 
+static bool is_retired(mi_page_t* page) { return mi_page_retire(page) != 0 && mi_page_retire(page) < MI_WATCHED; }
+
 static void page_unretire(mi_page_t* page) {
-  if (mi_page_retire(page) == 0) return;
+  if (!is_retired(page)) return;
   mi_page_retire_set(page, 0);
   mi_page_used_set(page, mi_page_used(page) - 1);
   page->lheap->nretired--;
+}
+
+/* ---- watched pages: an owner that took a full page back by a free may go on to free on the fast path alone, for long. `used` comes to 0
+   when the page has become sparse. ---- */
+
+#define WATCHES 4                        /* at the limit, at a half of it, a quarter, an eighth */
+
+static void page_watch(mi_page_t* page) {
+  mi_assert(mi_page_retire(page) == 0);
+  for (unsigned watched = MI_WATCHED; watched < MI_WATCHED + WATCHES; watched++) {
+    const uint32_t at = mi_watched_at(watched, page->reserved, mi_page_size(page));
+    if (at == 0) return;
+    if (mi_page_used(page) <= at) continue;
+    mi_page_used_set(page, mi_page_used(page) - at);                      /* first: who reads statistics meanwhile sees fewer, not more */
+    mi_page_retire_set(page, watched);
+    return;
+  }
+}
+
+static void page_unwatch(mi_page_t* page) {
+  const unsigned retire = mi_page_retire(page);
+  if (retire < MI_WATCHED || retire == MI_PARKED) return;
+  mi_page_retire_set(page, 0);                                            /* first: as above */
+  mi_page_used_set(page, mi_page_used(page) + mi_watched_at(retire, page->reserved, mi_page_size(page)));
+}
+
+/* Its queue is not to be given up just now: it is watched further. */
+static void watched_page_freed(mi_page_t* page) {
+  page_unwatch(page);
+  page_watch(page);
 }
 
 static void queued_page_free(mi_lheap_t* lh, mi_page_t* page) {
@@ -92,17 +125,19 @@ void mi_lheap_page_emptied(mi_page_t* page) {
   mi_lheap_t* lh = page->lheap;
   mi_assert(mi_page_used(page) == 0 && lh != NULL);
   if (mi_page_retire(page) == MI_PARKED) parked_page_freed(lh, page);
+  else if (mi_page_retire(page) >= MI_WATCHED) watched_page_freed(page);
   else if (mi_page_retire(page) != 0) {                                   /* it was empty before, as it seemed (mend.h) */
     if (mi_mend_is_empty(page)) mi_page_used_set(page, 1);
   }
   else if (MI_HARD || page->next != NULL || page->prev != NULL) queued_page_free(lh, page);
   else if (mi_mend_is_empty(page)) page_retire(page);
+  mi_lheap_freed(lh);
 }
 
 /* A page joins a queue: a retired one is not alone in it any more. */
 static void queue_unretire(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* first = lh->queue[bin].first;
-  if (first == NULL || mi_page_retire(first) == 0) return;
+  if (first == NULL || !is_retired(first)) return;
   page_unretire(first);
   if (mi_page_used(first) == 0) queued_page_free(lh, first);
 }
@@ -117,7 +152,7 @@ static bool page_collect(mi_lheap_t* lh, mi_page_t* page) {
 static void sweep_retired(mi_lheap_t* lh) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST && lh->nretired > 0; bin++) {
     mi_page_t* page = lh->queue[bin].first;
-    if (page == NULL || mi_page_retire(page) == 0) continue;
+    if (page == NULL || !is_retired(page)) continue;
     page_collect(lh, page);
     if (mi_page_used(page) > 1) mi_page_retire_set(page, RETIRE_ROUNDS);
     else if (mi_page_retire_set(page, mi_page_retire(page) - 1) == 0) {
@@ -245,6 +280,7 @@ static void parked_page_to_full(mi_lheap_t* lh, mi_page_t* page) {
 static void page_park(mi_lheap_t* lh, mi_page_t* page) {
   const unsigned bin = mi_page_bin(page);
   page_unretire(page);
+  page_unwatch(page);
   queue_remove(lh, page);
   mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved);
   if (mi_page_used(page) != page->reserved) { page_to_full(lh, page); return; }   /* a damaged list lost some */
@@ -276,7 +312,7 @@ static void parked_page_freed(mi_lheap_t* lh, mi_page_t* page) {
    heaps than a main one have no free of their holder's. */
 static bool page_leave(mi_lheap_t* lh, mi_page_t* page) {
   if (lh->xid != 0) { page_park(lh, page); return true; }
-  page_unretire(page);
+  page_unretire(page);                                                    /* nor is it watched: that are main heaps' */
   queue_remove(lh, page);
   return page_to_full(lh, page);
 }
@@ -304,18 +340,20 @@ static void pool_index(const mi_page_t* page, unsigned bin) {
 void mi_lheap_page_changed(const mi_page_t* page) {
   mi_arena_t* a = mi_arena_at(page->arena);
   const size_t i = mi_arena_slice_of(a, page->start);
-  if ((mi_load_relaxed(&a->changed[i / 64]) >> (i % 64) & 1) == 0) mi_pool_set(a->changed, i);  /* a hint: if it is set a round is still to come */
-  mi_purger_later();
+  if ((mi_load_relaxed(&a->changed[i / 64]) >> (i % 64) & 1) != 0) return;  /* a hint: a round is still to come, or has still to look at it */
+  mi_pool_set(a->changed, i);
+  mi_clock_ask();
 }
 
-/* A single page goes to FULL: its block is live, and whoever frees that frees the page. */
-void mi_lheap_page_to_pool(mi_page_t* page) {
+/* A single page goes to FULL: its block is live, and whoever frees that frees the page. `home`: what it carries in xowner then, 0 if
+   it may have holes. */
+void mi_lheap_page_to_pool_of(mi_page_t* page, uintptr_t home) {
   uint32_t nremote;
   const unsigned bin = mi_page_bin(page);
   const bool single = mi_page_is_single(page);
   bool dug;
   mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
-  mi_store_relaxed(&page->xowner, 0);                                     /* P1: shown by the swap */
+  mi_store_relaxed(&page->xowner, home);                                  /* P1: shown by the swap */
   do {
     mi_page_collect(page, &nremote);
     if (nremote > 0 && !single) mi_hollow_set_dug(page, false);           /* whoever freed them saw a page that was held */
@@ -326,6 +364,8 @@ void mi_lheap_page_to_pool(mi_page_t* page) {
   if (!single && !dug) mi_lheap_page_changed(page);
 }
 
+void mi_lheap_page_to_pool(mi_page_t* page) { mi_lheap_page_to_pool_of(page, 0); }
+
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, true, &list)) return false;        /* H1 */
@@ -333,6 +373,7 @@ bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   if (heap_of(page) == mi_load_relaxed(&lh->xheap)) {                     /* its owner reads it */
     park_more(lh, mi_page_bin(page));
     page_attach(lh, page, list);
+    page_watch(page);
     return true;
   }
   mi_page_take_list(page, list);                                          /* another owner's, who had the same id in another sub-process */
@@ -406,10 +447,10 @@ static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
 
 /* ---- idle queues: nothing was allocated from them for a while, so their pages may be anybody's ---- */
 
-/* Can much of it be of use to others, or go back? A live block keeps up to an OS page more than it fills; neighbours share that. */
+/* Can much of it be of use to others, or go back? */
 static bool is_sparse(mi_page_t* page) {
-  const size_t kept = mi_page_used(page) * (mi_page_size(page) + MI_HOLE_SIZE);
-  return mi_page_used(page) < page->capacity && kept <= 3 * page->capacity * mi_page_size(page) && !mi_arena_at(page->arena)->pinned;
+  const uint32_t used = mi_page_used(page);
+  return used < page->capacity && used <= mi_sparse_limit(page->capacity, mi_page_size(page)) && !mi_arena_at(page->arena)->pinned;
 }
 
 /* The pages have waited enough. */
@@ -417,12 +458,17 @@ static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
   parked_to_full(lh, bin);
   for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
     next = page->next;
-    if (mi_page_retire(page) != 0) {
+    if (is_retired(page)) {
       if (mi_page_used(page) <= 1) continue;                              /* empty: sweep_retired's */
       page_unretire(page);
     }
+    const bool watched = mi_page_retire(page) != 0;
+    page_unwatch(page);
     page_collect(lh, page);
-    if (!is_sparse(page)) continue;
+    if (!is_sparse(page)) {
+      if (watched) page_watch(page);
+      continue;
+    }
     queue_remove(lh, page);
     mi_hollow_set_waited(page);
     mi_lheap_page_to_pool(page);
@@ -437,14 +483,26 @@ static uintptr_t next_block(mi_lheap_t* lh, unsigned bin) {
 }
 
 static void sweep_idle(mi_lheap_t* lh) {
-  const long delay = mi_option_get(mi_option_purge_delay);
-  const uint64_t now = mi_os_now_ms();
-  if (delay < 0 || (now < lh->idle_at && lh->idle_at <= now + (uint64_t)delay)) return;
-  lh->idle_at = now + (uint64_t)delay;
+  const uint64_t now = mi_os_now_ms(), round = mi_clock_round_ms();
+  if (round == 0 || (now < lh->idle_at && lh->idle_at <= now + round) || !mi_purger_affords()) return;
+  lh->idle_at = now + round;
+  const uint64_t since = mi_os_cpu_us();
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     if (next_block(lh, bin) == lh->seen[bin]) give_up_sparse(lh, bin);
     lh->seen[bin] = next_block(lh, bin);
   }
+  mi_purger_charge(since);
+}
+
+/* At the end of the slow half of a free, where nothing is held: what a slow path of malloc does now and then. A program that only frees
+   gets its memory back, too. */
+void mi_lheap_freed(mi_lheap_t* lh) {
+  if (lh != NULL && ++lh->free_tick % FREE_TICKS == 0) {
+    if (lh->nretired > 0 && lh->free_tick % MI_SWEEP_EVERY == 0) sweep_retired(lh);
+    sweep_idle(lh);
+  }
+  mi_error_tell();
+  mi_purger_tend();
 }
 
 /* ---- allocation ---- */
@@ -461,6 +519,7 @@ static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* page = lh->queue[bin].first;
   while (page != NULL) {
     mi_page_t* next = page->next;
+    page_unwatch(page);
     if (mi_unlikely(page->free != &mi_nil && mi_load_relaxed(&page->free->xmark) != page->key)) free_is_damaged(page);  /* its own */
     if (page_collect(lh, page) || mi_page_extend(page) || !page_leave(lh, page)) {
       if (page->prev != NULL) {
@@ -543,7 +602,6 @@ static void tick(mi_lheap_t* lh) {
   if (before / MI_SWEEP_EVERY == lh->tick / MI_SWEEP_EVERY) return;
   if (lh->nretired > 0) sweep_retired(lh);
   sweep_idle(lh);
-  mi_purge(false);
 }
 
 static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {
@@ -592,7 +650,10 @@ void mi_lheap_unpark(mi_lheap_t* lh) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) parked_to_full(lh, bin);
 }
 
-void mi_lheap_page_unpark(mi_page_t* page) { page_unpark(page->lheap, page, false); }
+void mi_lheap_page_unpark(mi_page_t* page) {
+  if (mi_page_retire(page) == MI_PARKED) page_unpark(page->lheap, page, false);
+  else page_unwatch(page);
+}
 
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid) {
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;
@@ -608,6 +669,7 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force) {
     for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
       next = page->next;
       if (force) page_unretire(page);
+      page_unwatch(page);
       page_collect(lh, page);
       if (mi_page_used(page) == 0) queued_page_free(lh, page);
     }
@@ -621,6 +683,7 @@ void mi_lheap_end(mi_lheap_t* lh) {
     mi_page_t* page;
     while ((page = lh->queue[bin].first) != NULL) {
       page_unretire(page);
+      page_unwatch(page);
       queue_remove(lh, page);
       mi_lheap_page_to_pool(page);
     }

@@ -35,7 +35,7 @@ void mi_lheap_page_emptied(mi_page_t* page);
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page);
 /* No page is parked any more (DESIGN, section 3). */
 void mi_lheap_unpark(mi_lheap_t* lh);
-/* A page of this owner's that is parked, back to its queue. */
+/* A page of this owner's is neither parked nor watched any more: it is in its queue, if in any, and `used` is what it says. */
 void mi_lheap_page_unpark(mi_page_t* page);
 /* Collects remote frees, frees empty pages; force: also those that are kept a while, and pools those that are sparse. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
@@ -48,7 +48,22 @@ void mi_lheap_page_free(mi_page_t* page);
 void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_owner_t* owner);
 /* Any thread, which holds the page: P1 and P2; or frees the page, if nothing is live. */
 void mi_lheap_page_to_pool(mi_page_t* page);
+/* The same for a page without holes that carried `home` in xowner when the caller took it from the pool: id|1 of who gave it up full, or 0. */
+void mi_lheap_page_to_pool_of(mi_page_t* page, uintptr_t home);
+/* Ends every slow half of a free, with nothing held: `lh` of the one who frees, NULL if it has none. */
+void mi_lheap_freed(mi_lheap_t* lh);
 /* Any thread: there is something for the next round (pooled.h) in this page, or was. */
 void mi_lheap_page_changed(const mi_page_t* page);
+
+/* Any thread, after a free into a page: if that waits for adoption and has lost an eighth to a quarter of its live blocks since this was true
+   last, there is something for the next round in it. Two frees that meet may both miss that once. */
+mi_inline bool mi_lheap_page_freed_into(mi_page_t* page) {
+  const uint64_t w = mi_load_relaxed(&page->xword);                       /* a hint */
+  const uint64_t live = mi_xword_count(w);
+  if (mi_xword_state(w) != MI_PAGE_POOLED) return false;
+  if (live >= 8 && (live & ((UINT64_C(1) << (mi_log2(live) - 2)) - 1)) != 0) return false;   /* more than three digits in binary */
+  mi_lheap_page_changed(page);
+  return true;
+}
 
 #endif

@@ -60,7 +60,7 @@ static mi_option_entry_t options[_mi_option_last] = {
   OPTION(target_segments_per_thread, 0),
   OPTION(generic_collect, 0),
   OPTION(abort_on_error, 0),
-  OPTION(purge_thread, 1),
+  OPTION(purge_thread, -1),
   OPTION(commit_limit, 0),
 };
 #undef OPTION
@@ -161,6 +161,7 @@ void mi_option_set(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
   mi_store_relaxed(&options[option].xvalue, value);
   mi_store_release(&options[option].xset, true);                          /* pairs with option_read, mi_option_set_default */
+  if (option == mi_option_purge_delay || option == mi_option_purge_thread) mi_os_wake();  /* the thread that purges sleeps by the old one */
 }
 
 void mi_option_set_default(mi_option_t option, long value) {

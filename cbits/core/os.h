@@ -44,15 +44,24 @@ void  mi_os_advise_huge(void* p, size_t size, bool huge);
 /* Explicit huge pages (committed and there, never purged); NULL if the system has none to give. */
 void* mi_os_reserve_huge(size_t size, size_t align);
 
-/* A thread of our own, without signals, that never ends. False if there can be none. One for the process: mi_os_wait waits
-   for a mi_os_wake since the last time, of which one is enough. mi_os_wake takes no lock and keeps errno. */
+/* A thread of our own, without signals, whose stack is as large as any other's: the program's thread-local storage lies in it.
+   False if there can be none. One for the process: mi_os_wait waits for a mi_os_wake since the last time, of which one is
+   enough, and at most so long. mi_os_wake takes no lock and keeps errno. */
 bool     mi_os_thread_start(void* (*run)(void* arg));
-void     mi_os_wait(void);
+void     mi_os_wait(uint64_t ms);
 void     mi_os_wake(void);
+/* Has this process more than one thread, or had it? Asked of the C library, which need not be asked twice. */
+bool     mi_os_has_threads(void);
+/* Threads that this process has now, the one that calls is one of them; 0 where unknown. */
+size_t   mi_os_threads(void);
+/* Is the caller the only thread that has not ended? (One that main left by pthread_exit is still counted by the system.) */
+bool     mi_os_is_last_thread(void);
+uint64_t mi_os_process_id(void);    /* not 0 */
 void     mi_os_sleep_ms(uint64_t ms);
 
-uint64_t mi_os_now_ms(void);        /* monotonic */
+uint64_t mi_os_now_ms(void);        /* monotonic, in steps of some milliseconds; cheap */
 uint64_t mi_os_salt(void);          /* a number that another process, or the next call, hardly gets */
+uint64_t mi_os_cpu_us(void);        /* processor time of this thread; a system call */
 void     mi_os_write(const char* text, size_t length);    /* to stderr */
 const char* mi_os_getenv(const char* name);      /* the C library's, which a program may replace: never within an allocation */
 /* The environment; NULL: not yet. An empty one if this process has more rights than who started it (AT_SECURE). */
@@ -71,6 +80,7 @@ typedef struct { mi_atomic(uintptr_t) xholder; mi_rank_t rank; bool for_fork; } 
 #define MI_LOCK_INIT(r) { .rank = (r) }
 void mi_lock_init(mi_lock_t* lock, mi_rank_t rank);
 void mi_lock(mi_lock_t* lock);
+bool mi_trylock(mi_lock_t* lock);   /* false: somebody has it */
 void mi_unlock(mi_lock_t* lock);
 /* In the child of fork, in place of mi_unlock: opens it, whoever had it. */
 void mi_lock_reset(mi_lock_t* lock);

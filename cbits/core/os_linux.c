@@ -13,6 +13,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -298,31 +299,68 @@ void* mi_os_reserve_huge(size_t size, size_t align) {
 
 /* ---- a thread ---- */
 
+/* No stack size is asked for: the C library puts the thread-local storage of every module into the stack, and only its own
+   default is known to have room for it. What is not touched of it costs address space only. */
 bool mi_os_thread_start(void* (*run)(void* arg)) {
   pthread_t thread;
   pthread_attr_t attributes;
   sigset_t all, old;
+  const int saved = errno;
   if (pthread_attr_init(&attributes) != 0) return false;
   sigfillset(&all);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, 128 * MI_KiB);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   const bool ok = pthread_create(&thread, &attributes, run, NULL) == 0;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attributes);
+  errno = saved;
   return ok;
 }
 
 static mi_atomic(uint32_t) woken;        /* a futex: 1 from a wake to the end of the wait */
 
-void mi_os_wait(void) {
-  while (mi_exchange_acq_rel(&woken, 0) == 0) syscall(SYS_futex, &woken, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);  /* pairs with mi_os_wake */
+void mi_os_wait(uint64_t ms) {
+  const struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
+  if (mi_exchange_acq_rel(&woken, 0) != 0) return;                        /* pairs with mi_os_wake */
+  syscall(SYS_futex, &woken, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
+  mi_exchange_acq_rel(&woken, 0);                                         /* pairs with mi_os_wake */
 }
 
 void mi_os_wake(void) {
   const int saved = errno;
   if (mi_exchange_acq_rel(&woken, 1) == 0) syscall(SYS_futex, &woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);  /* pairs with mi_os_wait */
   errno = saved;
+}
+
+uint64_t mi_os_process_id(void) { return (uint64_t)syscall(SYS_getpid); }
+
+/* A directory has two links more than it has directories in it. */
+size_t mi_os_threads(void) {
+  struct stat s;
+  const int saved = errno;
+  const size_t n = stat("/proc/self/task", &s) == 0 && s.st_nlink > 2 ? s.st_nlink - 2 : 0;
+  errno = saved;
+  return n;
+}
+
+/* glibc 2.32 or newer says it; else the system is asked. */
+extern char __libc_single_threaded __attribute__((weak));
+bool mi_os_has_threads(void) {
+  static mi_atomic(bool) seen;
+  if (&__libc_single_threaded != NULL) return __libc_single_threaded == 0;
+  if (mi_load_relaxed(&seen)) return true;                                /* idempotent */
+  if (mi_os_threads() < 2) return false;
+  mi_store_relaxed(&seen, true);
+  return true;
+}
+
+/* The state of the thread that main was stands behind its name, which is in parentheses: Z has ended and is still there. */
+bool mi_os_is_last_thread(void) {
+  char text[256];
+  if (mi_os_threads() != 2) return false;
+  size_t n = file_read("/proc/self/stat", text, sizeof text);
+  while (n > 0 && text[n - 1] != ')') n--;
+  return n > 0 && n + 1 < sizeof text && text[n + 1] == 'Z';
 }
 
 void mi_os_sleep_ms(uint64_t ms) {
@@ -399,6 +437,12 @@ uint64_t mi_os_salt(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec) ^ (uint64_t)(uintptr_t)&t << 20 ^ (uint64_t)(uintptr_t)&mi_os_salt << 8;
+}
+
+uint64_t mi_os_cpu_us(void) {
+  struct timespec t = { 0 };
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 void mi_os_write(const char* text, size_t length) {
@@ -505,6 +549,13 @@ void mi_lock(mi_lock_t* lock) {
   mi_assert(held_ranks >> lock->rank == 0);                               /* locks are taken in rising rank, one of each */
   held_ranks |= 1u << lock->rank;
   lock_take(lock);
+}
+
+bool mi_trylock(mi_lock_t* lock) {
+  if (mi_forking() || !lock_try(lock, mi_os_thread())) return false;
+  mi_assert(held_ranks >> lock->rank == 0);
+  held_ranks |= 1u << lock->rank;
+  return true;
 }
 
 void mi_unlock(mi_lock_t* lock) {

@@ -23,7 +23,7 @@ static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* again) {
   const unsigned retire = r->single ? 0 : mi_load_acquire(&page->xretire);  /* pairs with nobody: the same */
   *again = (mi_load_relaxed(&page->xword) ^ w) >= MI_XVERSION_ONE;
   const uint32_t reserved = r->size == 0 ? 0 : (uint32_t)(r->nslices * MI_SLICE_SIZE / r->size);
-  const uint32_t live = used == 0 && retire != MI_PARKED ? 0 : mi_min(mi_live_of(used, retire, reserved), reserved);  /* they may be of two moments */
+  const uint32_t live = used == 0 && retire < MI_WATCHED ? 0 : mi_min(mi_live_of(used, retire, reserved, r->size), reserved);  /* they may be of two moments */
   const uint32_t count = mi_xword_count(w);
   r->blocks = state != MI_PAGE_OWNED ? count : live > count ? live - count : 0;
   return !*again;

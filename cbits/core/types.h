@@ -53,7 +53,7 @@ struct mi_page_s {
   mi_atomic(uint32_t) xnslices;     /* changed only when a single page is resized */
   uint16_t    reserved;             /* blocks that fit the page */
   mi_atomic(uint8_t) xbin;
-  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired; MI_PARKED */
+  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired; MI_PARKED; MI_WATCHED; a single page: MI_LOST */
 
   /* what is seldom looked at */
   mi_page_t  *heap_next mi_cachealign, *heap_prev;  /* among the pages of a heap made by mi_heap_new (the heap's lock) */
@@ -82,11 +82,21 @@ typedef struct { mi_page_t *first, *last; } mi_queue_t;
 #define MI_PARKED 255u
 /* A single page whose memory is not ours any more (mi_os_move_pages): it dies, and its slices are claimed for ever. */
 #define MI_LOST 2u
-/* Live blocks, those in the remote list among them, from what stands in a page of more than one block. */
-mi_inline uint32_t mi_live_of(uint32_t used, unsigned retire, uint32_t reserved) {
-  return retire == MI_PARKED ? used + reserved - 1 : used - (retire != 0);
+/* A watched page, of a queue: so many of its live blocks are not in `used` that its holder's free comes by when no more than those live:
+   when the page is sparse, then at a half of that, and so on (MI_WATCHED, MI_WATCHED + 1 ..). */
+#define MI_WATCHED 128u
+/* A page of which no more blocks live is sparse. A live block keeps up to an OS page more than it fills; neighbours share that. */
+mi_inline uint32_t mi_sparse_limit(uint32_t reserved, size_t size) { return (uint32_t)(3 * reserved * size / (size + MI_HOLE_SIZE)); }
+mi_inline uint32_t mi_watched_at(unsigned retire, uint32_t reserved, size_t size) {
+  const uint32_t limit = mi_sparse_limit(reserved, size), half = reserved / 2;
+  return (limit < half ? limit : half) >> (retire - MI_WATCHED);
 }
-mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_live_of(mi_page_used(page), mi_page_retire(page), page->reserved); }
+/* Live blocks, those in the remote list among them, from what stands in a page of more than one block. */
+mi_inline uint32_t mi_live_of(uint32_t used, unsigned retire, uint32_t reserved, size_t size) {
+  if (retire == MI_PARKED) return used + reserved - 1;
+  return retire >= MI_WATCHED ? used + mi_watched_at(retire, reserved, size) : used - (retire != 0);
+}
+mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_live_of(mi_page_used(page), mi_page_retire(page), page->reserved, mi_page_size(page)); }
 
 /* Counters of a local heap: written by its owner, read by anybody. */
 typedef struct {
@@ -106,6 +116,7 @@ struct mi_lheap_s {
   mi_atomic(mi_heap_t*) xheap;      /* NULL: the heap was deleted; the owner may use this structure again */
   uint32_t    tick;                 /* slow paths so far, eight each; a short one is one */
   uint32_t    nretired;
+  uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   mi_queue_t  queue[MI_BIN_COUNT];
   mi_lheap_t* next;                 /* of the same owner */
   mi_lheap_t* heap_next;            /* of the same heap, or unused (the lock of the list of heaps) */

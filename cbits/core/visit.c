@@ -99,7 +99,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
   uint32_t nremote = 0;
   const bool single = mi_page_is_single(page);
   const size_t size = mi_page_size(page);
-  if (!single && mi_page_retire(page) == MI_PARKED) mi_lheap_page_unpark(page);
+  if (!single) mi_lheap_page_unpark(page);
   if (!single) mi_page_collect(page, &nremote);
   const mi_heap_area_t area = {
     .blocks = page->start, .reserved = mi_page_nslices(page) * MI_SLICE_SIZE, .committed = page->capacity * size,

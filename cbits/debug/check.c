@@ -119,7 +119,8 @@ static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
   const mi_page_t* prev = NULL;
   for (mi_page_t* page = lh->queue[bin].first; page != NULL; prev = page, page = page->next) {
     CHECK(11, page, mi_page_bin(page) == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev);
-    CHECK(11, page, mi_page_retire(page) == 0 || (mi_page_retire(page) != MI_PARKED && page->prev == NULL && page->next == NULL));
+    const unsigned retire = mi_page_retire(page);
+    CHECK(11, page, retire == 0 || (retire >= MI_WATCHED && retire != MI_PARKED) || (retire < MI_WATCHED && page->prev == NULL && page->next == NULL));
     ++*npages;
   }
   if (lh->queue[bin].last != prev) broken(11, &mi_page_empty, "queue.last is the last page");

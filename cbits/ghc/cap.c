@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/keep.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "core/owner.h"
 #include "core/pressure.h"
+#include "core/purger.h"
 #include "core/realloc.h"
 #include "core/stats.h"
 #include "ghc/fast.h"
@@ -262,7 +262,7 @@ void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
     mi_owner_leave(mine->owner);
     mi_error_tell();
   }
-  mi_purge(false);
+  mi_purge_piece();
 }
 
 mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
@@ -302,7 +302,7 @@ void mi_cap_collect(bool force) {
     mi_owner_drain(lh->owner, force);
     mi_owner_leave(lh->owner);
   }
-  mi_purge(false);
+  mi_purge_piece();
 }
 
 void mi_cap_drain(void) {

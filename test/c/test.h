@@ -14,7 +14,7 @@
 #include "include/mimalloc.h"
 #include "core/aligned.h"
 #include "core/heaps.h"
-#include "core/keep.h"
+#include "core/purger.h"
 #include "core/os.h"
 #include "core/alloc.h"
 #include "core/arena.h"

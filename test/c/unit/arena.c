@@ -71,7 +71,7 @@ static void committed_is_counted(void) {
   CHECK_EQ(mi_arena_totals.xcommitted, before + 10 * MI_SLICE_SIZE);
   mi_arena_give(page);
   CHECK_EQ(mi_arena_totals.xcommitted, before + 10 * MI_SLICE_SIZE);
-  mi_arena_purge(true);
+  mi_arena_purge_all();
   CHECK_EQ(mi_arena_totals.xcommitted, before);
   CHECK(mi_arena_totals.xpeak_committed >= before + 10 * MI_SLICE_SIZE);
 }
@@ -146,20 +146,19 @@ static void purge_after_delay(void) {
   mi_page_t* page = claim(MI_SLICE_SIZE, 1, NULL);
   memset(page->start, 1, MI_SLICE_SIZE);
   mi_arena_give(page);
-  mi_arena_purge(false);
+  mi_purge(false);
   CHECK_EQ(mi_arena_totals.xpurged, 0);
-  mi_option_set(mi_option_purge_delay, 50);
-  mi_store_relaxed(&mi_arena_at(page->arena)->xpurge_at, mi_os_now_ms());       /* the time has come */
-  mi_arena_purge(false);                         /* a round ends: the page was free for part of it */
+  usleep(80000);
+  mi_purge(false);                         /* a round ends: the page was free for part of it */
   mi_page_t* late = claim(3 * MI_SLICE_SIZE, 1, NULL);
   CHECK(late->start == page->start);
   mi_arena_give(late);                           /* one slice of it was due, and is not any more */
   CHECK_EQ(mi_arena_totals.xpurged, 0);
   usleep(80000);
-  mi_arena_purge(false);
+  mi_purge(false);
   CHECK_EQ(mi_arena_totals.xpurged, 0);
   usleep(80000);
-  mi_arena_purge(false);
+  mi_purge(false);
   CHECK_EQ(mi_arena_totals.xpurged, 3 * MI_SLICE_SIZE);
 }
 
@@ -171,11 +170,11 @@ static void purge_in_pieces(void) {
   const size_t full = test_rss();
   for (int i = 0; i < N; i++) mi_arena_give(page[i]);
   usleep(30000);
-  mi_arena_purge(false);
+  mi_purge_piece();
   usleep(30000);
   size_t calls = 0;
   for (size_t last = 0; mi_arena_totals.xpurged < N * MI_SLICE_SIZE; last = mi_arena_totals.xpurged, calls++) {
-    mi_arena_purge(false);
+    mi_purge_piece();
     CHECK(mi_arena_totals.xpurged - last <= MI_PURGE_PIECE);
     CHECK(calls < 1000);
   }
@@ -191,24 +190,13 @@ static void purged_by_two(void) {
   mi_arena_t* a = mi_arena_at(page->arena);
   const size_t first = mi_arena_slice_of(a, page->start);
   mi_arena_give(page);
-  mi_arena_purge(true);
+  mi_arena_purge_all();
   CHECK(mi_arena_totals.xcommitted == 0 && mi_arena_totals.xpurged == 8 * MI_SLICE_SIZE);
   mi_arena_give(claim(3 * MI_SLICE_SIZE, 1, NULL));
   mi_bitmap_set(a->due, first, 8);               /* as if the other had come between our look and our claim */
-  mi_arena_purge(true);
+  mi_arena_purge_all();
   CHECK_EQ(mi_arena_totals.xcommitted, 0);
   CHECK_EQ(mi_arena_totals.xpurged, 11 * MI_SLICE_SIZE);
-  test_nothing_left();
-}
-
-/* Whoever is forced to purge does, also while another is at it, who stops after a piece. */
-static void purged_beside_another(void) {
-  mi_option_set(mi_option_purge_delay, 1000000);
-  mi_page_t* page = claim(8 * MI_SLICE_SIZE, 1, NULL);
-  mi_arena_give(page);
-  mi_store_relaxed(&mi_arena_at(page->arena)->xpurge_at, 0);     /* as it is while the other does */
-  mi_arena_purge(true);
-  CHECK_EQ(mi_arena_totals.xcommitted, 0);
   test_nothing_left();
 }
 
@@ -216,7 +204,7 @@ static void purge_never(void) {
   mi_option_set(mi_option_purge_delay, -1);
   mi_arena_give(claim(10 * MI_SLICE_SIZE, 1, NULL));
   usleep(5000);
-  mi_arena_purge(false);
+  mi_purge(false);
   CHECK_EQ(mi_arena_totals.xpurged, 0);
 }
 
@@ -229,7 +217,7 @@ static void pinned_is_not_purged(void) {
   mi_page_t* page = mi_arena_claim(MI_SLICE_SIZE, 1, number, &zero);
   memset(page->start, 1, MI_SLICE_SIZE);
   mi_arena_give(page);
-  mi_arena_purge(true);
+  mi_arena_purge_all();
   CHECK_EQ(page->start[0], 1);
   page = mi_arena_claim(MI_SLICE_SIZE, 1, number, &zero);
   CHECK(!zero);

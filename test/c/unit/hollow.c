@@ -156,7 +156,7 @@ static void idle_queues(void) {
   while (next-- > 0) if (!stays(next)) o_free(0, block[next]);
   mi_option_set(mi_option_purge_delay, 20);
   for (int t = 0; t < 3000 && lh->queue[mi_bin_of(3000)].first != NULL; t++) meanwhile(0, 20);
-  CHECK(lh->queue[mi_bin_of(3000)].first == NULL && mi_purger_xalso_at != 0);
+  CHECK(lh->queue[mi_bin_of(3000)].first == NULL && mi_due.xsince != 0);
   mi_pooled_now();
   CHECK(holes() * MI_HOLE_SIZE > n * size / 2 && mi_check_all() == 0);
   for (size_t i = 0; i < n; i++) if (stays(i)) o_free(0, block[i]);
@@ -186,7 +186,7 @@ static void not_at_first_sight(void) {
   for (int rounds = 0; rounds < 2; rounds++) {
     CHECK(holes() == 0);
     mi_purger_stop();
-    while (mi_pooled_piece()) {}
+    while (mi_pooled_piece(64)) {}
     mi_purger_go_on();
   }
   CHECK(holes() > 0);
@@ -203,7 +203,7 @@ static void not_given_up(void) {
   for (size_t i = 1; i < n; i += 2) if (i % 16 != 1) o_free(0, block[i]);
   mi_lheap_collect(&owners[0]->main, true);
   CHECK_EQ(owners[0]->main.xcounts.pages, 0);
-  CHECK(mi_purger_xalso_at != 0 || MI_HARD);
+  CHECK(mi_due.xsince != 0 || MI_HARD);
   mi_arena_id_t arena;
   void* memory = mi_os_reserve(2 * MI_MiB, MI_SLICE_SIZE);
   CHECK(memory != NULL && mi_manage_os_memory_ex(memory, 2 * MI_MiB, true, true, true, -1, true, &arena));
@@ -246,13 +246,13 @@ static void asked(void) {
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
   for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 2000)) != NULL);
   for (size_t i = 0; i < 400; i++) if (i % 32 != 0) o_free(0, block[i]);
-  mi_store_relaxed(&mi_purger_xalso_at, 0);
+  mi_store_relaxed(&mi_due.xsince, 0);
   mi_heap_end(heap, true);
-  CHECK(mi_purger_xalso_at != 0);
+  CHECK(mi_due.xsince != 0);
   mi_pooled_now();
-  mi_store_relaxed(&mi_purger_xalso_at, 0);
+  mi_store_relaxed(&mi_due.xsince, 0);
   mi_pooled_now();                               /* there is nothing left to do */
-  CHECK_EQ(mi_purger_xalso_at, 0);
+  CHECK_EQ(mi_due.xsince, 0);
 }
 
 /* OS pages that are locked stay: nothing is said to be given back. */

@@ -195,7 +195,7 @@ static void kept_for_ever(void) {
   mi_option_set(mi_option_purge_delay, -1);
   mi_page_t *a = dead_page(2), *b = dead_class_page(9);
   mi_keep_put(0, a), mi_keep_put_class(b);
-  CHECK_EQ(mi_purge_at(), 0);
+  CHECK_EQ(mi_clock_at(), 0);
   usleep(2000);
   mi_purge(false);
   CHECK(mi_keep_take(0, 2) == a && mi_keep_take_class(9) == b);
