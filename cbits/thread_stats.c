@@ -18,14 +18,15 @@ void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_m
                      size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults) {
   mi_os_process_t info;
   mi_os_process(&info);
-  const size_t commit = mi_arena_committed();
-  const size_t peak = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
+  const size_t commit = mi_stats_committed(), peak = mi_stats_peak_committed();
   size_t* const out[] = { elapsed_msecs, user_msecs, system_msecs, current_rss, peak_rss, current_commit, peak_commit, page_faults };
   const size_t value[] = { info.elapsed_ms, info.user_ms, info.system_ms, info.rss, info.peak_rss, commit, peak, info.page_faults };
   for (size_t i = 0; i < sizeof out / sizeof *out; i++) if (out[i] != NULL) *out[i] = value[i];
 }
 
 /* ---- what an owner is called ---- */
+
+static unsigned long long number(uint64_t n) { return n; }
 
 static const char* owner_kind(uint64_t id) {
   return id == 0 ? "nobody" : mi_id_is_capability(id) ? "capability" : "thread";
@@ -36,56 +37,96 @@ static uint64_t owner_number(uint64_t id) { return mi_id_is_capability(id) ? id 
 
 typedef struct { char* text; size_t length, room; } mi_text_t;   /* length: of all there is, also what did not fit */
 
-static void put(mi_text_t* t, const char* format, ...) mi_printf_like(2, 3);
-static void put(mi_text_t* t, const char* format, ...) {
-  va_list args;
-  va_start(args, format);
-  const size_t left = t->length < t->room ? t->room - t->length : 0;
-  const int n = vsnprintf(left > 0 ? t->text + t->length : NULL, left, format, args);
-  va_end(args);
-  if (n > 0) t->length += (size_t)n;
+static void put(mi_text_t* t, const char* text, size_t n) {
+  if (t->length < t->room) memcpy(t->text + t->length, text, mi_min(n, t->room - t->length));
+  t->length += n;
 }
+#define PUT(t, literal) put(t, literal, sizeof literal - 1)
+
+static void put_number(mi_text_t* t, uint64_t x) {
+  char digits[20];
+  size_t at = sizeof digits;
+  do digits[--at] = (char)('0' + x % 10); while ((x /= 10) != 0);
+  put(t, digits + at, sizeof digits - at);
+}
+#define PUT_FIELD(t, name, x) (PUT(t, "\"" name "\":"), put_number(t, x))
+#define PUT_NEXT(t, name, x)  (PUT(t, ",\"" name "\":"), put_number(t, x))
 
 /* ---- JSON ---- */
 
-static unsigned long long number(uint64_t n) { return n; }
-
 static void json_part(mi_text_t* t, const mi_part_t* p) {
-  put(t, "\"pages\":%llu,\"live_blocks\":%llu,\"live_bytes\":%llu,\"page_bytes\":%llu}", number(p->pages), number(p->blocks),
-      number(p->bytes), number(p->page_bytes));
+  PUT_NEXT(t, "pages", p->pages);
+  PUT_NEXT(t, "live_blocks", p->blocks);
+  PUT_NEXT(t, "live_bytes", p->bytes);
+  PUT_NEXT(t, "page_bytes", p->page_bytes);
+  PUT(t, "}");
 }
 
-static void json_totals(mi_text_t* t, const mi_totals_t* n) {
+static void json_gauges(mi_text_t* t, const mi_totals_t* n) {
   mi_os_process_t info;
   mi_os_process(&info);
-  put(t, "\"gauges\":{\"reserved_bytes\":%llu,\"committed_bytes\":%llu,\"live_bytes\":%llu,\"live_blocks\":%llu,\"pages\":%llu,",
-      number(n->reserved_bytes), number(n->committed_bytes), number(n->used_bytes), number(n->used_blocks), number(n->pages));
-  put(t, "\"arenas\":%llu,\"mappings\":%llu,\"threads\":%llu,\"capabilities\":%llu,\"peak_committed_bytes\":%llu,\"resident_bytes\":%zu,\"peak_resident_bytes\":%zu},",
-      number(n->arenas), number(n->mappings), number(n->threads), number(n->capabilities), number(n->peak_committed_bytes), info.rss, info.peak_rss);
-  put(t, "\"counters\":{\"purged_bytes\":%llu,\"fresh_pages\":%llu,\"adopted_pages\":%llu,\"full_pages\":%llu,\"retired_pages\":%llu,\"remote_freed_blocks\":%llu},",
-      number(n->purged_bytes), number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages), number(n->retired_pages), number(n->remote_freed_blocks));
+  PUT(t, "\"gauges\":{");
+  PUT_FIELD(t, "reserved_bytes", n->reserved_bytes);
+  PUT_NEXT(t, "committed_bytes", n->committed_bytes);
+  PUT_NEXT(t, "structure_bytes", n->structure_bytes);
+  PUT_NEXT(t, "live_bytes", n->used_bytes);
+  PUT_NEXT(t, "live_blocks", n->used_blocks);
+  PUT_NEXT(t, "pages", n->pages);
+  PUT_NEXT(t, "arenas", n->arenas);
+  PUT_NEXT(t, "mappings", n->mappings);
+  PUT_NEXT(t, "threads", n->threads);
+  PUT_NEXT(t, "capabilities", n->capabilities);
+  PUT_NEXT(t, "peak_committed_bytes", n->peak_committed_bytes);
+  PUT_NEXT(t, "resident_bytes", info.rss);
+  PUT_NEXT(t, "peak_resident_bytes", info.peak_rss);
+}
+
+static void json_counters(mi_text_t* t, const mi_totals_t* n) {
+  PUT(t, "},\"counters\":{");
+  PUT_FIELD(t, "purged_bytes", n->purged_bytes);
+  PUT_NEXT(t, "fresh_pages", n->fresh_pages);
+  PUT_NEXT(t, "adopted_pages", n->adopted_pages);
+  PUT_NEXT(t, "full_pages", n->full_pages);
+  PUT_NEXT(t, "retired_pages", n->retired_pages);
+  PUT_NEXT(t, "remote_freed_blocks", n->remote_freed_blocks);
+}
+
+static void json_owner(mi_text_t* t, uint64_t id) {
+  const char* kind = owner_kind(id);
+  PUT(t, "{\"kind\":\"");
+  put(t, kind, strlen(kind));
+  PUT(t, "\"");
+  PUT_NEXT(t, "number", owner_number(id));
 }
 
 static void json(mi_text_t* t, const mi_snapshot_t* s) {
-  put(t, "{\"version\":%d,", MI_STAT_VERSION);
-  json_totals(t, &s->totals);
-  put(t, "\"size_classes\":[");
+  PUT(t, "{");
+  PUT_FIELD(t, "version", MI_STAT_VERSION);
+  PUT(t, ",");
+  json_gauges(t, &s->totals);
+  json_counters(t, &s->totals);
+  PUT(t, "},\"size_classes\":[");
   for (size_t i = 0; i < s->classes.n; i++) {
-    put(t, "%s{\"block_bytes\":%llu,", i == 0 ? "" : ",", number(s->classes.parts[i].key));
+    if (i > 0) PUT(t, ",");
+    PUT(t, "{");
+    PUT_FIELD(t, "block_bytes", s->classes.parts[i].key);
     json_part(t, &s->classes.parts[i]);
   }
-  put(t, "],\"owners\":[");
+  PUT(t, "],\"owners\":[");
   for (size_t i = 0; i < s->owners.n; i++) {
-    const uint64_t id = s->owners.parts[i].key;
-    put(t, "%s{\"kind\":\"%s\",\"number\":%llu,", i == 0 ? "" : ",", owner_kind(id), number(owner_number(id)));
+    if (i > 0) PUT(t, ",");
+    json_owner(t, s->owners.parts[i].key);
     json_part(t, &s->owners.parts[i]);
   }
-  put(t, "],\"heaps\":[");
+  PUT(t, "],\"heaps\":[");
   for (size_t i = 0; i < s->heaps.n; i++) {
-    put(t, "%s{\"id\":%llu,", i == 0 ? "" : ",", number(s->heaps.parts[i].key));
+    if (i > 0) PUT(t, ",");
+    PUT(t, "{");
+    PUT_FIELD(t, "id", s->heaps.parts[i].key);
     json_part(t, &s->heaps.parts[i]);
   }
-  put(t, "]}");
+  PUT(t, "]}");
+  if (t->room > 0) t->text[mi_min(t->length, t->room - 1)] = 0;
 }
 
 char* mi_stats_get_json(size_t buf_size, char* buf) {
@@ -119,6 +160,7 @@ void mi_stats_get(size_t stats_size, mi_stats_t* stats) {
     r.pages = gauge(n->pages);
     r.reserved = gauge(n->reserved_bytes);
     r.committed = (mi_stat_count_t){ (int64_t)n->committed_bytes, (int64_t)n->peak_committed_bytes, (int64_t)n->committed_bytes };
+    r.structures = gauge(n->structure_bytes);
     r.threads = gauge(n->threads);
     r.purged = counter(n->purged_bytes);
     r.arena_count = counter(n->arenas);
@@ -210,12 +252,13 @@ static void print_parts(mi_output_fun* out, void* arg, const mi_part_t* p, const
 }
 
 static void print_totals(mi_output_fun* out, void* arg, const mi_totals_t* n) {
-  char a[16], b[16], c[16], d[16];
+  char a[16], b[16], c[16], d[16], e[16];
   mi_os_process_t info;
   mi_os_process(&info);
   line(out, arg, "mimalloc: live %s in %llu blocks; committed %s (peak %s), reserved %s\n", human(a, n->used_bytes), number(n->used_blocks),
        human(b, n->committed_bytes), human(c, n->peak_committed_bytes), human(d, n->reserved_bytes));
-  line(out, arg, "  resident %s (peak %s); given back %s so far\n", human(a, info.rss), human(b, info.peak_rss), human(c, n->purged_bytes));
+  line(out, arg, "  resident %s (peak %s); given back %s so far; structures %s\n", human(a, info.rss), human(b, info.peak_rss),
+       human(c, n->purged_bytes), human(e, n->structure_bytes));
   line(out, arg, "  pages: %llu now; %llu fresh, %llu adopted, %llu given up full, %llu given back empty; %llu blocks freed by others\n", number(n->pages),
        number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages), number(n->retired_pages), number(n->remote_freed_blocks));
 }

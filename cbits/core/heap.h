@@ -18,7 +18,8 @@ struct mi_heap_s {
   mi_lheap_t* lheaps;               /* not kept for a main heap (the list's lock) */
   mi_lock_t   lock;
   mi_page_t*  pages;                /* all its pages; not kept for the process's main heap (the heap's lock) */
-  mi_atomic(mi_xlheap_t*) xlheaps[MI_OWNER_CHUNKS];  /* by the owner's slot */
+  mi_atomic(mi_xlheap_t*) xlheaps[MI_OWNER_CHUNKS];  /* by the owner's slot; the first chunk is: */
+  mi_xlheap_t first[MI_OWNER_FIRST];
 };
 
 extern mi_heap_t mi_heap_main;        /* the process's */
@@ -28,9 +29,8 @@ mi_inline bool mi_heap_is_listed(const mi_heap_t* heap) { return heap != &mi_hea
 
 /* The place of an owner's local heap; NULL if its chunk does not exist yet. */
 mi_inline mi_xlheap_t* mi_heap_place(mi_heap_t* heap, uint32_t slot) {
-  const unsigned chunk = mi_log2((size_t)slot + 64) - 6;
-  mi_xlheap_t* places = mi_load_acquire(&heap->xlheaps[chunk]);           /* pairs with heap_make_place */
-  return places == NULL ? NULL : &places[slot + 64 - (64u << chunk)];
+  mi_xlheap_t* places = mi_load_acquire(&heap->xlheaps[mi_owner_chunk(slot)]);  /* pairs with heap_make_place */
+  return places == NULL ? NULL : &places[mi_owner_place(slot)];
 }
 
 /* Keeps the list of pages. The holder of the page. */

@@ -22,7 +22,7 @@ typedef struct {
   uint64_t page_bytes;      /* of the pages: slices */
 } mi_part_t;
 
-typedef struct { mi_part_t* parts; size_t n, max; } mi_parts_t;
+typedef struct { mi_part_t* parts; size_t n, max; } mi_parts_t;   /* room for max, of which at most half is used */
 
 typedef struct {
   /* gauges, bytes and numbers */
@@ -30,6 +30,8 @@ typedef struct {
   uint64_t peak_committed_bytes;
   /* counters; of pages and blocks: those of main heaps */
   uint64_t purged_bytes, fresh_pages, adopted_pages, full_pages, retired_pages, remote_freed_blocks;
+  /* a gauge: of the committed bytes, those of structures (meta.h) */
+  uint64_t structure_bytes;
 } mi_totals_t;
 
 typedef struct {
@@ -42,6 +44,9 @@ typedef struct {
 /* Everything in one pass. False if there is no memory for it; then nothing is to be dropped. */
 bool mi_snapshot_take(mi_snapshot_t* snapshot);
 void mi_snapshot_drop(mi_snapshot_t* snapshot);
+/* Committed bytes: of blocks and of structures, now and at most. */
+uint64_t mi_stats_committed(void);
+uint64_t mi_stats_peak_committed(void);
 /* Counters and the peak start anew, for everybody. */
 void mi_stats_restart(void);
 

@@ -22,7 +22,7 @@ typedef struct mi_stats_s {
   int version;
   mi_stat_count_t pages;                /* number */
   mi_stat_count_t reserved;             /* bytes of address space */
-  mi_stat_count_t committed;            /* bytes handed out since they were last purged */
+  mi_stat_count_t committed;            /* bytes handed out since they were last purged, in pieces of 64 KiB, and those of structures */
   mi_stat_count_t malloc_normal;        /* live bytes, blocks up to 64 KiB */
   mi_stat_count_t malloc_huge;          /* live bytes, larger blocks */
   mi_stat_count_t threads;              /* number with heaps */
@@ -35,6 +35,7 @@ typedef struct mi_stats_s {
   mi_stat_counter_t remote_freed;       /* blocks freed by others and collected */
   mi_stat_count_t malloc_bins[MI_STAT_BINS];  /* live bytes of each class */
   mi_stat_count_t page_bins[MI_STAT_BINS];    /* pages of each class */
+  mi_stat_count_t structures;           /* bytes of owners', heaps' and other structures */
 } mi_stats_t;
 
 /* Fills the first stats_size bytes; all zero but the version if there is no memory for the pass. */
