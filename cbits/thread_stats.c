@@ -129,17 +129,28 @@ static void json(mi_text_t* t, const mi_snapshot_t* s) {
   if (t->room > 0) t->text[mi_min(t->length, t->room - 1)] = 0;
 }
 
-char* mi_stats_get_json(size_t buf_size, char* buf) {
-  mi_snapshot_t s;
-  if (!mi_snapshot_take(&s)) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
+/* In buf or in a block; drops the snapshot. */
+static char* json_of(mi_snapshot_t* s, size_t buf_size, char* buf) {
   mi_text_t t = { buf, 0, buf == NULL ? 0 : buf_size };
-  json(&t, &s);
+  json(&t, s);
   if (buf == NULL) {
     t = (mi_text_t){ mi_malloc(t.length + 256), 0, t.length + 256 };      /* the process's own numbers may be longer by now */
-    if (t.text != NULL) json(&t, &s);
+    if (t.text != NULL) json(&t, s);
   }
-  mi_snapshot_drop(&s);
+  mi_snapshot_drop(s);
   return t.text;
+}
+
+char* mi_stats_get_json(size_t buf_size, char* buf) {
+  mi_snapshot_t s;
+  return mi_snapshot_take(&s) ? json_of(&s, buf_size, buf) : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
+}
+
+static const mi_heap_t* or_main(const mi_heap_t* heap) { return heap == NULL ? &mi_main_heap : heap; }
+
+char* mi_heap_stats_get_json(mi_heap_t* heap, size_t buf_size, char* buf) {
+  mi_snapshot_t s;
+  return mi_snapshot_take_heap(&s, or_main(heap)) ? json_of(&s, buf_size, buf) : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
 }
 
 /* ---- structures ---- */
@@ -149,39 +160,51 @@ size_t mi_stats_get_bin_size(size_t bin) { return bin == 0 || bin > MI_BIN_LAST 
 static mi_stat_count_t gauge(uint64_t n) { return (mi_stat_count_t){ (int64_t)n, (int64_t)n, (int64_t)n }; }
 static mi_stat_counter_t counter(uint64_t n) { return (mi_stat_counter_t){ (int64_t)n }; }
 
+/* Drops the snapshot. */
+static void structure_of(mi_snapshot_t* s, mi_stats_t* r) {
+  const mi_totals_t* n = &s->totals;
+  r->pages = gauge(n->pages);
+  r->reserved = gauge(n->reserved_bytes);
+  r->committed = (mi_stat_count_t){ (int64_t)n->committed_bytes, (int64_t)n->peak_committed_bytes, (int64_t)n->committed_bytes };
+  r->structures = gauge(n->structure_bytes);
+  r->threads = gauge(n->threads);
+  r->purged = counter(n->purged_bytes);
+  r->arena_count = counter(n->arenas);
+  r->pages_retire = counter(n->retired_pages);
+  r->pages_reclaim = counter(n->adopted_pages);
+  r->pages_fresh = counter(n->fresh_pages);
+  r->pages_full = counter(n->full_pages);
+  r->remote_freed = counter(n->remote_freed_blocks);
+  uint64_t normal = 0;
+  for (size_t i = 0; i < s->classes.n; i++) {
+    const mi_part_t* p = &s->classes.parts[i];
+    const unsigned bin = p->key == 0 ? MI_BIN_SINGLE : mi_bin_of(p->key);
+    r->malloc_bins[bin] = gauge(p->bytes);
+    r->page_bins[bin] = gauge(p->pages);
+    if (p->key != 0) normal += p->bytes;
+  }
+  r->malloc_normal = gauge(normal);
+  r->malloc_huge = gauge(n->used_bytes - normal);
+  mi_snapshot_drop(s);
+}
+
 void mi_stats_get(size_t stats_size, mi_stats_t* stats) {
   mi_snapshot_t s;
   mi_stats_t r;
   if (stats == NULL) return;
   memset(&r, 0, sizeof r);
   r.version = MI_STAT_VERSION;
-  if (mi_snapshot_take(&s)) {
-    const mi_totals_t* n = &s.totals;
-    r.pages = gauge(n->pages);
-    r.reserved = gauge(n->reserved_bytes);
-    r.committed = (mi_stat_count_t){ (int64_t)n->committed_bytes, (int64_t)n->peak_committed_bytes, (int64_t)n->committed_bytes };
-    r.structures = gauge(n->structure_bytes);
-    r.threads = gauge(n->threads);
-    r.purged = counter(n->purged_bytes);
-    r.arena_count = counter(n->arenas);
-    r.pages_retire = counter(n->retired_pages);
-    r.pages_reclaim = counter(n->adopted_pages);
-    r.pages_fresh = counter(n->fresh_pages);
-    r.pages_full = counter(n->full_pages);
-    r.remote_freed = counter(n->remote_freed_blocks);
-    uint64_t normal = 0;
-    for (size_t i = 0; i < s.classes.n; i++) {
-      const mi_part_t* p = &s.classes.parts[i];
-      const unsigned bin = p->key == 0 ? MI_BIN_SINGLE : mi_bin_of(p->key);
-      r.malloc_bins[bin] = gauge(p->bytes);
-      r.page_bins[bin] = gauge(p->pages);
-      if (p->key != 0) normal += p->bytes;
-    }
-    r.malloc_normal = gauge(normal);
-    r.malloc_huge = gauge(n->used_bytes - normal);
-    mi_snapshot_drop(&s);
-  }
+  if (mi_snapshot_take(&s)) structure_of(&s, &r);
   memcpy(stats, &r, mi_min(stats_size, sizeof r));
+}
+
+bool mi_heap_stats_get(mi_heap_t* heap, mi_stats_t* stats) {
+  mi_snapshot_t s;
+  if (stats == NULL || !mi_snapshot_take_heap(&s, or_main(heap))) return false;
+  memset(stats, 0, sizeof *stats);
+  stats->version = MI_STAT_VERSION;
+  structure_of(&s, stats);
+  return true;
 }
 
 _Static_assert(MI_STAT_BINS == MI_BIN_COUNT, "mi_stats_t has a place for each size class");
@@ -263,6 +286,14 @@ static void print_totals(mi_output_fun* out, void* arg, const mi_totals_t* n) {
        number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages), number(n->retired_pages), number(n->remote_freed_blocks));
 }
 
+static void print_classes(mi_output_fun* out, void* arg, const mi_parts_t* classes) {
+  char name[48];
+  for (size_t i = 0; i < classes->n; i++) {
+    snprintf(name, sizeof name, "%llu-byte blocks", number(classes->parts[i].key));
+    print_parts(out, arg, &classes->parts[i], classes->parts[i].key == 0 ? "larger than 64 KiB" : name);
+  }
+}
+
 void mi_stats_print_out(mi_output_fun* out, void* arg) {
   mi_snapshot_t s;
   char name[48];
@@ -277,10 +308,17 @@ void mi_stats_print_out(mi_output_fun* out, void* arg) {
     snprintf(name, sizeof name, "heap %llu", number(s.heaps.parts[i].key));
     print_parts(out, arg, &s.heaps.parts[i], name);
   }
-  for (size_t i = 0; i < s.classes.n; i++) {
-    snprintf(name, sizeof name, "%llu-byte blocks", number(s.classes.parts[i].key));
-    print_parts(out, arg, &s.classes.parts[i], s.classes.parts[i].key == 0 ? "larger than 64 KiB" : name);
-  }
+  print_classes(out, arg, &s.classes);
+  mi_snapshot_drop(&s);
+}
+
+void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg) {
+  mi_snapshot_t s;
+  char live[16], pages[16];
+  if (!mi_snapshot_take_heap(&s, or_main(heap))) return;
+  line(out, arg, "mimalloc: a heap: live %s in %llu blocks, in %llu pages of %s\n", human(live, s.totals.used_bytes), number(s.totals.used_blocks),
+       number(s.totals.pages), human(pages, s.totals.committed_bytes));
+  print_classes(out, arg, &s.classes);
   mi_snapshot_drop(&s);
 }
 

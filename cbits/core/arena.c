@@ -141,7 +141,8 @@ static bool arena_reserve(size_t size) {
   for (want = mi_max(want, size); ; want = mi_align_up(mi_max(want / 2, size), MI_SLICE_SIZE)) {
     void* p = mi_os_reserve(want, MI_SLICE_SIZE);
     if (p != NULL) {
-      if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, want, true);
+      if (!mi_option_is_enabled(mi_option_allow_thp)) mi_os_advise_huge(p, want, false);
+      else if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, want, true);
       if (mi_arena_add(p, want, true, false, false, NULL)) return true;
       mi_os_release(p, want);
       return false;

@@ -1,7 +1,7 @@
 /* See heap.h. */
 #include "heap.h"
 
-mi_heap_t mi_heap_main = { .xid = 1, .arena = MI_ARENA_NONE, .is_main = true, .lock = MI_LOCK_INIT(MI_RANK_HEAP) };
+mi_heap_t mi_main_heap = { .xid = 1, .arena = MI_ARENA_NONE, .is_main = true, .lock = MI_LOCK_INIT(MI_RANK_HEAP) };
 
 void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page) {
   mi_lock(&heap->lock);

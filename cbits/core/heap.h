@@ -22,10 +22,10 @@ struct mi_heap_s {
   mi_xlheap_t first[MI_OWNER_FIRST];
 };
 
-extern mi_heap_t mi_heap_main;        /* the process's */
+extern mi_heap_t mi_main_heap;        /* the process's */
 
 /* Does it keep a list of its pages? All do but the process's main heap, which never ends. */
-mi_inline bool mi_heap_is_listed(const mi_heap_t* heap) { return heap != &mi_heap_main; }
+mi_inline bool mi_heap_is_listed(const mi_heap_t* heap) { return heap != &mi_main_heap; }
 
 /* The place of an owner's local heap; NULL if its chunk does not exist yet. */
 mi_inline mi_xlheap_t* mi_heap_place(mi_heap_t* heap, uint32_t slot) {

@@ -152,7 +152,7 @@ static void page_settle(mi_heap_t* heap, mi_page_t* page, bool keep_blocks) {
   if (!keep_blocks) mi_page_used_set(page, 0);
   if (mi_page_used(page) == 0) { mi_lheap_page_free(page); return; }
   mi_heap_page_remove(heap, page);
-  mi_store_release(&page->xheap, &mi_heap_main);                          /* pairs with mi_free_slow */
+  mi_store_release(&page->xheap, &mi_main_heap);                          /* pairs with mi_free_slow */
   mi_lheap_page_to_pool(page);
 }
 
@@ -165,7 +165,7 @@ static void pages_settle(mi_heap_t* heap, bool keep_blocks) {
     next = page->heap_next;
     if (mi_load_relaxed(&page->xowner) == MI_ID_GONE) {                   /* left by fork, in any state: it stays so, in the main heap */
       mi_heap_page_unlink(heap, page);
-      mi_store_release(&page->xheap, &mi_heap_main);                      /* pairs with mi_free_slow */
+      mi_store_release(&page->xheap, &mi_main_heap);                      /* pairs with mi_free_slow */
       continue;
     }
     if (!mi_remote_acquire(&page->xword, true, &list)) continue;          /* H1 */

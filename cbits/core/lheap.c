@@ -526,10 +526,21 @@ static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool room,
   return page->start;
 }
 
+/* Everybody is asked to drain: counted. */
+static mi_atomic(uint32_t) xdrains_asked;
+
+void mi_lheap_ask_all(void) { mi_add_relaxed(&xdrains_asked, 1); }        /* publishes nothing: whoever sees it does what it may do at any time */
+
+static void drain_as_asked(mi_lheap_t* lh) {
+  lh->drains_seen = mi_load_relaxed(&xdrains_asked);                      /* as above */
+  mi_lheap_collect(lh, true);
+}
+
 /* What is done now and then: retired pages, purging, the deferred-free function. */
 static void tick(mi_lheap_t* lh) {
   const uint32_t before = lh->tick;
   lh->tick += 8;
+  if (mi_unlikely(lh->drains_seen != mi_load_relaxed(&xdrains_asked))) drain_as_asked(lh);  /* as above */
   if (mi_unlikely(mi_load_relaxed(&mi_has_deferred_free))) mi_deferred_free_call(false, lh->tick);  /* a hint */
   if (before / MI_SWEEP_EVERY == lh->tick / MI_SWEEP_EVERY) return;
   if (lh->nretired > 0) sweep_retired(lh);
@@ -588,6 +599,7 @@ void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;
   if (xid != 0) memset(lh->park_more, 0, sizeof lh->park_more);           /* it may have been another's */
   lh->xid = xid;
+  lh->drains_seen = mi_load_relaxed(&xdrains_asked);                      /* it has nothing */
   lh->owner = owner;
   mi_store_relaxed(&lh->xheap, heap);                                     /* shown to others together with the local heap */
 }

@@ -57,7 +57,7 @@ static mi_owner_t* owner_make(void) {
   return owner;
 }
 
-mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) { return mi_owner_begin_in(kind, id, &mi_heap_main); }
+mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) { return mi_owner_begin_in(kind, id, &mi_main_heap); }
 
 mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* main) {
   mi_lock(&owners_lock);

@@ -88,6 +88,7 @@ static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* 
 
 static void add_page(const mi_reading_t* r, void* arg) {
   mi_snapshot_t* s = arg;
+  if (s->of != NULL && r->heap != s->of) return;
   part_add(&s->classes, r->single ? 0 : r->size, r);
   part_add(&s->owners, r->owner == MI_ID_GONE ? 0 : r->owner, r);
   part_add(&s->heaps, r->heap == NULL ? 0 : mi_load_relaxed(&r->heap->xid), r);              /* heaps' structures are never unmapped */
@@ -198,7 +199,8 @@ void mi_stats_restart(void) {
   mi_meta_restart_peak();
 }
 
-bool mi_snapshot_take(mi_snapshot_t* s) {
+/* Room for what there can be, and for as much again. */
+static bool snapshot_begin(mi_snapshot_t* s) {
   *s = (mi_snapshot_t){ 0 };
   s->classes.max = 2 * MI_BIN_COUNT;
   s->owners.max = 2 * ((size_t)mi_owner_slots() + 16);
@@ -211,13 +213,32 @@ bool mi_snapshot_take(mi_snapshot_t* s) {
   s->classes.parts = s->memory;
   s->owners.parts = s->classes.parts + s->classes.max;
   s->heaps.parts = s->owners.parts + s->owners.max;
+  return true;
+}
+
+static void snapshot_end(mi_snapshot_t* s) {
+  parts_sort(&s->classes);
+  parts_sort(&s->owners);
+  parts_sort(&s->heaps);
+}
+
+bool mi_snapshot_take(mi_snapshot_t* s) {
+  if (!snapshot_begin(s)) return false;
   totals_take(&s->totals);
   totals_subtract_base(&s->totals);
   pages_read(&add_page, s);
   add_mappings(s, s->totals.mappings, mi_load_relaxed(&mi_arena_totals.xmapped));  /* a statistic */
-  parts_sort(&s->classes);
-  parts_sort(&s->owners);
-  parts_sort(&s->heaps);
+  snapshot_end(s);
+  return true;
+}
+
+bool mi_snapshot_take_heap(mi_snapshot_t* s, const mi_heap_t* heap) {
+  if (!snapshot_begin(s)) return false;
+  s->of = heap;
+  pages_read(&add_page, s);
+  snapshot_end(s);
+  for (size_t i = 0; i < s->classes.n; i++) s->totals.committed_bytes += s->classes.parts[i].page_bytes;
+  s->totals.reserved_bytes = s->totals.peak_committed_bytes = s->totals.committed_bytes;
   return true;
 }
 

@@ -35,6 +35,7 @@ typedef struct {
 } mi_totals_t;
 
 typedef struct {
+  const mi_heap_t* of;      /* NULL: of all */
   mi_totals_t totals;
   mi_parts_t classes, owners, heaps;
   void* memory;             /* of the parts */
@@ -43,6 +44,8 @@ typedef struct {
 
 /* Everything in one pass. False if there is no memory for it; then nothing is to be dropped. */
 bool mi_snapshot_take(mi_snapshot_t* snapshot);
+/* The same of one heap's pages; totals that are the process's are 0. */
+bool mi_snapshot_take_heap(mi_snapshot_t* snapshot, const mi_heap_t* heap);
 void mi_snapshot_drop(mi_snapshot_t* snapshot);
 /* Committed bytes: of blocks and of structures, now and at most. */
 uint64_t mi_stats_committed(void);

@@ -35,9 +35,9 @@ static void visit_arenas(mi_visit_list_t* list, const mi_owner_t* owner) {
     for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) {
       mi_page_t* page = &a->pages[i];
       if (mi_xword_state(mi_load_acquire(&page->xword)) == MI_PAGE_DEAD) continue;  /* pairs with mi_remote_birth */
-      if (mi_load_relaxed(&page->xheap) != &mi_heap_main) continue;       /* of a page that is taken below, looked at again */
+      if (mi_load_relaxed(&page->xheap) != &mi_main_heap) continue;       /* of a page that is taken below, looked at again */
       if (!visit_take(page)) { if (is_of(page, owner)) visit_add(list, page, false); }
-      else if (mi_load_relaxed(&page->xheap) == &mi_heap_main) visit_add(list, page, true);
+      else if (mi_load_relaxed(&page->xheap) == &mi_main_heap) visit_add(list, page, true);
       else mi_lheap_page_to_pool(page);                                   /* another life of the slice */
     }
   }

@@ -86,7 +86,7 @@ static void json(void) {
   mi_snapshot_t s;
   CHECK(mi_snapshot_take(&s));
   char* text = mi_stats_get_json(0, NULL);
-  CHECK(text != NULL && mi_heap_of(text) == &mi_heap_main);              /* made after the pass: not counted in it */
+  CHECK(text != NULL && mi_heap_of(text) == &mi_main_heap);              /* made after the pass: not counted in it */
   const mi_totals_t* t = &s.totals;
   JSON_EQ(text, "version", MI_STAT_VERSION);
   JSON_EQ(text, "gauges.reserved_bytes", t->reserved_bytes);
