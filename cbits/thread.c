@@ -24,7 +24,7 @@ mi_tls mi_lheap_t* mi_thread_lheap = &lheap_empty;
 static mi_tls bool thread_ended;         /* its destructors run: heaps are made for one call only */
 static mi_tls unsigned late_calls;       /* .. and calls made from callbacks in it */
 
-static mi_tls mi_heap_t* my_main = &mi_heap_main;   /* a sub-process has another */
+static mi_tls mi_heap_t* my_main = &mi_main_heap;   /* a sub-process has another */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t end_key;            /* its destructor is how a thread's end is noticed */
@@ -197,9 +197,9 @@ char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_lheap_realpa
 
 void mi_free(void* p) { mi_thread_free(p); }
 void mi_cfree(void* p) { mi_thread_free(p); }
-void mi_free_size(void* p, size_t size) { (void)size; mi_thread_free(p); }
-void mi_free_size_aligned(void* p, size_t size, size_t align) { (void)size; (void)align; mi_thread_free(p); }
-void mi_free_aligned(void* p, size_t align) { (void)align; mi_thread_free(p); }
+void mi_free_size(void* p, size_t size) { if (mi_free_suits(p, size, 0)) mi_thread_free(p); }
+void mi_free_size_aligned(void* p, size_t size, size_t align) { if (mi_free_suits(p, size, align)) mi_thread_free(p); }
+void mi_free_aligned(void* p, size_t align) { if (mi_free_suits_align(p, align)) mi_thread_free(p); }
 
 size_t mi_usable_size(const void* p) { return mi_block_usable(p); }
 size_t mi_malloc_size(const void* p) { return mi_block_usable(p); }

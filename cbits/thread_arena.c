@@ -103,5 +103,5 @@ void mi_subproc_delete(mi_subproc_id_t subproc) {
 }
 
 void mi_subproc_add_current_thread(mi_subproc_id_t subproc) {
-  mi_thread_join(subproc == NULL ? &mi_heap_main : subproc);
+  mi_thread_join(subproc == NULL ? &mi_main_heap : subproc);
 }

@@ -3,6 +3,7 @@
 #define MI_ALIGNED_H
 
 #include "alloc.h"
+#include "free.h"
 
 /* A block p of `size` bytes with p + offset a multiple of `align`, any power of two; zeroed if `zero`.
    NULL and errno: EINVAL for another alignment, ENOMEM. */
@@ -10,5 +11,21 @@ void* mi_lheap_aligned(mi_lheap_t* lh, size_t size, size_t align, size_t offset,
 
 /* For functions that always ask for an alignment, where 0 is a mistake: it stays one (3 is no power of two either). */
 mi_inline size_t mi_align_asked(size_t align) { return align == 0 ? 3 : align; }
+
+/* Frees that say what they free. Any thread. Is this a size that the block p may have been asked for by, aligned to `align` (a power
+   of two; 0: not known), and p aligned so? False, and a report. What is no live block is the free's to report: true. */
+mi_noinline bool mi_block_suits(const void* p, size_t size, size_t align);
+mi_noinline bool mi_block_suits_align(const void* p, size_t align);
+
+/* The same; most sizes need no look at the block: the class's, down to half of it or a granule less. A page that is none has size 0. FAST */
+mi_inline bool mi_free_suits(const void* p, size_t size, size_t align) {
+  const size_t block_size = mi_page_size(mi_page_of(p));
+  const bool aligned = align == 0 || ((uintptr_t)p & (align - 1)) == 0;
+  if (mi_likely(aligned && block_size - size <= mi_max(block_size / 2, MI_GRANULE))) return true;
+  return mi_block_suits(p, size, align);
+}
+mi_inline bool mi_free_suits_align(const void* p, size_t align) {
+  return mi_likely(((uintptr_t)p & (align - 1)) == 0) || mi_block_suits_align(p, align);
+}
 
 #endif

@@ -222,7 +222,8 @@ static mi_os_result_t arena_ask(size_t size) {
   void* p = mi_os_reserve(size, MI_SLICE_SIZE);
   if (p == NULL) { refused = size; return MI_OS_NOT; }
   if (refused <= SIZE_MAX / 2) refused *= 2;
-  if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, size, true);
+  if (!mi_option_is_enabled(mi_option_allow_thp)) mi_os_advise_huge(p, size, false);
+  else if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, size, true);
   if (arena_add(p, size, true, false, false, NULL)) {
     mi_arena_at(mi_arena_count() - 1)->own = true;
     return MI_OS_DONE;

@@ -56,7 +56,8 @@
 #define MI_ARENA_FIRST   (MI_HARD ? MI_MiB : 7 * MI_MiB / 2)  /* the first one; the next are as large as all before together */
 #define MI_ARENAS_MAX    4096
 #define MI_CAPS_MAX      256u                               /* capabilities with heaps of their own */
-#define MI_OWNER_CHUNKS  16u                                /* tables by owner: chunk k has 64 << k places, 4 million in all */
+#define MI_OWNER_FIRST   16u                                /* tables by owner: chunk k has 16 << k places, 4 million in all */
+#define MI_OWNER_CHUNKS  18u
 #define MI_PURGE_PIECE   (4 * MI_MiB)                       /* the most one slow path gives back */
 #define MI_SIZE_LIMIT    ((size_t)PTRDIFF_MAX)
 #define MI_ADDRESSES     ((size_t)1 << 47)                  /* what a process has: more is not asked for */
@@ -75,6 +76,11 @@ mi_inline size_t mi_align_up(size_t x, size_t align) { return (x + align - 1) & 
 mi_inline size_t mi_align_down(size_t x, size_t align) { return x & ~(align - 1); }
 mi_inline size_t mi_divide_up(size_t x, size_t d) { return (x + d - 1) / d; }
 mi_inline unsigned mi_log2(size_t x) { return 63u - (unsigned)__builtin_clzll(x); }                /* x > 0 */
+/* The chunk that has an owner's place, and which of its places it is. */
+mi_inline unsigned mi_owner_chunk(uint32_t slot) { return mi_log2((size_t)slot + MI_OWNER_FIRST) - 4; }
+mi_inline size_t mi_owner_chunk_size(unsigned chunk) { return (size_t)MI_OWNER_FIRST << chunk; }
+mi_inline size_t mi_owner_place(uint32_t slot) { return (size_t)slot + MI_OWNER_FIRST - mi_owner_chunk_size(mi_owner_chunk(slot)); }
+_Static_assert(MI_OWNER_FIRST == 16, "mi_owner_chunk subtracts its logarithm");
 /* n * size; false on overflow. */
 mi_inline bool mi_mul(size_t n, size_t size, size_t* total) { return !__builtin_mul_overflow(n, size, total); }
 

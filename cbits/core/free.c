@@ -106,7 +106,7 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_page_t* page = mi_page_of(p);
   mi_block_t* block = p;
   mi_prefetch_write(p);
-  const bool main = mi_load_acquire(&page->xheap) == &mi_heap_main;       /* pairs with mi_page_init, page_settle; false if there is no page */
+  const bool main = mi_load_acquire(&page->xheap) == &mi_main_heap;       /* pairs with mi_page_init, page_settle; false if there is no page */
   const uint64_t w = mi_load_acquire(&page->xword);                       /* R0 pairs with mi_remote_birth */
   const uint64_t key = mi_load_relaxed(&page->xkey);                      /* as above */
   const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above; 0: it may have holes */

@@ -1,7 +1,7 @@
 /* See heap.h. */
 #include "heap.h"
 
-mi_heap_t mi_heap_main = { .xid = 1, .arena = MI_ARENA_NONE, .is_main = true };
+mi_heap_t mi_main_heap = { .xid = 1, .arena = MI_ARENA_NONE, .is_main = true };
 
 static struct { mi_lock_t lock; } mi_cachealign locks[MI_HEAP_LOCKS] = { [0 ... MI_HEAP_LOCKS - 1] = { MI_LOCK_INIT(MI_RANK_HEAP) } };
 

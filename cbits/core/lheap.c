@@ -13,6 +13,8 @@
 #define RETIRE_ROUNDS 2                  /* sweeps that an empty page survives */
 #define FREE_TICKS    16                 /* slow halves of free between two looks at the clock */
 #define ADOPT_LOOKS   128                /* at pooled pages before a fresh one is taken; a swap counts as four */
+#define LOOK_SLICES   0xfffffu           /* in look_from: a place in an arena, in 16 slices */
+_Static_assert((uint64_t)MI_ARENAS_MAX * (LOOK_SLICES + 1) <= (uint64_t)1 << 32, "look_from has room for each arena's number");
 
 /* How many pool bits of a class are set, in all arenas: is it worth looking? */
 static mi_atomic(size_t) npooled[MI_BIN_COUNT];
@@ -319,6 +321,7 @@ static bool page_leave(mi_lheap_t* lh, mi_page_t* page) {
 
 /* Has somebody else freed something in a parked page of this class? Then it is in the queue. */
 static bool parked_find(mi_lheap_t* lh, unsigned bin) {
+  if (lh->xid == 0) return false;
   for (mi_page_t* page = lh->parked[bin].first; page != NULL; page = page->next) {
     if (mi_xword_head(mi_load_relaxed(&page->xword)) == 0) continue;      /* a hint */
     page_unpark(lh, page, true);
@@ -328,7 +331,7 @@ static bool parked_find(mi_lheap_t* lh, unsigned bin) {
 }
 
 static void parked_to_full(mi_lheap_t* lh, unsigned bin) {
-  while (lh->parked[bin].first != NULL) parked_page_to_full(lh, lh->parked[bin].first);
+  while (lh->xid != 0 && lh->parked[bin].first != NULL) parked_page_to_full(lh, lh->parked[bin].first);
 }
 
 /* `bin` was read while the page could not change (before P1, R4); arena and start are the same in its next life. */
@@ -431,13 +434,13 @@ static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
   unsigned looks = ADOPT_LOOKS;
   if (mi_load_relaxed(&npooled[bin]) == 0) return NULL;                   /* a hint */
-  for (uint64_t from = lh->look_from[bin], again = 1; again != 0 && looks > 0; from = 0) {
-    size_t i = (uint32_t)from;
-    for (size_t n = from >> 32; n < mi_arena_count() && looks > 0; n++, i = 0) {
+  for (uint32_t from = lh->look_from[bin], again = 1; again != 0 && looks > 0; from = 0) {
+    size_t i = (size_t)(from & LOOK_SLICES) * 16;
+    for (size_t n = from / (LOOK_SLICES + 1); n < mi_arena_count() && looks > 0; n++, i = 0) {
       mi_arena_t* a = mi_arena_at(n);
       mi_page_t* page = mi_arena_serves(a, heap->arena) ? adopt_from(lh, heap, a, bin, &i, &looks) : NULL;
       if (page != NULL) return page;
-      if (looks == 0) lh->look_from[bin] = (uint64_t)n << 32 | i;
+      if (looks == 0) lh->look_from[bin] = (uint32_t)(n * (LOOK_SLICES + 1) + mi_min(i / 16, LOOK_SLICES));
     }
     if (looks > 0) lh->look_from[bin] = 0;
     again = from;                                                         /* from the start, what was left out */
@@ -475,11 +478,13 @@ static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
   }
 }
 
-/* What the next allocation takes, if nobody frees: what is taken from a queue shows in it, but where it is the same block again
-   and again; then its page is adopted again. */
-static uintptr_t next_block(mi_lheap_t* lh, unsigned bin) {
+/* Of what the next allocation takes, if nobody frees: what is taken from a queue shows in it, but where it is the same block again
+   and again, or one with the same 16 bits; then its page is adopted again. */
+static uint16_t next_block(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* page = lh->queue[bin].first;
-  return page == NULL ? 0 : page->free != &mi_nil ? (uintptr_t)page->free : mi_load_relaxed(&page->xtop);  /* its holder */
+  if (page == NULL) return 0;
+  const uintptr_t p = page->free != &mi_nil ? (uintptr_t)page->free : mi_load_relaxed(&page->xtop);  /* its holder */
+  return (uint16_t)(p >> MI_GRANULE_SHIFT ^ p >> 20);                     /* its place in the slice, and the slice's */
 }
 
 static void sweep_idle(mi_lheap_t* lh) {
@@ -594,10 +599,21 @@ static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool room,
   return page->start;
 }
 
+/* Everybody is asked to drain: counted. */
+static mi_atomic(uint32_t) xdrains_asked;
+
+void mi_lheap_ask_all(void) { mi_add_relaxed(&xdrains_asked, 1); }        /* publishes nothing: whoever sees it does what it may do at any time */
+
+static void drain_as_asked(mi_lheap_t* lh) {
+  lh->drains_seen = mi_load_relaxed(&xdrains_asked);                      /* as above */
+  mi_lheap_collect(lh, true);
+}
+
 /* What is done now and then: retired pages, purging, the deferred-free function. */
 static void tick(mi_lheap_t* lh) {
   const uint32_t before = lh->tick;
   lh->tick += 8;
+  if (mi_unlikely(lh->drains_seen != mi_load_relaxed(&xdrains_asked))) drain_as_asked(lh);  /* as above */
   if (mi_unlikely(mi_load_relaxed(&mi_has_deferred_free))) mi_deferred_free_call(false, lh->tick);  /* a hint */
   if (before / MI_SWEEP_EVERY == lh->tick / MI_SWEEP_EVERY) return;
   if (lh->nretired > 0) sweep_retired(lh);
@@ -657,8 +673,9 @@ void mi_lheap_page_unpark(mi_page_t* page) {
 
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid) {
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;
-  memset(lh->park_more, 0, sizeof lh->park_more);                        /* it may have been another's */
+  if (xid != 0) memset(lh->park_more, 0, sizeof lh->park_more);           /* it may have been another's */
   lh->xid = xid;
+  lh->drains_seen = mi_load_relaxed(&xdrains_asked);                      /* it has nothing */
   lh->owner = owner;
   mi_store_relaxed(&lh->xheap, heap);                                     /* shown to others together with the local heap */
 }

@@ -37,6 +37,8 @@ bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page);
 void mi_lheap_unpark(mi_lheap_t* lh);
 /* A page of this owner's is neither parked nor watched any more: it is in its queue, if in any, and `used` is what it says. */
 void mi_lheap_page_unpark(mi_page_t* page);
+/* Any thread: asks each local heap to collect by force in its next slow path. */
+void mi_lheap_ask_all(void);
 /* Collects remote frees, frees empty pages; force: also those that are kept a while, and pools those that are sparse. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
 

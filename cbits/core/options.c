@@ -59,6 +59,7 @@ static mi_option_entry_t options[_mi_option_last] = {
   OPTION(guarded_sample_seed, 0),
   OPTION(target_segments_per_thread, 0),
   OPTION(generic_collect, 0),
+  OPTION(allow_thp, 1),
   OPTION(abort_on_error, 0),
   OPTION(purge_thread, -1),
   OPTION(commit_limit, 0),
@@ -270,6 +271,8 @@ static const struct { int code; const char* text; } errors[] = {
   [MI_ERROR_ALIGNMENT]    = { EINVAL, "alignment is not a supported power of two" },
   [MI_ERROR_NO_MEMORY]    = { ENOMEM, "out of memory" },
   [MI_ERROR_ARGUMENT]     = { EINVAL, "invalid argument" },
+  [MI_ERROR_FREE_SIZE]    = { EINVAL, "sized free: the block is of another size" },
+  [MI_ERROR_FREE_ALIGNMENT] = { EINVAL, "aligned free: the block is not aligned so" },
 };
 
 static void error_call(int code) {

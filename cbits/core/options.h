@@ -18,6 +18,8 @@ typedef enum {
   MI_ERROR_ALIGNMENT,      /* EINVAL: no power of two */
   MI_ERROR_NO_MEMORY,      /* ENOMEM */
   MI_ERROR_ARGUMENT,       /* EINVAL */
+  MI_ERROR_FREE_SIZE,      /* EINVAL: a sized free of a block of another size */
+  MI_ERROR_FREE_ALIGNMENT, /* EINVAL: an aligned free of a block that is not */
 } mi_error_t;
 
 /* Reports misuse: a line on stderr, the callback, and the end of the process if abort_on_error is

@@ -16,9 +16,8 @@ static mi_atomic(uint32_t) nslots;
 static mi_owner_t* free_owners;                               /* the lock's */
 
 static mi_xowner_t* place_of(uint32_t slot) {
-  const unsigned chunk = mi_log2((size_t)slot + 64) - 6;
-  mi_xowner_t* places = mi_load_acquire(&chunks[chunk]);                  /* pairs with make_place */
-  return places == NULL ? NULL : &places[slot + 64 - (64u << chunk)];
+  mi_xowner_t* places = mi_load_acquire(&chunks[mi_owner_chunk(slot)]);   /* pairs with make_place */
+  return places == NULL ? NULL : &places[mi_owner_place(slot)];
 }
 
 uint32_t mi_owner_slots(void) { return mi_load_acquire(&nslots); }        /* pairs with owner_make */
@@ -30,10 +29,10 @@ mi_owner_t* mi_owner_at(uint32_t slot) {
 
 /* Under the lock. */
 static mi_xowner_t* make_place(uint32_t slot) {
-  const unsigned chunk = mi_log2((size_t)slot + 64) - 6;
+  const unsigned chunk = mi_owner_chunk(slot);
   if (chunk >= MI_OWNER_CHUNKS) return NULL;
   if (place_of(slot) == NULL) {
-    mi_xowner_t* places = mi_meta_alloc(MI_META_PLACES + chunk, (64u << chunk) * sizeof *places);
+    mi_xowner_t* places = mi_meta_alloc(MI_META_PLACES + chunk, mi_owner_chunk_size(chunk) * sizeof *places);
     if (places == NULL) return NULL;
     mi_store_release(&chunks[chunk], places);                             /* pairs with place_of */
   }
@@ -66,7 +65,7 @@ mi_owner_t* mi_owner_of_thread(uintptr_t id) {
   return NULL;
 }
 
-mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) { return mi_owner_begin_in(kind, id, &mi_heap_main); }
+mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) { return mi_owner_begin_in(kind, id, &mi_main_heap); }
 
 mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* main) {
   mi_lock(&owners_lock);
@@ -74,7 +73,6 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   mi_unlock(&owners_lock);
   if (owner == NULL) return NULL;
   owner->id = id;
-  owner->lheaps = owner->unused = NULL;
   mi_lheap_init(&owner->main, owner, main, id);
   mi_purger_also(&mi_pooled_piece);
   mi_store_release(&owner->xkind, kind);                                  /* pairs with readers of the table: shows the id */

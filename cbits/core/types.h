@@ -118,16 +118,22 @@ struct mi_lheap_s {
   uint32_t    nretired;
   uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   mi_queue_t  queue[MI_BIN_COUNT];
-  mi_lheap_t* next;                 /* of the same owner */
-  mi_lheap_t* heap_next;            /* of the same heap, or unused (the lock of the list of heaps) */
+  mi_lheap_t *next, *prev;          /* of the same owner, but for its main one and those that are unused (the lock of the list of heaps) */
+  mi_lheap_t *heap_next, *heap_prev;/* of the same heap; next of unused (the same lock) */
   uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
-  uintptr_t   seen[MI_BIN_COUNT];   /* what the next allocation from each queue would take, at the last look */
-  uint64_t    look_from[MI_BIN_COUNT]; /* where adoption looks first: arena << 32 | slice */
+  uint32_t    drains_seen;          /* how often everybody was asked to drain, at its last slow path */
+  mi_atomic(bool) xdefault;         /* its owner may point to it even when its heap has ended (heaps.c) */
+  uint16_t    seen[MI_BIN_COUNT];   /* of what the next allocation from each queue would take, at the last look: 16 bits that are seldom equal */
+  uint32_t    look_from[MI_BIN_COUNT];  /* where adoption looks first: arena << 20 | slice / 16 */
+  mi_lheap_counts_t xcounts;
+
+  /* Only where xid is not 0, in a main heap: others park no page, and their memory ends here (MI_LHEAP_SIZE). */
   mi_queue_t  parked[MI_BIN_COUNT]; /* pages in which nothing is left, in the hope of a free; the last one parked first */
   uint8_t     nparked[MI_BIN_COUNT], park_more[MI_BIN_COUNT];  /* how many; how many more than one there may be */
   uint32_t    parked_slices;        /* of all of them */
-  mi_lheap_counts_t xcounts;
 };
+
+#define MI_LHEAP_SIZE offsetof(mi_lheap_t, parked)
 
 typedef enum { MI_OWNER_UNUSED, MI_OWNER_THREAD, MI_OWNER_CAPABILITY } mi_owner_kind_t;
 
@@ -139,8 +145,9 @@ struct mi_owner_s {
   uintptr_t   id;                   /* multiple of 16, never 0 */
   uint32_t    slot;                 /* in the owner table, for ever */
   mi_atomic(int) xkind;             /* mi_owner_kind_t */
-  mi_lheap_t* lheaps;               /* all of them but `main` */
-  mi_lheap_t* unused;               /* of these, those whose heap has ended, linked by heap_next (the lock of the list of heaps) */
+  mi_lheap_t* lheaps;               /* all of them but `main` (the lock of the list of heaps) */
+  mi_lheap_t* unused;               /* those that it pointed to when their heap ended, linked by heap_next (the same lock) */
+  uint64_t    ended_steps;          /* of local heaps that are gone (the same lock) */
   mi_owner_t* next_free;            /* while unused (the table's lock) */
   mi_atomic(uint32_t) xbusy;        /* entered (MI_CHECK = 2) */
   mi_lheap_t  main;                 /* of the main heap */

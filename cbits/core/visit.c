@@ -29,9 +29,9 @@ static bool is_of(mi_page_t* page, const mi_owner_t* owner) {
 
 /* Of the main heap, if it still is when it is taken: it may have another life. */
 static void visit_main(mi_visit_list_t* list, mi_page_t* page, const mi_owner_t* owner) {
-  if (mi_load_relaxed(&page->xheap) != &mi_heap_main) return;             /* looked at again */
+  if (mi_load_relaxed(&page->xheap) != &mi_main_heap) return;             /* looked at again */
   if (!visit_take(page)) { if (is_of(page, owner)) visit_add(list, page, false); }
-  else if (mi_load_relaxed(&page->xheap) == &mi_heap_main) visit_add(list, page, true);
+  else if (mi_load_relaxed(&page->xheap) == &mi_main_heap) visit_add(list, page, true);
   else mi_lheap_page_to_pool(page);                                       /* another life of the slice */
 }
 
@@ -39,8 +39,8 @@ typedef struct { mi_visit_list_t* list; mi_page_t* strange; } mi_visit_mappings_
 /* One that has another life meanwhile cannot end under the lock of the list: the others are left for the next look. */
 static bool visit_mapping(mi_page_t* page, void* arg) {
   mi_visit_mappings_t* v = arg;
-  if (v->list->n == v->list->max || mi_load_relaxed(&page->xheap) != &mi_heap_main || !visit_take(page)) return true;  /* as above */
-  if (mi_load_relaxed(&page->xheap) == &mi_heap_main) visit_add(v->list, page, true);
+  if (v->list->n == v->list->max || mi_load_relaxed(&page->xheap) != &mi_main_heap || !visit_take(page)) return true;  /* as above */
+  if (mi_load_relaxed(&page->xheap) == &mi_main_heap) visit_add(v->list, page, true);
   else v->strange = page;
   return v->strange == NULL;
 }

@@ -76,6 +76,7 @@ data MiOption
   | MiOptionGuardedSampleSeed       -- ^ no effect
   | MiOptionTargetSegmentsPerThread -- ^ no effect
   | MiOptionGenericCollect          -- ^ no effect
+  | MiOptionAllowThp                -- ^ no transparent huge pages if 0, even where the system makes them by itself [1]
   | MiOptionAbortOnError            -- ^ misuse ends the process [0; 1 in the preload library and the checking build]
   | MiOptionPurgeThread             -- ^ a thread purges when nobody else does, once 32 MiB are committed [1]
   | MiOptionCommitLimit             -- ^ the most that is committed at a time, KiB; beyond it allocation fails [0: no limit]

@@ -249,7 +249,7 @@ static void visit(mi_heap_t* of) {
   CHECK(mi_visit_heap(of, owners[2], true, &count_block, &n));
   CHECK_AT(n <= 3, "n = %zu", n);
 }
-static void visit_main(void) { visit(&mi_heap_main); }
+static void visit_main(void) { visit(&mi_main_heap); }
 static void visit_heap(void) { visit(heap); }
 static void set_listed(void) { set_heap(); mi_owner_abandon(owners[0]); }
 static void end_listed(void) { mi_heap_end(heap, false); all_is_well(0); }

@@ -62,7 +62,7 @@ static void delete_keeps_blocks(void) {
   if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), n);
   for (int i = 0; i < N; i++) {
     if (p[i] == NULL) continue;
-    CHECK(test_filled(p[i], mi_min(64, size_of(i)), (uint64_t)i) && mi_page_of(p[i])->xheap == &mi_heap_main);
+    CHECK(test_filled(p[i], mi_min(64, size_of(i)), (uint64_t)i) && mi_page_of(p[i])->xheap == &mi_main_heap);
     o_free((i * 7) % NOWNERS, p[i]);
   }
   owners_end();
@@ -198,9 +198,9 @@ static void threads_come_and_go(void) {
 static void odd_arguments(void) {
   mi_heap_delete(NULL);
   mi_heap_destroy(NULL);
-  mi_heap_delete(&mi_heap_main);                 /* the main heap stays */
-  mi_heap_destroy(&mi_heap_main);
-  void* q = mi_heap_malloc(&mi_heap_main, 10);
+  mi_heap_delete(&mi_main_heap);                 /* the main heap stays */
+  mi_heap_destroy(&mi_main_heap);
+  void* q = mi_heap_malloc(&mi_main_heap, 10);
   CHECK(q != NULL);
   mi_free(q);
 }

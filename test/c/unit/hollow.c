@@ -232,7 +232,7 @@ static void freed_and_visited(void) {
     mi_pooled_now();
     const size_t before = holes();
     for (size_t i = 1; i < 128; i += 2) if (i % 32 != 1 && i / 64 == (size_t)visits) o_free(1, block[i]);
-    if (visits == 1) CHECK(mi_visit_heap(&mi_heap_main, owners[1], true, &see, NULL));
+    if (visits == 1) CHECK(mi_visit_heap(&mi_main_heap, owners[1], true, &see, NULL));
     mi_pooled_now();
     CHECK_AT(holes() >= before + 20, "visits = %d: %zu and %zu", visits, before, holes());
   }

@@ -9,7 +9,7 @@ enum { PUT = 12 };
 static mi_page_t* dead_page(size_t nslices) {
   bool zero;
   mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
-  CHECK(page != NULL && mi_page_init(page, nslices * MI_SLICE_SIZE, MI_BIN_SINGLE, &mi_heap_main, 0));
+  CHECK(page != NULL && mi_page_init(page, nslices * MI_SLICE_SIZE, MI_BIN_SINGLE, &mi_main_heap, 0));
   mi_xlist_t list;
   CHECK(mi_remote_acquire(&page->xword, true, &list));
   mi_page_used_set(page, 0);
@@ -21,7 +21,7 @@ static mi_page_t* dead_class_page(unsigned bin) {
   bool zero;
   const size_t nslices = bin <= MI_BIN_SMALL_LAST ? 1 : MI_MEDIUM_SLICES;
   mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
-  CHECK(page != NULL && mi_page_init(page, mi_bin_size(bin), bin, &mi_heap_main, 16) && mi_page_extend(page));
+  CHECK(page != NULL && mi_page_init(page, mi_bin_size(bin), bin, &mi_main_heap, 16) && mi_page_extend(page));
   mi_page_die(page);
   return page;
 }

@@ -6,7 +6,7 @@ static mi_page_t* page_make(unsigned bin) {
   bool zero;
   const size_t size = mi_bin_size(bin);
   mi_page_t* page = mi_arena_claim((size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
-  CHECK(page != NULL && mi_page_init(page, size, bin, &mi_heap_main, 0));
+  CHECK(page != NULL && mi_page_init(page, size, bin, &mi_main_heap, 0));
   return page;
 }
 
@@ -219,7 +219,7 @@ static void no_page_map(void) {
   mi_page_t* page = mi_arena_claim(MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
   CHECK(page != NULL);
   mi_os_fail_in(1, 2);                           /* its leaves exist already: this cannot fail */
-  CHECK(mi_page_init(page, 16, 1, &mi_heap_main, 0));
+  CHECK(mi_page_init(page, 16, 1, &mi_main_heap, 0));
   mi_os_fail_in(0, 0);
   page_end(page);
 }

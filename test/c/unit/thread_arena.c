@@ -278,7 +278,7 @@ static void* member(void* arg) {
 
 static void* stranger(void* arg) {                      /* finds nothing of what members left */
   void* p[300];
-  for (int i = 0; i < 300; i++) CHECK((p[i] = mi_malloc(64)) != NULL && mi_heap_of(p[i]) == &mi_heap_main);
+  for (int i = 0; i < 300; i++) CHECK((p[i] = mi_malloc(64)) != NULL && mi_heap_of(p[i]) == &mi_main_heap);
   for (int i = 0; i < 300; i++) mi_free(p[i]);
   return arg;
 }
@@ -305,7 +305,7 @@ static void subprocess(void) {
   mi_heap_delete(sub);
   for (int i = 0; i < 300; i++) CHECK(block[i] == NULL || mi_heap_of(block[i]) == sub);
   mi_subproc_delete(sub);
-  for (int i = 0; i < 300; i++) CHECK(block[i] == NULL || mi_heap_of(block[i]) == &mi_heap_main);
+  for (int i = 0; i < 300; i++) CHECK(block[i] == NULL || mi_heap_of(block[i]) == &mi_main_heap);
   for (int i = 0; i < 300; i++) mi_free(block[i]);
   mi_subproc_delete(NULL);
   mi_subproc_delete(mi_subproc_main());
@@ -316,7 +316,7 @@ static void* back_to_main(void* arg) {
   mi_subproc_add_current_thread(sub);
   mi_subproc_add_current_thread(mi_subproc_main());     /* before its first allocation it may change its mind */
   void* p = mi_malloc(10);
-  CHECK(mi_heap_of(p) == &mi_heap_main);
+  CHECK(mi_heap_of(p) == &mi_main_heap);
   mi_free(p);
   return arg;
 }

@@ -60,7 +60,7 @@ static void main_heap_mappings(void) {
   mi_heap_t* heap = mi_heap_new();
   p[4] = mi_heap_malloc(heap, size);
   for (size_t round = 1; round <= 2; round++) {
-    CHECK(mi_heap_visit_blocks(&mi_heap_main, true, &visitor, &mi_heap_main));
+    CHECK(mi_heap_visit_blocks(&mi_main_heap, true, &visitor, &mi_main_heap));
     for (int i = 0; i < 4; i++) CHECK_EQ(seen[i], round);
     CHECK_EQ(seen[4], 0);
   }
@@ -75,9 +75,9 @@ static void main_heap_mappings(void) {
 static void main_heap(void) {
   for (size_t i = 0; i < N; i++) p[i] = mi_malloc(i);
   for (int i = 0; i < N; i += 2) { mi_free(p[i]); p[i] = NULL; }
-  CHECK(mi_heap_visit_blocks(&mi_heap_main, true, &visitor, &mi_heap_main));
+  CHECK(mi_heap_visit_blocks(&mi_main_heap, true, &visitor, &mi_main_heap));
   for (int i = 0; i < N; i++) CHECK_EQ(seen[i], p[i] != NULL);
-  CHECK(!mi_heap_visit_blocks(NULL, true, &visitor, &mi_heap_main) && !mi_heap_visit_blocks(&mi_heap_main, true, NULL, NULL));
+  CHECK(!mi_heap_visit_blocks(NULL, true, &visitor, &mi_main_heap) && !mi_heap_visit_blocks(&mi_main_heap, true, NULL, NULL));
   for (int i = 0; i < N; i++) mi_free(p[i]);
   mi_thread_done();
   test_nothing_left();
@@ -140,7 +140,7 @@ static void parked_pages(void) {
     if (frees == 0) for (int i = 8; i < 11; i++) o_free(1, p[i]);
     freed_by_visitor = frees == 0 ? NULL : p[0];                                 /* the page is taken; it is the last to be looked at again */
     used = nblocks = 0;
-    CHECK(mi_visit_heap(&mi_heap_main, owners[0], true, &freeing_visitor, NULL));
+    CHECK(mi_visit_heap(&mi_main_heap, owners[0], true, &freeing_visitor, NULL));
     if (frees == 0) CHECK(used == 21 && nblocks == 21);
     CHECK_EQ(mi_check_all(), 0);
     if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), frees == 0 ? 21 : 23);
