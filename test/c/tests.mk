@@ -59,7 +59,7 @@ $(eval $(call VARIANT_RULES,steps))
 $(T)/o/steps/test/c/steps/%.o: test/c/steps/step.h test/c/steps/steps.h
 SUITES += steps
 $(T)/steps: $(T)/o/steps/test/c/steps/steps.o $(T)/o/steps/test/c/steps/scheduler.o $(call TEST_O,steps)
-	@$(LINK_steps) -Wl,--wrap=mi_lock,--wrap=mi_unlock,--wrap=mi_os_yield $^ -o $@
+	@$(LINK_steps) -Wl,--wrap=mi_lock,--wrap=mi_trylock,--wrap=mi_unlock,--wrap=mi_os_yield $^ -o $@
 
 # ---- misuse: one misuse, one program, its exact message; a suite runs them all
 

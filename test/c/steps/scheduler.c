@@ -75,9 +75,11 @@ static void wait_for_other(void) {
 /* ---- in place of the core's ---- */
 
 void __real_mi_lock(mi_lock_t* lock);
+bool __real_mi_trylock(mi_lock_t* lock) __attribute__((weak));   /* the core may have none */
 void __real_mi_unlock(mi_lock_t* lock);
 void __real_mi_os_yield(void);
 void __wrap_mi_lock(mi_lock_t* lock);
+bool __wrap_mi_trylock(mi_lock_t* lock);
 void __wrap_mi_unlock(mi_lock_t* lock);
 void __wrap_mi_os_yield(void);
 
@@ -96,6 +98,14 @@ void __wrap_mi_lock(mi_lock_t* lock) {
   if (*holder_of(lock) == current) fail("it takes a lock that it has");
   while (*holder_of(lock) >= 0) wait_for_other();
   *holder_of(lock) = current;
+}
+
+bool __wrap_mi_trylock(mi_lock_t* lock) {
+  if (current < 0) return __real_mi_trylock(lock);
+  step();
+  if (*holder_of(lock) >= 0) return false;
+  *holder_of(lock) = current;
+  return true;
 }
 
 void __wrap_mi_unlock(mi_lock_t* lock) {

@@ -23,7 +23,7 @@ static void drop(size_t n) { for (size_t i = 0; i < n; i++) mi_free(block[i]); }
 
 /* `ms`: where the machine is quiet. */
 static bool within(unsigned ms, bool (*happens)(void)) {
-  for (unsigned t = 0; t < 12 * ms; t += 5) {
+  for (unsigned t = 0; t < 24 * ms; t += 5) {
     if (happens()) return true;
     usleep(5000);
   }
