@@ -147,13 +147,13 @@ static page_t* page_birth(int heap, int bin) {
   model_set(&g->lheap, (uint64_t)me());
   model_set(&g->bin, (uint64_t)bin);
   model_set(&g->key, 100 + 2 * (uint64_t)g->life + slice_of(g));
-  mi_store_relaxed(&g->xkey, model_get(&g->key));              /* shown by the birth, to a free that is too late */
   for (int slot = bin == SINGLE ? 0 : nblocks; slot > 0; slot--) {
     mark_set(g, slot, model_get(&g->key));
     list_push(g, &g->free, slot);
   }
   mi_store_relaxed(&g->xowner, 0);                             /* published with the blocks themselves, as the next */
   mi_store_relaxed(&g->xtop, (uint64_t)bin + 1);
+  mi_store_release(&g->xkey, model_get(&g->key));              /* pairs with R0: the class is not of a life before the key */
   mi_store_release(&g->xheap, (uint64_t)heap);                 /* pairs with R0 of a late free: the life before is over */
   return g;
 }
@@ -216,8 +216,9 @@ static void page_mend(page_t* g) {
   tell(g);
 }
 
-/* Is nothing live, as it seems? */
+/* Is nothing live, as it seems? In a heap that can end nobody's free is plain, and nothing is miscounted. */
 static bool is_empty(page_t* g) {
+  if (g == twice_page && can_end(mi_load_relaxed(&g->xheap))) return true;
   for (int slot = 1; g == twice_page && !is_single(g) && slot <= nblocks; slot++) {
     if (mark_of(g, slot) != model_get(&g->key)) { page_mend(g); return false; }
   }
@@ -401,7 +402,7 @@ static bool twice_look(pointer_t p) {
   uint64_t was, was_key;
   const bool listed = can_end(mi_load_acquire(&g->xheap));
   const uint64_t w = mi_load_acquire(&g->xword);               /* R0 */
-  const uint64_t key = was_key = mi_load_relaxed(&g->xkey);
+  const uint64_t key = was_key = mi_load_acquire(&g->xkey);   /* R0 */
   if (mi_load_relaxed(&g->xtop) != (uint64_t)p.bin + 1 || mi_xword_state(w) == MI_PAGE_DEAD) { tell(g); return true; }
   if (mi_load_relaxed(&g->block[p.slot].xmark) == key) { tell(g); return true; }
   if (!listed && mi_load_relaxed(&g->xowner) == my_id()) { free_own(g, p.slot); return true; }
