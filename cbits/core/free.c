@@ -81,7 +81,7 @@ static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
     mi_page_t* page = mi_page_of(p);
     const bool listed = mi_heap_is_listed(mi_load_acquire(&page->xheap)); /* pairs with mi_page_init, page_settle. Before R0: a main heap's name is no older than w */
     const uint64_t w = mi_load_acquire(&page->xword);                     /* R0 pairs with mi_remote_birth: before everything that is checked */
-    const uint64_t key = mi_load_relaxed(&page->xkey);                    /* of w's life, or a later one: then nothing comes of it */
+    const uint64_t key = mi_load_acquire(&page->xkey);                    /* R0 pairs with new_life: what is checked is of its life, or a later one */
     mi_page_t* found = mi_block_find(p, &block, true);
     if (found == NULL) return;
     if (found != page) continue;                                          /* mapped anew meanwhile */
@@ -108,7 +108,7 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_prefetch_write(p);
   const bool main = mi_load_acquire(&page->xheap) == &mi_main_heap;       /* pairs with mi_page_init, page_settle; false if there is no page */
   const uint64_t w = mi_load_acquire(&page->xword);                       /* R0 pairs with mi_remote_birth */
-  const uint64_t key = mi_load_relaxed(&page->xkey);                      /* as above */
+  const uint64_t key = mi_load_acquire(&page->xkey);                      /* R0 pairs with new_life */
   const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above; 0: it may have holes */
   const unsigned bin = mi_page_bin(page);
   uint64_t was = 0;

@@ -514,7 +514,7 @@ void mi_lheap_freed(mi_lheap_t* lh) {
 
 /* A write to a free block, or a block that was freed twice and taken once. */
 mi_cold static void free_is_damaged(mi_page_t* page) {
-  if (!page->doubted) { mi_page_drop_free(page); return; }
+  if (!page->doubted && mi_xword_head(mi_load_relaxed(&page->xword)) == 0) { mi_page_drop_free(page); return; }  /* a hint: what was pushed before is seen */
   mi_error_later(MI_ERROR_CORRUPT, page->free, mi_page_size(page));
   mi_mend(page);
 }

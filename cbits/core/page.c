@@ -42,10 +42,11 @@ bool mi_page_map(mi_page_t* page, bool on) {
   return mi_pagemap_set(page->start, 1, entry) && (inner == 0 || mi_pagemap_set((const void*)inner, 1, entry));
 }
 
+/* After the constants by which a block's start is found. */
 static void new_life(mi_page_t* page) {
   page->key = key_next();
   page->doubted = false;
-  mi_store_relaxed(&page->xkey, page->key);                               /* shown by mi_remote_birth */
+  mi_store_release(&page->xkey, page->key);                               /* pairs with mi_free_slow, free_any: who reads it finds no start of the life before */
 }
 
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner) {
@@ -62,12 +63,12 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
   page->capacity = single;
   page->reserved = (uint16_t)(single ? 1 : mi_page_nslices(page) * MI_SLICE_SIZE / size);
   page->lheap = NULL;
-  new_life(page);
   page->next = page->prev = page->heap_next = page->heap_prev = NULL;
   page->recip = single ? 1 : (UINT64_MAX / size + 1) | 1;
   mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xowner, xowner);                                /* shown to others together with the first block */
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start - (single ? 0 : size));
+  new_life(page);
   mi_store_release(&page->xheap, heap);                                   /* pairs with mi_free_slow: whoever reads it knows that the life before is over */
   mi_remote_birth(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_OWNED, single);
   return true;

@@ -238,7 +238,45 @@ static void one_full_one_owned(void) {
 static void end_1(void) { owner_end(1); }
 static void free_one_of_each(void) { block_free(g0, 1); block_free(g1, 1); }
 
+/* Two free block 1 at the same moment. */
+static pointer_t both;
+static void twice_setting(void) {
+  both = pointer_to(g0, 1);
+  twice_page = g0;
+  twice_slot = 1;
+  model_atomic(&g0->block[1].xmark, "a mark");
+  model_atomic(&g0->block[1].xlink, "a link");
+}
+static void twice_full(void) { full_2_gone(); twice_setting(); }
+static void twice_shared_full(void) { shared_given_up_full(); twice_setting(); }
+static void twice_last(void) { full_2_one_slice(); as_owner(3); block_free(g0, 2); twice_setting(); }
+static void twice_owned(void) { owned_2(); twice_setting(); }
+static void free_both(void) { twice_free(both); }
+static void free_both_and_destroy(void) { free_both(); destroy_0(); }
+static void free_both_and_reborn(void) { free_both(); use_main(); }
+
+/* Its holder's free is plain. Then he has the block again, collects, and frees the other: so few seem to be live that none is. */
+static void free_both_as_holder(void) {
+  free_both();
+  page_malloc(g0);
+  page_collect(g0);
+  free_2();
+}
+
+/* And has it twice, if nobody looks. */
+static void free_both_and_malloc(void) {
+  free_both();
+  page_malloc(g0);
+  page_malloc(g0);
+}
+
 static const model_scenario_t scenarios[] = {
+  { "twice",                twice_full,           { { "freer1", free_both }, { "freer2", free_both } }, check_told },
+  { "twice_other",          twice_full,           { { "freer1", free_both }, { "freer2", free_both }, { "freer3", free_2 } }, check_told },
+  { "twice_shared",         twice_shared_full,    { { "freer", free_both }, { "ender", free_both_and_destroy } }, check_told },
+  { "twice_reborn",         twice_last,           { { "freer1", free_both_and_reborn }, { "freer2", free_both } }, check_told },
+  { "twice_again",          twice_owned,          { { "holder", free_both_and_malloc }, { "freer", free_both } }, check_twice },
+  { "twice_holder",         twice_owned,          { { "holder", free_both_as_holder }, { "freer", free_both } }, check_twice },
   { "collect",              owned_3,              { { "holder", malloc_twice }, { "freer1", free_1_2 }, { "freer2", free_3 } }, check_all },
   { "collect_own",          owned_3,              { { "holder", collect_and_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
   { "shared",               shared_3,             { { "holder", collect_and_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
