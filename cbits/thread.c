@@ -61,6 +61,7 @@ static void before_fork(void) {
 static void mend(void) {
   mi_options_after_fork();
   mi_pressure_after_fork();
+  mi_keep_mend();
   mi_arena_mend();
   mi_owner_mend(mi_thread_id());
 }

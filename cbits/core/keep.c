@@ -93,3 +93,8 @@ uint64_t mi_purge_at(void) {
   const uint64_t flush_at = mi_load_relaxed(&xflush_at), purge_at = mi_arena_purge_at();  /* times only */
   return flush_at == 0 || purge_at == 0 ? flush_at + purge_at : flush_at < purge_at ? flush_at : purge_at;
 }
+
+void mi_keep_mend(void) {
+  if (mi_load_relaxed(&xflush_at) != 0 || mi_option_get(mi_option_purge_delay) < 0) return;   /* one thread only */
+  mi_store_relaxed(&xflush_at, mi_os_now_ms() + mi_option_get_size(mi_option_purge_delay));
+}

@@ -28,5 +28,7 @@ void mi_keep_give(mi_page_t* page);
 void mi_purge(bool force);
 /* When there is something to do for mi_purge(false), in mi_os_now_ms's time; 0: nothing. */
 uint64_t mi_purge_at(void);
+/* In the child of fork: who was giving back what is kept is gone. */
+void mi_keep_mend(void);
 
 #endif

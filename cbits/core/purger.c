@@ -60,6 +60,7 @@ static void* purge_for_ever(void* arg) {
 }
 
 void mi_purger_start(void) {
+  if (mi_forking()) return;                                               /* the next slow path will do */
   if (mi_exchange_acq_rel(&mi_purger_started, true)) return;              /* pairs with itself: one starts it */
   if (!mi_option_is_enabled(mi_option_purge_thread)) return;
   if (!mi_os_thread_start(&purge_for_ever)) mi_message("mimalloc: no thread for purging\n");
