@@ -62,6 +62,7 @@ static void mend(void) {
   mi_options_after_fork();
   mi_pressure_after_fork();
   mi_page_after_fork();
+  mi_keep_mend();
   mi_arena_mend();
   mi_owner_mend(mi_thread_id());
 }
@@ -136,7 +137,9 @@ mi_lheap_t* mi_thread_lheap_own(void) {
   if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
   mi_thread_lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
   mi_process_begin();
-  if (!thread_ended && has_key && pthread_setspecific(end_key, owner) != 0) mi_store_relaxed(&xunnoticed, true);  /* seen by who has this id next: by then this thread has ended */
+  if (!thread_ended && has_key && pthread_setspecific(end_key, owner) != 0) {
+    mi_store_relaxed(&xunnoticed, true);                                  /* seen by who has this id next: this thread has ended then */
+  }
   if (mi_unlikely(thread_ended)) late_calls++;
   return mi_thread_lheap;
 }

@@ -83,3 +83,6 @@ void mi_keep_flush(void) {
     if (page != NULL) mi_keep_give(page);
   }
 }
+
+/* One thread only. */
+void mi_keep_mend(void) { if (mi_keep_any()) mi_clock_ask(); }

@@ -27,5 +27,7 @@ void mi_keep_give(mi_page_t* page);
 
 /* Gives all back that is kept. */
 void mi_keep_flush(void);
+/* In the child of fork: who was giving back what is kept is gone. */
+void mi_keep_mend(void);
 
 #endif

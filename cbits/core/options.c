@@ -94,7 +94,9 @@ static bool take_number(const char** text, long* value) {
   const bool minus = **text == '-';
   const char *p = *text + (minus || **text == '+'), *first = p;
   long n = 0;
-  for (; *p >= '0' && *p <= '9'; p++) if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *p - '0', &n)) n = LONG_MAX;
+  for (; *p >= '0' && *p <= '9'; p++) {
+    if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *p - '0', &n)) n = LONG_MAX;
+  }
   *value = minus ? -n : n;
   *text = p;
   return p != first;

@@ -407,8 +407,8 @@ static mi_clock_t clock_find(void) {
   if (o.symbols == NULL || o.names == NULL || o.hash == NULL) return NULL;
   for (uint32_t i = 0; i < o.hash[1]; i++) {                              /* the number of symbols */
     const char* name = o.names + o.symbols[i].st_name;
-    if (o.symbols[i].st_shndx != SHN_UNDEF && (same_text(name, "__vdso_clock_gettime") || same_text(name, "__kernel_clock_gettime")))
-      return (mi_clock_t)(o.moved + o.symbols[i].st_value);
+    const bool clock = same_text(name, "__vdso_clock_gettime") || same_text(name, "__kernel_clock_gettime");
+    if (clock && o.symbols[i].st_shndx != SHN_UNDEF) return (mi_clock_t)(o.moved + o.symbols[i].st_value);
   }
   return NULL;
 }
@@ -585,7 +585,7 @@ static uint64_t signals_of_others(void) {
 
 static void signals_set(int how, uint64_t set, uint64_t* old) {
   const int saved = errno;
-  syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set);                /* can fail only where it does not exist: then nothing is blocked */
+  syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set);                /* fails only in a sandbox: nothing is blocked then */
   errno = saved;
 }
 

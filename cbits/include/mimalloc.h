@@ -353,7 +353,8 @@ typedef void (mi_deferred_free_fun)(bool force, unsigned long long heartbeat, vo
 mi_decl_export void mi_register_deferred_free(mi_deferred_free_fun* deferred_free, void* arg);
 
 /* mimalloc's names and order, then ours. Each can be set by the environment: MIMALLOC_PURGE_DELAY=0,
-   MIMALLOC_ARENA_RESERVE=64MiB and so on; its default stands in brackets. Those without a comment are accepted and have no effect here. */
+   MIMALLOC_ARENA_RESERVE=64MiB and so on, which is read once, before the first use, and not at all where the process has more
+   rights than who started it (AT_SECURE); its default stands in brackets. Those without a comment are accepted and have no effect here. */
 typedef enum mi_option_e {
   mi_option_show_errors,            /* print misuse to stderr [1] */
   mi_option_show_stats,             /* print statistics when the process ends [0] */

@@ -279,6 +279,10 @@ static void unpin(void) { CHECK((mi_sub_relaxed(&pinned->xword, MI_XPIN_ONE) & M
 
 static mi_heap_t* doomed;
 static void destroy_doomed(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGALRM);
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);      /* signals wait while this is called in a handler of fork */
   alarm(20);
   mi_heap_destroy(doomed);
 }
