@@ -531,6 +531,7 @@ static mi_page_t* claim_new(mi_claim_t* c) {
   mi_lock(&arenas_lock);
   mi_page_t* page = arenas_try_claim(c);
   const bool alone = page == NULL && !c->refused && is_alone(room);
+  if (page == NULL && !c->refused && !alone && arenas_bytes == 0 && room > MI_ARENA_FIRST) arena_reserve(1);  /* so that small ones do not keep the large one */
   if (page == NULL && !c->refused && !alone && arena_reserve(room)) page = arenas_try_claim(c);
   mi_unlock(&arenas_lock);
   return alone ? mapping_claim(c->size, c->align, c->zero) : page;
