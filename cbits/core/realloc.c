@@ -43,7 +43,7 @@ static void* mapping_resize(mi_page_t* page, size_t size) {
 
 void* mi_block_expand(void* p, size_t newsize) {
   mi_block_t* block;
-  if (p == NULL || newsize > MI_SIZE_LIMIT) return NULL;
+  if (p == NULL || newsize > MI_ADDRESSES) return NULL;
   mi_page_t* page = mi_block_find(p, &block, true);
   if (page == NULL) return NULL;
   const size_t at = (uintptr_t)p - (uintptr_t)block;
@@ -85,6 +85,7 @@ static void zero_tail(void* p, size_t from) {
 void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, size_t offset, bool zero) {
   if (align != 0 && !mi_is_pow2(align)) return mi_error_fail(MI_ERROR_ALIGNMENT, newsize);
   if (newsize > MI_SIZE_LIMIT) return mi_error_fail(MI_ERROR_TOO_LARGE, newsize);
+  if (newsize > MI_ADDRESSES) return mi_error_fail(MI_ERROR_NO_MEMORY, newsize);
   if (p == NULL) return mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, zero);
   mi_block_t* block;
   mi_page_t* page = mi_block_find(p, &block, true);
