@@ -215,13 +215,15 @@ static bool arenas_release(void) {
   return any;
 }
 
-static size_t refused = SIZE_MAX;        /* what the system refused to reserve last, doubled by each that it granted (the lock's) */
+static mi_atomic(size_t) xrefused = SIZE_MAX;  /* what the system refused to reserve last, doubled by each that it granted (the lock's) */
+static size_t refused(void) { return mi_load_relaxed(&xrefused); }           /* written under the lock; without it a hint */
+static void refused_set(size_t size) { mi_store_relaxed(&xrefused, size); }   /* as above */
 
 /* An arena of `size` bytes that the system is asked for. MI_OS_NOT: it refused. */
 static mi_os_result_t arena_ask(size_t size) {
   void* p = mi_os_reserve(size, MI_SLICE_SIZE);
-  if (p == NULL) { refused = size; return MI_OS_NOT; }
-  if (refused <= SIZE_MAX / 2) refused *= 2;
+  if (p == NULL) { refused_set(size); return MI_OS_NOT; }
+  if (refused() <= SIZE_MAX / 2) refused_set(2 * refused());
   if (!mi_option_is_enabled(mi_option_allow_thp)) mi_os_advise_huge(p, size, false);
   else if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, size, true);
   if (arena_add(p, size, true, false, false, NULL)) {
@@ -236,7 +238,8 @@ static mi_os_result_t arena_ask(size_t size) {
 static bool arena_reserve(size_t size) {
   size = mi_align_up(size, MI_SLICE_SIZE);
   size_t want = next_size();
-  if (want >= refused) want = mi_align_up(refused / 2, MI_SLICE_SIZE);
+  if (want > size && mi_os_locks_memory()) want = mi_max(mi_min(want, MI_ARENA_FIRST), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
+  if (want >= refused()) want = mi_align_up(refused() / 2, MI_SLICE_SIZE);
   for (want = mi_max(want, size); ; want = mi_align_up(mi_max(want / 2, size), MI_SLICE_SIZE)) {
     mi_os_result_t result = arena_ask(want);
     if (result != MI_OS_DONE && want == size && arenas_release()) result = arena_ask(want);
@@ -398,7 +401,7 @@ static mi_page_t* arenas_try_claim(mi_claim_t* c) {
 
 static mi_page_t* arena_claim_roomy(mi_arena_t* a, size_t n, size_t room, bool* zero) {
   if (room > longest_of(mi_load_relaxed(&a->xlongest))) return NULL;       /* a hint */
-  for (size_t i = mi_align_up(a->nslices / 2, room); i + room <= a->nslices; i += room) {
+  for (size_t i = a->nslices - a->nslices / 2 / room * room; i < a->nslices; i += room) {   /* multiples from the end */
     if (mi_bitmap_run(a->free, a->nslices, i, room) == room && mi_bitmap_claim_at(a->free, i, n)) return slices_page(a, i, n, zero);
   }
   return NULL;
@@ -420,21 +423,28 @@ static bool may_ask_os(uint16_t number) {
   return number == MI_ARENA_NONE && !mi_option_is_enabled(mi_option_disallow_os_alloc);
 }
 
-/* An arena whose upper half has room, while all of them together are no more than one is when there are many. */
-static bool room_reserve(size_t room, uint16_t number) {
+/* An arena whose upper half has room, while all of them together are no more than one is when there are many: much, but where
+   addresses or memory are few. */
+static bool room_reserve(size_t much, size_t little, uint16_t number) {
   if (!may_ask_os(number)) return false;
   mi_lock(&arenas_lock);
-  const bool ok = arenas_bytes < reserve_most() && 2 * room <= reserve_most() && arena_reserve(2 * room);
+  const size_t room = 2 * (refused() == SIZE_MAX && !mi_os_locks_memory() ? much : little) * MI_SLICE_SIZE;
+  const bool ok = arenas_bytes < reserve_most() && room <= reserve_most() && arena_reserve(room);
   mi_unlock(&arenas_lock);
   return ok;
 }
 
+bool mi_arena_is_narrow(const mi_page_t* page) {
+  return page->arena != MI_ARENA_NONE && mi_arena_at(page->arena)->nslices < 2 * MI_ARENA_ROOM / MI_SLICE_SIZE
+         && 2 * MI_ARENA_ROOM <= reserve_most() && refused() == SIZE_MAX && may_ask_os(MI_ARENA_NONE);
+}
+
 mi_page_t* mi_arena_claim_roomy(size_t size, uint16_t number, bool* zero) {
   const size_t n = mi_divide_up(size, MI_SLICE_SIZE), most = MI_ARENA_ROOM / MI_SLICE_SIZE;
-  const size_t good = mi_min(mi_max((size_t)1 << mi_log2(8 * n), 2 * n), most);
+  const size_t little = mi_min((size_t)1 << mi_log2(8 * n), most);         /* so that it is copied seldom */
   if (2 * n > most) return NULL;
-  mi_page_t* page = arenas_claim_roomy(n, good, number, zero);
-  if (page == NULL && room_reserve(good * MI_SLICE_SIZE, number)) page = arenas_claim_roomy(n, good, number, zero);
+  mi_page_t* page = arenas_claim_roomy(n, most, number, zero);
+  if (page == NULL && room_reserve(most, little, number)) page = arenas_claim_roomy(n, little, number, zero);
   return page != NULL ? page : arenas_claim_roomy(n, 2 * n, number, zero);
 }
 
@@ -445,7 +455,7 @@ static uint8_t* mapping_make(size_t size, size_t align) {
   if (p == NULL) {
     mi_lock(&arenas_lock);
     if (arenas_release()) p = mi_os_reserve(size, align);
-    if (p != NULL) refused = mi_min(refused, size);
+    if (p != NULL) refused_set(mi_min(refused(), size));
     mi_unlock(&arenas_lock);
   }
   if (p == NULL) return NULL;
@@ -511,7 +521,7 @@ static size_t demand;                    /* bytes that a mapping was made for in
    it is the first so large: many programs have one. */
 static bool is_alone(size_t room) {
   if (room <= MI_ARENA_FIRST) return false;
-  if (refused != SIZE_MAX) return true;
+  if (refused() != SIZE_MAX) return true;
   if (room <= next_size() || room <= demand) return false;
   demand += room;
   return true;
@@ -523,6 +533,7 @@ static mi_page_t* claim_new(mi_claim_t* c) {
   mi_lock(&arenas_lock);
   mi_page_t* page = arenas_try_claim(c);
   const bool alone = page == NULL && !c->refused && is_alone(room);
+  if (page == NULL && !c->refused && !alone && arenas_bytes == 0 && room > MI_ARENA_FIRST) arena_reserve(1);  /* so that small ones do not keep the large one */
   if (page == NULL && !c->refused && !alone && arena_reserve(room)) page = arenas_try_claim(c);
   mi_unlock(&arenas_lock);
   return alone ? mapping_claim(c->size, c->align, c->zero) : page;

@@ -83,6 +83,8 @@ mi_page_t* mi_arena_claim_touched(size_t size, size_t align, bool* zero);
    such room now and none is to be had. */
 #define MI_ARENA_ROOM (32 * MI_MiB)
 mi_page_t* mi_arena_claim_roomy(size_t size, uint16_t number, bool* zero);
+/* Has the page's arena no such place, so that a block that goes on growing in it will have to be copied, and others have? */
+bool mi_arena_is_narrow(const mi_page_t* page);
 /* Gives all slices of an unmapped page back. */
 void mi_arena_give(mi_page_t* page);
 /* Changes the size of a single page in place; false if that cannot be. */

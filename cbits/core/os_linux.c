@@ -274,6 +274,19 @@ void mi_os_advise_huge(void* p, size_t size, bool huge) {
   errno = saved;
 }
 
+/* mmap, mincore and munmap of a page: where it fails the answer is no. */
+bool mi_os_locks_memory(void) {
+  const int saved = errno;
+  unsigned char resident = 0;
+  void* p = map(NULL, mi_os_page_size(), 0);
+  if (p != MAP_FAILED) {
+    if (mincore(p, mi_os_page_size(), &resident) != 0) resident = 0;
+    (void)munmap(p, mi_os_page_size());
+  }
+  errno = saved;
+  return (resident & 1) != 0;
+}
+
 /* Are huge pages behind all of it? What cannot be had is told here, or the program is ended when it first touches it. Before Linux
    5.14 it cannot be asked, and what mmap has set aside must do. */
 static bool are_there(void* p, size_t size) {

@@ -272,7 +272,7 @@ mi_decl_export int   mi_reserve_os_memory_ex(size_t size, bool commit, bool allo
    EINVAL (smaller than 64 KiB once aligned, or not committed) or ENOMEM. */
 mi_decl_export bool  mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node);
 mi_decl_export bool  mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node, bool exclusive, mi_arena_id_t* arena_id);
-/* Explicit huge pages of 1 GiB worth each; the node and the time are not looked at. ENOMEM if the system has none set aside. */
+/* Explicit huge pages of 1 GiB worth each; the node and the time are not looked at. ENOMEM if the system has not so many set aside. */
 mi_decl_export int   mi_reserve_huge_os_pages_interleave(size_t pages, size_t numa_nodes, size_t timeout_msecs);
 mi_decl_export int   mi_reserve_huge_os_pages_at(size_t pages, int numa_node, size_t timeout_msecs);
 mi_decl_export int   mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_msecs, bool exclusive, mi_arena_id_t* arena_id);
@@ -379,7 +379,7 @@ typedef enum mi_option_e {
   mi_option_max_warnings,
   mi_option_max_segment_reclaim,
   mi_option_destroy_on_exit,
-  mi_option_arena_reserve,          /* reserved at a time, KiB [1 GiB] */
+  mi_option_arena_reserve,          /* the most reserved at a time, KiB; less at first [1 GiB] */
   mi_option_arena_purge_mult,
   mi_option_purge_extend_delay,
   mi_option_abandoned_reclaim_on_free,

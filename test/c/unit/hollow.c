@@ -36,6 +36,7 @@ static bool is_resident(const mi_arena_t* a, size_t hole) {
 
 /* Every class: OS pages without a live block are no more there; a double free of any block is told; all comes back. */
 static void holes_and_back(void) {
+  CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);   /* all of them in one arena */
   owners_begin();
   test_expect_errors();
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
