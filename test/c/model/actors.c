@@ -539,3 +539,37 @@ static void check_page(page_t* g) {
 void check_all(void) {
   for (int i = 0; i < PAGES; i++) check_page(&pages[i]);
 }
+
+/* ---- what is due, and its thread ---- */
+
+static mi_due_t due;
+static mi_xbits_t waiting;                      /* bits of what waits */
+
+void due_setting(bool thread) {
+  due.xsince = waiting = 0;
+  due.xthread = thread;
+  model_atomic(&due.xsince, "since");
+  model_atomic(&due.xthread, "thread");
+  model_atomic(&waiting, "waiting");
+}
+
+/* Relaxed looks are hints. Who begins it goes on as the thread. */
+void due_thread(void) {
+  do {
+    while (mi_load_relaxed(&due.xsince) != 0) {
+      mi_due_round(&due);
+      mi_exchange_acq_rel(&waiting, 0);
+    }
+  } while (!mi_due_thread_ends(&due, 1));
+}
+
+void due_asker(unsigned bit) {
+  mi_or_acq_rel(&waiting, (uint64_t)1 << bit);
+  if (!mi_due_is_asked(&due)) mi_due_ask_at(&due, 1);
+  if (mi_load_relaxed(&due.xsince) != 0 && mi_load_relaxed(&due.xthread) == 0 && mi_due_thread_begins(&due, 1)) due_thread();
+}
+
+void due_check(void) {
+  if (waiting != 0) model_fail("end: something waits that nobody looks at");
+  if (due.xthread != 0) model_fail("end: a thread is believed to run");
+}

@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "abandon.h"
+#include "due.h"
 
 enum { PAGES = 2, BLOCKS = 3, BINS = 2, OWNERS = 5, NOBODY = -1, GONE = 4 };
 enum { SINGLE = BINS };                         /* the class of a page of one block, which is not marked and never pooled */
@@ -71,5 +72,11 @@ void pointer_free(pointer_t p);                 /* perhaps too late: then nothin
 
 /* The end of an execution. */
 void check_all(void);
+
+/* What is due (due.h): `thread`: one runs, an actor that is due_thread. */
+void due_setting(bool thread);
+void due_thread(void);
+void due_asker(unsigned bit);
+void due_check(void);
 
 #endif
