@@ -108,7 +108,6 @@ struct mi_lheap_s {
   mi_atomic(mi_heap_t*) xheap;      /* NULL: the heap was deleted; the owner may use this structure again */
   uint32_t    tick;                 /* slow paths so far, eight each; a short one is one */
   uint32_t    nretired;
-  uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   mi_queue_t  queue[MI_BIN_COUNT];
   mi_lheap_t* next;                 /* of the same owner */
   mi_lheap_t* heap_next;            /* of the same heap, or unused (the lock of the list of heaps) */
@@ -118,6 +117,7 @@ struct mi_lheap_s {
   mi_queue_t  parked[MI_BIN_COUNT]; /* pages in which nothing is left, in the hope of a free; the last one parked first */
   uint8_t     nparked[MI_BIN_COUNT], park_more[MI_BIN_COUNT];  /* how many; how many more than one there may be */
   uint32_t    parked_slices;        /* of all of them */
+  uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   mi_lheap_counts_t xcounts;
 };
 

@@ -24,6 +24,7 @@ static void due_runs(void) { due_setting(true); }
 static void due_none(void) { due_setting(false); }
 static void ask_0(void) { due_asker(0); }
 static void ask_1(void) { due_asker(1); }
+static void ask_0_1(void) { ask_0(); ask_1(); }
 
 static void free_1(void) { block_free(g0, 1); }
 static void free_2(void) { block_free(g0, 2); }
@@ -297,7 +298,7 @@ static const model_scenario_t scenarios[] = {
   { "two_pages",            two_pooled,           { { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 }, { "freer", empty_g1 } }, check_all },
   { "due_thread",           due_runs,             { { "thread", due_thread }, { "asker", ask_0 } }, due_check },
   { "due_two",              due_none,             { { "asker1", ask_0 }, { "asker2", ask_1 } }, due_check },
-  { "due_ends",             due_runs,             { { "thread", due_thread }, { "asker1", ask_0 }, { "asker2", ask_1 } }, due_check },
+  { "due_twice",            due_runs,             { { "thread", due_thread }, { "asker", ask_0_1 } }, due_check },
   { "owner_ends",           one_full_one_owned,   { { "owner", end_1 }, { "freer", free_one_of_each }, { "adopter", adopt_bin_0 } }, check_all },
 };
 enum { NSCENARIOS = sizeof scenarios / sizeof scenarios[0] };
