@@ -76,7 +76,7 @@ void check_all(void);
 /* What is due (due.h): `thread`: one runs, an actor that is due_thread. */
 void due_setting(bool thread);
 void due_thread(void);
-void due_asker(unsigned bit);
+void due_asker(unsigned i);
 void due_check(void);
 
 #endif
