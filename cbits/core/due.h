@@ -18,13 +18,13 @@ static inline bool mi_due_is_asked(mi_due_t* d) {
 
 /* T2. After this who asked looks for the thread when it holds nothing any more (mi_due_has_thread), and starts one if there is none. */
 static inline void mi_due_ask_at(mi_due_t* d, uint64_t now) {
-  mi_store_relaxed(&d->xsince, now);                                     /* T2: shown by the next */
-  mi_or_acq_rel(&d->xthread, 0);                                         /* T2 pairs with T4: the thread sees the time, or I its 0 */
+  uint64_t none = 0;
+  mi_cas_acq_rel(&d->xsince, &none, now);                                /* T2 pairs with T3, T4. Another asker may have been first; a plain store would hide what he shows */
 }
 
 /* T3. A round begins: before it looks for anything. What is asked for from here on is for the next. */
 static inline void mi_due_round(mi_due_t* d) {
-  mi_exchange_acq_rel(&d->xsince, 0);                                    /* T3 pairs with T1, T2 */
+  mi_exchange_acq_rel(&d->xsince, 0);                                    /* T3 pairs with T1, T2: all changes of this word are read-modify-writes, so it shows what each asker did */
 }
 
 /* `self`: the process, not 0. False: there is one. */
@@ -35,7 +35,7 @@ static inline bool mi_due_thread_begins(mi_due_t* d, uint64_t self) {
 
 /* T4. By the thread, which found nothing due. True: it ends. False: something was asked for meanwhile, and there is no other thread. */
 static inline bool mi_due_thread_ends(mi_due_t* d, uint64_t self) {
-  mi_exchange_acq_rel(&d->xthread, 0);                                   /* T4 pairs with T2 */
+  mi_exchange_acq_rel(&d->xthread, 0);                                   /* T4 pairs with mi_due_thread_begins; shown to T2 by the next */
   return !mi_due_is_asked(d) || !mi_due_thread_begins(d, self);
 }
 

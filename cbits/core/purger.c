@@ -15,9 +15,9 @@
 
 /* ---- what it may cost: microseconds of processor time ---- */
 
-#define CREDIT_PER_MS  (MI_HARD ? 200 : 10)
+#define CREDIT_PER_MS  (MI_HARD ? 200 : 20)
 #define CREDIT_MOST    (MI_HARD ? 2000000 : 100000)
-#define CREDIT_PAGES   (CREDIT_MOST / 10 * 3)   /* less is for slices, which bring more for the same time */
+#define CREDIT_PAGES   (CREDIT_MOST / 10 * 3)   /* less is for slices, which bring more for the same time; what is done in pages counts twice */
 #define CREDIT_EARLY   (CREDIT_MOST / 10 * 7)   /* less is not for what is not due yet */
 
 static mi_atomic(int64_t) xcredit = CREDIT_MOST;
@@ -35,7 +35,8 @@ static void credit_grow(uint64_t now) {
 
 bool mi_purger_affords(void) { return credit() > CREDIT_PAGES; }
 
-void mi_purger_charge(uint64_t since) { mi_sub_relaxed(&xcredit, (int64_t)(mi_os_cpu_us() - since)); }  /* a sum */
+static void charge(uint64_t since, int times) { mi_sub_relaxed(&xcredit, times * (int64_t)(mi_os_cpu_us() - since)); }  /* a sum */
+void mi_purger_charge(uint64_t since) { charge(since, 2); }
 
 /* ---- rounds ---- */
 
@@ -75,7 +76,7 @@ static bool work(uint64_t now, size_t npages) {
   if (credit() <= 0) return false;
   const uint64_t since = mi_os_cpu_us();
   const bool more = at_pages ? pages_piece(npages) : slices_piece();
-  mi_purger_charge(since);
+  charge(since, at_pages ? 2 : 1);
   if (more) return true;
   if (!at_pages) return at_pages = true;
   mi_store_relaxed(&mi_purger_xround, false);
@@ -184,7 +185,7 @@ static void purge_early(void) {
   if (!too_much_waits() || !mi_trylock(&working)) return;
   const uint64_t since = mi_os_cpu_us();
   mi_arena_purge(true);
-  mi_purger_charge(since);
+  charge(since, 1);
   mi_unlock(&working);
 }
 

@@ -6,8 +6,8 @@
    nothing is held, if the option purge_thread says so: by default only in a process that has threads already and has
    committed MI_PURGER_MIN. It ends when nothing has been due for a round, and is begun again.
 
-   All of it together may use a hundredth of a processor, and a tenth of a second more that it did not use before: what is due
-   waits for that, single OS pages inside pages before slices. So ten seconds see 2 % at most. */
+   All of it together may use 2 % of a processor, and a tenth of a second that it did not use before: what is due waits for that. What
+   is done inside pages may use half as much, because it brings less. */
 #ifndef MI_PURGER_H
 #define MI_PURGER_H
 
@@ -35,7 +35,7 @@ void mi_purge_piece(void);
 typedef bool (*mi_purger_piece_t)(size_t npages);
 void mi_purger_also(mi_purger_piece_t piece);
 
-/* For others who give memory back: may they, and what it took. `since`: mi_os_cpu_us before it. */
+/* For others who look for OS pages inside pages: may they, and what it took. `since`: mi_os_cpu_us before it. */
 bool mi_purger_affords(void);
 void mi_purger_charge(uint64_t since);
 

@@ -116,11 +116,11 @@ struct mi_lheap_s {
   mi_atomic(mi_heap_t*) xheap;      /* NULL: the heap was deleted; the owner may use this structure again */
   uint32_t    tick;                 /* slow paths so far, eight each; a short one is one */
   uint32_t    nretired;
-  uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   mi_queue_t  queue[MI_BIN_COUNT];
   mi_lheap_t *next, *prev;          /* of the same owner, but for its main one and those that are unused (the lock of the list of heaps) */
   mi_lheap_t *heap_next, *heap_prev;/* of the same heap; next of unused (the same lock) */
   uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
+  uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   uint32_t    drains_seen;          /* how often everybody was asked to drain, at its last slow path */
   mi_atomic(bool) xdefault;         /* its owner may point to it even when its heap has ended (heaps.c) */
   uint16_t    seen[MI_BIN_COUNT];   /* of what the next allocation from each queue would take, at the last look: 16 bits that are seldom equal */

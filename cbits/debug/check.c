@@ -121,6 +121,7 @@ static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
     CHECK(11, page, mi_page_bin(page) == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev);
     const unsigned retire = mi_page_retire(page);
     CHECK(11, page, retire == 0 || (retire >= MI_WATCHED && retire != MI_PARKED) || (retire < MI_WATCHED && page->prev == NULL && page->next == NULL));
+    CHECK(19, page, retire < MI_WATCHED || (lh->xid != 0 && mi_page_live(page) <= page->reserved));
     ++*npages;
   }
   if (lh->queue[bin].last != prev) broken(11, &mi_page_empty, "queue.last is the last page");

@@ -371,7 +371,7 @@ typedef enum mi_option_e {
   mi_option_abandoned_page_purge,
   mi_option_deprecated_segment_reset,
   mi_option_eager_commit_delay,
-  mi_option_purge_delay,            /* freed memory is given back after one to two times so many milliseconds; 0 at once, -1 never [250] */
+  mi_option_purge_delay,            /* freed memory is given back after half to all of so many milliseconds; 0 at once, -1 never [250] */
   mi_option_use_numa_nodes,
   mi_option_disallow_os_alloc,      /* only what is reserved is used [0] */
   mi_option_os_tag,
@@ -395,7 +395,7 @@ typedef enum mi_option_e {
   mi_option_generic_collect,
   mi_option_allow_thp,              /* 0: asks the system for no transparent huge pages, even where it makes them by itself [1] */
   mi_option_abort_on_error,         /* misuse ends the process [0; 1 in the preload library and the checking build] */
-  mi_option_purge_thread,           /* a thread purges when nobody else does, once 32 MiB are committed [1] */
+  mi_option_purge_thread,           /* a thread of the library gives memory back: 0 never, 1 whenever something is due, -1 if the process has threads [-1] */
   mi_option_commit_limit,           /* the most that is committed at a time, KiB; beyond it allocation fails [0: no limit] */
   _mi_option_last,
   mi_option_large_os_pages = mi_option_allow_large_os_pages,

@@ -673,3 +673,38 @@ void check_told(void) {
   if (told == 0) model_fail("end: a double free is not told");
   check_twice();
 }
+
+/* ---- what is due, and its thread ---- */
+
+static mi_due_t due;
+static mi_xbits_t waiting[2];                   /* what waits, a word each */
+
+void due_setting(bool thread) {
+  due.xsince = waiting[0] = waiting[1] = 0;
+  due.xthread = thread;
+  model_atomic(&due.xsince, "since");
+  model_atomic(&due.xthread, "thread");
+  model_atomic(&waiting[0], "waiting 0");
+  model_atomic(&waiting[1], "waiting 1");
+}
+
+/* Relaxed looks are hints, but for the round's at what waits, as in arena_age. Who begins it goes on as the thread. */
+void due_thread(void) {
+  do {
+    while (mi_load_relaxed(&due.xsince) != 0) {
+      mi_due_round(&due);
+      for (int i = 0; i < 2; i++) if (mi_load_relaxed(&waiting[i]) != 0) mi_exchange_acq_rel(&waiting[i], 0);
+    }
+  } while (!mi_due_thread_ends(&due, 1));
+}
+
+void due_asker(unsigned i) {
+  mi_or_acq_rel(&waiting[i], 1);
+  if (!mi_due_is_asked(&due)) mi_due_ask_at(&due, 1);
+  if (mi_load_relaxed(&due.xsince) != 0 && mi_load_relaxed(&due.xthread) == 0 && mi_due_thread_begins(&due, 1)) due_thread();
+}
+
+void due_check(void) {
+  if (waiting[0] != 0 || waiting[1] != 0) model_fail("end: something waits that nobody looks at");
+  if (due.xthread != 0) model_fail("end: a thread is believed to run");
+}

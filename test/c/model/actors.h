@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "abandon.h"
+#include "due.h"
 
 enum { PAGES = 2, BLOCKS = 3, BINS = 2, OWNERS = 5, NOBODY = -1, GONE = 4 };
 enum { SINGLE = BINS };                         /* the class of a page of one block, which is not marked and never pooled */
@@ -80,5 +81,11 @@ void pointer_free(pointer_t p);                 /* perhaps too late: then nothin
 void check_all(void);
 void check_told(void);                          /* where a block was freed twice: one of the frees was told */
 void check_twice(void);                         /* or is not yet: what is live is counted when that is found */
+
+/* What is due (due.h): `thread`: one runs, an actor that is due_thread. */
+void due_setting(bool thread);
+void due_thread(void);
+void due_asker(unsigned i);
+void due_check(void);
 
 #endif

@@ -20,6 +20,12 @@ static page_t* owned_page(int heap, int bin) {
   return g;
 }
 
+static void due_runs(void) { due_setting(true); }
+static void due_none(void) { due_setting(false); }
+static void ask_0(void) { due_asker(0); }
+static void ask_1(void) { due_asker(1); }
+static void ask_0_1(void) { ask_0(); ask_1(); }
+
 static void free_1(void) { block_free(g0, 1); }
 static void free_2(void) { block_free(g0, 2); }
 static void free_3(void) { block_free(g0, 3); }
@@ -328,6 +334,9 @@ static const model_scenario_t scenarios[] = {
   { "home_last",            full_2,               { { "home", free_1 }, { "freer", free_2 }, { "adopter", adopt_and_pool } }, check_all },
   { "old_bit",              owned_with_old_bit,   { { "holder", use_up_0 }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
   { "two_pages",            two_pooled,           { { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 }, { "freer", empty_g1 } }, check_all },
+  { "due_thread",           due_runs,             { { "thread", due_thread }, { "asker", ask_0 } }, due_check },
+  { "due_two",              due_none,             { { "asker1", ask_0 }, { "asker2", ask_1 } }, due_check },
+  { "due_twice",            due_runs,             { { "thread", due_thread }, { "asker", ask_0_1 } }, due_check },
   { "owner_ends",           one_full_one_owned,   { { "owner", end_1 }, { "freer", free_one_of_each }, { "adopter", adopt_bin_0 } }, check_all },
 };
 enum { NSCENARIOS = sizeof scenarios / sizeof scenarios[0] };
