@@ -47,6 +47,7 @@ static void after_a_realloc(void) {
       p = by_alignment ? mi_realloc_aligned(p, size, align) : mi_realloc(p, size);
     }
     CHECK_AT(p != NULL && suits(p, size, by_alignment ? align : 1) && suits(p, size, 0), "size = %zu, usable = %zu", size, mi_usable_size(p));
+    CHECK(mi_block_suits(p, size, by_alignment ? align : 1) && mi_block_suits(p, size, 0));
     mi_free(p);
   }
   void* p = mi_malloc(MI_ARENA_SIZE / 2 + MI_MiB);       /* a mapping of its own, grown and shrunk */
