@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <malloc.h>
 
-#include "core/aligned.h"
 #include "core/arena.h"
 #include "core/options.h"
 #include "core/stats.h"
@@ -21,8 +20,8 @@ __attribute__((constructor)) static void preload_begin(void) { mi_process_init()
 EXPORT void* malloc(size_t size) { return mi_thread_malloc(size); }
 EXPORT void  free(void* p) { mi_thread_free(p); }
 EXPORT void  cfree(void* p) { mi_thread_free(p); }
-EXPORT void  free_sized(void* p, size_t size) { if (mi_free_suits(p, size, 1)) mi_thread_free(p); }
-EXPORT void  free_aligned_sized(void* p, size_t align, size_t size) { if (mi_free_suits(p, size, align)) mi_thread_free(p); }
+EXPORT void  free_sized(void* p, size_t size) { mi_thread_free_size(p, size, 1); }
+EXPORT void  free_aligned_sized(void* p, size_t align, size_t size) { mi_thread_free_size(p, size, align); }
 EXPORT void* calloc(size_t n, size_t size) { return mi_calloc(n, size); }
 /* glibc's takes any alignment and rounds it up to a power of two. */
 EXPORT void* memalign(size_t align, size_t size) {
@@ -164,13 +163,13 @@ EXPORT void* _ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi
 EXPORT void* _ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) { return nothrow_aligned(n, align, t); }
 EXPORT void _ZdlPv(void* p) { mi_thread_free(p); }
 EXPORT void _ZdaPv(void* p) { mi_thread_free(p); }
-EXPORT void _ZdlPvm(void* p, size_t n) { if (mi_free_suits(p, n, 1)) mi_thread_free(p); }
-EXPORT void _ZdaPvm(void* p, size_t n) { if (mi_free_suits(p, n, 1)) mi_thread_free(p); }
+EXPORT void _ZdlPvm(void* p, size_t n) { mi_thread_free_size(p, n, 1); }
+EXPORT void _ZdaPvm(void* p, size_t n) { mi_thread_free_size(p, n, 1); }
 EXPORT void _ZdlPvRKSt9nothrow_t(void* p, const mi_nothrow_t* t) { (void)t; mi_thread_free(p); }
 EXPORT void _ZdaPvRKSt9nothrow_t(void* p, const mi_nothrow_t* t) { (void)t; mi_thread_free(p); }
-EXPORT void _ZdlPvSt11align_val_t(void* p, size_t align) { if (mi_free_suits_align(p, align)) mi_thread_free(p); }
-EXPORT void _ZdaPvSt11align_val_t(void* p, size_t align) { if (mi_free_suits_align(p, align)) mi_thread_free(p); }
-EXPORT void _ZdlPvmSt11align_val_t(void* p, size_t n, size_t align) { if (mi_free_suits(p, n, align)) mi_thread_free(p); }
-EXPORT void _ZdaPvmSt11align_val_t(void* p, size_t n, size_t align) { if (mi_free_suits(p, n, align)) mi_thread_free(p); }
-EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void* p, size_t align, const mi_nothrow_t* t) { (void)t; if (mi_free_suits_align(p, align)) mi_thread_free(p); }
-EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void* p, size_t align, const mi_nothrow_t* t) { (void)t; if (mi_free_suits_align(p, align)) mi_thread_free(p); }
+EXPORT void _ZdlPvSt11align_val_t(void* p, size_t align) { mi_thread_free_aligned(p, align); }
+EXPORT void _ZdaPvSt11align_val_t(void* p, size_t align) { mi_thread_free_aligned(p, align); }
+EXPORT void _ZdlPvmSt11align_val_t(void* p, size_t n, size_t align) { mi_thread_free_size(p, n, align); }
+EXPORT void _ZdaPvmSt11align_val_t(void* p, size_t n, size_t align) { mi_thread_free_size(p, n, align); }
+EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void* p, size_t align, const mi_nothrow_t* t) { (void)t; mi_thread_free_aligned(p, align); }
+EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void* p, size_t align, const mi_nothrow_t* t) { (void)t; mi_thread_free_aligned(p, align); }

@@ -200,9 +200,17 @@ char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_lheap_realpa
 
 void mi_free(void* p) { mi_thread_free(p); }
 void mi_cfree(void* p) { mi_thread_free(p); }
-void mi_free_size(void* p, size_t size) { if (mi_free_suits(p, size, 0)) mi_thread_free(p); }
-void mi_free_size_aligned(void* p, size_t size, size_t align) { if (mi_free_suits(p, size, align)) mi_thread_free(p); }
-void mi_free_aligned(void* p, size_t align) { if (mi_free_suits_align(p, align)) mi_thread_free(p); }
+mi_noinline void mi_thread_free_size_slow(void* p, size_t size, size_t align) {
+  mi_block_suits(p, size, align);                                         /* the block is one, whatever was said of it */
+  mi_thread_free(p);
+}
+mi_noinline void mi_thread_free_aligned_slow(void* p, size_t align) {
+  mi_block_suits_align(p, align);
+  mi_thread_free(p);
+}
+void mi_free_size(void* p, size_t size) { mi_thread_free_size(p, size, 0); }
+void mi_free_size_aligned(void* p, size_t size, size_t align) { mi_thread_free_size(p, size, align); }
+void mi_free_aligned(void* p, size_t align) { mi_thread_free_aligned(p, align); }
 
 size_t mi_usable_size(const void* p) { return mi_block_usable(p); }
 size_t mi_malloc_size(const void* p) { return mi_block_usable(p); }

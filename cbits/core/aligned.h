@@ -17,15 +17,10 @@ mi_inline size_t mi_align_asked(size_t align) { return align == 0 ? 3 : align; }
 mi_noinline bool mi_block_suits(const void* p, size_t size, size_t align);
 mi_noinline bool mi_block_suits_align(const void* p, size_t align);
 
-/* The same; most sizes need no look at the block: the class's, down to half of it or a granule less. A page that is none has size 0. FAST */
-mi_inline bool mi_free_suits(const void* p, size_t size, size_t align) {
+/* Most need no look at the block: of a class's size, or down to half of it or a granule less. A page that is none has size 0. FAST */
+mi_inline bool mi_block_suits_plainly(const void* p, size_t size, size_t align) {
   const size_t block_size = mi_page_size(mi_page_of(p));
-  const bool aligned = align == 0 || ((uintptr_t)p & (align - 1)) == 0;
-  if (mi_likely(aligned && block_size - size <= mi_max(block_size / 2, MI_GRANULE))) return true;
-  return mi_block_suits(p, size, align);
-}
-mi_inline bool mi_free_suits_align(const void* p, size_t align) {
-  return mi_likely(((uintptr_t)p & (align - 1)) == 0) || mi_block_suits_align(p, align);
+  return ((uintptr_t)p & (align - 1)) == 0 && block_size - size <= mi_max(block_size / 2, MI_GRANULE);
 }
 
 #endif

@@ -58,8 +58,8 @@ mi_decl_export mi_decl_nodiscard void* mi_zalloc_small(size_t size) mi_attr_mall
    Anything that is no live block is reported and left alone (see mi_register_error). */
 mi_decl_export void mi_free(void* p);
 mi_decl_export void mi_cfree(void* p);
-/* The same for blocks whose size or alignment the caller knows. What cannot be the block's is reported, too: a size that none of the
-   functions above would have given this block for (one after a realloc that left it where it was can), an alignment that it has not. */
+/* The same for blocks whose size or alignment the caller knows. What cannot be the block's is reported, and the block freed: a size that
+   none of these functions would have given this block for (nor a realloc that left it where it was), an alignment that it has not. */
 mi_decl_export void mi_free_size(void* p, size_t size);
 mi_decl_export void mi_free_size_aligned(void* p, size_t size, size_t alignment);
 mi_decl_export void mi_free_aligned(void* p, size_t alignment);

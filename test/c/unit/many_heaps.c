@@ -155,6 +155,23 @@ static void default_is_kept(void) {
   test_nothing_left();
 }
 
+/* What a heap's end takes with it is not mistaken for rest. */
+static void activity_goes_on(void) {
+  owners_begin();
+  CHECK(o_malloc(0, 100) != NULL);
+  uint64_t last = mi_heap_activity(owners[0]);
+  for (int i = 0; i < 20; i++) {
+    mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
+    for (int k = 0; k < 50; k++) CHECK(mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 5000) != NULL);
+    const uint64_t now = mi_heap_activity(owners[0]);
+    CHECK(now > last);
+    mi_heap_end(heap, false);
+    last = mi_heap_activity(owners[0]);
+    CHECK(last >= now);
+  }
+  owners_end();
+}
+
 /* ---- statistics ---- */
 
 static void each_is_in_the_statistics(void) {
@@ -177,8 +194,9 @@ static void owners_in_order(void) {
   static mi_owner_t* o[N];
   uint64_t seed = 3;
   for (size_t i = 0; i < N; i++) {
-    const uintptr_t id = i == 0 ? 16 * 5000 : (uintptr_t)(test_random(&seed) >> (test_random(&seed) % 44)) & ~(uintptr_t)15;
-    CHECK((o[i] = mi_owner_begin(MI_OWNER_THREAD, id + 16 * 4096)) != NULL);
+    const size_t byte = i / 15;          /* fifteen ids that differ in one byte, the largest first; then any */
+    const uintptr_t id = byte < 8 ? (uintptr_t)(15 - i % 15) << (byte * 8 + 4) : (uintptr_t)(test_random(&seed) >> (test_random(&seed) % 40) | 0x10001) & ~(uintptr_t)15;
+    CHECK((o[i] = mi_owner_begin(MI_OWNER_THREAD, id)) != NULL);
     CHECK(mi_lheap_malloc(&o[i]->main, 100) != NULL);
   }
   mi_snapshot_t s;
@@ -231,5 +249,5 @@ static void statistics_are_linear(void) {
 }
 
 TEST_MAIN("many_heaps", TEST(cost), TEST(empty_ones_leave_nothing), TEST(deleted_ones_leave_their_blocks), TEST(destroyed_ones_leave_nothing),
-          TEST(one_by_one), TEST(anybodys_again), TEST(default_is_kept), TEST(each_is_in_the_statistics), TEST(owners_in_order),
+          TEST(one_by_one), TEST(anybodys_again), TEST(default_is_kept), TEST(activity_goes_on), TEST(each_is_in_the_statistics), TEST(owners_in_order),
           TEST(statistics_are_linear))

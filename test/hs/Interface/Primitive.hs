@@ -341,7 +341,7 @@ arenas =
 options :: [TestTree]
 options =
   [ testCase "as in C" $ do
-      length [minBound .. maxBound :: MiOption] @?= 40
+      length [minBound .. maxBound :: MiOption] @?= 41
       fromEnum MiOptionPurgeDelay @?= 15
       MiOptionResetDelay @?= MiOptionPurgeDelay
       (read "MiOptionVerbose", show MiOptionVerbose) @?= (MiOptionVerbose, "MiOptionVerbose")
