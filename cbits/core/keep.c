@@ -95,6 +95,11 @@ uint64_t mi_purge_at(void) {
 }
 
 void mi_keep_mend(void) {
-  if (mi_load_relaxed(&xflush_at) != 0 || mi_option_get(mi_option_purge_delay) < 0) return;   /* one thread only */
-  mi_store_relaxed(&xflush_at, mi_os_now_ms() + mi_option_get_size(mi_option_purge_delay));
+  const long delay = mi_option_get(mi_option_purge_delay);
+  if (mi_load_relaxed(&xflush_at) != 0 || delay < 0) return;              /* one thread only */
+  for (size_t i = 0; i < sizeof columns / sizeof *columns * PLACES; i++) {
+    if (mi_load_relaxed(&columns[i / PLACES].xpage[i % PLACES]) == NULL) continue;
+    mi_store_relaxed(&xflush_at, mi_os_now_ms() + (uint64_t)delay);
+    return;
+  }
 }
