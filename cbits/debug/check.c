@@ -204,7 +204,16 @@ static size_t visit_holes(const mi_arena_t* a, size_t i, mi_page_t* page) {
   return n;
 }
 
+static bool check_mapping(mi_page_t* page, void* count) {
+  ++*(size_t*)count;
+  if (mi_xword_state(page->xword) != MI_PAGE_DEAD) CHECK(2, page, mi_page_of(page->start) == page && (uintptr_t)page->start % MI_SLICE_SIZE == 0);
+  return true;
+}
+
 static void check_arenas(void) {
+  size_t nmappings = 0;
+  mi_arena_mappings_each(&check_mapping, &nmappings);
+  if (nmappings != mi_arena_totals.xmappings) broken(2, &mi_page_empty, "the list has every mapping");
   size_t nholes = 0;
   for (size_t n = 0; n < mi_arena_count(); n++) nholes += mi_bitmap_count(mi_arena_at(n)->holes, mi_arena_nholes(mi_arena_at(n)));
   if (nholes != pages_visit(&visit_holes)) broken(16, &mi_page_empty, "only pooled pages have holes");
