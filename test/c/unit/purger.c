@@ -174,7 +174,7 @@ static void by_default(void) {
   pthread_t t;
   mi_option_set(mi_option_purge_thread, -1);
   mi_option_set(mi_option_purge_delay, 30);
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < 4; i++) {
     use(BLOCKS, MI_MiB);
     drop(BLOCKS);
     usleep(5000);
