@@ -46,8 +46,8 @@ static void with_thread(long delay) {
 /* As large as numerical programs have it; the C library takes it from each thread's stack, ours too. */
 static __thread char tls[2 * 1024 * 1024];
 
-#ifdef __SANITIZE_THREAD__               /* which has a thread of its own, so by default there is one of ours, too */
-static bool one_thread(void) { return mi_os_threads() <= 2 && !mi_purger_has_thread(); }
+#ifdef __SANITIZE_THREAD__               /* which has threads of its own, so by default there is one of ours, too */
+static bool one_thread(void) { return !mi_purger_has_thread(); }
 static bool stays_alone(void) { return true; }
 #else
 static bool stays_alone(void) { return mi_os_threads() == 1; }
