@@ -432,29 +432,35 @@ static int clock_by_call(clockid_t clock, struct timespec* t) {
   return result;
 }
 
-uint64_t mi_os_now_ms(void) {
+/* False: there is no such clock; *t is zero then. */
+static bool clock_read(clockid_t which, struct timespec* t) {
   static mi_atomic(mi_clock_t) found;
-  struct timespec t = { 0, 0 };
   mi_clock_t clock = mi_load_relaxed(&found);                             /* idempotent */
+  *t = (struct timespec){ 0, 0 };
   if (mi_unlikely(clock == NULL)) {
     clock = clock_find();
     if (clock == NULL) clock = &clock_by_call;
     mi_store_relaxed(&found, clock);
   }
-  if (clock(CLOCK_MONOTONIC_COARSE, &t) != 0) return 0;                   /* no clock: nothing is ever due */
+  return clock(which, t) == 0;
+}
+
+uint64_t mi_os_now_ms(void) {
+  struct timespec t;
+  if (!clock_read(CLOCK_MONOTONIC_COARSE, &t)) return 0;                  /* no clock: nothing is ever due */
   return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 /* The time to the nanosecond, and where this process lies in memory. */
 uint64_t mi_os_salt(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_read(CLOCK_MONOTONIC, &t);
   return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec) ^ (uint64_t)(uintptr_t)&t << 20 ^ (uint64_t)(uintptr_t)&mi_os_salt << 8;
 }
 
 uint64_t mi_os_cpu_us(void) {
-  struct timespec t = { 0 };
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  struct timespec t;
+  clock_read(CLOCK_THREAD_CPUTIME_ID, &t);
   return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
