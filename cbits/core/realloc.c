@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "heap.h"
 #include "keep.h"
 #include "options.h"
 #include "realloc.h"
@@ -16,7 +17,9 @@ _Static_assert(MOVE_CLEAN > MI_KEEP_SLICES, "what is left behind is committed no
 static bool single_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
   if (mi_page_retire(page) || page->arena == MI_ARENA_NONE) return false;         /* all slices mapped; a mapping of its own */
-  if (mi_divide_up(size, MI_SLICE_SIZE) != mi_page_nslices(page) && !mi_arena_resize(page, size)) return false;
+  const size_t nslices = mi_page_nslices(page);
+  if (mi_divide_up(size, MI_SLICE_SIZE) != nslices && !mi_arena_resize(page, size)) return false;
+  mi_heap_page_resized(page, nslices);
   mi_store_relaxed(&page->xsize, size);
   return true;
 }
@@ -26,7 +29,9 @@ static void* mapping_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(size, mi_os_page_size());
   if (mi_page_retire(page)) return NULL;                                  /* an offset block: its inner pointer would move */
   mi_page_map(page, false);                                               /* nobody else has the block */
+  const size_t nslices = mi_page_nslices(page);
   const bool ok = mi_arena_remap(page, mi_page_size(page), size);
+  if (ok) mi_heap_page_resized(page, nslices);
   if (ok) mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start);                  /* shown to others together with the block */
   mi_page_map(page, true);                                                /* its leaves exist: mi_arena_remap made them */

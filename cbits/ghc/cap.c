@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/keep.h"
 #include "core/options.h"
@@ -116,8 +117,38 @@ static size_t held_bytes(const void* p) { return mi_page_size(mi_page_of(p)); }
 int mi_cap_pressure_due;
 static void set_due(int due) { mi_store_relaxed((mi_atomic(int)*)&mi_cap_pressure_due, due); }  /* a hint: mi_pressure_begin decides */
 
+/* Words that GHC writes: it may write those of its own heap while this reads only where no capability is held (hints, then). */
+#define GHC_LOAD(lvalue) __atomic_load_n(&(lvalue), __ATOMIC_RELAXED)
+
+/* What GHC says of its own heap. Fields behind `collections` lie elsewhere in the threaded runtime system, so no array of
+   generations is gone through. Objects in the youngest have not outlived a collection yet, or one. */
+static mi_collector_t collector(void) {
+  const generation *g = g0 == oldest_gen ? g0 : g0->to, *last = oldest_gen;
+  W_ nblocks = 0;
+  for (;; g = g->to) {
+    nblocks += GHC_LOAD(g->n_blocks) + GHC_LOAD(g->n_large_blocks) + GHC_LOAD(g->n_compact_blocks);
+    if (g == last) break;
+  }
+  return (mi_collector_t){ .live = (uint64_t)nblocks * BLOCK_SIZE, .collections = GHC_LOAD(g0->collections),
+                           
+                           .majors = GHC_LOAD(last->collections), .ncaps = GHC_LOAD(n_capabilities), .now = getMonotonicNSec() };
+}
+
+/* Capability-held: no collection is under way. */
+mi_cold static void look(void) {
+  const mi_collector_t c = collector();
+  if (mi_pressure_look(&c) != MI_PRESSURE_NONE) set_due(1);
+}
+
 void mi_cap_hold(const void* p) {
-  if (mi_unlikely(mi_pressure_hold(cap_number(), held_bytes(p)))) set_due(1);
+  if (mi_unlikely(mi_pressure_hold(cap_number(), held_bytes(p)))) look();
+}
+
+size_t mi_cap_held(const void* p) { return p == NULL ? 0 : held_bytes(p); }
+
+void mi_cap_reheld(size_t before, const void* p) {
+  mi_pressure_drop(cap_number(), before);
+  if (p != NULL) mi_cap_hold(p);
 }
 
 void mi_cap_free_held(void* p) {
@@ -127,8 +158,14 @@ void mi_cap_free_held(void* p) {
 }
 
 void mi_cap_free_box(void* box) {
-  mi_cap_free(*(void**)box);
+  void* p = *(void**)box;
+  if (p != NULL) mi_cap_free_held(p);
   mi_cap_free(box);
+}
+
+void mi_cap_heap_weigh(mi_heap_t* heap) { heap->weighs = true; }
+void mi_cap_pressure_look(void) {
+  if (mi_unlikely(mi_pressure_shared_enough())) look();
 }
 
 /* ---- resizing and aligned ---- */
@@ -317,13 +354,45 @@ int mi_cap_number(void) { return (int)cap_number(); }
 
 /* ---- any thread ---- */
 
-int mi_cap_pressure_begin(void) {
-  set_due(0);
-  return mi_pressure_begin();
-}
 int mi_cap_pressure_busy(void) { return mi_pressure_busy(); }
-int mi_cap_pressure_after_minor(void) { return mi_pressure_after_minor(); }
-void mi_cap_pressure_end(int major, uint64_t ns) { mi_pressure_end(major != 0, ns); }
+uint64_t mi_cap_pressure_turns(void) { return mi_pressure_turns(); }
+
+/* GHC runs the finalizers of what a collection found dead at the start of the next one. */
+static void collect(mi_pressure_due_t what) {
+  if (what == MI_PRESSURE_MAJOR) performMajorGC(); else performGC();
+  performGC();
+}
+
+void mi_cap_pressure_relieve(void) {
+  mi_pressure_due_t due = mi_pressure_begin(getMonotonicNSec());
+  if (due == MI_PRESSURE_NONE) {
+    if (!mi_pressure_busy()) set_due(0);
+    return;
+  }
+  if (due == MI_PRESSURE_MINOR) {
+    collect(due);
+    due = mi_pressure_after_minor(getMonotonicNSec());
+  }
+  if (due == MI_PRESSURE_MAJOR) collect(due);
+  set_due(0);
+  mi_pressure_end(due, getMonotonicNSec());
+}
+
+/* The non-moving collector has only begun when performMajorGC returns. */
+enum { ROUNDS = 50, ROUND_US = 1000 };
+int mi_cap_pressure_exhausted(size_t size) {
+  if (size > MI_SIZE_LIMIT) return 0;
+  const uint64_t before = mi_pressure_held();
+  collect(MI_PRESSURE_MAJOR);
+  for (int i = 0; RtsFlags.GcFlags.useNonmoving && i < ROUNDS && mi_pressure_held() + size > before; i++) {
+    usleep(ROUND_US);
+    performGC();
+  }
+  const uint64_t after = mi_pressure_held(), freed = after < before ? before - after : 0;
+  mi_pressure_asked(freed);
+  return freed >= size;
+}
+
 void mi_cap_pressure_set(int64_t budget) { mi_pressure_set(budget); }
 void mi_cap_pressure_stats(uint64_t words[8]) {
   mi_pressure_stats_t s;

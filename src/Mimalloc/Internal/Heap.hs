@@ -110,21 +110,21 @@ usingHeap name heap act = do
 make :: String -> Int -> Bool -> CInt -> IO (Ptr MiHeap)
 make name tag destroy arena = do
   p <- mi_heap_new_ex (fromIntegral tag) (if destroy then 1 else 0) arena
-  if p /= nullPtr then pure p else do
+  if p /= nullPtr then p <$ when destroy (mi_cap_heap_weigh p) else do
     e <- getErrno
     if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
 
 -- | A heap whose foreign pointers live together, and its end: that is what the finalizer does, at once.
 -- An asynchronous exception finds the heap either not made yet or with its finalizer.
 newHeapTogether :: String -> Int -> CInt -> IO (Heap s, IO ())
-newHeapTogether name tag arena = masked $ run $ do
+newHeapTogether name tag arena = mi_cap_pressure_look >> relieved >> (masked $ run $ do
   heap@(Heap key) <- newKey together
   end <- IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
     (# s1, weak #) -> case run (make name tag True arena) s1 of
       (# s2, p@(Ptr a) #) -> case addCFinalizerToWeak# destroy a 0# nullAddr# weak s2 of
         (# s3, _ #) -> case run (writeHeap heap p) s3 of
           (# s4, _ #) -> (# s4, IO $ \s -> case finalizeWeak# weak s of (# s', _, _ #) -> (# s', () #) #)
-  pure (heap, end)
+  pure (heap, end))
   where !(FunPtr destroy) = mi_cap_heap_destroy_finalizer
 
 -- | A heap while the action runs; deleted then, so that foreign pointers into it live on.
