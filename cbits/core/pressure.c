@@ -24,14 +24,15 @@ enum { FREE, LOOKING, COLLECTING };
 static mi_atomic(int) xtaken = FREE;
 static struct {
   uint64_t live;                         /* the collector's own bytes, at the last look */
+  uint32_t ncaps;                        /* at the last look */
   uint32_t collections, majors;          /* seen */
   uint64_t after_minor, after_major;     /* the fewest bytes held since the last collection, since the last major one */
-  size_t   floor;                        /* between the constants; above them where much lives */
+  size_t   floor;                        /* from MI_PRESSURE_FLOOR to floor_most(), or to UNTOUCHED */
   uint64_t began, ended;                 /* this turn, the last one */
   uint64_t major_from;                   /* when the last major one will have cost less than its share */
   uint64_t before;                       /* held before the collection that is under way */
   unsigned ndear;
-} book = { .floor = MI_PRESSURE_FLOOR };
+} book = { .floor = MI_PRESSURE_FLOOR, .ncaps = 1 };
 
 static bool take(int what) {
   int expected = FREE;
@@ -47,7 +48,7 @@ uint64_t mi_pressure_held(void) {
 
 /* ---- the policy ---- */
 
-static uint64_t floor_most(void) { return mi_max(MI_PRESSURE_FLOOR_MOST, (book.live + book.after_minor) / 4); }
+static uint64_t floor_most(void) { return mi_max(MI_PRESSURE_FLOOR_MOST(book.ncaps), (book.live + book.after_minor) / 4); }
 
 /* Was so much made since the last turn that it cannot have been written to? Then most of it is not resident. */
 static bool is_untouched(uint64_t made, uint64_t now) { return now - book.ended < made / MI_MiB * NS_PER_MIB; }
@@ -126,12 +127,14 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
   mi_store_relaxed(&xcaps, mi_min(collector->ncaps, MI_CAPS_MAX));
   const uint64_t held = mi_pressure_held();
   mi_store_relaxed(&xshared_looked, mi_load_relaxed(&xshared));
-  /* What a collection found dead is given back at the start of the next one, or sooner: the least that is seen meanwhile counts. */
+  /* What a collection found dead is given back at the start of the next one, or sooner: the least that is seen meanwhile counts,
+     and half of what was made before is taken for dead. */
   if (collector->majors != book.majors) book.after_major = held;
-  if (collector->collections != book.collections) book.after_minor = held;
+  if (collector->collections != book.collections) book.after_minor = (book.after_minor + mi_max(book.after_minor, held)) / 2;
   book.majors = collector->majors;
   book.collections = collector->collections;
   book.live = collector->live;
+  book.ncaps = collector->ncaps;
   const mi_pressure_due_t due = decide(held, collector->now);
   give();
   return due;

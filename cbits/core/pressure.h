@@ -10,7 +10,8 @@
 #include "base.h"
 
 #define MI_PRESSURE_FLOOR      (8 * MI_MiB) /* what may be made without anybody asking, at first */
-#define MI_PRESSURE_FLOOR_MOST (64 * MI_MiB)/* .. and where collections are dear or bring little, however little lives */
+/* .. and where collections are dear or bring little, however little lives. Dear are those for which many capabilities stop. */
+#define MI_PRESSURE_FLOOR_MOST(ncaps) ((16 + 8 * (uint64_t)(ncaps)) * MI_MiB)
 
 /* The collector, as it is now. Counters go up only, and may wrap. */
 typedef struct {

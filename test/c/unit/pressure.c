@@ -7,7 +7,8 @@
 #include "test.h"
 
 static uint64_t young, old;              /* dead bytes that a minor collection finds, and a major one only */
-static mi_collector_t gc = { .ncaps = 8 };
+enum { NCAPS = 6 };
+static mi_collector_t gc = { .ncaps = NCAPS };
 static uint64_t minor_ns = 20000, ns_per_mib = 50000;    /* what a minor collection takes; what making and using a MiB takes */
 static uint64_t asked_ns;                /* what those took that were asked for */
 
@@ -74,7 +75,7 @@ static void buffers(void) {
 static void dear_collections(void) {
   minor_ns = 1000000;
   drops(3000, MI_MiB, &young);
-  CHECK(most <= MI_PRESSURE_FLOOR_MOST + 8 * MI_MiB && stats().minor + stats().major >= 45 && stats().minor + stats().major <= 75);
+  CHECK(most <= MI_PRESSURE_FLOOR_MOST(NCAPS) + 8 * MI_MiB && stats().minor + stats().major >= 45 && stats().minor + stats().major <= 75);
   minor_ns = 1;
   drops(3000, MI_MiB, &young);
   CHECK(stats().minor >= 250 && stats().held <= MI_PRESSURE_FLOOR + 4 * MI_MiB);
@@ -89,9 +90,9 @@ static void untouched(void) {
   ns_per_mib = 50000;
   drops(1, MI_MiB, &young);
   drops(1000, MI_MiB, &young);
-  CHECK(stats().held <= 2 * MI_PRESSURE_FLOOR_MOST);
+  CHECK(stats().held <= 2 * MI_PRESSURE_FLOOR_MOST(NCAPS));
   drops(100, MI_MiB, &young);
-  CHECK(most <= MI_PRESSURE_FLOOR_MOST + 8 * MI_MiB);
+  CHECK(most <= MI_PRESSURE_FLOOR_MOST(NCAPS) + 8 * MI_MiB);
 }
 
 /* Many small ones. */
@@ -178,7 +179,7 @@ static void settings(void) {
   mi_pressure_set(-5);
   const uint64_t held = stats().held;
   CHECK(stats().budget == -1 && stats().next >= held + MI_PRESSURE_FLOOR);
-  mi_pressure_drop(7, held);                     /* by another than who made it */
+  mi_pressure_drop(3, held);                     /* by another than who made it */
   CHECK_EQ(stats().held, 0);
 }
 
