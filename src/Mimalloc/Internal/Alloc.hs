@@ -224,13 +224,13 @@ relieved = do
   when (due /= 0) relieve
 {-# INLINE relieved #-}
 
--- All of it is one call, which nothing interrupts. What follows must not be done twice: a lazy value that two threads evaluate GHC
--- gives up half-way in one of them.
+-- All of it is one call, which nothing interrupts; a thread that does this again and again would never be descheduled, so it yields.
+-- What follows must not be done twice: a lazy value that two threads evaluate GHC gives up half-way in one of them.
 relieve :: IO ()
 relieve = do
   noDuplicate
   busy <- mi_cap_pressure_busy
-  if busy == 0 then mi_cap_pressure_relieve_safe else do
+  if busy == 0 then mi_cap_pressure_relieve_safe >> yield else do
     turn <- mi_cap_pressure_turns
     began <- getMonotonicTimeNSec
     wait turn began
