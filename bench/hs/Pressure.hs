@@ -9,7 +9,7 @@
 -- regions WHO BYTES COUNT           a region for one block each, dropped
 -- limit WHO BYTES COUNT KEPT        as ring; how many failed; MIMALLOC_COMMIT_LIMIT is set by who runs it
 -- share WHO BYTES COUNT             four threads make so many, 16 MiB live and one MiB is allowed: the most over the fewest of one
--- filling WHO KEYS                  a service whose index is being filled, 64 MiB of bodies alive: requests a second until it is
+-- filling WHO KEYS COUNT            so many requests while an index is filled, 64 MiB of bodies alive: requests a second until all is done
 -- service WHO MIB COUNT             so many requests; bodies that are MIB altogether come and go
 --
 -- WHO: mi, mi-off (nobody asks), pinned (GHC's own), base (malloc, and the finalizer free).
@@ -86,7 +86,7 @@ shape what who rest = case (what, rest) of
   ("regions", [size, count]) -> now $ timed $ forM_ [1 .. read count] $ \i -> region who (read size) i
   ("limit", [size, count, kept]) -> now $ limit who (read size) (read count) (read kept)
   ("share", [size, count]) -> now $ share who (read size) (read count)
-  ("filling", [keys]) -> now $ filling who (read keys)
+  ("filling", [keys, count]) -> now $ filling who (read keys) (read count)
   ("service", [mib, count]) -> now $ service who (read mib) (read count)
   _ -> die "see the head of bench/hs/Pressure.hs"
   where
@@ -141,7 +141,8 @@ grown who
       go 0 start
   | otherwise = do
       g <- Mi.newGrowable 0
-      forM_ [0 .. million - 1] $ Mi.push g
+      let go i = if i == million then pure () else Mi.push g i >> go (i + 1)
+      go 0
       n <- Mi.growableLength g
       when (n /= million) $ die "an element is lost"
   where million = 1000000 :: Int
@@ -207,16 +208,14 @@ service who mib count = do
     in go
   pure (Just (fromIntegral count / fst r) <$ r)
 
-filling :: String -> Int -> IO (Double, Maybe Double)
-filling who keys = do
+filling :: String -> Int -> Int -> IO (Double, Maybe Double)
+filling who keys count = do
   slots <- bodies 64
   next <- newIORef (0 :: Int)
-  done <- newIORef False
   index <- newIORef Map.empty
-  let fill = forM_ [1 .. keys] (\i -> modifyIORef' index (Map.insert (i * 2654435761 `rem` 4294967296) i) >> when (i `rem` 1000 == 0) yield) >> writeIORef done True
-      serve = readIORef done >>= \d -> unless d $ atomicModifyIORef' next (\n -> (n + 1, n)) >>= request who slots >> yield >> serve
-  (seconds, _) <- timed $ together (fill : replicate 4 serve)
-  served <- readIORef next
+  let fill = forM_ [1 .. keys] $ \i -> modifyIORef' index (Map.insert (i * 2654435761 `rem` 4294967296) i) >> when (i `rem` 1000 == 0) yield
+      serve = atomicModifyIORef' next (\n -> (n + 1, n)) >>= \n -> when (n < count) $ request who slots n >> serve
+  r <- timed $ together (fill : replicate 4 serve)
   size <- Map.size <$> readIORef index
   when (size /= keys) $ die "a key is lost"
-  pure (seconds, Just (fromIntegral served / seconds))
+  pure (Just (fromIntegral count / fst r) <$ r)

@@ -16,6 +16,7 @@ static mi_atomic(uint64_t) xshared, xshared_looked;  /* held by any thread; the 
 
 static mi_atomic(int64_t) xbudget = -1;
 static mi_atomic(size_t) xstep = STEP;
+static mi_atomic(uint32_t) xwaiting;
 static mi_atomic(uint64_t) xturns, xminor, xmajor, xminor_freed, xmajor_freed;
 static mi_atomic(uint64_t) xnext = MI_PRESSURE_FLOOR, xnext_major = 2 * MI_PRESSURE_FLOOR;  /* as last decided, for statistics */
 
@@ -24,7 +25,8 @@ enum { FREE, LOOKING, COLLECTING };
 static mi_atomic(int) xtaken = FREE;
 static struct {
   uint64_t live;                         /* the collector's own bytes, at the last look */
-  uint32_t ncaps;                        /* at the last look */
+  uint32_t ncaps;                        /* likewise */
+  bool     late;
   uint32_t collections, majors;          /* seen */
   uint64_t after_minor, after_major;     /* the fewest bytes held since the last collection, since the last major one */
   size_t   floor;                        /* from MI_PRESSURE_FLOOR to floor_most(), or to UNTOUCHED */
@@ -90,6 +92,11 @@ static void adapt(uint64_t made, uint64_t freed, uint64_t now) {
   else if (cost * 4 * SHARE < since && freed >= made / 4 * 3) book.floor = mi_max(book.floor / 2, MI_PRESSURE_FLOOR);
 }
 
+/* Where dead bytes are given back late half of what lives longer than after the last one is taken for dead, too. */
+static void after_major(uint64_t held) {
+  book.after_major = book.late && held > book.after_major ? book.after_major + (held - book.after_major) / 2 : held;
+}
+
 /* ---- the ledger ---- */
 
 bool mi_pressure_hold(uint32_t number, size_t bytes) {
@@ -129,12 +136,13 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
   mi_store_relaxed(&xshared_looked, mi_load_relaxed(&xshared));
   /* What a collection found dead is given back at the start of the next one, or sooner: the least that is seen meanwhile counts,
      and half of what was made before is taken for dead. */
-  if (collector->majors != book.majors) book.after_major = held;
+  if (collector->majors != book.majors) after_major(held);
   if (collector->collections != book.collections) book.after_minor = (book.after_minor + mi_max(book.after_minor, held)) / 2;
   book.majors = collector->majors;
   book.collections = collector->collections;
   book.live = collector->live;
   book.ncaps = collector->ncaps;
+  book.late = collector->late;
   const mi_pressure_due_t due = decide(held, collector->now);
   give();
   return due;
@@ -167,7 +175,8 @@ void mi_pressure_end(mi_pressure_due_t last, uint64_t now) {
   if (last == MI_PRESSURE_MAJOR) {
     mi_add_relaxed(&xmajor, 1);                                           /* statistics */
     mi_add_relaxed(&xmajor_freed, freed_by(held));
-    book.after_minor = book.after_major = held;
+    book.after_minor = held;
+    after_major(held);
     book.major_from = now + (now - book.began) * (SHARE - 1);
     book.ended = now;
     decide(held, now);
@@ -201,5 +210,15 @@ void mi_pressure_stats(mi_pressure_stats_t* stats) {
 bool mi_pressure_busy(void) { return mi_load_relaxed(&xtaken) == COLLECTING; }  /* a hint */
 uint64_t mi_pressure_turns(void) { return mi_load_relaxed(&xturns); }     /* a hint */
 
-/* Who was at it is gone. One thread only. */
-void mi_pressure_after_fork(void) { mi_store_relaxed(&xtaken, FREE); }
+uint64_t mi_pressure_wait(void) {
+  mi_add_relaxed(&xwaiting, 1);                                           /* a count */
+  return mi_pressure_turns();
+}
+void mi_pressure_waited(void) { mi_sub_relaxed(&xwaiting, 1); }           /* a count */
+bool mi_pressure_awaited(void) { return mi_load_relaxed(&xwaiting) != 0; }  /* a hint */
+
+/* Who was at it, or waited, is gone. One thread only. */
+void mi_pressure_after_fork(void) {
+  mi_store_relaxed(&xtaken, FREE);
+  mi_store_relaxed(&xwaiting, 0);
+}

@@ -11,13 +11,14 @@
 
 #define MI_PRESSURE_FLOOR      (8 * MI_MiB) /* what may be made without anybody asking, at first */
 /* .. and where collections are dear or bring little, however little lives. Dear are those for which many capabilities stop. */
-#define MI_PRESSURE_FLOOR_MOST(ncaps) ((16 + 8 * (uint64_t)(ncaps)) * MI_MiB)
+#define MI_PRESSURE_FLOOR_MOST(ncaps) ((8 + 8 * (uint64_t)(ncaps)) * MI_MiB)
 
 /* The collector, as it is now. Counters go up only, and may wrap. */
 typedef struct {
   uint64_t live;                    /* bytes of its own heap that outlived a collection */
   uint32_t collections, majors;     /* all that there were, whoever asked; the major ones of these */
   uint32_t ncaps;                   /* capabilities that there were so far: those with lower numbers are looked at */
+  bool     late;                    /* what a major one finds dead is given back some time after it */
   uint64_t now;                     /* nanoseconds, by any clock that does not go back */
 } mi_collector_t;
 
@@ -47,6 +48,10 @@ void mi_pressure_end(mi_pressure_due_t last, uint64_t now);
    changed: what it makes meanwhile would count for what lives. */
 bool mi_pressure_busy(void);
 uint64_t mi_pressure_turns(void);
+/* Who waits says so before and after. Whoever had a turn lets them go first. */
+uint64_t mi_pressure_wait(void);         /* the turns so far */
+void mi_pressure_waited(void);
+bool mi_pressure_awaited(void);
 
 /* Any thread. Somebody needed a major collection, whatever was due: for want of memory. It freed so many bytes. */
 void mi_pressure_asked(uint64_t freed);

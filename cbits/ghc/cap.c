@@ -131,7 +131,7 @@ static mi_collector_t collector(void) {
   }
   return (mi_collector_t){ .live = (uint64_t)nblocks * BLOCK_SIZE, .collections = GHC_LOAD(g0->collections),
                            
-                           .majors = GHC_LOAD(last->collections), .ncaps = GHC_LOAD(n_capabilities), .now = getMonotonicNSec() };
+                           .majors = GHC_LOAD(last->collections), .ncaps = GHC_LOAD(n_capabilities), .late = RtsFlags.GcFlags.useNonmoving, .now = getMonotonicNSec() };
 }
 
 /* Capability-held: no collection is under way. */
@@ -356,6 +356,9 @@ int mi_cap_number(void) { return (int)cap_number(); }
 
 int mi_cap_pressure_busy(void) { return mi_pressure_busy(); }
 uint64_t mi_cap_pressure_turns(void) { return mi_pressure_turns(); }
+uint64_t mi_cap_pressure_wait(void) { return mi_pressure_wait(); }
+void mi_cap_pressure_waited(void) { mi_pressure_waited(); }
+int mi_cap_pressure_awaited(void) { return mi_pressure_awaited(); }
 
 /* GHC runs the finalizers of what a collection found dead at the start of the next one. */
 static void collect(mi_pressure_due_t what) {

@@ -94,6 +94,10 @@ mi_decl_export int mi_cap_number(void);
 mi_decl_export void mi_cap_pressure_relieve(void);
 mi_decl_export int mi_cap_pressure_busy(void);          /* somebody is at it */
 mi_decl_export uint64_t mi_cap_pressure_turns(void);    /* how often somebody was */
+/* Who waits for that, between two calls, which return how often so far; and whether anybody does: he goes first. */
+mi_decl_export uint64_t mi_cap_pressure_wait(void);
+mi_decl_export void mi_cap_pressure_waited(void);
+mi_decl_export int mi_cap_pressure_awaited(void);
 /* There was no memory for so many bytes: a major collection with its finalizers. Likewise `safe`. Not 0: it freed as many. */
 mi_decl_export int mi_cap_pressure_exhausted(size_t size);
 /* -1: the budget follows what lives; 0: collections are never due; else they are whenever so many bytes live. */

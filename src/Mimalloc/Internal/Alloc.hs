@@ -49,7 +49,7 @@ import GHC.IO (IO (..), noDuplicate)
 import GHC.IORef (IORef (..))
 import GHC.STRef (STRef (..))
 
-import Control.Exception (SomeException)
+import Control.Exception (SomeException, mask_)
 import Control.Concurrent (yield)
 import Control.Monad (when)
 import GHC.Clock (getMonotonicTimeNSec)
@@ -224,24 +224,34 @@ relieved = do
   when (due /= 0) relieve
 {-# INLINE relieved #-}
 
--- All of it is one call, which nothing interrupts; a thread that does this again and again would never be descheduled, so it yields.
--- What follows must not be done twice: a lazy value that two threads evaluate GHC gives up half-way in one of them.
+-- A turn is one call, which nothing interrupts. Who comes while another has his waits for the end: going on would only make more. Then
+-- everybody who waited makes a block before the next turn, or one who is over the budget all the time would starve the
+-- others: so who had a turn waits for those. Nobody waits for ever, since what he waits for may have to wait for something
+-- itself. Masked, so that who waits is always taken off again; and not to be done twice, since a lazy value that two threads evaluate
+-- GHC gives up half-way in one of them.
 relieve :: IO ()
 relieve = do
   noDuplicate
-  busy <- mi_cap_pressure_busy
-  if busy == 0 then mi_cap_pressure_relieve_safe >> yield else do
-    turn <- mi_cap_pressure_turns
-    began <- getMonotonicTimeNSec
-    wait turn began
+  mask_ $ do
+    busy <- mi_cap_pressure_busy
+    if busy == 0
+      then do
+        mi_cap_pressure_relieve_safe
+        turn <- mi_cap_pressure_turns
+        yield
+        while turn mi_cap_pressure_awaited
+      else do
+        turn <- mi_cap_pressure_wait
+        while turn mi_cap_pressure_busy
+        mi_cap_pressure_waited
   where
-    -- Another collects: going on would only make more. When it is done everybody who waited makes one, so nobody starves who
-    -- is over the budget. Not for ever, since that one may have to wait for something.
-    wait turn began = do
-      busy <- mi_cap_pressure_busy
-      now <- getMonotonicTimeNSec
-      turn' <- mi_cap_pressure_turns
-      when (busy /= 0 && turn' == turn && now - began < 50000000) $ yield >> wait turn began
+    while turn waits = getMonotonicTimeNSec >>= \began ->
+      let go = do
+            on <- waits
+            turn' <- mi_cap_pressure_turns
+            now <- getMonotonicTimeNSec
+            when (on /= 0 && turn' == turn && now - began < 50000000) $ yield >> go
+      in go
 {-# NOINLINE relieve #-}
 
 -- | The same with another finalizer.

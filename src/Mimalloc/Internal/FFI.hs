@@ -148,6 +148,9 @@ module Mimalloc.Internal.FFI
   , mi_cap_pressure_look
   , mi_cap_pressure_busy
   , mi_cap_pressure_turns
+  , mi_cap_pressure_wait
+  , mi_cap_pressure_waited
+  , mi_cap_pressure_awaited
   , mi_cap_pressure_relieve_safe
   , mi_cap_pressure_exhausted_safe
   , mi_cap_heap_weigh
@@ -315,6 +318,9 @@ foreign import ccall safe "mi_cap_pressure_exhausted" mi_cap_pressure_exhausted_
 foreign import ccall unsafe mi_cap_heap_weigh           :: Ptr MiHeap -> IO ()
 foreign import ccall unsafe mi_cap_pressure_busy        :: IO CInt
 foreign import ccall unsafe mi_cap_pressure_turns       :: IO Word64
+foreign import ccall unsafe mi_cap_pressure_wait        :: IO Word64
+foreign import ccall unsafe mi_cap_pressure_waited      :: IO ()
+foreign import ccall unsafe mi_cap_pressure_awaited     :: IO CInt
 foreign import ccall unsafe mi_cap_pressure_set         :: Int64 -> IO ()
 foreign import ccall unsafe mi_cap_pressure_stats       :: Ptr Word64 -> IO ()
 
