@@ -26,7 +26,6 @@ static mi_atomic(int) xtaken = FREE;
 static struct {
   uint64_t live;                         /* the collector's own bytes, at the last look */
   uint32_t ncaps;                        /* likewise */
-  bool     late;
   uint32_t collections, majors;          /* seen */
   uint64_t after_minor, after_major;     /* the fewest bytes held since the last collection, since the last major one */
   size_t   floor;                        /* from MI_PRESSURE_FLOOR to floor_most(), or to UNTOUCHED */
@@ -92,11 +91,6 @@ static void adapt(uint64_t made, uint64_t freed, uint64_t now) {
   else if (cost * 4 * SHARE < since && freed >= made / 4 * 3) book.floor = mi_max(book.floor / 2, MI_PRESSURE_FLOOR);
 }
 
-/* Where dead bytes are given back late half of what lives longer than after the last one is taken for dead, too. */
-static void after_major(uint64_t held) {
-  book.after_major = book.late && held > book.after_major ? book.after_major + (held - book.after_major) / 2 : held;
-}
-
 /* ---- the ledger ---- */
 
 bool mi_pressure_hold(uint32_t number, size_t bytes) {
@@ -136,13 +130,12 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
   mi_store_relaxed(&xshared_looked, mi_load_relaxed(&xshared));
   /* What a collection found dead is given back at the start of the next one, or sooner: the least that is seen meanwhile counts,
      and half of what was made before is taken for dead. */
-  if (collector->majors != book.majors) after_major(held);
+  if (collector->majors != book.majors) book.after_major = held;
   if (collector->collections != book.collections) book.after_minor = (book.after_minor + mi_max(book.after_minor, held)) / 2;
   book.majors = collector->majors;
   book.collections = collector->collections;
   book.live = collector->live;
   book.ncaps = collector->ncaps;
-  book.late = collector->late;
   const mi_pressure_due_t due = decide(held, collector->now);
   give();
   return due;
@@ -175,8 +168,7 @@ void mi_pressure_end(mi_pressure_due_t last, uint64_t now) {
   if (last == MI_PRESSURE_MAJOR) {
     mi_add_relaxed(&xmajor, 1);                                           /* statistics */
     mi_add_relaxed(&xmajor_freed, freed_by(held));
-    book.after_minor = held;
-    after_major(held);
+    book.after_minor = book.after_major = held;
     book.major_from = now + (now - book.began) * (SHARE - 1);
     book.ended = now;
     decide(held, now);

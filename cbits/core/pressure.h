@@ -18,7 +18,6 @@ typedef struct {
   uint64_t live;                    /* bytes of its own heap that outlived a collection */
   uint32_t collections, majors;     /* all that there were, whoever asked; the major ones of these */
   uint32_t ncaps;                   /* capabilities that there were so far: those with lower numbers are looked at */
-  bool     late;                    /* what a major one finds dead is given back some time after it */
   uint64_t now;                     /* nanoseconds, by any clock that does not go back */
 } mi_collector_t;
 

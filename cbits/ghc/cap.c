@@ -131,7 +131,7 @@ static mi_collector_t collector(void) {
   }
   return (mi_collector_t){ .live = (uint64_t)nblocks * BLOCK_SIZE, .collections = GHC_LOAD(g0->collections),
                            
-                           .majors = GHC_LOAD(last->collections), .ncaps = GHC_LOAD(n_capabilities), .late = RtsFlags.GcFlags.useNonmoving, .now = getMonotonicNSec() };
+                           .majors = GHC_LOAD(last->collections), .ncaps = GHC_LOAD(n_capabilities), .now = getMonotonicNSec() };
 }
 
 /* Capability-held: no collection is under way. */

@@ -135,19 +135,6 @@ static void by_themselves(void) {
   CHECK(stats().minor == 0 && stats().major == 0 && stats().held <= 16 * MI_MiB);
 }
 
-/* Where what is dead comes back late, by the next look but some, garbage does not become what lives. */
-static void late(void) {
-  gc.late = true;
-  for (int i = 0; i < 200; i++) {
-    const uint64_t dead = old;
-    old = 0;                             /* not given back by a collection in this round, .. */
-    drops(10, MI_MiB, &old);
-    mi_pressure_drop(0, dead);           /* .. but after it */
-    CHECK(stats().held <= 128 * MI_MiB);
-  }
-  CHECK(stats().major >= 10 && stats().next_major <= 64 * MI_MiB);
-}
-
 /* What really lives is found out with few questions, and is not asked about again. */
 static void large_live_set(void) {
   for (int i = 0; i < 1024; i++) hold((uint32_t)i % 2, MI_MiB);
@@ -173,6 +160,13 @@ static void shared(void) {
   CHECK(mi_pressure_shared_enough() && mi_pressure_look(&gc) == MI_PRESSURE_MINOR && stats().held == 8 * MI_MiB);
   mi_pressure_asked(5);
   CHECK(stats().major == 1 && stats().major_freed == 5);
+}
+
+/* Who waits lets himself be counted. */
+static void waiting(void) {
+  CHECK(!mi_pressure_awaited() && mi_pressure_wait() == mi_pressure_turns() && mi_pressure_awaited());
+  mi_pressure_waited();
+  CHECK(!mi_pressure_awaited());
 }
 
 static void settings(void) {
@@ -236,4 +230,4 @@ static void threads_and_past_the_table(void) {
 }
 
 TEST_MAIN("pressure", TEST(buffers), TEST(dear_collections), TEST(untouched), TEST(small_ones), TEST(promoted), TEST(large_heap), TEST(large_heap_in_a_hurry),
-          TEST(by_themselves), TEST(late), TEST(large_live_set), TEST(shared), TEST(settings), TEST(in_the_child_of_fork), TEST(threads_and_past_the_table))
+          TEST(by_themselves), TEST(large_live_set), TEST(shared), TEST(waiting), TEST(settings), TEST(in_the_child_of_fork), TEST(threads_and_past_the_table))
