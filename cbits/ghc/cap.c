@@ -117,24 +117,24 @@ static size_t held_bytes(const void* p) { return mi_page_size(mi_page_of(p)); }
 int mi_cap_pressure_due;
 static void set_due(int due) { mi_store_relaxed((mi_atomic(int)*)&mi_cap_pressure_due, due); }  /* a hint: mi_pressure_begin decides */
 
-/* Words that GHC writes: it may write those of its own heap while this reads only where no capability is held (hints, then). */
+/* Words of GHC's that others write meanwhile: hints. */
 #define GHC_LOAD(lvalue) __atomic_load_n(&(lvalue), __ATOMIC_RELAXED)
 
-/* What GHC says of its own heap. Fields behind `collections` lie elsewhere in the threaded runtime system, so no array of
-   generations is gone through. Objects in the youngest have not outlived a collection yet, or one. */
+/* What GHC says of its own heap. Capability-held: no collection is under way. The youngest generation is found by a block of
+   the nursery, since GHC's linker for object files does not know its name, the others by `to`, since fields behind `collections` lie
+   elsewhere in the threaded runtime system. Objects in the youngest have not outlived a collection yet, or one. */
 static mi_collector_t collector(void) {
-  const generation *g = g0 == oldest_gen ? g0 : g0->to, *last = oldest_gen;
+  const CapabilityPublic* cap = (const void*)rts_unsafeGetMyCapability();
+  const generation *youngest = cap->r.rNursery->blocks->gen, *g = youngest;
   W_ nblocks = 0;
-  for (;; g = g->to) {
+  do {
+    g = g->to;
     nblocks += GHC_LOAD(g->n_blocks) + GHC_LOAD(g->n_large_blocks) + GHC_LOAD(g->n_compact_blocks);
-    if (g == last) break;
-  }
-  return (mi_collector_t){ .live = (uint64_t)nblocks * BLOCK_SIZE, .collections = GHC_LOAD(g0->collections),
-                           
-                           .majors = GHC_LOAD(last->collections), .ncaps = GHC_LOAD(n_capabilities), .now = getMonotonicNSec() };
+  } while (g->to != g);
+  return (mi_collector_t){ .live = (uint64_t)nblocks * BLOCK_SIZE, .collections = GHC_LOAD(youngest->collections),
+                           .majors = GHC_LOAD(g->collections), .ncaps = GHC_LOAD(n_capabilities), .now = getMonotonicNSec() };
 }
 
-/* Capability-held: no collection is under way. */
 mi_cold static void look(void) {
   const mi_collector_t c = collector();
   if (mi_pressure_look(&c) != MI_PRESSURE_NONE) set_due(1);
