@@ -8,7 +8,10 @@ static struct { mi_lock_t lock; } mi_cachealign locks[MI_HEAP_LOCKS] = { [0 ... 
 mi_lock_t* mi_heap_lock(const mi_heap_t* heap) { return &locks[((uintptr_t)heap >> 7) * 0x9e3779b97f4a7c15u >> 59].lock; }
 _Static_assert(MI_HEAP_LOCKS == 1u << (64 - 59), "five bits of a product are the number of a lock");
 
+static size_t weight(mi_page_t* page) { return mi_page_nslices(page) * MI_SLICE_SIZE; }
+
 void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page) {
+  if (heap->weighs) mi_pressure_hold_shared(weight(page));
   mi_lock(mi_heap_lock(heap));
   page->heap_next = heap->pages;
   page->heap_prev = NULL;
@@ -18,6 +21,7 @@ void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page) {
 }
 
 void mi_heap_page_unlink(mi_heap_t* heap, mi_page_t* page) {
+  if (heap->weighs) mi_pressure_drop_shared(weight(page));
   if (page->heap_prev != NULL) page->heap_prev->heap_next = page->heap_next; else heap->pages = page->heap_next;
   if (page->heap_next != NULL) page->heap_next->heap_prev = page->heap_prev;
   page->heap_next = page->heap_prev = NULL;
@@ -36,4 +40,10 @@ void mi_heap_locks_before_fork(void) {
 
 void mi_heap_locks_after_fork(bool child) {
   for (size_t i = 0; i < MI_HEAP_LOCKS; i++) (child ? &mi_lock_reset : &mi_unlock)(&locks[i].lock);
+}
+
+void mi_heap_page_resized(mi_page_t* page, size_t nslices) {
+  if (!mi_load_relaxed(&page->xheap)->weighs) return;                     /* the block is live: its heap does not end meanwhile */
+  mi_pressure_hold_shared(weight(page));
+  mi_pressure_drop_shared(nslices * MI_SLICE_SIZE);
 }

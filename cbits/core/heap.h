@@ -4,6 +4,7 @@
 #define MI_HEAP_H
 
 #include "os.h"
+#include "pressure.h"
 #include "types.h"
 
 typedef mi_atomic(mi_lheap_t*) mi_xlheap_t;
@@ -14,6 +15,7 @@ struct mi_heap_s {
   uint16_t    arena;                /* pages come from this one only; MI_ARENA_NONE: from any */
   bool        is_main;              /* of a process or sub-process: owners' own, never destroyed */
   bool        allow_destroy;
+  bool        weighs;               /* a garbage collector ends it: its pages count (pressure.h) */
   int         tag;                  /* the user's */
   mi_lheap_t* lheaps;               /* not kept for a main heap (the list's lock) */
   mi_page_t*  pages;                /* all its pages; not kept for the process's main heap (the heap's lock, mi_heap_lock) */
@@ -41,6 +43,8 @@ void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page);
 void mi_heap_page_remove(mi_heap_t* heap, mi_page_t* page);
 /* The same, under the heap's lock. */
 void mi_heap_page_unlink(mi_heap_t* heap, mi_page_t* page);
+/* Its only block was resized, by whoever owns that: so many slices before. */
+void mi_heap_page_resized(mi_page_t* page, size_t nslices);
 
 /* All heaps' locks. */
 void mi_heap_locks_before_fork(void);

@@ -136,6 +136,7 @@ mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy) {
   heap->arena = arena;
   heap->tag = tag;
   heap->allow_destroy = allow_destroy;
+  heap->weighs = false;
   mi_lock(&heaps_lock);
   mi_store_relaxed(&heap->xid, ++last_id);                                /* shown to others together with its first page */
   heap->next = heaps;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "heap.h"
 #include "keep.h"
 #include "options.h"
 #include "realloc.h"
@@ -25,7 +26,9 @@ static bool leaves_early(const mi_page_t* page, size_t old, size_t newsize) {
 static bool single_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
   if (mi_load_relaxed(&page->xinner) != 0 || page->arena == MI_ARENA_NONE) return false;  /* an offset block, the caller's; a mapping of its own */
-  if (mi_divide_up(size, MI_SLICE_SIZE) != mi_page_nslices(page) && !mi_arena_resize(page, size)) return false;
+  const size_t nslices = mi_page_nslices(page);
+  if (mi_divide_up(size, MI_SLICE_SIZE) != nslices && !mi_arena_resize(page, size)) return false;
+  mi_heap_page_resized(page, nslices);
   mi_store_relaxed(&page->xsize, size);
   return true;
 }
@@ -35,7 +38,9 @@ static void* mapping_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(size, mi_os_page_size());
   if (mi_load_relaxed(&page->xinner) != 0) return NULL;                   /* the caller's: an offset block: its inner pointer would move */
   mi_page_map(page, false);                                               /* nobody else has the block */
+  const size_t nslices = mi_page_nslices(page);
   const bool ok = mi_arena_remap(page, mi_page_size(page), size);
+  if (ok) mi_heap_page_resized(page, nslices);
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start);                  /* shown to others together with the block */
   mi_page_map(page, true);                                                /* its leaf exists: mi_arena_remap made it */
   return ok ? page->start : NULL;

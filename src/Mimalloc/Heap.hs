@@ -41,6 +41,8 @@ module Mimalloc.Heap
   , GCHeap
   , newHeap
   , newHeapInArena
+  , endHeap
+  , unsafeEndHeap
     -- * Foreign pointers
   , heapMallocForeignPtr
   , heapMallocForeignPtrBytes
@@ -126,8 +128,8 @@ type GCHeap = Heap RealWorld
 -- one that is reachable keeps all. So it is for blocks that are let go together: a parsed document, a request, a
 -- generation of a cache.
 --
--- The collector does not see how large it is: a heap counts as 4 KiB. Destroying takes time in proportion to its pages (64
--- KiB and more each).
+-- GHC sees 4 KiB of it; its pages are counted, and collections are asked for because of them ("Mimalloc.Pressure"). Who knows when
+-- it ends can say so: 'endHeap', 'unsafeEndHeap'. Destroying takes time in proportion to its pages (64 KiB and more each).
 --
 -- >>> heap <- newHeap
 -- >>> blocks <- mapM (heapMallocForeignPtrBytes heap) [1 .. 10000]
@@ -136,7 +138,7 @@ type GCHeap = Heap RealWorld
 --
 -- @since 0.1.0.0
 newHeap :: IO GCHeap
-newHeap = fst <$> newHeapTogether "newHeap" 0 0
+newHeap = newHeapTogether "newHeap" 0 0
 
 -- | The same from one arena. An invalid argument if there is no such arena.
 --
@@ -147,7 +149,31 @@ newHeap = fst <$> newHeapTogether "newHeap" 0 0
 --
 -- @since 0.1.0.0
 newHeapInArena :: MiArenaId -> IO GCHeap
-newHeapInArena arena = fst <$> newHeapTogether "newHeapInArena" 0 arena
+newHeapInArena arena = newHeapTogether "newHeapInArena" 0 arena
+
+-- | Nothing more is taken from the heap: who tries gets an illegal operation. What was taken stays valid, and all of it goes
+-- when no foreign pointer into the heap is reachable any more, whether the heap itself is or not. Ending it twice is nothing.
+--
+-- >>> heap <- newHeap
+-- >>> endHeap heap
+-- >>> p <- heapMallocForeignPtrBytes heap 10
+-- *** Exception: heapMallocForeignPtrBytes: illegal operation (the heap has ended)
+--
+-- @since 0.1.0.0
+endHeap :: GCHeap -> IO ()
+endHeap = closeHeap
+
+-- | Destroys the heap with all its blocks, now. Foreign pointers, byte strings and vectors that lie in it must not be used afterwards,
+-- nor the heap by another thread meanwhile. Later uses of the heap itself are an illegal operation. Ending it twice is nothing.
+--
+-- >>> heap <- newHeap
+-- >>> p <- heapMallocForeignPtrBytes heap 1000000
+-- >>> withForeignPtr p $ \q -> poke q 'x'
+-- >>> unsafeEndHeap heap
+--
+-- @since 0.1.0.0
+unsafeEndHeap :: GCHeap -> IO ()
+unsafeEndHeap = destroyHeap
 
 -- | A block of the heap for one value, its bytes as they are.
 --

@@ -25,6 +25,8 @@ module Mimalloc.Internal.Heap
   , newHeapTogether
   , withHeapEach
   , withHeapTogether
+  , closeHeap
+  , destroyHeap
     -- * Blocks
   , heapBytes
   , heapAlignedBytes
@@ -57,7 +59,7 @@ import Mimalloc.Internal.FFI
 -- | A heap. The type parameter names the bracket that the heap belongs to, so that it cannot be returned from it.
 --
 -- @since 0.1.0.0
-data Heap s = Heap (MutableByteArray# RealWorld)
+data Heap s = Heap (MutableByteArray# RealWorld) (IO ())                 -- the key; destroys what lives together, once
 type role Heap nominal
 
 -- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap has ended.
@@ -74,26 +76,26 @@ newKey life
   where
     key new used# = IO $ \s -> case new s of
       (# s1, array #) -> case setByteArray# array 0# used# 0# s1 of
-        s2 -> case writeIntArray# array 1# life# s2 of s3 -> (# s3, Heap array #)
+        s2 -> case writeIntArray# array 1# life# s2 of s3 -> (# s3, Heap array (pure ()) #)
     !(I# life#) = life
 
 readHeap :: Heap s -> IO (Ptr MiHeap)
-readHeap (Heap key) = IO $ \s -> case readAddrArray# key 0# s of (# s', a #) -> (# s', Ptr a #)
+readHeap (Heap key _) = IO $ \s -> case readAddrArray# key 0# s of (# s', a #) -> (# s', Ptr a #)
 {-# INLINE readHeap #-}
 
 writeHeap :: Heap s -> Ptr MiHeap -> IO ()
-writeHeap (Heap key) (Ptr a) = IO $ \s -> (# writeAddrArray# key 0# a s, () #)
+writeHeap (Heap key _) (Ptr a) = IO $ \s -> (# writeAddrArray# key 0# a s, () #)
 
 readLife :: Heap s -> IO Int
-readLife (Heap key) = IO $ \s -> case readIntArray# key 1# s of (# s', n #) -> (# s', I# n #)
+readLife (Heap key _) = IO $ \s -> case readIntArray# key 1# s of (# s', n #) -> (# s', I# n #)
 {-# INLINE readLife #-}
 
 writeLife :: Heap s -> Int -> IO ()
-writeLife (Heap key) (I# n) = IO $ \s -> (# writeIntArray# key 1# n s, () #)
+writeLife (Heap key _) (I# n) = IO $ \s -> (# writeIntArray# key 1# n s, () #)
 {-# INLINE writeLife #-}
 
 touchHeap :: Heap s -> IO ()
-touchHeap (Heap key) = IO $ \s -> (# touch# key s, () #)
+touchHeap (Heap key _) = IO $ \s -> (# touch# key s, () #)
 {-# INLINE touchHeap #-}
 
 -- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended.
@@ -110,22 +112,31 @@ usingHeap name heap act = do
 make :: String -> Int -> Bool -> CInt -> IO (Ptr MiHeap)
 make name tag destroy arena = do
   p <- mi_heap_new_ex (fromIntegral tag) (if destroy then 1 else 0) arena
-  if p /= nullPtr then pure p else do
+  if p /= nullPtr then p <$ when destroy (mi_cap_heap_weigh p) else do
     e <- getErrno
     if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
 
 -- | A heap whose foreign pointers live together, and its end: that is what the finalizer does, at once.
 -- An asynchronous exception finds the heap either not made yet or with its finalizer.
-newHeapTogether :: String -> Int -> CInt -> IO (Heap s, IO ())
-newHeapTogether name tag arena = masked $ run $ do
-  heap@(Heap key) <- newKey together
-  end <- IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
-    (# s1, weak #) -> case run (make name tag True arena) s1 of
-      (# s2, p@(Ptr a) #) -> case addCFinalizerToWeak# destroy a 0# nullAddr# weak s2 of
-        (# s3, _ #) -> case run (writeHeap heap p) s3 of
-          (# s4, _ #) -> (# s4, IO $ \s -> case finalizeWeak# weak s of (# s', _, _ #) -> (# s', () #) #)
-  pure (heap, end)
-  where !(FunPtr destroy) = mi_cap_heap_destroy_finalizer
+newHeapTogether :: String -> Int -> CInt -> IO (Heap s)
+newHeapTogether name tag arena = mi_cap_pressure_look >> relieved >> masked (run make')
+  where
+    make' = do
+      heap@(Heap key _) <- newKey together
+      IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
+        (# s1, weak #) -> case run (make name tag True arena) s1 of
+          (# s2, p@(Ptr a) #) -> case addCFinalizerToWeak# destroy a 0# nullAddr# weak s2 of
+            (# s3, _ #) -> case run (writeHeap heap p) s3 of
+              (# s4, _ #) -> (# s4, Heap key (IO $ \s -> case finalizeWeak# weak s of (# s', _, _ #) -> (# s', () #)) #)
+    !(FunPtr destroy) = mi_cap_heap_destroy_finalizer
+
+-- | Nobody gets anything from it any more.
+closeHeap :: Heap s -> IO ()
+closeHeap heap = writeLife heap ended >> writeHeap heap nullPtr
+
+-- | The heap with all its blocks goes now, if it is one whose foreign pointers live together. Nobody may use it meanwhile.
+destroyHeap :: Heap s -> IO ()
+destroyHeap heap@(Heap _ destroy) = closeHeap heap >> destroy >> touchHeap heap
 
 -- | A heap while the action runs; deleted then, so that foreign pointers into it live on.
 withHeapEach :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
@@ -138,14 +149,17 @@ withHeapEach name tag arena act = do
 -- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last one is gone.
 withHeapTogether :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
 withHeapTogether name tag arena act = do
-  (heap, destroy) <- newHeapTogether name tag arena
+  heap <- newHeapTogether name tag arena
   let end _ = do
         life <- readLife heap
-        writeLife heap ended
-        writeHeap heap nullPtr
-        when (life == together) destroy
+        if life == together then destroyHeap heap else closeHeap heap
         touchHeap heap
   bracket (readHeap heap) end (const (act heap))
+
+-- | Before much is taken from a heap: it is one that the collector should know of.
+weighed :: Int -> IO ()
+weighed n = when (n > 65536) $ mi_cap_pressure_look >> relieved
+{-# INLINE weighed #-}
 
 -- | A block of so many bytes of the heap, aligned to 16.
 heapBytes :: String -> Fill -> Heap s -> Int -> IO (Ptr a)
@@ -199,7 +213,7 @@ heapManyInto cell name fill heap = manyFrom name (heapAlignedBytesInto cell name
 -- | A block of the heap, by one of the functions above, as a foreign pointer. One that lives together with others needs no
 -- care about asynchronous exceptions: its block is freed with the heap in any case.
 newHeapBlock :: Heap s -> IO (Ptr a) -> IO (ForeignPtr a)
-newHeapBlock heap@(Heap key) allocate = do
+newHeapBlock heap@(Heap key _) allocate = do
   life <- readLife heap
   if life == each then newBlock allocate else do
     when (life == together) $ writeLife heap togetherMade
@@ -210,7 +224,8 @@ newHeapBlock heap@(Heap key) allocate = do
 -- | The same, for any number of bytes: if this is no heap of that kind, if it has ended, if the number is negative or if there is
 -- no memory, the short way gives null, and the long way tells which.
 newHeapBytes :: String -> Heap s -> Int -> IO (ForeignPtr a)
-newHeapBytes name heap@(Heap key) n = do
+newHeapBytes name heap@(Heap key _) n = do
+  weighed n
   Ptr p <- mi_fast_heap_malloc key (fromIntegral n)
   if Ptr p /= nullPtr then pure (ForeignPtr p (PlainPtr key)) else newHeapBytesSlow name heap n
 {-# INLINE newHeapBytes #-}
@@ -222,7 +237,7 @@ newHeapBytesSlow name heap n = newHeapBlock heap (heapBytes name Whatever heap n
 -- | The same for bytes that nobody frees, resizes or asks about. In a heap whose pointers live together small ones lie one behind the
 -- other, not aligned.
 newHeapPacked :: String -> Heap s -> Int -> IO (ForeignPtr a)
-newHeapPacked name heap@(Heap key) n = do
+newHeapPacked name heap@(Heap key _) n = do
   life <- readLife heap
   newHeapBlock heap $ if life == each then heapBytes name Whatever heap n
     else orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
