@@ -13,7 +13,7 @@
 
 #define EXPORT mi_decl_export
 
-const bool mi_abort_by_default = true;
+bool mi_abort_by_default = true;
 
 __attribute__((constructor)) static void preload_begin(void) { mi_process_init(); }
 

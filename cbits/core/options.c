@@ -8,7 +8,7 @@
 #include "options.h"
 #include "os.h"
 
-__attribute__((weak)) const bool mi_abort_by_default = (MI_CHECK != 0);
+__attribute__((weak)) bool mi_abort_by_default = (MI_CHECK != 0);
 mi_atomic(bool) mi_has_deferred_free;
 
 /* ---- options ---- */

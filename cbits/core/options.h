@@ -40,7 +40,7 @@ mi_cold void* mi_error_fail(mi_error_t error, size_t size);
 mi_cold void mi_message(const char* format, ...) mi_printf_like(1, 2);
 
 /* The preload library has another one, which is true: misuse ends the process unless the environment says otherwise. */
-extern const bool mi_abort_by_default;
+extern bool mi_abort_by_default;
 
 /* Reads all options that are in this environment, and none from the process's own from then on. mi_option_get does it before the
    first use; later changes of the environment mean nothing. One thread, or each with the same. */

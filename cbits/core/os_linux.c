@@ -13,7 +13,6 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -347,12 +346,24 @@ void mi_os_wake(void) {
 
 uint64_t mi_os_process_id(void) { return (uint64_t)syscall(SYS_getpid); }
 
-/* A directory has two links more than it has directories in it. */
+/* What /proc/self/stat says behind the name, which is in parentheses: field 3, the state of the thread that main was, is the first.
+   0 terminates it. NULL: unknown. */
+static const char* process_stat(char* text, size_t size) {
+  size_t n = file_read("/proc/self/stat", text, size - 1), end = n;
+  while (n > 0 && text[n - 1] != ')') n--;
+  text[end] = 0;
+  return n > 0 && text[n] == ' ' ? &text[n + 1] : NULL;
+}
+
+/* Field 20. */
 size_t mi_os_threads(void) {
-  struct stat s;
-  const int saved = errno;
-  const size_t n = stat("/proc/self/task", &s) == 0 && s.st_nlink > 2 ? s.st_nlink - 2 : 0;
-  errno = saved;
+  char text[400];
+  const char* p = process_stat(text, sizeof text);
+  size_t n = 0;
+  for (int spaces = 0; p != NULL && *p != 0 && spaces < 18; p++) {
+    if (*p == ' ') spaces++;
+    else if (spaces == 17 && *p >= '0' && *p <= '9') n = n * 10 + (size_t)(*p - '0');
+  }
   return n;
 }
 
@@ -367,13 +378,12 @@ bool mi_os_has_threads(void) {
   return true;
 }
 
-/* The state of the thread that main was stands behind its name, which is in parentheses: Z has ended and is still there. */
+/* Z has ended and is still there. */
 bool mi_os_is_last_thread(void) {
-  char text[256];
+  char text[400];
   if (mi_os_threads() != 2) return false;
-  size_t n = file_read("/proc/self/stat", text, sizeof text);
-  while (n > 0 && text[n - 1] != ')') n--;
-  return n > 0 && n + 1 < sizeof text && text[n + 1] == 'Z';
+  const char* state = process_stat(text, sizeof text);
+  return state != NULL && *state == 'Z';
 }
 
 void mi_os_sleep_ms(uint64_t ms) {
