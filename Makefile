@@ -28,10 +28,11 @@ $(BUILD)/o/%.o: %.c $(HEAD)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -c $< -o $@
 
-# Never unloaded: its thread and what it left in other threads would go on without it. Its constructors run before all others (initfirst):
+# Never unloaded: its thread and what it left in other threads would go on without it. A program that is linked with it here finds it by its soname. Its constructors run before all others (initfirst):
 # handlers of fork that others register in theirs are then outside ours (thread.c).
 $(BUILD)/libmimalloc.so: $(OBJ)
 	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst $(CFLAGS) -pthread $^ -o $@
+	@ln -sf $(@F) $(BUILD)/$(SONAME)
 
 $(BUILD)/libmimalloc.a: $(OBJ)
 	rm -f $@
