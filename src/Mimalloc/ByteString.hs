@@ -50,7 +50,7 @@ module Mimalloc.ByteString
 
 import Prelude hiding (concat, readFile)
 
-import Control.Exception (IOException, finally, mask, mask_, onException, try)
+import Control.Exception (IOException, finally, mask_, try)
 import Control.Monad (foldM_, when)
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
@@ -73,9 +73,8 @@ import System.IO.Unsafe (unsafePerformIO)
 import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes
 import Mimalloc.Internal.Error
-import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
-import Mimalloc.Primitive (mi_realloc)
 
 -- $setup
 -- >>> :set -XOverloadedStrings
@@ -282,20 +281,17 @@ hGetContents h = readRest "hGetContents" h 1024 `finally` hClose h
 
 -- A block that doubles, in place or by remapping when it can, until a read falls short.
 readRest :: String -> Handle -> Int -> IO ByteString
-readRest name h hint = mask $ \restore -> do
-  let go p room used = do
-        n <- restore (hGetBuf h (p `plusPtr` used) (room - used)) `onException` mi_cap_free p
-        if n < room - used then finish p room (used + n) else do
-          when (room > maxBound `quot` 2) $ mi_cap_free p >> noMemory name room
-          q <- mi_realloc p (2 * fromIntegral room)
-          when (q == nullPtr) $ mi_cap_free p >> noMemory name (2 * room)
-          go q (2 * room) (used + n)
-      finish p _ 0 = ByteString.empty <$ mi_cap_free p
-      finish p room n = do
-        q <- if n < room then mi_realloc p (fromIntegral n) else pure p
-        adopt (if q == nullPtr then p else q) n
-  start <- bytes name Whatever hint
-  go start hint 0
+readRest name h hint = do
+  g <- newGrowable 0
+  let go more = do
+        n <- fillElements name g more (\p -> hGetBuf h p more)
+        if n < more then takeByteString g else growableLength g >>= go
+  go hint
+
+takeByteString :: Growable Word8 -> IO ByteString
+takeByteString g = mask_ $ do
+  (p, n) <- takeBlock g
+  if n == 0 then pure ByteString.empty else adopt p n
 
 -- | Makes a block a byte string of so many bytes, without copying. The block is from this allocator, by whichever function,
 -- Haskell's or C's; the garbage collector frees it from now on, nobody else may, and nobody may write to it. A null pointer

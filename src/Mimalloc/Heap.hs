@@ -19,8 +19,10 @@
 -- * Bytes, elements, alignments (16 bytes, and the type's where that is more) and exceptions are as in "Mimalloc". No
 --   asynchronous exception leaks a block or a heap.
 -- * A plain pointer ('Ptr') from @withHeapMalloc…@ must not be used after its bracket.
--- * A heap must not be used after its bracket. The type parameter keeps it from being returned; a thread that outlives the
---   bracket gets an illegal operation ('System.IO.Error.isIllegalOperation') if it is late, and must not be just in time.
+-- * A heap cannot be used after its bracket. The type parameter keeps it from being returned; a thread that outlives the
+--   bracket gets an illegal operation ('System.IO.Error.isIllegalOperation'). If it uses the heap at the very moment in which the bracket ends,
+--   the heap goes with the next garbage collection.
+-- * Brackets may stand in pure code, as those of "Mimalloc".
 -- * In heaps whose foreign pointers have no finalizers, 'Foreign.ForeignPtr.finalizeForeignPtr' does nothing, and no other
 --   finalizer can be added, as with base's @mallocPlainForeignPtrBytes@. Compact regions ("GHC.Compact") take no foreign
 --   pointer, byte string or vector of this package, as they take none of base's.

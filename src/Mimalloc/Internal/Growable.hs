@@ -20,6 +20,7 @@ module Mimalloc.Internal.Growable
     -- * For vectors
   , withGrowable
   , appendElements
+  , fillElements
   , copyElements
   , takeBlock
   ) where
@@ -203,6 +204,18 @@ appendElements g@(Growable fp) from more = withForeignPtr fp $ \b -> when (more 
   copyElements (p `advancePtr` n) from more
   setLength b (n + more)
 {-# INLINABLE appendElements #-}
+
+-- | Room for so many more elements, of which the action writes some; it says how many, and so does the result.
+fillElements :: Storable a => String -> Growable a -> Int -> (Ptr a -> IO Int) -> IO Int
+fillElements name g@(Growable fp) more fill = withForeignPtr fp $ \b -> do
+  Box _ n room <- peek b
+  when (more < 0) $ negativeSize name more
+  when (more > room - n) $ if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
+  Box p _ _ <- peek b
+  k <- fill (p `advancePtr` n)
+  when (k < 0 || k > more) $ badLength name k more
+  k <$ setLength b (n + k)
+{-# INLINABLE fillElements #-}
 
 -- | So many elements, to and from.
 copyElements :: forall a. Storable a => Ptr a -> Ptr a -> Int -> IO ()

@@ -18,6 +18,9 @@
 -- would hold the copy, not the heap. It refuses pinned ones; but small pinned arrays that share a block live and die
 -- together. So such a key is pinned and large enough (from 3277 bytes on) to have a block to itself.
 --
+-- A heap's last word is the number of those who are in C with the heap's pointer just now, or negative when it has ended. The end of a bracket ends
+-- the heap at once if there is nobody. Else, and if the bracket is in pure code that is given up, a weak pointer keyed by the key does, when all are out.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Heap
   ( Heap
@@ -40,10 +43,11 @@ module Mimalloc.Internal.Heap
   , usingHeap
   ) where
 
-import Control.Exception (bracket)
-import Control.Monad (when)
+import Control.Exception (mask_)
+import Control.Monad (void, when)
 import Foreign.C.Error (eINVAL, getErrno)
 import Foreign.C.Types (CInt)
+import Foreign.ForeignPtr (FinalizerPtr)
 import Foreign.Ptr (nullPtr)
 import Foreign.Storable (Storable)
 import GHC.Exts
@@ -51,6 +55,7 @@ import GHC.ForeignPtr (ForeignPtr (..), ForeignPtrContents (..))
 import GHC.IO (IO (..))
 
 import Mimalloc.Internal.Alloc
+import Mimalloc.Internal.Bracket
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 
@@ -69,8 +74,8 @@ ended = 3
 
 newKey :: Int -> IO (Heap s)
 newKey life
-  | life == each = key (newByteArray# 16#) 16#
-  | otherwise = key (newPinnedByteArray# 3500#) 3088#                    -- MI_FAST_KEY_SIZE, MI_FAST_KEY_USED
+  | life == each = key (newByteArray# 24#) 24#
+  | otherwise = key (newPinnedByteArray# 3500#) 3096#                    -- MI_FAST_KEY_SIZE, MI_FAST_KEY_USED and a word
   where
     key new used# = IO $ \s -> case new s of
       (# s1, array #) -> case setByteArray# array 0# used# 0# s1 of
@@ -96,15 +101,40 @@ touchHeap :: Heap s -> IO ()
 touchHeap (Heap key) = IO $ \s -> (# touch# key s, () #)
 {-# INLINE touchHeap #-}
 
--- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended.
+-- The life `together` becomes another, if it is that still.
+changeLife :: Heap s -> Int -> IO Bool
+changeLife (Heap key) (I# to) = IO $ \s -> case casIntArray# key 1# old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
+  where !(I# old#) = together
+
+-- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended. Nobody ends a heap at once
+-- that has foreign pointers without finalizers.
 usingHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
 usingHeap name heap act = do
-  p <- readHeap heap
-  when (p == nullPtr) $ heapEnded name
-  r <- act p
-  touchHeap heap
-  pure r
+  life <- readLife heap
+  r <- if life == togetherMade then there else do
+    ins <- addIns heap life 1
+    if ins < 0 then heapEnded name else there <* addIns heap life (-1)
+  r <$ touchHeap heap
+  where there = readHeap heap >>= \p -> if p == nullPtr then heapEnded name else act p
 {-# INLINE usingHeap #-}
+
+-- Where the number of those who are in stands, of a heap that lives so.
+insAt :: Int -> Int
+insAt life = if life == each then 2 else 386
+{-# INLINE insAt #-}
+
+-- How many were in.
+addIns :: Heap s -> Int -> Int -> IO Int
+addIns (Heap key) life (I# n) = IO $ \s -> case fetchAddIntArray# key at n s of (# s', old #) -> (# s', I# old #)
+  where !(I# at) = insAt life
+{-# INLINE addIns #-}
+
+-- Nobody is in, and nobody comes in any more; or somebody is. False, too, when it was done before.
+shut :: Heap s -> IO Bool
+shut heap@(Heap key) = do
+  I# at <- insAt <$> readLife heap
+  IO $ \s -> case casIntArray# key at 0# never s of (# s', old #) -> (# s', isTrue# (old ==# 0#) #)
+  where !(I# never) = minBound `quot` 2
 
 -- C's heap, or an exception. Masked by the caller.
 make :: String -> Int -> Bool -> CInt -> IO (Ptr MiHeap)
@@ -114,38 +144,52 @@ make name tag destroy arena = do
     e <- getErrno
     if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
 
--- | A heap whose foreign pointers live together, and its end: that is what the finalizer does, at once.
--- An asynchronous exception finds the heap either not made yet or with its finalizer.
-newHeapTogether :: String -> Int -> CInt -> IO (Heap s, IO ())
-newHeapTogether name tag arena = masked $ run $ do
-  heap@(Heap key) <- newKey together
-  end <- IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
-    (# s1, weak #) -> case run (make name tag True arena) s1 of
-      (# s2, p@(Ptr a) #) -> case addCFinalizerToWeak# destroy a 0# nullAddr# weak s2 of
+-- A heap that a finalizer ends, and the weak pointer that has it. An asynchronous exception finds the heap either not made yet or with
+-- its finalizer.
+newHeapOf :: String -> Int -> FinalizerPtr MiHeap -> Int -> CInt -> IO (Heap s, Finalized)
+newHeapOf name life (FunPtr finalizer) tag arena = masked $ run $ do
+  heap@(Heap key) <- newKey life
+  IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
+    (# s1, weak #) -> case run (make name tag (life /= each) arena) s1 of
+      (# s2, p@(Ptr a) #) -> case addCFinalizerToWeak# finalizer a 0# nullAddr# weak s2 of
         (# s3, _ #) -> case run (writeHeap heap p) s3 of
-          (# s4, _ #) -> (# s4, IO $ \s -> case finalizeWeak# weak s of (# s', _, _ #) -> (# s', () #) #)
-  pure (heap, end)
-  where !(FunPtr destroy) = mi_cap_heap_destroy_finalizer
+          (# s4, _ #) -> (# s4, (heap, Finalized weak) #)
+
+data Finalized = Finalized (Weak# ())
+
+-- | A heap whose foreign pointers live together, and its end: that is what the finalizer does, at once.
+newHeapTogether :: String -> Int -> CInt -> IO (Heap s, IO ())
+newHeapTogether name tag arena = do
+  (heap, Finalized weak) <- newHeapOf name together mi_cap_heap_destroy_finalizer tag arena
+  pure (heap, IO $ \s -> case finalizeWeak# weak s of (# s', _, _ #) -> (# s', () #))
 
 -- | A heap while the action runs; deleted then, so that foreign pointers into it live on.
 withHeapEach :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
 withHeapEach name tag arena act = do
-  heap <- newKey each
-  let begin = make name tag False arena >>= \p -> p <$ writeHeap heap p
-      end p = writeHeap heap nullPtr >> mi_cap_heap_delete_safe p
-  bracket begin end (const (act heap))
+  (heap, Finalized weak) <- newHeapOf name each mi_cap_heap_delete_finalizer tag arena
+  withNewHeap heap act $ do
+    p <- readHeap heap
+    nobody <- shut heap
+    writeHeap heap nullPtr
+    when nobody $ disarm weak >> mi_cap_heap_delete_safe p
 
 -- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last one is gone.
 withHeapTogether :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
 withHeapTogether name tag arena act = do
   (heap, destroy) <- newHeapTogether name tag arena
-  let end _ = do
-        life <- readLife heap
-        writeLife heap ended
-        writeHeap heap nullPtr
-        when (life == together) destroy
-        touchHeap heap
-  bracket (readHeap heap) end (const (act heap))
+  withNewHeap heap act $ do
+    nobody <- shut heap
+    noPointers <- changeLife heap ended
+    writeLife heap ended
+    writeHeap heap nullPtr
+    when (nobody && noPointers) destroy
+
+-- The end may come twice: an exception may come right behind it.
+withNewHeap :: Heap s -> (Heap s -> IO a) -> IO () -> IO a
+withNewHeap heap act end = do
+  cell <- newCell
+  IO $ bracketed (Ends ending) cell noBlock (run (act heap >>= \r -> r <$ mask_ ending))
+  where ending = end >> touchHeap heap
 
 -- | A block of so many bytes of the heap, aligned to 16.
 heapBytes :: String -> Fill -> Heap s -> Int -> IO (Ptr a)
@@ -180,11 +224,11 @@ heapAlignedBytesInto cell name fill heap n align
 
 -- | A block for one value, aligned as its type says and at least to the alignment given.
 heapOne :: Storable a => String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapOne name fill heap = oneFrom (heapAlignedBytes name fill heap)
+heapOne name fill heap = oneFrom name (heapAlignedBytes name fill heap)
 {-# INLINE heapOne #-}
 
 heapOneInto :: Storable a => Cell -> String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapOneInto cell name fill heap = oneFrom (heapAlignedBytesInto cell name fill heap)
+heapOneInto cell name fill heap = oneFrom name (heapAlignedBytesInto cell name fill heap)
 {-# INLINE heapOneInto #-}
 
 -- | A block for so many values, aligned as their type says.
@@ -202,7 +246,7 @@ newHeapBlock :: Heap s -> IO (Ptr a) -> IO (ForeignPtr a)
 newHeapBlock heap@(Heap key) allocate = do
   life <- readLife heap
   if life == each then newBlock allocate else do
-    when (life == together) $ writeLife heap togetherMade
+    when (life == together) $ void (changeLife heap togetherMade)
     Ptr p <- allocate
     pure (ForeignPtr p (PlainPtr key))
 {-# INLINE newHeapBlock #-}
@@ -230,5 +274,5 @@ newHeapPacked name heap@(Heap key) n = do
 
 -- | A block of the heap while the action runs, and the heap with it.
 withHeapBlock :: Heap s -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
-withHeapBlock = withBlockOf
+withHeapBlock heap = withBlockOf (Holding heap ((/= each) <$> readLife heap))
 {-# INLINE withHeapBlock #-}
