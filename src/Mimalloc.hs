@@ -261,14 +261,15 @@ withZallocBytes n = withBlock (\cell -> bytesInto cell "withZallocBytes" Zeros n
 {-# INLINE withZallocBytes #-}
 
 -- | How many bytes a block has that was asked for with so many: at least as many, at most an eighth more (from 16 on, and
--- up to the last bytes of a page of the system's). A negative size counts as 0. Throws nothing.
+-- up to the last bytes of a page of the system's). A negative size counts as 0; the largest of all are as they are. Throws nothing.
 --
 -- >>> goodSize 100
 -- 112
 --
 -- @since 0.1.0.0
 goodSize :: Int -> Int
-goodSize n = fromIntegral (mi_good_size (fromIntegral (max 0 n)))
+goodSize n = if good < 0 then n else good
+  where good = fromIntegral (mi_good_size (fromIntegral (max 0 n)))
 
 -- | How many bytes of this block may be used, at least as many as were asked for. The pointer is what an allocation
 -- returned; for a null pointer, or one that is not ours, it is 0.

@@ -295,7 +295,7 @@ takeByteString g = mask_ $ do
 
 -- | Makes a block a byte string of so many bytes, without copying. The block is from this allocator, by whichever function,
 -- Haskell's or C's; the garbage collector frees it from now on, nobody else may, and nobody may write to it. A null pointer
--- with 0 bytes is the empty byte string.
+-- with 0 bytes is the empty byte string, one with more an invalid argument.
 --
 -- >>> p <- mi_malloc 3 :: IO (Ptr Word8)
 -- >>> pokeArray p [97, 98, 99]
@@ -306,10 +306,10 @@ takeByteString g = mask_ $ do
 unsafePackMallocByteString :: Ptr Word8 -> Int -> IO ByteString
 unsafePackMallocByteString p n
   | n < 0 = negativeSize "unsafePackMallocByteString" n
-  | p == nullPtr && n == 0 = pure ByteString.empty
+  | p == nullPtr = if n == 0 then pure ByteString.empty else nullPointer "unsafePackMallocByteString"
   | otherwise = mask_ (adopt p n)
 
--- | The same with a C string, up to its end.
+-- | The same with a C string, up to its end. A null pointer is an invalid argument.
 --
 -- >>> withCString "abc" mi_strdup >>= M.unsafePackMallocCString
 -- "abc"
@@ -317,6 +317,7 @@ unsafePackMallocByteString p n
 -- @since 0.1.0.0
 unsafePackMallocCString :: CString -> IO ByteString
 unsafePackMallocCString s = do
+  when (s == nullPtr) $ nullPointer "unsafePackMallocCString"
   n <- Internal.c_strlen s
   unsafePackMallocByteString (castPtr s) (fromIntegral n)
 

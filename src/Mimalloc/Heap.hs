@@ -92,7 +92,7 @@ withHeap :: (forall s. Heap s -> IO a) -> IO a
 withHeap act = withHeapEach "withHeap" 0 0 act
 
 -- | A heap with a tag, which visitors see ('Mimalloc.Primitive.mi_heap_visit_blocks'); destroyed at the end if so asked, else
--- deleted; from one arena, or from any (0). An invalid argument if there is no such arena.
+-- deleted; from one arena, or from any (0). An invalid argument if there is no such arena, or if the tag is no C @int@.
 --
 -- What destroying means for foreign pointers stands above. Plain pointers end with their brackets anyway.
 --

@@ -139,6 +139,7 @@ shut heap@(Heap key) = do
 -- C's heap, or an exception. Masked by the caller.
 make :: String -> Int -> Bool -> CInt -> IO (Ptr MiHeap)
 make name tag destroy arena = do
+  when (tag < fromIntegral (minBound :: CInt) || tag > fromIntegral (maxBound :: CInt)) $ outOfRange name "tag" tag
   p <- mi_heap_new_ex (fromIntegral tag) (if destroy then 1 else 0) arena
   if p /= nullPtr then pure p else do
     e <- getErrno
