@@ -42,6 +42,7 @@ module Mimalloc.Vector
   , generateM
   , replicateM
   , copy
+  , heapCopyVector
   , thaw
   , freeze
     -- ** In ST
@@ -349,6 +350,20 @@ copy v
   | Vector.null v = Vector.empty
   | otherwise = unsafePerformIO $ (`unsafeFromForeignPtr0` Vector.length v) <$> copied "copy" v
 {-# INLINE copy #-}
+
+-- | A copy in a heap. How long it lives is said in "Mimalloc.Heap".
+--
+-- >>> heap <- newHeap
+-- >>> M.heapCopyVector heap (Vector.fromList "abc")
+-- "abc"
+--
+-- @since 0.1.0.0
+heapCopyVector :: Storable a => Heap s -> Vector a -> IO (Vector a)
+heapCopyVector heap v = do
+  fp <- newHeapBlock heap (heapMany "heapCopyVector" Whatever heap (Vector.length v))
+  withForeignPtr fp $ \p -> Vector.unsafeWith v $ \q -> copyElements p q (Vector.length v)
+  pure (unsafeFromForeignPtr0 fp (Vector.length v))
+{-# INLINE heapCopyVector #-}
 
 -- | A mutable copy of a vector.
 --

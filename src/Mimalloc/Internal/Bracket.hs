@@ -28,11 +28,10 @@ module Mimalloc.Internal.Bracket
   ) where
 
 import Control.Exception (SomeException)
-import Foreign.C.Types (CSize (..))
+import Foreign.C.Types (CSize)
 import Foreign.ForeignPtr (FinalizerPtr)
 import GHC.Exts
 import GHC.IO (IO (..))
-import GHC.Word (Word64 (..))
 
 import Mimalloc.Internal.FFI
 
@@ -68,12 +67,13 @@ run (IO m) = m
 -- One function for all of them: by the code of the handler a bracket's frames are told from others. The handler must find its frame
 -- below its own, and that has more than one word.
 bracketed :: Ending -> Cell -> CSize -> Step a -> Step a
-bracketed ending cell@(Cell array) (CSize (W64# size)) act s0 = case catch# begin handler s0 of
+bracketed ending cell@(Cell array) bytes act s0 = case catch# begin handler s0 of
   (# s1, r #) -> case free# array r s1 of (# s2, same #) -> (# s2, unsafeCoerce# same #)
   where
     -- Nobody has it any more when it has begun, so it is what an exception from outside makes the frozen action.
     begin s1 = run# (unsafeCoerce# begin) (unsafeCoerce# act) array size s1
     handler e s1 = interrupted ending cell begin handler e s1
+    !(W# size) = fromIntegral bytes
 {-# NOINLINE bracketed #-}
 
 -- Asynchronous exceptions are masked. The last step is a jump.

@@ -13,6 +13,7 @@ module Mimalloc.Internal.Error
   , noArena
   , heapEnded
   , nullPointer
+  , noString
   , outOfRange
   , badLength
   , badIndex
@@ -67,6 +68,11 @@ heapEnded name = failure IllegalOperation name "the heap has ended"
 nullPointer :: String -> IO a
 nullPointer name = failure InvalidArgument name "null pointer"
 {-# NOINLINE nullPointer #-}
+
+-- | A handle whose string was deleted, or that is of another store.
+noString :: String -> IO a
+noString name = failure InvalidArgument name "no string has this handle"
+{-# NOINLINE noString #-}
 
 -- | A number that C cannot be given.
 outOfRange :: String -> String -> Int -> IO a

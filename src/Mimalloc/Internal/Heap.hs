@@ -39,8 +39,11 @@ module Mimalloc.Internal.Heap
   , newHeapBlock
   , newHeapBytes
   , newHeapPacked
+  , newHeapOfBlocks
+  , heapBlock
   , withHeapBlock
   , usingHeap
+  , touchHeap
   ) where
 
 import Control.Exception (mask_)
@@ -263,6 +266,19 @@ newHeapBytes name heap@(Heap key) n = do
 newHeapBytesSlow :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapBytesSlow name heap n = newHeapBlock heap (heapBytes name Whatever heap n)
 {-# NOINLINE newHeapBytesSlow #-}
+
+-- | A heap of blocks that are freed one by one; what is left of them, when it is not reachable any more.
+newHeapOfBlocks :: String -> IO (Heap s)
+newHeapOfBlocks name = do
+  (heap, _) <- newHeapTogether name 0 0
+  heap <$ changeLife heap togetherMade
+
+-- | A block of such a heap.
+heapBlock :: String -> Heap s -> Int -> IO (Ptr a)
+heapBlock name heap@(Heap key) n = do
+  p <- mi_fast_heap_malloc key (fromIntegral n)
+  if p == nullPtr then heapBytes name Whatever heap n else pure p
+{-# INLINE heapBlock #-}
 
 -- | The same for bytes that nobody frees, resizes or asks about. In a heap whose pointers live together small ones lie one behind the
 -- other, not aligned.
