@@ -24,7 +24,7 @@ import qualified Mimalloc.ByteString as M
 import qualified Mimalloc.Capability as M
 import Mimalloc.Heap
 import Mimalloc.Pressure
-import qualified Mimalloc.Vector as M
+import qualified Mimalloc.Vector as V
 
 main :: IO ()
 main = setEnv "TASTY_NUM_THREADS" "1" >> defaultMain (testGroup "arguments" tests)
@@ -117,20 +117,20 @@ table =
     , Function "hGetSome" size (\n -> onNull (\h -> void (M.hGetSome h n)))
     ])
   , ("Mimalloc.Vector",
-    [ Function "mallocVector" size (void . M.mallocVector @Int)
-    , Function "zallocVector" size (void . M.zallocVector @Int)
-    , Function "mallocMVector" size (void . M.mallocMVector @Int)
-    , Function "zallocMVector" size (void . M.zallocMVector @Int)
-    , Function "generate" pureSize (void . evaluate . (`M.generate` id))
-    , Function "replicate" pureSize (void . evaluate . (`M.replicate` (1 :: Word16)))
-    , Function "unfoldrN" (const [Fine]) (\n -> void (evaluate (M.unfoldrN n (const (Nothing :: Maybe (Int, ()))) ())))
-    , Function "fromListN" (const [Fine]) (\n -> void (evaluate (M.fromListN n "abc")))
-    , Function "modifyGrowable" index3 (\n -> three >>= \g -> M.modifyGrowable g n id)
-    , Function "newGrowable" size (void . M.newGrowable @Int)
-    , Function "reserve" size (\n -> M.newGrowable 0 >>= \g -> M.reserve (g :: M.Growable Int) n)
-    , Function "readGrowable" index3 (\n -> three >>= \g -> void (M.readGrowable g n))
-    , Function "writeGrowable" index3 (\n -> three >>= \g -> M.writeGrowable g n 'x')
-    , Function "truncateGrowable" (\n -> if n == 3 then [Fine] else index3 n) (\n -> three >>= (`M.truncateGrowable` n))
+    [ Function "mallocVector" size (void . V.mallocVector @Int)
+    , Function "zallocVector" size (void . V.zallocVector @Int)
+    , Function "mallocMVector" size (void . V.mallocMVector @Int)
+    , Function "zallocMVector" size (void . V.zallocMVector @Int)
+    , Function "generate" pureSize (void . evaluate . (`V.generate` id))
+    , Function "replicate" pureSize (void . evaluate . (`V.replicate` (1 :: Word16)))
+    , Function "unfoldrN" (const [Fine]) (\n -> void (evaluate (V.unfoldrN n (const (Nothing :: Maybe (Int, ()))) ())))
+    , Function "fromListN" (const [Fine]) (\n -> void (evaluate (V.fromListN n "abc")))
+    , Function "modifyGrowable" index3 (\n -> three >>= \g -> V.modifyGrowable g n id)
+    , Function "newGrowable" size (void . V.newGrowable @Int)
+    , Function "reserve" size (\n -> V.newGrowable 0 >>= \g -> V.reserve (g :: V.Growable Int) n)
+    , Function "readGrowable" index3 (\n -> three >>= \g -> void (V.readGrowable g n))
+    , Function "writeGrowable" index3 (\n -> three >>= \g -> V.writeGrowable g n 'x')
+    , Function "truncateGrowable" (\n -> if n == 3 then [Fine] else index3 n) (\n -> three >>= (`V.truncateGrowable` n))
     ])
   , ("Mimalloc.Capability",
     [ Function "runOnCapability" (\n -> if n == 0 then [Fine] else [Invalid]) (\n -> M.runOnCapability n (pure ()))
@@ -144,8 +144,8 @@ table =
     onNull :: (Handle -> IO ()) -> IO ()
     onNull = withBinaryFile "/dev/null" ReadMode
     three = do
-      g <- M.newGrowable 0
-      g <$ mapM_ (M.push g) "abc"
+      g <- V.newGrowable 0
+      g <$ mapM_ (V.push g) "abc"
 
 -- Functions of a heap of any kind.
 data HeapFunction = HeapFunction String Expected (forall s. Heap s -> Int -> IO ())
@@ -174,10 +174,10 @@ heapFunctions =
   , HeapFunction "heapMallocByteString" size (\h -> void . M.heapMallocByteString h)
   , HeapFunction "heapZallocByteString" size (\h -> void . M.heapZallocByteString h)
   , HeapFunction "heapCreate" size (\h n -> void (M.heapCreate h n (const (pure ()))))
-  , HeapFunction "heapMallocVector" size (\h -> void . M.heapMallocVector @Int h)
-  , HeapFunction "heapZallocVector" size (\h -> void . M.heapZallocVector @Int h)
-  , HeapFunction "heapMallocMVector" size (\h -> void . M.heapMallocMVector @Int h)
-  , HeapFunction "heapZallocMVector" size (\h -> void . M.heapZallocMVector @Int h)
+  , HeapFunction "heapMallocVector" size (\h -> void . V.heapMallocVector @Int h)
+  , HeapFunction "heapZallocVector" size (\h -> void . V.heapZallocVector @Int h)
+  , HeapFunction "heapMallocMVector" size (\h -> void . V.heapMallocMVector @Int h)
+  , HeapFunction "heapZallocMVector" size (\h -> void . V.heapZallocMVector @Int h)
   ]
 
 -- The C functions return null.
@@ -208,9 +208,9 @@ nulls =
   , ("heapContainsBlock", withHeap (`heapContainsBlock` nullPtr) >>= (@?= False))
   , ("heapCheckOwned", withHeap (`heapCheckOwned` nullPtr) >>= (@?= False))
   , ("empty vectors", do
-      v <- M.mallocMVector 0 :: IO (M.IOVector Int)
+      v <- V.mallocMVector 0 :: IO (V.IOVector Int)
       Mutable.length v @?= 0
-      w <- M.freeze v
+      w <- V.freeze v
       w @?= Vector.empty)
   , ("mi_free and its like", mapM_ ($ nullPtr) [mi_free, mi_cfree])
   , ("mi_strdup", mi_strdup nullPtr >>= (@?= nullPtr) . castPtr @_ @())
