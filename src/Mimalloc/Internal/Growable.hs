@@ -85,7 +85,7 @@ newGrowable room
 --
 -- @since 0.1.0.0
 growableLength :: Growable a -> IO Int
-growableLength (Growable fp) = unsafeWithForeignPtr fp $ \b -> peek b >>= \(Box _ n _) -> pure n
+growableLength (Growable fp) = unsafeWithForeignPtr fp (`peekByteOff` 8)
 {-# INLINE growableLength #-}
 
 -- | How many elements fit before it has to grow.
@@ -112,8 +112,9 @@ growableCapacity (Growable fp) = unsafeWithForeignPtr fp $ \b -> peek b >>= \(Bo
 -- @since 0.1.0.0
 readGrowable :: Storable a => Growable a -> Int -> IO a
 readGrowable (Growable fp) i = unsafeWithForeignPtr fp $ \b -> do
-  Box p n _ <- peek b
-  if i < 0 || i >= n then badIndex "readGrowable" i n else peekElemOff p i
+  -- Two words only: what is read is loaded, also if it is not used.
+  n <- peekByteOff b 8
+  if i < 0 || i >= n then badIndex "readGrowable" i n else peekByteOff b 0 >>= (`peekElemOff` i)
 {-# INLINE readGrowable #-}
 
 -- | Replaces the element of this index. An invalid argument if there is none.
