@@ -114,7 +114,7 @@ changeLife (Heap key) (I# to) = IO $ \s -> case casIntArray# key 1# old# to s of
 usingHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
 usingHeap name heap act = do
   life <- readLife heap
-  r <- if life == togetherMade then there else do
+  r <- if life == togetherMade then there else if life == ended then heapEnded name else do
     ins <- addIns heap life 1
     if ins < 0 then heapEnded name else there <* addIns heap life (-1)
   r <$ touchHeap heap
@@ -185,8 +185,8 @@ withHeapTogether name tag arena act = do
     nobody <- shut heap
     noPointers <- changeLife heap ended
     writeLife heap ended
-    writeHeap heap nullPtr
-    when (nobody && noPointers) destroy
+    -- Whoever read its life before that goes on to its pointer (fast.cmm).
+    when (nobody && noPointers) $ writeHeap heap nullPtr >> destroy
 
 -- The end may come twice: an exception may come right behind it.
 withNewHeap :: Heap s -> (Heap s -> IO a) -> IO () -> IO a

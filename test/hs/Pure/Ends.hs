@@ -35,16 +35,22 @@ uses =
   , ("heapCollect", \h -> heapCollect h True)
   ]
 
--- Threads use it until it has ended, which is all that they notice.
+-- Threads on one capability use it until it has ended, which is all that they notice; the bracket is on another.
 used :: ((GCHeap -> IO ()) -> IO ()) -> (GCHeap -> IO ()) -> Assertion
 used bracketOf use = do
   before <- liveBlocks
-  forM_ [1 .. 60 :: Int] $ \i -> do
+  on 0 $ forM_ [1 .. 300 :: Int] $ \i -> do
     shared <- newEmptyMVar
-    ends <- replicateM 3 $ do
+    begun <- newEmptyMVar
+    ends <- replicateM 2 $ do
       done <- newEmptyMVar
-      done <$ forkIO (try (readMVar shared >>= \h -> forever (replicateM_ 5 (use h) >> yield)) >>= putMVar done)
-    bracketOf $ \h -> putMVar shared h >> replicateM_ (i `mod` 4) yield
+      done <$ forkOn 1 (try (readMVar shared >>= \h -> tryPutMVar begun () >> forever (use h)) >>= putMVar done)
+    bracketOf $ \h -> putMVar shared h >> takeMVar begun >> void (evaluate (sum [1 .. i * 37 `mod` 2000]))
     forM_ ends $ \done -> takeMVar done >>= either late (const (assertFailure "no end"))
   holds "the blocks are free again" $ (<= before + 3) <$> liveBlocks
-  where late e = unless (isIllegalOperation e) $ assertFailure (show e)
+  where
+    late e = unless (isIllegalOperation e) $ assertFailure (show e)
+    on n act = do
+      done <- newEmptyMVar
+      _ <- forkOn n (try act >>= putMVar done)
+      takeMVar done >>= either (throwIO :: SomeException -> IO ()) pure
