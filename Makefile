@@ -2,7 +2,9 @@
 # make install    that, the headers and a pkg-config file, to PREFIX (/usr/local), below DESTDIR; make uninstall
 # make test    the C suites; ./check runs these and the Haskell ones
 # make lint    layers, lengths, orders; make matrix: every GHC
-# make soak    the stress suites for long
+# make soak    the stress suites for long; make bytes-long: 100 million operations that move bytes about
+# make mutants seeds faults in copies of the tree, and looks that the suite that is there for each fails; some minutes
+# make busy    ./check beside busy loops: TIMES=3 LOOPS=4, or PARTS="c haskell"; see tools/busy
 # make bench   every benchmark, figures and plots to docs/bench; see bench/README.md
 
 CC     ?= cc
@@ -26,9 +28,10 @@ $(BUILD)/o/%.o: %.c $(HEAD)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -c $< -o $@
 
-# Never unloaded: its thread and what it left in other threads would go on without it.
+# Never unloaded: its thread and what it left in other threads would go on without it. Its constructors run before all others (initfirst):
+# handlers of fork that others register in theirs are then outside ours (thread.c).
 $(BUILD)/libmimalloc.so: $(OBJ)
-	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete $(CFLAGS) -pthread $^ -o $@
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst $(CFLAGS) -pthread $^ -o $@
 
 $(BUILD)/libmimalloc.a: $(OBJ)
 	rm -f $@
@@ -85,6 +88,9 @@ lint:
 matrix:
 	tools/matrix
 
+busy:
+	tools/busy $(or $(TIMES),3) $(or $(LOOPS),4) $(PARTS)
+
 bench: lib
 	tools/install bench c haskell
 	bench/preload --save
@@ -95,4 +101,4 @@ bench: lib
 clean:
 	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.* $(BUILD)/mimalloc.pc
 
-.PHONY: lib install uninstall test soak lint matrix bench clean
+.PHONY: lib install uninstall test soak bytes-long mutants busy lint matrix bench clean

@@ -24,10 +24,12 @@ mi_tls mi_lheap_t* mi_thread_lheap = &lheap_empty;
 static mi_tls bool thread_ended;         /* its destructors run: heaps are made for one call only */
 static mi_tls unsigned late_calls;       /* .. and calls made from callbacks in it */
 
-static mi_tls mi_heap_t* my_main = &mi_heap_main;   /* a sub-process has another */
+static mi_tls mi_heap_t* my_main = &mi_main_heap;   /* a sub-process has another */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t end_key;
+static pthread_key_t end_key;            /* its destructor is how a thread's end is noticed */
+static bool has_key;
+static mi_atomic(bool) xunnoticed;       /* some threads' ends are not */
 
 static mi_owner_t* my_owner(void) { return mi_thread_lheap->owner; }      /* NULL if it has no heap */
 
@@ -44,7 +46,10 @@ static void thread_exit(void* owner) {
   owner_end();
 }
 
+/* ---- fork ---- */
+
 static void before_fork(void) {
+  mi_fork_enter();
   mi_purger_stop();
   mi_heap_before_fork();
   mi_owner_before_fork();
@@ -52,34 +57,73 @@ static void before_fork(void) {
   mi_meta_before_fork();
 }
 
+/* What others, who are gone, had begun. */
+static void mend(void) {
+  mi_options_after_fork();
+  mi_pressure_after_fork();
+  mi_page_after_fork();
+  mi_keep_mend();
+  mi_arena_mend();
+  mi_owner_mend(mi_thread_id());
+}
+
 static void after_fork(bool child) {
+  if (!mi_fork_leave(child)) return;
+  if (child) mend();
   mi_meta_after_fork(child);
   mi_arena_after_fork(child);
-  mi_owner_after_fork(child, my_owner());
+  mi_owner_after_fork(child);
   mi_heap_after_fork(child);
   mi_purger_after_fork(child);
+  mi_fork_left();
 }
 
 static void after_fork_parent(void) { after_fork(false); }
-static void after_fork_child(void) {
-  mi_options_after_fork();
-  mi_pressure_after_fork();
-  after_fork(true);
+static void after_fork_child(void) { after_fork(true); }
+
+/* ---- what a process does once ---- */
+
+static void reserve_memory(void) {
+  const size_t huge = mi_option_get_size(mi_option_reserve_huge_os_pages);
+  const size_t memory = mi_option_get_size(mi_option_reserve_os_memory);
+  const bool tell = mi_option_is_enabled(mi_option_verbose);
+  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && tell) mi_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
+  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && tell) mi_message("mimalloc: no %zu bytes to reserve\n", memory);
 }
 
 static void process_begin_once(void) {
-  pthread_key_create(&end_key, &thread_exit);
-  pthread_atfork(&before_fork, &after_fork_parent, &after_fork_child);
-  const size_t huge = mi_option_get_size(mi_option_reserve_huge_os_pages);
-  const size_t memory = mi_option_get_size(mi_option_reserve_os_memory);
-  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0) mi_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
-  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0) mi_message("mimalloc: no %zu bytes to reserve\n", memory);
+  const bool verbose = mi_option_is_enabled(mi_option_verbose);
+  has_key = pthread_key_create(&end_key, &thread_exit) == 0;              /* first: the next may allocate */
+  if (!has_key) mi_store_relaxed(&xunnoticed, true);                      /* shown by pthread_once */
+  mi_fork_set_mend(&after_fork_child);
+  const bool has_handlers = pthread_atfork(&before_fork, &after_fork_parent, &after_fork_child) == 0;
+  if (verbose && !has_key) mi_message("mimalloc: all thread keys are taken: ends of threads are not noticed\n");
+  if (verbose && !has_handlers) mi_message("mimalloc: no memory for handlers of fork\n");
+  reserve_memory();
 }
 
-void mi_process_begin(void) { pthread_once(&once, &process_begin_once); }
+void mi_process_begin(void) {
+  static mi_tls bool within;             /* what is called in it allocates */
+  if (within) return;
+  within = true;
+  pthread_once(&once, &process_begin_once);
+  within = false;
+}
+
+/* Before the constructors of whoever else is in this object; the shared library's run before everybody's (Makefile). So our handlers of
+   fork are the first that are registered: the outermost are those of others, who may have locks of their own that we know nothing of. */
+__attribute__((constructor(102))) static void process_loaded(void) { mi_process_begin(); }
 
 __attribute__((destructor)) static void process_end(void) {
   if (mi_option_is_enabled(mi_option_show_stats)) mi_stats_print(NULL);
+}
+
+/* An id is of one owner at a time: one whose thread ended unnoticed is taken over by the thread that has the id now, or ended by it. */
+static mi_owner_t* owner_begin(void) {
+  mi_owner_t* left = mi_load_relaxed(&xunnoticed) ? mi_owner_of_thread(mi_thread_id()) : NULL;  /* set before such a thread ended */
+  if (left != NULL && mi_load_relaxed(&left->main.xheap) == my_main) return left;  /* nobody else changes it */
+  if (left != NULL) mi_owner_end(left);
+  return mi_owner_begin_in(MI_OWNER_THREAD, mi_thread_id(), my_main);
 }
 
 mi_lheap_t* mi_thread_lheap_own(void) {
@@ -89,11 +133,13 @@ mi_lheap_t* mi_thread_lheap_own(void) {
     if (mi_unlikely(mi_load_relaxed(&mi_thread_lheap->xheap) == NULL)) mi_thread_lheap = &my_owner()->main;
     return mi_thread_lheap;
   }
-  mi_owner_t* owner = mi_owner_begin_in(MI_OWNER_THREAD, mi_thread_id(), my_main);
+  mi_owner_t* owner = owner_begin();
   if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
   mi_thread_lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
   mi_process_begin();
-  if (!thread_ended) pthread_setspecific(end_key, owner);
+  if (!thread_ended && has_key && pthread_setspecific(end_key, owner) != 0) {
+    mi_store_relaxed(&xunnoticed, true);                                  /* seen by who has this id next: this thread has ended then */
+  }
   if (mi_unlikely(thread_ended)) late_calls++;
   return mi_thread_lheap;
 }
@@ -154,9 +200,17 @@ char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_lheap_realpa
 
 void mi_free(void* p) { mi_thread_free(p); }
 void mi_cfree(void* p) { mi_thread_free(p); }
-void mi_free_size(void* p, size_t size) { (void)size; mi_thread_free(p); }
-void mi_free_size_aligned(void* p, size_t size, size_t align) { (void)size; (void)align; mi_thread_free(p); }
-void mi_free_aligned(void* p, size_t align) { (void)align; mi_thread_free(p); }
+mi_noinline void mi_thread_free_size_slow(void* p, size_t size, size_t align) {
+  mi_block_suits(p, size, align);                                         /* the block is one, whatever was said of it */
+  mi_thread_free(p);
+}
+mi_noinline void mi_thread_free_aligned_slow(void* p, size_t align) {
+  mi_block_suits_align(p, align);
+  mi_thread_free(p);
+}
+void mi_free_size(void* p, size_t size) { mi_thread_free_size(p, size, 0); }
+void mi_free_size_aligned(void* p, size_t size, size_t align) { mi_thread_free_size(p, size, align); }
+void mi_free_aligned(void* p, size_t align) { mi_thread_free_aligned(p, align); }
 
 size_t mi_usable_size(const void* p) { return mi_block_usable(p); }
 size_t mi_malloc_size(const void* p) { return mi_block_usable(p); }
@@ -283,5 +337,5 @@ bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_vis
 }
 
 bool mi_is_in_heap_region(const void* p) {
-  return mi_arena_of_address(p) != NULL || ((uintptr_t)p >> 48 == 0 && !mi_page_is_none(mi_page_of(p)));
+  return mi_arena_of_address(p) != NULL || mi_arena_page_of(p) != NULL;
 }

@@ -3,6 +3,7 @@
 #ifndef MI_THREAD_H
 #define MI_THREAD_H
 
+#include "core/aligned.h"
 #include "core/alloc.h"
 #include "core/free.h"
 
@@ -37,6 +38,18 @@ mi_inline void* mi_thread_malloc(size_t size) {
 
 mi_inline void mi_thread_free(void* p) {
   if (!mi_free_local(p, mi_thread_id())) mi_thread_free_slow(p);
+}
+
+/* Frees a block that its caller knows the size and alignment of (0: not the alignment); reports it first if that is not so. */
+mi_noinline void mi_thread_free_size_slow(void* p, size_t size, size_t align);
+mi_noinline void mi_thread_free_aligned_slow(void* p, size_t align);
+mi_inline void mi_thread_free_size(void* p, size_t size, size_t align) {
+  if (mi_unlikely(!mi_block_suits_plainly(p, size, align == 0 ? 1 : align))) mi_thread_free_size_slow(p, size, align);
+  else mi_thread_free(p);
+}
+mi_inline void mi_thread_free_aligned(void* p, size_t align) {
+  if (mi_unlikely(((uintptr_t)p & (align - 1)) != 0)) mi_thread_free_aligned_slow(p, align);
+  else mi_thread_free(p);
 }
 
 #endif

@@ -71,14 +71,15 @@ bool mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_la
 
 void* mi_arena_area(mi_arena_id_t arena_id, size_t* size) {
   uint16_t number;
-  const bool ok = mi_arena_of_id(arena_id, &number) && number != MI_ARENA_NONE;
+  const bool ok = mi_arena_of_id(arena_id, &number) && number != MI_ARENA_NONE && !mi_load_relaxed(&mi_arena_at(number)->xgone);  /* its holder's, as any id */
   if (size != NULL) *size = ok ? mi_arena_at(number)->nslices * MI_SLICE_SIZE : 0;
   return ok ? mi_arena_at(number)->start : NULL;
 }
 
 void mi_arenas_print(void) {
   for (size_t i = 0; i < mi_arena_count(); i++) {
-    const mi_arena_t* a = mi_arena_at(i);
+    mi_arena_t* a = mi_arena_at(i);
+    if (mi_load_relaxed(&a->xgone)) continue;                             /* for ever */
     const size_t kib = MI_SLICE_SIZE / MI_KiB;
     mi_message("mimalloc: arena %zu at %p: %zu KiB, %zu free, %zu committed, %zu to be purged%s%s\n", i + 1, (void*)a->start,
                a->nslices * kib, mi_bitmap_count(a->free, a->nslices) * kib, mi_bitmap_count(a->dirty, a->nslices) * kib,
@@ -102,5 +103,5 @@ void mi_subproc_delete(mi_subproc_id_t subproc) {
 }
 
 void mi_subproc_add_current_thread(mi_subproc_id_t subproc) {
-  mi_thread_join(subproc == NULL ? &mi_heap_main : subproc);
+  mi_thread_join(subproc == NULL ? &mi_main_heap : subproc);
 }

@@ -4,8 +4,8 @@
 
 #include "core/arena.h"
 #include "core/heaps.h"
-#include "core/keep.h"
 #include "core/options.h"
+#include "core/purger.h"
 #include "core/realloc.h"
 #include "thread.h"
 
@@ -74,9 +74,18 @@ mi_heap_t* mi_heap_new_ex(int tag, bool allow_destroy, mi_arena_id_t arena_id) {
 mi_heap_t* mi_heap_new(void) { return mi_heap_new_ex(0, true, 0); }
 mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id) { return mi_heap_new_ex(0, true, arena_id); }
 
+/* What this thread allocates from by default from here on. */
+static void default_to(mi_lheap_t* lh) {
+  mi_lheap_t* old = mi_thread_lheap;
+  if (lh == old) return;
+  mi_lheap_is_default(lh, true);
+  mi_thread_lheap = lh;
+  mi_lheap_is_default(old, false);
+}
+
 static void heap_end(mi_heap_t* heap, bool keep_blocks) {
   if (heap == NULL || heap->is_main) return;
-  if (mi_load_relaxed(&mi_thread_lheap->xheap) == heap) mi_thread_lheap = &mi_thread_lheap->owner->main;  /* mine: read by me */
+  if (mi_load_relaxed(&mi_thread_lheap->xheap) == heap) default_to(&mi_thread_lheap->owner->main);  /* mine: read by me */
   mi_heap_end(heap, keep_blocks || !heap->allow_destroy);
 }
 void mi_heap_delete(mi_heap_t* heap) { heap_end(heap, true); }
@@ -85,7 +94,7 @@ void mi_heap_destroy(mi_heap_t* heap) { heap_end(heap, false); }
 mi_heap_t* mi_heap_set_default(mi_heap_t* heap) {
   mi_heap_t* old = mi_heap_get_default();
   mi_lheap_t* lh = heap == NULL ? NULL : mi_thread_lheap_of(heap);
-  if (lh != NULL) mi_thread_lheap = lh;
+  if (lh != NULL) default_to(lh);
   return lh == NULL ? old : mi_thread_leave(old);
 }
 

@@ -18,14 +18,15 @@ void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_m
                      size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults) {
   mi_os_process_t info;
   mi_os_process(&info);
-  const size_t commit = mi_arena_committed();
-  const size_t peak = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
+  const size_t commit = mi_stats_committed(), peak = mi_stats_peak_committed();
   size_t* const out[] = { elapsed_msecs, user_msecs, system_msecs, current_rss, peak_rss, current_commit, peak_commit, page_faults };
   const size_t value[] = { info.elapsed_ms, info.user_ms, info.system_ms, info.rss, info.peak_rss, commit, peak, info.page_faults };
   for (size_t i = 0; i < sizeof out / sizeof *out; i++) if (out[i] != NULL) *out[i] = value[i];
 }
 
 /* ---- what an owner is called ---- */
+
+static unsigned long long number(uint64_t n) { return n; }
 
 static const char* owner_kind(uint64_t id) {
   return id == 0 ? "nobody" : mi_id_is_capability(id) ? "capability" : "thread";
@@ -36,69 +37,120 @@ static uint64_t owner_number(uint64_t id) { return mi_id_is_capability(id) ? id 
 
 typedef struct { char* text; size_t length, room; } mi_text_t;   /* length: of all there is, also what did not fit */
 
-static void put(mi_text_t* t, const char* format, ...) mi_printf_like(2, 3);
-static void put(mi_text_t* t, const char* format, ...) {
-  va_list args;
-  va_start(args, format);
-  const size_t left = t->length < t->room ? t->room - t->length : 0;
-  const int n = vsnprintf(left > 0 ? t->text + t->length : NULL, left, format, args);
-  va_end(args);
-  if (n > 0) t->length += (size_t)n;
+static void put(mi_text_t* t, const char* text, size_t n) {
+  if (t->length < t->room) memcpy(t->text + t->length, text, mi_min(n, t->room - t->length));
+  t->length += n;
 }
+#define PUT(t, literal) put(t, literal, sizeof literal - 1)
+
+static void put_number(mi_text_t* t, uint64_t x) {
+  char digits[20];
+  size_t at = sizeof digits;
+  do digits[--at] = (char)('0' + x % 10); while ((x /= 10) != 0);
+  put(t, digits + at, sizeof digits - at);
+}
+#define PUT_FIELD(t, name, x) (PUT(t, "\"" name "\":"), put_number(t, x))
+#define PUT_NEXT(t, name, x)  (PUT(t, ",\"" name "\":"), put_number(t, x))
 
 /* ---- JSON ---- */
 
-static unsigned long long number(uint64_t n) { return n; }
-
 static void json_part(mi_text_t* t, const mi_part_t* p) {
-  put(t, "\"pages\":%llu,\"live_blocks\":%llu,\"live_bytes\":%llu,\"page_bytes\":%llu}", number(p->pages), number(p->blocks),
-      number(p->bytes), number(p->page_bytes));
+  PUT_NEXT(t, "pages", p->pages);
+  PUT_NEXT(t, "live_blocks", p->blocks);
+  PUT_NEXT(t, "live_bytes", p->bytes);
+  PUT_NEXT(t, "page_bytes", p->page_bytes);
+  PUT(t, "}");
 }
 
-static void json_totals(mi_text_t* t, const mi_totals_t* n) {
+static void json_gauges(mi_text_t* t, const mi_totals_t* n) {
   mi_os_process_t info;
   mi_os_process(&info);
-  put(t, "\"gauges\":{\"reserved_bytes\":%llu,\"committed_bytes\":%llu,\"live_bytes\":%llu,\"live_blocks\":%llu,\"pages\":%llu,",
-      number(n->reserved_bytes), number(n->committed_bytes), number(n->used_bytes), number(n->used_blocks), number(n->pages));
-  put(t, "\"arenas\":%llu,\"mappings\":%llu,\"threads\":%llu,\"capabilities\":%llu,\"peak_committed_bytes\":%llu,\"resident_bytes\":%zu,\"peak_resident_bytes\":%zu},",
-      number(n->arenas), number(n->mappings), number(n->threads), number(n->capabilities), number(n->peak_committed_bytes), info.rss, info.peak_rss);
-  put(t, "\"counters\":{\"purged_bytes\":%llu,\"fresh_pages\":%llu,\"adopted_pages\":%llu,\"full_pages\":%llu,\"retired_pages\":%llu,\"remote_freed_blocks\":%llu},",
-      number(n->purged_bytes), number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages), number(n->retired_pages), number(n->remote_freed_blocks));
+  PUT(t, "\"gauges\":{");
+  PUT_FIELD(t, "reserved_bytes", n->reserved_bytes);
+  PUT_NEXT(t, "committed_bytes", n->committed_bytes);
+  PUT_NEXT(t, "structure_bytes", n->structure_bytes);
+  PUT_NEXT(t, "live_bytes", n->used_bytes);
+  PUT_NEXT(t, "live_blocks", n->used_blocks);
+  PUT_NEXT(t, "pages", n->pages);
+  PUT_NEXT(t, "arenas", n->arenas);
+  PUT_NEXT(t, "mappings", n->mappings);
+  PUT_NEXT(t, "threads", n->threads);
+  PUT_NEXT(t, "capabilities", n->capabilities);
+  PUT_NEXT(t, "peak_committed_bytes", n->peak_committed_bytes);
+  PUT_NEXT(t, "resident_bytes", info.rss);
+  PUT_NEXT(t, "peak_resident_bytes", info.peak_rss);
+}
+
+static void json_counters(mi_text_t* t, const mi_totals_t* n) {
+  PUT(t, "},\"counters\":{");
+  PUT_FIELD(t, "purged_bytes", n->purged_bytes);
+  PUT_NEXT(t, "fresh_pages", n->fresh_pages);
+  PUT_NEXT(t, "adopted_pages", n->adopted_pages);
+  PUT_NEXT(t, "full_pages", n->full_pages);
+  PUT_NEXT(t, "retired_pages", n->retired_pages);
+  PUT_NEXT(t, "remote_freed_blocks", n->remote_freed_blocks);
+}
+
+static void json_owner(mi_text_t* t, uint64_t id) {
+  const char* kind = owner_kind(id);
+  PUT(t, "{\"kind\":\"");
+  put(t, kind, strlen(kind));
+  PUT(t, "\"");
+  PUT_NEXT(t, "number", owner_number(id));
 }
 
 static void json(mi_text_t* t, const mi_snapshot_t* s) {
-  put(t, "{\"version\":%d,", MI_STAT_VERSION);
-  json_totals(t, &s->totals);
-  put(t, "\"size_classes\":[");
+  PUT(t, "{");
+  PUT_FIELD(t, "version", MI_STAT_VERSION);
+  PUT(t, ",");
+  json_gauges(t, &s->totals);
+  json_counters(t, &s->totals);
+  PUT(t, "},\"size_classes\":[");
   for (size_t i = 0; i < s->classes.n; i++) {
-    put(t, "%s{\"block_bytes\":%llu,", i == 0 ? "" : ",", number(s->classes.parts[i].key));
+    if (i > 0) PUT(t, ",");
+    PUT(t, "{");
+    PUT_FIELD(t, "block_bytes", s->classes.parts[i].key);
     json_part(t, &s->classes.parts[i]);
   }
-  put(t, "],\"owners\":[");
+  PUT(t, "],\"owners\":[");
   for (size_t i = 0; i < s->owners.n; i++) {
-    const uint64_t id = s->owners.parts[i].key;
-    put(t, "%s{\"kind\":\"%s\",\"number\":%llu,", i == 0 ? "" : ",", owner_kind(id), number(owner_number(id)));
+    if (i > 0) PUT(t, ",");
+    json_owner(t, s->owners.parts[i].key);
     json_part(t, &s->owners.parts[i]);
   }
-  put(t, "],\"heaps\":[");
+  PUT(t, "],\"heaps\":[");
   for (size_t i = 0; i < s->heaps.n; i++) {
-    put(t, "%s{\"id\":%llu,", i == 0 ? "" : ",", number(s->heaps.parts[i].key));
+    if (i > 0) PUT(t, ",");
+    PUT(t, "{");
+    PUT_FIELD(t, "id", s->heaps.parts[i].key);
     json_part(t, &s->heaps.parts[i]);
   }
-  put(t, "]}");
+  PUT(t, "]}");
+  if (t->room > 0) t->text[mi_min(t->length, t->room - 1)] = 0;
+}
+
+/* In buf or in a block; drops the snapshot. */
+static char* json_of(mi_snapshot_t* s, size_t buf_size, char* buf) {
+  mi_text_t t = { buf, 0, buf == NULL ? 0 : buf_size };
+  json(&t, s);
+  if (buf == NULL) {
+    t = (mi_text_t){ mi_malloc(t.length + 256), 0, t.length + 256 };      /* the process's own numbers may be longer by now */
+    if (t.text != NULL) json(&t, s);
+  }
+  mi_snapshot_drop(s);
+  return t.text;
 }
 
 char* mi_stats_get_json(size_t buf_size, char* buf) {
   mi_snapshot_t s;
-  if (!mi_snapshot_take(&s)) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
-  mi_text_t t = { buf, 0, buf == NULL ? 0 : buf_size };
-  json(&t, &s);
-  if (buf == NULL) {
-    t = (mi_text_t){ mi_malloc(t.length + 256), 0, t.length + 256 };      /* the process's own numbers may be longer by now */
-    if (t.text != NULL) json(&t, &s);
-  }
-  mi_snapshot_drop(&s);
-  return t.text;
+  return mi_snapshot_take(&s) ? json_of(&s, buf_size, buf) : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
+}
+
+static const mi_heap_t* or_main(const mi_heap_t* heap) { return heap == NULL ? &mi_main_heap : heap; }
+
+char* mi_heap_stats_get_json(mi_heap_t* heap, size_t buf_size, char* buf) {
+  mi_snapshot_t s;
+  return mi_snapshot_take_heap(&s, or_main(heap)) ? json_of(&s, buf_size, buf) : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
 }
 
 /* ---- structures ---- */
@@ -108,38 +160,51 @@ size_t mi_stats_get_bin_size(size_t bin) { return bin == 0 || bin > MI_BIN_LAST 
 static mi_stat_count_t gauge(uint64_t n) { return (mi_stat_count_t){ (int64_t)n, (int64_t)n, (int64_t)n }; }
 static mi_stat_counter_t counter(uint64_t n) { return (mi_stat_counter_t){ (int64_t)n }; }
 
+/* Drops the snapshot. */
+static void structure_of(mi_snapshot_t* s, mi_stats_t* r) {
+  const mi_totals_t* n = &s->totals;
+  r->pages = gauge(n->pages);
+  r->reserved = gauge(n->reserved_bytes);
+  r->committed = (mi_stat_count_t){ (int64_t)n->committed_bytes, (int64_t)n->peak_committed_bytes, (int64_t)n->committed_bytes };
+  r->structures = gauge(n->structure_bytes);
+  r->threads = gauge(n->threads);
+  r->purged = counter(n->purged_bytes);
+  r->arena_count = counter(n->arenas);
+  r->pages_retire = counter(n->retired_pages);
+  r->pages_reclaim = counter(n->adopted_pages);
+  r->pages_fresh = counter(n->fresh_pages);
+  r->pages_full = counter(n->full_pages);
+  r->remote_freed = counter(n->remote_freed_blocks);
+  uint64_t normal = 0;
+  for (size_t i = 0; i < s->classes.n; i++) {
+    const mi_part_t* p = &s->classes.parts[i];
+    const unsigned bin = p->key == 0 ? MI_BIN_SINGLE : mi_bin_of(p->key);
+    r->malloc_bins[bin] = gauge(p->bytes);
+    r->page_bins[bin] = gauge(p->pages);
+    if (p->key != 0) normal += p->bytes;
+  }
+  r->malloc_normal = gauge(normal);
+  r->malloc_huge = gauge(n->used_bytes - normal);
+  mi_snapshot_drop(s);
+}
+
 void mi_stats_get(size_t stats_size, mi_stats_t* stats) {
   mi_snapshot_t s;
   mi_stats_t r;
   if (stats == NULL) return;
   memset(&r, 0, sizeof r);
   r.version = MI_STAT_VERSION;
-  if (mi_snapshot_take(&s)) {
-    const mi_totals_t* n = &s.totals;
-    r.pages = gauge(n->pages);
-    r.reserved = gauge(n->reserved_bytes);
-    r.committed = (mi_stat_count_t){ (int64_t)n->committed_bytes, (int64_t)n->peak_committed_bytes, (int64_t)n->committed_bytes };
-    r.threads = gauge(n->threads);
-    r.purged = counter(n->purged_bytes);
-    r.arena_count = counter(n->arenas);
-    r.pages_retire = counter(n->retired_pages);
-    r.pages_reclaim = counter(n->adopted_pages);
-    r.pages_fresh = counter(n->fresh_pages);
-    r.pages_full = counter(n->full_pages);
-    r.remote_freed = counter(n->remote_freed_blocks);
-    uint64_t normal = 0;
-    for (size_t i = 0; i < s.classes.n; i++) {
-      const mi_part_t* p = &s.classes.parts[i];
-      const unsigned bin = p->key == 0 ? MI_BIN_SINGLE : mi_bin_of(p->key);
-      r.malloc_bins[bin] = gauge(p->bytes);
-      r.page_bins[bin] = gauge(p->pages);
-      if (p->key != 0) normal += p->bytes;
-    }
-    r.malloc_normal = gauge(normal);
-    r.malloc_huge = gauge(n->used_bytes - normal);
-    mi_snapshot_drop(&s);
-  }
+  if (mi_snapshot_take(&s)) structure_of(&s, &r);
   memcpy(stats, &r, mi_min(stats_size, sizeof r));
+}
+
+bool mi_heap_stats_get(mi_heap_t* heap, mi_stats_t* stats) {
+  mi_snapshot_t s;
+  if (stats == NULL || !mi_snapshot_take_heap(&s, or_main(heap))) return false;
+  memset(stats, 0, sizeof *stats);
+  stats->version = MI_STAT_VERSION;
+  structure_of(&s, stats);
+  return true;
 }
 
 _Static_assert(MI_STAT_BINS == MI_BIN_COUNT, "mi_stats_t has a place for each size class");
@@ -210,14 +275,23 @@ static void print_parts(mi_output_fun* out, void* arg, const mi_part_t* p, const
 }
 
 static void print_totals(mi_output_fun* out, void* arg, const mi_totals_t* n) {
-  char a[16], b[16], c[16], d[16];
+  char a[16], b[16], c[16], d[16], e[16];
   mi_os_process_t info;
   mi_os_process(&info);
   line(out, arg, "mimalloc: live %s in %llu blocks; committed %s (peak %s), reserved %s\n", human(a, n->used_bytes), number(n->used_blocks),
        human(b, n->committed_bytes), human(c, n->peak_committed_bytes), human(d, n->reserved_bytes));
-  line(out, arg, "  resident %s (peak %s); given back %s so far\n", human(a, info.rss), human(b, info.peak_rss), human(c, n->purged_bytes));
+  line(out, arg, "  resident %s (peak %s); given back %s so far; structures %s\n", human(a, info.rss), human(b, info.peak_rss),
+       human(c, n->purged_bytes), human(e, n->structure_bytes));
   line(out, arg, "  pages: %llu now; %llu fresh, %llu adopted, %llu given up full, %llu given back empty; %llu blocks freed by others\n", number(n->pages),
        number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages), number(n->retired_pages), number(n->remote_freed_blocks));
+}
+
+static void print_classes(mi_output_fun* out, void* arg, const mi_parts_t* classes) {
+  char name[48];
+  for (size_t i = 0; i < classes->n; i++) {
+    snprintf(name, sizeof name, "%llu-byte blocks", number(classes->parts[i].key));
+    print_parts(out, arg, &classes->parts[i], classes->parts[i].key == 0 ? "larger than 64 KiB" : name);
+  }
 }
 
 void mi_stats_print_out(mi_output_fun* out, void* arg) {
@@ -234,10 +308,17 @@ void mi_stats_print_out(mi_output_fun* out, void* arg) {
     snprintf(name, sizeof name, "heap %llu", number(s.heaps.parts[i].key));
     print_parts(out, arg, &s.heaps.parts[i], name);
   }
-  for (size_t i = 0; i < s.classes.n; i++) {
-    snprintf(name, sizeof name, "%llu-byte blocks", number(s.classes.parts[i].key));
-    print_parts(out, arg, &s.classes.parts[i], s.classes.parts[i].key == 0 ? "larger than 64 KiB" : name);
-  }
+  print_classes(out, arg, &s.classes);
+  mi_snapshot_drop(&s);
+}
+
+void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg) {
+  mi_snapshot_t s;
+  char live[16], pages[16];
+  if (!mi_snapshot_take_heap(&s, or_main(heap))) return;
+  line(out, arg, "mimalloc: a heap: live %s in %llu blocks, in %llu pages of %s\n", human(live, s.totals.used_bytes), number(s.totals.used_blocks),
+       number(s.totals.pages), human(pages, s.totals.committed_bytes));
+  print_classes(out, arg, &s.classes);
   mi_snapshot_drop(&s);
 }
 

@@ -75,6 +75,18 @@ void* mi_new_n(size_t n, size_t size) {
   return mi_new(mi_mul(n, size, &total) ? total : SIZE_MAX);              /* too large fails as no memory does */
 }
 
+static void* heap_new(mi_heap_t* heap, size_t size) {
+  void* p;
+  do p = mi_heap_malloc(heap, size);
+  while (mi_unlikely(p == NULL) && new_failed(false));
+  return p;
+}
+void* mi_heap_alloc_new(mi_heap_t* heap, size_t size) { return heap_new(heap, size); }
+void* mi_heap_alloc_new_n(mi_heap_t* heap, size_t n, size_t size) {
+  size_t total;
+  return heap_new(heap, mi_mul(n, size, &total) ? total : SIZE_MAX);
+}
+
 void* mi_new_realloc(void* p, size_t newsize) {
   void* q;
   do q = mi_realloc(p, newsize);

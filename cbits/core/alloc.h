@@ -18,13 +18,13 @@ mi_noinline void* mi_lheap_malloc_generic(mi_lheap_t* lh, size_t size);
 
 /* Pops a block; NULL if there is none, or if it was written to. FAST */
 mi_inline void* mi_page_pop(mi_page_t* page) {
-  mi_block_t* block = page->free;
-  if (mi_unlikely(block->mark != page)) return NULL;
+  mi_block_t* block = mi_returned(page->free);
+  if (mi_unlikely(mi_load_relaxed(&block->xmark) != page->key)) return NULL;  /* shown with the list; so is that a live one has none */
   mi_block_t* next = block->next;
   page->free = next;
   mi_prefetch_write(next);                                                /* another thread may have freed it */
   mi_own_increment(&page->xused);
-  block->mark = NULL;
+  mi_store_relaxed(&block->xmark, 0);                                     /* the caller's, who shows it to others */
   return block;
 }
 
@@ -47,7 +47,7 @@ mi_inline void* mi_lheap_zalloc_fast(mi_lheap_t* lh, size_t size) {
 mi_inline void* mi_lheap_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
   if (page->free != &mi_nil) return NULL;
   if (mi_unlikely(!mi_lheap_may_hurry(lh))) return NULL;
-  if (page->local_free->mark == page) {
+  if (mi_load_relaxed(&page->local_free->xmark) == page->key) {           /* its own */
     page->free = page->local_free;
     page->local_free = &mi_nil;
   }

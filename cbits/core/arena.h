@@ -6,6 +6,7 @@
 #define MI_ARENA_H
 
 #include "bitmap.h"
+#include "os.h"
 #include "types.h"
 
 #define MI_ARENA_HINTS 8u
@@ -16,6 +17,8 @@ struct mi_arena_s {
   uint16_t    number;
   bool        exclusive;            /* only for heaps that ask for it (mi_arena_serves) */
   bool        pinned;               /* huge pages: cannot be purged */
+  bool        own;                  /* nobody asked for it by name, so that it may go */
+  mi_atomic(bool) xgone;            /* its memory was released: nothing of it is free, nor ever will be */
   mi_page_t*  pages;                /* one for each slice */
   mi_bits_t*  free;                 /* set: to be claimed */
   mi_bits_t*  purge;                /* set: free, and not yet given back to the OS; */
@@ -26,13 +29,24 @@ struct mi_arena_s {
   mi_bits_t*  holes;                /* a bit for each MI_HOLE_SIZE. Set: given back inside a page (hollow.h) */
   mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: abandon.h */
   mi_atomic(size_t) xhint[MI_ARENA_HINTS] mi_cachealign;  /* [n-1]: no run of n free slices begins below, as far as is known; the last: nor a longer one */
-  mi_atomic(uint64_t) xpurge_at;    /* milliseconds; 0: nothing to purge */
+  mi_atomic(uint64_t) xlongest;     /* changes << 32 | n: no run of more than n free slices; UINT32_MAX: unknown */
 };
+
+/* A block with a mapping of its own. The page map has the first slice and that of the page's `xinner`. */
+typedef struct mi_mapping_s mi_mapping_t;
+struct mi_mapping_s {
+  mi_page_t     page;
+  mi_mapping_t *next, *prev;        /* the list of all of them (its lock) */
+};
+mi_inline mi_mapping_t* mi_mapping_of(mi_page_t* page) { return (mi_mapping_t*)(void*)page; }   /* whose arena is MI_ARENA_NONE */
+/* Calls visit for each, under the list's lock, so that none ends or is moved meanwhile; until it returns false. */
+void mi_arena_mappings_each(bool (*visit)(mi_page_t* page, void* arg), void* arg);
 
 /* Totals over all arenas and mappings. */
 typedef struct {
   mi_atomic(size_t) xreserved, xcommitted, xpeak_committed, xpurged;   /* bytes; purged: in all */
   mi_atomic(size_t) xmappings, xmapped; /* blocks with a mapping of their own, and their bytes */
+  mi_atomic(size_t) xscans;         /* times that an arena was searched for free slices */
 } mi_arena_totals_t;
 extern mi_arena_totals_t mi_arena_totals;
 
@@ -66,9 +80,11 @@ mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero
 mi_page_t* mi_arena_claim_touched(size_t size, size_t align, bool* zero);
 /* The same where MI_ARENA_ROOM bytes are free, or a half of that and so on to twice the size, of which the page is the start: for a
    block that grows. In an arena's upper half, so that what is claimed first-fit does not come to lie behind it. NULL if there is no
-   such room now. */
+   such room now and none is to be had. */
 #define MI_ARENA_ROOM (32 * MI_MiB)
 mi_page_t* mi_arena_claim_roomy(size_t size, uint16_t number, bool* zero);
+/* Has the page's arena no such place, so that a block that goes on growing in it will have to be copied, and others have? */
+bool mi_arena_is_narrow(const mi_page_t* page);
 /* Gives all slices of an unmapped page back. */
 void mi_arena_give(mi_page_t* page);
 /* Changes the size of a single page in place; false if that cannot be. */
@@ -76,20 +92,31 @@ bool mi_arena_resize(mi_page_t* page, size_t size);
 /* Moves a page with a mapping of its own to one of the new size; false leaves it. Its page map entry is the caller's. */
 bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size);
 
-/* Moves all slices' contents from one page to the start of another, at least as large; false leaves both. Holder of both,
-   who gives the first back next: what the system moved of it is zero, and committed no more. */
-bool mi_arena_move(mi_page_t* from, mi_page_t* to);
+/* Moves all slices' contents from one page to the start of another, at least as large. Holder of both, who gives the first back
+   next: what the system moved of it is zero, and committed no more. MI_OS_NOT: they are where they were, and the other is ours.
+   MI_OS_LOST: they are where they were, and the other, whose block may only be freed, is not. */
+mi_os_result_t mi_arena_move(mi_page_t* from, mi_page_t* to);
 
-/* Purges what is due; force: everything that is free, at once and in every arena. */
-void mi_arena_purge(bool force);
+/* A number that changes when slices become free. */
+uint64_t mi_arena_changes(void);
+/* Is there a limit to what is committed, so that free slices that were not purged are in the way of others? */
+bool mi_arena_commit_counts(void);
 
-/* When mi_arena_purge has something to do, the earliest of all arenas; 0: never. */
-uint64_t mi_arena_purge_at(void);
+/* Purges of what is due at most MI_PURGE_PIECE; `now`: also of what was freed since. True: there may be more. */
+bool mi_arena_purge(bool now);
+/* Everything that is free. */
+void mi_arena_purge_all(void);
+/* What was freed since the last time is due from now on. True if there is any. */
+bool mi_arena_age(void);
+/* Bytes that wait to be purged; a hint. */
+size_t mi_arena_waiting(void);
 
 /* Makes an arena of the user's memory or reserves one. False and errno if it cannot be. */
 bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusive, uint16_t* number);
 
 void mi_arena_before_fork(void);
 void mi_arena_after_fork(bool child);
+/* In the child, before the locks are open. */
+void mi_arena_mend(void);
 
 #endif

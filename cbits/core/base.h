@@ -16,6 +16,12 @@
 #define mi_cold         __attribute__((cold, noinline))
 #define mi_cachealign   __attribute__((aligned(64)))
 #define mi_tls          __thread __attribute__((tls_model("initial-exec")))
+/* x in the register in which a function returns: the compiler would move it there in the end. */
+#if defined(__x86_64__) && !defined(__clang__)
+#define mi_returned(x) ({ __typeof__(x) in_rax = (x); __asm__("" : "+a"(in_rax)); in_rax; })
+#else
+#define mi_returned(x) (x)
+#endif
 #define mi_printf_like(f, a) __attribute__((format(printf, f, a)))
 #else
 #error "needs GCC or Clang: attributes, __thread and the bit-scan builtins are used throughout"
@@ -45,20 +51,23 @@
 #define MI_SMALL_MAX     (8 * MI_KiB)                       /* largest block of a small page */
 #define MI_MEDIUM_MAX    (64 * MI_KiB)                      /* largest block of a medium page */
 #define MI_EXTEND_BYTES  (MI_HARD ? (size_t)64 : 4 * MI_KiB) /* what a page grows its lists by */
-#define MI_ARENA_SIZE    (MI_HARD ? 4 * MI_MiB : MI_GiB)    /* reserved at a time; less when it cannot be had */
+#define MI_ARENA_SIZE    (MI_HARD ? 4 * MI_MiB : MI_GiB)    /* the most that is reserved at a time; less when it cannot be had */
 #define MI_ARENA_MIN     (MI_MiB)
+#define MI_ARENA_FIRST   (MI_HARD ? MI_MiB : 7 * MI_MiB / 2)  /* the first one; the next are as large as all before together */
 #define MI_ARENAS_MAX    4096
 #define MI_CAPS_MAX      256u                               /* capabilities with heaps of their own */
-#define MI_OWNER_CHUNKS  16u                                /* tables by owner: chunk k has 64 << k places, 4 million in all */
+#define MI_OWNER_FIRST   16u                                /* tables by owner: chunk k has 16 << k places, 4 million in all */
+#define MI_OWNER_CHUNKS  18u
 #define MI_PURGE_PIECE   (4 * MI_MiB)                       /* the most one slow path gives back */
 #define MI_SIZE_LIMIT    ((size_t)PTRDIFF_MAX)
+#define MI_ADDRESSES     ((size_t)1 << 47)                  /* what a process has: more is not asked for */
 
 _Static_assert(sizeof(void*) == 8 && sizeof(size_t) == 8,
                "64-bit only: the page map covers 48 address bits and the ownership word packs offsets and counts in 64");
 _Static_assert(CHAR_BIT == 8, "bytes have eight bits");
 
 /* Locks are taken in this order (docs/DESIGN.md, section 4); checked when MI_CHECK is on. */
-typedef enum { MI_RANK_PURGER = 1, MI_RANK_HEAPS, MI_RANK_HEAP, MI_RANK_OWNERS, MI_RANK_ARENAS, MI_RANK_META } mi_rank_t;
+typedef enum { MI_RANK_PURGER = 1, MI_RANK_HEAPS, MI_RANK_HEAP, MI_RANK_OWNERS, MI_RANK_ARENAS, MI_RANK_MAPPINGS, MI_RANK_META } mi_rank_t;
 
 mi_inline size_t mi_min(size_t a, size_t b) { return a < b ? a : b; }
 mi_inline size_t mi_max(size_t a, size_t b) { return a > b ? a : b; }
@@ -67,6 +76,11 @@ mi_inline size_t mi_align_up(size_t x, size_t align) { return (x + align - 1) & 
 mi_inline size_t mi_align_down(size_t x, size_t align) { return x & ~(align - 1); }
 mi_inline size_t mi_divide_up(size_t x, size_t d) { return (x + d - 1) / d; }
 mi_inline unsigned mi_log2(size_t x) { return 63u - (unsigned)__builtin_clzll(x); }                /* x > 0 */
+/* The chunk that has an owner's place, and which of its places it is. */
+mi_inline unsigned mi_owner_chunk(uint32_t slot) { return mi_log2((size_t)slot + MI_OWNER_FIRST) - 4; }
+mi_inline size_t mi_owner_chunk_size(unsigned chunk) { return (size_t)MI_OWNER_FIRST << chunk; }
+mi_inline size_t mi_owner_place(uint32_t slot) { return (size_t)slot + MI_OWNER_FIRST - mi_owner_chunk_size(mi_owner_chunk(slot)); }
+_Static_assert(MI_OWNER_FIRST == 16, "mi_owner_chunk subtracts its logarithm");
 /* n * size; false on overflow. */
 mi_inline bool mi_mul(size_t n, size_t size, size_t* total) { return !__builtin_mul_overflow(n, size, total); }
 

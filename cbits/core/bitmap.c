@@ -66,10 +66,45 @@ size_t mi_bitmap_run(const mi_bits_t* map, size_t nbits, size_t i, size_t max) {
   return end - start;
 }
 
+size_t mi_bitmap_run_before(const mi_bits_t* map, size_t i, size_t max) {
+  size_t run = 0;
+  while (run < max && run < i) {
+    const size_t at = i - run;                                            /* look at the bits below: from the top of their word on */
+    const uint64_t zeros = ~mi_load_relaxed(&map[(at - 1) / 64]) << (63 - (at - 1) % 64);  /* a snapshot: claims decide */
+    if (zeros != 0) return mi_min(max, run + (size_t)__builtin_clzll(zeros));
+    run += (at - 1) % 64 + 1;
+  }
+  return mi_min(run, max);
+}
+
+/* The lowest bit of w from which on n bits are set, n at most 64: each turn keeps those that have twice as many set above. 64: none. */
+static unsigned run_in_word(uint64_t w, size_t n) {
+  for (size_t have = 1, more; have < n && w != 0; have += more) {
+    more = mi_min(have, n - have);
+    w &= w >> more;
+  }
+  return w == 0 ? 64 : (unsigned)__builtin_ctzll(w);
+}
+
+size_t mi_bitmap_find_run(const mi_bits_t* map, size_t nbits, size_t n, size_t i) {
+  size_t run = 0;                                                         /* set bits that end where this word begins */
+  for (size_t at = mi_align_down(i, 64); at < nbits; at += 64) {
+    uint64_t w = mi_load_relaxed(&map[at / 64]);                          /* a snapshot: claims decide */
+    if (at < i) w &= ~(uint64_t)0 << (i - at);
+    const size_t low = w == ~(uint64_t)0 ? 64 : (size_t)__builtin_ctzll(~w);
+    if (run + low >= n) return at - run;
+    if (low == 64) { run += 64; continue; }
+    const unsigned in = n <= 64 ? run_in_word(w, n) : 64;
+    if (in < 64) return at + in;
+    run = (size_t)__builtin_clzll(~w);
+  }
+  return nbits;
+}
+
 bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, size_t offset, size_t* i) {
   size_t at = *i;
   for (;;) {
-    at = mi_bitmap_next(map, nbits, at);
+    at = mi_bitmap_find_run(map, nbits, n, at);
     at += (offset - at) & (align - 1);
     if (at >= nbits || n > nbits - at) return false;
     const size_t run = mi_bitmap_run(map, nbits, at, n);

@@ -21,6 +21,10 @@ bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, s
 size_t mi_bitmap_next(const mi_bits_t* map, size_t nbits, size_t i);
 /* How many bits from i on are set, at most max. */
 size_t mi_bitmap_run(const mi_bits_t* map, size_t nbits, size_t i, size_t max);
+/* How many bits in front of i are set, at most max. */
+size_t mi_bitmap_run_before(const mi_bits_t* map, size_t i, size_t max);
+/* Where the first run of n set bits at or after i begins; nbits if there is none. A word at a time. */
+size_t mi_bitmap_find_run(const mi_bits_t* map, size_t nbits, size_t n, size_t i);
 size_t mi_bitmap_count(const mi_bits_t* map, size_t nbits);
 
 #endif

@@ -8,10 +8,11 @@
 
 /* Of a small or medium page. Only a page without owner has holes; it may be adopted meanwhile, and the mark is there again. */
 static bool is_free(mi_page_t* page, const mi_block_t* block) {
-  if (mi_block_is_marked(block, page)) return true;
+  const uint64_t key = mi_load_relaxed(&page->xkey);                      /* whoever has a live block has it after the page's birth */
+  if (mi_block_is_marked(block, &key)) return true;
   const uintptr_t xowner = mi_load_acquire(&page->xowner);                /* pairs with page_attach */
   if ((xowner == 0 || xowner == MI_ID_GONE) && mi_hollow_touches(page, block)) return true;
-  return *(mi_page_t* const volatile*)&block->mark == page;
+  return mi_load_relaxed(&block->xmark) == key;                           /* shown by the acquire */
 }
 
 mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
@@ -46,40 +47,56 @@ static mi_noinline void free_remote_end(mi_page_t* page, const void* p, unsigned
   else mi_lheap_remote_todo(page, bin, todo, owner);
 }
 
-/* `listed`: the heap may be destroyed meanwhile, so the page is pinned if it is still what the block was
-   checked against. False: it is not, look again. */
-static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t w, bool listed, mi_owner_t* owner) {
+/* The block was claimed, and then its page was found to have died: it had been freed before. Its first word is what it was. */
+mi_cold static void unclaim(mi_page_t* page, mi_block_t* block, uint64_t key, uint64_t was) {
+  if (!mi_page_is_single(page)) mi_cas_acquire(&block->xmark, &key, was); /* pairs with nobody: if it is another's by now he wrote to it */
+}
+
+/* `key`, `w`: the page's when the block was looked at. `listed`: the heap may be destroyed meanwhile, so the page is pinned if it is
+   still what the block was checked against. False: it is not, or the block is just being freed; look again. */
+static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t key, uint64_t w, bool listed, mi_owner_t* owner) {
+  uint64_t was = 0;
   if (mi_xword_state(w) == MI_PAGE_DEAD) {                                /* too late: not a word is written */
     mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
     return true;
   }
   if (listed && !mi_remote_pin(&page->xword, w)) return false;
   const unsigned bin = mi_page_bin(page);
-  const mi_remote_t todo = mi_page_remote_free(page, block, listed);
-  if (todo == MI_REMOTE_DONE && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_POOLED) mi_lheap_page_changed(page);  /* once too often does no harm */
+  if (bin != MI_BIN_SINGLE && !mi_remote_claim(&block->xmark, key, &was)) {
+    if (listed) mi_remote_unpin(&page->xword);
+    return false;
+  }
+  const mi_remote_t todo = mi_page_remote_free(page, block, key, listed);
+  if (todo == MI_REMOTE_DONE) mi_lheap_page_freed_into(page);
+  if (todo == MI_REMOTE_DEAD) unclaim(page, block, key, was);
   if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
   return true;
 }
 
 /* Any free that is not local. */
-static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
+static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_block_t* block;
   if (p == NULL) return;
   for (;;) {
     mi_page_t* page = mi_page_of(p);
     const bool listed = mi_heap_is_listed(mi_load_acquire(&page->xheap)); /* pairs with mi_page_init, page_settle. Before R0: a main heap's name is no older than w */
     const uint64_t w = mi_load_acquire(&page->xword);                     /* R0 pairs with mi_remote_birth: before everything that is checked */
+    const uint64_t key = mi_load_acquire(&page->xkey);                    /* R0 pairs with new_life: what is checked is of its life, or a later one */
     mi_page_t* found = mi_block_find(p, &block, true);
     if (found == NULL) return;
     if (found != page) continue;                                          /* mapped anew meanwhile */
     const uintptr_t xowner = mi_load_relaxed(&page->xowner);              /* as in mi_free_local; id|1 is a hint */
     if (xowner == id || (mi_page_bin(page) <= MI_BIN_SMALL_LAST && owner != NULL && xowner == (id | 1) && mi_lheap_full_to_owned(&owner->main, page))) {
-      mi_free_local(block, id);                                           /* an offset block, or ours again */
-      mi_error_tell();                                                    /* what was found in a page's list when it was taken back */
+      if (!mi_free_local(block, id)) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));  /* an offset block, or ours again. Another was faster */
       return;
     }
-    if (free_remote(page, block, p, w, listed, owner)) return;
+    if (free_remote(page, block, p, key, w, listed, owner)) return;
   }
+}
+
+static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
+  free_checked(p, owner, id);
+  mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 
 /* Most frees that are not local: of the start of a block in a page of the main heap, which nobody destroys, that is
@@ -89,20 +106,26 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_page_t* page = mi_page_of(p);
   mi_block_t* block = p;
   mi_prefetch_write(p);
-  const bool main = mi_load_acquire(&page->xheap) == &mi_heap_main;       /* pairs with mi_page_init, page_settle; false if there is no page */
+  const bool main = mi_load_acquire(&page->xheap) == &mi_main_heap;       /* pairs with mi_page_init, page_settle; false if there is no page */
   const uint64_t w = mi_load_acquire(&page->xword);                       /* R0 pairs with mi_remote_birth */
+  const uint64_t key = mi_load_acquire(&page->xkey);                      /* R0 pairs with new_life */
   const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above; 0: it may have holes */
   const unsigned bin = mi_page_bin(page);
+  uint64_t was = 0;
   if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == 0 || xowner == id || !mi_page_is_start(page, p)
-                  || (bin != MI_BIN_SINGLE && mi_block_is_marked(block, page))        /* a single page's memory is not touched */
-                  || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST))) {
+                  || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST)
+                  || (bin != MI_BIN_SINGLE && !mi_remote_claim(&block->xmark, key, &was)))) {     /* a single page's memory is not touched */
     free_any(p, owner, id);
     return;
   }
-  if (bin == MI_BIN_SINGLE && owner != NULL && mi_remote_end(&page->xword)) {  /* R5 */
+  if (bin == MI_BIN_SINGLE && owner != NULL && mi_remote_end(&page->xword, w)) {  /* R5 */
     mi_keep_put(owner->slot, page);                                       /* it may want another of its size */
+    mi_lheap_freed(&owner->main);
     return;
   }
-  const mi_remote_t todo = mi_page_remote_free(page, block, false);
-  if (mi_unlikely(todo != MI_REMOTE_DONE)) free_remote_end(page, p, bin, todo, owner);
+  const mi_remote_t todo = mi_page_remote_free(page, block, key, false);
+  if (mi_likely(todo == MI_REMOTE_DONE && !mi_lheap_page_freed_into(page))) return;
+  if (todo == MI_REMOTE_DEAD) unclaim(page, block, key, was);
+  if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
+  mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }

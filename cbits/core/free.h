@@ -15,14 +15,14 @@
        mi_lheap_full_to_owned      .. a page this owner gave up full
        mi_error_misuse             .. no live block */
 
-/* Does the block carry its page's mark? Its upper half is looked at first: a user's 8-byte store to the first word has
-   both halves at hand, but one of fewer bytes (an int, a char) must reach the cache before 8 bytes can be read: 4 ns. FAST */
-mi_inline bool mi_block_is_marked(const mi_block_t* block, const mi_page_t* page) {
+/* Is the block marked with its page's key? Its upper half is looked at first: a user's 8-byte store to the first word has
+   both halves at hand, but one of fewer bytes (an int, a char) must reach the cache before 8 bytes can be read: 4 ns. The key
+   is where the upper half of it is one load away. FAST */
+mi_inline bool mi_block_is_marked(const mi_block_t* block, const uint64_t* key) {
   typedef struct { uint32_t half[2]; } __attribute__((may_alias)) halves_t;
   enum { UPPER = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ };
-  const halves_t* mark = (const void*)&block->mark;
-  if (mi_likely(mark->half[UPPER] != (uint32_t)((uintptr_t)page >> 32))) return false;
-  return block->mark == page;
+  if (mi_likely(((const halves_t*)(const void*)&block->xmark)->half[UPPER] != ((const halves_t*)(const void*)key)->half[UPPER])) return false;
+  return mi_load_relaxed(&block->xmark) == *key;                          /* whoever has the block has it with this word */
 }
 
 /* Frees a block of the owner `id`; false, and nothing done, if this is not that simple. FAST */
@@ -31,8 +31,8 @@ mi_inline bool mi_free_local(void* p, uintptr_t id) {
   if (mi_unlikely(mi_load_relaxed(&page->xowner) != id)) return false;    /* equal only if I wrote it; F1 and H1 are mine */
   if (mi_unlikely(!mi_page_is_start(page, p))) return false;
   mi_block_t* block = p;
-  if (mi_unlikely(mi_block_is_marked(block, page))) return false;
-  block->mark = page;
+  if (mi_unlikely(mi_block_is_marked(block, &page->key))) return false;
+  mi_store_relaxed(&block->xmark, page->key);                             /* shown with the page, or not at all */
   block->next = page->local_free;
   page->local_free = block;
   if (mi_unlikely(mi_own_decrement(&page->xused))) mi_lheap_page_emptied(page);

@@ -7,6 +7,11 @@
 
 /* The owner's local heap of this heap, made if need be. Owner-only. NULL if there is no memory. */
 mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner);
+/* Owner-only: is this local heap, any but a main one, what its owner allocates from by default? Where it was, that is said only when
+   the owner points to it no more: the heap may have ended, and then the structure is anybody's from here on. */
+mi_inline void mi_lheap_is_default(mi_lheap_t* lh, bool is) {
+  if (lh->xid == 0) mi_store_release(&lh->xdefault, is);                  /* pairs with lheap_drop */
+}
 /* Collects the owner's local heaps but its main one. Owner-only; the lock keeps a heap's end away. */
 void mi_heap_drain_lheaps(mi_owner_t* owner, bool force);
 /* Pools or frees all their pages; they are as new. Owner-only, under the lock. */

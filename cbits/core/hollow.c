@@ -40,7 +40,7 @@ static size_t blocks_end(mi_page_t* page, size_t to) { return mi_min((to - 1) / 
 
 static uint32_t mark_list(mi_page_t* page, const mi_block_t* b, mi_block_bits_t* is_free) {
   uint32_t n = 0;
-  for (; b != &mi_nil && n < page->capacity && mi_page_is_start(page, b) && b->mark == page; b = b->next, n++) {
+  for (; b != &mi_nil && n < page->capacity && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key; b = b->next, n++) {  /* shown with the page */
     set_bit(is_free, ((uintptr_t)b - (uintptr_t)page->start) / mi_page_size(page));
   }
   return n;
@@ -73,38 +73,69 @@ static void list_anew(mi_page_t* page, const mi_block_bits_t* is_free) {
   }
 }
 
-static bool holes_purge(mi_page_t* page) {
+/* A bit for each hole of a page. */
+typedef struct { uint64_t bits[2]; } hole_bits_t;
+_Static_assert(MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_HOLE_SIZE <= 128, "one bit for each hole of a page");
+
+/* To the OS: the OS pages that are in `fresh`, in runs. */
+static bool holes_purge(mi_page_t* page, const hole_bits_t* fresh, size_t step) {
   bool ok = true;
-  for (size_t from = 0, to; next_holes(page, &from, &to); from = to) ok &= mi_os_purge(page->start + from, to - from);
+  for (size_t at = 0, end; at < page_bytes(page); at = end + step) {
+    for (end = at; end < page_bytes(page) && (fresh->bits[end / MI_HOLE_SIZE / 64] >> (end / MI_HOLE_SIZE % 64) & 1) != 0; ) end += step;
+    if (end > at) ok &= mi_os_purge(page->start + at, end - at);
+  }
   return ok;
 }
 
-void mi_hollow_dig(mi_page_t* page) {
-  mi_block_bits_t is_free;
-  const size_t step = mi_max(mi_os_page_size(), MI_HOLE_SIZE);
-  if (mi_arena_at(page->arena)->pinned || mi_option_is_enabled(mi_option_allow_large_os_pages) || step > MI_SLICE_SIZE) return;
-  if (mi_hollow_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return;   /* a damaged list: told when it is met */
+static bool has_holes(mi_page_t* page) {
+  size_t from = 0, to;
+  return next_holes(page, &from, &to);
+}
+
+/* Can it be that an OS page has only free blocks? And may it be given back? */
+static bool may_be_dug(mi_page_t* page, size_t step) {
+  if (mi_arena_at(page->arena)->pinned || mi_option_is_enabled(mi_option_allow_large_os_pages) || step > MI_SLICE_SIZE) return false;
+  return (page->reserved - mi_page_used(page)) * mi_page_size(page) >= step;
+}
+
+/* Marks the holes that are new, in `fresh`, too; returns their bytes. */
+static size_t holes_mark(mi_page_t* page, size_t step, const mi_block_bits_t* is_free, hole_bits_t* fresh) {
   size_t dug = 0;
   for (size_t at = 0; at < page_bytes(page); at += step) {
-    if (!is_hole(page, at, at + step, &is_free)) continue;
+    if (!is_hole(page, at, at + step, is_free)) continue;
     if (mi_bitmap_run(holes_of(page), hole_at(page, at) + 1, hole_at(page, at), 1) != 0) continue;
     mi_bitmap_set(holes_of(page), hole_at(page, at), step / MI_HOLE_SIZE);
+    fresh->bits[at / MI_HOLE_SIZE / 64] |= (uint64_t)1 << (at / MI_HOLE_SIZE % 64);
     dug += step;
   }
-  if (dug == 0) return;
+  return dug;
+}
+
+bool mi_hollow_dig(mi_page_t* page) {
+  mi_block_bits_t is_free;
+  const size_t step = mi_max(mi_os_page_size(), MI_HOLE_SIZE);
+  if (!may_be_dug(page, step)) return has_holes(page);
+  if (mi_hollow_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return has_holes(page);   /* a damaged list: told when it is met */
+  hole_bits_t fresh = { { 0, 0 } };
+  const size_t dug = holes_mark(page, step, &is_free, &fresh);
+  if (dug == 0) return has_holes(page);
   for (size_t from = 0, to; next_holes(page, &from, &to); from = to) {
     for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++) is_free.bits[i / 64] &= ~((uint64_t)1 << (i % 64));
   }
   list_anew(page, &is_free);
-  if (holes_purge(page)) mi_add_relaxed(&mi_arena_totals.xpurged, dug);   /* a statistic */
-  else mi_hollow_fill(page);                                              /* locked memory */
+  if (!holes_purge(page, &fresh, step)) {                                               /* locked memory */
+    mi_hollow_fill(page);
+    return false;
+  }
+  mi_add_relaxed(&mi_arena_totals.xpurged, dug);                          /* a statistic */
+  return true;
 }
 
 void mi_hollow_fill(mi_page_t* page) {
   for (size_t from = 0, to; next_holes(page, &from, &to); from = to) {
     for (size_t i = blocks_end(page, to); i-- > from / mi_page_size(page); ) {
       mi_block_t* block = block_at(page, i);
-      block->mark = page;
+      mi_store_relaxed(&block->xmark, page->key);                         /* shown with the page */
       block->next = page->free;
       page->free = block;
     }

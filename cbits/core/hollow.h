@@ -23,8 +23,8 @@ mi_inline void mi_hollow_set_waited(mi_page_t* page) { page->prev = page; }
 mi_inline bool mi_hollow_is_dug(const mi_page_t* page) { return page->next == page; }
 mi_inline void mi_hollow_set_dug(mi_page_t* page, bool dug) { page->next = dug ? page : NULL; }
 
-/* A page that has waited: gives the OS pages back that no live block touches. */
-void mi_hollow_dig(mi_page_t* page);
+/* A page that has waited: gives the OS pages back that no live block touches. False: it has no holes. */
+bool mi_hollow_dig(mi_page_t* page);
 /* Every block is in a list again. */
 void mi_hollow_fill(mi_page_t* page);
 /* Nothing is live in it, nor will any block be looked at. */

@@ -1,5 +1,6 @@
 /* See keep.h. */
 #include "arena.h"
+#include "clock.h"
 #include "keep.h"
 #include "options.h"
 #include "os.h"
@@ -10,7 +11,6 @@
 /* First the columns for single pages, a place for each number of slices; then one for each class. */
 typedef struct { mi_atomic(mi_page_t*) xpage[PLACES]; } mi_cachealign mi_keep_column_t;
 static mi_keep_column_t columns[COLUMNS + MI_BIN_LAST + 1];
-static mi_atomic(uint64_t) xflush_at;    /* milliseconds; 0: nothing is kept */
 
 void mi_keep_give(mi_page_t* page) {
   mi_page_map(page, false);
@@ -29,16 +29,11 @@ static bool may_be_kept(mi_page_t* page) {
   return MI_HARD || mi_option_get(mi_option_purge_delay) != 0;
 }
 
-static void flush_later(void) {
-  if (mi_load_relaxed(&xflush_at) != 0 || mi_option_get(mi_option_purge_delay) < 0) return;   /* a time only */
-  mi_store_relaxed(&xflush_at, mi_os_now_ms() + mi_option_get_size(mi_option_purge_delay));
-  mi_os_wake();
-}
-
 void mi_keep_put(uint32_t slot, mi_page_t* page) {
-  if (mi_page_nslices(page) <= MI_KEEP_SLICES && mi_page_retire(page) == 0 && may_be_kept(page)) {
-    page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);  /* pairs with mi_keep_take, flush */
-    flush_later();
+  if (mi_page_nslices(page) <= MI_KEEP_SLICES && mi_load_relaxed(&page->xinner) == 0 && mi_page_retire(page) == 0
+      && may_be_kept(page)) {
+    page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);  /* pairs with mi_keep_take, mi_keep_flush */
+    mi_clock_ask_again();
   }
   if (page != NULL) mi_keep_give(page);
 }
@@ -62,11 +57,18 @@ void mi_keep_put_class(mi_page_t* page) {
   for (unsigned i = 0; i < n; i++) {
     mi_page_t* none = NULL;
     if (mi_load_relaxed(&columns[COLUMNS + bin].xpage[i]) != NULL) continue;        /* a hint */
-    if (!mi_cas_acq_rel(&columns[COLUMNS + bin].xpage[i], &none, page)) continue;   /* pairs with mi_keep_take_class, flush */
-    flush_later();
+    if (!mi_cas_acq_rel(&columns[COLUMNS + bin].xpage[i], &none, page)) continue;   /* pairs with mi_keep_take_class, mi_keep_flush */
+    mi_clock_ask_again();
     return;
   }
   mi_keep_give(page);
+}
+
+bool mi_keep_any(void) {
+  for (size_t i = 0; i < sizeof columns / sizeof *columns * PLACES; i++) {
+    if (mi_load_relaxed(&columns[i / PLACES].xpage[i % PLACES]) != NULL) return true;   /* a hint */
+  }
+  return false;
 }
 
 void mi_keep_flush_classes(void) {
@@ -75,21 +77,12 @@ void mi_keep_flush_classes(void) {
   }
 }
 
-static void flush(void) {
-  mi_store_relaxed(&xflush_at, 0);                                        /* shown by each exchange: who puts after it sets it again */
+void mi_keep_flush(void) {
   for (size_t i = 0; i < sizeof columns / sizeof *columns * PLACES; i++) {
     mi_page_t* page = mi_exchange_acq_rel(&columns[i / PLACES].xpage[i % PLACES], NULL);  /* pairs with both ways to put, also where there is none */
     if (page != NULL) mi_keep_give(page);
   }
 }
 
-void mi_purge(bool force) {
-  const uint64_t at = mi_load_relaxed(&xflush_at);                        /* a time only */
-  if (force || (at != 0 && mi_os_now_ms() >= at)) flush();
-  mi_arena_purge(force);
-}
-
-uint64_t mi_purge_at(void) {
-  const uint64_t flush_at = mi_load_relaxed(&xflush_at), purge_at = mi_arena_purge_at();  /* times only */
-  return flush_at == 0 || purge_at == 0 ? flush_at + purge_at : flush_at < purge_at ? flush_at : purge_at;
-}
+/* One thread only. */
+void mi_keep_mend(void) { if (mi_keep_any()) mi_clock_ask(); }

@@ -1,6 +1,5 @@
 /* Pages that were freed a moment ago, kept whole for whoever wants one like it: a buffer that a program makes and frees in
-   turn costs no bitmap and no page map, and short-lived threads find each class where the last one had it. And the way to
-   purge: what is kept goes first.
+   turn costs no bitmap and no page map, and short-lived threads find each class where the last one had it.
    Any thread. Called by lheap.c, free.c, purger.c and the rings.
 
    A kept page is DEAD, its slices are claimed and mapped to it as before; it belongs to who has it out of the table. */
@@ -21,12 +20,14 @@ mi_page_t* mi_keep_take_class(unsigned bin);
 void mi_keep_put_class(mi_page_t* page);
 /* Gives these back: they may lie between what is free. */
 void mi_keep_flush_classes(void);
+/* Is anything kept? A hint. */
+bool mi_keep_any(void);
 /* Does not keep the caller's page, which is DEAD. */
 void mi_keep_give(mi_page_t* page);
 
-/* Gives back what was kept for a while, and purges what is due; force: all of both, at once. */
-void mi_purge(bool force);
-/* When there is something to do for mi_purge(false), in mi_os_now_ms's time; 0: nothing. */
-uint64_t mi_purge_at(void);
+/* Gives all back that is kept. */
+void mi_keep_flush(void);
+/* In the child of fork: who was giving back what is kept is gone. */
+void mi_keep_mend(void);
 
 #endif

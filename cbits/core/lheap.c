@@ -5,12 +5,16 @@
 #include "hollow.h"
 #include "keep.h"
 #include "lheap.h"
+#include "mend.h"
 #include "options.h"
 #include "os.h"
 #include "purger.h"
 
 #define RETIRE_ROUNDS 2                  /* sweeps that an empty page survives */
+#define FREE_TICKS    16                 /* slow halves of free between two looks at the clock */
 #define ADOPT_LOOKS   128                /* at pooled pages before a fresh one is taken; a swap counts as four */
+#define LOOK_SLICES   0xfffffu           /* in look_from: a place in an arena, in 16 slices */
+_Static_assert((uint64_t)MI_ARENAS_MAX * (LOOK_SLICES + 1) <= (uint64_t)1 << 32, "look_from has room for each arena's number");
 
 /* How many pool bits of a class are set, in all arenas: is it worth looking? */
 static mi_atomic(size_t) npooled[MI_BIN_COUNT];
@@ -72,11 +76,43 @@ static void page_retire(mi_page_t* page) {
   page->lheap->nretired++;
 }
 
+static bool is_retired(mi_page_t* page) { return mi_page_retire(page) != 0 && mi_page_retire(page) < MI_WATCHED; }
+
 static void page_unretire(mi_page_t* page) {
-  if (mi_page_retire(page) == 0) return;
+  if (!is_retired(page)) return;
   mi_page_retire_set(page, 0);
   mi_page_used_set(page, mi_page_used(page) - 1);
   page->lheap->nretired--;
+}
+
+/* ---- watched pages: an owner that took a full page back by a free may go on to free on the fast path alone, for long. `used` comes to 0
+   when the page has become sparse. ---- */
+
+#define WATCHES 4                        /* at the limit, at a half of it, a quarter, an eighth */
+
+static void page_watch(mi_page_t* page) {
+  mi_assert(mi_page_retire(page) == 0);
+  for (unsigned watched = MI_WATCHED; watched < MI_WATCHED + WATCHES; watched++) {
+    const uint32_t at = mi_watched_at(watched, page->reserved, mi_page_size(page));
+    if (at == 0) return;
+    if (mi_page_used(page) <= at) continue;
+    mi_page_used_set(page, mi_page_used(page) - at);                      /* first: who reads statistics meanwhile sees fewer, not more */
+    mi_page_retire_set(page, watched);
+    return;
+  }
+}
+
+static void page_unwatch(mi_page_t* page) {
+  const unsigned retire = mi_page_retire(page);
+  if (retire < MI_WATCHED || retire == MI_PARKED) return;
+  mi_page_retire_set(page, 0);                                            /* first: as above */
+  mi_page_used_set(page, mi_page_used(page) + mi_watched_at(retire, page->reserved, mi_page_size(page)));
+}
+
+/* Its queue is not to be given up just now: it is watched further. */
+static void watched_page_freed(mi_page_t* page) {
+  page_unwatch(page);
+  page_watch(page);
 }
 
 static void queued_page_free(mi_lheap_t* lh, mi_page_t* page) {
@@ -91,14 +127,19 @@ void mi_lheap_page_emptied(mi_page_t* page) {
   mi_lheap_t* lh = page->lheap;
   mi_assert(mi_page_used(page) == 0 && lh != NULL);
   if (mi_page_retire(page) == MI_PARKED) parked_page_freed(lh, page);
-  else if (!MI_HARD && page->next == NULL && page->prev == NULL) page_retire(page);
-  else queued_page_free(lh, page);
+  else if (mi_page_retire(page) >= MI_WATCHED) watched_page_freed(page);
+  else if (mi_page_retire(page) != 0) {                                   /* it was empty before, as it seemed (mend.h) */
+    if (mi_mend_is_empty(page)) mi_page_used_set(page, 1);
+  }
+  else if (MI_HARD || page->next != NULL || page->prev != NULL) queued_page_free(lh, page);
+  else if (mi_mend_is_empty(page)) page_retire(page);
+  mi_lheap_freed(lh);
 }
 
 /* A page joins a queue: a retired one is not alone in it any more. */
 static void queue_unretire(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* first = lh->queue[bin].first;
-  if (first == NULL || mi_page_retire(first) == 0) return;
+  if (first == NULL || !is_retired(first)) return;
   page_unretire(first);
   if (mi_page_used(first) == 0) queued_page_free(lh, first);
 }
@@ -113,7 +154,7 @@ static bool page_collect(mi_lheap_t* lh, mi_page_t* page) {
 static void sweep_retired(mi_lheap_t* lh) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST && lh->nretired > 0; bin++) {
     mi_page_t* page = lh->queue[bin].first;
-    if (page == NULL || mi_page_retire(page) == 0) continue;
+    if (page == NULL || !is_retired(page)) continue;
     page_collect(lh, page);
     if (mi_page_used(page) > 1) mi_page_retire_set(page, RETIRE_ROUNDS);
     else if (mi_page_retire_set(page, mi_page_retire(page) - 1) == 0) {
@@ -135,10 +176,12 @@ static void pool_unindex(mi_page_t* page) {
   if (mi_bitmap_run(bits, a->nslices, i, 1) != 0 && mi_pool_clear(bits, i)) mi_sub_relaxed(&npooled[mi_page_bin(page)], 1);  /* hints */
 }
 
-/* Holder: nothing in it is live, it is in no queue. OWNED -> DEAD. */
+/* Holder: nothing in it is live, as it seems; it is in no queue. OWNED -> DEAD. A heap that may be destroyed has no owners' frees,
+   so that nothing is miscounted in it. */
 void mi_lheap_page_free(mi_page_t* page) {
-  mi_assert(page->lheap == NULL && (mi_page_is_single(page) || mi_page_retire(page) == 0));
+  mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
   mi_heap_t* heap = heap_of(page);
+  if (heap->is_main && !mi_mend_is_empty(page)) { mi_lheap_page_to_pool(page); return; }
   if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
   pool_unindex(page);
   if (mi_hollow_has_waited(page)) mi_hollow_forget(page);
@@ -239,6 +282,7 @@ static void parked_page_to_full(mi_lheap_t* lh, mi_page_t* page) {
 static void page_park(mi_lheap_t* lh, mi_page_t* page) {
   const unsigned bin = mi_page_bin(page);
   page_unretire(page);
+  page_unwatch(page);
   queue_remove(lh, page);
   mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved);
   if (mi_page_used(page) != page->reserved) { page_to_full(lh, page); return; }   /* a damaged list lost some */
@@ -270,13 +314,14 @@ static void parked_page_freed(mi_lheap_t* lh, mi_page_t* page) {
    heaps than a main one have no free of their holder's. */
 static bool page_leave(mi_lheap_t* lh, mi_page_t* page) {
   if (lh->xid != 0) { page_park(lh, page); return true; }
-  page_unretire(page);
+  page_unretire(page);                                                    /* nor is it watched: that are main heaps' */
   queue_remove(lh, page);
   return page_to_full(lh, page);
 }
 
 /* Has somebody else freed something in a parked page of this class? Then it is in the queue. */
 static bool parked_find(mi_lheap_t* lh, unsigned bin) {
+  if (lh->xid == 0) return false;
   for (mi_page_t* page = lh->parked[bin].first; page != NULL; page = page->next) {
     if (mi_xword_head(mi_load_relaxed(&page->xword)) == 0) continue;      /* a hint */
     page_unpark(lh, page, true);
@@ -286,7 +331,7 @@ static bool parked_find(mi_lheap_t* lh, unsigned bin) {
 }
 
 static void parked_to_full(mi_lheap_t* lh, unsigned bin) {
-  while (lh->parked[bin].first != NULL) parked_page_to_full(lh, lh->parked[bin].first);
+  while (lh->xid != 0 && lh->parked[bin].first != NULL) parked_page_to_full(lh, lh->parked[bin].first);
 }
 
 /* `bin` was read while the page could not change (before P1, R4); arena and start are the same in its next life. */
@@ -298,18 +343,20 @@ static void pool_index(const mi_page_t* page, unsigned bin) {
 void mi_lheap_page_changed(const mi_page_t* page) {
   mi_arena_t* a = mi_arena_at(page->arena);
   const size_t i = mi_arena_slice_of(a, page->start);
-  if ((mi_load_relaxed(&a->changed[i / 64]) >> (i % 64) & 1) == 0) mi_pool_set(a->changed, i);  /* a hint: if it is set a round is still to come */
-  mi_purger_later();
+  if ((mi_load_relaxed(&a->changed[i / 64]) >> (i % 64) & 1) != 0) return;  /* a hint: a round is still to come, or has still to look at it */
+  mi_pool_set(a->changed, i);
+  mi_clock_ask();
 }
 
-/* A single page goes to FULL: its block is live, and whoever frees that frees the page. */
-void mi_lheap_page_to_pool(mi_page_t* page) {
+/* A single page goes to FULL: its block is live, and whoever frees that frees the page. `home`: what it carries in xowner then, 0 if
+   it may have holes. */
+void mi_lheap_page_to_pool_of(mi_page_t* page, uintptr_t home) {
   uint32_t nremote;
   const unsigned bin = mi_page_bin(page);
   const bool single = mi_page_is_single(page);
   bool dug;
-  mi_assert(page->lheap == NULL && (single || mi_page_retire(page) == 0));
-  mi_store_relaxed(&page->xowner, 0);                                     /* P1: shown by the swap */
+  mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
+  mi_store_relaxed(&page->xowner, home);                                  /* P1: shown by the swap */
   do {
     mi_page_collect(page, &nremote);
     if (nremote > 0 && !single) mi_hollow_set_dug(page, false);           /* whoever freed them saw a page that was held */
@@ -320,6 +367,8 @@ void mi_lheap_page_to_pool(mi_page_t* page) {
   if (!single && !dug) mi_lheap_page_changed(page);
 }
 
+void mi_lheap_page_to_pool(mi_page_t* page) { mi_lheap_page_to_pool_of(page, 0); }
+
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, true, &list)) return false;        /* H1 */
@@ -327,6 +376,7 @@ bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page) {
   if (heap_of(page) == mi_load_relaxed(&lh->xheap)) {                     /* its owner reads it */
     park_more(lh, mi_page_bin(page));
     page_attach(lh, page, list);
+    page_watch(page);
     return true;
   }
   mi_page_take_list(page, list);                                          /* another owner's, who had the same id in another sub-process */
@@ -348,6 +398,7 @@ void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_ow
   }
   if (todo != MI_REMOTE_LAST) return;
   mi_page_used_set(page, 0);
+  page->doubted = true;
   if (owner != NULL && mi_page_is_single(page) && !mi_heap_is_listed(heap_of(page))) { single_page_free(page, owner); return; }
   mi_lheap_page_free(page);
 }
@@ -383,13 +434,13 @@ static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
   unsigned looks = ADOPT_LOOKS;
   if (mi_load_relaxed(&npooled[bin]) == 0) return NULL;                   /* a hint */
-  for (uint64_t from = lh->look_from[bin], again = 1; again != 0 && looks > 0; from = 0) {
-    size_t i = (uint32_t)from;
-    for (size_t n = from >> 32; n < mi_arena_count() && looks > 0; n++, i = 0) {
+  for (uint32_t from = lh->look_from[bin], again = 1; again != 0 && looks > 0; from = 0) {
+    size_t i = (size_t)(from & LOOK_SLICES) * 16;
+    for (size_t n = from / (LOOK_SLICES + 1); n < mi_arena_count() && looks > 0; n++, i = 0) {
       mi_arena_t* a = mi_arena_at(n);
       mi_page_t* page = mi_arena_serves(a, heap->arena) ? adopt_from(lh, heap, a, bin, &i, &looks) : NULL;
       if (page != NULL) return page;
-      if (looks == 0) lh->look_from[bin] = (uint64_t)n << 32 | i;
+      if (looks == 0) lh->look_from[bin] = (uint32_t)(n * (LOOK_SLICES + 1) + mi_min(i / 16, LOOK_SLICES));
     }
     if (looks > 0) lh->look_from[bin] = 0;
     again = from;                                                         /* from the start, what was left out */
@@ -399,10 +450,10 @@ static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
 
 /* ---- idle queues: nothing was allocated from them for a while, so their pages may be anybody's ---- */
 
-/* Can much of it be of use to others, or go back? A live block keeps up to an OS page more than it fills; neighbours share that. */
+/* Can much of it be of use to others, or go back? */
 static bool is_sparse(mi_page_t* page) {
-  const size_t kept = mi_page_used(page) * (mi_page_size(page) + MI_HOLE_SIZE);
-  return mi_page_used(page) < page->capacity && kept <= 3 * page->capacity * mi_page_size(page) && !mi_arena_at(page->arena)->pinned;
+  const uint32_t used = mi_page_used(page);
+  return used < page->capacity && used <= mi_sparse_limit(page->capacity, mi_page_size(page)) && !mi_arena_at(page->arena)->pinned;
 }
 
 /* The pages have waited enough. */
@@ -410,44 +461,71 @@ static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
   parked_to_full(lh, bin);
   for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
     next = page->next;
-    if (mi_page_retire(page) != 0) {
+    if (is_retired(page)) {
       if (mi_page_used(page) <= 1) continue;                              /* empty: sweep_retired's */
       page_unretire(page);
     }
+    const bool watched = mi_page_retire(page) != 0;
+    page_unwatch(page);
     page_collect(lh, page);
-    if (!is_sparse(page)) continue;
+    if (!is_sparse(page)) {
+      if (watched) page_watch(page);
+      continue;
+    }
     queue_remove(lh, page);
     mi_hollow_set_waited(page);
     mi_lheap_page_to_pool(page);
   }
 }
 
-/* What the next allocation takes, if nobody frees: what is taken from a queue shows in it, but where it is the same block again
-   and again; then its page is adopted again. */
-static uintptr_t next_block(mi_lheap_t* lh, unsigned bin) {
+/* Of what the next allocation takes, if nobody frees: what is taken from a queue shows in it, but where it is the same block again
+   and again, or one with the same 16 bits; then its page is adopted again. */
+static uint16_t next_block(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* page = lh->queue[bin].first;
-  return page == NULL ? 0 : page->free != &mi_nil ? (uintptr_t)page->free : mi_load_relaxed(&page->xtop);  /* its holder */
+  if (page == NULL) return 0;
+  const uintptr_t p = page->free != &mi_nil ? (uintptr_t)page->free : mi_load_relaxed(&page->xtop);  /* its holder */
+  return (uint16_t)(p >> MI_GRANULE_SHIFT ^ p >> 20);                     /* its place in the slice, and the slice's */
 }
 
 static void sweep_idle(mi_lheap_t* lh) {
-  const long delay = mi_option_get(mi_option_purge_delay);
-  const uint64_t now = mi_os_now_ms();
-  if (delay < 0 || (now < lh->idle_at && lh->idle_at <= now + (uint64_t)delay)) return;
-  lh->idle_at = now + (uint64_t)delay;
+  const uint64_t now = mi_os_now_ms(), round = mi_clock_round_ms();
+  if (round == 0 || (now < lh->idle_at && lh->idle_at <= now + round) || !mi_purger_affords()) return;
+  lh->idle_at = now + round;
+  const uint64_t since = mi_os_cpu_us();
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     if (next_block(lh, bin) == lh->seen[bin]) give_up_sparse(lh, bin);
     lh->seen[bin] = next_block(lh, bin);
   }
+  mi_purger_charge(since);
+}
+
+/* At the end of the slow half of a free, where nothing is held: what a slow path of malloc does now and then. A program that only frees
+   gets its memory back, too. */
+void mi_lheap_freed(mi_lheap_t* lh) {
+  if (lh != NULL && ++lh->free_tick % FREE_TICKS == 0) {
+    if (lh->nretired > 0 && lh->free_tick % MI_SWEEP_EVERY == 0) sweep_retired(lh);
+    sweep_idle(lh);
+  }
+  mi_error_tell();
+  mi_purger_tend();
 }
 
 /* ---- allocation ---- */
+
+/* A write to a free block, or a block that was freed twice and taken once. */
+mi_cold static void free_is_damaged(mi_page_t* page) {
+  if (!page->doubted && mi_xword_head(mi_load_relaxed(&page->xword)) == 0) { mi_page_drop_free(page); return; }  /* a hint: what was pushed before is seen */
+  mi_error_later(MI_ERROR_CORRUPT, page->free, mi_page_size(page));
+  mi_mend(page);
+}
 
 /* A page of the queue with something in `free`, moved to its front; full pages leave. NULL if there is none. */
 static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* page = lh->queue[bin].first;
   while (page != NULL) {
     mi_page_t* next = page->next;
-    if (mi_unlikely(page->free != &mi_nil && page->free->mark != page)) mi_page_drop_free(page);
+    page_unwatch(page);
+    if (mi_unlikely(page->free != &mi_nil && mi_load_relaxed(&page->free->xmark) != page->key)) free_is_damaged(page);  /* its own */
     if (page_collect(lh, page) || mi_page_extend(page) || !page_leave(lh, page)) {
       if (page->prev != NULL) {
         queue_remove(lh, page);
@@ -468,10 +546,10 @@ static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
     if (page == NULL) page = page_fresh(lh, bin);
     if (page == NULL) return NULL;
     mi_block_t* block = page->free;
-    if (block == &mi_nil || block->mark != page) continue;                /* fresh, adopted or damaged: queue_find sees to it */
+    if (block == &mi_nil || mi_load_relaxed(&block->xmark) != page->key) continue;  /* its own; fresh, adopted or damaged: queue_find sees to it */
     page->free = block->next;
     mi_own_increment(&page->xused);
-    block->mark = NULL;
+    mi_store_relaxed(&block->xmark, 0);                                   /* as in mi_page_pop */
     return block;
   }
 }
@@ -521,15 +599,25 @@ static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool room,
   return page->start;
 }
 
+/* Everybody is asked to drain: counted. */
+static mi_atomic(uint32_t) xdrains_asked;
+
+void mi_lheap_ask_all(void) { mi_add_relaxed(&xdrains_asked, 1); }        /* publishes nothing: whoever sees it does what it may do at any time */
+
+static void drain_as_asked(mi_lheap_t* lh) {
+  lh->drains_seen = mi_load_relaxed(&xdrains_asked);                      /* as above */
+  mi_lheap_collect(lh, true);
+}
+
 /* What is done now and then: retired pages, purging, the deferred-free function. */
 static void tick(mi_lheap_t* lh) {
   const uint32_t before = lh->tick;
   lh->tick += 8;
+  if (mi_unlikely(lh->drains_seen != mi_load_relaxed(&xdrains_asked))) drain_as_asked(lh);  /* as above */
   if (mi_unlikely(mi_load_relaxed(&mi_has_deferred_free))) mi_deferred_free_call(false, lh->tick);  /* a hint */
   if (before / MI_SWEEP_EVERY == lh->tick / MI_SWEEP_EVERY) return;
   if (lh->nretired > 0) sweep_retired(lh);
   sweep_idle(lh);
-  mi_purge(false);
 }
 
 static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {
@@ -537,31 +625,32 @@ static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {
   return size > MI_MEDIUM_MAX ? malloc_single(lh, size, MI_SLICE_SIZE, false, zero) : malloc_bin(lh, mi_bin_of(size));
 }
 
-/* No memory: what this owner can give back may be enough. */
-mi_cold static void make_room(mi_lheap_t* lh) {
+/* No memory: what this owner can give back, and what is kept, may be enough. False if that is nothing, so that asking again is in vain:
+   a program may ask for too much again and again. */
+mi_cold static bool make_room(mi_lheap_t* lh) {
+  const uint64_t before = mi_arena_changes();
+  const size_t committed = mi_load_relaxed(&mi_arena_totals.xcommitted);  /* a hint */
   mi_lheap_collect(lh, true);
-  mi_purge(true);
+  if (mi_keep_any()) mi_purge(true);
+  else if (mi_arena_commit_counts()) mi_arena_purge(true);
+  return mi_arena_changes() != before || mi_load_relaxed(&mi_arena_totals.xcommitted) < committed;  /* a hint */
 }
 
 void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
+  if (mi_unlikely(size > MI_ADDRESSES)) return mi_error_fail(MI_ERROR_NO_MEMORY, size);
   tick(lh);
   void* p = malloc_any(lh, size, zero);
-  if (mi_unlikely(p == NULL)) {
-    make_room(lh);
-    p = malloc_any(lh, size, zero);
-  }
+  if (mi_unlikely(p == NULL) && make_room(lh)) p = malloc_any(lh, size, zero);
   mi_error_tell();
   mi_purger_tend();
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
 }
 
 static void* single(mi_lheap_t* lh, size_t size, size_t align, bool room, bool* zero) {
+  if (mi_unlikely(size > MI_ADDRESSES || align > MI_ADDRESSES)) return mi_error_fail(MI_ERROR_NO_MEMORY, size);
   tick(lh);
   void* p = malloc_single(lh, size, align, room, zero);
-  if (mi_unlikely(p == NULL)) {
-    make_room(lh);
-    p = malloc_single(lh, size, align, room, zero);
-  }
+  if (mi_unlikely(p == NULL) && make_room(lh)) p = malloc_single(lh, size, align, room, zero);
   mi_error_tell();
   mi_purger_tend();
   return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
@@ -577,12 +666,16 @@ void mi_lheap_unpark(mi_lheap_t* lh) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) parked_to_full(lh, bin);
 }
 
-void mi_lheap_page_unpark(mi_page_t* page) { page_unpark(page->lheap, page, false); }
+void mi_lheap_page_unpark(mi_page_t* page) {
+  if (mi_page_retire(page) == MI_PARKED) page_unpark(page->lheap, page, false);
+  else page_unwatch(page);
+}
 
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid) {
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;
-  memset(lh->park_more, 0, sizeof lh->park_more);                        /* it may have been another's */
+  if (xid != 0) memset(lh->park_more, 0, sizeof lh->park_more);           /* it may have been another's */
   lh->xid = xid;
+  lh->drains_seen = mi_load_relaxed(&xdrains_asked);                      /* it has nothing */
   lh->owner = owner;
   mi_store_relaxed(&lh->xheap, heap);                                     /* shown to others together with the local heap */
 }
@@ -593,6 +686,7 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force) {
     for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
       next = page->next;
       if (force) page_unretire(page);
+      page_unwatch(page);
       page_collect(lh, page);
       if (mi_page_used(page) == 0) queued_page_free(lh, page);
     }
@@ -606,6 +700,7 @@ void mi_lheap_end(mi_lheap_t* lh) {
     mi_page_t* page;
     while ((page = lh->queue[bin].first) != NULL) {
       page_unretire(page);
+      page_unwatch(page);
       queue_remove(lh, page);
       mi_lheap_page_to_pool(page);
     }

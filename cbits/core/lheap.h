@@ -35,12 +35,14 @@ void mi_lheap_page_emptied(mi_page_t* page);
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page);
 /* No page is parked any more (DESIGN, section 3). */
 void mi_lheap_unpark(mi_lheap_t* lh);
-/* A page of this owner's that is parked, back to its queue. */
+/* A page of this owner's is neither parked nor watched any more: it is in its queue, if in any, and `used` is what it says. */
 void mi_lheap_page_unpark(mi_page_t* page);
+/* Any thread: asks each local heap to collect by force in its next slow path. */
+void mi_lheap_ask_all(void);
 /* Collects remote frees, frees empty pages; force: also those that are kept a while, and pools those that are sparse. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
 
-/* Any thread, which holds the page: it is in no queue and nothing in it is live. */
+/* Any thread, which holds the page: it is in no queue and nothing in it is live. If something is, after all (mend.h), it is pooled. */
 void mi_lheap_page_free(mi_page_t* page);
 /* Any thread: a remote free left this to be done. `bin` was read before it: the page may be another's since. `owner`: the
    freer's, or NULL; near to whom a page is kept for the next, and whose
@@ -48,7 +50,22 @@ void mi_lheap_page_free(mi_page_t* page);
 void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_owner_t* owner);
 /* Any thread, which holds the page: P1 and P2; or frees the page, if nothing is live. */
 void mi_lheap_page_to_pool(mi_page_t* page);
+/* The same for a page without holes that carried `home` in xowner when the caller took it from the pool: id|1 of who gave it up full, or 0. */
+void mi_lheap_page_to_pool_of(mi_page_t* page, uintptr_t home);
+/* Ends every slow half of a free, with nothing held: `lh` of the one who frees, NULL if it has none. */
+void mi_lheap_freed(mi_lheap_t* lh);
 /* Any thread: there is something for the next round (pooled.h) in this page, or was. */
 void mi_lheap_page_changed(const mi_page_t* page);
+
+/* Any thread, after a free into a page: if that waits for adoption and has lost a quarter to a third of its live blocks since this was true
+   last, there is something for the next round in it. Two frees that meet may both miss that once. */
+mi_inline bool mi_lheap_page_freed_into(mi_page_t* page) {
+  const uint64_t w = mi_load_relaxed(&page->xword);                       /* a hint */
+  const uint64_t live = mi_xword_count(w);
+  if (mi_xword_state(w) != MI_PAGE_POOLED) return false;
+  if (live >= 8 && (live & ((UINT64_C(1) << (mi_log2(live) - 1)) - 1)) != 0) return false;   /* more than two digits in binary */
+  mi_lheap_page_changed(page);
+  return true;
+}
 
 #endif

@@ -1,48 +1,163 @@
 /* See meta.h. Any thread: one lock. */
 #include <string.h>
 
+#include "atomic.h"
+#include "check.h"
 #include "meta.h"
 
-#define META_CHUNK (MI_MiB)              /* reserved at a time; touched as it is used */
+#define REGION_SIZE (MI_MiB)             /* reserved at a time, aligned to itself; touched as it is used */
+#define SLAB_SIZE   (MI_MiB / 16)
+#define LARGE_MIN   (SLAB_SIZE / 8)      /* so large a structure has a mapping of its own */
+#define EMPTY_MAX   4u                   /* slabs of a kind that are kept whole with nothing in them */
 
 typedef struct mi_meta_free_s { struct mi_meta_free_s* next; } mi_meta_free_t;
 
+/* What is known of a slab lies at the start of its region, apart from it, so that all of a slab can be given back. */
+typedef struct mi_slab_s {
+  struct mi_slab_s *next, *prev;        /* in its kind's list, if there is room in it */
+  mi_meta_free_t* free;
+  uint8_t*    start;
+  uint32_t    bump;                     /* bytes that were ever handed out: what is behind is zero */
+  uint32_t    nlive;
+} mi_slab_t;
+
+typedef struct {
+  mi_slab_t   slab[REGION_SIZE / SLAB_SIZE];  /* where the first slab would be is this */
+} mi_region_t;
+
+typedef struct {
+  mi_slab_t  *first, *last;             /* in which there is room; those whose memory went back are the last */
+  uint32_t    nempty;                   /* in which nothing is used, and whose memory did not go back */
+  size_t      size;                     /* of its structures, rounded up */
+} mi_kind_t;
+
 static mi_lock_t meta_lock = MI_LOCK_INIT(MI_RANK_META);
-static uint8_t *bump, *bump_end;
-static mi_meta_free_t* free_lists[MI_META_KINDS];
+static mi_kind_t kinds[MI_META_KINDS];
+static mi_region_t* region;              /* the newest; */
+static size_t region_used;               /* .. and how many of its slabs are some kind's */
+static mi_atomic(size_t) xcommitted, xpeak, xreserved;   /* written under the lock, but for the peak when it starts anew */
+
+size_t mi_meta_committed(void) { return mi_load_relaxed(&xcommitted); }   /* statistics */
+size_t mi_meta_peak_committed(void) { return mi_load_relaxed(&xpeak); }
+size_t mi_meta_reserved(void) { return mi_load_relaxed(&xreserved); }
+void mi_meta_restart_peak(void) { mi_store_relaxed(&xpeak, mi_load_relaxed(&xcommitted)); }
 
 /* Under the lock. */
-static void* meta_bump(size_t size) {
-  size = mi_align_up(size, 128);
-  if (size > (size_t)(bump_end - bump)) {
-    const size_t chunk = mi_align_up(mi_max(size, META_CHUNK), mi_os_page_size());
-    uint8_t* p = mi_os_reserve(chunk, mi_os_page_size());
-    if (p == NULL) return NULL;
-    if (!mi_os_commit(p, chunk)) { mi_os_release(p, chunk); return NULL; }
-    bump = p;                            /* the rest of the old chunk, less than `size`, stays untouched */
-    bump_end = p + chunk;
-  }
-  void* p = bump;
-  bump += size;
+static void committed_add(size_t bytes) {
+  const size_t now = mi_load_relaxed(&xcommitted) + bytes;                /* statistics */
+  mi_store_relaxed(&xcommitted, now);
+  if (now > mi_load_relaxed(&xpeak)) mi_store_relaxed(&xpeak, now);
+}
+
+static void* reserve(size_t size, size_t align) {
+  void* p = mi_os_reserve(size, align);
+  if (p == NULL) return NULL;
+  if (!mi_os_commit(p, size)) { mi_os_release(p, size); return NULL; }
+  mi_add_relaxed(&xreserved, size);                                       /* a statistic */
   return p;
 }
 
-void* mi_meta_alloc(mi_meta_kind_t kind, size_t size) {
-  mi_lock(&meta_lock);
-  mi_meta_free_t* p = free_lists[kind];
-  if (p != NULL) free_lists[kind] = p->next;
-  void* fresh = (p == NULL) ? meta_bump(size) : NULL;
-  mi_unlock(&meta_lock);
-  const bool kept = kind == MI_META_HEAP || kind == MI_META_PAGE;         /* a heap's id may be being read, a page's word goes on counting its lives: who takes one sets every field */
-  if (p != NULL && !kept) memset(p, 0, size);
-  return p != NULL ? p : fresh;
+/* ---- the slabs of a kind: under the lock ---- */
+
+static bool is_full(const mi_slab_t* slab, size_t size) { return slab->free == NULL && slab->bump + size > SLAB_SIZE; }
+
+static void slab_remove(mi_kind_t* kind, mi_slab_t* slab) {
+  if (slab->prev != NULL) slab->prev->next = slab->next; else kind->first = slab->next;
+  if (slab->next != NULL) slab->next->prev = slab->prev; else kind->last = slab->prev;
 }
 
-void mi_meta_free(mi_meta_kind_t kind, void* p) {
-  mi_meta_free_t* f = p;
+static void slab_add(mi_kind_t* kind, mi_slab_t* slab, bool front) {
+  slab->next = front ? kind->first : NULL;
+  slab->prev = front ? NULL : kind->last;
+  if (slab->next != NULL) slab->next->prev = slab; else kind->last = slab;
+  if (slab->prev != NULL) slab->prev->next = slab; else kind->first = slab;
+}
+
+static bool slab_make(mi_kind_t* kind) {
+  if (region == NULL || region_used == REGION_SIZE / SLAB_SIZE) {
+    mi_region_t* fresh = reserve(REGION_SIZE, REGION_SIZE);
+    if (fresh == NULL) return false;
+    committed_add(mi_align_up(sizeof *fresh, mi_os_page_size()));
+    region = fresh;
+    region_used = 1;
+  }
+  mi_slab_t* slab = &region->slab[region_used];
+  slab->start = (uint8_t*)region + region_used++ * SLAB_SIZE;
+  slab_add(kind, slab, false);
+  return true;
+}
+
+static mi_slab_t* slab_of(const void* p) {
+  mi_region_t* r = (mi_region_t*)mi_align_down((uintptr_t)p, REGION_SIZE);
+  return &r->slab[((uintptr_t)p - (uintptr_t)r) / SLAB_SIZE];
+}
+
+/* How much of it may be resident. */
+static size_t slab_committed(const mi_slab_t* slab) { return mi_align_up(slab->bump, mi_os_page_size()); }
+
+static void* slab_alloc(mi_kind_t* kind, mi_slab_t* slab, bool* used) {
+  if (slab->nlive++ == 0 && slab->bump > 0) kind->nempty--;
+  mi_meta_free_t* p = slab->free;
+  *used = (p != NULL);
+  if (p != NULL) slab->free = p->next;
+  else {
+    const size_t before = slab_committed(slab);
+    p = (mi_meta_free_t*)(void*)(slab->start + slab->bump);
+    slab->bump += (uint32_t)kind->size;
+    committed_add(slab_committed(slab) - before);
+  }
+  if (is_full(slab, kind->size)) slab_remove(kind, slab);
+  return p;
+}
+
+/* Nothing in it is used. A page's word goes on counting its lives, so its memory stays; what is locked does, too. */
+static void slab_emptied(mi_kind_t* kind, mi_slab_t* slab) {
+  if (++kind->nempty <= EMPTY_MAX || kind == &kinds[MI_META_PAGE] || !mi_os_purge(slab->start, SLAB_SIZE)) return;
+  kind->nempty--;
+  committed_add(0 - slab_committed(slab));
+  slab->free = NULL;
+  slab->bump = 0;
+  slab_remove(kind, slab);
+  slab_add(kind, slab, false);
+}
+
+static void slab_free(mi_kind_t* kind, mi_slab_t* slab, mi_meta_free_t* p) {
+  const bool was_full = is_full(slab, kind->size);
+  p->next = slab->free;
+  slab->free = p;
+  if (was_full) slab_add(kind, slab, true);
+  if (--slab->nlive == 0) slab_emptied(kind, slab);
+}
+
+/* ---- any thread ---- */
+
+void* mi_meta_alloc(mi_meta_kind_t k, size_t size) {
+  mi_kind_t* kind = &kinds[k];
+  bool used = false;
+  void* p = NULL;
   mi_lock(&meta_lock);
-  f->next = free_lists[kind];
-  free_lists[kind] = f;
+  const size_t rounded = mi_align_up(size, size > LARGE_MIN ? mi_os_page_size() : 64);
+  mi_assert(kind->size == 0 || kind->size == rounded);
+  kind->size = rounded;
+  if (kind->size > LARGE_MIN) {
+    p = reserve(kind->size, mi_os_page_size());
+    if (p != NULL) committed_add(kind->size);
+  }
+  else if (kind->first != NULL || slab_make(kind)) p = slab_alloc(kind, kind->first, &used);
+  mi_unlock(&meta_lock);
+  const bool kept = k == MI_META_HEAP || k == MI_META_PAGE;               /* a heap's id may be being read, a page's word goes on counting its lives: who takes one sets every field */
+  return used && !kept ? memset(p, 0, size) : p;
+}
+
+void mi_meta_free(mi_meta_kind_t k, void* p) {
+  mi_kind_t* kind = &kinds[k];
+  mi_lock(&meta_lock);
+  if (kind->size > LARGE_MIN) {
+    mi_os_release(p, kind->size);
+    committed_add(0 - kind->size);
+    mi_sub_relaxed(&xreserved, kind->size);                               /* a statistic */
+  }
+  else slab_free(kind, slab_of(p), p);
   mi_unlock(&meta_lock);
 }
 

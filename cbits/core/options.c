@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "options.h"
 #include "os.h"
 
-bool mi_abort_by_default = (MI_CHECK != 0);
+__attribute__((weak)) const bool mi_abort_by_default = (MI_CHECK != 0);
 mi_atomic(bool) mi_has_deferred_free;
 
 /* ---- options ---- */
@@ -17,11 +16,11 @@ mi_atomic(bool) mi_has_deferred_free;
 typedef struct {
   const char* name;
   mi_atomic(long) xvalue;
-  mi_atomic(int) xset;              /* 0: not looked up, 1: default, 2: by the environment or a function */
+  mi_atomic(bool) xset;             /* by the environment or a function */
 } mi_option_entry_t;
 
 /* Name and default. */
-#define OPTION(name, value) [mi_option_##name] = { #name, value, 0 }
+#define OPTION(name, value) [mi_option_##name] = { #name, value, false }
 static mi_option_entry_t options[_mi_option_last] = {
   OPTION(show_errors, 1),
   OPTION(show_stats, 0),
@@ -60,78 +59,120 @@ static mi_option_entry_t options[_mi_option_last] = {
   OPTION(guarded_sample_seed, 0),
   OPTION(target_segments_per_thread, 0),
   OPTION(generic_collect, 0),
+  OPTION(allow_thp, 1),
   OPTION(abort_on_error, 0),
-  OPTION(purge_thread, 1),
+  OPTION(purge_thread, -1),
   OPTION(commit_limit, 0),
 };
 #undef OPTION
 
-/* The environment's value of MIMALLOC_<NAME>. */
-static const char* option_env(const char* name) {
-  char text[64] = "MIMALLOC_";
-  size_t n = strlen(text);
-  for (; *name != 0 && n < sizeof text - 1; name++) text[n++] = (char)(*name >= 'a' && *name <= 'z' ? *name - 'a' + 'A' : *name);
-  text[n] = 0;
-  return mi_os_getenv(text);
-}
-
 static bool is_size(mi_option_t option) { return option == mi_option_arena_reserve || option == mi_option_reserve_os_memory || option == mi_option_commit_limit; }
 
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
+
+/* Takes `word` from *text, in either case; false if something else is there. */
+static bool take_word(const char** text, const char* word) {
+  const char* p = *text;
+  for (; *word != 0; p++, word++) if (lower(*p) != lower(*word)) return false;
+  *text = p;
+  return true;
+}
+
 /* KiB for one of the units, which is taken from *text; 1 if there is none. */
-static long parse_unit(const char** text) {
+static long take_unit(const char** text) {
   static const struct { const char* name; long kib; } units[] = { { "k", 1 }, { "m", 1 << 10 }, { "g", 1 << 20 }, { "t", 1 << 30 } };
   for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-    if (strncasecmp(*text, units[i].name, 1) != 0) continue;
-    ++*text;
-    if (strcasecmp(*text, "ib") == 0) *text += 2;
-    if (strcasecmp(*text, "b") == 0) *text += 1;
+    if (!take_word(text, units[i].name)) continue;
+    if (!take_word(text, "ib")) take_word(text, "b");
     return units[i].kib;
   }
   return 1;
 }
 
+/* A decimal number, the largest there is if it is larger; false if there is none. */
+static bool take_number(const char** text, long* value) {
+  const bool minus = **text == '-';
+  const char *p = *text + (minus || **text == '+'), *first = p;
+  long n = 0;
+  for (; *p >= '0' && *p <= '9'; p++) {
+    if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *p - '0', &n)) n = LONG_MAX;
+  }
+  *value = minus ? -n : n;
+  *text = p;
+  return p != first;
+}
+
 /* Numbers; yes/no words; sizes in KiB or with a unit, such as 64M or 2GiB. Anything else leaves the default. */
 static bool parse_option(const char* text, bool size, long* value) {
   static const char* const words[] = { "false", "true", "no", "yes", "off", "on" };
-  if (text == NULL || *text == 0) return false;
-  for (int i = 0; i < 6; i++) if (strcasecmp(text, words[i]) == 0) { *value = i % 2; return true; }
-  char* rest;
-  const int saved = errno;
-  long n = strtol(text, &rest, 10);
-  errno = saved;
-  const char* end = rest;
-  if (size && end != text && __builtin_mul_overflow(n, parse_unit(&end), &n)) n = LONG_MAX;
-  if (*end != 0) return false;
+  long n;
+  for (int i = 0; i < 6; i++) {
+    const char* end = text;
+    if (take_word(&end, words[i]) && *end == 0) { *value = i % 2; return true; }
+  }
+  if (!take_number(&text, &n)) return false;
+  if (size && __builtin_mul_overflow(n, take_unit(&text), &n)) n = LONG_MAX;
+  if (*text != 0) return false;
   *value = n;
   return true;
 }
 
-mi_cold static void option_look_up(mi_option_t option) {
-  mi_option_entry_t* e = &options[option];
-  long old = mi_load_relaxed(&e->xvalue), value = old;                    /* every thread computes the same */
-  if (option == mi_option_abort_on_error) value = mi_abort_by_default;
-  const int set = parse_option(option_env(e->name), is_size(option), &value) ? 2 : 1;
-  int unset = 0;
-  mi_cas_release(&e->xvalue, &old, value);                                /* pairs with nobody: what a function set meanwhile stays */
-  mi_cas_release(&e->xset, &unset, set);                                  /* pairs with the acquire of mi_option_get: shows xvalue */
+/* ---- the environment, read once: before the first use, and then no more ---- */
+
+static mi_atomic(bool) xread;
+
+static bool in_capitals(const char* text, const char* end) {
+  for (; text < end; text++) if (*text != '_' && (*text < 'A' || *text > 'Z')) return false;
+  return true;
+}
+
+/* `text`: NAME=VALUE, without the prefix. What a function has set before stays. */
+static void option_read(const char* text) {
+  for (int i = 0; i < _mi_option_last; i++) {
+    mi_option_entry_t* e = &options[i];
+    const char* value = text;
+    long old = mi_load_relaxed(&e->xvalue), n;                            /* every thread reads the same */
+    if (!take_word(&value, e->name) || !in_capitals(text, value) || *value++ != '=') continue;
+    if (mi_load_acquire(&e->xset) || !parse_option(value, is_size((mi_option_t)i), &n)) return;  /* pairs with mi_option_set; the first one counts */
+    mi_cas_release(&e->xvalue, &old, n);                                  /* pairs with nobody: what a function set meanwhile stays */
+    mi_store_release(&e->xset, true);                                     /* pairs with mi_option_set_default */
+    return;
+  }
+}
+
+void mi_options_read(char* const* environment) {
+  for (; *environment != NULL; environment++) {
+    const char* text = *environment;
+    if (take_word(&text, "MIMALLOC_") && in_capitals(*environment, text)) option_read(text);
+  }
+  mi_store_release(&xread, true);                                         /* pairs with mi_option_get */
+}
+
+mi_cold static void options_read(void) {
+  char* const* environment = mi_os_environment();
+  if (environment != NULL) mi_options_read(environment);
 }
 
 long mi_option_get(mi_option_t option) {
   if ((unsigned)option >= _mi_option_last) return 0;
-  if (mi_unlikely(mi_load_acquire(&options[option].xset) == 0)) option_look_up(option);  /* pairs with its release */
+  if (mi_unlikely(!mi_load_acquire(&xread))) options_read();              /* pairs with mi_options_read */
+  if (option == mi_option_abort_on_error && !mi_load_relaxed(&options[option].xset)) return mi_abort_by_default;  /* nobody set it */
   return mi_load_relaxed(&options[option].xvalue);
 }
 
 void mi_option_set(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
   mi_store_relaxed(&options[option].xvalue, value);
-  mi_store_release(&options[option].xset, 2);                             /* pairs with mi_option_get's acquire */
+  mi_store_release(&options[option].xset, true);                          /* pairs with option_read, mi_option_set_default */
+  if (option == mi_option_purge_delay || option == mi_option_purge_thread) mi_os_wake();  /* the thread that purges sleeps by the old one */
 }
 
 void mi_option_set_default(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
-  mi_option_get(option);                                                  /* looks it up */
-  if (mi_load_acquire(&options[option].xset) != 2) mi_store_relaxed(&options[option].xvalue, value);  /* pairs with the releases that set it */
+  mi_option_get(option);                                                  /* the environment is read */
+  if (mi_load_acquire(&options[option].xset)) return;                     /* pairs with the releases that set it */
+  mi_store_relaxed(&options[option].xvalue, value);
+  if (option == mi_option_abort_on_error) mi_option_set(option, value);   /* whose default is not in the table */
 }
 
 bool mi_option_is_enabled(mi_option_t option) { return mi_option_get(option) != 0; }
@@ -224,6 +265,7 @@ void mi_deferred_free_call(bool force, unsigned long long heartbeat) {
 
 static const struct { int code; const char* text; } errors[] = {
   [MI_ERROR_DOUBLE_FREE]  = { EAGAIN, "double free: the block is free already" },
+  [MI_ERROR_MISCOUNTED]   = { EAGAIN, "double free: two threads freed a block of this page at the same moment" },
   [MI_ERROR_NOT_A_BLOCK]  = { EINVAL, "invalid pointer: not a live block of this allocator" },
   [MI_ERROR_INTERIOR]     = { EINVAL, "invalid pointer: not the start of a live block" },
   [MI_ERROR_CORRUPT]      = { EFAULT, "a free block was written to" },
@@ -231,6 +273,8 @@ static const struct { int code; const char* text; } errors[] = {
   [MI_ERROR_ALIGNMENT]    = { EINVAL, "alignment is not a supported power of two" },
   [MI_ERROR_NO_MEMORY]    = { ENOMEM, "out of memory" },
   [MI_ERROR_ARGUMENT]     = { EINVAL, "invalid argument" },
+  [MI_ERROR_FREE_SIZE]    = { EINVAL, "sized free: the block is of another size" },
+  [MI_ERROR_FREE_ALIGNMENT] = { EINVAL, "aligned free: the block is not aligned so" },
 };
 
 static void error_call(int code) {

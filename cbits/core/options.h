@@ -10,6 +10,7 @@
 /* What an error is. Each has one clear line and a code for mi_register_error's function. */
 typedef enum {
   MI_ERROR_DOUBLE_FREE,    /* EAGAIN */
+  MI_ERROR_MISCOUNTED,     /* EAGAIN: the same, found later: more was freed in a page than was live; `p` is its start */
   MI_ERROR_NOT_A_BLOCK,    /* EINVAL: foreign, or freed together with its page */
   MI_ERROR_INTERIOR,       /* EINVAL: inside a page, not the start of a block */
   MI_ERROR_CORRUPT,        /* EFAULT: a free block was written to */
@@ -17,6 +18,8 @@ typedef enum {
   MI_ERROR_ALIGNMENT,      /* EINVAL: no power of two */
   MI_ERROR_NO_MEMORY,      /* ENOMEM */
   MI_ERROR_ARGUMENT,       /* EINVAL */
+  MI_ERROR_FREE_SIZE,      /* EINVAL: a sized free of a block of another size */
+  MI_ERROR_FREE_ALIGNMENT, /* EINVAL: an aligned free of a block that is not */
 } mi_error_t;
 
 /* Reports misuse: a line on stderr, the callback, and the end of the process if abort_on_error is
@@ -36,8 +39,12 @@ mi_cold void* mi_error_fail(mi_error_t error, size_t size);
 
 mi_cold void mi_message(const char* format, ...) mi_printf_like(1, 2);
 
-/* Set before first use by the preload library: misuse ends the process unless the environment says otherwise. */
-extern bool mi_abort_by_default;
+/* The preload library has another one, which is true: misuse ends the process unless the environment says otherwise. */
+extern const bool mi_abort_by_default;
+
+/* Reads all options that are in this environment, and none from the process's own from then on. mi_option_get does it before the
+   first use; later changes of the environment mean nothing. One thread, or each with the same. */
+void mi_options_read(char* const* environment);
 
 /* In the child of fork: nobody is in the middle of registering a function any more. */
 void mi_options_after_fork(void);

@@ -1,15 +1,19 @@
-/* Linux. See os.h. Any thread. */
+/* Linux. See os.h. Any thread.
+
+   Inside an allocation the C library is called for nothing that is a cancellation point, that allocates, or that programs are known
+   to replace by what allocates: such calls go to the kernel (`syscall` is none of these). test/c/imports/list holds what is left. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/futex.h>
-#include <sched.h>
+#include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,21 +22,52 @@
 #include "check.h"
 #include "os.h"
 
+typedef void (*mi_mend_t)(void);
+
 /* ---- faults for tests ---- */
 
-static mi_atomic(size_t) fail_after;     /* calls left before the first failure; 0: off */
-static mi_atomic(size_t) fail_count;
+typedef struct { mi_atomic(size_t) xafter, xcount; mi_atomic(int) xway; } mi_fault_t;   /* calls left before the first failure; 0: off */
+static mi_fault_t any_fault, faults[MI_OS_CALLS];
+static mi_atomic(bool) faulty;
 
-void mi_os_fail_in(size_t nth, size_t count) {
-  mi_store_relaxed(&fail_count, count);  /* tests set it while nothing else runs: nothing is published */
-  mi_store_relaxed(&fail_after, nth);
+static void fault_set(mi_fault_t* f, mi_os_way_t way, size_t nth, size_t count) {
+  mi_store_relaxed(&f->xway, way);       /* tests set it while nothing else runs: nothing is published */
+  mi_store_relaxed(&f->xcount, count);
+  mi_store_relaxed(&f->xafter, nth);
+  mi_store_relaxed(&faulty, true);
 }
 
-static bool should_fail(void) {
-  if (mi_likely(mi_load_relaxed(&fail_after) == 0)) return false;         /* a counter, publishes nothing */
-  if (mi_sub_relaxed(&fail_after, 1) > 1) return false;
-  mi_store_relaxed(&fail_after, mi_sub_relaxed(&fail_count, 1) > 1 ? 1 : 0);
-  return true;
+void mi_os_fail_in(size_t nth, size_t count) { fault_set(&any_fault, MI_OS_AT_START, nth, count); }
+
+void mi_os_fail_call(mi_os_call_t call, mi_os_way_t way, size_t nth, size_t count) { fault_set(&faults[call], way, nth, count); }
+
+static mi_os_way_t fault_next(mi_fault_t* f) {
+  if (mi_load_relaxed(&f->xafter) == 0) return MI_OS_GOES_ON;             /* a counter, publishes nothing */
+  if (mi_sub_relaxed(&f->xafter, 1) > 1) return MI_OS_GOES_ON;
+  mi_store_relaxed(&f->xafter, mi_sub_relaxed(&f->xcount, 1) > 1 ? 1 : 0);
+  return (mi_os_way_t)mi_load_relaxed(&f->xway);
+}
+
+/* `asks`: for memory. */
+static mi_os_way_t fault_of(mi_os_call_t call, bool asks) {
+  if (mi_likely(!mi_load_relaxed(&faulty))) return MI_OS_GOES_ON;         /* as above */
+  const mi_os_way_t way = asks ? fault_next(&any_fault) : MI_OS_GOES_ON;
+  return way != MI_OS_GOES_ON ? way : fault_next(&faults[call]);
+}
+
+/* ---- the process ---- */
+
+static uint64_t started;                 /* written before there are other threads */
+static char** first_environment;         /* what glibc gives to each constructor: our library's may run before its own */
+
+__attribute__((constructor(101))) static void process_starts(int argc, char** argv, char** env) {
+  (void)argc, (void)argv;
+  started = mi_os_now_ms();
+#ifdef __GLIBC__
+  first_environment = env;
+#else
+  (void)env;
+#endif
 }
 
 /* ---- memory ---- */
@@ -41,51 +76,69 @@ size_t mi_os_page_size(void) {
   static mi_atomic(size_t) cached;
   size_t size = mi_load_relaxed(&cached);                                 /* idempotent */
   if (mi_unlikely(size == 0)) {
-    size = (size_t)sysconf(_SC_PAGESIZE);
+    size = mi_max((size_t)getauxval(AT_PAGESZ), 4 * MI_KiB);              /* 0: unknown */
     mi_store_relaxed(&cached, size);
   }
   return size;
 }
 
-/* With vm.overcommit_memory = 2 every writable page counts at once: reserve without access then. */
+/* The first bytes of a file; how many there are. No error is left in errno. */
+static size_t file_read(const char* name, char* text, size_t size) {
+  const int saved = errno;
+  const int fd = (int)syscall(SYS_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC);
+  long n = 0;
+  if (fd >= 0) {
+    n = syscall(SYS_read, fd, text, size);
+    syscall(SYS_close, fd);
+  }
+  errno = saved;
+  return n > 0 ? (size_t)n : 0;
+}
+
+/* With vm.overcommit_memory = 2 every writable page counts at once: reserve what can only be read then. */
+static mi_atomic(int) must_commit;       /* 0 unknown, 1 no, 2 yes */
+void mi_os_set_must_commit(bool must) { mi_store_relaxed(&must_commit, must ? 2 : 1); }   /* tests: nothing else runs */
+
 bool mi_os_must_commit(void) {
-  static mi_atomic(int) cached;          /* 0 unknown, 1 no, 2 yes */
-  int answer = mi_load_relaxed(&cached);                                  /* idempotent */
+  int answer = mi_load_relaxed(&must_commit);                             /* idempotent */
   if (mi_unlikely(answer == 0)) {
     char c = '0';
-    const int saved = errno;
-    const int fd = open("/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-      if (read(fd, &c, 1) != 1) c = '0';
-      close(fd);
-    }
-    errno = saved;
+    if (file_read("/proc/sys/vm/overcommit_memory", &c, 1) != 1) c = '0';
     answer = (c == '2') ? 2 : 1;
-    mi_store_relaxed(&cached, answer);
+    mi_store_relaxed(&must_commit, answer);
   }
   return answer == 2;
 }
 
-static void* map(void* hint, size_t size, int extra_flags) {
-  if (should_fail()) { errno = ENOMEM; return NULL; }
-  const int prot = mi_os_must_commit() ? PROT_NONE : PROT_READ | PROT_WRITE;
-  void* p = mmap(hint, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | extra_flags, -1, 0);
+/* Memory at `at` or, without flags that say so, anywhere. Where every page counts none is exempt from that. */
+static void* map(void* at, size_t size, int flags) {
+  const bool must = mi_os_must_commit();
+  return mmap(at, size, must ? PROT_READ : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (must ? 0 : MAP_NORESERVE) | flags, -1, 0);
+}
+
+/* mmap of addresses that the system chooses: done or not. */
+static void* map_anywhere(size_t size) {
+  void* p = fault_of(MI_OS_RESERVE, true) != MI_OS_GOES_ON ? MAP_FAILED : map(NULL, size, 0);
   if (p == MAP_FAILED) { errno = ENOMEM; return NULL; }
   return p;
 }
 
+/* munmap: done or not, as when the process has no more map entries and an end of the range is inside a mapping (it may be split
+   there). Then at least its memory goes. */
 void mi_os_release(void* p, size_t size) {
-  const int saved = errno;               /* cannot fail on a range that is ours but for want of map entries; then it stays */
-  (void)munmap(p, size);
+  const int saved = errno;
+  const mi_os_way_t fault = fault_of(MI_OS_RELEASE, false);
+  if (fault > MI_OS_AT_START) munmap(p, size / 2 / mi_os_page_size() * mi_os_page_size());
+  if (fault != MI_OS_GOES_ON || munmap(p, size) != 0) (void)madvise(p, size, MADV_DONTNEED);   /* passes over gaps */
   errno = saved;
 }
 
 void* mi_os_reserve(size_t size, size_t align) {
-  uint8_t* p = map(NULL, size, 0);
+  uint8_t* p = map_anywhere(size);
   if (p == NULL || ((uintptr_t)p & (align - 1)) == 0) return p;
   mi_os_release(p, size);
   if (size > MI_SIZE_LIMIT - align) { errno = ENOMEM; return NULL; }
-  p = map(NULL, size + align, 0);        /* once more, with room to cut an aligned piece from */
+  p = map_anywhere(size + align);        /* once more, with room to cut an aligned piece from */
   if (p == NULL) return NULL;
   uint8_t* start = (uint8_t*)mi_align_up((uintptr_t)p, align);
   if (start > p) mi_os_release(p, (size_t)(start - p));
@@ -93,77 +146,197 @@ void* mi_os_reserve(size_t size, size_t align) {
   return start;
 }
 
+/* mprotect: where it fails the first part may be done. */
 bool mi_os_commit(void* p, size_t size) {
-  if (should_fail()) { errno = ENOMEM; return false; }
-  return !mi_os_must_commit() || mprotect(p, size, PROT_READ | PROT_WRITE) == 0;
+  const mi_os_way_t fault = fault_of(MI_OS_COMMIT, true);
+  if (fault > MI_OS_AT_START && mi_os_must_commit()) mprotect(p, size / 2 / mi_os_page_size() * mi_os_page_size(), PROT_READ | PROT_WRITE);
+  if (fault == MI_OS_GOES_ON && (!mi_os_must_commit() || mprotect(p, size, PROT_READ | PROT_WRITE) == 0)) return true;
+  errno = ENOMEM;
+  return false;
 }
 
+/* madvise: where it fails, as for locked memory, what is in front of that may be zero. */
 bool mi_os_purge(void* p, size_t size) {
-  const int saved = errno;               /* locked memory is refused: then it stays, and is not zero */
-  const bool ok = madvise(p, size, MADV_DONTNEED) == 0;
+  const int saved = errno;
+  const mi_os_way_t fault = fault_of(MI_OS_PURGE, false);
+  if (fault > MI_OS_AT_START) madvise(p, size / 2 / mi_os_page_size() * mi_os_page_size(), MADV_DONTNEED);
+  const bool ok = fault == MI_OS_GOES_ON && madvise(p, size, MADV_DONTNEED) == 0;
   errno = saved;
   return ok;
 }
 
+/* ---- calls that unmap a range before they put something else there: where they fail it may be a gap, in which the next mmap of
+   another thread may come to lie. So its first word says before whose it is. ---- */
+
+static uint64_t word_of(const void* p) { return (uint64_t)(uintptr_t)p * 0x9e3779b97f4a7c15u | 1; }
+
+static bool range_sign(void* p) {
+  if (mi_os_must_commit() && mprotect(p, mi_os_page_size(), PROT_READ | PROT_WRITE) != 0) return false;
+  *(volatile uint64_t*)p = word_of(p);
+  return true;
+}
+
+/* Is it there as it was signed? A page that is not resident is somebody else's, or may be. */
+static bool range_is_signed(void* p) {
+  unsigned char resident = 0;
+  if (mincore(p, mi_os_page_size(), &resident) != 0 || (resident & 1) == 0) return false;
+  return *(volatile uint64_t*)p == word_of(p);
+}
+
+/* After such a call failed for a range that was signed: it is there still, or is put back. */
+static mi_os_result_t range_back(void* p, size_t size) {
+  if (range_is_signed(p)) return MI_OS_NOT;
+  void* q = map(p, size, MAP_FIXED_NOREPLACE);
+  if (q == p) return MI_OS_NOT;
+  if (q != MAP_FAILED) (void)munmap(q, size);                             /* before Linux 4.17 it was a hint */
+  return MI_OS_LOST;
+}
+
+/* What such a call leaves when it fails. */
+static void range_fault(mi_os_way_t fault, void* p, size_t size) {
+  if (fault >= MI_OS_HALF) (void)munmap(p, size);
+  if (fault == MI_OS_TAKEN) (void)mmap(p, mi_os_page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+/* madvise, as above; then mmap over it: not done and unchanged, or a gap. A private mapping that nobody can write to counts for
+   nothing, and a change of protection alone would not take back what counts. */
+mi_os_result_t mi_os_decommit(void* p, size_t size) {
+  if (!mi_os_purge(p, size)) return MI_OS_NOT;
+  if (!mi_os_must_commit()) return MI_OS_DONE;
+  const int saved = errno;
+  const mi_os_way_t fault = fault_of(MI_OS_DECOMMIT, false);
+  mi_os_result_t result = MI_OS_DONE;
+  if (fault != MI_OS_AT_START && range_sign(p)) {
+    range_fault(fault, p, size);
+    if (fault != MI_OS_GOES_ON || map(p, size, MAP_FIXED) != p) result = range_back(p, size);
+    if (result == MI_OS_NOT) result = mi_os_purge(p, mi_os_page_size()) ? MI_OS_DONE : MI_OS_NOT;   /* zero, though it counts */
+  }
+  errno = saved;
+  return result;
+}
+
+/* mremap in place: done or not. Growing needs one mapping, shrinking is munmap. */
 bool mi_os_resize(void* p, size_t old_size, size_t new_size) {
-  if (should_fail()) { errno = ENOMEM; return false; }
+  if (fault_of(MI_OS_RESIZE, true) != MI_OS_GOES_ON) { errno = ENOMEM; return false; }
   return mremap(p, old_size, new_size, 0) == p;
 }
 
-bool mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
-  if (should_fail()) { errno = ENOMEM; return false; }
-  return mremap(p, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
+/* mremap to larger memory: what is moved is one mapping, or it fails. One mapping is moved whole or stays; the target is unmapped
+   first. (Where a mapping shrinks its end is unmapped before it is moved: so none that shrinks comes here.) */
+mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
+  const mi_os_way_t fault = fault_of(MI_OS_MOVE, true);
+  mi_assert(new_size > old_size);
+  if (fault != MI_OS_AT_START && range_sign(to)) {
+    range_fault(fault, to, new_size);
+    if (fault == MI_OS_GOES_ON && mremap(p, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to) return MI_OS_DONE;
+    if (!range_is_signed(to)) { errno = ENOMEM; return MI_OS_LOST; }
+  }
+  errno = ENOMEM;
+  return MI_OS_NOT;
 }
 
-bool mi_os_move_pages(void* p, void* to, size_t size) {
-  if (should_fail()) return false;
 #ifdef MREMAP_DONTUNMAP
+/* Several mappings, as where the program gave part of its block another property, cannot grow (EFAULT); part of one mapping has no
+   room to. Nobody else splits it meanwhile: it is the caller's. */
+static bool is_one_mapping(uint8_t* p, size_t size) {
+  const bool grown = mremap(p, size, size + mi_os_page_size(), 0) == p;
+  if (grown) (void)munmap(p + size, mi_os_page_size());                   /* its end, and nothing behind it */
+  return grown || errno == ENOMEM || errno == EAGAIN;
+}
+
+/* mremap of as many mappings as there are, from Linux 6.17 on one after the other: when it fails the first of them have moved. So
+   only one is moved at a time, which is done or not; the target is unmapped first. */
+mi_os_result_t mi_os_move_pages(void* p, void* to, size_t size) {
   const int saved = errno;
-  const bool ok = mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
-  if (!ok && errno != EINVAL) {          /* before Linux 6.17 `to` was unmapped first, and then found that p is several mappings */
-    (void)mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  const mi_os_way_t fault = fault_of(MI_OS_MOVE_PAGES, true);
+  mi_os_result_t result = MI_OS_NOT;
+  if (fault != MI_OS_AT_START && !mi_os_must_commit() && is_one_mapping(p, size) && range_sign(to)) {   /* where every page counts these would twice */
+    range_fault(fault, to, size);
+    const bool ok = fault == MI_OS_GOES_ON && mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+    result = ok ? MI_OS_DONE : range_back(to, size);
   }
   errno = saved;
-  return ok;
+  return result;
+}
 #else
+mi_os_result_t mi_os_move_pages(void* p, void* to, size_t size) {
   (void)p, (void)to, (void)size;
-  return false;
+  return MI_OS_NOT;
+}
+#endif
+
+/* madvise: where it fails part may be advised, which nobody minds. */
+void mi_os_advise_huge(void* p, size_t size, bool huge) {
+  const int saved = errno;
+  const mi_os_way_t fault = fault_of(MI_OS_ADVISE, false);
+  if (fault > MI_OS_AT_START) size = size / 2 / mi_os_page_size() * mi_os_page_size();
+  if (fault != MI_OS_AT_START) (void)madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  errno = saved;
+}
+
+/* mmap, mincore and munmap of a page: where it fails the answer is no. */
+bool mi_os_locks_memory(void) {
+  const int saved = errno;
+  unsigned char resident = 0;
+  void* p = map(NULL, mi_os_page_size(), 0);
+  if (p != MAP_FAILED) {
+    if (mincore(p, mi_os_page_size(), &resident) != 0) resident = 0;
+    (void)munmap(p, mi_os_page_size());
+  }
+  errno = saved;
+  return (resident & 1) != 0;
+}
+
+/* Are huge pages behind all of it? What cannot be had is told here, or the program is ended when it first touches it. Before Linux
+   5.14 it cannot be asked, and what mmap has set aside must do. */
+static bool are_there(void* p, size_t size) {
+#ifdef MADV_POPULATE_WRITE
+  return madvise(p, size, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+#else
+  (void)p, (void)size;
+  return true;
 #endif
 }
 
-void mi_os_advise_huge(void* p, size_t size, bool huge) {
-  const int saved = errno;
-  (void)madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  errno = saved;
-}
-
+/* mmap, which sets the pages aside or fails (without MAP_NORESERVE), and madvise: nothing is half done. */
 void* mi_os_reserve_huge(size_t size, size_t align) {
-  uint8_t* p = map(NULL, size, MAP_HUGETLB);
-  if (p != NULL && ((uintptr_t)p & (align - 1)) != 0) { mi_os_release(p, size); p = NULL; }
-  return p;
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
+  const bool fails = fault_of(MI_OS_RESERVE_HUGE, true) != MI_OS_GOES_ON;
+  uint8_t* p = fails ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (p == MAP_FAILED) { errno = ENOMEM; return NULL; }
+  if (((uintptr_t)p & (align - 1)) == 0 && are_there(p, size)) return p;
+  mi_os_release(p, size);
+  errno = ENOMEM;
+  return NULL;
 }
 
 /* ---- a thread ---- */
 
+/* No stack size is asked for: the C library puts the thread-local storage of every module into the stack, and only its own
+   default is known to have room for it. What is not touched of it costs address space only. */
 bool mi_os_thread_start(void* (*run)(void* arg)) {
   pthread_t thread;
   pthread_attr_t attributes;
   sigset_t all, old;
+  const int saved = errno;
   if (pthread_attr_init(&attributes) != 0) return false;
   sigfillset(&all);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, 128 * MI_KiB);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   const bool ok = pthread_create(&thread, &attributes, run, NULL) == 0;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attributes);
+  errno = saved;
   return ok;
 }
 
 static mi_atomic(uint32_t) woken;        /* a futex: 1 from a wake to the end of the wait */
 
-void mi_os_wait(void) {
-  while (mi_exchange_acq_rel(&woken, 0) == 0) syscall(SYS_futex, &woken, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);  /* pairs with mi_os_wake */
+void mi_os_wait(uint64_t ms) {
+  const struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
+  if (mi_exchange_acq_rel(&woken, 0) != 0) return;                        /* pairs with mi_os_wake */
+  syscall(SYS_futex, &woken, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
+  mi_exchange_acq_rel(&woken, 0);                                         /* pairs with mi_os_wake */
 }
 
 void mi_os_wake(void) {
@@ -172,23 +345,129 @@ void mi_os_wake(void) {
   errno = saved;
 }
 
+uint64_t mi_os_process_id(void) { return (uint64_t)syscall(SYS_getpid); }
+
+/* A directory has two links more than it has directories in it. */
+size_t mi_os_threads(void) {
+  struct stat s;
+  const int saved = errno;
+  const size_t n = stat("/proc/self/task", &s) == 0 && s.st_nlink > 2 ? s.st_nlink - 2 : 0;
+  errno = saved;
+  return n;
+}
+
+/* glibc 2.32 or newer says it; else the system is asked. */
+extern char __libc_single_threaded __attribute__((weak));
+bool mi_os_has_threads(void) {
+  static mi_atomic(bool) seen;
+  if (&__libc_single_threaded != NULL) return __libc_single_threaded == 0;
+  if (mi_load_relaxed(&seen)) return true;                                /* idempotent */
+  if (mi_os_threads() < 2) return false;
+  mi_store_relaxed(&seen, true);
+  return true;
+}
+
+/* The state of the thread that main was stands behind its name, which is in parentheses: Z has ended and is still there. */
+bool mi_os_is_last_thread(void) {
+  char text[256];
+  if (mi_os_threads() != 2) return false;
+  size_t n = file_read("/proc/self/stat", text, sizeof text);
+  while (n > 0 && text[n - 1] != ')') n--;
+  return n > 0 && n + 1 < sizeof text && text[n + 1] == 'Z';
+}
+
 void mi_os_sleep_ms(uint64_t ms) {
   const struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
-  nanosleep(&t, NULL);
+  const int saved = errno;
+  syscall(SYS_nanosleep, &t, NULL);
+  errno = saved;
 }
 
 /* ---- time, text, process ---- */
 
+/* The kernel's clock: a function in an object that it maps into each process. The C library's own would do, but programs replace that,
+   by functions that allocate. NULL if it is not found; then a system call does it. */
+typedef int (*mi_clock_t)(clockid_t clock, struct timespec* t);
+
+typedef struct { uintptr_t moved; const ElfW(Sym)* symbols; const char* names; const uint32_t* hash; } mi_object_t;
+
+static mi_object_t object_read(uintptr_t start) {
+  mi_object_t o = { 0, NULL, NULL, NULL };
+  const ElfW(Ehdr)* head = (const void*)start;
+  const ElfW(Phdr)* part = (const void*)(start + head->e_phoff);
+  const ElfW(Dyn)* dynamic = NULL;
+  for (unsigned i = 0; i < head->e_phnum; i++) {
+    if (part[i].p_type == PT_LOAD && o.moved == 0) o.moved = start + part[i].p_offset - part[i].p_vaddr;
+    if (part[i].p_type == PT_DYNAMIC) dynamic = (const void*)(start + part[i].p_offset);
+  }
+  for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++) {
+    const void* at = (const void*)(o.moved + dynamic->d_un.d_ptr);
+    if (dynamic->d_tag == DT_SYMTAB) o.symbols = at;
+    if (dynamic->d_tag == DT_STRTAB) o.names = at;
+    if (dynamic->d_tag == DT_HASH) o.hash = at;
+  }
+  return o;
+}
+
+static bool same_text(const char* a, const char* b) {
+  while (*a == *b && *a != 0) a++, b++;
+  return *a == *b;
+}
+
+static mi_clock_t clock_find(void) {
+  const uintptr_t start = getauxval(AT_SYSINFO_EHDR);
+  const mi_object_t o = start == 0 ? (mi_object_t){ 0, NULL, NULL, NULL } : object_read(start);
+  if (o.symbols == NULL || o.names == NULL || o.hash == NULL) return NULL;
+  for (uint32_t i = 0; i < o.hash[1]; i++) {                              /* the number of symbols */
+    const char* name = o.names + o.symbols[i].st_name;
+    const bool clock = same_text(name, "__vdso_clock_gettime") || same_text(name, "__kernel_clock_gettime");
+    if (clock && o.symbols[i].st_shndx != SHN_UNDEF) return (mi_clock_t)(o.moved + o.symbols[i].st_value);
+  }
+  return NULL;
+}
+
+static int clock_by_call(clockid_t clock, struct timespec* t) {
+  const int saved = errno, result = (int)syscall(SYS_clock_gettime, clock, t);
+  errno = saved;
+  return result;
+}
+
+/* False: there is no such clock; *t is zero then. */
+static bool clock_read(clockid_t which, struct timespec* t) {
+  static mi_atomic(mi_clock_t) found;
+  mi_clock_t clock = mi_load_relaxed(&found);                             /* idempotent */
+  *t = (struct timespec){ 0, 0 };
+  if (mi_unlikely(clock == NULL)) {
+    clock = clock_find();
+    if (clock == NULL) clock = &clock_by_call;
+    mi_store_relaxed(&found, clock);
+  }
+  return clock(which, t) == 0;
+}
+
 uint64_t mi_os_now_ms(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  if (!clock_read(CLOCK_MONOTONIC_COARSE, &t)) return 0;                  /* no clock: nothing is ever due */
   return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* The time to the nanosecond, and where this process lies in memory. */
+uint64_t mi_os_salt(void) {
+  struct timespec t;
+  clock_read(CLOCK_MONOTONIC, &t);
+  return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec) ^ (uint64_t)(uintptr_t)&t << 20 ^ (uint64_t)(uintptr_t)&mi_os_salt << 8;
+}
+
+uint64_t mi_os_cpu_us(void) {
+  struct timespec t;
+  clock_read(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 void mi_os_write(const char* text, size_t length) {
   const int saved = errno;
   while (length > 0) {
-    const ssize_t n = write(STDERR_FILENO, text, length);
+    const long n = syscall(SYS_write, STDERR_FILENO, text, length);
     if (n <= 0 && errno != EINTR) break;
     if (n > 0) { text += n; length -= (size_t)n; }
   }
@@ -197,30 +476,37 @@ void mi_os_write(const char* text, size_t length) {
 
 const char* mi_os_getenv(const char* name) { return getenv(name); }
 
-void mi_os_yield(void) { sched_yield(); }
-
-/* The second number of /proc/self/statm: resident pages. Read without stdio, which allocates. */
-static size_t current_rss(void) {
-  char text[128];
-  const int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
-  const ssize_t n = read(fd, text, sizeof text - 1);
-  close(fd);
-  if (n <= 0) return 0;
-  text[n] = 0;
-  const char* second = strchr(text, ' ');
-  return second == NULL ? 0 : strtoul(second + 1, NULL, 10) * mi_os_page_size();
+char** mi_os_environment(void) {
+  static char* none[] = { NULL };
+  return getauxval(AT_SECURE) != 0 ? none : environ != NULL ? environ : first_environment;
 }
 
-static uint64_t started;                 /* written before there are other threads */
-__attribute__((constructor)) static void process_starts(void) { started = mi_os_now_ms(); }
+static mi_atomic(mi_mend_t) xmend;
+static bool in_child_of_fork(void);
+
+void mi_fork_set_mend(mi_mend_t mend) { mi_store_release(&xmend, mend); }  /* pairs with mi_os_yield */
+
+void mi_os_yield(void) {
+  if (mi_unlikely(in_child_of_fork())) mi_load_acquire(&xmend)();         /* pairs with mi_fork_set_mend */
+  syscall(SYS_sched_yield);
+}
+
+/* The second number of /proc/self/statm: resident pages. */
+static size_t current_rss(void) {
+  char text[128];
+  const size_t n = file_read("/proc/self/statm", text, sizeof text);
+  size_t i = 0, pages = 0;
+  while (i < n && text[i] != ' ') i++;
+  for (i++; i < n && text[i] >= '0' && text[i] <= '9'; i++) pages = 10 * pages + (size_t)(text[i] - '0');
+  return pages * mi_os_page_size();
+}
 
 void mi_os_process(mi_os_process_t* info) {
   const int saved = errno;
   struct rusage u;
   *info = (mi_os_process_t){ 0 };
   info->elapsed_ms = (size_t)(mi_os_now_ms() - started);
-  if (getrusage(RUSAGE_SELF, &u) == 0) {
+  if (syscall(SYS_getrusage, RUSAGE_SELF, &u) == 0) {
     info->user_ms = (size_t)u.ru_utime.tv_sec * 1000 + (size_t)u.ru_utime.tv_usec / 1000;
     info->system_ms = (size_t)u.ru_stime.tv_sec * 1000 + (size_t)u.ru_stime.tv_usec / 1000;
     info->peak_rss = (size_t)u.ru_maxrss * 1024;
@@ -233,34 +519,140 @@ void mi_os_process(mi_os_process_t* info) {
 
 /* ---- locks ---- */
 
-#if MI_CHECK
-static mi_tls unsigned held_ranks;       /* a bit for each rank this thread holds */
-static void rank_take(mi_rank_t rank) {
-  mi_assert(held_ranks >> (rank + 1) == 0);  /* locks are taken in rising rank; of one rank, several only around fork */
-  held_ranks |= 1u << rank;
+static mi_tls unsigned held_ranks;       /* a bit for each rank that this thread has, or is about to take; its address is the thread's number */
+uintptr_t mi_os_thread(void) { return (uintptr_t)&held_ranks; }
+
+/* The half of the word that the kernel looks at. */
+static uint32_t* futex_of(mi_lock_t* lock) { return (uint32_t*)(void*)&lock->xholder + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__); }
+
+static bool is_mine(mi_lock_t* lock) { return (mi_load_relaxed(&lock->xholder) & ~(uintptr_t)1) == mi_os_thread(); }  /* equal only if I wrote it */
+
+static bool lock_try(mi_lock_t* lock, uintptr_t mine) {
+  uintptr_t none = 0;
+  return mi_cas_acquire(&lock->xholder, &none, mine);                     /* pairs with lock_open */
 }
-static void rank_drop(mi_rank_t rank) { held_ranks &= ~(1u << rank); }
-#else
-static void rank_take(mi_rank_t rank) { (void)rank; }
-static void rank_drop(mi_rank_t rank) { (void)rank; }
-#endif
+
+/* Who has waited takes it with the mark that others may wait. A signal's handler that forks may take it meanwhile for this thread. */
+mi_cold static void lock_wait(mi_lock_t* lock) {
+  const int saved = errno;
+  while (!lock_try(lock, mi_os_thread() | 1) && !is_mine(lock)) {
+    uintptr_t w = mi_load_relaxed(&lock->xholder);                        /* the swap decides */
+    if (w == 0 || ((w & 1) == 0 && !mi_cas_acquire(&lock->xholder, &w, w | 1))) continue;  /* pairs with lock_open, which sees the mark */
+    syscall(SYS_futex, futex_of(lock), FUTEX_WAIT_PRIVATE, (uint32_t)(w | 1), NULL, NULL, 0);
+  }
+  errno = saved;
+}
+
+static void lock_take(mi_lock_t* lock) {
+  if (mi_unlikely(!lock_try(lock, mi_os_thread()))) lock_wait(lock);
+}
+
+static void lock_open(mi_lock_t* lock) {
+  if ((mi_exchange_acq_rel(&lock->xholder, 0) & 1) == 0) return;          /* pairs with lock_try, lock_wait */
+  const int saved = errno;                                                /* what the lock is in may be gone by now: nobody waits there then */
+  syscall(SYS_futex, futex_of(lock), FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+  errno = saved;
+}
 
 void mi_lock_init(mi_lock_t* lock, mi_rank_t rank) {
   lock->rank = rank;
-  pthread_mutex_init(&lock->mutex, NULL);
+  lock->for_fork = false;
+  mi_store_relaxed(&lock->xholder, 0);                                    /* not shown to others yet */
 }
 
+mi_cold static void lock_for_fork(mi_lock_t* lock);
+mi_cold static void unlock_for_fork(mi_lock_t* lock);
+
 void mi_lock(mi_lock_t* lock) {
-  rank_take(lock->rank);
-  pthread_mutex_lock(&lock->mutex);
+  if (mi_unlikely(mi_forking())) { lock_for_fork(lock); return; }
+  mi_assert(held_ranks >> lock->rank == 0);                               /* locks are taken in rising rank, one of each */
+  held_ranks |= 1u << lock->rank;
+  lock_take(lock);
+}
+
+bool mi_trylock(mi_lock_t* lock) {
+  if (mi_forking() || !lock_try(lock, mi_os_thread())) return false;
+  mi_assert(held_ranks >> lock->rank == 0);
+  held_ranks |= 1u << lock->rank;
+  return true;
 }
 
 void mi_unlock(mi_lock_t* lock) {
-  rank_drop(lock->rank);                 /* first: once it is open, others may end what it is in */
-  pthread_mutex_unlock(&lock->mutex);
+  if (mi_unlikely(mi_forking())) { unlock_for_fork(lock); return; }
+  held_ranks &= ~(1u << lock->rank);     /* first: once it is open, others may end what it is in */
+  lock_open(lock);
+}
+
+/* ---- fork ---- */
+
+static mi_lock_t fork_lock;              /* who has it forks; the rest is its */
+static unsigned fork_depth;              /* a handler of fork that forks makes it 2 */
+static bool fork_ends;                   /* the locks are being opened */
+static uint64_t fork_signals;            /* the mask before */
+static pid_t fork_pid;                   /* of the parent */
+
+bool mi_forking(void) { return is_mine(&fork_lock); }
+static bool in_child_of_fork(void) { return mi_forking() && !fork_ends && (pid_t)syscall(SYS_getpid) != fork_pid; }
+
+/* All signals, but those that a fault of this thread sends it and two that the C library needs. */
+static uint64_t signals_of_others(void) {
+  static const uint8_t needed[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, 32, 33 };
+  uint64_t set = ~(uint64_t)0;
+  for (size_t i = 0; i < sizeof needed; i++) set &= ~((uint64_t)1 << (needed[i] - 1));
+  return set;
+}
+
+static void signals_set(int how, uint64_t set, uint64_t* old) {
+  const int saved = errno;
+  syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set);                /* fails only in a sandbox: nothing is blocked then */
+  errno = saved;
+}
+
+void mi_fork_enter(void) {
+  uint64_t before = 0;
+  if (mi_forking()) { fork_depth++; return; }
+  signals_set(SIG_BLOCK, signals_of_others(), &before);
+  lock_take(&fork_lock);
+  fork_signals = before;
+  fork_depth = 1;
+  fork_ends = false;
+  fork_pid = (pid_t)syscall(SYS_getpid);
+}
+
+bool mi_fork_leave(bool child) {
+  if (!mi_forking() || (--fork_depth > 0 && !child)) return false;
+  fork_ends = true;
+  return true;
+}
+
+void mi_fork_left(void) {
+  const uint64_t before = fork_signals;
+  lock_open(&fork_lock);
+  signals_set(SIG_SETMASK, before, NULL);
+}
+
+/* Where a signal's handler forks that interrupted this thread with a lock, the one who has another may wait for that: then it is left
+   to him after a tenth of a second. What it guards is whole while one waits for a second lock; in the child it is open. */
+static void lock_for_fork(mi_lock_t* lock) {
+  if (is_mine(lock)) return;
+  if (held_ranks == 0) lock_take(lock);
+  else {
+    for (int i = 0; !lock_try(lock, mi_os_thread()); i++) {
+      if (i == 100) return;
+      mi_os_sleep_ms(1);
+    }
+  }
+  lock->for_fork = true;
+}
+
+static void unlock_for_fork(mi_lock_t* lock) {
+  if (!fork_ends || !lock->for_fork || !is_mine(lock)) return;
+  lock->for_fork = false;
+  lock_open(lock);
 }
 
 void mi_lock_reset(mi_lock_t* lock) {
-  pthread_mutex_init(&lock->mutex, NULL);
-  rank_drop(lock->rank);
+  if (is_mine(lock) && !lock->for_fork) return;                           /* an interrupted function's, which goes on in the child */
+  lock->for_fork = false;
+  mi_store_relaxed(&lock->xholder, 0);                                    /* one thread only */
 }

@@ -16,9 +16,8 @@ static mi_atomic(uint32_t) nslots;
 static mi_owner_t* free_owners;                               /* the lock's */
 
 static mi_xowner_t* place_of(uint32_t slot) {
-  const unsigned chunk = mi_log2((size_t)slot + 64) - 6;
-  mi_xowner_t* places = mi_load_acquire(&chunks[chunk]);                  /* pairs with make_place */
-  return places == NULL ? NULL : &places[slot + 64 - (64u << chunk)];
+  mi_xowner_t* places = mi_load_acquire(&chunks[mi_owner_chunk(slot)]);   /* pairs with make_place */
+  return places == NULL ? NULL : &places[mi_owner_place(slot)];
 }
 
 uint32_t mi_owner_slots(void) { return mi_load_acquire(&nslots); }        /* pairs with owner_make */
@@ -30,10 +29,10 @@ mi_owner_t* mi_owner_at(uint32_t slot) {
 
 /* Under the lock. */
 static mi_xowner_t* make_place(uint32_t slot) {
-  const unsigned chunk = mi_log2((size_t)slot + 64) - 6;
+  const unsigned chunk = mi_owner_chunk(slot);
   if (chunk >= MI_OWNER_CHUNKS) return NULL;
   if (place_of(slot) == NULL) {
-    mi_xowner_t* places = mi_meta_alloc(MI_META_PLACES + chunk, (64u << chunk) * sizeof *places);
+    mi_xowner_t* places = mi_meta_alloc(MI_META_PLACES + chunk, mi_owner_chunk_size(chunk) * sizeof *places);
     if (places == NULL) return NULL;
     mi_store_release(&chunks[chunk], places);                             /* pairs with place_of */
   }
@@ -58,7 +57,15 @@ static mi_owner_t* owner_make(void) {
   return owner;
 }
 
-mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) { return mi_owner_begin_in(kind, id, &mi_heap_main); }
+mi_owner_t* mi_owner_of_thread(uintptr_t id) {
+  for (uint32_t slot = 0; slot < mi_owner_slots(); slot++) {
+    mi_owner_t* owner = mi_owner_at(slot);
+    if (mi_load_acquire(&owner->xkind) == MI_OWNER_THREAD && owner->id == id) return owner;  /* pairs with mi_owner_begin_in */
+  }
+  return NULL;
+}
+
+mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) { return mi_owner_begin_in(kind, id, &mi_main_heap); }
 
 mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* main) {
   mi_lock(&owners_lock);
@@ -66,7 +73,6 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   mi_unlock(&owners_lock);
   if (owner == NULL) return NULL;
   owner->id = id;
-  owner->lheaps = owner->unused = NULL;
   mi_lheap_init(&owner->main, owner, main, id);
   mi_purger_also(&mi_pooled_piece);
   mi_store_release(&owner->xkind, kind);                                  /* pairs with readers of the table: shows the id */
@@ -102,30 +108,37 @@ void mi_owner_before_fork(void) { mi_lock(&owners_lock); }
 
 /* A page that is held by a thread that is gone: its lists may be half-way through a change. Nobody may
    take it for his own, not even a new thread with the same thread pointer. One thread only. */
-static void forget_page(mi_page_t* page, const mi_owner_t* self) {
+static void forget_page(mi_page_t* page, void* self) {
   mi_remote_unpin_all(&page->xword);
   if (mi_xword_state(mi_load_relaxed(&page->xword)) != MI_PAGE_OWNED) return;
   const mi_owner_t* owner = page->lheap == NULL ? NULL : page->lheap->owner;
-  if (owner != NULL && (owner == self || mi_id_is_capability(owner->id))) return;
+  if (owner != NULL && (owner->id == (uintptr_t)self || mi_id_is_capability(owner->id))) return;
   mi_store_relaxed(&page->xowner, MI_ID_GONE);
 }
 
-static void forget_pages(const mi_owner_t* self) {
+static bool forget_mapping(mi_page_t* page, void* self) {
+  forget_page(page, self);
+  return true;
+}
+
+static void forget_pages(uintptr_t self) {
   for (size_t n = 0; n < mi_arena_count(); n++) {
     const mi_arena_t* a = mi_arena_at(n);
     size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);                   /* a page's first slice was handed out: dirty */
-    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) forget_page(&a->pages[i], self);
+    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) forget_page(&a->pages[i], (void*)self);
   }
+  mi_arena_mappings_each(&forget_mapping, (void*)self);
 }
 
-void mi_owner_after_fork(bool child, const mi_owner_t* self) {
-  if (!child) { mi_unlock(&owners_lock); return; }
-  mi_lock_reset(&owners_lock);
+void mi_owner_after_fork(bool child) { (child ? &mi_lock_reset : &mi_unlock)(&owners_lock); }
+
+void mi_owner_mend(uintptr_t self) {
   for (uint32_t slot = 0; slot < mi_owner_slots(); slot++) {
     mi_owner_t* owner = mi_owner_at(slot);
     const bool thread = mi_load_relaxed(&owner->xkind) == MI_OWNER_THREAD;  /* one thread only */
-    if (!thread || owner == self) continue;
+    if (!thread || owner->id == self) continue;
     owner->id = MI_ID_GONE;                                               /* keeps its slot: what it had is not looked at again */
+    mi_store_relaxed(&owner->xkind, MI_OWNER_UNUSED);
   }
   forget_pages(self);
 }

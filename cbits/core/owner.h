@@ -10,6 +10,8 @@
 mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id);
 /* The same with a sub-process's main heap. */
 mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* main);
+/* Any thread, whose id it is: the owner that a thread left which had the id before and whose end nobody noticed; NULL. */
+mi_owner_t* mi_owner_of_thread(uintptr_t id);
 /* Owner-only: its pages are pooled for others, its slot is free again. */
 void mi_owner_end(mi_owner_t* owner);
 /* Owner-only: collects every local heap. */
@@ -21,9 +23,11 @@ void mi_owner_abandon(mi_owner_t* owner);
 mi_owner_t* mi_owner_at(uint32_t slot);
 uint32_t mi_owner_slots(void);
 
-/* Any thread, around fork; in the child `self` (or NULL) is the only thread's owner. */
+/* Any thread, around fork; `self`: the id of the thread that forks. */
 void mi_owner_before_fork(void);
-void mi_owner_after_fork(bool child, const mi_owner_t* self);
+void mi_owner_after_fork(bool child);
+/* In the child, before the locks are open: pages and owners of threads that are gone. */
+void mi_owner_mend(uintptr_t self);
 
 /* The checking build counts who is in an owner-only path; two at once is an overlap. */
 #if MI_CHECK >= 2

@@ -1,22 +1,58 @@
 /* See page.h. */
 #include <string.h>
 
+#include "arena.h"
 #include "options.h"
 #include "os.h"
 #include "page.h"
 
 mi_block_t mi_nil;
-mi_page_t mi_page_empty = { .free = &mi_nil, .local_free = &mi_nil };
+mi_page_t mi_page_empty = { .free = &mi_nil, .local_free = &mi_nil, .key = 1 };
 
-/* A single page in an arena is found by its first slice alone, unless an offset block needs more. */
+/* ---- keys ---- */
+
+static mi_atomic(uint64_t) xlives;       /* so many lives of pages, from a start that differs from process to process; 0: none yet */
+
+/* A bijection: different numbers stay different, and neighbours come to lie far apart. */
+static uint64_t scattered(uint64_t n) {
+  n = (n ^ n >> 31) * 0x9e3779b97f4a7c15u;                                /* odd: the golden ratio, */
+  n = (n ^ n >> 29) * 0x243f6a8885a308d3u;                                /* and the digits of pi */
+  return n ^ n >> 32;
+}
+
+/* A key that no page of this process has had. */
+static uint64_t key_next(void) {
+  uint64_t none = 0, key;
+  if (mi_load_relaxed(&xlives) == 0) mi_cas_acq_rel(&xlives, &none, scattered(mi_os_salt()));  /* pairs with nobody: who is first decides */
+  while ((key = scattered(mi_add_relaxed(&xlives, 1))) == 0) {}           /* a count */
+  return key;
+}
+
+void mi_page_after_fork(void) {
+  if (mi_load_relaxed(&xlives) != 0) mi_add_relaxed(&xlives, scattered(mi_os_salt()));  /* a count; one thread only */
+}
+
+/* ---- birth and death ---- */
+
+/* A single page is found by its first slice alone, and by the one that the pointer of an offset block is in. */
 bool mi_page_map(mi_page_t* page, bool on) {
-  const bool first = mi_page_is_single(page) && !mi_page_retire(page) && page->arena != MI_ARENA_NONE;
-  return mi_pagemap_set(page->start, first ? 1 : mi_page_nslices(page), on ? page : NULL);
+  const mi_page_t* entry = on ? page : NULL;
+  const uintptr_t inner = mi_load_relaxed(&page->xinner);                 /* shown to others together with the block */
+  if (!mi_page_is_single(page)) return mi_pagemap_set(page->start, mi_page_nslices(page), entry);
+  return mi_pagemap_set(page->start, 1, entry) && (inner == 0 || mi_pagemap_set((const void*)inner, 1, entry));
+}
+
+/* After the constants by which a block's start is found. */
+static void new_life(mi_page_t* page) {
+  page->key = key_next();
+  page->doubted = false;
+  mi_store_release(&page->xkey, page->key);                               /* pairs with mi_free_slow, free_any: who reads it finds no start of the life before */
 }
 
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner) {
   const bool single = (bin == MI_BIN_SINGLE);
   mi_page_retire_set(page, 0);
+  mi_store_relaxed(&page->xinner, 0);                                     /* shown to others together with the block */
   mi_store_relaxed(&page->xbin, (uint8_t)bin);
   if (!mi_page_map(page, true)) {
     mi_page_map(page, false);
@@ -32,12 +68,14 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
   mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xowner, xowner);                                /* shown to others together with the first block */
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start - (single ? 0 : size));
+  new_life(page);
   mi_store_release(&page->xheap, heap);                                   /* pairs with mi_free_slow: whoever reads it knows that the life before is over */
   mi_remote_birth(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_OWNED, single);
   return true;
 }
 
 void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner) {
+  new_life(page);
   mi_page_used_set(page, 1);
   mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xowner, xowner);                                /* shown to others together with the block, as above */
@@ -56,7 +94,7 @@ void mi_page_die(mi_page_t* page) {
 static void list_append(mi_page_t* page, mi_block_t* first, uint32_t n) {
   mi_block_t* last = NULL;
   for (mi_block_t* b = first; n > 0; n--, last = b, b = b->next) {
-    if ((uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && b->mark == page) continue;
+    if ((uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key) continue;  /* shown by C1 */
     mi_error_later(MI_ERROR_CORRUPT, last == NULL ? first : last, mi_page_size(page));
     mi_page_used_set(page, mi_page_used(page) + n);                       /* what is lost stays used */
     break;
@@ -70,7 +108,9 @@ static void list_append(mi_page_t* page, mi_block_t* first, uint32_t n) {
    them before they are allocated: each may be in another's cache. */
 static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
   if (n == 0) return;
-  mi_page_used_set(page, mi_page_used(page) - n);
+  const uint32_t used = mi_page_used(page), least = (mi_page_retire(page) != 0);
+  mi_page_used_set(page, used - n >= least && n <= used ? used - n : least);      /* more than were live: some were freed twice (mend.h) */
+  page->doubted = true;
   if (mi_page_is_single(page)) return;                                    /* its one block is in no list */
   mi_block_t* first = mi_page_slot(page, head);
   if (page->free == &mi_nil) page->free = first;
@@ -104,7 +144,7 @@ bool mi_page_extend(mi_page_t* page) {
   uint8_t* last = first + (n - 1) * size;
   for (uint8_t* p = first; p <= last; p += size) {
     mi_block_t* b = (mi_block_t*)(void*)p;
-    b->mark = page;
+    mi_store_relaxed(&b->xmark, page->key);                               /* shown to others together with the block */
     b->next = (p == last) ? &mi_nil : (mi_block_t*)(void*)(p + size);
   }
   page->free = (mi_block_t*)(void*)first;
@@ -116,7 +156,7 @@ bool mi_page_extend(mi_page_t* page) {
 void mi_page_drop_free(mi_page_t* page) {
   mi_block_t* bad = page->free;
   uint32_t nlocal = 0;
-  for (mi_block_t* b = page->local_free; b->mark == page && nlocal < page->capacity; b = b->next) nlocal++;
+  for (mi_block_t* b = page->local_free; mi_load_relaxed(&b->xmark) == page->key && nlocal < page->capacity; b = b->next) nlocal++;  /* its own */
   page->free = &mi_nil;
   /* What is lost counts as live for ever. Never fewer than before, which were live: a damaged link may lead local_free in a circle. */
   mi_page_used_set(page, (uint32_t)mi_max(mi_page_used(page), page->capacity - nlocal + (mi_page_retire(page) != 0)));
@@ -125,9 +165,12 @@ void mi_page_drop_free(mi_page_t* page) {
 
 /* ---- any thread ---- */
 
+/* The note of an offset block of a small or medium page lies in front of its pointer: such pages are in arenas, which are never
+   unmapped. The memory of a single page is not read: it may be gone. */
 mi_block_t* mi_page_block_of(mi_page_t* page, const void* p) {
   if (mi_page_is_start(page, p)) return (mi_block_t*)(uintptr_t)p;
   if ((uintptr_t)p >> 48 != 0) return NULL;
+  if (mi_page_is_single(page)) return mi_load_relaxed(&page->xinner) == (uintptr_t)p ? (mi_block_t*)(void*)page->start : NULL;  /* shown with the block */
   const size_t at = (uintptr_t)p - (uintptr_t)page->start;
   const uintptr_t top = mi_load_relaxed(&page->xtop);                     /* as in mi_page_is_start */
   if (at >= top + mi_page_size(page) - (uintptr_t)page->start || at % mi_page_size(page) < 2 * sizeof(uintptr_t)) return NULL;
@@ -137,7 +180,12 @@ mi_block_t* mi_page_block_of(mi_page_t* page, const void* p) {
   return before[0] == ~(uintptr_t)p && before[1] == block ? (mi_block_t*)block : NULL;
 }
 
-void mi_block_set_offset(void* block, void* p) {
+void mi_page_set_offset(mi_page_t* page, void* block, void* p) {
+  if (mi_page_is_single(page)) {
+    mi_store_relaxed(&page->xinner, (uintptr_t)p);                        /* shown to others together with the block */
+    mi_page_map(page, true);                                              /* its leaves exist */
+    return;
+  }
   const uintptr_t before[2] = { ~(uintptr_t)p, (uintptr_t)block };
   memcpy((uint8_t*)p - sizeof before, before, sizeof before);
 }

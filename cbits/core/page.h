@@ -11,7 +11,7 @@ extern mi_page_t mi_page_empty;     /* what `direct` holds where there is no pag
 /* A page for blocks of `size` bytes from freshly claimed slices: mapped, nothing in its lists; OWNED, or FULL if it has
    one block only. False if the page map has no room; then nothing was changed. */
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner);
-/* A single page of the main heap, kept since it died, once more: FULL. */
+/* A single page of the main heap, kept since it died, once more: FULL. A new life, as every birth is: with a key of its own. */
 void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner);
 /* Enters a page into the page map, or takes it out; false if there is no room. Its holder. */
 bool mi_page_map(mi_page_t* page, bool on);
@@ -38,8 +38,11 @@ mi_inline bool mi_page_is_start(mi_page_t* page, const void* p) {
 
 /* Any thread. The start of the block that p points to or, offset, into; NULL if there is no such block. */
 mi_block_t* mi_page_block_of(mi_page_t* page, const void* p);
-/* Marks a pointer inside a block as one that mi_page_block_of accepts; p is 16 bytes or more past its start. */
-void mi_block_set_offset(void* block, void* p);
+/* Marks a pointer inside a block as one that mi_page_block_of accepts; p is 16 bytes or more past its start. Who allocates it. */
+void mi_page_set_offset(mi_page_t* page, void* block, void* p);
+
+/* In the child of fork: what it draws from here on is no key of its parent's either. */
+void mi_page_after_fork(void);
 
 _Static_assert(MI_SLICE_SIZE / MI_GRANULE <= 0xffff && MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_GRANULE < 0xfffff,
                "the ownership word has 16 bits for a count of blocks and 20 for an offset in granules");
@@ -53,13 +56,13 @@ static inline void mi_pushed_next(void* pushed, uint32_t slot) {
 }
 static inline void mi_pushed_nothing(void* pushed, uint32_t slot) { (void)pushed; (void)slot; }
 
-/* Any thread, for a block that the caller is freeing: pushes it to the page's remote list. `pinned`: with mi_remote_pin. */
-mi_inline mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block, bool pinned) {
-  if (mi_page_is_single(page)) return mi_remote_push(&page->xword, 1, pinned, &mi_pushed_nothing, NULL);  /* its memory is not touched */
+/* Any thread, for a block that the caller is freeing, and has claimed, if it is of a small or medium page: pushes it to the page's
+   remote list. `key`: the page's, when the block was checked; `pinned`: with mi_remote_pin. */
+mi_inline mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block, uint64_t key, bool pinned) {
+  if (mi_page_is_single(page)) return mi_remote_push(&page->xword, &page->xkey, key, 1, pinned, &mi_pushed_nothing, NULL);  /* its memory is not touched */
   const uint32_t slot = (uint32_t)(((uintptr_t)block - (uintptr_t)page->start) / MI_GRANULE) + 1;
   mi_pushed_t pushed = { page, block };
-  block->mark = page;
-  return mi_remote_push(&page->xword, slot, pinned, &mi_pushed_next, &pushed);
+  return mi_remote_push(&page->xword, &page->xkey, key, slot, pinned, &mi_pushed_next, &pushed);
 }
 
 #endif

@@ -3,31 +3,33 @@
 #include "pooled.h"
 #include "purger.h"
 
-#define PIECE_PAGES 64                   /* whoever forks or visits waits for a piece */
+#define PIECE_PAGES 64                   /* of a whole round: whoever forks or visits waits for a piece */
 
 typedef struct { size_t arena, slice; } mi_place_t;
 static mi_place_t place;                 /* where the round is; of who has the purging thread stopped */
 
-/* xowner first: from here on whoever frees a block looks whether a hole touches it (mi_block_find). */
+/* xowner becomes 0 before there are holes: from then on whoever frees a block looks whether one touches it (mi_block_find). It stays as it is where
+   there are none, so that frees take the short way. */
 static void page_round(mi_page_t* page, bool now) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, false, &list)) return;             /* A2 */
-  mi_store_relaxed(&page->xowner, 0);                                     /* as in P1 */
+  uintptr_t home = mi_load_relaxed(&page->xowner);                        /* its holder, who alone changes it */
   mi_page_take_list(page, list);
   const bool waited = mi_hollow_has_waited(page);
   mi_hollow_set_waited(page);
   if (waited || now) {
-    mi_hollow_dig(page);
+    mi_store_relaxed(&page->xowner, 0);                                   /* as in P1 */
+    if (mi_hollow_dig(page)) home = 0;
     mi_hollow_set_dug(page, true);
   }
-  mi_lheap_page_to_pool(page);                                            /* P1 */
+  mi_lheap_page_to_pool_of(page, home);                                   /* P1 */
 }
 
-static bool piece(mi_place_t* at, bool now) {
+static bool piece(mi_place_t* at, size_t npages, bool now) {
   for (size_t n = 0; at->arena < mi_arena_count(); at->arena++, at->slice = 0) {
     mi_arena_t* a = mi_arena_at(at->arena);
     while ((at->slice = mi_bitmap_next(a->changed, a->nslices, at->slice)) < a->nslices) {
-      if (n++ == PIECE_PAGES) return true;
+      if (n++ == npages) return true;
       mi_bitmap_clear(a->changed, at->slice, 1);                          /* before A2: what changes from here on sets it again */
       page_round(&a->pages[at->slice++], now);
     }
@@ -36,13 +38,13 @@ static bool piece(mi_place_t* at, bool now) {
   return false;
 }
 
-bool mi_pooled_piece(void) { return piece(&place, false); }
+bool mi_pooled_piece(size_t npages) { return piece(&place, npages, false); }
 
 void mi_pooled_now(void) {
   mi_place_t at = { 0, 0 };
   for (bool more = true; more; ) {
     mi_purger_stop();
-    more = piece(&at, true);
+    more = piece(&at, PIECE_PAGES, true);
     mi_purger_go_on();
   }
 }

@@ -5,8 +5,8 @@
 
 #include "lheap.h"
 
-/* With the purging thread stopped; followed by mi_error_tell when it goes on. One piece of a round; true if there is another. */
-bool mi_pooled_piece(void);
+/* With rounds stopped (mi_purger_stop); followed by mi_error_tell when they go on. So many pages of a round; true if there are more. */
+bool mi_pooled_piece(size_t npages);
 /* A whole round, which waits for nothing: what is pooled now gets its holes. Pieces by others come between its own. */
 void mi_pooled_now(void);
 

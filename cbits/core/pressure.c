@@ -1,63 +1,109 @@
 /* See pressure.h. Statistics and thresholds are relaxed: they publish nothing. */
 #include "pressure.h"
 
-#define NS_PER_MIB 20000                 /* about what it costs to touch a MiB that is not in a cache */
-#define STEP  MI_MiB                     /* a capability looks at the sum when it has held so much more */
+#define STEP  MI_MiB                     /* a capability looks at the sum when it has held so much more; .. */
+#define STEPS 64                         /* .. or, where much may be made, so many times on the way */
+#define SHARE 10                         /* a part in so many of the time goes to collections that were asked for */
+#define NS_PER_MIB 2000                  /* memory that is made in less time was not written to: touching new pages takes far longer */
+#define UNTOUCHED  (512 * MI_MiB)          /* so much of that may wait for a collection */
+#define NDEAR 3                          /* so many in a row: one alone may have been interrupted */
 
 /* By capability; the last is shared by all past the table. Balances wrap: what one made another may have freed. */
 typedef struct { mi_atomic(uint64_t) xheld; size_t since; } mi_cachealign entry_t;
 static entry_t ledger[MI_CAPS_MAX + 1];
+static mi_atomic(uint32_t) xcaps = MI_CAPS_MAX;       /* so many entries to add up, and the last */
+static mi_atomic(uint64_t) xshared, xshared_looked;  /* held by any thread; the same at the last look */
 
 static mi_atomic(int64_t) xbudget = -1;
-static mi_atomic(size_t) xstep = STEP, xnext = MI_PRESSURE_FLOOR, xnext_major = 2 * MI_PRESSURE_FLOOR;
-static mi_atomic(size_t) xfloor = MI_PRESSURE_FLOOR;
-static mi_atomic(bool) xbusy;
-static mi_atomic(uint64_t) xminor, xmajor, xminor_freed, xmajor_freed;
-static uint64_t live_before;             /* of who is busy */
-static unsigned ndear;                   /* collections in a row that cost too much; one alone may have been interrupted */
+static mi_atomic(size_t) xstep = STEP;
+static mi_atomic(uint32_t) xwaiting;
+static mi_atomic(uint64_t) xturns, xminor, xmajor, xminor_freed, xmajor_freed;
+static mi_atomic(uint64_t) xnext = MI_PRESSURE_FLOOR, xnext_major = 2 * MI_PRESSURE_FLOOR;  /* as last decided, for statistics */
 
-static uint64_t sum(void) {
-  uint64_t total = 0;
-  for (size_t i = 0; i <= MI_CAPS_MAX; i++) total += mi_load_relaxed(&ledger[i].xheld);
+/* The books are written by who has taken them, for a look or for a turn. */
+enum { FREE, LOOKING, COLLECTING };
+static mi_atomic(int) xtaken = FREE;
+static struct {
+  uint64_t live;                         /* the collector's own bytes, at the last look */
+  uint32_t ncaps;                        /* likewise */
+  uint32_t collections, majors;          /* seen */
+  uint64_t after_minor, after_major;     /* the fewest bytes held since the last collection, since the last major one */
+  size_t   floor;                        /* from MI_PRESSURE_FLOOR to floor_most(), or to UNTOUCHED */
+  uint64_t began, ended;                 /* this turn, the last one */
+  uint64_t major_from;                   /* when the last major one will have cost less than its share */
+  uint64_t before;                       /* held before the collection that is under way */
+  unsigned ndear;
+} book = { .floor = MI_PRESSURE_FLOOR, .ncaps = 1 };
+
+static bool take(int what) {
+  int expected = FREE;
+  return mi_cas_acq_rel(&xtaken, &expected, what);                        /* pairs with give */
+}
+static void give(void) { mi_store_release(&xtaken, FREE); }               /* pairs with take */
+
+uint64_t mi_pressure_held(void) {
+  uint64_t total = mi_load_relaxed(&xshared) + mi_load_relaxed(&ledger[MI_CAPS_MAX].xheld);
+  for (size_t i = 0, n = mi_load_relaxed(&xcaps); i < n; i++) total += mi_load_relaxed(&ledger[i].xheld);
   return (int64_t)total < 0 ? 0 : total;                                  /* read while others go on */
 }
 
-/* How much may be made before it is looked at again. */
-static size_t growth(uint64_t live) { return mi_max(mi_load_relaxed(&xfloor), live / 4); }
+/* ---- the policy ---- */
 
-/* The thresholds after a collection that left so much. After a minor one that for major ones stays, or falls, but not below
-   what any program may have; and the next collection is not later than that: what minor ones promote while it is alive dies
-   out of their reach. */
-static void set_thresholds(uint64_t live, bool major) {
+static uint64_t floor_most(void) { return mi_max(MI_PRESSURE_FLOOR_MOST(book.ncaps), (book.live + book.after_minor) / 4); }
+
+/* Was so much made since the last turn that it cannot have been written to? Then most of it is not resident. */
+static bool is_untouched(uint64_t made, uint64_t now) { return now - book.ended < made / MI_MiB * NS_PER_MIB; }
+
+/* How much may be made before a minor collection is due: a quarter of what lives here; where they are dear or bring little up to
+   a quarter of what lives in both heaps, and more while it is not written to. */
+static uint64_t minor_growth(uint64_t held, uint64_t now) {
+  const bool untouched = is_untouched(held - book.after_minor, now);
+  return mi_max(untouched ? book.floor : mi_min(book.floor, floor_most()), book.after_minor / 4);
+}
+
+/* How much before a major one is due, which costs in proportion to the collector's own heap: half of what lives in both heaps,
+   in its time. And how much at any time: half of what lives here and one and a half of the collector's heap, which is there twice
+   anyway while it is copied. */
+static uint64_t major_growth(void) { return mi_max(2 * MI_PRESSURE_FLOOR, (book.live + book.after_major) / 2); }
+static uint64_t major_growth_most(uint64_t minor) { return mi_max(2 * minor, book.live + (book.live + book.after_major) / 2); }
+
+static mi_pressure_due_t decide(uint64_t held, uint64_t now) {
   const int64_t budget = mi_load_relaxed(&xbudget);
-  const size_t least = 2 * mi_load_relaxed(&xfloor), now = mi_load_relaxed(&xnext_major);
-  size_t next_major = live + mi_max(least, live / 2), next;
-  if (!major) next_major = mi_max(mi_min(next_major, now), least);
-  next = mi_min(live + growth(live), next_major);
-  if (budget > 0) next = next_major = (size_t)budget;
-  mi_store_relaxed(&xnext_major, next_major);
+  book.after_minor = mi_min(book.after_minor, held);
+  book.after_major = mi_min(book.after_major, held);
+  const uint64_t minor = minor_growth(held, now);
+  uint64_t next_major = book.after_major + (now >= book.major_from && minor <= floor_most() ? major_growth() : major_growth_most(minor));
+  uint64_t next = mi_min(book.after_minor + minor, next_major);
+  if (budget > 0) next = next_major = (uint64_t)budget;
+  else mi_store_relaxed(&xstep, mi_max(STEP, minor / STEPS));
   mi_store_relaxed(&xnext, next);
+  mi_store_relaxed(&xnext_major, next_major);
+  if (budget == 0 || held < next) return MI_PRESSURE_NONE;
+  return held >= next_major && budget < 0 ? MI_PRESSURE_MAJOR : MI_PRESSURE_MINOR;
 }
 
-static bool is_due(void) {
-  const int64_t budget = mi_load_relaxed(&xbudget);
-  if (budget == 0) return false;
-  const uint64_t live = sum();
-  if (budget < 0 && live + 2 * growth(live) < mi_load_relaxed(&xnext)) set_thresholds(live, false);  /* less lives than did: the budget shrinks */
-  return live >= mi_load_relaxed(&xnext);
+/* Where collections are dear there are half as many, and where they bring little; more again when they are cheap and bring much. */
+static void adapt(uint64_t made, uint64_t freed, uint64_t now) {
+  const uint64_t cost = now - book.began, since = book.began - book.ended;
+  book.ndear = cost * (SHARE - 1) > since ? book.ndear + 1 : 0;
+  const uint64_t most = is_untouched(made, book.began) ? mi_max(floor_most(), UNTOUCHED) : floor_most();
+  if (freed < made / 4 || book.ndear >= NDEAR) book.floor = mi_min(2 * book.floor, most);
+  else if (cost * 4 * SHARE < since && freed >= made / 4 * 3) book.floor = mi_max(book.floor / 2, MI_PRESSURE_FLOOR);
 }
+
+/* ---- the ledger ---- */
 
 bool mi_pressure_hold(uint32_t number, size_t bytes) {
   entry_t* e = &ledger[mi_min(number, MI_CAPS_MAX)];
   if (mi_unlikely(number >= MI_CAPS_MAX)) {
     mi_add_relaxed(&e->xheld, bytes);                                     /* a statistic, of several capabilities */
-    return bytes >= mi_load_relaxed(&xstep) && is_due();
+    return bytes >= mi_load_relaxed(&xstep);
   }
   mi_store_relaxed(&e->xheld, mi_load_relaxed(&e->xheld) + bytes);        /* one writer; a statistic */
   e->since += bytes;
   if (mi_likely(e->since < mi_load_relaxed(&xstep))) return false;
   e->since = 0;
-  return is_due();
+  return true;
 }
 
 void mi_pressure_drop(uint32_t number, size_t bytes) {
@@ -66,61 +112,105 @@ void mi_pressure_drop(uint32_t number, size_t bytes) {
   else mi_store_relaxed(&e->xheld, mi_load_relaxed(&e->xheld) - bytes);   /* one writer; a statistic */
 }
 
-bool mi_pressure_begin(void) {
-  if (mi_load_relaxed(&xbusy) || mi_exchange_acq_rel(&xbusy, true)) return false;  /* pairs with mi_pressure_end */
-  live_before = sum();
-  if (live_before >= mi_load_relaxed(&xnext) && mi_load_relaxed(&xbudget) != 0) return true;
-  mi_store_release(&xbusy, false);                                        /* pairs with the exchange above */
-  return false;
+void mi_pressure_hold_shared(size_t bytes) { mi_add_relaxed(&xshared, bytes); }      /* a statistic */
+void mi_pressure_drop_shared(size_t bytes) { mi_sub_relaxed(&xshared, bytes); }      /* a statistic */
+
+bool mi_pressure_shared_enough(void) {
+  const uint64_t held = mi_load_relaxed(&xshared), looked = mi_load_relaxed(&xshared_looked);
+  if (held < looked) mi_store_relaxed(&xshared_looked, held);             /* the fewest since, or one of them */
+  return held >= looked + mi_load_relaxed(&xstep);
 }
 
-static uint64_t freed_since(uint64_t live) { return live < live_before ? live_before - live : 0; }
+/* ---- turns ---- */
 
-bool mi_pressure_after_minor(void) {
-  const uint64_t live = sum();
+mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
+  if (!take(LOOKING)) return mi_pressure_held() >= mi_load_relaxed(&xnext) && mi_load_relaxed(&xbudget) != 0 ? MI_PRESSURE_MINOR : MI_PRESSURE_NONE;
+  mi_store_relaxed(&xcaps, mi_min(collector->ncaps, MI_CAPS_MAX));
+  const uint64_t held = mi_pressure_held();
+  mi_store_relaxed(&xshared_looked, mi_load_relaxed(&xshared));
+  /* What a collection found dead is given back at the start of the next one, or sooner: the least that is seen meanwhile counts,
+     and half of what was made before is taken for dead. */
+  if (collector->majors != book.majors) book.after_major = held;
+  if (collector->collections != book.collections) book.after_minor = (book.after_minor + mi_max(book.after_minor, held)) / 2;
+  book.majors = collector->majors;
+  book.collections = collector->collections;
+  book.live = collector->live;
+  book.ncaps = collector->ncaps;
+  const mi_pressure_due_t due = decide(held, collector->now);
+  give();
+  return due;
+}
+
+mi_pressure_due_t mi_pressure_begin(uint64_t now) {
+  if (mi_load_relaxed(&xtaken) != FREE || !take(COLLECTING)) return MI_PRESSURE_NONE;
+  book.before = mi_pressure_held();
+  book.began = now;
+  const mi_pressure_due_t due = decide(book.before, now);
+  if (due == MI_PRESSURE_NONE) give();
+  return due;
+}
+
+static uint64_t freed_by(uint64_t held) { return held < book.before ? book.before - held : 0; }
+
+mi_pressure_due_t mi_pressure_after_minor(uint64_t now) {
+  const uint64_t held = mi_pressure_held(), made = book.before - mi_min(book.before, book.after_minor);
+  adapt(made, freed_by(held), now);
   mi_add_relaxed(&xminor, 1);                                             /* statistics */
-  mi_add_relaxed(&xminor_freed, freed_since(live));
-  live_before = live;
-  return live >= mi_load_relaxed(&xnext_major);
+  mi_add_relaxed(&xminor_freed, freed_by(held));
+  book.before = book.after_minor = held;
+  book.ended = book.began = now;
+  decide(held, now);
+  return held >= mi_load_relaxed(&xnext_major) ? MI_PRESSURE_MAJOR : MI_PRESSURE_NONE;
 }
 
-/* What a collection costs depends on how many capabilities have to wait for each other. Where it is dear there are half as many,
-   and more again when they are cheap. */
-static void adapt(uint64_t ns) {
-  const size_t least = mi_load_relaxed(&xfloor);
-  const uint64_t allowed = least / MI_MiB * NS_PER_MIB;
-  ndear = ns > allowed ? ndear + 1 : 0;
-  if (ndear >= 3 && least < MI_PRESSURE_FLOOR_MOST) mi_store_relaxed(&xfloor, 2 * least);
-  if (ns < allowed / 4 && least > MI_PRESSURE_FLOOR) mi_store_relaxed(&xfloor, least / 2);
-}
-
-void mi_pressure_end(bool major, uint64_t ns) {
-  if (!major) adapt(ns);
-  const uint64_t live = major ? sum() : live_before;                      /* as right after the collection: others go on */
-  if (major) {
+void mi_pressure_end(mi_pressure_due_t last, uint64_t now) {
+  const uint64_t held = mi_pressure_held();
+  if (last == MI_PRESSURE_MAJOR) {
     mi_add_relaxed(&xmajor, 1);                                           /* statistics */
-    mi_add_relaxed(&xmajor_freed, freed_since(live));
+    mi_add_relaxed(&xmajor_freed, freed_by(held));
+    book.after_minor = book.after_major = held;
+    book.major_from = now + (now - book.began) * (SHARE - 1);
+    book.ended = now;
+    decide(held, now);
   }
-  set_thresholds(live, major);
-  mi_store_release(&xbusy, false);                                        /* pairs with mi_pressure_begin */
+  mi_add_relaxed(&xturns, 1);                                             /* who waits for it looks again anyway */
+  give();
+}
+
+void mi_pressure_asked(uint64_t freed) {
+  mi_add_relaxed(&xmajor, 1);                                             /* statistics */
+  mi_add_relaxed(&xmajor_freed, freed);
 }
 
 void mi_pressure_set(int64_t budget) {
   mi_store_relaxed(&xbudget, budget < 0 ? -1 : budget);
   mi_store_relaxed(&xstep, budget > 0 ? mi_min(STEP, mi_max((size_t)budget / 16, 1)) : STEP);
-  mi_store_relaxed(&xnext_major, SIZE_MAX);
-  set_thresholds(sum(), true);
+  if (!take(LOOKING)) return;                                             /* who has the books decides anew */
+  book.after_minor = book.after_major = mi_pressure_held();
+  decide(book.after_minor, 0);
+  give();
 }
 
 void mi_pressure_stats(mi_pressure_stats_t* stats) {
   *stats = (mi_pressure_stats_t){
-    .budget = mi_load_relaxed(&xbudget), .held = sum(), .next = mi_load_relaxed(&xnext), .next_major = mi_load_relaxed(&xnext_major),
+    .budget = mi_load_relaxed(&xbudget), .held = mi_pressure_held(), .next = mi_load_relaxed(&xnext), .next_major = mi_load_relaxed(&xnext_major),
     .minor = mi_load_relaxed(&xminor), .major = mi_load_relaxed(&xmajor),  /* statistics */
     .minor_freed = mi_load_relaxed(&xminor_freed), .major_freed = mi_load_relaxed(&xmajor_freed),
   };
 }
 
-bool mi_pressure_busy(void) { return mi_load_relaxed(&xbusy); }           /* a hint */
+bool mi_pressure_busy(void) { return mi_load_relaxed(&xtaken) == COLLECTING; }  /* a hint */
+uint64_t mi_pressure_turns(void) { return mi_load_relaxed(&xturns); }     /* a hint */
 
-/* Who was at it is gone. One thread only. */
-void mi_pressure_after_fork(void) { mi_store_relaxed(&xbusy, false); }
+uint64_t mi_pressure_wait(void) {
+  mi_add_relaxed(&xwaiting, 1);                                           /* a count */
+  return mi_pressure_turns();
+}
+void mi_pressure_waited(void) { mi_sub_relaxed(&xwaiting, 1); }           /* a count */
+bool mi_pressure_awaited(void) { return mi_load_relaxed(&xwaiting) != 0; }  /* a hint */
+
+/* Who was at it, or waited, is gone. One thread only. */
+void mi_pressure_after_fork(void) {
+  mi_store_relaxed(&xtaken, FREE);
+  mi_store_relaxed(&xwaiting, 0);
+}

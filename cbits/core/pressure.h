@@ -1,29 +1,59 @@
-/* Pressure: how many bytes live in foreign pointers, of which the garbage collector knows nothing, and when it should be asked
-   to collect because of them. A ledger by capability, which its holder writes and anybody adds up; and one decision at a time.
-   Plain arithmetic: who collects is the ring's user. After .NET's ledger of memory pressure: ask only while it helps.
-   Called by the rings. */
+/* Pressure: how many bytes are held by what a garbage collector frees, of which it knows nothing, and when it should be asked
+   to collect because of them. A ledger by capability, which its holder writes and anybody adds up; the books, with one decision
+   at a time. Plain arithmetic: who collects is the ring's user, and what the collector says of itself is an argument. After
+   .NET's ledger of memory pressure, OCaml's custom blocks and GHC's -F: bytes here weigh like the collector's own.
+   Called by the rings; by heap.c for the pages of heaps that the collector ends. */
 #ifndef MI_PRESSURE_H
 #define MI_PRESSURE_H
 
 #include "atomic.h"
 #include "base.h"
 
-#define MI_PRESSURE_FLOOR      (8 * MI_MiB) /* what may live without anybody asking, at first */
-#define MI_PRESSURE_FLOOR_MOST (64 * MI_MiB)/* .. and where collections are dear */
+#define MI_PRESSURE_FLOOR      (8 * MI_MiB) /* what may be made without anybody asking, at first */
+/* .. and where collections are dear or bring little, however little lives. Dear are those for which many capabilities stop. */
+#define MI_PRESSURE_FLOOR_MOST(ncaps) ((8 + 8 * (uint64_t)(ncaps)) * MI_MiB)
 
-/* Owner-only: by the holder of capability `number`. True: a collection is due, whoever asks for it begins with mi_pressure_begin. */
+/* The collector, as it is now. Counters go up only, and may wrap. */
+typedef struct {
+  uint64_t live;                    /* bytes of its own heap that outlived a collection */
+  uint32_t collections, majors;     /* all that there were, whoever asked; the major ones of these */
+  uint32_t ncaps;                   /* capabilities that there were so far: those with lower numbers are looked at */
+  uint64_t now;                     /* nanoseconds, by any clock that does not go back */
+} mi_collector_t;
+
+typedef enum { MI_PRESSURE_NONE, MI_PRESSURE_MINOR, MI_PRESSURE_MAJOR } mi_pressure_due_t;
+
+/* Owner-only: by the holder of capability `number`. True: enough was made to look whether a collection is due. */
 bool mi_pressure_hold(uint32_t number, size_t bytes);
 void mi_pressure_drop(uint32_t number, size_t bytes);
 
-/* Any thread. One at a time: false, another is at it, or it is not due any more. Then a minor collection with its finalizers;
-   true from mi_pressure_after_minor: a major one with its finalizers too; then mi_pressure_end, which is told how many nanoseconds that took. */
-bool mi_pressure_begin(void);
-bool mi_pressure_after_minor(void);
-void mi_pressure_end(bool major, uint64_t ns);
+/* Any thread, at the cost of an atomic addition. */
+void mi_pressure_hold_shared(size_t bytes);
+void mi_pressure_drop_shared(size_t bytes);
+/* Any thread: as the result of mi_pressure_hold. */
+bool mi_pressure_shared_enough(void);
 
-/* Is anybody between mi_pressure_begin and mi_pressure_end? Who is over the budget waits for him: what it makes meanwhile would
-   count for what lives. */
+/* Any thread, while no collection is under way: what is due? Sees collections that nobody asked for: what they found is not asked for again. */
+mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector);
+
+/* Any thread. One at a time: MI_PRESSURE_NONE, another is at it, or nothing is due any more. Else that collection, with its
+   finalizers; after a minor one a major one likewise, if mi_pressure_after_minor says so; then mi_pressure_end, which is told
+   what the last one was. */
+mi_pressure_due_t mi_pressure_begin(uint64_t now);
+mi_pressure_due_t mi_pressure_after_minor(uint64_t now);
+void mi_pressure_end(mi_pressure_due_t last, uint64_t now);
+
+/* Is anybody between mi_pressure_begin and mi_pressure_end? Who is over the budget waits for him, until mi_pressure_turns has
+   changed: what it makes meanwhile would count for what lives. */
 bool mi_pressure_busy(void);
+uint64_t mi_pressure_turns(void);
+/* Who waits says so before and after. Whoever had a turn lets them go first. */
+uint64_t mi_pressure_wait(void);         /* the turns so far */
+void mi_pressure_waited(void);
+bool mi_pressure_awaited(void);
+
+/* Any thread. Somebody needed a major collection, whatever was due: for want of memory. It freed so many bytes. */
+void mi_pressure_asked(uint64_t freed);
 
 /* -1: the budget follows what lives; 0: never ask; else ask whenever so many bytes live. */
 void mi_pressure_set(int64_t budget);
@@ -31,13 +61,14 @@ void mi_pressure_set(int64_t budget);
 /* Counters go up only. Bytes. */
 typedef struct {
   int64_t  budget;                  /* as set */
-  uint64_t held;                    /* live in foreign pointers: a gauge */
+  uint64_t held;                    /* live: a gauge */
   uint64_t next;                    /* a collection is due when so many live: a gauge */
-  uint64_t next_major;              /* .. and a major one when after a minor one more than so many live: a gauge */
+  uint64_t next_major;              /* .. and a major one: a gauge */
   uint64_t minor, major;            /* collections asked for */
   uint64_t minor_freed, major_freed;/* bytes that they gave back */
 } mi_pressure_stats_t;
 void mi_pressure_stats(mi_pressure_stats_t* stats);
+uint64_t mi_pressure_held(void);
 
 /* In the child of fork nobody is at it. */
 void mi_pressure_after_fork(void);

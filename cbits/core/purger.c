@@ -1,74 +1,220 @@
 /* See purger.h. */
-#include "keep.h"
+#include <errno.h>
+
+#include "arena.h"
 #include "options.h"
 #include "os.h"
 #include "purger.h"
 
-#define PIECE_PAUSE_MS 1                 /* between two pieces of a round: others need the kernel's lock, too */
+#define TICKS          16                /* slices given back, or slow paths, between two looks at the clock */
+#define PIECE_PAGES    64                /* pages that the thread looks at in one piece: whoever forks or visits waits for it */
+#define PIECE_PAGES_BY 16                /* .. and a slow path */
+#define PIECE_PAUSE_MS 1                 /* between two pieces of the thread: others need the kernel's lock, too */
+#define LONGEST_MS     500               /* that the thread sleeps: then it looks whether the others have ended */
+#define RETRY_MS       1000              /* after a thread could not be made */
 
-typedef bool (*mi_piece_t)(void);
+/* ---- what it may cost: microseconds of processor time ---- */
 
-mi_atomic(bool) mi_purger_started;
-static mi_atomic(mi_piece_t) xalso;
-mi_atomic(uint64_t) mi_purger_xalso_at;
+#define CREDIT_PER_MS  (MI_HARD ? 200 : 20)
+#define CREDIT_MOST    (MI_HARD ? 2000000 : 100000)
+#define CREDIT_PAGES   (CREDIT_MOST / 10 * 3)   /* less is for slices, which bring more for the same time; what is done in pages counts twice */
+#define CREDIT_EARLY   (CREDIT_MOST / 10 * 7)   /* less is not for what is not due yet */
 
-void mi_purger_also(mi_piece_t piece) { mi_store_release(&xalso, piece); } /* pairs with also */
+static mi_atomic(int64_t) xcredit = CREDIT_MOST;
 
-void mi_purger_ask(void) {
-  const long delay = mi_option_get(mi_option_purge_delay);
-  if (delay < 0) return;
-  mi_store_relaxed(&mi_purger_xalso_at, mi_os_now_ms() + (uint64_t)delay + 1);  /* a time only */
-  mi_os_wake();
+static int64_t credit(void) { return mi_load_relaxed(&xcredit); }         /* a sum; nothing is published */
+
+/* Under the lock: one adds, anybody takes. */
+static void credit_grow(uint64_t now) {
+  static uint64_t last;
+  const uint64_t ms = last == 0 || now < last ? 0 : mi_min(now - last, CREDIT_MOST / CREDIT_PER_MS);
+  const int64_t room = CREDIT_MOST - credit(), more = (int64_t)ms * CREDIT_PER_MS;
+  last = now;
+  mi_add_relaxed(&xcredit, more < room ? more : room);
 }
+
+bool mi_purger_affords(void) { return credit() > CREDIT_PAGES; }
+
+static void charge(uint64_t since, int times) { mi_sub_relaxed(&xcredit, times * (int64_t)(mi_os_cpu_us() - since)); }  /* a sum */
+void mi_purger_charge(uint64_t since) { charge(since, 2); }
+
+/* ---- rounds ---- */
 
 static mi_lock_t working = MI_LOCK_INIT(MI_RANK_PURGER);
-static bool under_way;                   /* the lock's */
+mi_atomic(bool) mi_purger_xround;        /* changed under the lock */
+static bool at_pages;                    /* the lock's: slices are done, pages are looked at */
+static mi_atomic(mi_purger_piece_t) xalso;
 
-/* Returns when there will be more to do, 0 for never. */
-static uint64_t also(uint64_t now) {
-  const uint64_t at = mi_load_relaxed(&mi_purger_xalso_at);               /* a time only */
-  const mi_piece_t piece = mi_load_acquire(&xalso);                       /* pairs with mi_purger_also */
-  if (!under_way) {
-    if (at == 0 || now < at) return at;
-    mi_exchange_acq_rel(&mi_purger_xalso_at, 0);                          /* pairs with mi_purger_later: before a piece looks; who changes a page behind it asks again */
-    if (mi_option_get(mi_option_purge_delay) < 0) return 0;
-  }
-  under_way = piece != NULL && piece();
-  return under_way ? now : mi_load_relaxed(&mi_purger_xalso_at);          /* a time only */
+void mi_purger_also(mi_purger_piece_t piece) { mi_store_release(&xalso, piece); } /* pairs with pages_piece */
+
+static bool pages_piece(size_t npages) {
+  const mi_purger_piece_t piece = mi_load_acquire(&xalso);                /* pairs with mi_purger_also */
+  if (piece == NULL || mi_option_get(mi_option_purge_delay) < 0) return false;
+  if (mi_purger_affords()) return piece(npages);
+  mi_clock_ask();                                                         /* it goes on where it stands in a later round */
+  return false;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b) { return a == 0 || b == 0 ? a + b : mi_min(a, b); }
+/* What was freed before the last round goes back; then what was kept or freed since is due in the next. True: there is more. */
+static bool slices_piece(void) {
+  if (mi_arena_purge(false)) return true;
+  mi_keep_flush();
+  if (mi_arena_age()) mi_clock_ask();
+  return false;
+}
 
-/* One piece of what is due; when there is more, 0 for never. */
-static uint64_t work(uint64_t now) {
-  mi_lock(&working);
-  const uint64_t also_at = also(now), at = mi_purge_at();
-  if (at != 0 && at <= now) mi_purge(false);
+/* Under the lock. A piece of the round that is under way or due. True: there is more, to be done now. */
+static bool work(uint64_t now, size_t npages) {
+  const uint64_t at = mi_clock_at();
+  credit_grow(now);
+  if (!mi_load_relaxed(&mi_purger_xround)) {                              /* the lock's */
+    if (at == 0 || now < at) return false;
+    mi_due_round(&mi_due);
+    mi_store_relaxed(&mi_purger_xround, true);
+    at_pages = false;
+  }
+  if (credit() <= 0) return false;
+  const uint64_t since = mi_os_cpu_us();
+  const bool more = at_pages ? pages_piece(npages) : slices_piece();
+  charge(since, at_pages ? 2 : 1);
+  if (more) return true;
+  if (!at_pages) return at_pages = true;
+  mi_store_relaxed(&mi_purger_xround, false);
+  return false;
+}
+
+void mi_purge(bool force) {
+  if (force) {
+    mi_keep_flush();
+    mi_arena_purge_all();
+    return;
+  }
+  if (!mi_trylock(&working)) return;
+  while (work(mi_os_now_ms(), PIECE_PAGES)) {}
   mi_unlock(&working);
   mi_error_tell();
-  return earlier(also_at, at);
 }
 
-static void* purge_for_ever(void* arg) {
+static bool piece(uint64_t now, size_t npages) {
+  if (!mi_trylock(&working)) return false;
+  const bool more = work(now, npages);
+  mi_unlock(&working);
+  mi_error_tell();
+  return more;
+}
+
+void mi_purge_piece(void) { piece(mi_os_now_ms(), PIECE_PAGES_BY); }
+
+/* ---- the thread ---- */
+
+static mi_atomic(uint64_t) xretry_at;    /* there could be none; milliseconds */
+__attribute__((destructor)) static void process_ends(void) { mi_store_relaxed(&xretry_at, UINT64_MAX); }  /* a time only: no other is begun */
+
+/* How long it sleeps; 0: nothing is due. */
+static uint64_t thread_work(void) {
+  const uint64_t now = mi_os_now_ms(), at = mi_clock_at();
+  const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
+  if (!round && at == 0) return 0;
+  if (!round && now < at) return at - now;
+  return piece(now, PIECE_PAGES) || credit() > 0 ? PIECE_PAUSE_MS : LONGEST_MS / 10;
+}
+
+static void* thread_run(void* arg) {
+  const uint64_t self = mi_os_process_id();
+  bool idle = false;
   (void)arg;
   for (;;) {
-    const uint64_t now = mi_os_now_ms(), at = work(now);
-    if (at == 0) mi_os_wait();                                            /* whoever makes it something else wakes me */
-    else mi_os_sleep_ms(at > now ? at - now : PIECE_PAUSE_MS);
+    uint64_t ms = thread_work();
+    if (ms != 0) idle = false;
+    else {
+      if (idle && mi_due_thread_ends(&mi_due, self)) return NULL;
+      idle = true;
+      ms = mi_max(mi_clock_round_ms(), 1);
+    }
+    if (ms >= LONGEST_MS / 2 && mi_os_is_last_thread()) return NULL;      /* the process ends with it */
+    if (mi_option_get(mi_option_purge_thread) == 0) break;
+    mi_os_wait(mi_min(ms, LONGEST_MS));
   }
+  mi_exchange_acq_rel(&mi_due.xthread, 0);                                /* pairs with mi_due_thread_begins of the next */
   return NULL;
 }
 
-void mi_purger_start(void) {
-  if (mi_exchange_acq_rel(&mi_purger_started, true)) return;              /* pairs with itself: one starts it */
-  if (!mi_option_is_enabled(mi_option_purge_thread)) return;
-  if (!mi_os_thread_start(&purge_for_ever)) mi_message("mimalloc: no thread for purging\n");
+bool mi_purger_has_thread(void) { return mi_load_relaxed(&mi_due.xthread) != 0; }
+
+static bool may_have_thread(void) {
+  const long option = mi_option_get(mi_option_purge_thread);
+  if (option == 0 || mi_clock_at() == 0) return false;
+  if (option > 0) return true;
+  return mi_load_relaxed(&mi_arena_totals.xcommitted) >= MI_PURGER_MIN && mi_os_has_threads();  /* a hint */
 }
+
+/* With the lock, so not between fork and its child; and what the C library allocates for a thread finds it taken. */
+static bool thread_start(void) {
+  bool ok = false;
+  if (!mi_trylock(&working)) return false;
+  if (mi_due_thread_begins(&mi_due, mi_os_process_id())) {
+    ok = mi_os_thread_start(&thread_run);
+    mi_store_relaxed(&xretry_at, ok ? 0 : mi_os_now_ms() + RETRY_MS);     /* a time only */
+    if (!ok) mi_exchange_acq_rel(&mi_due.xthread, 0);                     /* pairs with mi_due_thread_begins of the next */
+  }
+  const bool told = !ok && mi_option_is_enabled(mi_option_verbose);
+  mi_unlock(&working);
+  if (told) mi_message("mimalloc: no thread for purging\n");
+  return ok;
+}
+
+/* A round that is late by as much again: does the thread run in another process, whose copy this one is (a raw clone, _Fork)? Whoever had the
+   lock there has no copy here; but nobody else is to be disturbed. */
+static bool thread_is_elsewhere(uint64_t now) {
+  const uint64_t at = mi_clock_at();
+  uint64_t thread = mi_load_relaxed(&mi_due.xthread);                     /* a hint */
+  if (!mi_load_relaxed(&mi_purger_xround) && (at == 0 || now < at + mi_clock_round_ms())) return false;
+  if (thread == 0 || thread == mi_os_process_id() || !mi_cas_acq_rel(&mi_due.xthread, &thread, 0)) return false;  /* pairs with mi_due_thread_begins */
+  if (mi_os_threads() == 1) mi_lock_reset(&working);
+  return true;
+}
+
+/* Not due yet, but much of all that is resident; where nobody comes later, who frees last. */
+static bool too_much_waits(void) {
+  if (credit() <= CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
+  const size_t waiting = mi_arena_waiting(), committed = mi_load_relaxed(&mi_arena_totals.xcommitted);   /* a statistic */
+  return waiting > MI_PURGER_EARLY && waiting > committed / 5;
+}
+
+static void purge_early(void) {
+  if (!too_much_waits() || !mi_trylock(&working)) return;
+  const uint64_t since = mi_os_cpu_us();
+  mi_arena_purge(true);
+  charge(since, 1);
+  mi_unlock(&working);
+}
+
+static void look(void) {
+  const bool ticked = mi_clock_ticks >= TICKS, has_thread = mi_purger_has_thread();
+  if (ticked) mi_clock_ticks = 0;
+  else if (has_thread) return;
+  const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);   /* a time only */
+  if (has_thread && !thread_is_elsewhere(now)) return;
+  if (may_have_thread() && retry_at <= now && thread_start()) return;
+  if (!ticked && (!mi_load_relaxed(&mi_purger_xround) || credit() <= 0)) return;          /* hints */
+  const uint64_t at = mi_clock_at();
+  if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now)) piece(ticked ? now : mi_os_now_ms(), PIECE_PAGES_BY);  /* a hint */
+  else purge_early();
+}
+
+void mi_purger_look(void) {
+  const int saved = errno;
+  mi_clock_ticks++;
+  look();
+  errno = saved;
+}
+
+/* ---- fork ---- */
 
 void mi_purger_stop(void) { mi_lock(&working); }
 void mi_purger_go_on(void) { mi_unlock(&working); }
 
 void mi_purger_after_fork(bool child) {
   (child ? &mi_lock_reset : &mi_unlock)(&working);
-  if (child) mi_store_relaxed(&mi_purger_started, false);                 /* one thread only */
+  if (child) mi_store_relaxed(&mi_due.xthread, 0);                        /* one thread only */
 }

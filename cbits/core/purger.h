@@ -1,35 +1,48 @@
-/* The thread that purges when nobody else does: a program that has stopped allocating gets its memory back, too.
-   Any thread. Called by lheap.c and the rings; it calls keep.h.
+/* Giving memory back: rounds, each half of purge_delay after something was asked for (clock.h), in pieces; and the thread that makes
+   them when nobody else does.
+   Any thread. Called by lheap.c, owner.c, visit.c and the rings; it calls keep.h and arena.h.
 
-   It is made when the process has committed MI_PURGER_MIN bytes, at the end of a slow path that allocates, where a thread may be
-   made; from then on whoever begins a round of purging wakes it (mi_os_wake). Between rounds it sleeps. */
+   Where no thread of ours runs, slow paths of malloc and free make the rounds, a piece each. A thread is begun at the end of a slow path, where
+   nothing is held, if the option purge_thread says so: by default only in a process that has threads already and has
+   committed MI_PURGER_MIN. It ends when nothing has been due for a round, and is begun again.
+
+   All of it together may use 2 % of a processor, and a tenth of a second that it did not use before: what is due waits for that. What
+   is done inside pages may use half as much, because it brings less. */
 #ifndef MI_PURGER_H
 #define MI_PURGER_H
 
-#include "arena.h"
+#include "clock.h"
+#include "keep.h"
 
-#define MI_PURGER_MIN (MI_HARD ? MI_MiB : 32 * MI_MiB)
+#define MI_PURGER_MIN   (MI_HARD ? MI_MiB : 8 * MI_MiB)
+#define MI_PURGER_EARLY (8 * MI_MiB)     /* where there is no thread, so much may wait, or a fifth of what is committed */
 
-mi_cold void mi_purger_start(void);
-extern mi_atomic(bool) mi_purger_started;
+extern mi_atomic(bool) mi_purger_xround;   /* a round is under way */
+mi_noinline void mi_purger_look(void);
 
-/* At the end of a slow path, with nothing half done and no lock held. */
+/* At the end of a slow path, with nothing half done and no lock held. Keeps errno. */
 mi_inline void mi_purger_tend(void) {
-  if (mi_likely(mi_load_relaxed(&mi_arena_totals.xcommitted) < MI_PURGER_MIN || mi_load_relaxed(&mi_purger_started))) return;  /* hints */
-  mi_purger_start();
+  if (mi_load_relaxed(&mi_due.xsince) != 0 || mi_load_relaxed(&mi_purger_xround)) mi_purger_look();  /* hints */
 }
 
-/* What else it does, piece by piece, each with the thread stopped: true if there is another. Set by who makes owners, since what
-   is called lies above. */
-void mi_purger_also(bool (*piece)(void));
-/* Asks for that, purge_delay from now. */
-extern mi_atomic(uint64_t) mi_purger_xalso_at;  /* milliseconds; 0: nobody asked */
-mi_cold void mi_purger_ask(void);
-mi_inline void mi_purger_later(void) {
-  if (mi_unlikely(mi_load_relaxed(&mi_purger_xalso_at) == 0)) mi_purger_ask();  /* a time only */
-}
+/* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is kept or free, at once. */
+void mi_purge(bool force);
+/* The same round, a piece of it only. */
+void mi_purge_piece(void);
 
-/* Keeps it from working: for fork, and for who looks at everything. In the child of fork there is none. */
+/* What else a round does, so many pages at a time, each time with the lock of mi_purger_stop held: true if there are more. Set by who
+   makes owners, since what is called lies above. */
+typedef bool (*mi_purger_piece_t)(size_t npages);
+void mi_purger_also(mi_purger_piece_t piece);
+
+/* For others who look for OS pages inside pages: may they, and what it took. `since`: mi_os_cpu_us before it. */
+bool mi_purger_affords(void);
+void mi_purger_charge(uint64_t since);
+
+/* Does a thread of ours run? A hint. */
+bool mi_purger_has_thread(void);
+
+/* Keeps rounds from being made and the thread from being begun: for fork, and for who looks at everything. In the child of fork there is none. */
 void mi_purger_stop(void);
 void mi_purger_go_on(void);
 void mi_purger_after_fork(bool child);

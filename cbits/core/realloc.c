@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "heap.h"
 #include "keep.h"
 #include "options.h"
 #include "realloc.h"
@@ -10,13 +11,24 @@
 #define MOVE_SLICES (MI_ARENA_ROOM / MI_SLICE_SIZE)   /* from this size on pages are moved: a smaller block is copied as fast, to memory that is warm; */
 #define MOVE_CLEAN  (MI_MiB / MI_SLICE_SIZE)          /* .. or from this on, if it would be copied to memory that is not */
 #define ROOMY_MIN   (128 * MI_KiB)                    /* so large a block that has to be copied gets room to go on, unless it doubles: that is seldom */
+#define EARLY_MAX   MI_MiB
 _Static_assert(MOVE_CLEAN > MI_KEEP_SLICES, "what is left behind is committed no more, so it may not be kept for the next block");
+
+/* Is it a block that grows a little at a time? */
+static bool wants_room(size_t old, size_t newsize) { return old >= ROOMY_MIN && newsize < old / 4 * 7 && newsize <= MI_ARENA_ROOM / 2; }
+
+/* .. which is copied early, while it is small, and not where it comes to the end of its arena. */
+static bool leaves_early(const mi_page_t* page, size_t old, size_t newsize) {
+  return newsize > old && old < EARLY_MAX && wants_room(old, newsize) && mi_arena_is_narrow(page);
+}
 
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
 static bool single_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
-  if (mi_page_retire(page) || page->arena == MI_ARENA_NONE) return false;         /* all slices mapped; a mapping of its own */
-  if (mi_divide_up(size, MI_SLICE_SIZE) != mi_page_nslices(page) && !mi_arena_resize(page, size)) return false;
+  if (mi_load_relaxed(&page->xinner) != 0 || page->arena == MI_ARENA_NONE) return false;  /* an offset block, the caller's; a mapping of its own */
+  const size_t nslices = mi_page_nslices(page);
+  if (mi_divide_up(size, MI_SLICE_SIZE) != nslices && !mi_arena_resize(page, size)) return false;
+  mi_heap_page_resized(page, nslices);
   mi_store_relaxed(&page->xsize, size);
   return true;
 }
@@ -24,18 +36,19 @@ static bool single_resize(mi_page_t* page, size_t size) {
 /* A page with a mapping of its own: grown or shrunk with it; the block moves without being copied. */
 static void* mapping_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(size, mi_os_page_size());
-  if (mi_page_retire(page)) return NULL;                                  /* an offset block: its inner pointer would move */
+  if (mi_load_relaxed(&page->xinner) != 0) return NULL;                   /* the caller's: an offset block: its inner pointer would move */
   mi_page_map(page, false);                                               /* nobody else has the block */
+  const size_t nslices = mi_page_nslices(page);
   const bool ok = mi_arena_remap(page, mi_page_size(page), size);
-  if (ok) mi_store_relaxed(&page->xsize, size);
+  if (ok) mi_heap_page_resized(page, nslices);
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start);                  /* shown to others together with the block */
-  mi_page_map(page, true);                                                /* its leaves exist: mi_arena_remap made them */
+  mi_page_map(page, true);                                                /* its leaf exists: mi_arena_remap made it */
   return ok ? page->start : NULL;
 }
 
 void* mi_block_expand(void* p, size_t newsize) {
   mi_block_t* block;
-  if (p == NULL || newsize > MI_SIZE_LIMIT) return NULL;
+  if (p == NULL || newsize > MI_ADDRESSES) return NULL;
   mi_page_t* page = mi_block_find(p, &block, true);
   if (page == NULL) return NULL;
   const size_t at = (uintptr_t)p - (uintptr_t)block;
@@ -49,18 +62,23 @@ static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize)
   const size_t usable = mi_page_size(page) - at;
   const bool large = newsize > MI_MEDIUM_MAX && mi_page_is_single(page) && at == 0;
   if (large && page->arena == MI_ARENA_NONE) return mapping_resize(page, newsize);
-  if (large && single_resize(page, newsize)) return p;
+  if (large && !leaves_early(page, usable, newsize) && single_resize(page, newsize)) return p;
   return mi_realloc_stays(usable, newsize) ? p : NULL;
 }
 
 /* The contents of a single page's block, `old` bytes, in a new one that is larger. */
 static void* grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) {
   bool zero;
-  const bool room = old >= ROOMY_MIN && newsize < old / 4 * 7 && newsize <= MI_ARENA_ROOM / 2;
-  void* q = mi_lheap_malloc_growing(lh, newsize, room, &zero);
+  void* q = mi_lheap_malloc_growing(lh, newsize, wants_room(old, newsize), &zero);
   if (q == NULL) return NULL;
   const bool many = mi_page_nslices(page) >= (zero ? MOVE_CLEAN : MOVE_SLICES);
-  if (!many || !mi_arena_move(page, mi_page_of(q))) memcpy(q, page->start, old);
+  const mi_os_result_t moved = many ? mi_arena_move(page, mi_page_of(q)) : MI_OS_NOT;
+  if (moved == MI_OS_LOST) {                                              /* q is not ours any more: nothing moves from now on */
+    mi_free_as(q, lh->owner, lh->owner->id);
+    q = mi_lheap_malloc_growing(lh, newsize, false, &zero);
+    if (q == NULL) return NULL;
+  }
+  if (moved != MI_OS_DONE) memcpy(q, page->start, old);
   return q;
 }
 
@@ -72,6 +90,7 @@ static void zero_tail(void* p, size_t from) {
 void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, size_t offset, bool zero) {
   if (align != 0 && !mi_is_pow2(align)) return mi_error_fail(MI_ERROR_ALIGNMENT, newsize);
   if (newsize > MI_SIZE_LIMIT) return mi_error_fail(MI_ERROR_TOO_LARGE, newsize);
+  if (newsize > MI_ADDRESSES) return mi_error_fail(MI_ERROR_NO_MEMORY, newsize);
   if (p == NULL) return mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, zero);
   mi_block_t* block;
   mi_page_t* page = mi_block_find(p, &block, true);

@@ -12,7 +12,7 @@ void* mi_block_expand(void* p, size_t newsize);
 mi_inline size_t mi_block_size_local(const void* p, uintptr_t id) {
   mi_page_t* page = mi_page_of(p);
   if (mi_load_relaxed(&page->xowner) != id || !mi_page_is_start(page, p)) return 0;  /* as in mi_free_local */
-  return mi_block_is_marked(p, page) ? 0 : mi_page_size(page);
+  return mi_block_is_marked(p, &page->key) ? 0 : mi_page_size(page);
 }
 /* Does a block stay where it is? At most half of it wasted. */
 mi_inline bool mi_realloc_stays(size_t old, size_t newsize) { return newsize <= old && newsize >= old / 2; }

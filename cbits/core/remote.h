@@ -36,6 +36,7 @@ typedef enum {
 #define MI_XVERSION_ONE  ((uint64_t)1 << 44)
 
 typedef mi_atomic(uint64_t) mi_xword_t;
+typedef mi_atomic(uint64_t) mi_xkey_t;   /* of a page: another in each of its lives, shown by mi_remote_birth */
 
 static inline mi_page_state_t mi_xword_state(uint64_t w) { return (mi_page_state_t)(w & 3); }
 static inline uint32_t mi_xword_count(uint64_t w) { return (uint32_t)((w & MI_XCOUNT_MASK) >> 2); }
@@ -74,25 +75,42 @@ static inline bool mi_remote_pin(mi_xword_t* xword, uint64_t w) {
   return mi_cas_acquire(xword, &w, w + MI_XPIN_ONE);                     /* R0 pairs with D1: it waits for the pin */
 }
 
-/* R1-R4. Any thread. `set_next` writes the block's link to slot `next` (0 ends the list); `pins`: 1
-   with a pin, which ends here, else 0. */
-static inline mi_remote_t mi_remote_push(mi_xword_t* xword, uint32_t slot, unsigned pins,
+/* Takes a pin off; in the child of fork they may all be gone, when a signal's handler forked in the middle of this. */
+static inline uint64_t mi_xword_unpinned(uint64_t w, unsigned pins) {
+  return pins != 0 && (w & MI_XPIN_MASK) != 0 ? w - MI_XPIN_ONE : w;
+}
+
+/* The block was freed before, as is found now that it is pinned: the pin ends. */
+static inline void mi_remote_unpin(mi_xword_t* xword) {
+  uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
+  while (!mi_cas_release(xword, &w, mi_xword_unpinned(w, 1))) {}         /* pairs with D1 */
+}
+
+/* R0, when two free one block at the same moment: one of them marks it. Any thread, before it pushes the block. False: it is
+   marked, or was just written to. *was: what stood there. */
+static inline bool mi_remote_claim(mi_xkey_t* xmark, uint64_t key, uint64_t* was) {
+  *was = mi_load_relaxed(xmark);                                         /* only the swap decides */
+  return *was != key && mi_cas_acquire(xmark, was, key);                 /* R0 pairs with itself: nothing of the push goes before it */
+}
+
+/* R1-R4. Any thread. `key`: of the life in which the block was checked and marked; `set_next` writes the block's link to slot
+   `next` (0 ends the list); `pins`: 1 with a pin, which ends here, else 0. */
+static inline mi_remote_t mi_remote_push(mi_xword_t* xword, const mi_xkey_t* xkey, uint64_t key, uint32_t slot, unsigned pins,
                                          void (*set_next)(void* block, uint32_t next), void* block) {
   mi_remote_t todo;
-  uint64_t w = mi_load_relaxed(xword);                                   /* R1: only the swap decides */
+  uint64_t w = mi_load_acquire(xword);                                   /* R1 pairs with mi_remote_birth: the key is no older */
   uint64_t n;
   do {
-    if (mi_xword_state(w) == MI_PAGE_DEAD) return MI_REMOTE_DEAD;
+    if (mi_xword_state(w) == MI_PAGE_DEAD || mi_load_relaxed(xkey) != key) return MI_REMOTE_DEAD;  /* of w's life: or the swap fails */
     set_next(block, mi_xword_head(w));                                   /* R2 */
-    n = mi_xword_pushed(w, slot, &todo) - pins * MI_XPIN_ONE;            /* R3 */
+    n = mi_xword_unpinned(mi_xword_pushed(w, slot, &todo), pins);        /* R3 */
   } while (!mi_cas_acq_rel(xword, &w, n));                               /* R4 pairs with C1, H1, A2 (publishes the link), D1, F1, P1, R4 */
   return todo;
 }
 
 /* R5. Any thread, for the only block of a page of a heap that nobody destroys: FULL -> DEAD, R4 and D1 in one. The slices are the
-   caller's to give back. False if somebody holds the page just now: push. */
-static inline bool mi_remote_end(mi_xword_t* xword) {
-  uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
+   caller's to give back. `w`: what the block was checked against. False if somebody holds the page just now, or did: push. */
+static inline bool mi_remote_end(mi_xword_t* xword, uint64_t w) {
   if (mi_xword_state(w) != MI_PAGE_FULL || mi_xword_count(w) != 1 || (w & MI_XPIN_MASK) != 0) return false;
   return mi_cas_acquire(xword, &w, mi_xword_to(w & ~MI_XLIST_MASK, MI_PAGE_DEAD));  /* R5 pairs with mi_remote_birth, P1 */
 }

@@ -1,5 +1,6 @@
 /* See stats.h. Any thread. */
 #include "arena.h"
+#include "meta.h"
 #include "os.h"
 #include "owner.h"
 #include "stats.h"
@@ -23,7 +24,7 @@ static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* again) {
   const unsigned retire = r->single ? 0 : mi_load_acquire(&page->xretire);  /* pairs with nobody: the same */
   *again = (mi_load_relaxed(&page->xword) ^ w) >= MI_XVERSION_ONE;
   const uint32_t reserved = r->size == 0 ? 0 : (uint32_t)(r->nslices * MI_SLICE_SIZE / r->size);
-  const uint32_t live = used == 0 && retire != MI_PARKED ? 0 : mi_min(mi_live_of(used, retire, reserved), reserved);  /* they may be of two moments */
+  const uint32_t live = used == 0 && retire < MI_WATCHED ? 0 : mi_min(mi_live_of(used, retire, reserved, r->size), reserved);  /* they may be of two moments */
   const uint32_t count = mi_xword_count(w);
   r->blocks = state != MI_PAGE_OWNED ? count : live > count ? live - count : 0;
   return !*again;
@@ -74,7 +75,7 @@ static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* 
   while (parts->parts[i].pages != 0 && parts->parts[i].key != key) i = (i + 1) % parts->max;
   mi_part_t* part = &parts->parts[i];
   if (part->pages == 0) {
-    if (parts->n + 1 >= parts->max) return part;                          /* owners or heaps came up meanwhile: left out */
+    if (parts->n >= parts->max / 2) return part;                          /* owners or heaps came up meanwhile: left out */
     parts->n++;
     part->key = key;
   }
@@ -87,6 +88,7 @@ static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* 
 
 static void add_page(const mi_reading_t* r, void* arg) {
   mi_snapshot_t* s = arg;
+  if (s->of != NULL && r->heap != s->of) return;
   part_add(&s->classes, r->single ? 0 : r->size, r);
   part_add(&s->owners, r->owner == MI_ID_GONE ? 0 : r->owner, r);
   part_add(&s->heaps, r->heap == NULL ? 0 : mi_load_relaxed(&r->heap->xid), r);              /* heaps' structures are never unmapped */
@@ -111,17 +113,34 @@ static void add_mappings(mi_snapshot_t* s, uint64_t n, uint64_t bytes) {
   s->totals.used_bytes += bytes;
 }
 
-/* The parts that are there, in order of key, at the front. */
+/* Moves n parts from one place to another, in order of byte `byte` of their keys; what is equal stays in order. */
+static void sort_by_byte(const mi_part_t* from, mi_part_t* to, size_t n, unsigned byte) {
+  size_t end[257] = { 0 };
+  for (size_t i = 0; i < n; i++) end[(from[i].key >> byte * 8 & 255) + 1]++;
+  for (unsigned k = 1; k < 257; k++) end[k] += end[k - 1];
+  for (size_t i = 0; i < n; i++) to[end[from[i].key >> byte * 8 & 255]++] = from[i];
+}
+
+/* The parts that are there, in order of key, at the front: byte by byte, those in which all are equal left out. The half that is not
+   used is the room for it. */
 static void parts_sort(mi_parts_t* parts) {
+  mi_part_t *from = parts->parts, *to = parts->parts + parts->max / 2;
+  uint64_t differ = 0;
   size_t n = 0;
   for (size_t i = 0; i < parts->max; i++) {
     if (parts->parts[i].pages == 0) continue;
-    const mi_part_t part = parts->parts[i];
-    size_t at = n++;
-    for (; at > 0 && parts->parts[at - 1].key > part.key; at--) parts->parts[at] = parts->parts[at - 1];
-    parts->parts[at] = part;
+    from[n++] = parts->parts[i];
+    differ |= from[n - 1].key ^ from[0].key;
   }
   parts->n = n;
+  for (unsigned byte = 0; byte < 8; byte++) {
+    if ((differ >> byte * 8 & 255) == 0) continue;
+    sort_by_byte(from, to, n, byte);
+    mi_part_t* const other = from;
+    from = to;
+    to = other;
+  }
+  parts->parts = from;
 }
 
 static void add_counts(mi_totals_t* t, const mi_lheap_counts_t* c) {
@@ -130,6 +149,12 @@ static void add_counts(mi_totals_t* t, const mi_lheap_counts_t* c) {
   t->full_pages += mi_load_relaxed(&c->full_pages);
   t->retired_pages += mi_load_relaxed(&c->retired_pages);
   t->remote_freed_blocks += mi_load_relaxed(&c->remote_freed);
+}
+
+uint64_t mi_stats_committed(void) { return mi_arena_committed() + mi_meta_committed(); }
+/* The two need not have been at the same time. */
+uint64_t mi_stats_peak_committed(void) {
+  return mi_load_relaxed(&mi_arena_totals.xpeak_committed) + mi_meta_peak_committed();  /* a statistic */
 }
 
 /* Counters of the owners' main local heaps, which outlive their owners, and the gauges of the arenas. */
@@ -141,9 +166,10 @@ static void totals_take(mi_totals_t* t) {
     t->capabilities += kind == MI_OWNER_CAPABILITY;
     add_counts(t, &owner->main.xcounts);
   }
-  t->reserved_bytes = mi_load_relaxed(&mi_arena_totals.xreserved);        /* statistics */
-  t->committed_bytes = mi_arena_committed();
-  t->peak_committed_bytes = mi_load_relaxed(&mi_arena_totals.xpeak_committed);
+  t->structure_bytes = mi_meta_committed();
+  t->reserved_bytes = mi_load_relaxed(&mi_arena_totals.xreserved) + mi_meta_reserved();  /* statistics */
+  t->committed_bytes = mi_stats_committed();
+  t->peak_committed_bytes = mi_stats_peak_committed();
   t->purged_bytes = mi_load_relaxed(&mi_arena_totals.xpurged);
   t->mappings = mi_load_relaxed(&mi_arena_totals.xmappings);
   t->arenas = mi_arena_count();
@@ -170,9 +196,11 @@ void mi_stats_restart(void) {
   mi_store_relaxed(&base.retired, t.retired_pages);
   mi_store_relaxed(&base.remote, t.remote_freed_blocks);
   mi_store_relaxed(&mi_arena_totals.xpeak_committed, mi_load_relaxed(&mi_arena_totals.xcommitted));
+  mi_meta_restart_peak();
 }
 
-bool mi_snapshot_take(mi_snapshot_t* s) {
+/* Room for what there can be, and for as much again. */
+static bool snapshot_begin(mi_snapshot_t* s) {
   *s = (mi_snapshot_t){ 0 };
   s->classes.max = 2 * MI_BIN_COUNT;
   s->owners.max = 2 * ((size_t)mi_owner_slots() + 16);
@@ -185,13 +213,32 @@ bool mi_snapshot_take(mi_snapshot_t* s) {
   s->classes.parts = s->memory;
   s->owners.parts = s->classes.parts + s->classes.max;
   s->heaps.parts = s->owners.parts + s->owners.max;
+  return true;
+}
+
+static void snapshot_end(mi_snapshot_t* s) {
+  parts_sort(&s->classes);
+  parts_sort(&s->owners);
+  parts_sort(&s->heaps);
+}
+
+bool mi_snapshot_take(mi_snapshot_t* s) {
+  if (!snapshot_begin(s)) return false;
   totals_take(&s->totals);
   totals_subtract_base(&s->totals);
   pages_read(&add_page, s);
   add_mappings(s, s->totals.mappings, mi_load_relaxed(&mi_arena_totals.xmapped));  /* a statistic */
-  parts_sort(&s->classes);
-  parts_sort(&s->owners);
-  parts_sort(&s->heaps);
+  snapshot_end(s);
+  return true;
+}
+
+bool mi_snapshot_take_heap(mi_snapshot_t* s, const mi_heap_t* heap) {
+  if (!snapshot_begin(s)) return false;
+  s->of = heap;
+  pages_read(&add_page, s);
+  snapshot_end(s);
+  for (size_t i = 0; i < s->classes.n; i++) s->totals.committed_bytes += s->classes.parts[i].page_bytes;
+  s->totals.reserved_bytes = s->totals.peak_committed_bytes = s->totals.committed_bytes;
   return true;
 }
 

@@ -22,7 +22,7 @@ typedef struct {
   uint64_t page_bytes;      /* of the pages: slices */
 } mi_part_t;
 
-typedef struct { mi_part_t* parts; size_t n, max; } mi_parts_t;
+typedef struct { mi_part_t* parts; size_t n, max; } mi_parts_t;   /* room for max, of which at most half is used */
 
 typedef struct {
   /* gauges, bytes and numbers */
@@ -30,9 +30,12 @@ typedef struct {
   uint64_t peak_committed_bytes;
   /* counters; of pages and blocks: those of main heaps */
   uint64_t purged_bytes, fresh_pages, adopted_pages, full_pages, retired_pages, remote_freed_blocks;
+  /* a gauge: of the committed bytes, those of structures (meta.h) */
+  uint64_t structure_bytes;
 } mi_totals_t;
 
 typedef struct {
+  const mi_heap_t* of;      /* NULL: of all */
   mi_totals_t totals;
   mi_parts_t classes, owners, heaps;
   void* memory;             /* of the parts */
@@ -41,7 +44,12 @@ typedef struct {
 
 /* Everything in one pass. False if there is no memory for it; then nothing is to be dropped. */
 bool mi_snapshot_take(mi_snapshot_t* snapshot);
+/* The same of one heap's pages; totals that are the process's are 0. */
+bool mi_snapshot_take_heap(mi_snapshot_t* snapshot, const mi_heap_t* heap);
 void mi_snapshot_drop(mi_snapshot_t* snapshot);
+/* Committed bytes: of blocks and of structures, now and at most. */
+uint64_t mi_stats_committed(void);
+uint64_t mi_stats_peak_committed(void);
 /* Counters and the peak start anew, for everybody. */
 void mi_stats_restart(void);
 

@@ -20,13 +20,13 @@ typedef struct mi_arena_s mi_arena_t;
 
 /* A free block. It lies in memory that was and will be the user's: any type may alias it. */
 typedef struct mi_block_s {
-  mi_page_t* mark;                  /* its page's structure: "this block is free" */
+  mi_atomic(uint64_t) xmark;        /* its page's key: "this block is free" */
   struct mi_block_s* next;
 } __attribute__((may_alias)) mi_block_t;
 
 _Static_assert(sizeof(mi_block_t) <= MI_GRANULE, "a free block's two words must fit the smallest block");
 
-extern mi_block_t mi_nil;           /* ends every list; its mark is no page, so that popping it fails */
+extern mi_block_t mi_nil;           /* ends every list; its mark is 0, which is no page's key, so that popping it fails */
 
 #define MI_ARENA_NONE ((uint16_t)0xffff)    /* page->arena of a block with a mapping of its own */
 
@@ -36,10 +36,11 @@ struct mi_page_s {
   mi_block_t* local_free;           /* what the holder freed */
   mi_atomic(uint32_t) xused;        /* live blocks, those in the remote list among them; statistics read it */
   uint16_t    capacity;             /* blocks that were ever in a list */
-  uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE; like start, never another in an arena's structure */
+  bool        doubted;              /* remote frees came in this life: if one of them was a double free, `used` is too low (mend.h) */
+  uint64_t    key;                  /* of this life of the page: no other has it. The mark of its free blocks. Not 0 */
   mi_lheap_t* lheap;                /* the local heap in whose queue the page is, or parked; NULL if in none */
   mi_page_t  *next, *prev;          /* in that queue, or parked; in none: notes (hollow.h) */
-  mi_page_t  *heap_next, *heap_prev;/* among the pages of a heap made by mi_heap_new (the heap's lock) */
+  mi_atomic(size_t) xsize;          /* of a block, bytes; changed only when a single page is resized */
 
   /* anybody's, and constants that anybody reads */
   mi_atomic(uintptr_t) xowner mi_cachealign;  /* id of the owner; id|1: gave the page up full; 0: nobody's */
@@ -47,16 +48,21 @@ struct mi_page_s {
   uint64_t    recip;                /* odd, size * recip = 2^64 + e with 0 < e <= 2 size; 1 for a single page */
   mi_xword_t  xword;                /* ownership and remote list */
   uint8_t*    start;
-  mi_atomic(size_t) xsize;          /* of a block, bytes; changed only when a single page is resized */
+  mi_xkey_t   xkey;                 /* the key once more */
   mi_atomic(mi_heap_t*) xheap;      /* changed by the holder only; read as a hint by adopters */
   mi_atomic(uint32_t) xnslices;     /* changed only when a single page is resized */
   uint16_t    reserved;             /* blocks that fit the page */
   mi_atomic(uint8_t) xbin;
-  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired; MI_PARKED. A single page: 1: all its slices are mapped */
+  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired; MI_PARKED; MI_WATCHED; a single page: MI_LOST */
+
+  /* what is seldom looked at */
+  mi_page_t  *heap_next mi_cachealign, *heap_prev;  /* among the pages of a heap made by mi_heap_new (the heap's lock) */
+  mi_atomic(uintptr_t) xinner;      /* of a single page whose block is an offset one: its pointer; else 0 */
+  uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE; like start, never another in an arena's structure */
 };
 
-_Static_assert(sizeof(mi_page_t) == 128, "two cache lines: the holder's and everybody's");
-_Static_assert(offsetof(mi_page_t, xowner) == 64, "a remote free touches the second line only");
+_Static_assert(sizeof(mi_page_t) == 192, "three cache lines: the holder's, everybody's, and the rest");
+_Static_assert(offsetof(mi_page_t, xowner) == 64 && offsetof(mi_page_t, heap_next) == 128, "a remote free touches the second line only");
 
 /* The fields that statistics read while the holder goes on: relaxed, they publish nothing. */
 mi_inline uint32_t mi_page_used(mi_page_t* page) { return mi_load_relaxed(&page->xused); }
@@ -74,11 +80,23 @@ typedef struct { mi_page_t *first, *last; } mi_queue_t;
 
 /* A parked page (lheap.c) has no free block, and `used` is 1 in place of `reserved`, so that its holder's next free comes by. */
 #define MI_PARKED 255u
-/* Live blocks, those in the remote list among them, from what stands in a page of more than one block. */
-mi_inline uint32_t mi_live_of(uint32_t used, unsigned retire, uint32_t reserved) {
-  return retire == MI_PARKED ? used + reserved - 1 : used - (retire != 0);
+/* A single page whose memory is not ours any more (mi_os_move_pages): it dies, and its slices are claimed for ever. */
+#define MI_LOST 2u
+/* A watched page, of a queue: so many of its live blocks are not in `used` that its holder's free comes by when no more than those live:
+   when the page is sparse, then at a half of that, and so on (MI_WATCHED, MI_WATCHED + 1 ..). */
+#define MI_WATCHED 128u
+/* A page of which no more blocks live is sparse. A live block keeps up to an OS page more than it fills; neighbours share that. */
+mi_inline uint32_t mi_sparse_limit(uint32_t reserved, size_t size) { return (uint32_t)(3 * reserved * size / (size + MI_HOLE_SIZE)); }
+mi_inline uint32_t mi_watched_at(unsigned retire, uint32_t reserved, size_t size) {
+  const uint32_t limit = mi_sparse_limit(reserved, size), half = reserved / 2;
+  return (limit < half ? limit : half) >> (retire - MI_WATCHED);
 }
-mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_live_of(mi_page_used(page), mi_page_retire(page), page->reserved); }
+/* Live blocks, those in the remote list among them, from what stands in a page of more than one block. */
+mi_inline uint32_t mi_live_of(uint32_t used, unsigned retire, uint32_t reserved, size_t size) {
+  if (retire == MI_PARKED) return used + reserved - 1;
+  return retire >= MI_WATCHED ? used + mi_watched_at(retire, reserved, size) : used - (retire != 0);
+}
+mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_live_of(mi_page_used(page), mi_page_retire(page), page->reserved, mi_page_size(page)); }
 
 /* Counters of a local heap: written by its owner, read by anybody. */
 typedef struct {
@@ -99,16 +117,23 @@ struct mi_lheap_s {
   uint32_t    tick;                 /* slow paths so far, eight each; a short one is one */
   uint32_t    nretired;
   mi_queue_t  queue[MI_BIN_COUNT];
-  mi_lheap_t* next;                 /* of the same owner */
-  mi_lheap_t* heap_next;            /* of the same heap, or unused (the lock of the list of heaps) */
+  mi_lheap_t *next, *prev;          /* of the same owner, but for its main one and those that are unused (the lock of the list of heaps) */
+  mi_lheap_t *heap_next, *heap_prev;/* of the same heap; next of unused (the same lock) */
   uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
-  uintptr_t   seen[MI_BIN_COUNT];   /* what the next allocation from each queue would take, at the last look */
-  uint64_t    look_from[MI_BIN_COUNT]; /* where adoption looks first: arena << 32 | slice */
+  uint32_t    free_tick;            /* slow paths of its owner's frees so far */
+  uint32_t    drains_seen;          /* how often everybody was asked to drain, at its last slow path */
+  mi_atomic(bool) xdefault;         /* its owner may point to it even when its heap has ended (heaps.c) */
+  uint16_t    seen[MI_BIN_COUNT];   /* of what the next allocation from each queue would take, at the last look: 16 bits that are seldom equal */
+  uint32_t    look_from[MI_BIN_COUNT];  /* where adoption looks first: arena << 20 | slice / 16 */
+  mi_lheap_counts_t xcounts;
+
+  /* Only where xid is not 0, in a main heap: others park no page, and their memory ends here (MI_LHEAP_SIZE). */
   mi_queue_t  parked[MI_BIN_COUNT]; /* pages in which nothing is left, in the hope of a free; the last one parked first */
   uint8_t     nparked[MI_BIN_COUNT], park_more[MI_BIN_COUNT];  /* how many; how many more than one there may be */
   uint32_t    parked_slices;        /* of all of them */
-  mi_lheap_counts_t xcounts;
 };
+
+#define MI_LHEAP_SIZE offsetof(mi_lheap_t, parked)
 
 typedef enum { MI_OWNER_UNUSED, MI_OWNER_THREAD, MI_OWNER_CAPABILITY } mi_owner_kind_t;
 
@@ -120,8 +145,9 @@ struct mi_owner_s {
   uintptr_t   id;                   /* multiple of 16, never 0 */
   uint32_t    slot;                 /* in the owner table, for ever */
   mi_atomic(int) xkind;             /* mi_owner_kind_t */
-  mi_lheap_t* lheaps;               /* all of them but `main` */
-  mi_lheap_t* unused;               /* of these, those whose heap has ended, linked by heap_next (the lock of the list of heaps) */
+  mi_lheap_t* lheaps;               /* all of them but `main` (the lock of the list of heaps) */
+  mi_lheap_t* unused;               /* those that it pointed to when their heap ended, linked by heap_next (the same lock) */
+  uint64_t    ended_steps;          /* of local heaps that are gone (the same lock) */
   mi_owner_t* next_free;            /* while unused (the table's lock) */
   mi_atomic(uint32_t) xbusy;        /* entered (MI_CHECK = 2) */
   mi_lheap_t  main;                 /* of the main heap */

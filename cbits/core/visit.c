@@ -27,6 +27,34 @@ static bool is_of(mi_page_t* page, const mi_owner_t* owner) {
   return owner != NULL && mi_load_relaxed(&page->xowner) == owner->id;    /* equal only if the owner wrote it */
 }
 
+/* Of the main heap, if it still is when it is taken: it may have another life. */
+static void visit_main(mi_visit_list_t* list, mi_page_t* page, const mi_owner_t* owner) {
+  if (mi_load_relaxed(&page->xheap) != &mi_main_heap) return;             /* looked at again */
+  if (!visit_take(page)) { if (is_of(page, owner)) visit_add(list, page, false); }
+  else if (mi_load_relaxed(&page->xheap) == &mi_main_heap) visit_add(list, page, true);
+  else mi_lheap_page_to_pool(page);                                       /* another life of the slice */
+}
+
+typedef struct { mi_visit_list_t* list; mi_page_t* strange; } mi_visit_mappings_t;
+/* One that has another life meanwhile cannot end under the lock of the list: the others are left for the next look. */
+static bool visit_mapping(mi_page_t* page, void* arg) {
+  mi_visit_mappings_t* v = arg;
+  if (v->list->n == v->list->max || mi_load_relaxed(&page->xheap) != &mi_main_heap || !visit_take(page)) return true;  /* as above */
+  if (mi_load_relaxed(&page->xheap) == &mi_main_heap) visit_add(v->list, page, true);
+  else v->strange = page;
+  return v->strange == NULL;
+}
+
+static void visit_mappings(mi_visit_list_t* list) {
+  mi_visit_mappings_t v = { list, NULL };
+  mi_arena_mappings_each(&visit_mapping, &v);
+  while (v.strange != NULL) {
+    mi_lheap_page_to_pool(v.strange);
+    v.strange = NULL;
+    mi_arena_mappings_each(&visit_mapping, &v);                           /* those that are taken are not taken again */
+  }
+}
+
 /* The process's main heap has no list: every page in every arena is looked at. */
 static void visit_arenas(mi_visit_list_t* list, const mi_owner_t* owner) {
   for (size_t n = 0; n < mi_arena_count(); n++) {
@@ -35,10 +63,7 @@ static void visit_arenas(mi_visit_list_t* list, const mi_owner_t* owner) {
     for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) {
       mi_page_t* page = &a->pages[i];
       if (mi_xword_state(mi_load_acquire(&page->xword)) == MI_PAGE_DEAD) continue;  /* pairs with mi_remote_birth */
-      if (mi_load_relaxed(&page->xheap) != &mi_heap_main) continue;       /* of a page that is taken below, looked at again */
-      if (!visit_take(page)) { if (is_of(page, owner)) visit_add(list, page, false); }
-      else if (mi_load_relaxed(&page->xheap) == &mi_heap_main) visit_add(list, page, true);
-      else mi_lheap_page_to_pool(page);                                   /* another life of the slice */
+      visit_main(list, page, owner);
     }
   }
 }
@@ -46,13 +71,14 @@ static void visit_arenas(mi_visit_list_t* list, const mi_owner_t* owner) {
 /* A heap with a list, whose lock keeps its pages from ending. One that is held is in a queue, where it stays (in a
    sub-process's main heap: if it is the owner's), or a remote free holds it, which has emptied it. */
 static void visit_listed(mi_visit_list_t* list, mi_heap_t* heap, const mi_owner_t* owner) {
-  mi_lock(&heap->lock);
+  mi_lock(mi_heap_lock(heap));
   for (mi_page_t* page = heap->pages; page != NULL; page = page->heap_next) {
     if (list->n == list->max) break;
+    if (mi_load_relaxed(&page->xowner) == MI_ID_GONE) continue;           /* left by fork, in any state: nobody may look into it */
     const bool queued = heap->is_main ? is_of(page, owner) : page->lheap != NULL;
     if (queued || visit_take(page)) visit_add(list, page, !queued);
   }
-  mi_unlock(&heap->lock);
+  mi_unlock(mi_heap_lock(heap));
 }
 
 /* At least how many pages there are to visit. */
@@ -60,11 +86,11 @@ static size_t visit_count(mi_heap_t* heap) {
   size_t n = 0;
   if (!mi_heap_is_listed(heap)) {
     for (size_t i = 0; i < mi_arena_count(); i++) n += mi_bitmap_count(mi_arena_at(i)->dirty, mi_arena_at(i)->nslices);
-    return n;
+    return n + mi_load_relaxed(&mi_arena_totals.xmappings);               /* a statistic */
   }
-  mi_lock(&heap->lock);
+  mi_lock(mi_heap_lock(heap));
   for (const mi_page_t* page = heap->pages; page != NULL; page = page->heap_next) n++;
-  mi_unlock(&heap->lock);
+  mi_unlock(mi_heap_lock(heap));
   return n;
 }
 
@@ -73,7 +99,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
   uint32_t nremote = 0;
   const bool single = mi_page_is_single(page);
   const size_t size = mi_page_size(page);
-  if (!single && mi_page_retire(page) == MI_PARKED) mi_lheap_page_unpark(page);
+  if (!single) mi_lheap_page_unpark(page);
   if (!single) mi_page_collect(page, &nremote);
   const mi_heap_area_t area = {
     .blocks = page->start, .reserved = mi_page_nslices(page) * MI_SLICE_SIZE, .committed = page->capacity * size,
@@ -97,7 +123,10 @@ bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_vis
   bool more = mi_os_commit(list.pages, bytes);
   mi_purger_stop();                                                       /* it holds pages for a moment: they would be missed */
   if (more && mi_heap_is_listed(heap)) visit_listed(&list, heap, owner);
-  else if (more) visit_arenas(&list, owner);
+  else if (more) {
+    visit_arenas(&list, owner);
+    visit_mappings(&list);
+  }
   mi_purger_go_on();
   for (size_t i = 0; i < list.n; i++) {
     more = more && visit_page(list.pages[i].page, heap, blocks, visitor, arg);

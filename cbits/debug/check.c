@@ -1,6 +1,6 @@
 /* The whole-heap checker: one check for each numbered invariant of docs/DESIGN.md, section 3, and a
    dump on one screen. Only with MI_CHECK = 2. Nobody may allocate or free meanwhile. */
-#include "../core/hollow.h"
+#include "../core/mend.h"
 #include "../core/options.h"
 #include "../core/owner.h"
 #include "../core/purger.h"
@@ -14,10 +14,50 @@ static void broken(unsigned number, mi_page_t* page, const char* what) {
 }
 #define CHECK(number, page, condition) do { if (!(condition)) broken(number, page, #condition); } while (0)
 
+/* ---- two frees of one block at the same moment (mend.h), which their page's holder has not met yet: told, and mended ---- */
+
+typedef struct { mi_block_bits_t seen; size_t n; bool twice; } mi_walk_t;
+
+/* Blocks of a list; `twice`: it comes to one that is in a list already, or, if `strict`, to one that is live. */
+static void walk_list(mi_page_t* page, const mi_block_t* b, bool strict, mi_walk_t* walk) {
+  for (; b != &mi_nil && !walk->twice; b = b->next, walk->n++) {
+    const size_t at = (uintptr_t)b - (uintptr_t)page->start, i = at / mi_page_size(page);
+    if (at >= mi_page_nslices(page) * MI_SLICE_SIZE || !mi_page_is_start(page, b)) return;   /* no block: other damage */
+    walk->twice = mi_block_bit(&walk->seen, i) || (strict && b->xmark != page->key);
+    walk->seen.bits[i / 64] |= (uint64_t)1 << (i % 64);
+  }
+}
+
+static size_t hollow_blocks(mi_page_t* page);
+
+static bool is_freed_twice(mi_page_t* page, mi_page_state_t state) {
+  mi_walk_t walk = { .n = 0 };
+  if (mi_page_is_single(page) || !mi_load_relaxed(&page->xheap)->is_main) return false;
+  walk_list(page, page->free, page->doubted, &walk);
+  walk_list(page, page->local_free, page->doubted, &walk);
+  const size_t nlocal = walk.n, head = mi_xword_head(page->xword);
+  if (head != 0) walk_list(page, mi_page_slot(page, (uint32_t)head), true, &walk);
+  const size_t nremote = walk.n - nlocal, count = mi_xword_count(page->xword);
+  if (walk.twice || !page->doubted) return walk.twice;
+  return nlocal + hollow_blocks(page) + mi_page_live(page) != page->capacity || (state == MI_PAGE_OWNED ? nremote : mi_page_used(page) - nremote) != count;
+}
+
+static size_t visit_freed_twice(const mi_arena_t* a, size_t i, mi_page_t* page) {
+  mi_xlist_t list;
+  const mi_page_state_t state = mi_xword_state(page->xword);
+  (void)a; (void)i;
+  if (page->xowner == MI_ID_GONE || page->xheap == NULL || !is_freed_twice(page, state)) return 0;
+  if (state != MI_PAGE_OWNED && !mi_remote_acquire(&page->xword, true, &list)) return 0;  /* H1 */
+  mi_error_later(MI_ERROR_MISCOUNTED, page->start, mi_page_size(page));
+  mi_mend(page);
+  if (state != MI_PAGE_OWNED) mi_lheap_page_to_pool(page);
+  return 1;
+}
+
 /* ---- one page ---- */
 
 static bool block_ok(mi_page_t* page, mi_block_t* b) {
-  return (uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && b->mark == page && !mi_hollow_touches(page, b);
+  return (uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key && !mi_hollow_touches(page, b);
 }
 
 /* How many blocks a list has; stops at the first that is none of the page's. */
@@ -37,6 +77,9 @@ static size_t hollow_blocks(mi_page_t* page) {
 
 static void check_constants(const mi_arena_t* a, size_t i, mi_page_t* page) {
   const bool single = mi_page_is_single(page);
+  const void* inner = (const void*)page->xinner;
+  CHECK(18, page, page->key != 0 && page->xkey == page->key);
+  CHECK(2, page, inner == NULL || (single && mi_page_of(inner) == page && mi_page_block_of(page, inner) == (void*)page->start));
   CHECK(1, page, page->start == a->start + i * MI_SLICE_SIZE);
   for (size_t s = 0; s < (single ? 1 : mi_page_nslices(page)); s++) CHECK(2, page, mi_page_of(page->start + s * MI_SLICE_SIZE) == page);
   for (size_t s = 0; s < mi_page_nslices(page); s++) CHECK(15, page, mi_bitmap_run(a->free, a->nslices, i + s, 1) == 0);
@@ -76,7 +119,9 @@ static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
   const mi_page_t* prev = NULL;
   for (mi_page_t* page = lh->queue[bin].first; page != NULL; prev = page, page = page->next) {
     CHECK(11, page, mi_page_bin(page) == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev);
-    CHECK(11, page, mi_page_retire(page) == 0 || (mi_page_retire(page) != MI_PARKED && page->prev == NULL && page->next == NULL));
+    const unsigned retire = mi_page_retire(page);
+    CHECK(11, page, retire == 0 || (retire >= MI_WATCHED && retire != MI_PARKED) || (retire < MI_WATCHED && page->prev == NULL && page->next == NULL));
+    CHECK(19, page, retire < MI_WATCHED || (lh->xid != 0 && mi_page_live(page) <= page->reserved));
     ++*npages;
   }
   if (lh->queue[bin].last != prev) broken(11, &mi_page_empty, "queue.last is the last page");
@@ -97,8 +142,8 @@ static void check_parked(mi_lheap_t* lh, unsigned bin, size_t* npages, size_t* n
 
 static void check_lheap(mi_lheap_t* lh) {
   size_t npages = 0, nslices = 0;
-  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) check_parked(lh, bin, &npages, &nslices);
-  if (nslices != lh->parked_slices) broken(17, &mi_page_empty, "parked_slices is the sum over the parked pages");
+  for (unsigned bin = 1; bin <= MI_BIN_LAST && lh->xid != 0; bin++) check_parked(lh, bin, &npages, &nslices);
+  if (lh->xid != 0 && nslices != lh->parked_slices) broken(17, &mi_page_empty, "parked_slices is the sum over the parked pages");
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) check_queue(lh, bin, &npages);
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) {
     mi_page_t* first = lh->queue[mi_bin_of(w * MI_GRANULE)].first;
@@ -159,7 +204,16 @@ static size_t visit_holes(const mi_arena_t* a, size_t i, mi_page_t* page) {
   return n;
 }
 
+static bool check_mapping(mi_page_t* page, void* count) {
+  ++*(size_t*)count;
+  if (mi_xword_state(page->xword) != MI_PAGE_DEAD) CHECK(2, page, mi_page_of(page->start) == page && (uintptr_t)page->start % MI_SLICE_SIZE == 0);
+  return true;
+}
+
 static void check_arenas(void) {
+  size_t nmappings = 0;
+  mi_arena_mappings_each(&check_mapping, &nmappings);
+  if (nmappings != mi_arena_totals.xmappings) broken(2, &mi_page_empty, "the list has every mapping");
   size_t nholes = 0;
   for (size_t n = 0; n < mi_arena_count(); n++) nholes += mi_bitmap_count(mi_arena_at(n)->holes, mi_arena_nholes(mi_arena_at(n)));
   if (nholes != pages_visit(&visit_holes)) broken(16, &mi_page_empty, "only pooled pages have holes");
@@ -171,10 +225,12 @@ static void check_arenas(void) {
 size_t mi_check_all(void) {
   nbroken = 0;
   mi_purger_stop();
+  pages_visit(&visit_freed_twice);
   pages_visit(&visit_check);
   check_owners();
   check_arenas();
   mi_purger_go_on();
+  mi_error_tell();
   return nbroken;
 }
 

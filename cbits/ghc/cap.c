@@ -4,12 +4,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "core/keep.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "core/owner.h"
 #include "core/pressure.h"
+#include "core/purger.h"
 #include "core/realloc.h"
 #include "core/stats.h"
 #include "ghc/fast.h"
@@ -34,10 +35,11 @@ const mi_fast_t mi_fast = {
 };
 
 _Static_assert(offsetof(mi_page_t, free) == MI_FAST_PAGE_FREE && offsetof(mi_page_t, local_free) == MI_FAST_PAGE_LOCAL_FREE
-               && offsetof(mi_page_t, xused) == MI_FAST_PAGE_USED && offsetof(mi_page_t, xowner) == MI_FAST_PAGE_OWNER
+               && offsetof(mi_page_t, xused) == MI_FAST_PAGE_USED && offsetof(mi_page_t, key) == MI_FAST_PAGE_KEY
+               && offsetof(mi_page_t, xowner) == MI_FAST_PAGE_OWNER
                && offsetof(mi_page_t, xtop) == MI_FAST_PAGE_TOP && offsetof(mi_page_t, recip) == MI_FAST_PAGE_RECIP
                && sizeof(((mi_page_t*)0)->xused) == 4, "fast.cmm reads a page at the offsets of fast.h");
-_Static_assert(offsetof(mi_block_t, mark) == 0 && offsetof(mi_block_t, next) == MI_FAST_BLOCK_NEXT, "fast.cmm reads a free block at the offsets of fast.h");
+_Static_assert(offsetof(mi_block_t, xmark) == 0 && offsetof(mi_block_t, next) == MI_FAST_BLOCK_NEXT, "fast.cmm reads a free block at the offsets of fast.h");
 _Static_assert(offsetof(mi_lheap_t, direct) == 0 && offsetof(mi_lheap_t, queue) == MI_FAST_LHEAP_QUEUE && offsetof(mi_queue_t, first) == 0
                && sizeof(mi_queue_t) == 16 && offsetof(mi_lheap_t, tick) == MI_FAST_LHEAP_TICK && MI_SWEEP_EVERY == MI_FAST_SWEEP_EVERY,
                "fast.cmm reads a local heap at the offsets of fast.h");
@@ -116,8 +118,38 @@ static size_t held_bytes(const void* p) { return mi_page_size(mi_page_of(p)); }
 int mi_cap_pressure_due;
 static void set_due(int due) { mi_store_relaxed((mi_atomic(int)*)&mi_cap_pressure_due, due); }  /* a hint: mi_pressure_begin decides */
 
+/* Words of GHC's that others write meanwhile: hints. */
+#define GHC_LOAD(lvalue) __atomic_load_n(&(lvalue), __ATOMIC_RELAXED)
+
+/* What GHC says of its own heap. Capability-held: no collection is under way. The youngest generation is found by a block of
+   the nursery, since GHC's linker for object files does not know its name, the others by `to`, since fields behind `collections` lie
+   elsewhere in the threaded runtime system. Objects in the youngest have not outlived a collection yet, or one. */
+static mi_collector_t collector(void) {
+  const CapabilityPublic* cap = (const void*)rts_unsafeGetMyCapability();
+  const generation *youngest = cap->r.rNursery->blocks->gen, *g = youngest;
+  W_ nblocks = 0;
+  do {
+    g = g->to;
+    nblocks += GHC_LOAD(g->n_blocks) + GHC_LOAD(g->n_large_blocks) + GHC_LOAD(g->n_compact_blocks);
+  } while (g->to != g);
+  return (mi_collector_t){ .live = (uint64_t)nblocks * BLOCK_SIZE, .collections = GHC_LOAD(youngest->collections),
+                           .majors = GHC_LOAD(g->collections), .ncaps = GHC_LOAD(n_capabilities), .now = getMonotonicNSec() };
+}
+
+mi_cold static void look(void) {
+  const mi_collector_t c = collector();
+  if (mi_pressure_look(&c) != MI_PRESSURE_NONE) set_due(1);
+}
+
 void mi_cap_hold(const void* p) {
-  if (mi_unlikely(mi_pressure_hold(cap_number(), held_bytes(p)))) set_due(1);
+  if (mi_unlikely(mi_pressure_hold(cap_number(), held_bytes(p)))) look();
+}
+
+size_t mi_cap_held(const void* p) { return p == NULL ? 0 : held_bytes(p); }
+
+void mi_cap_reheld(size_t before, const void* p) {
+  mi_pressure_drop(cap_number(), before);
+  if (p != NULL) mi_cap_hold(p);
 }
 
 void mi_cap_free_held(void* p) {
@@ -127,8 +159,14 @@ void mi_cap_free_held(void* p) {
 }
 
 void mi_cap_free_box(void* box) {
-  mi_cap_free(*(void**)box);
+  void* p = *(void**)box;
+  if (p != NULL) mi_cap_free_held(p);
   mi_cap_free(box);
+}
+
+void mi_cap_heap_weigh(mi_heap_t* heap) { heap->weighs = true; }
+void mi_cap_pressure_look(void) {
+  if (mi_unlikely(mi_pressure_shared_enough())) look();
 }
 
 /* ---- resizing and aligned ---- */
@@ -261,7 +299,7 @@ void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
     mi_owner_leave(mine->owner);
     mi_error_tell();
   }
-  mi_purge(false);
+  mi_purge_piece();
 }
 
 mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
@@ -272,7 +310,10 @@ mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
   mi_owner_enter(mine->owner);
   mi_heap_t* old = mi_load_relaxed(&mine->xheap);                         /* mine: read by me */
   mi_lheap_t* lh = heap == NULL ? NULL : lheap_in(heap, mine);
-  if (lh != NULL) mi_store_release(&xlheaps[number], lh);                 /* pairs with mi_cap_stats, default_end */
+  if (lh != NULL) {
+    mi_lheap_is_default(lh, true);                                        /* from now on for ever: mi_cap_stats may look at it late, and finds its owner */
+    mi_store_release(&xlheaps[number], lh);                               /* pairs with mi_cap_stats, default_end */
+  }
   mi_owner_leave(mine->owner);
   return old;
 }
@@ -301,7 +342,7 @@ void mi_cap_collect(bool force) {
     mi_owner_drain(lh->owner, force);
     mi_owner_leave(lh->owner);
   }
-  mi_purge(false);
+  mi_purge_piece();
 }
 
 void mi_cap_drain(void) {
@@ -317,13 +358,48 @@ int mi_cap_number(void) { return (int)cap_number(); }
 
 /* ---- any thread ---- */
 
-int mi_cap_pressure_begin(void) {
-  set_due(0);
-  return mi_pressure_begin();
-}
 int mi_cap_pressure_busy(void) { return mi_pressure_busy(); }
-int mi_cap_pressure_after_minor(void) { return mi_pressure_after_minor(); }
-void mi_cap_pressure_end(int major, uint64_t ns) { mi_pressure_end(major != 0, ns); }
+uint64_t mi_cap_pressure_turns(void) { return mi_pressure_turns(); }
+uint64_t mi_cap_pressure_wait(void) { return mi_pressure_wait(); }
+void mi_cap_pressure_waited(void) { mi_pressure_waited(); }
+int mi_cap_pressure_awaited(void) { return mi_pressure_awaited(); }
+
+/* GHC runs the finalizers of what a collection found dead at the start of the next one. */
+static void collect(mi_pressure_due_t what) {
+  if (what == MI_PRESSURE_MAJOR) performMajorGC(); else performGC();
+  performGC();
+}
+
+void mi_cap_pressure_relieve(void) {
+  mi_pressure_due_t due = mi_pressure_begin(getMonotonicNSec());
+  if (due == MI_PRESSURE_NONE) {
+    if (!mi_pressure_busy()) set_due(0);
+    return;
+  }
+  if (due == MI_PRESSURE_MINOR) {
+    collect(due);
+    due = mi_pressure_after_minor(getMonotonicNSec());
+  }
+  if (due == MI_PRESSURE_MAJOR) collect(due);
+  set_due(0);
+  mi_pressure_end(due, getMonotonicNSec());
+}
+
+/* The non-moving collector has only begun when performMajorGC returns. */
+enum { ROUNDS = 50, ROUND_US = 1000 };
+int mi_cap_pressure_exhausted(size_t size) {
+  if (size > MI_SIZE_LIMIT) return 0;
+  const uint64_t before = mi_pressure_held();
+  collect(MI_PRESSURE_MAJOR);
+  for (int i = 0; RtsFlags.GcFlags.useNonmoving && i < ROUNDS && mi_pressure_held() + size > before; i++) {
+    usleep(ROUND_US);
+    performGC();
+  }
+  const uint64_t after = mi_pressure_held(), freed = after < before ? before - after : 0;
+  mi_pressure_asked(freed);
+  return freed >= size;
+}
+
 void mi_cap_pressure_set(int64_t budget) { mi_pressure_set(budget); }
 void mi_cap_pressure_stats(uint64_t words[8]) {
   mi_pressure_stats_t s;

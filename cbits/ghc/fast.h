@@ -6,6 +6,7 @@
 #define MI_FAST_PAGE_FREE       0
 #define MI_FAST_PAGE_LOCAL_FREE 8
 #define MI_FAST_PAGE_USED       16
+#define MI_FAST_PAGE_KEY        24
 #define MI_FAST_PAGE_OWNER      64
 #define MI_FAST_PAGE_TOP        72
 #define MI_FAST_PAGE_RECIP      80

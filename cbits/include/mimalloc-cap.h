@@ -62,7 +62,7 @@ mi_decl_export bool mi_cap_check_owned(const void* p);
 
 /* Also a finalizer: &mi_cap_free as a FinalizerPtr. */
 mi_decl_export void mi_cap_free(void* p);
-/* Also a finalizer. A block whose first word points to another (or is NULL): frees both. */
+/* Also a finalizer. A block whose first word points to another, which was counted (mi_cap_hold), or is NULL: frees both. */
 mi_decl_export void mi_cap_free_box(void* box);
 /* Drains the capability's heaps; force: frees what is kept for reuse, too. Purges a bounded piece. */
 mi_decl_export void mi_cap_collect(bool force);
@@ -72,22 +72,34 @@ mi_decl_export void mi_cap_collect(bool force);
 mi_decl_export void mi_cap_drain(void);
 
 /* Pressure: counts a block, by its usable bytes, that the garbage collector will free with mi_cap_free_held. While
-   mi_cap_pressure_due is not 0 collections are due because of such blocks. Who wants to ask for them calls
-   mi_cap_pressure_begin and, unless that is 0: does a minor one and runs its finalizers; a major one likewise if
-   mi_cap_pressure_after_minor is not 0; mi_cap_pressure_end at last. */
+   mi_cap_pressure_due is not 0 a collection is due because of such blocks: who makes them calls mi_cap_pressure_relieve (below),
+   best before the next one, so that the collection does not find it young. */
 mi_decl_export extern int mi_cap_pressure_due;
 mi_decl_export void mi_cap_hold(const void* p);     /* mi_expand must not change its size afterwards */
 mi_decl_export void mi_cap_free_held(void* p);
+/* For one that is resized: what was counted for it (0 for NULL), and after it was resized, or freed (NULL), what it was before. */
+mi_decl_export size_t mi_cap_held(const void* p);
+mi_decl_export void mi_cap_reheld(size_t before, const void* p);
+/* Pages of this heap, which the garbage collector will end, count from now on. Before anybody else uses it. */
+mi_decl_export void mi_cap_heap_weigh(mi_heap_t* heap);
+/* Whether those make a collection due: looks when they are more than at the last look. */
+mi_decl_export void mi_cap_pressure_look(void);
 
 /* The number of the capability held. */
 mi_decl_export int mi_cap_number(void);
 
 /* ---- any thread ---- */
 
-mi_decl_export int mi_cap_pressure_begin(void);
-mi_decl_export int mi_cap_pressure_busy(void);       /* somebody is at it */
-mi_decl_export int mi_cap_pressure_after_minor(void);
-mi_decl_export void mi_cap_pressure_end(int major, uint64_t ns);   /* ns: how long they took */
+/* Asks for what is due, unless another is at it. By a `safe` import, as GHC's own performGC. */
+mi_decl_export void mi_cap_pressure_relieve(void);
+mi_decl_export int mi_cap_pressure_busy(void);          /* somebody is at it */
+mi_decl_export uint64_t mi_cap_pressure_turns(void);    /* how often somebody was */
+/* Who waits for that, between two calls, which return how often so far; and whether anybody does: he goes first. */
+mi_decl_export uint64_t mi_cap_pressure_wait(void);
+mi_decl_export void mi_cap_pressure_waited(void);
+mi_decl_export int mi_cap_pressure_awaited(void);
+/* There was no memory for so many bytes: a major collection with its finalizers. Likewise `safe`. Not 0: it freed as many. */
+mi_decl_export int mi_cap_pressure_exhausted(size_t size);
 /* -1: the budget follows what lives; 0: collections are never due; else they are whenever so many bytes live. */
 mi_decl_export void mi_cap_pressure_set(int64_t budget);
 /* Budget, live bytes, the live bytes at which a collection is due and a major one; then counters: minor and major collections asked

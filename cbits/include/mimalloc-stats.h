@@ -22,7 +22,7 @@ typedef struct mi_stats_s {
   int version;
   mi_stat_count_t pages;                /* number */
   mi_stat_count_t reserved;             /* bytes of address space */
-  mi_stat_count_t committed;            /* bytes handed out since they were last purged */
+  mi_stat_count_t committed;            /* bytes handed out since they were last purged, in pieces of 64 KiB, and those of structures */
   mi_stat_count_t malloc_normal;        /* live bytes, blocks up to 64 KiB */
   mi_stat_count_t malloc_huge;          /* live bytes, larger blocks */
   mi_stat_count_t threads;              /* number with heaps */
@@ -35,6 +35,7 @@ typedef struct mi_stats_s {
   mi_stat_counter_t remote_freed;       /* blocks freed by others and collected */
   mi_stat_count_t malloc_bins[MI_STAT_BINS];  /* live bytes of each class */
   mi_stat_count_t page_bins[MI_STAT_BINS];    /* pages of each class */
+  mi_stat_count_t structures;           /* bytes of owners', heaps' and other structures */
 } mi_stats_t;
 
 /* Fills the first stats_size bytes; all zero but the version if there is no memory for the pass. */
@@ -43,6 +44,12 @@ mi_decl_export void mi_stats_get(size_t stats_size, mi_stats_t* stats);
 /* JSON, zero-terminated: in buf, cut at buf_size; or, with buf NULL, in a new block for mi_free. NULL and
    ENOMEM. Every number is named with its unit; "gauges" and "counters" are apart. */
 mi_decl_export char* mi_stats_get_json(size_t buf_size, char* buf);
+
+/* The same of one heap's pages, NULL the main heap's: pages, bytes, blocks, and the bytes of its pages as those committed; what is counted of
+   the process only is 0. False or NULL (and ENOMEM) if there is no memory for the pass. */
+mi_decl_export bool mi_heap_stats_get(mi_heap_t* heap, mi_stats_t* stats);
+mi_decl_export char* mi_heap_stats_get_json(mi_heap_t* heap, size_t buf_size, char* buf);
+mi_decl_export void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg);
 
 /* The block size of a class, bytes; 0 for the last and for no class. */
 mi_decl_export size_t mi_stats_get_bin_size(size_t bin);

@@ -58,7 +58,8 @@ mi_decl_export mi_decl_nodiscard void* mi_zalloc_small(size_t size) mi_attr_mall
    Anything that is no live block is reported and left alone (see mi_register_error). */
 mi_decl_export void mi_free(void* p);
 mi_decl_export void mi_cfree(void* p);
-/* The same for C23's and C++'s sized forms; size and alignment are not relied on. */
+/* The same for blocks whose size or alignment the caller knows. What cannot be the block's is reported, and the block freed: a size that
+   none of these functions would have given this block for (nor a realloc that left it where it was), an alignment that it has not. */
 mi_decl_export void mi_free_size(void* p, size_t size);
 mi_decl_export void mi_free_size_aligned(void* p, size_t size, size_t alignment);
 mi_decl_export void mi_free_aligned(void* p, size_t alignment);
@@ -73,6 +74,8 @@ mi_decl_export mi_decl_nodiscard void* mi_reallocarray(void* p, size_t count, si
 mi_decl_export int mi_reallocarr(void* pp, size_t count, size_t size);
 /* Never moves: p if the block has, or could be given, newsize bytes; else NULL and p stays as it is. */
 mi_decl_export mi_decl_nodiscard void* mi_expand(void* p, size_t newsize) mi_attr_alloc_size(2);
+/* The same, and errno is ENOMEM with NULL: Microsoft's. */
+mi_decl_export mi_decl_nodiscard void* mi__expand(void* p, size_t newsize) mi_attr_alloc_size(2);
 /* As realloc; all beyond the size that was asked for before is zero, if p is from a function that zeroes (also after a
    shrink); of any other block, all beyond its usable size. */
 mi_decl_export mi_decl_nodiscard void* mi_rezalloc(void* p, size_t newsize) mi_attr_alloc_size(2);
@@ -85,6 +88,17 @@ mi_decl_export size_t mi_malloc_usable_size(const void* p);
 /* What mi_usable_size of mi_malloc(size) would be. */
 mi_decl_export size_t mi_good_size(size_t size);
 mi_decl_export size_t mi_malloc_good_size(size_t size);
+
+/* The functions of these names without u, and in *block_size what mi_usable_size of the block is, or was (pre, and before a free);
+   0 with NULL. Each of the pointers to a size may be NULL. */
+mi_decl_export mi_decl_nodiscard void* mi_umalloc(size_t size, size_t* block_size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_umalloc_small(size_t size, size_t* block_size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_ucalloc(size_t count, size_t size, size_t* block_size) mi_attr_malloc mi_attr_alloc_size2(1, 2);
+mi_decl_export mi_decl_nodiscard void* mi_uzalloc_small(size_t size, size_t* block_size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_umalloc_aligned(size_t size, size_t alignment, size_t* block_size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_uzalloc_aligned(size_t size, size_t alignment, size_t* block_size) mi_attr_malloc mi_attr_alloc_size(1);
+mi_decl_export mi_decl_nodiscard void* mi_urealloc(void* p, size_t newsize, size_t* block_size_pre, size_t* block_size_post) mi_attr_alloc_size(2);
+mi_decl_export void mi_ufree(void* p, size_t* block_size);
 
 /* Copies, to be freed with mi_free; NULL of NULL. strndup: of at most n characters. realpath: as POSIX says, with its
    errno, in a block if resolved_name is NULL. */
@@ -106,6 +120,9 @@ mi_decl_export mi_decl_nodiscard void* mi_rezalloc_aligned(void* p, size_t newsi
 mi_decl_export mi_decl_nodiscard void* mi_rezalloc_aligned_at(void* p, size_t newsize, size_t alignment, size_t offset) mi_attr_alloc_size(2);
 mi_decl_export mi_decl_nodiscard void* mi_recalloc_aligned(void* p, size_t newcount, size_t size, size_t alignment) mi_attr_alloc_size2(2, 3);
 mi_decl_export mi_decl_nodiscard void* mi_recalloc_aligned_at(void* p, size_t newcount, size_t size, size_t alignment, size_t offset) mi_attr_alloc_size2(2, 3);
+/* Microsoft's names of the last but one and of the last. */
+mi_decl_export mi_decl_nodiscard void* mi_aligned_recalloc(void* p, size_t newcount, size_t size, size_t alignment) mi_attr_alloc_size2(2, 3);
+mi_decl_export mi_decl_nodiscard void* mi_aligned_offset_recalloc(void* p, size_t newcount, size_t size, size_t alignment, size_t offset) mi_attr_alloc_size2(2, 3);
 
 /* POSIX and C11; the error is in errno, or returned and errno kept (posix_memalign: EINVAL also for an alignment that is no
    multiple of a pointer's size). valloc: aligned to the system's pages; pvalloc: the size rounded up to them, too. */
@@ -137,6 +154,7 @@ mi_decl_export int mi_wdupenv_s(unsigned short** buf, size_t* size, const unsign
 
 typedef struct mi_heap_s mi_heap_t;
 typedef int mi_arena_id_t;
+typedef void* mi_subproc_id_t;
 
 /* A new heap. NULL and ENOMEM. _in_arena: its pages come from that arena alone. _ex: `tag` is the user's;
    a heap that may not be destroyed is deleted instead; arena 0: any. */
@@ -153,6 +171,8 @@ mi_decl_export void mi_heap_destroy(mi_heap_t* heap);
 mi_decl_export mi_heap_t* mi_heap_set_default(mi_heap_t* heap);
 mi_decl_export mi_heap_t* mi_heap_get_default(void);
 mi_decl_export mi_heap_t* mi_heap_get_backing(void);
+/* Mimalloc 3's name of the last. */
+mi_decl_export mi_heap_t* mi_heap_main(void);
 /* As mi_collect, for what this thread has of one heap. */
 mi_decl_export void mi_heap_collect(mi_heap_t* heap, bool force);
 
@@ -183,6 +203,10 @@ mi_decl_export mi_decl_nodiscard void* mi_heap_rezalloc_aligned_at(mi_heap_t* he
 mi_decl_export mi_decl_nodiscard void* mi_heap_recalloc_aligned(mi_heap_t* heap, void* p, size_t newcount, size_t size, size_t alignment) mi_attr_alloc_size2(3, 4);
 mi_decl_export mi_decl_nodiscard void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p, size_t newcount, size_t size, size_t alignment, size_t offset) mi_attr_alloc_size2(3, 4);
 
+/* As mi_new and mi_new_n, from that heap. */
+mi_decl_export mi_decl_nodiscard void* mi_heap_alloc_new(mi_heap_t* heap, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_heap_alloc_new_n(mi_heap_t* heap, size_t count, size_t size) mi_attr_malloc mi_attr_alloc_size2(2, 3);
+
 /* The heap a live block is of; NULL for anything else. */
 mi_decl_export mi_heap_t* mi_heap_of(const void* p);
 /* Is p a live block of that heap? */
@@ -190,6 +214,12 @@ mi_decl_export bool mi_heap_contains_block(mi_heap_t* heap, const void* p);
 /* Does p, any address, point into a page of that heap (of this thread's default heap)? */
 mi_decl_export bool mi_heap_check_owned(mi_heap_t* heap, const void* p);
 mi_decl_export bool mi_check_owned(const void* p);
+/* Mimalloc 3's names: the first of the last two, NULL being the main heap / of any heap. */
+mi_decl_export bool mi_heap_contains(const mi_heap_t* heap, const void* p);
+mi_decl_export bool mi_any_heap_contains(const void* p);
+/* Is p in a page of that heap (NULL: of any) of which less than so many hundredths of the blocks live, so that a block there had better
+   move? Not the page that is allocated from, nor one that was never full. p is a live block, and its page this thread's. */
+mi_decl_export bool mi_unsafe_heap_page_is_under_utilized(mi_heap_t* heap, void* p, size_t perc_threshold);
 
 /* A page, as a visitor sees it. Bytes, but `used`: live blocks. */
 typedef struct mi_heap_area_s {
@@ -207,6 +237,30 @@ typedef bool (mi_block_visit_fun)(const mi_heap_t* heap, const mi_heap_area_t* a
    this heap. Nobody may allocate from the heap or collect meanwhile, and no thread that did may end; of
    the main heap, only the pages that this thread or nobody holds are visited. */
 mi_decl_export bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor, void* arg);
+/* The same for the pages of a sub-process's main heap that nobody holds: what ended threads left, and pages that are full. heap_tag:
+   of the heap, or negative for any; nothing is visited of another. No option needs to be set. */
+mi_decl_export bool mi_abandoned_visit_blocks(mi_subproc_id_t subproc_id, int heap_tag, bool visit_blocks, mi_block_visit_fun* visitor, void* arg);
+
+/* Mimalloc 3's local heaps: what a thread has of a heap. Here a heap stands for what the calling thread has of it, so that
+   one is never another thread's, and lives as long as the heap. Each function does what that with `heap` does. */
+typedef mi_heap_t mi_theap_t;
+mi_decl_export mi_theap_t* mi_heap_theap(mi_heap_t* heap);
+mi_decl_export mi_theap_t* mi_theap_get_default(void);
+mi_decl_export mi_theap_t* mi_theap_set_default(mi_theap_t* theap);
+mi_decl_export void mi_theap_collect(mi_theap_t* theap, bool force);
+mi_decl_export mi_decl_nodiscard void* mi_theap_malloc(mi_theap_t* theap, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_theap_zalloc(mi_theap_t* theap, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_theap_calloc(mi_theap_t* theap, size_t count, size_t size) mi_attr_malloc mi_attr_alloc_size2(2, 3);
+mi_decl_export mi_decl_nodiscard void* mi_theap_malloc_small(mi_theap_t* theap, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_theap_zalloc_small(mi_theap_t* theap, size_t size) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_theap_malloc_aligned(mi_theap_t* theap, size_t size, size_t alignment) mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_theap_realloc(mi_theap_t* theap, void* p, size_t newsize) mi_attr_alloc_size(3);
+
+/* Guard pages behind sampled blocks, in some builds of mimalloc: accepted, there are none here. */
+mi_decl_export void mi_heap_guarded_set_sample_rate(mi_heap_t* heap, size_t sample_rate, size_t seed);
+mi_decl_export void mi_heap_guarded_set_size_bound(mi_heap_t* heap, size_t min, size_t max);
+mi_decl_export void mi_theap_guarded_set_sample_rate(mi_theap_t* theap, size_t sample_rate, size_t seed);
+mi_decl_export void mi_theap_guarded_set_size_bound(mi_theap_t* theap, size_t min, size_t max);
 
 /* ---- arenas: large reservations. Errors: ENOMEM or EINVAL, returned; ids are never 0 ---- */
 
@@ -218,7 +272,7 @@ mi_decl_export int   mi_reserve_os_memory_ex(size_t size, bool commit, bool allo
    EINVAL (smaller than 64 KiB once aligned, or not committed) or ENOMEM. */
 mi_decl_export bool  mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node);
 mi_decl_export bool  mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node, bool exclusive, mi_arena_id_t* arena_id);
-/* Explicit huge pages of 1 GiB worth each; the node and the time are not looked at. ENOMEM if the system has none set aside. */
+/* Explicit huge pages of 1 GiB worth each; the node and the time are not looked at. ENOMEM if the system has not so many set aside. */
 mi_decl_export int   mi_reserve_huge_os_pages_interleave(size_t pages, size_t numa_nodes, size_t timeout_msecs);
 mi_decl_export int   mi_reserve_huge_os_pages_at(size_t pages, int numa_node, size_t timeout_msecs);
 mi_decl_export int   mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_msecs, bool exclusive, mi_arena_id_t* arena_id);
@@ -227,10 +281,12 @@ mi_decl_export int   mi_reserve_huge_os_pages(size_t pages, double max_secs, siz
 mi_decl_export void* mi_arena_area(mi_arena_id_t arena_id, size_t* size);
 /* A line each, to stderr or the registered output. */
 mi_decl_export void  mi_arenas_print(void);
+mi_decl_export void  mi_debug_show_arenas(void);
+/* Gives all back that is free in arenas and in pages that nobody holds, at once. */
+mi_decl_export void  mi_arenas_purge(void);
 
 /* ---- sub-processes: threads whose pages other sub-processes' threads never adopt ---- */
 
-typedef void* mi_subproc_id_t;
 /* The one that threads are in at first: NULL / a new one; NULL and ENOMEM. */
 mi_decl_export mi_subproc_id_t mi_subproc_main(void);
 mi_decl_export mi_subproc_id_t mi_subproc_new(void);
@@ -245,6 +301,15 @@ mi_decl_export void mi_subproc_add_current_thread(mi_subproc_id_t subproc);
 mi_decl_export void mi_collect(bool force);
 /* The same with force, if more than target_size bytes are committed. */
 mi_decl_export void mi_collect_reduce(size_t target_size);
+/* For a thread that is going to sleep: gives up all pages that it holds, of every heap. It goes on as if it were new, and finds them
+   again if nobody took them. Nothing is held for a thread that sleeps so: whoever frees the last block of a page frees the page. */
+mi_decl_export void mi_thread_idle(void);
+/* Drains and purges all that there is: what this thread holds and what nobody does, which is all that sleeping threads had when they called
+   mi_thread_idle, and capabilities when they were drained, at once. Every other owner, whose memory nobody else may touch, does it for
+   itself the next time that an allocation of its takes the slow path, for each heap; what it had empty is purged from there as usual. */
+mi_decl_export void mi_collect_all(void);
+/* Says that this thread is one of a pool. Accepted: pages are adopted by whoever needs them in any case. */
+mi_decl_export void mi_thread_set_in_threadpool(void);
 /* MI_MALLOC_VERSION of the library that runs. */
 mi_decl_export int  mi_version(void);
 /* Does p, any address, point into an arena or a block? / Is the program's malloc this library's? */
@@ -288,7 +353,8 @@ typedef void (mi_deferred_free_fun)(bool force, unsigned long long heartbeat, vo
 mi_decl_export void mi_register_deferred_free(mi_deferred_free_fun* deferred_free, void* arg);
 
 /* mimalloc's names and order, then ours. Each can be set by the environment: MIMALLOC_PURGE_DELAY=0,
-   MIMALLOC_ARENA_RESERVE=64MiB and so on; its default stands in brackets. Those without a comment are accepted and have no effect here. */
+   MIMALLOC_ARENA_RESERVE=64MiB and so on, which is read once, before the first use, and not at all where the process has more
+   rights than who started it (AT_SECURE); its default stands in brackets. Those without a comment are accepted and have no effect here. */
 typedef enum mi_option_e {
   mi_option_show_errors,            /* print misuse to stderr [1] */
   mi_option_show_stats,             /* print statistics when the process ends [0] */
@@ -305,7 +371,7 @@ typedef enum mi_option_e {
   mi_option_abandoned_page_purge,
   mi_option_deprecated_segment_reset,
   mi_option_eager_commit_delay,
-  mi_option_purge_delay,            /* freed memory is given back after one to two times so many milliseconds; 0 at once, -1 never [250] */
+  mi_option_purge_delay,            /* freed memory is given back after half to all of so many milliseconds; 0 at once, -1 never [250] */
   mi_option_use_numa_nodes,
   mi_option_disallow_os_alloc,      /* only what is reserved is used [0] */
   mi_option_os_tag,
@@ -313,7 +379,7 @@ typedef enum mi_option_e {
   mi_option_max_warnings,
   mi_option_max_segment_reclaim,
   mi_option_destroy_on_exit,
-  mi_option_arena_reserve,          /* reserved at a time, KiB [1 GiB] */
+  mi_option_arena_reserve,          /* the most reserved at a time, KiB; less at first [1 GiB] */
   mi_option_arena_purge_mult,
   mi_option_purge_extend_delay,
   mi_option_abandoned_reclaim_on_free,
@@ -327,8 +393,9 @@ typedef enum mi_option_e {
   mi_option_guarded_sample_seed,
   mi_option_target_segments_per_thread,
   mi_option_generic_collect,
+  mi_option_allow_thp,              /* 0: asks the system for no transparent huge pages, even where it makes them by itself [1] */
   mi_option_abort_on_error,         /* misuse ends the process [0; 1 in the preload library and the checking build] */
-  mi_option_purge_thread,           /* a thread purges when nobody else does, once 32 MiB are committed [1] */
+  mi_option_purge_thread,           /* a thread of the library gives memory back: 0 never, 1 whenever something is due, -1 if the process has threads [-1] */
   mi_option_commit_limit,           /* the most that is committed at a time, KiB; beyond it allocation fails [0: no limit] */
   _mi_option_last,
   mi_option_large_os_pages = mi_option_allow_large_os_pages,
@@ -382,20 +449,80 @@ mi_decl_export size_t mi_check_overlaps(void);
 
 #ifdef __cplusplus
 #include <cstddef>
+#include <memory>
+#include <type_traits>
+
+/* n * size for an allocator; what overflows fails as no memory does. */
+inline std::size_t mi_stl_bytes(std::size_t n, std::size_t size) { return n <= SIZE_MAX / size ? n * size : SIZE_MAX; }
+
+/* Throws, or ends the program where there are no exceptions, after the new-handler. */
+inline void* mi_stl_no_memory() {
+  volatile std::size_t most = SIZE_MAX;
+  return mi_new(most);
+}
 
 /* A standard allocator: std::vector<int, mi_stl_allocator<int>>. */
 template <class T> struct mi_stl_allocator {
   typedef T value_type;
+  typedef std::true_type is_always_equal;
+  typedef std::true_type propagate_on_container_move_assignment;
   mi_stl_allocator() = default;
   template <class U> mi_stl_allocator(const mi_stl_allocator<U>&) {}
   T* allocate(std::size_t n) {
     if (alignof(T) <= 16) return static_cast<T*>(mi_new_n(n, sizeof(T)));
-    return static_cast<T*>(mi_new_aligned(n <= SIZE_MAX / sizeof(T) ? n * sizeof(T) : SIZE_MAX, alignof(T)));
+    return static_cast<T*>(mi_new_aligned(mi_stl_bytes(n, sizeof(T)), alignof(T)));
   }
   void deallocate(T* p, std::size_t) { mi_free(p); }
 };
 template <class T, class U> bool operator==(const mi_stl_allocator<T>&, const mi_stl_allocator<U>&) { return true; }
 template <class T, class U> bool operator!=(const mi_stl_allocator<T>&, const mi_stl_allocator<U>&) { return false; }
+
+/* The same from a heap: the one it is given, which it leaves alone, or one of its own, which ends with the last copy of the
+   allocator. The blocks in that live on (mi_heap_stl_allocator) or are all freed then, and none before (mi_heap_destroy_stl_allocator). */
+#define MI_HAS_HEAP_STL_ALLOCATOR 1
+template <class T, bool destroys> struct mi_heap_stl_allocator_base {
+  typedef T value_type;
+  typedef std::false_type is_always_equal;
+  typedef std::true_type propagate_on_container_copy_assignment;
+  typedef std::true_type propagate_on_container_move_assignment;
+  typedef std::true_type propagate_on_container_swap;
+  std::shared_ptr<mi_heap_t> heap;
+
+  mi_heap_stl_allocator_base() : heap(made(), destroys ? &mi_heap_destroy : &mi_heap_delete) {}
+  mi_heap_stl_allocator_base(mi_heap_t* h) : heap(h, [](mi_heap_t*) {}) {}
+  template <class U> mi_heap_stl_allocator_base(const mi_heap_stl_allocator_base<U, destroys>& other) : heap(other.heap) {}
+  T* allocate(std::size_t n) {
+    if (alignof(T) <= 16) return static_cast<T*>(mi_heap_alloc_new_n(heap.get(), n, sizeof(T)));
+    void* p = mi_heap_malloc_aligned(heap.get(), mi_stl_bytes(n, sizeof(T)), alignof(T));
+    return static_cast<T*>(p != nullptr ? p : mi_stl_no_memory());
+  }
+  void deallocate(T* p, std::size_t) { if (!destroys) mi_free(p); }
+  void collect(bool force) { mi_heap_collect(heap.get(), force); }
+  template <class U> bool is_equal(const mi_heap_stl_allocator_base<U, destroys>& other) const { return heap == other.heap; }
+
+ private:
+  static mi_heap_t* made() {
+    mi_heap_t* h = mi_heap_new();
+    if (h == nullptr) mi_stl_no_memory();
+    return h;
+  }
+};
+template <class T> struct mi_heap_stl_allocator : mi_heap_stl_allocator_base<T, false> {
+  template <class U> struct rebind { typedef mi_heap_stl_allocator<U> other; };
+  mi_heap_stl_allocator() = default;
+  mi_heap_stl_allocator(mi_heap_t* h) : mi_heap_stl_allocator_base<T, false>(h) {}
+  template <class U> mi_heap_stl_allocator(const mi_heap_stl_allocator<U>& other) : mi_heap_stl_allocator_base<T, false>(other) {}
+};
+template <class T> struct mi_heap_destroy_stl_allocator : mi_heap_stl_allocator_base<T, true> {
+  template <class U> struct rebind { typedef mi_heap_destroy_stl_allocator<U> other; };
+  mi_heap_destroy_stl_allocator() = default;
+  mi_heap_destroy_stl_allocator(mi_heap_t* h) : mi_heap_stl_allocator_base<T, true>(h) {}
+  template <class U> mi_heap_destroy_stl_allocator(const mi_heap_destroy_stl_allocator<U>& other) : mi_heap_stl_allocator_base<T, true>(other) {}
+};
+template <class T, class U> bool operator==(const mi_heap_stl_allocator<T>& a, const mi_heap_stl_allocator<U>& b) { return a.is_equal(b); }
+template <class T, class U> bool operator!=(const mi_heap_stl_allocator<T>& a, const mi_heap_stl_allocator<U>& b) { return !a.is_equal(b); }
+template <class T, class U> bool operator==(const mi_heap_destroy_stl_allocator<T>& a, const mi_heap_destroy_stl_allocator<U>& b) { return a.is_equal(b); }
+template <class T, class U> bool operator!=(const mi_heap_destroy_stl_allocator<T>& a, const mi_heap_destroy_stl_allocator<U>& b) { return !a.is_equal(b); }
 #endif
 
 #endif

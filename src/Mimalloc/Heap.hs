@@ -21,7 +21,7 @@
 -- * A plain pointer ('Ptr') from @withHeapMalloc…@ must not be used after its bracket.
 -- * A heap cannot be used after its bracket. The type parameter keeps it from being returned; a thread that outlives the
 --   bracket gets an illegal operation ('System.IO.Error.isIllegalOperation'). If it uses the heap at the very moment in which the bracket ends,
---   the heap goes with the next garbage collection.
+--   or has a block of @withHeapMalloc…@ then, the heap goes with a garbage collection.
 -- * Brackets may stand in pure code, as those of "Mimalloc".
 -- * In heaps whose foreign pointers have no finalizers, 'Foreign.ForeignPtr.finalizeForeignPtr' does nothing, and no other
 --   finalizer can be added, as with base's @mallocPlainForeignPtrBytes@. Compact regions ("GHC.Compact") take no foreign
@@ -43,6 +43,8 @@ module Mimalloc.Heap
   , GCHeap
   , newHeap
   , newHeapInArena
+  , endHeap
+  , unsafeEndHeap
     -- * Foreign pointers
   , heapMallocForeignPtr
   , heapMallocForeignPtrBytes
@@ -128,8 +130,8 @@ type GCHeap = Heap RealWorld
 -- one that is reachable keeps all. So it is for blocks that are let go together: a parsed document, a request, a
 -- generation of a cache.
 --
--- The collector does not see how large it is: a heap counts as 4 KiB. Destroying takes time in proportion to its pages (64
--- KiB and more each).
+-- GHC sees 4 KiB of it; its pages are counted, and collections are asked for because of them ("Mimalloc.Pressure"). Who knows when
+-- it ends can say so: 'endHeap', 'unsafeEndHeap'. Destroying takes time in proportion to its pages (64 KiB and more each).
 --
 -- >>> heap <- newHeap
 -- >>> blocks <- mapM (heapMallocForeignPtrBytes heap) [1 .. 10000]
@@ -138,7 +140,7 @@ type GCHeap = Heap RealWorld
 --
 -- @since 0.1.0.0
 newHeap :: IO GCHeap
-newHeap = fst <$> newHeapTogether "newHeap" 0 0
+newHeap = newHeapTogether "newHeap" 0 0
 
 -- | The same from one arena. An invalid argument if there is no such arena.
 --
@@ -149,7 +151,31 @@ newHeap = fst <$> newHeapTogether "newHeap" 0 0
 --
 -- @since 0.1.0.0
 newHeapInArena :: MiArenaId -> IO GCHeap
-newHeapInArena arena = fst <$> newHeapTogether "newHeapInArena" 0 arena
+newHeapInArena arena = newHeapTogether "newHeapInArena" 0 arena
+
+-- | Nothing more is taken from the heap: who tries gets an illegal operation. What was taken stays valid. All of it goes when neither the heap nor
+-- a foreign pointer into it is reachable any more; at once, if no foreign pointer was made and nobody is in a bracket. Ending it twice is nothing.
+--
+-- >>> heap <- newHeap
+-- >>> endHeap heap
+-- >>> p <- heapMallocForeignPtrBytes heap 10
+-- *** Exception: heapMallocForeignPtrBytes: illegal operation (the heap has ended)
+--
+-- @since 0.1.0.0
+endHeap :: GCHeap -> IO ()
+endHeap = closeHeap
+
+-- | Destroys the heap with all its blocks, now. Foreign pointers, byte strings and vectors that lie in it must not be used afterwards,
+-- nor the heap by another thread meanwhile. Later uses of the heap itself are an illegal operation. Ending it twice is nothing.
+--
+-- >>> heap <- newHeap
+-- >>> p <- heapMallocForeignPtrBytes heap 1000000
+-- >>> withForeignPtr p $ \q -> poke q 'x'
+-- >>> unsafeEndHeap heap
+--
+-- @since 0.1.0.0
+unsafeEndHeap :: GCHeap -> IO ()
+unsafeEndHeap = destroyHeap
 
 -- | A block of the heap for one value, its bytes as they are.
 --
@@ -246,7 +272,7 @@ heapZallocForeignPtrBytes heap n = newHeapBlock heap (heapBytes "heapZallocForei
 --
 -- @since 0.1.0.0
 withHeapMalloc :: Storable a => Heap s -> (Ptr a -> IO b) -> IO b
-withHeapMalloc heap = withHeapBlock heap (\cell -> heapOneInto cell "withHeapMalloc" Whatever heap 1)
+withHeapMalloc heap = withHeapBlock "withHeapMalloc" heap (\name cell -> heapOneInto cell name Whatever heap 1)
 {-# INLINE withHeapMalloc #-}
 
 -- | A block of the heap of so many bytes while the action runs.
@@ -256,7 +282,7 @@ withHeapMalloc heap = withHeapBlock heap (\cell -> heapOneInto cell "withHeapMal
 --
 -- @since 0.1.0.0
 withHeapMallocBytes :: Heap s -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocBytes heap n = withHeapBlock heap (\cell -> heapAlignedBytesInto cell "withHeapMallocBytes" Whatever heap n 16)
+withHeapMallocBytes heap n = withHeapBlock "withHeapMallocBytes" heap (\name cell -> heapAlignedBytesInto cell name Whatever heap n 16)
 {-# INLINE withHeapMallocBytes #-}
 
 -- | A block of the heap for so many elements while the action runs.
@@ -266,7 +292,7 @@ withHeapMallocBytes heap n = withHeapBlock heap (\cell -> heapAlignedBytesInto c
 --
 -- @since 0.1.0.0
 withHeapMallocArray :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocArray heap n = withHeapBlock heap (\cell -> heapManyInto cell "withHeapMallocArray" Whatever heap n)
+withHeapMallocArray heap n = withHeapBlock "withHeapMallocArray" heap (\name cell -> heapManyInto cell name Whatever heap n)
 {-# INLINE withHeapMallocArray #-}
 
 -- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more, while the action
@@ -277,7 +303,7 @@ withHeapMallocArray heap n = withHeapBlock heap (\cell -> heapManyInto cell "wit
 --
 -- @since 0.1.0.0
 withHeapMallocAligned :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocAligned heap align = withHeapBlock heap (\cell -> heapOneInto cell "withHeapMallocAligned" Whatever heap align)
+withHeapMallocAligned heap align = withHeapBlock "withHeapMallocAligned" heap (\name cell -> heapOneInto cell name Whatever heap align)
 {-# INLINE withHeapMallocAligned #-}
 
 -- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument) while the action runs.
@@ -287,7 +313,7 @@ withHeapMallocAligned heap align = withHeapBlock heap (\cell -> heapOneInto cell
 --
 -- @since 0.1.0.0
 withHeapMallocAlignedBytes :: Heap s -> Int -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocAlignedBytes heap n align = withHeapBlock heap (\cell -> heapAlignedBytesInto cell "withHeapMallocAlignedBytes" Whatever heap n align)
+withHeapMallocAlignedBytes heap n align = withHeapBlock "withHeapMallocAlignedBytes" heap (\name cell -> heapAlignedBytesInto cell name Whatever heap n align)
 {-# INLINE withHeapMallocAlignedBytes #-}
 
 -- | A block of the heap for one value, all bytes of it 0, while the action runs.
@@ -297,7 +323,7 @@ withHeapMallocAlignedBytes heap n align = withHeapBlock heap (\cell -> heapAlign
 --
 -- @since 0.1.0.0
 withHeapCalloc :: Storable a => Heap s -> (Ptr a -> IO b) -> IO b
-withHeapCalloc heap = withHeapBlock heap (\cell -> heapOneInto cell "withHeapCalloc" Zeros heap 1)
+withHeapCalloc heap = withHeapBlock "withHeapCalloc" heap (\name cell -> heapOneInto cell name Zeros heap 1)
 {-# INLINE withHeapCalloc #-}
 
 -- | A block of the heap for so many elements, all bytes of it 0, while the action runs.
@@ -307,7 +333,7 @@ withHeapCalloc heap = withHeapBlock heap (\cell -> heapOneInto cell "withHeapCal
 --
 -- @since 0.1.0.0
 withHeapCallocArray :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapCallocArray heap n = withHeapBlock heap (\cell -> heapManyInto cell "withHeapCallocArray" Zeros heap n)
+withHeapCallocArray heap n = withHeapBlock "withHeapCallocArray" heap (\name cell -> heapManyInto cell name Zeros heap n)
 {-# INLINE withHeapCallocArray #-}
 
 -- | A block of the heap of so many bytes, all of them 0, while the action runs.
@@ -317,7 +343,7 @@ withHeapCallocArray heap n = withHeapBlock heap (\cell -> heapManyInto cell "wit
 --
 -- @since 0.1.0.0
 withHeapZallocBytes :: Heap s -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapZallocBytes heap n = withHeapBlock heap (\cell -> heapAlignedBytesInto cell "withHeapZallocBytes" Zeros heap n 16)
+withHeapZallocBytes heap n = withHeapBlock "withHeapZallocBytes" heap (\name cell -> heapAlignedBytesInto cell name Zeros heap n 16)
 {-# INLINE withHeapZallocBytes #-}
 
 -- | Takes in what others freed of the heap's pages that the capability one is on holds, and gives empty ones back; 'True': all

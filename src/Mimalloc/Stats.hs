@@ -87,6 +87,7 @@ data Gauges = Gauges
   , gaugeMappings           :: !Int -- ^ blocks with a mapping of their own
   , gaugeThreads            :: !Int -- ^ OS threads with heaps
   , gaugeCapabilities       :: !Int -- ^ capabilities with heaps
+  , gaugeStructureBytes     :: !Int -- ^ of the committed bytes, those that the allocator's own structures occupy
   } deriving (Eq, Show)
 
 -- | How much there has been. Pages and blocks are those of the main heap.
@@ -162,7 +163,7 @@ readStats p process = do
       named name = map (\(key, usage) -> (name key, usage))
       resident = pure (processInfoCurrentRSS process)
       peak = pure (processInfoPeakRSS process)
-  gauges <- Gauges <$> total 0 <*> total 1 <*> total 9 <*> resident <*> peak <*> total 2 <*> total 3 <*> total 4 <*> total 5 <*> total 6 <*> total 7 <*> total 8
+  gauges <- Gauges <$> total 0 <*> total 1 <*> total 9 <*> resident <*> peak <*> total 2 <*> total 3 <*> total 4 <*> total 5 <*> total 6 <*> total 7 <*> total 8 <*> total 16
   counters <- Counters <$> total 10 <*> total 11 <*> total 12 <*> total 13 <*> total 14 <*> total 15
   Stats gauges counters
     <$> (sortOn fst . named sizeClass <$> parts 0 classes)

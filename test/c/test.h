@@ -14,7 +14,7 @@
 #include "include/mimalloc.h"
 #include "core/aligned.h"
 #include "core/heaps.h"
-#include "core/keep.h"
+#include "core/purger.h"
 #include "core/os.h"
 #include "core/alloc.h"
 #include "core/arena.h"
@@ -66,6 +66,8 @@ size_t test_rss(void);
 size_t test_smaps_anonymous(void);
 /* Bytes of address space of this process. */
 size_t test_mapped(void);
+/* Bytes of mappings that count where the system counts every page that can be written to. */
+size_t test_accounted(void);
 
 /* A thread that allocates and frees up to 3000 bytes, and one time in a hundred up to 200000, in 100 places, until test_stop.
    `seed`: a number that is not null. */

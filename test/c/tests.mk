@@ -45,12 +45,21 @@ $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,h
 	@$(LINK_hard) $^ -o $@
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
-THREADED = keep bitmap meta pagemap remote abandon heaps owner pressure purger thread stats thread_stats
+THREADED = keep keys bitmap many_heaps meta pagemap remote abandon heaps owner pressure purger thread stats thread_names thread_stats
 SUITES += $(THREADED:%=%-hard-tsan)
 $(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o $(call TEST_O,hard-tsan)
 	@$(LINK_hard-tsan) $^ -o $@
 $(UNITS:%=$(T)/%-asan): $(T)/%-asan: $(T)/o/asan/test/c/unit/%.o $(call TEST_O,asan)
 	@$(LINK_asan) $^ -o $@
+
+# ---- steps: every order of the steps of two actors, in the core itself; each of its atomic operations is a step
+
+FLAGS_steps = -O1 -g -Wno-shadow $(CHECKED) -include test/c/steps/step.h
+$(eval $(call VARIANT_RULES,steps))
+$(T)/o/steps/test/c/steps/%.o: test/c/steps/step.h test/c/steps/steps.h
+SUITES += steps
+$(T)/steps: $(T)/o/steps/test/c/steps/steps.o $(T)/o/steps/test/c/steps/scheduler.o $(call TEST_O,steps)
+	@$(LINK_steps) -Wl,--wrap=mi_lock,--wrap=mi_trylock,--wrap=mi_unlock,--wrap=mi_os_yield $^ -o $@
 
 # ---- misuse: one misuse, one program, its exact message; a suite runs them all
 
@@ -74,17 +83,29 @@ define FUZZ_RULES
 $(T)/fuzz$(2): $(T)/o/$(1)/test/c/fuzz/fuzz.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
 endef
+# bytes: what nobody wrote is moved about between live blocks, and no free is taken for a second one. make bytes-long: 100 million
+# operations in each variant.
+SUITES += bytes bytes-check bytes-hard bytes-asan
+define BYTES_RULES
+$(T)/bytes$(2): $(T)/o/$(1)/test/c/fuzz/bytes.o $$(call TEST_O,$(1))
+	@$$(LINK_$(1)) $$^ -o $$@
+endef
+$(eval $(call BYTES_RULES,plain,))
+$(foreach v,check hard asan,$(eval $(call BYTES_RULES,$(v),-$(v))))
+
 $(eval $(call FUZZ_RULES,plain,))
 $(foreach v,check hard asan,$(eval $(call FUZZ_RULES,$(v),-$(v))))
 
 # ---- stress: the same programs in every variant; a few seconds each in `make test`, minutes in `make soak`
 
-STRESSES = $(foreach s,stress heapstress,$(s) $(patsubst %,$(s)-%,$(filter-out plain,$(VARIANTS))))
+STRESSES = $(foreach s,stress heapstress forkstress,$(s) $(patsubst %,$(s)-%,$(filter-out plain,$(VARIANTS))))
 SUITES += $(STRESSES)
 define STRESS_RULES
 $(T)/stress$(2): $(T)/o/$(1)/test/c/stress/stress.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
 $(T)/heapstress$(2): $(T)/o/$(1)/test/c/stress/heaps.o $$(call TEST_O,$(1))
+	@$$(LINK_$(1)) $$^ -o $$@
+$(T)/forkstress$(2): $(T)/o/$(1)/test/c/stress/forks.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
 endef
 $(eval $(call STRESS_RULES,plain,))
@@ -101,6 +122,18 @@ $(T)/model: test/c/model/run
 -include test/c/fastpath/fastpath.mk
 -include test/c/api/api.mk
 -include test/c/install/install.mk
+-include test/c/process/process.mk
+-include test/c/imports/imports.mk
+
+# ---- mutants: does a suite fail where there is a fault? One of them, and whether the others still fit the code; all: make mutants
+
+SUITES += mutants
+$(T)/mutants: test/c/mutants/run
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\nbad=0; test/c/mutants/run --anchors || bad=1; test/c/mutants/run $${*:-D1-not-waiting} || bad=1; exit $$bad\n' >$@ && chmod +x $@
+
+mutants:
+	test/c/mutants/run $(MUTANTS)
 
 # ---- running
 
@@ -112,7 +145,12 @@ run_suites = bad=0; for s in $(1); do \
 
 test:
 	@$(MAKE) --no-print-directory -k -j2 $(SUITES:%=$(T)/%) || :
-	@$(call run_suites,$(SUITES),600)
+	@$(call run_suites,$(SUITES),3600)
+
+BYTES = bytes bytes-check bytes-hard bytes-asan
+bytes-long:
+	@$(MAKE) --no-print-directory -k -j2 $(BYTES:%=$(T)/%) || :
+	@export BYTES_OPERATIONS=$${BYTES_OPERATIONS:-100000000}; $(call run_suites,$(BYTES),7200)
 
 # Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
 soak:

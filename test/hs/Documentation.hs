@@ -29,14 +29,14 @@ haskellBlocks = filter (any ("main ::" `isPrefixOf`) . lines) . go . lines
 program :: FilePath -> [String] -> FilePath -> String -> IO Problem
 program compiler flags exe text = do
   writeFile (exe <.> "hs") text
-  built <- run 300 compiler (flags ++ ["-threaded", "-Wall", "-Werror", "-outputdir", exe <.> "o", "-o", exe, exe <.> "hs"]) ""
-  maybe (run 60 exe ["+RTS", "-N2"] "") (pure . Just) built
+  built <- run 1800 compiler (flags ++ ["-threaded", "-Wall", "-Werror", "-outputdir", exe <.> "o", "-o", exe, exe <.> "hs"]) ""
+  maybe (run 600 exe ["+RTS", "-N2"] "") (pure . Just) built
 
 -- doctest interprets the modules' sources, with the C code of the library that was built; it prints the number of examples.
 examples :: [String] -> FilePath -> IO Problem
 examples flags dir = do
   sources <- filter (not . ("Checking.hs" `isSuffixOf`)) <$> haskellFiles "src"
-  (problem, said) <- output 600 "doctest" (joined flags ++ ["-package=mimalloc", "-isrc", "-outputdir=" ++ dir] ++ sources) ""
+  (problem, said) <- output 3600 "doctest" (joined flags ++ ["-package=mimalloc", "-isrc", "-outputdir=" ++ dir] ++ sources) ""
   let counts = filter ("Examples: " `isPrefixOf`) (lines said)
   mapM_ putStrLn counts
   pure (if null counts && problem == Nothing then Just ("no examples: " ++ said) else problem)

@@ -26,9 +26,9 @@ main = do
     , again old (way "sanity checks" ["-O1", "-threaded", "-debug"] ["-N2", "-DS"])
     , way "dynamic"             ["-O1", "-threaded", "-dynamic"] ["-N2"]
     , way "dynamic, not threaded" ["-O1", "-dynamic"] []
-    , ("interpreted", run 120 compiler (flags ++ ["-package", "mimalloc", "-e", "main", probe]) "")
-    , ("interpreted, on all capabilities", run 120 compiler (flags ++ ["-package", "mimalloc", "-e", "Control.Concurrent.setNumCapabilities 3 >> main", probe]) "")
-    , ("in ghci", run 120 compiler (flags ++ ["--interactive", "-v0", "-package", "mimalloc", probe]) "main\n:reload\nmain\n")
+    , ("interpreted", run 900 compiler (flags ++ ["-package", "mimalloc", "-e", "main", probe]) "")
+    , ("interpreted, on all capabilities", run 900 compiler (flags ++ ["-package", "mimalloc", "-e", "Control.Concurrent.setNumCapabilities 3 >> main", probe]) "")
+    , ("in ghci", run 900 compiler (flags ++ ["--interactive", "-v0", "-package", "mimalloc", probe]) "main\n:reload\nmain\n")
     , ("profiling", profiled compiler dir)
     , ("C of one's own", ownC compiler flags (dir </> "own"))
     , ("forkProcess",          compiled forks compiler flags (dir </> "forks") ["-O1", "-threaded"] ["-N4"])
@@ -49,8 +49,8 @@ forks = "test/hs/ways/Forks.hs"
 
 compiled :: FilePath -> FilePath -> [String] -> FilePath -> [String] -> [String] -> IO Problem
 compiled source compiler flags exe options runtime = do
-  built <- run 300 compiler (flags ++ ["-rtsopts", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ [source]) ""
-  maybe (run 120 exe ("+RTS" : runtime) "") (pure . Just) built
+  built <- run 1800 compiler (flags ++ ["-rtsopts", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ [source]) ""
+  maybe (run 900 exe ("+RTS" : runtime) "") (pure . Just) built
 
 -- C code that has the headers which the package installs, and no others.
 ownC :: FilePath -> [String] -> FilePath -> IO Problem
@@ -60,7 +60,7 @@ ownC compiler flags dir = do
   forM_ [ h | "install-includes:" : headers <- map words (lines description), h <- headers ] $ \h ->
     copyFile ("cbits/include" </> h) (dir </> h)
   let object = dir </> "own-c.o"
-  built <- run 60 "gcc" ["-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-I" ++ dir, "-c", "test/hs/ways/own.c", "-o", object] ""
+  built <- run 600 "gcc" ["-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-I" ++ dir, "-c", "test/hs/ways/own.c", "-o", object] ""
   let program = compiled "test/hs/ways/Own.hs" compiler flags (dir </> "program") ["-O1", "-threaded", "-package", "mimalloc", object] ["-N4"]
   maybe program (pure . Just) built
 
@@ -68,7 +68,7 @@ ownC compiler flags dir = do
 profiled :: FilePath -> FilePath -> IO Problem
 profiled compiler dir = do
   let built = "build/profiling"
-  library <- run 900 "tools/cabal" ["build", "--builddir=" ++ built, "--enable-profiling", "--disable-tests", "--disable-benchmarks", "lib:mimalloc"] ""
+  library <- run 3600 "tools/cabal" ["build", "--builddir=" ++ built, "--enable-profiling", "--disable-tests", "--disable-benchmarks", "lib:mimalloc"] ""
   case library of
     Just why -> pure (Just why)
     Nothing -> do

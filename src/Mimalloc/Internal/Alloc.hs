@@ -29,6 +29,7 @@ module Mimalloc.Internal.Alloc
   , newOne
   , newMany
   , newBlockFreedBy
+  , relieved
   , withBlock
   , withBytes
   , withOne
@@ -55,7 +56,6 @@ import Control.Exception (mask_)
 import Control.Concurrent (yield)
 import Control.Monad (when)
 import GHC.Clock (getMonotonicTimeNSec)
-import System.Mem (performMajorGC, performMinorGC)
 
 import Mimalloc.Internal.Bracket
 import Mimalloc.Internal.Error
@@ -164,12 +164,24 @@ isPowerOfTwo :: Int -> Bool
 isPowerOfTwo (I# n) = isTrue# (andI# n (n -# 1#) ==# 0#)
 {-# INLINE isPowerOfTwo #-}
 
--- | A null pointer is an exception: for want of so many bytes.
+-- | A null pointer is an exception: for want of so many bytes, when a collection has not brought them either.
 orNoMemory :: String -> Int -> IO (Ptr a) -> IO (Ptr a)
 orNoMemory name n allocate = do
   p <- allocate
-  if p == nullPtr then noMemory name n else pure p
+  if p == nullPtr then exhausted name n (nullPtr ==) allocate else pure p
 {-# INLINE orNoMemory #-}
+
+-- | There was no memory for so many bytes: a major collection, and once more. Others may take what it brought; as long as one
+-- brings as much as is asked for there is another.
+exhausted :: String -> Int -> (a -> Bool) -> IO a -> IO a
+exhausted name n failed allocate = do
+  noDuplicate
+  enough <- mi_cap_pressure_exhausted_safe (fromIntegral n)
+  r <- allocate
+  if not (failed r) then pure r
+    else if enough /= 0 then exhausted name n failed allocate
+    else noMemory name n
+{-# NOINLINE exhausted #-}
 
 -- | The block as a foreign pointer with the finalizer that frees it.
 --
@@ -177,9 +189,10 @@ orNoMemory name n allocate = do
 -- of C finalizers), so base's functions work on it. It is made in one go, masked: an asynchronous exception strikes at any
 -- heap check, also at the one in 'addCFinalizerToWeak#', when the block is already taken.
 --
--- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure").
+-- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure"): before the next one is
+-- made, which would be promoted.
 newBlock :: IO (Ptr a) -> IO (ForeignPtr a)
-newBlock allocate = newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p) >>= relieved
+newBlock allocate = relieved >> newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
 {-# INLINE newBlock #-}
 
 -- | The same for so many bytes as they are, with nothing masked: the weak pointer has its finalizer first, for a null pointer, which
@@ -187,8 +200,9 @@ newBlock allocate = newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p 
 newBytes :: String -> Int -> IO (ForeignPtr a)
 newBytes name n
   | n < 0 = negativeSize name n
-  | otherwise = make >>= \fp@(ForeignPtr p _) -> if Ptr p == nullPtr then noMemory name n else relieved fp
+  | otherwise = relieved >> make >>= \fp -> if isNull fp then exhausted name n isNull make else pure fp
   where
+    isNull (ForeignPtr p _) = Ptr p == nullPtr
     !(FunPtr free) = mi_cap_free_held_finalizer
     make = IO $ \s0 -> case newMutVar# NoFinalizers s0 of
       (# s1, ref #) -> case mkWeakNoFinalizer# ref () s1 of
@@ -213,33 +227,41 @@ newMany :: Storable a => String -> Int -> IO (ForeignPtr a)
 newMany name = manyFrom name (newAlignedBytes name)
 {-# INLINE newMany #-}
 
--- When that made a collection due.
-relieved :: ForeignPtr a -> IO (ForeignPtr a)
-relieved fp = do
+-- | Asks for the collection that is due, if one is. Before a block is made.
+relieved :: IO ()
+relieved = do
   due <- peek mi_cap_pressure_due
-  if due == 0 then pure fp else fp <$ relieve
+  when (due /= 0) relieve
 {-# INLINE relieved #-}
 
--- | The collections that are due. GHC runs the finalizers of what one found dead at the start of the next. Who has begun must come
--- to the end: a lazy value that two threads evaluate GHC gives up half-way in one of them, so that is done with before.
+-- A turn is one call, which nothing interrupts. Who comes while another has his waits for the end: going on would only make more. Then
+-- everybody who waited makes a block before the next turn, or one who is over the budget all the time would starve the
+-- others: so who had a turn waits for those. Nobody waits for ever, since what he waits for may have to wait for something
+-- itself. Masked, so that who waits is always taken off again; and not to be done twice, since a lazy value that two threads evaluate
+-- GHC gives up half-way in one of them.
 relieve :: IO ()
 relieve = do
   noDuplicate
   mask_ $ do
-    mine <- mi_cap_pressure_begin
-    began <- getMonotonicTimeNSec
-    if mine == 0 then wait began else do
-      performMinorGC
-      performMinorGC
-      major <- mi_cap_pressure_after_minor
-      when (major /= 0) $ performMajorGC >> performMinorGC
-      getMonotonicTimeNSec >>= mi_cap_pressure_end major . subtract began
+    busy <- mi_cap_pressure_busy
+    if busy == 0
+      then do
+        mi_cap_pressure_relieve_safe
+        turn <- mi_cap_pressure_turns
+        yield
+        while turn mi_cap_pressure_awaited
+      else do
+        turn <- mi_cap_pressure_wait
+        while turn mi_cap_pressure_busy
+        mi_cap_pressure_waited
   where
-    -- Another collects: going on would only make more. Not for ever, since that one may have to wait for something.
-    wait began = do
-      busy <- mi_cap_pressure_busy
-      now <- getMonotonicTimeNSec
-      when (busy /= 0 && now - began < 50000000) $ yield >> wait began
+    while turn waits = getMonotonicTimeNSec >>= \began ->
+      let go = do
+            on <- waits
+            turn' <- mi_cap_pressure_turns
+            now <- getMonotonicTimeNSec
+            when (on /= 0 && turn' == turn && now - began < 50000000) $ yield >> go
+      in go
 {-# NOINLINE relieve #-}
 
 -- | The same with another finalizer.

@@ -1,5 +1,4 @@
 {-# LANGUAGE BangPatterns #-}
-{-# LANGUAGE ExistentialQuantification #-}
 {-# LANGUAGE GHCForeignImportPrim #-}
 {-# LANGUAGE MagicHash #-}
 {-# LANGUAGE ScopedTypeVariables #-}
@@ -38,7 +37,7 @@ import Mimalloc.Internal.FFI
 -- | What ends with the bracket, beside the block in its cell.
 data Ending
   = NoMore                            -- ^ nothing
-  | forall k. Holding k (IO Bool)     -- ^ nothing, but this lives as long; and whether its end would free the block
+  | Holding (IO ()) Bool              -- ^ this is done if an exception ends it, and what it refers to lives as long; does that end with its blocks?
   | Ends (IO ())                      -- ^ this is done if an exception ends it; it has a finalizer that does the same
 
 -- Values for C-- are of this type, and what it returns.
@@ -99,17 +98,17 @@ data Armed = Armed (Weak# ())
 endNow :: Ending -> Cell -> IO ()
 endNow ending cell = case ending of
   NoMore -> mi_fast_free_from cell
-  Holding k _ -> mi_fast_free_from cell >> IO (\s -> (# touch# k s, () #))
+  Holding end _ -> mi_fast_free_from cell >> end
   Ends end -> end
 
 -- A finalizer for the block in the cell, when it is to be freed if nobody goes on.
 arm :: Ending -> Cell -> IO (Maybe Armed)
 arm ending cell@(Cell key) = do
   p <- peekCell cell
-  freed <- case ending of Holding _ freedAnyway -> freedAnyway
-                          _ -> pure False
-  if p == Ptr nullAddr# || freed then pure Nothing else armed p
+  if p == Ptr nullAddr# || freedAnyway then pure Nothing else armed p
   where
+    freedAnyway = case ending of Holding _ freed -> freed
+                                 _ -> False
     !(FunPtr free) = mi_cap_free_finalizer :: FinalizerPtr ()
     armed (Ptr p) = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
       (# s1, weak #) -> case addCFinalizerToWeak# free p 0# nullAddr# weak s1 of

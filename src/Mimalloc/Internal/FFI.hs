@@ -62,6 +62,8 @@ module Mimalloc.Internal.FFI
   , mi_cap_free
   , mi_cap_free_finalizer
   , mi_cap_hold
+  , mi_cap_held
+  , mi_cap_reheld
   , mi_cap_free_held_finalizer
   , mi_cap_free_box_finalizer
   , mi_cap_collect
@@ -145,10 +147,15 @@ module Mimalloc.Internal.FFI
   , mi_cap_activity
     -- * Pressure
   , mi_cap_pressure_due
-  , mi_cap_pressure_begin
+  , mi_cap_pressure_look
   , mi_cap_pressure_busy
-  , mi_cap_pressure_after_minor
-  , mi_cap_pressure_end
+  , mi_cap_pressure_turns
+  , mi_cap_pressure_wait
+  , mi_cap_pressure_waited
+  , mi_cap_pressure_awaited
+  , mi_cap_pressure_relieve_safe
+  , mi_cap_pressure_exhausted_safe
+  , mi_cap_heap_weigh
   , mi_cap_pressure_set
   , mi_cap_pressure_stats
   , mi_live_safe
@@ -302,13 +309,23 @@ foreign import ccall "&mi_cap_free_box" mi_cap_free_box_finalizer :: FinalizerPt
 -- Owner-only: counts the block of a foreign pointer, which the finalizer then frees; mimalloc-cap.h, pressure.
 foreign import ccall unsafe mi_cap_hold                             :: Ptr a -> IO ()
 foreign import ccall "&mi_cap_free_held" mi_cap_free_held_finalizer :: FinalizerPtr a
--- Not 0: collections are due.
+-- Owner-only: what was counted for a block that is to be resized, and that it was, or was freed.
+foreign import ccall unsafe mi_cap_held   :: Ptr a -> IO CSize
+foreign import ccall unsafe mi_cap_reheld :: CSize -> Ptr a -> IO ()
+-- Not 0: a collection is due.
 foreign import ccall "&mi_cap_pressure_due" mi_cap_pressure_due     :: Ptr CInt
+-- Owner-only: reads what the runtime system says of its heap, while no collection is under way.
+foreign import ccall unsafe mi_cap_pressure_look        :: IO ()
+-- Any-thread, safe because they collect: GHC's own performGC is imported so, too.
+foreign import ccall safe "mi_cap_pressure_relieve" mi_cap_pressure_relieve_safe     :: IO ()
+foreign import ccall safe "mi_cap_pressure_exhausted" mi_cap_pressure_exhausted_safe :: CSize -> IO CInt
 -- Any-thread, unsafe because short.
-foreign import ccall unsafe mi_cap_pressure_begin       :: IO CInt
+foreign import ccall unsafe mi_cap_heap_weigh           :: Ptr MiHeap -> IO ()
 foreign import ccall unsafe mi_cap_pressure_busy        :: IO CInt
-foreign import ccall unsafe mi_cap_pressure_after_minor :: IO CInt
-foreign import ccall unsafe mi_cap_pressure_end         :: CInt -> Word64 -> IO ()
+foreign import ccall unsafe mi_cap_pressure_turns       :: IO Word64
+foreign import ccall unsafe mi_cap_pressure_wait        :: IO Word64
+foreign import ccall unsafe mi_cap_pressure_waited      :: IO ()
+foreign import ccall unsafe mi_cap_pressure_awaited     :: IO CInt
 foreign import ccall unsafe mi_cap_pressure_set         :: Int64 -> IO ()
 foreign import ccall unsafe mi_cap_pressure_stats       :: Ptr Word64 -> IO ()
 

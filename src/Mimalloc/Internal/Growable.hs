@@ -69,6 +69,7 @@ newGrowable :: Storable a => Int -> IO (Growable a)
 newGrowable room
   | room < 0 = negativeSize "newGrowable" room
   | otherwise = do
+      relieved
       fp <- newBlockFreedBy mi_cap_free_box_finalizer $ do
         b <- one "newGrowable" Zeros 8
         b <$ poke b (Box nullPtr 0 0)
@@ -285,8 +286,10 @@ resize name (Growable fp) room
   | align > 16 && not (isPowerOfTwo align) = badAlignment name align
   | otherwise = withForeignPtr fp $ \b -> mask_ $ do
       Box p n _ <- peek b
+      held <- mi_cap_held p
       q <- orNoMemory name total (if align <= 16 then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align))
       poke b (Box q n room)
+      mi_cap_reheld held q
   where
     size = sizeOf (undefined :: a)
     align = alignment (undefined :: a)
@@ -298,6 +301,8 @@ takeBlock :: forall a. Storable a => Growable a -> IO (Ptr a, Int)
 takeBlock (Growable fp) = withForeignPtr fp $ \b -> do
   Box p n room <- peek b
   poke b (Box nullPtr 0 0)
+  held <- mi_cap_held p
+  mi_cap_reheld held nullPtr
   if n == 0 then (nullPtr, 0) <$ mi_cap_free p else do
     q <- if n == room then pure p else shrink p (n * sizeOf (undefined :: a))
     pure (if q == nullPtr then p else q, n)

@@ -18,8 +18,9 @@
 -- would hold the copy, not the heap. It refuses pinned ones; but small pinned arrays that share a block live and die
 -- together. So such a key is pinned and large enough (from 3277 bytes on) to have a block to itself.
 --
--- A heap's last word is the number of those who are in C with the heap's pointer just now, or negative when it has ended. The end of a bracket ends
--- the heap at once if there is nobody. Else, and if the bracket is in pure code that is given up, a weak pointer keyed by the key does, when all are out.
+-- A heap's last word is the number of those who use it just now: who are in C with the heap's pointer, and who are in the bracket of a block. It is negative when
+-- the heap has ended. The end of a bracket, and 'closeHeap', end the heap at once if there is nobody. Else, and if the bracket is in pure code that is given
+-- up, a weak pointer keyed by the key does, when the key is not reachable.
 --
 -- @since 0.1.0.0
 module Mimalloc.Internal.Heap
@@ -28,6 +29,8 @@ module Mimalloc.Internal.Heap
   , newHeapTogether
   , withHeapEach
   , withHeapTogether
+  , closeHeap
+  , destroyHeap
     -- * Blocks
   , heapBytes
   , heapAlignedBytes
@@ -65,7 +68,7 @@ import Mimalloc.Internal.FFI
 -- | A heap. The type parameter names the bracket that the heap belongs to, so that it cannot be returned from it.
 --
 -- @since 0.1.0.0
-data Heap s = Heap (MutableByteArray# RealWorld)
+data Heap s = Heap (MutableByteArray# RealWorld) (Weak# ())              -- the key; keyed by it, whose finalizer ends the heap
 type role Heap nominal
 
 -- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap has ended.
@@ -75,51 +78,66 @@ together = 1
 togetherMade = 2                                                         -- MI_FAST_KEY_TOGETHER
 ended = 3
 
-newKey :: Int -> IO (Heap s)
-newKey life
+newKey :: Int -> State# RealWorld -> (# State# RealWorld, MutableByteArray# RealWorld #)
+newKey life s0
   | life == each = key (newByteArray# 24#) 24#
   | otherwise = key (newPinnedByteArray# 3500#) 3096#                    -- MI_FAST_KEY_SIZE, MI_FAST_KEY_USED and a word
   where
-    key new used# = IO $ \s -> case new s of
+    key new used# = case new s0 of
       (# s1, array #) -> case setByteArray# array 0# used# 0# s1 of
-        s2 -> case writeIntArray# array 1# life# s2 of s3 -> (# s3, Heap array #)
+        s2 -> case writeIntArray# array 1# life# s2 of s3 -> (# s3, array #)
     !(I# life#) = life
 
 readHeap :: Heap s -> IO (Ptr MiHeap)
-readHeap (Heap key) = IO $ \s -> case readAddrArray# key 0# s of (# s', a #) -> (# s', Ptr a #)
+readHeap (Heap key _) = IO $ \s -> case readAddrArray# key 0# s of (# s', a #) -> (# s', Ptr a #)
 {-# INLINE readHeap #-}
 
 writeHeap :: Heap s -> Ptr MiHeap -> IO ()
-writeHeap (Heap key) (Ptr a) = IO $ \s -> (# writeAddrArray# key 0# a s, () #)
+writeHeap (Heap key _) (Ptr a) = IO $ \s -> (# writeAddrArray# key 0# a s, () #)
 
 readLife :: Heap s -> IO Int
-readLife (Heap key) = IO $ \s -> case readIntArray# key 1# s of (# s', n #) -> (# s', I# n #)
+readLife (Heap key _) = IO $ \s -> case readIntArray# key 1# s of (# s', n #) -> (# s', I# n #)
 {-# INLINE readLife #-}
 
 writeLife :: Heap s -> Int -> IO ()
-writeLife (Heap key) (I# n) = IO $ \s -> (# writeIntArray# key 1# n s, () #)
+writeLife (Heap key _) (I# n) = IO $ \s -> (# writeIntArray# key 1# n s, () #)
 {-# INLINE writeLife #-}
 
 touchHeap :: Heap s -> IO ()
-touchHeap (Heap key) = IO $ \s -> (# touch# key s, () #)
+touchHeap (Heap key _) = IO $ \s -> (# touch# key s, () #)
 {-# INLINE touchHeap #-}
 
 -- The life `together` becomes another, if it is that still.
 changeLife :: Heap s -> Int -> IO Bool
-changeLife (Heap key) (I# to) = IO $ \s -> case casIntArray# key 1# old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
+changeLife (Heap key _) (I# to) = IO $ \s -> case casIntArray# key 1# old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
   where !(I# old#) = together
 
 -- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended. Nobody ends a heap at once
 -- that has foreign pointers without finalizers.
 usingHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
 usingHeap name heap act = do
-  life <- readLife heap
-  r <- if life == togetherMade then there else if life == ended then heapEnded name else do
-    ins <- addIns heap life 1
-    if ins < 0 then heapEnded name else there <* addIns heap life (-1)
-  r <$ touchHeap heap
-  where there = readHeap heap >>= \p -> if p == nullPtr then heapEnded name else act p
+  life <- enter name heap
+  r <- inHeap name heap act
+  r <$ leave heap life
 {-# INLINE usingHeap #-}
+
+-- The same for who is in.
+inHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
+inHeap name heap act = readHeap heap >>= \p -> if p == nullPtr then heapEnded name else act p
+{-# INLINE inHeap #-}
+
+-- Its life when it was entered. Whoever does not leave, because of an exception, leaves the heap's end to the collector.
+enter :: String -> Heap s -> IO Int
+enter name heap = do
+  life <- readLife heap
+  if life == togetherMade then pure life else if life == ended then heapEnded name else do
+    ins <- addIns heap life 1
+    if ins < 0 then heapEnded name else pure life
+{-# INLINE enter #-}
+
+leave :: Heap s -> Int -> IO ()
+leave heap life = when (life /= togetherMade) (void (addIns heap life (-1))) >> touchHeap heap
+{-# INLINE leave #-}
 
 -- Where the number of those who are in stands, of a heap that lives so.
 insAt :: Int -> Int
@@ -128,49 +146,63 @@ insAt life = if life == each then 2 else 386
 
 -- How many were in.
 addIns :: Heap s -> Int -> Int -> IO Int
-addIns (Heap key) life (I# n) = IO $ \s -> case fetchAddIntArray# key at n s of (# s', old #) -> (# s', I# old #)
+addIns (Heap key _) life (I# n) = IO $ \s -> case fetchAddIntArray# key at n s of (# s', old #) -> (# s', I# old #)
   where !(I# at) = insAt life
 {-# INLINE addIns #-}
 
 -- Nobody is in, and nobody comes in any more; or somebody is. False, too, when it was done before.
 shut :: Heap s -> IO Bool
-shut heap@(Heap key) = do
+shut heap@(Heap key _) = do
   I# at <- insAt <$> readLife heap
   IO $ \s -> case casIntArray# key at 0# never s of (# s', old #) -> (# s', isTrue# (old ==# 0#) #)
   where !(I# never) = minBound `quot` 2
 
 -- C's heap, or an exception. Masked by the caller.
-make :: String -> Int -> Bool -> CInt -> IO (Ptr MiHeap)
-make name tag destroy arena = do
+make :: String -> Int -> Bool -> Bool -> CInt -> IO (Ptr MiHeap)
+make name tag destroy weighs arena = do
   when (tag < fromIntegral (minBound :: CInt) || tag > fromIntegral (maxBound :: CInt)) $ outOfRange name "tag" tag
   p <- mi_heap_new_ex (fromIntegral tag) (if destroy then 1 else 0) arena
-  if p /= nullPtr then pure p else do
+  if p /= nullPtr then p <$ when weighs (mi_cap_heap_weigh p) else do
     e <- getErrno
     if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
 
--- A heap that a finalizer ends, and the weak pointer that has it. An asynchronous exception finds the heap either not made yet or with
--- its finalizer.
-newHeapOf :: String -> Int -> FinalizerPtr MiHeap -> Int -> CInt -> IO (Heap s, Finalized)
-newHeapOf name life (FunPtr finalizer) tag arena = masked $ run $ do
-  heap@(Heap key) <- newKey life
-  IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
-    (# s1, weak #) -> case run (make name tag (life /= each) arena) s1 of
-      (# s2, p@(Ptr a) #) -> case addCFinalizerToWeak# finalizer a 0# nullAddr# weak s2 of
-        (# s3, _ #) -> case run (writeHeap heap p) s3 of
-          (# s4, _ #) -> (# s4, (heap, Finalized weak) #)
+-- A heap that a finalizer ends. An asynchronous exception finds it either not made yet or with its finalizer.
+newHeapOf :: String -> Int -> Bool -> FinalizerPtr MiHeap -> Int -> CInt -> IO (Heap s)
+newHeapOf name life weighs (FunPtr finalizer) tag arena = masked $ \s0 -> case newKey life s0 of
+  (# s1, key #) -> case mkWeakNoFinalizer# key () s1 of
+    (# s2, weak #) -> case run (make name tag (life /= each) weighs arena) s2 of
+      (# s3, p@(Ptr a) #) -> case addCFinalizerToWeak# finalizer a 0# nullAddr# weak s3 of
+        (# s4, _ #) -> let heap = Heap key weak in case run (writeHeap heap p) s4 of
+          (# s5, _ #) -> (# s5, heap #)
 
-data Finalized = Finalized (Weak# ())
+-- | A heap whose foreign pointers live together; the collector knows how large it is.
+newHeapTogether :: String -> Int -> CInt -> IO (Heap s)
+newHeapTogether name tag arena =
+  mi_cap_pressure_look >> relieved >> newHeapOf name together True mi_cap_heap_destroy_finalizer tag arena
 
--- | A heap whose foreign pointers live together, and its end: that is what the finalizer does, at once.
-newHeapTogether :: String -> Int -> CInt -> IO (Heap s, IO ())
-newHeapTogether name tag arena = do
-  (heap, Finalized weak) <- newHeapOf name together mi_cap_heap_destroy_finalizer tag arena
-  pure (heap, IO $ \s -> case finalizeWeak# weak s of (# s', _, _ #) -> (# s', () #))
+-- | Nobody gets anything from it any more, if it is one whose foreign pointers live together. It goes now if it has no foreign pointers and
+-- nobody uses it, else when it is not reachable any more.
+closeHeap :: Heap s -> IO ()
+closeHeap heap = do
+  nobody <- shut heap
+  noPointers <- changeLife heap ended
+  writeLife heap ended
+  -- Whoever read its life before that goes on to its pointer (fast.cmm).
+  when (nobody && noPointers) $ writeHeap heap nullPtr >> finalize heap
+  touchHeap heap
+
+-- | The same, and it goes now with all its blocks. Nobody may use it meanwhile.
+destroyHeap :: Heap s -> IO ()
+destroyHeap heap = closeHeap heap >> writeHeap heap nullPtr >> finalize heap >> touchHeap heap
+
+-- What the finalizer does, at once, and only once.
+finalize :: Heap s -> IO ()
+finalize (Heap _ weak) = IO $ \s -> case finalizeWeak# weak s of (# s', _, _ #) -> (# s', () #)
 
 -- | A heap while the action runs; deleted then, so that foreign pointers into it live on.
 withHeapEach :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
 withHeapEach name tag arena act = do
-  (heap, Finalized weak) <- newHeapOf name each mi_cap_heap_delete_finalizer tag arena
+  heap@(Heap _ weak) <- newHeapOf name each False mi_cap_heap_delete_finalizer tag arena
   withNewHeap heap act $ do
     p <- readHeap heap
     nobody <- shut heap
@@ -180,13 +212,8 @@ withHeapEach name tag arena act = do
 -- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last one is gone.
 withHeapTogether :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
 withHeapTogether name tag arena act = do
-  (heap, destroy) <- newHeapTogether name tag arena
-  withNewHeap heap act $ do
-    nobody <- shut heap
-    noPointers <- changeLife heap ended
-    writeLife heap ended
-    -- Whoever read its life before that goes on to its pointer (fast.cmm).
-    when (nobody && noPointers) $ writeHeap heap nullPtr >> destroy
+  heap <- newHeapTogether name tag arena
+  withNewHeap heap act (closeHeap heap)
 
 -- The end may come twice: an exception may come right behind it.
 withNewHeap :: Heap s -> (Heap s -> IO a) -> IO () -> IO a
@@ -194,6 +221,11 @@ withNewHeap heap act end = do
   cell <- newCell
   IO $ bracketed (Ends ending) cell noBlock (run (act heap >>= \r -> r <$ mask_ ending))
   where ending = end >> touchHeap heap
+
+-- | Before much is taken from a heap: it is one that the collector should know of.
+weighed :: Int -> IO ()
+weighed n = when (n > 65536) $ mi_cap_pressure_look >> relieved
+{-# INLINE weighed #-}
 
 -- | A block of so many bytes of the heap, aligned to 16.
 heapBytes :: String -> Fill -> Heap s -> Int -> IO (Ptr a)
@@ -214,12 +246,12 @@ heapAlignedBytes name fill heap n align
   where size = fromIntegral n
 {-# INLINE heapAlignedBytes #-}
 
--- | The same for a bracket: into a cell.
+-- | The same for 'withHeapBlock': into a cell.
 heapAlignedBytesInto :: Cell -> String -> Fill -> Heap s -> Int -> Int -> IO (Ptr a)
 heapAlignedBytesInto cell name fill heap n align
   | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
   | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ usingHeap name heap $ \p -> case fill of
+  | otherwise = orNoMemory name n $ inHeap name heap $ \p -> case fill of
       Whatever -> mi_heap_aligned_into cell p size (fromIntegral align) 0
       Zeros | n >= bigBytes -> safelyInto cell (mi_heap_zalloc_aligned_at_safe p size (fromIntegral align) 0)
             | otherwise -> mi_heap_aligned_into cell p size (fromIntegral align) 1
@@ -247,7 +279,7 @@ heapManyInto cell name fill heap = manyFrom name (heapAlignedBytesInto cell name
 -- | A block of the heap, by one of the functions above, as a foreign pointer. One that lives together with others needs no
 -- care about asynchronous exceptions: its block is freed with the heap in any case.
 newHeapBlock :: Heap s -> IO (Ptr a) -> IO (ForeignPtr a)
-newHeapBlock heap@(Heap key) allocate = do
+newHeapBlock heap@(Heap key _) allocate = do
   life <- readLife heap
   if life == each then newBlock allocate else do
     when (life == together) $ void (changeLife heap togetherMade)
@@ -258,7 +290,8 @@ newHeapBlock heap@(Heap key) allocate = do
 -- | The same, for any number of bytes: if this is no heap of that kind, if it has ended, if the number is negative or if there is
 -- no memory, the short way gives null, and the long way tells which.
 newHeapBytes :: String -> Heap s -> Int -> IO (ForeignPtr a)
-newHeapBytes name heap@(Heap key) n = do
+newHeapBytes name heap@(Heap key _) n = do
+  weighed n
   Ptr p <- mi_fast_heap_malloc key (fromIntegral n)
   if Ptr p /= nullPtr then pure (ForeignPtr p (PlainPtr key)) else newHeapBytesSlow name heap n
 {-# INLINE newHeapBytes #-}
@@ -267,15 +300,16 @@ newHeapBytesSlow :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapBytesSlow name heap n = newHeapBlock heap (heapBytes name Whatever heap n)
 {-# NOINLINE newHeapBytesSlow #-}
 
--- | A heap of blocks that are freed one by one; what is left of them, when it is not reachable any more.
+-- | A heap of blocks that are freed one by one; what is left of them, when it is not reachable any more. The collector does not know how
+-- large it is: it could not bring back what is freed one by one.
 newHeapOfBlocks :: String -> IO (Heap s)
 newHeapOfBlocks name = do
-  (heap, _) <- newHeapTogether name 0 0
+  heap <- newHeapOf name together False mi_cap_heap_destroy_finalizer 0 0
   heap <$ changeLife heap togetherMade
 
 -- | A block of such a heap.
 heapBlock :: String -> Heap s -> Int -> IO (Ptr a)
-heapBlock name heap@(Heap key) n = do
+heapBlock name heap@(Heap key _) n = do
   p <- mi_fast_heap_malloc key (fromIntegral n)
   if p == nullPtr then heapBytes name Whatever heap n else pure p
 {-# INLINE heapBlock #-}
@@ -283,13 +317,16 @@ heapBlock name heap@(Heap key) n = do
 -- | The same for bytes that nobody frees, resizes or asks about. In a heap whose pointers live together small ones lie one behind the
 -- other, not aligned.
 newHeapPacked :: String -> Heap s -> Int -> IO (ForeignPtr a)
-newHeapPacked name heap@(Heap key) n = do
+newHeapPacked name heap@(Heap key _) n = do
   life <- readLife heap
   newHeapBlock heap $ if life == each then heapBytes name Whatever heap n
     else orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
 {-# INLINE newHeapPacked #-}
 
--- | A block of the heap while the action runs, and the heap with it.
-withHeapBlock :: Heap s -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
-withHeapBlock heap = withBlockOf (Holding heap ((/= each) <$> readLife heap))
+-- | A block of the heap while the action runs, which counts as a use of the heap: nobody ends that at once meanwhile.
+withHeapBlock :: String -> Heap s -> (String -> Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
+withHeapBlock name heap allocate act = do
+  life <- enter name heap
+  r <- withBlockOf (Holding (leave heap life) (life /= each)) (allocate name) act
+  r <$ leave heap life
 {-# INLINE withHeapBlock #-}

@@ -76,8 +76,9 @@ data MiOption
   | MiOptionGuardedSampleSeed       -- ^ no effect
   | MiOptionTargetSegmentsPerThread -- ^ no effect
   | MiOptionGenericCollect          -- ^ no effect
+  | MiOptionAllowThp                -- ^ no transparent huge pages if 0, even where the system makes them by itself [1]
   | MiOptionAbortOnError            -- ^ misuse ends the process [0; 1 in the preload library and the checking build]
-  | MiOptionPurgeThread             -- ^ a thread purges when nobody else does, once 32 MiB are committed [1]
+  | MiOptionPurgeThread             -- ^ a thread of the library gives memory back: 0 never, 1 whenever something is due, -1 if the process has threads [-1]
   | MiOptionCommitLimit             -- ^ the most that is committed at a time, KiB; beyond it allocation fails [0: no limit]
   deriving (Eq, Ord, Show, Read, Enum, Bounded)
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #ifdef __cplusplus
+#include <list>
 #include <vector>
 #endif
 
@@ -67,6 +68,43 @@ static void test_blocks(const char* name) {
   CHECK(n != NULL && z != NULL && *z == 0);
   mi_free(n);
   mi_free(z);
+}
+
+/* The usable size comes with the block. */
+static void test_with_sizes(const char* name) {
+  size_t n = 1, m = 1;
+  void* p = mi_umalloc(100, &n);
+  CHECK(n >= 100 && n == mi_usable_size(p));
+  p = mi_urealloc(p, 5000, &m, &n);
+  CHECK(m >= 100 && m < 5000 && n >= 5000 && n == mi_usable_size(p));
+  m = n;
+  mi_ufree(p, &n);
+  CHECK(n == m);
+  p = mi_ucalloc(10, 30, &n);
+  CHECK(n >= 300 && all(p, 0, 0, n));
+  mi_ufree(p, NULL);
+  p = mi_umalloc_small(64, &n);
+  CHECK(n >= 64);
+  mi_ufree(p, &m);
+  p = mi_uzalloc_small(64, NULL);
+  CHECK(all(p, 0, 0, 64));
+  mi_free(p);
+  p = mi_umalloc_aligned(100, 256, &n);
+  CHECK(aligned(p, 256, 0) && n == mi_usable_size(p));
+  mi_free(p);
+  p = mi_uzalloc_aligned(100, 256, &n);
+  CHECK(aligned(p, 256, 0) && n >= 100 && all(p, 0, 0, n));
+  CHECK(mi_urealloc(p, huge, &m, &n) == NULL && m >= 100 && n == 0);
+  mi_free(p);
+  mi_ufree(NULL, &n);
+  CHECK(n == 0);
+  n = 1;
+  CHECK(mi_umalloc(huge, &n) == NULL && n == 0);
+  p = mi_urealloc(NULL, 10, &m, &n);
+  CHECK(p != NULL && m == 0 && n >= 10);
+  errno = 0;
+  CHECK(mi__expand(p, 10) == p && errno == 0 && mi__expand(p, 100000) == NULL && errno == ENOMEM);
+  mi_free(p);
 }
 
 static void test_zero(const char* name) {
@@ -138,6 +176,14 @@ static void test_aligned(const char* name) {
     CHECK(aligned(p, a, 40) && all(p, 0, 0, 150));
     mi_free(p);
   }
+  void* r = mi_aligned_recalloc(NULL, 10, 10, 128);
+  r = mi_aligned_recalloc(r, 100, 10, 128);
+  CHECK(aligned(r, 128, 0) && all(r, 0, 0, 1000));
+  mi_free(r);
+  r = mi_aligned_offset_recalloc(NULL, 10, 10, 128, 8);
+  r = mi_aligned_offset_recalloc(r, 100, 10, 128, 8);
+  CHECK(aligned(r, 128, 8) && all(r, 0, 0, 1000));
+  mi_free(r);
   void* p = NULL;
   CHECK(mi_posix_memalign(&p, 64, 100) == 0 && aligned(p, 64, 0));
   mi_free(p);
@@ -197,6 +243,9 @@ static void test_new(const char* name) {
   mi_free(p);
   CHECK(mi_new_nothrow(PTRDIFF_MAX) == NULL);
 }
+
+static size_t written;
+static void mi_cdecl output(const char* msg, void* arg) { written += strlen(msg) + (arg == &written ? 0 : 1000000); }
 
 /* ---- heaps ---- */
 
@@ -273,6 +322,57 @@ static void test_heaps(const char* name) {
   mi_heap_destroy(heap);
 }
 
+/* Names of mimalloc 3. */
+static void test_heaps_of_3(const char* name) {
+  CHECK(mi_heap_main() == mi_heap_get_backing() && mi_theap_get_default() == mi_heap_theap(mi_heap_main()));
+  mi_heap_t* heap = mi_heap_new();
+  mi_theap_t* theap = mi_heap_theap(heap);
+  void* p = mi_theap_malloc(theap, 100);
+  CHECK(mi_heap_of(p) == heap && mi_heap_contains(heap, p) && !mi_heap_contains(NULL, p) && mi_any_heap_contains(p) && !mi_any_heap_contains(&p));
+  p = mi_theap_realloc(theap, p, 10000);
+  CHECK(mi_heap_contains(heap, p) && mi_heap_contains(heap, (char*)p + 5000));
+  CHECK(all(mi_theap_zalloc(theap, 100), 0, 0, 100) && all(mi_theap_calloc(theap, 10, 10), 0, 0, 100) && all(mi_theap_zalloc_small(theap, 100), 0, 0, 100));
+  CHECK(mi_theap_malloc_small(theap, 10) != NULL && aligned(mi_theap_malloc_aligned(theap, 10, 256), 256, 0));
+  mi_theap_t* old = mi_theap_set_default(theap);
+  void* q = mi_malloc(10);
+  CHECK(mi_heap_of(q) == heap && mi_theap_get_default() == theap && mi_theap_set_default(old) == theap);
+  mi_theap_collect(theap, true);
+  mi_theap_guarded_set_sample_rate(theap, 0, 0);
+  mi_theap_guarded_set_size_bound(theap, 0, 0);
+  mi_heap_guarded_set_sample_rate(heap, 0, 0);
+  mi_heap_guarded_set_size_bound(heap, 0, 0);
+  mi_stats_t s;
+  CHECK(mi_heap_stats_get(heap, &s) && s.version == MI_STAT_VERSION && s.malloc_normal.current >= 10000 && s.malloc_huge.current == 0 && s.pages.current > 0);
+  CHECK(mi_heap_stats_get(NULL, &s) && !mi_heap_stats_get(heap, NULL));
+  char* json = mi_heap_stats_get_json(heap, 0, NULL);
+  CHECK(json != NULL && json[0] == '{' && strstr(json, "\"live_blocks\":7,") != NULL);
+  mi_free(json);
+  written = 0;
+  mi_heap_stats_print_out(heap, &output, &written);
+  CHECK(written > 50 && written < 1000000);
+  mi_heap_destroy(heap);
+  CHECK(!mi_unsafe_heap_page_is_under_utilized(NULL, NULL, 50));
+  mi_arenas_purge();
+}
+
+static void test_new_in_heaps(const char* name) {
+  mi_heap_t* heap = mi_heap_new();
+  CHECK(mi_heap_of(mi_heap_alloc_new(heap, 10)) == heap && mi_heap_of(mi_heap_alloc_new_n(heap, 10, 10)) == heap);
+  mi_heap_destroy(heap);
+}
+
+static void test_sleep(const char* name) {
+  void* p = mi_malloc(100);
+  mi_thread_idle();
+  void* q = mi_malloc(100);
+  mi_free(p);
+  mi_collect_all();
+  mi_thread_set_in_threadpool();
+  mi_free(q);
+  count_t c = { 0, 0, 0 };
+  CHECK(mi_abandoned_visit_blocks(mi_subproc_main(), -1, true, &visitor, &c) && mi_abandoned_visit_blocks(NULL, 77, true, &visitor, &c));
+}
+
 static void test_arenas(const char* name) {
   mi_arena_id_t id = 0;
   size_t size = 0;
@@ -309,9 +409,6 @@ static void test_options(const char* name) {
   CHECK(!mi_option_is_enabled(mi_option_verbose) && mi_option_get_size(mi_option_arena_reserve) > 0);
 }
 
-static size_t written;
-static void mi_cdecl output(const char* msg, void* arg) { written += strlen(msg) + (arg == &written ? 0 : 1000000); }
-
 static void test_stats(const char* name) {
   void* p = mi_malloc(1000);
   size_t rss = 0, peak = 0, commit = 0, elapsed = 0;
@@ -328,6 +425,7 @@ static void test_stats(const char* name) {
   mi_register_output(&output, &written);
   mi_stats_print(NULL);
   mi_options_print();
+  mi_debug_show_arenas();
   mi_arenas_print();
   mi_register_output(NULL, NULL);
   CHECK(written > 100);
@@ -405,6 +503,29 @@ static void test_cpp(const char* name) {
   std::vector<line, mi_stl_allocator<line> > lines(10);
   CHECK(aligned(&lines[3], 128, 0));
   CHECK(mi_stl_allocator<int>() == mi_stl_allocator<line>());
+  mi_heap_t* heap = mi_heap_new();
+  {
+    mi_heap_stl_allocator<int> in_heap(heap);
+    std::vector<int, mi_heap_stl_allocator<int> > w(in_heap);
+    for (int i = 0; i < 1000; i++) w.push_back(i);
+    CHECK(mi_heap_of(&w[0]) == heap && w.get_allocator() == in_heap && in_heap != mi_heap_stl_allocator<int>());
+    std::vector<line, mi_heap_stl_allocator<line> > l(10, line(), in_heap);
+    CHECK(aligned(&l[3], 128, 0) && mi_heap_of(&l[0]) == heap);
+    mi_heap_stl_allocator<int> own;
+    std::vector<int, mi_heap_stl_allocator<int> > x(w.begin(), w.end(), own);
+    w = x;
+    CHECK(w[999] == 999 && mi_heap_of(&w[0]) == mi_heap_of(&x[0]) && mi_heap_of(&w[0]) != heap);
+    own.collect(false);
+  }
+  {
+    std::vector<int, mi_heap_destroy_stl_allocator<int> > w;
+    for (int i = 0; i < 1000; i++) w.push_back(i);
+    CHECK(mi_heap_of(&w[0]) != mi_heap_main() && mi_heap_of(&w[0]) != heap && w[999] == 999);
+    std::list<int, mi_heap_destroy_stl_allocator<int> > l(w.begin(), w.end(), mi_heap_destroy_stl_allocator<int>(heap));
+    CHECK(l.size() == 1000 && mi_heap_of(&l.front()) == NULL && mi_heap_contains(heap, &l.front()));
+  }
+  CHECK(mi_heap_malloc(heap, 10) != NULL);                /* it is still there */
+  mi_heap_destroy(heap);
   bool thrown = false;
   try { v.reserve(v.max_size() / 2); } catch (const std::exception&) { thrown = true; }
   CHECK(thrown);
@@ -421,8 +542,9 @@ static void test_cpp(const char* name) {
 
 typedef struct { const char* name; void (*run)(const char* name); } test_t;
 static const test_t tests[] = {
-  { "blocks", &test_blocks }, { "zero", &test_zero }, { "realloc", &test_realloc }, { "aligned", &test_aligned }, { "strings", &test_strings },
-  { "new", &test_new }, { "heaps", &test_heaps }, { "arenas", &test_arenas }, { "options", &test_options }, { "stats", &test_stats },
+  { "blocks", &test_blocks }, { "with_sizes", &test_with_sizes }, { "zero", &test_zero }, { "realloc", &test_realloc }, { "aligned", &test_aligned }, { "strings", &test_strings },
+  { "new", &test_new }, { "heaps", &test_heaps }, { "heaps_of_3", &test_heaps_of_3 },
+  { "new_in_heaps", &test_new_in_heaps }, { "sleep", &test_sleep }, { "arenas", &test_arenas }, { "options", &test_options }, { "stats", &test_stats },
   { "callbacks", &test_callbacks }, { "process", &test_process }, { "cpp", &test_cpp }, { "signatures", &test_signatures },
 };
 

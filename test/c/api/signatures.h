@@ -140,5 +140,46 @@ static void test_signatures(const char* name) {
   { char* (*f)(size_t, char*) = &mi_stats_get_json; n += f != NULL; }
   { mi_heap_t* (*f)(const void*) = &mi_heap_of; n += f != NULL; }
   { void (*f)(size_t) = &mi_collect_reduce; n += f != NULL; }
-  CHECK(n == 138);
+  { void* (*f)(size_t, size_t*) = &mi_umalloc; n += f != NULL; }
+  { void* (*f)(size_t, size_t*) = &mi_umalloc_small; n += f != NULL; }
+  { void* (*f)(size_t, size_t, size_t*) = &mi_ucalloc; n += f != NULL; }
+  { void* (*f)(size_t, size_t*) = &mi_uzalloc_small; n += f != NULL; }
+  { void* (*f)(size_t, size_t, size_t*) = &mi_umalloc_aligned; n += f != NULL; }
+  { void* (*f)(size_t, size_t, size_t*) = &mi_uzalloc_aligned; n += f != NULL; }
+  { void* (*f)(void*, size_t, size_t*, size_t*) = &mi_urealloc; n += f != NULL; }
+  { void (*f)(void*, size_t*) = &mi_ufree; n += f != NULL; }
+  { void* (*f)(void*, size_t) = &mi__expand; n += f != NULL; }
+  { void* (*f)(void*, size_t, size_t, size_t) = &mi_aligned_recalloc; n += f != NULL; }
+  { void* (*f)(void*, size_t, size_t, size_t, size_t) = &mi_aligned_offset_recalloc; n += f != NULL; }
+  { void* (*f)(mi_heap_t*, size_t) = &mi_heap_alloc_new; n += f != NULL; }
+  { void* (*f)(mi_heap_t*, size_t, size_t) = &mi_heap_alloc_new_n; n += f != NULL; }
+  { bool (*f)(mi_subproc_id_t, int, bool, mi_block_visit_fun*, void*) = &mi_abandoned_visit_blocks; n += f != NULL; }
+  { void (*f)(void) = &mi_debug_show_arenas; n += f != NULL; }
+  { void (*f)(mi_heap_t*, size_t, size_t) = &mi_heap_guarded_set_sample_rate; n += f != NULL; }
+  { void (*f)(mi_heap_t*, size_t, size_t) = &mi_heap_guarded_set_size_bound; n += f != NULL; }
+  { void (*f)(void) = &mi_thread_set_in_threadpool; n += f != NULL; }
+  { bool (*f)(mi_heap_t*, void*, size_t) = &mi_unsafe_heap_page_is_under_utilized; n += f != NULL; }
+  { mi_heap_t* (*f)(void) = &mi_heap_main; n += f != NULL; }
+  { bool (*f)(const mi_heap_t*, const void*) = &mi_heap_contains; n += f != NULL; }
+  { bool (*f)(const void*) = &mi_any_heap_contains; n += f != NULL; }
+  { bool (*f)(mi_heap_t*, mi_stats_t*) = &mi_heap_stats_get; n += f != NULL; }
+  { char* (*f)(mi_heap_t*, size_t, char*) = &mi_heap_stats_get_json; n += f != NULL; }
+  { void (*f)(mi_heap_t*, mi_output_fun*, void*) = &mi_heap_stats_print_out; n += f != NULL; }
+  { mi_theap_t* (*f)(mi_heap_t*) = &mi_heap_theap; n += f != NULL; }
+  { mi_theap_t* (*f)(void) = &mi_theap_get_default; n += f != NULL; }
+  { mi_theap_t* (*f)(mi_theap_t*) = &mi_theap_set_default; n += f != NULL; }
+  { void (*f)(mi_theap_t*, bool) = &mi_theap_collect; n += f != NULL; }
+  { void* (*f)(mi_theap_t*, size_t) = &mi_theap_malloc; n += f != NULL; }
+  { void* (*f)(mi_theap_t*, size_t) = &mi_theap_zalloc; n += f != NULL; }
+  { void* (*f)(mi_theap_t*, size_t, size_t) = &mi_theap_calloc; n += f != NULL; }
+  { void* (*f)(mi_theap_t*, size_t) = &mi_theap_malloc_small; n += f != NULL; }
+  { void* (*f)(mi_theap_t*, size_t) = &mi_theap_zalloc_small; n += f != NULL; }
+  { void* (*f)(mi_theap_t*, size_t, size_t) = &mi_theap_malloc_aligned; n += f != NULL; }
+  { void* (*f)(mi_theap_t*, void*, size_t) = &mi_theap_realloc; n += f != NULL; }
+  { void (*f)(mi_theap_t*, size_t, size_t) = &mi_theap_guarded_set_sample_rate; n += f != NULL; }
+  { void (*f)(mi_theap_t*, size_t, size_t) = &mi_theap_guarded_set_size_bound; n += f != NULL; }
+  { void (*f)(void) = &mi_arenas_purge; n += f != NULL; }
+  { void (*f)(void) = &mi_collect_all; n += f != NULL; }
+  { void (*f)(void) = &mi_thread_idle; n += f != NULL; }
+  CHECK(n == 179);
 }

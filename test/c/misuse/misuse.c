@@ -60,7 +60,7 @@ static void afterwards(void) {
 static void child(bool aborts, int said, int awaited) {
   dup2(said, STDERR_FILENO);
   dup2(awaited, 3);
-  alarm(30);
+  alarm(300);
   mi_register_error(&on_error, NULL);
   mi_option_set(mi_option_abort_on_error, aborts);
   misuse();

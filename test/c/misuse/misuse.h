@@ -30,6 +30,8 @@ void misuse(void);
 #define DOUBLE_FREE "double free: the block is free already: %p"
 #define NOT_A_BLOCK "invalid pointer: not a live block of this allocator: %p"
 #define INTERIOR    "invalid pointer: not the start of a live block: %p"
+#define OTHER_SIZE  "sized free: the block is of another size: %p"
+#define OTHER_ALIGNMENT "aligned free: the block is not aligned so: %p"
 #define WRITTEN     "a free block was written to: %p"
 
 #endif

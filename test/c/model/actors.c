@@ -14,6 +14,8 @@ model_cell_t queue[OWNERS];
 
 static int setting_as, nblocks;
 int looks;
+page_t* twice_page;
+int twice_slot, told;
 
 void as_owner(int owner) { setting_as = owner; }
 
@@ -52,10 +54,27 @@ static void too_late(pointer_t p) {
   model_note("frees too late in", p.page->name);
 }
 
+/* ---- the two words of a free block ---- */
+
+static bool is_twice(const page_t* g, int slot) { return g == twice_page && slot == twice_slot; }
+static uint64_t mark_of(page_t* g, int slot) { return is_twice(g, slot) ? mi_load_relaxed(&g->block[slot].xmark) : model_get(&g->block[slot].mark); }
+static void mark_set(page_t* g, int slot, uint64_t mark) {
+  if (is_twice(g, slot)) mi_store_relaxed(&g->block[slot].xmark, mark); else model_set(&g->block[slot].mark, mark);
+}
+static uint64_t word_of(page_t* g, int slot) { return is_twice(g, slot) ? mi_load_relaxed(&g->block[slot].xlink) : model_get(&g->block[slot].word); }
+static void word_set(page_t* g, int slot, uint64_t word) {
+  if (is_twice(g, slot)) mi_store_relaxed(&g->block[slot].xlink, word); else model_set(&g->block[slot].word, word);
+}
+
+static void tell(const page_t* g) {
+  told++;
+  model_note("a double free is told in", g->name);
+}
+
 /* ---- the holder's lists ---- */
 
 static void list_push(page_t* g, model_cell_t* list, int slot) {
-  model_set(&g->block[slot].word, model_get(list));
+  word_set(g, slot, model_get(list));
   model_set(list, (uint64_t)slot);
 }
 
@@ -83,8 +102,10 @@ static void take_single(page_t* g, mi_xlist_t list, bool counted) {
    used but its count, if that says how many are live. */
 static void take_list(page_t* g, mi_xlist_t list, bool counted) {
   if (is_single(g)) { take_single(g, list, counted); return; }
-  const uint64_t used = model_get(&g->used), n = counted ? list.count : used - list.count;
-  if (n > used) model_fail("%s: more collected than used", g->name);
+  uint64_t used = model_get(&g->used);
+  const uint64_t n = counted ? list.count : used - list.count;
+  if (n > used && g != twice_page) model_fail("%s: more collected than used", g->name);
+  if (n > used) used = n;
   if ((n == 0) != (list.head == 0)) model_fail("the count of %s and its list do not agree", g->name);
   if (n == 0) return;
   model_set(&g->used, used - n);
@@ -92,8 +113,9 @@ static void take_list(page_t* g, mi_xlist_t list, bool counted) {
   if (model_get(&g->local_free) == 0) { model_set(&g->local_free, list.head); return; }
   uint64_t slot = list.head;
   for (uint64_t i = 0; i < n; i++) {
+    if (g == twice_page && (slot == 0 || mark_of(g, (int)slot) != model_get(&g->key))) { model_set(&g->used, model_get(&g->used) + n - i); break; }
     if (slot == 0 || slot > BLOCKS) model_fail("the remote list of %s is broken", g->name);
-    const uint64_t next = model_get(&g->block[slot].word);
+    const uint64_t next = word_of(g, (int)slot);
     list_push(g, &g->local_free, (int)slot);
     slot = next;
   }
@@ -124,12 +146,14 @@ static page_t* page_birth(int heap, int bin) {
   model_set(&g->used, 0);
   model_set(&g->lheap, (uint64_t)me());
   model_set(&g->bin, (uint64_t)bin);
+  model_set(&g->key, 100 + 2 * (uint64_t)g->life + slice_of(g));
   for (int slot = bin == SINGLE ? 0 : nblocks; slot > 0; slot--) {
-    model_set(&g->block[slot].mark, 1);
+    mark_set(g, slot, model_get(&g->key));
     list_push(g, &g->free, slot);
   }
   mi_store_relaxed(&g->xowner, 0);                             /* published with the blocks themselves, as the next */
   mi_store_relaxed(&g->xtop, (uint64_t)bin + 1);
+  mi_store_release(&g->xkey, model_get(&g->key));              /* pairs with R0: the class is not of a life before the key */
   mi_store_release(&g->xheap, (uint64_t)heap);                 /* pairs with R0 of a late free: the life before is over */
   return g;
 }
@@ -176,7 +200,33 @@ static void page_end(page_t* g, bool destroyed) {
   page_dead(g, destroyed ? "destroyed" : "freed");
 }
 
+static void pool_put(page_t* g);
+
+/* What is free is marked: the lists anew, and `used`. */
+static void page_mend(page_t* g) {
+  uint64_t used = 0;
+  held(g);
+  mi_remote_collect(&g->xword);
+  model_set(&g->free, 0);
+  model_set(&g->local_free, 0);
+  for (int slot = nblocks; slot > 0; slot--) {
+    if (mark_of(g, slot) == model_get(&g->key)) list_push(g, &g->free, slot); else used++;
+  }
+  model_set(&g->used, used);
+  tell(g);
+}
+
+/* Is nothing live, as it seems? In a heap that can end nobody's free is plain, and nothing is miscounted. */
+static bool is_empty(page_t* g) {
+  if (g == twice_page && can_end(mi_load_relaxed(&g->xheap))) return true;
+  for (int slot = 1; g == twice_page && !is_single(g) && slot <= nblocks; slot++) {
+    if (mark_of(g, slot) != model_get(&g->key)) { page_mend(g); return false; }
+  }
+  return true;
+}
+
 static void page_free(page_t* g) {
+  if (!is_empty(g)) { pool_put(g); return; }
   const int bin = (int)model_get(&g->bin);
   if (bin != SINGLE && (mi_load_relaxed(&pool[bin]) >> slice_of(g) & 1) != 0) mi_pool_clear(&pool[bin], slice_of(g));  /* one too many does no harm */
   page_end(g, false);
@@ -190,13 +240,15 @@ int page_malloc(page_t* g) {
   const int slot = (int)model_get(&g->free);
   if (slot == 0) return 0;
   block_t* b = &g->block[slot];
+  const uint64_t mark = mark_of(g, slot);
+  if (mark != model_get(&g->key) && g == twice_page) { page_mend(g); return page_malloc(g); }
   if (b->live) model_fail("%s: block %d given out twice", g->name, slot);
-  if (model_get(&b->mark) != 1) model_fail("%s: block %d in a list has no mark", g->name, slot);
-  model_set(&g->free, model_get(&b->word));
-  model_set(&b->mark, 0);
+  if (mark != model_get(&g->key)) model_fail("%s: block %d in a list has no mark", g->name, slot);
+  model_set(&g->free, word_of(g, slot));
+  mark_set(g, slot, 0);
   model_set(&g->used, model_get(&g->used) + 1);
   b->live = true;
-  model_set(&b->word, 99);                                     /* the user's own data */
+  word_set(g, slot, 99);                                       /* the user's own data */
   return slot;
 }
 
@@ -208,15 +260,15 @@ static void page_retire(page_t* g) {
 
 static void free_own(page_t* g, int slot) {
   held(g);
-  if (model_get(&g->block[slot].mark) != 0) model_fail("%s: live block %d is marked", g->name, slot);
-  model_set(&g->block[slot].mark, 1);
+  const uint64_t mark = mark_of(g, slot);
+  if (is_twice(g, slot) && mark == model_get(&g->key)) { tell(g); return; }
+  if (mark == model_get(&g->key)) model_fail("%s: live block %d is marked", g->name, slot);
+  mark_set(g, slot, model_get(&g->key));
   g->block[slot].live = false;
   list_push(g, &g->local_free, slot);
   model_set(&g->used, model_get(&g->used) - 1);
   if (model_get(&g->used) == 0) page_retire(g);
 }
-
-static void pool_put(page_t* g);
 
 /* H1. The page may have had other holders since F1 named me: its local heap is written anew. */
 static bool full_to_owned(page_t* g) {
@@ -235,18 +287,24 @@ static bool full_to_owned(page_t* g) {
 
 static pointer_t freeing[MODEL_ACTORS];                        /* by each actor */
 
+/* The second free of a block may write its link when the page has had its next life: its push fails. */
 static void set_next(void* block, uint32_t next) {
-  same_life(freeing[model_self()]);
-  model_set(&((block_t*)block)->word, next);
+  const pointer_t p = freeing[model_self()];
+  if (!is_twice(p.page, p.slot)) same_life(p);
+  word_set(p.page, p.slot, next);
+  (void)block;
 }
 static void set_nothing(void* block, uint32_t next) { (void)block; (void)next; }
 
-static mi_remote_t push(pointer_t p, bool pinned) {
-  block_t* b = &p.page->block[p.slot];
-  if (p.bin == SINGLE) return mi_remote_push(&p.page->xword, 1, pinned, set_nothing, NULL);
-  if (model_get(&b->mark) != 0) model_fail("%s: live block %d is marked", p.page->name, p.slot);
-  model_set(&b->mark, 1);
-  return mi_remote_push(&p.page->xword, (uint32_t)p.slot, pinned, set_next, b);
+/* A block that nobody else frees is claimed without more ado. */
+static mi_remote_t push(pointer_t p, uint64_t key, bool pinned) {
+  page_t* g = p.page;
+  if (p.bin == SINGLE) return mi_remote_push(&g->xword, &g->xkey, key, 1, pinned, set_nothing, NULL);
+  if (!is_twice(g, p.slot)) {
+    if (mark_of(g, p.slot) == key) model_fail("%s: live block %d is marked", g->name, p.slot);
+    mark_set(g, p.slot, key);
+  }
+  return mi_remote_push(&g->xword, &g->xkey, key, (uint32_t)p.slot, pinned, set_next, &g->block[p.slot]);
 }
 
 /* R1-R4 and what is left to do. The class is read before R4: afterwards the page may be another. */
@@ -256,7 +314,7 @@ static void free_remote(pointer_t p, bool pinned) {
   g->pins += pinned;
   freeing[model_self()] = p;
   const int bin = (int)model_get(&g->bin);
-  const mi_remote_t todo = push(p, pinned);
+  const mi_remote_t todo = push(p, mi_load_relaxed(&g->xkey), pinned);
   same_life(p);
   g->pins -= pinned;
   g->block[p.slot].live = false;
@@ -301,7 +359,7 @@ static bool free_single(pointer_t p, bool listed) {
   page_t* g = p.page;
   if (listed || p.bin != SINGLE) return false;
   same_life(p);
-  if (!mi_remote_end(&g->xword)) return false;
+  if (!mi_remote_end(&g->xword, mi_load_relaxed(&g->xword))) return false;
   take(g);
   model_set(&g->used, 0);
   page_dead(g, "freed at once");
@@ -322,6 +380,50 @@ void pointer_free(pointer_t p) {
     if (!listed || mi_remote_pin(&p.page->xword, w)) break;    /* R0 */
   }
   if (!free_single(p, listed)) free_remote(p, listed);
+}
+
+/* ---- two frees of one block ---- */
+
+/* What its push left to do. */
+static void twice_end(pointer_t p, int bin, mi_remote_t todo) {
+  page_t* g = p.page;
+  if (todo != MI_REMOTE_DEAD) same_life(p);
+  if (todo == MI_REMOTE_INDEX) mi_pool_set(&pool[bin], slice_of(g));
+  if (todo == MI_REMOTE_LAST) {
+    take(g);
+    model_note("emptied", g->name);
+    page_free(g);
+  }
+}
+
+/* One look at it. True: it is freed, or told. */
+static bool twice_look(pointer_t p) {
+  page_t* g = p.page;
+  uint64_t was, was_key;
+  const bool listed = can_end(mi_load_acquire(&g->xheap));
+  const uint64_t w = mi_load_acquire(&g->xword);               /* R0 */
+  const uint64_t key = was_key = mi_load_acquire(&g->xkey);   /* R0 */
+  if (mi_load_relaxed(&g->xtop) != (uint64_t)p.bin + 1 || mi_xword_state(w) == MI_PAGE_DEAD) { tell(g); return true; }
+  if (mi_load_relaxed(&g->block[p.slot].xmark) == key) { tell(g); return true; }
+  if (!listed && mi_load_relaxed(&g->xowner) == my_id()) { free_own(g, p.slot); return true; }
+  if (listed && !mi_remote_pin(&g->xword, w)) return false;    /* R0 */
+  g->pins += listed;
+  if (!mi_remote_claim(&g->block[p.slot].xmark, key, &was)) {  /* R0 */
+    if (listed) { g->pins--; mi_remote_unpin(&g->xword); }
+    return false;
+  }
+  if (g->life == p.life) g->block[p.slot].live = false;
+  const int bin = p.bin;
+  freeing[model_self()] = p;
+  const mi_remote_t todo = push(p, key, listed);
+  g->pins -= listed;
+  if (todo == MI_REMOTE_DEAD) { mi_cas_acquire(&g->block[p.slot].xmark, &was_key, was); tell(g); return true; }
+  twice_end(p, bin, todo);
+  return true;
+}
+
+void twice_free(pointer_t p) {
+  for (int look = 1; !twice_look(p); look++) if (look > 6) model_fail("a free looks at %s for ever", p.page->name);
 }
 
 pointer_t pointer_to(page_t* g, int slot) {
@@ -456,12 +558,14 @@ static void name_page(page_t* g, const char* name) {
   g->used.name = name_of(name, ".used");
   g->lheap.name = name_of(name, ".lheap");
   g->bin.name = name_of(name, ".bin");
+  g->key.name = name_of(name, ".key");
   for (int slot = 1; slot <= BLOCKS; slot++) g->block[slot].word.name = g->block[slot].mark.name = name_of("a block of ", name);
   g->holder = NOBODY;
   model_atomic(&g->xword, name_of(name, ".xword"));
   model_atomic(&g->xowner, name_of(name, ".xowner"));
   model_atomic(&g->xheap, name_of(name, ".xheap"));
   model_atomic(&g->xtop, name_of(name, ".xtop"));
+  model_atomic(&g->xkey, name_of(name, ".xkey"));
 }
 
 void setting(int blocks) {
@@ -469,6 +573,8 @@ void setting(int blocks) {
   memset(queue, 0, sizeof queue);
   memset(pool, 0, sizeof pool);
   setting_as = looks = 1;
+  twice_page = NULL;
+  told = 0;
   nblocks = blocks;
   arena_free = (1 << PAGES) - 1;
   name_page(&pages[0], "p0");
@@ -482,10 +588,10 @@ void setting(int blocks) {
 /* Counts the blocks of one list and that each is in no other. */
 static uint32_t walk(page_t* g, uint64_t slot, const char* which) {
   uint32_t n = 0;
-  for (; slot != 0; slot = g->block[slot].word.value) {
+  for (; slot != 0; slot = is_twice(g, (int)slot) ? g->block[slot].xlink : g->block[slot].word.value) {
     if (slot > BLOCKS || g->block[slot].lists++ > 0) model_fail("end: %s of %s is broken", which, g->name);
     if (g->block[slot].live) model_fail("end: a live block of %s is in %s", g->name, which);
-    if (g->block[slot].mark.value != 1) model_fail("end: a block in %s of %s has no mark", which, g->name);
+    if ((is_twice(g, (int)slot) ? g->block[slot].xmark : g->block[slot].mark.value) != g->key.value) model_fail("end: a block in %s of %s has no mark", which, g->name);
     n++;
   }
   return n;
@@ -538,4 +644,67 @@ static void check_page(page_t* g) {
 
 void check_all(void) {
   for (int i = 0; i < PAGES; i++) check_page(&pages[i]);
+}
+
+/* What nobody has met yet is mended as its holder would: then what is free is what is marked, and all is whole. */
+static void settle_twice(page_t* g) {
+  if (mi_xword_state(g->xword) == MI_PAGE_DEAD || g->bin.value == SINGLE) return;
+  uint64_t free = 0, used = 0;
+  for (int slot = nblocks; slot > 0; slot--) {
+    const bool marked = (is_twice(g, slot) ? g->block[slot].xmark : g->block[slot].mark.value) == g->key.value;
+    if (marked == g->block[slot].live) model_fail("end: block %d of %s is %s", slot, g->name, marked ? "live and marked" : "lost");
+    if (!marked) { used++; continue; }
+    if (is_twice(g, slot)) g->block[slot].xlink = free; else g->block[slot].word.value = free;
+    free = (uint64_t)slot;
+  }
+  g->free.value = free;
+  g->local_free.value = 0;
+  g->used.value = used;
+  g->xword &= ~MI_XLIST_MASK;
+  if (mi_xword_state(g->xword) != MI_PAGE_OWNED) g->xword |= used << 2;
+}
+
+void check_twice(void) {
+  if (told != 1) settle_twice(twice_page);
+  check_all();
+}
+
+void check_told(void) {
+  if (told == 0) model_fail("end: a double free is not told");
+  check_twice();
+}
+
+/* ---- what is due, and its thread ---- */
+
+static mi_due_t due;
+static mi_xbits_t waiting[2];                   /* what waits, a word each */
+
+void due_setting(bool thread) {
+  due.xsince = waiting[0] = waiting[1] = 0;
+  due.xthread = thread;
+  model_atomic(&due.xsince, "since");
+  model_atomic(&due.xthread, "thread");
+  model_atomic(&waiting[0], "waiting 0");
+  model_atomic(&waiting[1], "waiting 1");
+}
+
+/* Relaxed looks are hints, but for the round's at what waits, as in arena_age. Who begins it goes on as the thread. */
+void due_thread(void) {
+  do {
+    while (mi_load_relaxed(&due.xsince) != 0) {
+      mi_due_round(&due);
+      for (int i = 0; i < 2; i++) if (mi_load_relaxed(&waiting[i]) != 0) mi_exchange_acq_rel(&waiting[i], 0);
+    }
+  } while (!mi_due_thread_ends(&due, 1));
+}
+
+void due_asker(unsigned i) {
+  mi_or_acq_rel(&waiting[i], 1);
+  if (!mi_due_is_asked(&due)) mi_due_ask_at(&due, 1);
+  if (mi_load_relaxed(&due.xsince) != 0 && mi_load_relaxed(&due.xthread) == 0 && mi_due_thread_begins(&due, 1)) due_thread();
+}
+
+void due_check(void) {
+  if (waiting[0] != 0 || waiting[1] != 0) model_fail("end: something waits that nobody looks at");
+  if (due.xthread != 0) model_fail("end: a thread is believed to run");
 }

@@ -8,26 +8,29 @@
 
 #include "engine.h"
 #include "abandon.h"
+#include "due.h"
 
 enum { PAGES = 2, BLOCKS = 3, BINS = 2, OWNERS = 5, NOBODY = -1, GONE = 4 };
 enum { SINGLE = BINS };                         /* the class of a page of one block, which is not marked and never pooled */
 enum { MAIN = 0, OTHER = 1, SHARED = 2, SHARED_2 = 3 };  /* heaps; the last two are mi_heap_new's: they can end, their pages carry 0 for an owner */
 
 typedef struct {
-  model_cell_t mark;       /* the page's address while free */
+  model_cell_t mark;       /* the page's key while free */
   model_cell_t word;       /* the next slot of the list while free; the user's while live */
   int lists;               /* ghost, at the end: how many lists it was found in */
   bool live;               /* ghost */
+  mi_xkey_t xmark, xlink;  /* the two words again, of a block that is freed twice: what races there is no fault of the protocol */
 } block_t;
 
 typedef struct {
   const char* name;
-  model_cell_t free, local_free, used, lheap;   /* line 0: the holder's */
+  model_cell_t free, local_free, used, lheap, key;  /* line 0: the holder's */
   model_cell_t bin;                             /* constant in one life */
   mi_atomic(uint64_t) xheap;                    /* changed by the holder only */
   mi_atomic(uint64_t) xowner;
   mi_atomic(uint64_t) xtop;                     /* 1 + class: what is a block's start; with the real recip */
   mi_xword_t xword;
+  mi_xkey_t xkey;                               /* the key again */
   block_t block[BLOCKS + 1];                    /* by slot */
   int holder;                                   /* ghost: which owner may touch line 0 */
   int life;                                     /* ghost: how often it died */
@@ -41,6 +44,10 @@ extern page_t pages[PAGES];
 extern mi_xbits_t pool[BINS];                   /* bit i: pages[i] waits for adoption */
 extern mi_xbits_t arena_free;                   /* bit i: slice i is free */
 extern model_cell_t queue[OWNERS];              /* of the owner's local heap: bit i is pages[i] */
+
+/* The block that two free at the same moment: its page and slot; none: NULL. How many frees of it were told. */
+extern page_t* twice_page;
+extern int twice_slot, told;
 
 extern int looks;                               /* of one free; 1 unless the setting says more */
 
@@ -67,9 +74,18 @@ bool in_queue(const page_t* g);                 /* of the one who runs */
 /* Any thread. */
 void block_free(page_t* g, int slot);
 pointer_t pointer_to(page_t* g, int slot);
+void twice_free(pointer_t p);                   /* of the block that another frees, too */
 void pointer_free(pointer_t p);                 /* perhaps too late: then nothing may happen */
 
 /* The end of an execution. */
 void check_all(void);
+void check_told(void);                          /* where a block was freed twice: one of the frees was told */
+void check_twice(void);                         /* or is not yet: what is live is counted when that is found */
+
+/* What is due (due.h): `thread`: one runs, an actor that is due_thread. */
+void due_setting(bool thread);
+void due_thread(void);
+void due_asker(unsigned i);
+void due_check(void);
 
 #endif

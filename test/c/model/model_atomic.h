@@ -33,6 +33,7 @@ bool model_cas(uint64_t* p, uint64_t* expected, uint64_t desired, model_order_t 
 #define mi_or_acq_rel(p, v)       model_rmw((p), MODEL_OR, (v), MODEL_ACQ_REL, MODEL_SITE("or_acq_rel"))
 #define mi_or_relaxed(p, v)       model_rmw((p), MODEL_OR, (v), MODEL_RELAXED, MODEL_SITE("or_relaxed"))
 #define mi_add_relaxed(p, v)      model_rmw((p), MODEL_ADD, (v), MODEL_RELAXED, MODEL_SITE("add_relaxed"))
+#define mi_sub_release(p, v)      model_rmw((p), MODEL_SUB, (v), MODEL_RELEASE, MODEL_SITE("sub_release"))
 #define mi_sub_relaxed(p, v)      model_rmw((p), MODEL_SUB, (v), MODEL_RELAXED, MODEL_SITE("sub_relaxed"))
 
 #define mi_cas_relaxed(p, expected, desired) \

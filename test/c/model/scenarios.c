@@ -20,6 +20,12 @@ static page_t* owned_page(int heap, int bin) {
   return g;
 }
 
+static void due_runs(void) { due_setting(true); }
+static void due_none(void) { due_setting(false); }
+static void ask_0(void) { due_asker(0); }
+static void ask_1(void) { due_asker(1); }
+static void ask_0_1(void) { ask_0(); ask_1(); }
+
 static void free_1(void) { block_free(g0, 1); }
 static void free_2(void) { block_free(g0, 2); }
 static void free_3(void) { block_free(g0, 3); }
@@ -238,7 +244,45 @@ static void one_full_one_owned(void) {
 static void end_1(void) { owner_end(1); }
 static void free_one_of_each(void) { block_free(g0, 1); block_free(g1, 1); }
 
+/* Two free block 1 at the same moment. */
+static pointer_t both;
+static void twice_setting(void) {
+  both = pointer_to(g0, 1);
+  twice_page = g0;
+  twice_slot = 1;
+  model_atomic(&g0->block[1].xmark, "a mark");
+  model_atomic(&g0->block[1].xlink, "a link");
+}
+static void twice_full(void) { full_2_gone(); twice_setting(); }
+static void twice_shared_full(void) { shared_given_up_full(); twice_setting(); }
+static void twice_last(void) { full_2_one_slice(); as_owner(3); block_free(g0, 2); twice_setting(); }
+static void twice_owned(void) { owned_2(); twice_setting(); }
+static void free_both(void) { twice_free(both); }
+static void free_both_and_destroy(void) { free_both(); destroy_0(); }
+static void free_both_and_reborn(void) { free_both(); use_main(); }
+
+/* Its holder's free is plain. Then he has the block again, collects, and frees the other: so few seem to be live that none is. */
+static void free_both_as_holder(void) {
+  free_both();
+  page_malloc(g0);
+  page_collect(g0);
+  free_2();
+}
+
+/* And has it twice, if nobody looks. */
+static void free_both_and_malloc(void) {
+  free_both();
+  page_malloc(g0);
+  page_malloc(g0);
+}
+
 static const model_scenario_t scenarios[] = {
+  { "twice",                twice_full,           { { "freer1", free_both }, { "freer2", free_both } }, check_told },
+  { "twice_other",          twice_full,           { { "freer1", free_both }, { "freer2", free_both }, { "freer3", free_2 } }, check_told },
+  { "twice_shared",         twice_shared_full,    { { "freer", free_both }, { "ender", free_both_and_destroy } }, check_told },
+  { "twice_reborn",         twice_last,           { { "freer1", free_both_and_reborn }, { "freer2", free_both } }, check_told },
+  { "twice_again",          twice_owned,          { { "holder", free_both_and_malloc }, { "freer", free_both } }, check_twice },
+  { "twice_holder",         twice_owned,          { { "holder", free_both_as_holder }, { "freer", free_both } }, check_twice },
   { "collect",              owned_3,              { { "holder", malloc_twice }, { "freer1", free_1_2 }, { "freer2", free_3 } }, check_all },
   { "collect_own",          owned_3,              { { "holder", collect_and_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
   { "shared",               shared_3,             { { "holder", collect_and_free }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
@@ -290,6 +334,9 @@ static const model_scenario_t scenarios[] = {
   { "home_last",            full_2,               { { "home", free_1 }, { "freer", free_2 }, { "adopter", adopt_and_pool } }, check_all },
   { "old_bit",              owned_with_old_bit,   { { "holder", use_up_0 }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
   { "two_pages",            two_pooled,           { { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 }, { "freer", empty_g1 } }, check_all },
+  { "due_thread",           due_runs,             { { "thread", due_thread }, { "asker", ask_0 } }, due_check },
+  { "due_two",              due_none,             { { "asker1", ask_0 }, { "asker2", ask_1 } }, due_check },
+  { "due_twice",            due_runs,             { { "thread", due_thread }, { "asker", ask_0_1 } }, due_check },
   { "owner_ends",           one_full_one_owned,   { { "owner", end_1 }, { "freer", free_one_of_each }, { "adopter", adopt_bin_0 } }, check_all },
 };
 enum { NSCENARIOS = sizeof scenarios / sizeof scenarios[0] };

@@ -6,7 +6,7 @@ PRELOAD_preload-python    = python_tests
 PRELOADS = preload preload-compilers preload-python
 
 SUITES += $(PRELOADS)
-$(PRELOADS:%=$(T)/%): $(BUILD)/libmimalloc.so test/c/preload/preload.mk
+$(PRELOADS:%=$(T)/%): $(BUILD)/libmimalloc.so $(BUILD)/libmimalloc.a test/c/preload/preload.mk
 	@mkdir -p $(@D)
 	@printf '#!/bin/sh\n[ $$# -gt 0 ] || set -- %s\nexec test/c/preload/run "$$@"\n' '$(PRELOAD_$(@F))' >$@ && chmod +x $@
 

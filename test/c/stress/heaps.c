@@ -241,7 +241,7 @@ static void heaps(void) {
   time_t said = start;
   need_t early = { 0 }, late = { 0 };
   int nearly = 0, nlater = 0;
-  alarm((unsigned)seconds * 4 + 120);
+  alarm((unsigned)seconds * 4 + 900);
   begin();
   do {
     const bool warming = nearly < 2 || time(NULL) - start <= seconds / 3;

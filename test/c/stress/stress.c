@@ -124,7 +124,7 @@ static long nthreads, seconds, seed;
 static void stress(void) {
   uint64_t r = (uint64_t)seed;
   const time_t until = time(NULL) + seconds;
-  alarm((unsigned)seconds * 4 + 120);
+  alarm((unsigned)seconds * 4 + 900);
   int nrounds = 0;
   do { round_of((int)nthreads, &r, until); nrounds++; } while (time(NULL) < until);
   printf("# stress: %ld threads, seed %ld: %d rounds, %llu operations\n", nthreads, seed, nrounds, (unsigned long long)noperations);

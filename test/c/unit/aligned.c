@@ -114,7 +114,7 @@ static void posix(void) {
   CHECK((p = mi_valloc(5)) != NULL && (uintptr_t)p % mi_os_page_size() == 0);
   mi_free_size(p, 5);
   CHECK((p = mi_pvalloc(mi_os_page_size() + 1)) != NULL && mi_usable_size(p) >= 2 * mi_os_page_size());
-  mi_free_size_aligned(p, 5, 8);
+  mi_free_size_aligned(p, 2 * mi_os_page_size(), 8);
   CHECK(mi_pvalloc(SIZE_MAX) == NULL && mi_valloc(SIZE_MAX) == NULL && mi_aligned_alloc(3, 3) == NULL);
   CHECK(mi_calloc_aligned(SIZE_MAX / 2, 3, 16) == NULL && errno == ENOMEM);
   mi_collect(true);

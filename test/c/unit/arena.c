@@ -1,4 +1,5 @@
 /* arena.h: claiming, giving back, resizing, purging. */
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include "core/os.h"
@@ -70,7 +71,7 @@ static void committed_is_counted(void) {
   CHECK_EQ(mi_arena_totals.xcommitted, before + 10 * MI_SLICE_SIZE);
   mi_arena_give(page);
   CHECK_EQ(mi_arena_totals.xcommitted, before + 10 * MI_SLICE_SIZE);
-  mi_arena_purge(true);
+  mi_arena_purge_all();
   CHECK_EQ(mi_arena_totals.xcommitted, before);
   CHECK(mi_arena_totals.xpeak_committed >= before + 10 * MI_SLICE_SIZE);
 }
@@ -141,23 +142,24 @@ static void tiny_reserve(void) {
 /* ---- purging ---- */
 
 static void purge_after_delay(void) {
-  mi_option_set(mi_option_purge_delay, 50);
+  mi_option_set(mi_option_purge_delay, 1000000);
   mi_page_t* page = claim(MI_SLICE_SIZE, 1, NULL);
   memset(page->start, 1, MI_SLICE_SIZE);
   mi_arena_give(page);
-  mi_arena_purge(false);
+  mi_purge(false);
   CHECK_EQ(mi_arena_totals.xpurged, 0);
+  mi_option_set(mi_option_purge_delay, 50);
   usleep(80000);
-  mi_arena_purge(false);                         /* a round ends: the page was free for part of it */
+  mi_purge(false);                         /* a round ends: the page was free for part of it */
   mi_page_t* late = claim(3 * MI_SLICE_SIZE, 1, NULL);
   CHECK(late->start == page->start);
   mi_arena_give(late);                           /* one slice of it was due, and is not any more */
   CHECK_EQ(mi_arena_totals.xpurged, 0);
   usleep(80000);
-  mi_arena_purge(false);
+  mi_purge(false);
   CHECK_EQ(mi_arena_totals.xpurged, 0);
   usleep(80000);
-  mi_arena_purge(false);
+  mi_purge(false);
   CHECK_EQ(mi_arena_totals.xpurged, 3 * MI_SLICE_SIZE);
 }
 
@@ -169,11 +171,11 @@ static void purge_in_pieces(void) {
   const size_t full = test_rss();
   for (int i = 0; i < N; i++) mi_arena_give(page[i]);
   usleep(30000);
-  mi_arena_purge(false);
+  mi_purge_piece();
   usleep(30000);
   size_t calls = 0;
   for (size_t last = 0; mi_arena_totals.xpurged < N * MI_SLICE_SIZE; last = mi_arena_totals.xpurged, calls++) {
-    mi_arena_purge(false);
+    mi_purge_piece();
     CHECK(mi_arena_totals.xpurged - last <= MI_PURGE_PIECE);
     CHECK(calls < 1000);
   }
@@ -189,24 +191,13 @@ static void purged_by_two(void) {
   mi_arena_t* a = mi_arena_at(page->arena);
   const size_t first = mi_arena_slice_of(a, page->start);
   mi_arena_give(page);
-  mi_arena_purge(true);
+  mi_arena_purge_all();
   CHECK(mi_arena_totals.xcommitted == 0 && mi_arena_totals.xpurged == 8 * MI_SLICE_SIZE);
   mi_arena_give(claim(3 * MI_SLICE_SIZE, 1, NULL));
   mi_bitmap_set(a->due, first, 8);               /* as if the other had come between our look and our claim */
-  mi_arena_purge(true);
+  mi_arena_purge_all();
   CHECK_EQ(mi_arena_totals.xcommitted, 0);
   CHECK_EQ(mi_arena_totals.xpurged, 11 * MI_SLICE_SIZE);
-  test_nothing_left();
-}
-
-/* Whoever is forced to purge does, also while another is at it, who stops after a piece. */
-static void purged_beside_another(void) {
-  mi_option_set(mi_option_purge_delay, 1000000);
-  mi_page_t* page = claim(8 * MI_SLICE_SIZE, 1, NULL);
-  mi_arena_give(page);
-  mi_store_relaxed(&mi_arena_at(page->arena)->xpurge_at, 0);     /* as it is while the other does */
-  mi_arena_purge(true);
-  CHECK_EQ(mi_arena_totals.xcommitted, 0);
   test_nothing_left();
 }
 
@@ -214,7 +205,7 @@ static void purge_never(void) {
   mi_option_set(mi_option_purge_delay, -1);
   mi_arena_give(claim(10 * MI_SLICE_SIZE, 1, NULL));
   usleep(5000);
-  mi_arena_purge(false);
+  mi_purge(false);
   CHECK_EQ(mi_arena_totals.xpurged, 0);
 }
 
@@ -227,7 +218,7 @@ static void pinned_is_not_purged(void) {
   mi_page_t* page = mi_arena_claim(MI_SLICE_SIZE, 1, number, &zero);
   memset(page->start, 1, MI_SLICE_SIZE);
   mi_arena_give(page);
-  mi_arena_purge(true);
+  mi_arena_purge_all();
   CHECK_EQ(page->start[0], 1);
   page = mi_arena_claim(MI_SLICE_SIZE, 1, number, &zero);
   CHECK(!zero);
@@ -246,19 +237,185 @@ static void no_memory(void) {
   test_nothing_left();
 }
 
-/* The system refuses large reservations: smaller ones are tried. */
+/* ---- how much is reserved ---- */
+
+/* The first arena is small, each next as large as all before, up to arena_reserve. */
+static void small_first(void) {
+  size_t sum = 0;
+  mi_option_set(mi_option_arena_reserve, 64 * 1024);
+  claim(1, 1, NULL);
+  CHECK(mi_arena_totals.xreserved == MI_ARENA_FIRST && MI_ARENA_FIRST <= 4 * MI_MiB);
+  while (mi_arena_totals.xreserved < 4 * MI_GiB) claim(MI_MEDIUM_SLICES * MI_SLICE_SIZE, 1, NULL);
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    const size_t size = mi_arena_at(i)->nslices * MI_SLICE_SIZE;
+    CHECK_AT(size <= mi_max(MI_ARENA_FIRST, mi_max(mi_min(sum, 64 * MI_MiB), sum / 8 + MI_SLICE_SIZE)), "arena %zu, %zu bytes", i, size);
+    sum += size;
+  }
+  CHECK(mi_arena_count() < 40);
+}
+
+/* The system refuses large reservations: smaller ones are tried; and again larger ones when it grants these. */
 static void smaller_arena(void) {
-  if (MI_HARD) return;
-  mi_os_fail_in(1, 3);
-  mi_arena_give(claim(MI_SLICE_SIZE, 1, NULL));
-  mi_os_fail_in(0, 0);
-  CHECK_EQ(mi_arena_at(0)->nslices * MI_SLICE_SIZE, MI_ARENA_SIZE / 8);
+  for (size_t sum = 0; sum < 32 * MI_MiB; sum += MI_MiB) claim(MI_MiB, 1, NULL);
+  const size_t n = mi_arena_count(), before = mi_arena_totals.xreserved;
+  mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, 1, 2);
+  while (mi_arena_count() == n) claim(MI_SLICE_SIZE, 1, NULL);
+  CHECK(mi_arena_totals.xreserved > before && mi_arena_totals.xreserved <= before + mi_min(MI_ARENA_SIZE, before) / 4 + MI_SLICE_SIZE);
+  while (mi_arena_count() < n + 8) claim(MI_SLICE_SIZE, 1, NULL);
+  CHECK(mi_arena_at(n + 7)->nslices * MI_SLICE_SIZE >= mi_min(MI_ARENA_SIZE, before));
+}
+
+/* The first block that is larger than the next arena has a mapping of its own, which goes with it; the next one like it has room. */
+static void large_blocks(void) {
+  const size_t size = MI_HARD ? 3 * MI_MiB / 2 : 20 * MI_MiB;
+  mi_page_t* small = claim(1, 1, NULL);
+  const size_t before = mi_arena_totals.xreserved;
+  mi_page_t* page = claim(size - 5000, 1, NULL);
+  CHECK(page->arena == MI_ARENA_NONE && mi_arena_totals.xmappings == 1);
+  mi_arena_give(page);
+  CHECK(mi_arena_totals.xreserved == before && mi_arena_totals.xmappings == 0);
+  page = claim(size - 5000, 1, NULL);
+  CHECK(page->arena != MI_ARENA_NONE);
+  mi_arena_give(page), mi_arena_give(small);
+  test_nothing_left();
+}
+
+/* Where the system has no more addresses, those of arenas in which all is free are given back; from then on large blocks have mappings
+   of their own. */
+static void arenas_go(void) {
+  const size_t size = MI_HARD ? 3 * MI_MiB / 2 : 20 * MI_MiB;
+  mi_page_t* small = claim(1, 1, NULL);
+  mi_arena_give(claim(size, 1, NULL));
+  mi_page_t* page = claim(size, 1, NULL);
+  const mi_arena_t* a = mi_arena_at(page->arena);
+  memset(page->start, 1, size);
+  const uint8_t* start = a->start;
+  const size_t before = mi_arena_totals.xreserved;
+  mi_arena_give(page);
+  mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, 1, 1);
+  page = claim(3 * size, 1, NULL);
+  CHECK(a->xgone && mi_arena_of_address(start) != a && mi_arena_totals.xreserved == before + mi_align_up(3 * size, MI_SLICE_SIZE) - a->nslices * MI_SLICE_SIZE);
+  mi_arena_give(page);
+  CHECK(claim(4 * size, 1, NULL)->arena == MI_ARENA_NONE);
+  CHECK(!mi_arena_at(small->arena)->xgone && mi_check_all() == 0);
+}
+
+/* ---- looking for free slices ---- */
+
+/* Arenas in which single slices are free: who looks for two looks at each once, and then not again until two are free. */
+static void looks_once(void) {
+  enum { N = 3000 };
+  static mi_page_t* page[N];
+  bool zero;
+  for (int i = 0; i < N; i++) page[i] = claim(1, 1, NULL);
+  while (test_free_slices() > 0) claim(1, 1, NULL);
+  for (int i = 0; i < N; i += 2) mi_arena_give(page[i]);
+  const size_t scans = mi_arena_totals.xscans;
+  CHECK(mi_arena_claim_touched(2 * MI_SLICE_SIZE, 1, &zero) == NULL);
+  CHECK(mi_arena_totals.xscans > scans && mi_arena_totals.xscans <= scans + 2 * mi_arena_count());
+  for (size_t n = 2; n < 200; n++) {
+    const size_t before = mi_arena_totals.xscans;
+    CHECK(mi_arena_claim_touched(n * MI_SLICE_SIZE, 1, &zero) == NULL && mi_arena_totals.xscans == before);
+    mi_arena_give(claim(1, 1, NULL));                /* one is free: of no use to who wants two */
+    CHECK(mi_arena_totals.xscans <= before + 2);
+  }
+  mi_arena_give(page[1]);
+  mi_page_t* three = claim(3 * MI_SLICE_SIZE, 1, NULL);
+  CHECK(three->start == page[0]->start || three->start == page[2]->start || three->arena == page[1]->arena);
+}
+
+/* Claims and gives by four threads at once in an arena that is always nearly full; after it all is free and found. */
+static uint16_t crowded;
+static void* crowd(void* seed) {
+  uint64_t r = (uintptr_t)seed;
+  mi_page_t* page[12] = { NULL };
+  bool zero;
+  for (int i = 0; i < 30000; i++) {
+    mi_page_t** p = &page[test_random(&r) % 12];
+    if (*p != NULL) mi_arena_give(*p);
+    *p = mi_arena_claim((1 + test_random(&r) % (i % 16 == 0 ? 40 : 5)) * MI_SLICE_SIZE, 1, crowded, &zero);
+  }
+  for (int i = 0; i < 12; i++) if (page[i] != NULL) mi_arena_give(page[i]);
+  return NULL;
+}
+
+static void crowd_finds_all(void) {
+  static uint8_t memory[130 * 65536];
+  bool zero;
+  CHECK(mi_arena_add(memory, sizeof memory, true, true, true, &crowded));
+  const size_t n = mi_arena_at(crowded)->nslices;
+  for (int round = 0; round < 3; round++) {
+    pthread_t t[4];
+    for (uintptr_t i = 0; i < 4; i++) CHECK_EQ(pthread_create(&t[i], NULL, &crowd, (void*)(i + 1)), 0);
+    for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
+    mi_page_t* page = mi_arena_claim(n * MI_SLICE_SIZE, 1, crowded, &zero);
+    CHECK(page != NULL);
+    mi_arena_give(page);
+  }
+  test_nothing_left();
+}
+
+/* ---- where every page counts that can be written to ---- */
+
+static void counts_no_more(void) {
+  mi_os_set_must_commit(true);
+  mi_option_set(mi_option_purge_delay, 100000);
+  const size_t size = 64 * MI_SLICE_SIZE;
+  CHECK_EQ(mi_reserve_os_memory(2 * size, true, false), 0);
+  mi_page_t *one = claim(1, 1, NULL), *page = claim(size, 1, NULL);
+  test_accounted();                                  /* which takes memory itself, at first */
+  const size_t before = test_accounted();
+  memset(page->start, 1, size);
+  mi_arena_give(page);
+  mi_arena_purge(true);
+  CHECK_EQ(test_accounted(), before - size);
+  bool zero;
+  page = claim(size, 1, &zero);
+  CHECK(zero && test_all(page->start, size, 0));
+  CHECK_EQ(test_accounted(), before);
+  memset(page->start, 1, size);
+  mi_arena_give(page), mi_arena_give(one);
+  test_nothing_left();
+}
+
+/* A part that could be committed is not any more when the rest could not; and no new arena is tried for it. */
+static void commit_fails(void) {
+  mi_os_set_must_commit(true);
+  bool zero;
+  mi_page_t* one = claim(1, 1, NULL);
+  for (mi_os_way_t way = MI_OS_AT_START; way <= MI_OS_HALF; way++) {
+    const size_t before = test_accounted(), n = mi_arena_count(), nfree = test_free_slices();
+    mi_os_fail_call(MI_OS_COMMIT, way, 1, SIZE_MAX);
+    for (int i = 0; i < 3; i++) CHECK(mi_arena_claim(4 * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero) == NULL && errno == ENOMEM);
+    mi_os_fail_call(MI_OS_COMMIT, way, 0, 0);
+    CHECK(mi_arena_count() == n && test_free_slices() == nfree);
+    CHECK_EQ(test_accounted(), before);
+  }
+  mi_page_t* page = claim(4 * MI_SLICE_SIZE, 1, NULL);
+  memset(page->start, 1, 4 * MI_SLICE_SIZE);
+  mi_arena_give(page), mi_arena_give(one);
+  test_nothing_left();
+}
+
+/* What another has got meanwhile is never handed out again. */
+static void purge_loses(void) {
+  mi_os_set_must_commit(true);
+  mi_option_set(mi_option_purge_delay, 0);
+  mi_page_t *one = claim(1, 1, NULL), *page = claim(4 * MI_SLICE_SIZE, 1, NULL);
+  const size_t nfree = test_free_slices();
+  mi_os_fail_call(MI_OS_DECOMMIT, MI_OS_TAKEN, 1, 1);
+  mi_arena_give(page);
+  CHECK(test_free_slices() == nfree && mi_arena_totals.xcommitted == MI_SLICE_SIZE);
+  mi_page_t* other = claim(4 * MI_SLICE_SIZE, 1, NULL);
+  CHECK(other->start != page->start);
+  mi_arena_give(other), mi_arena_give(one);
 }
 
 /* Where a block that grows has room: a place for each, of half the room when there are no more; behind it no other. */
 static void roomy(void) {
   if (MI_HARD) return;                             /* its arenas are smaller */
   enum { N = 40 };
+  CHECK_EQ(mi_reserve_os_memory(MI_GiB, true, false), 0);
   mi_page_t* page[N];
   bool zero;
   CHECK(mi_arena_claim_roomy(MI_ARENA_ROOM / 2 + 1, MI_ARENA_NONE, &zero) == NULL);
@@ -289,4 +446,6 @@ static void touched(void) {
 
 TEST_MAIN("arena", TEST(claim_and_give), TEST(every_alignment), TEST(zero_or_not), TEST(zero_in_part), TEST(committed_is_counted),
           TEST(user_memory), TEST(resize_in_place), TEST(mapping), TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces),
-          TEST(purged_by_two), TEST(purged_beside_another), TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(smaller_arena), TEST(roomy), TEST(touched))
+          TEST(purged_by_two), TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(small_first), TEST(smaller_arena),
+          TEST(large_blocks), TEST(arenas_go), TEST(looks_once), TEST(crowd_finds_all), TEST(counts_no_more), TEST(commit_fails), TEST(purge_loses),
+          TEST(roomy), TEST(touched))

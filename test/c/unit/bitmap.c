@@ -36,7 +36,7 @@ static bool model_claim_run(size_t n, size_t align, size_t offset, size_t* at) {
 static void random_step(uint64_t* r) {
   const size_t i = test_random(r) % BITS, n = 1 + test_random(r) % (test_random(r) % 4 ? 9 : BITS - i);
   const size_t m = mi_min(n, BITS - i);
-  switch (test_random(r) % 6) {
+  switch (test_random(r) % 8) {
     case 0: mi_bitmap_set(map, i, m); memset(model + i, 1, m); break;
     case 1: {
       const bool any = memchr(model + i, 1, m) != NULL;
@@ -56,6 +56,18 @@ static void random_step(uint64_t* r) {
       const bool found = model_claim_run(n, align, offset, &b);
       CHECK_EQ(mi_bitmap_claim_run(map, BITS, n, align, offset, &a), found);
       if (found) CHECK_EQ(a, b);
+      break;
+    }
+    case 6: {
+      size_t run = 0;
+      while (run < n && run < i && model[i - run - 1]) run++;
+      CHECK_EQ(mi_bitmap_run_before(map, i, n), run);
+      break;
+    }
+    case 7: {
+      size_t at = i;
+      while (at < BITS && model_run(at, n) < n) at++;
+      CHECK_EQ(mi_bitmap_find_run(map, BITS, n, i), at);
       break;
     }
     case 4: {

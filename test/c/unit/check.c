@@ -51,7 +51,7 @@ static void pages(void) {
   FOUND(page->lheap, NULL);
   FOUND(page->xbin, 3);
   FOUND(page->xheap, NULL);
-  FOUND(last->mark, NULL);
+  FOUND(last->xmark, 0);
   FOUND(full->xowner, 16);
   FOUND(full->xword, full->xword + MI_XCOUNT_ONE);
   FOUND(full->local_free, (mi_block_t*)p[100]);

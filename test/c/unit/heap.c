@@ -25,8 +25,8 @@ static void list_of_pages(void) {
 
 static void main_heap(void) {
   owners_begin();
-  CHECK(mi_heap_main.xid == 1);
-  CHECK(mi_heap_lheap(&mi_heap_main, owners[3]) == &owners[3]->main);
+  CHECK(mi_main_heap.xid == 1);
+  CHECK(mi_heap_lheap(&mi_main_heap, owners[3]) == &owners[3]->main);
   owners_end();
 }
 

@@ -36,6 +36,7 @@ static bool is_resident(const mi_arena_t* a, size_t hole) {
 
 /* Every class: OS pages without a live block are no more there; a double free of any block is told; all comes back. */
 static void holes_and_back(void) {
+  CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);   /* all of them in one arena */
   owners_begin();
   test_expect_errors();
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
@@ -142,19 +143,21 @@ static void meanwhile(int owner, int ms) {
 /* A queue that nothing was taken from for purge_delay gives its pages up at a sweep of its owner; one in use does not. */
 static void idle_queues(void) {
   owners_begin();
-  mi_option_set(mi_option_purge_delay, 20);
+  mi_option_set(mi_option_purge_delay, 1000000);
   few_stay(mi_bin_of(3000));
-  const mi_lheap_t* lh = &owners[0]->main;
+  mi_lheap_t* lh = &owners[0]->main;
   size_t next = 0;
   for (; next < 40; next++) {
     while (stays(next)) next++;
     CHECK((block[next] = o_malloc(0, 3000)) != NULL);
+    lh->idle_at = 0;                             /* a look between each two */
     meanwhile(0, 4);
     if (!MI_HARD) CHECK(mi_page_of(block[next])->xowner == lh->xid && lh->queue[mi_bin_of(3000)].first != NULL);
   }
   while (next-- > 0) if (!stays(next)) o_free(0, block[next]);
-  for (int t = 0; t < 100 && lh->queue[mi_bin_of(3000)].first != NULL; t++) meanwhile(0, 20);
-  CHECK(lh->queue[mi_bin_of(3000)].first == NULL && mi_purger_xalso_at != 0);
+  mi_option_set(mi_option_purge_delay, 20);
+  for (int t = 0; t < 3000 && lh->queue[mi_bin_of(3000)].first != NULL; t++) meanwhile(0, 20);
+  CHECK(lh->queue[mi_bin_of(3000)].first == NULL && mi_due.xsince != 0);
   mi_pooled_now();
   CHECK(holes() * MI_HOLE_SIZE > n * size / 2 && mi_check_all() == 0);
   for (size_t i = 0; i < n; i++) if (stays(i)) o_free(0, block[i]);
@@ -169,7 +172,7 @@ static void idle_and_once_retired(void) {
   o_free(0, o_malloc(0, 5000));
   void *p = o_malloc(0, 5000), *q = o_malloc(0, 5000);
   o_free(0, q);
-  for (int t = 0; t < 100 && owners[0]->main.queue[mi_bin_of(5000)].first != NULL; t++) meanwhile(0, 20);
+  for (int t = 0; t < 3000 && owners[0]->main.queue[mi_bin_of(5000)].first != NULL; t++) meanwhile(0, 20);
   CHECK(owners[0]->main.queue[mi_bin_of(5000)].first == NULL);
   o_free(0, p);
   owners_end();
@@ -184,7 +187,7 @@ static void not_at_first_sight(void) {
   for (int rounds = 0; rounds < 2; rounds++) {
     CHECK(holes() == 0);
     mi_purger_stop();
-    while (mi_pooled_piece()) {}
+    while (mi_pooled_piece(64)) {}
     mi_purger_go_on();
   }
   CHECK(holes() > 0);
@@ -201,7 +204,7 @@ static void not_given_up(void) {
   for (size_t i = 1; i < n; i += 2) if (i % 16 != 1) o_free(0, block[i]);
   mi_lheap_collect(&owners[0]->main, true);
   CHECK_EQ(owners[0]->main.xcounts.pages, 0);
-  CHECK(mi_purger_xalso_at != 0 || MI_HARD);
+  CHECK(mi_due.xsince != 0 || MI_HARD);
   mi_arena_id_t arena;
   void* memory = mi_os_reserve(2 * MI_MiB, MI_SLICE_SIZE);
   CHECK(memory != NULL && mi_manage_os_memory_ex(memory, 2 * MI_MiB, true, true, true, -1, true, &arena));
@@ -230,7 +233,7 @@ static void freed_and_visited(void) {
     mi_pooled_now();
     const size_t before = holes();
     for (size_t i = 1; i < 128; i += 2) if (i % 32 != 1 && i / 64 == (size_t)visits) o_free(1, block[i]);
-    if (visits == 1) CHECK(mi_visit_heap(&mi_heap_main, owners[1], true, &see, NULL));
+    if (visits == 1) CHECK(mi_visit_heap(&mi_main_heap, owners[1], true, &see, NULL));
     mi_pooled_now();
     CHECK_AT(holes() >= before + 20, "visits = %d: %zu and %zu", visits, before, holes());
   }
@@ -244,13 +247,13 @@ static void asked(void) {
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
   for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 2000)) != NULL);
   for (size_t i = 0; i < 400; i++) if (i % 32 != 0) o_free(0, block[i]);
-  mi_store_relaxed(&mi_purger_xalso_at, 0);
+  mi_store_relaxed(&mi_due.xsince, 0);
   mi_heap_end(heap, true);
-  CHECK(mi_purger_xalso_at != 0);
+  CHECK(mi_due.xsince != 0);
   mi_pooled_now();
-  mi_store_relaxed(&mi_purger_xalso_at, 0);
+  mi_store_relaxed(&mi_due.xsince, 0);
   mi_pooled_now();                               /* there is nothing left to do */
-  CHECK_EQ(mi_purger_xalso_at, 0);
+  CHECK_EQ(mi_due.xsince, 0);
 }
 
 /* OS pages that are locked stay: nothing is said to be given back. */

@@ -9,7 +9,7 @@ enum { PUT = 12 };
 static mi_page_t* dead_page(size_t nslices) {
   bool zero;
   mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
-  CHECK(page != NULL && mi_page_init(page, nslices * MI_SLICE_SIZE, MI_BIN_SINGLE, &mi_heap_main, 0));
+  CHECK(page != NULL && mi_page_init(page, nslices * MI_SLICE_SIZE, MI_BIN_SINGLE, &mi_main_heap, 0));
   mi_xlist_t list;
   CHECK(mi_remote_acquire(&page->xword, true, &list));
   mi_page_used_set(page, 0);
@@ -21,7 +21,7 @@ static mi_page_t* dead_class_page(unsigned bin) {
   bool zero;
   const size_t nslices = bin <= MI_BIN_SMALL_LAST ? 1 : MI_MEDIUM_SLICES;
   mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
-  CHECK(page != NULL && mi_page_init(page, mi_bin_size(bin), bin, &mi_heap_main, 16) && mi_page_extend(page));
+  CHECK(page != NULL && mi_page_init(page, mi_bin_size(bin), bin, &mi_main_heap, 16) && mi_page_extend(page));
   mi_page_die(page);
   return page;
 }
@@ -90,21 +90,19 @@ static void not_without_delay(void) {
 }
 
 static void flushed_after_the_delay(void) {
-  mi_option_set(mi_option_purge_delay, 30);
-  mi_page_t* a = dead_page(2);
-  mi_keep_put(0, a);
+  mi_page_t *a = dead_page(2), *b = dead_class_page(70);
+  mi_option_set(mi_option_purge_delay, 1000000);
+  mi_keep_put(0, a), mi_keep_put_class(b);
   mi_purge(false);
-  CHECK(mi_keep_take(0, 2) == a);
+  CHECK(mi_keep_take(0, 2) == a && mi_keep_take_class(70) == b);
+  mi_purge(true);                                /* and so no time to flush is set */
+  mi_option_set(mi_option_purge_delay, 1);
   mi_keep_put(0, a);
-  usleep(50000);
+  usleep(5000);
   mi_purge(false);
   CHECK(mi_keep_take(0, 2) == NULL && mi_page_is_none(mi_page_of(a->start)));
-  mi_page_t* b = dead_class_page(70);
   mi_keep_put_class(b);
-  mi_purge(false);
-  CHECK(mi_keep_take_class(70) == b);
-  mi_keep_put_class(b);
-  usleep(50000);
+  usleep(5000);
   mi_purge(false);
   CHECK(mi_keep_take_class(70) == NULL && mi_page_is_none(mi_page_of(b->start)));
   test_nothing_left();
@@ -125,7 +123,7 @@ static void* flush_each_round(void* arg) {
 
 static void put_while_another_flushes(void) {
   pthread_t flusher;
-  int rounds = MI_CHECK ? 20000 : 100000;
+  int rounds = 2000;                             /* the suite `steps` plays every order */
   mi_option_set(mi_option_purge_delay, 1);
   pthread_create(&flusher, NULL, &flush_each_round, &rounds);
   for (int n = 1; n <= rounds; n++) {
@@ -197,7 +195,7 @@ static void kept_for_ever(void) {
   mi_option_set(mi_option_purge_delay, -1);
   mi_page_t *a = dead_page(2), *b = dead_class_page(9);
   mi_keep_put(0, a), mi_keep_put_class(b);
-  CHECK_EQ(mi_purge_at(), 0);
+  CHECK_EQ(mi_clock_at(), 0);
   usleep(2000);
   mi_purge(false);
   CHECK(mi_keep_take(0, 2) == a && mi_keep_take_class(9) == b);
@@ -231,6 +229,23 @@ static void bound_heap(void) {
     mi_collect(true);
     test_nothing_left();
   }
+}
+
+/* What a deleted heap leaves is the main heap's, but its arena is not: nothing of it is kept for others. */
+static void left_by_a_bound_heap(void) {
+  mi_arena_id_t id;
+  void* left[2 * MI_BIN_LAST];
+  CHECK_EQ(mi_reserve_os_memory_ex(16 * MI_MiB, true, false, true, &id), 0);
+  mi_heap_t* heap = mi_heap_new_in_arena(id);
+  int n = 0;
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin += 13) CHECK((left[n++] = mi_heap_malloc(heap, mi_bin_size(bin))) != NULL);
+  CHECK((left[n++] = mi_heap_malloc(heap, 100000)) != NULL);
+  mi_heap_delete(heap);
+  while (n > 0) mi_free(left[--n]);
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) CHECK(mi_keep_take_class(bin) == NULL);
+  for (uint32_t slot = 0; slot < 64; slot++) CHECK(mi_keep_take(slot, 2) == NULL);
+  mi_collect(true);
+  test_nothing_left();
 }
 
 /* A kept page is not zero, however it is taken. */
@@ -275,4 +290,4 @@ static void large_before_kept(void) {
 
 TEST_MAIN("keep", TEST(put_and_take), TEST(one_of_a_size), TEST(put_and_take_classes), TEST(not_without_delay), TEST(flushed_after_the_delay),
          TEST(put_while_another_flushes), TEST(by_malloc_and_free), TEST(short_lived_threads),
-         TEST(large_before_kept), TEST(kept_for_ever), TEST(bound_heap), TEST(kept_is_not_zero))
+         TEST(large_before_kept), TEST(kept_for_ever), TEST(bound_heap), TEST(left_by_a_bound_heap), TEST(kept_is_not_zero))

@@ -224,7 +224,7 @@ static void parked_and_idle(void) {
   mi_option_set(mi_option_purge_delay, 10);
   fill_pages(0, 9);
   churn_pages(9, 500);
-  for (int t = 0; t < 100 && nparked() > 0; t++) {
+  for (int t = 0; t < 6000 && nparked() > 0; t++) {
     for (int i = 0; i < 256; i++) o_free(0, o_malloc(0, 600000));
     usleep(5000);
   }

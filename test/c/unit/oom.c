@@ -1,6 +1,7 @@
 /* The nth call of the system for memory fails, for every n: a workload gets NULL and ENOMEM somewhere, nothing
    is lost or broken, and afterwards everything works. Also: little address space (ulimit -v). */
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -137,4 +138,151 @@ static void eaten_up(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("oom", TEST(one_failure), TEST(three_failures), TEST(all_fail_from_there), TEST(little_address_space), TEST(eaten_up))
+/* One block of nearly all, whatever larger ones were asked for in vain or freed before. */
+static void one_large_block(void) {
+  limited(196);
+  test_expect_errors();
+  void* small = mi_malloc(1000);
+  for (size_t mib = 8; mib <= 160; mib *= 2) mi_free(mi_malloc(mib * MI_MiB));
+  size_t mib = 400;
+  void* p;
+  while ((p = mi_malloc(mib * MI_MiB)) == NULL) mib--;
+  CHECK_AT(mib >= (MI_CHECK ? 160 : 175), "%zu MiB", mib);       /* the program takes some itself */
+  mi_free(p);
+  mi_free(small);
+}
+
+static void* waits(void* lock) {
+  void *p = mi_malloc(100000), *q = mi_malloc(10);
+  const bool ok = p != NULL && q != NULL;
+  pthread_mutex_lock(lock);
+  pthread_mutex_unlock(lock);
+  mi_free(p), mi_free(q);
+  return ok ? lock : NULL;
+}
+
+static void many_stacks(void) {
+  enum { MOST = 100 };
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  pthread_t t[MOST];
+  pthread_attr_t attributes;
+  int n = 0;
+  limited(293);
+  mi_free(mi_malloc(10));
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, 8 * MI_MiB);
+  pthread_mutex_lock(&lock);
+  while (n < MOST && pthread_create(&t[n], &attributes, &waits, &lock) == 0) n++;
+  pthread_mutex_unlock(&lock);
+  for (int i = 0; i < n; i++) {
+    void* ok;
+    pthread_join(t[i], &ok);
+    CHECK_AT(ok != NULL || i >= 30, "thread %d of %d", i, n);
+  }
+  CHECK_AT(n >= 30, "%d threads", n);
+}
+
+/* Everything that is mapped is locked and resident, then and later. */
+static void locked_memory(void) {
+  void* first = mi_malloc(100);
+  const size_t before = test_mapped();
+  CHECK(mi_arena_totals.xreserved <= 4 * MI_MiB);
+  if (TEST_SANITIZED || mlockall(MCL_CURRENT | MCL_FUTURE) != 0) return;  /* without the right to */
+  void* p[40];
+  for (int i = 0; i < 40; i++) CHECK((p[i] = mi_malloc((size_t)i * 20)) != NULL);
+  CHECK(test_mapped() - before <= 4 * MI_MiB);
+  void* large = mi_malloc(3 * MI_MiB);
+  CHECK(large != NULL && test_mapped() - before <= 8 * MI_MiB);
+  for (int i = 0; i < 40; i++) mi_free(p[i]);
+  mi_free(large), mi_free(first);
+  mi_collect(true);                                  /* what is locked is not given back, and is told as committed */
+  CHECK_EQ(mi_check_all(), 0);
+  void* again = mi_zalloc(3 * MI_MiB);
+  CHECK(again != NULL && test_all(again, 3 * MI_MiB, 0));
+  mi_free(again);
+}
+
+/* Where the system counts every page that can be written to, what was freed counts no more, and can be had again. */
+static void freed_counts_no_more(void) {
+  enum { N = 20000 };
+  static uint8_t* p[N];
+  mi_os_set_must_commit(true);
+  void* small = mi_malloc(100);
+  test_accounted();
+  const size_t before = test_accounted();
+  for (int round = 0; round < 2; round++) {
+    uint64_t r = 1;
+    size_t sum = 0;
+    for (int i = 0; i < N; i++) {
+      const size_t size = 1 + test_random(&r) % (i % 100 == 0 ? 3 * MI_MiB : i % 10 == 0 ? 60000 : 3000);
+      CHECK((p[i] = mi_zalloc(size)) != NULL && p[i][size / 2] == 0);
+      memset(p[i], 1, size);
+      sum += size;
+    }
+    CHECK(sum > 256 * MI_MiB && test_accounted() >= before + sum);
+    for (int i = 0; i < N; i++) mi_free(p[i]);
+    mi_collect(true);
+    CHECK_AT(test_accounted() <= before + 8 * MI_MiB, "round %d: %zu", round, test_accounted() - before);   /* what describes it */
+  }
+  mi_free(small);
+  mi_thread_done();
+  test_nothing_left();
+}
+
+/* ---- too much ---- */
+
+/* More than there are addresses: the system is not asked. */
+static void beyond_the_addresses(void) {
+  test_expect_errors();
+  void *small = mi_malloc(100), *own = mi_malloc(MI_ARENA_SIZE);
+  mi_os_fail_in(1, 1);
+  for (size_t size = MI_ADDRESSES + 1; size <= MI_SIZE_LIMIT - MI_MiB; size += size / 3) {
+    errno = 0;
+    CHECK(mi_malloc(size) == NULL && errno == ENOMEM && mi_calloc(size, 1) == NULL && mi_malloc_aligned(size, 64) == NULL);
+    CHECK(mi_realloc(small, size) == NULL && mi_realloc(own, size) == NULL && mi_expand(own, size) == NULL && mi_malloc_aligned(100, (size_t)1 << 62) == NULL && errno == ENOMEM);
+  }
+  CHECK(mi_os_reserve(MI_MiB, MI_SLICE_SIZE) == NULL);           /* the first that asks it is this */
+  mi_free(small), mi_free(own);
+}
+
+/* Nothing that was given back since it refused: it is asked once. */
+static void asked_once(void) {
+  test_expect_errors();
+  void* small = mi_malloc(100);
+  mi_collect(true);
+  mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, 1, 1);
+  CHECK(mi_malloc(MI_ARENA_SIZE) == NULL && errno == ENOMEM);
+  void* p = mi_malloc(MI_ARENA_SIZE);
+  CHECK(p != NULL);
+  mi_free(p), mi_free(small);
+}
+
+/* As large as the system grants: no memory for what describes it, and each address in it is found. */
+static void huge(void) {
+  if (TEST_SANITIZED) return;
+  test_expect_errors();
+  for (unsigned bits = 30; bits <= 46; bits += 4) {
+    const size_t size = (size_t)1 << bits, rss = test_rss();
+    uint8_t* p = mi_malloc(size);
+    if (p == NULL) break;                            /* the suite's own limit */
+    CHECK_AT(test_rss() < rss + MI_MiB, "2^%u", bits);
+    CHECK(mi_usable_size(p) == size && mi_is_in_heap_region(p + size / 2) && !mi_is_in_heap_region(p + size + MI_MiB));
+    CHECK(mi_check_owned(p + size - 1) && mi_check_owned(p + size / 3));
+    CHECK(mi_usable_size(p + size / 2) == 0 && mi_page_is_none(mi_page_of(p + size / 2)));   /* the page map has its start only */
+    uint8_t* larger = mi_realloc(p, size + size / 4);
+    if (larger != NULL) CHECK(mi_check_owned((p = larger) + size + size / 4 - 1));
+    mi_free(p);
+    CHECK_AT(!mi_is_in_heap_region(p + size / 2), "2^%u", bits);
+    uint8_t* q = mi_malloc_aligned_at(size, 8 * MI_MiB, 24);
+    if (q == NULL) break;
+    CHECK(((uintptr_t)q + 24) % (8 * MI_MiB) == 0 && mi_usable_size(q) >= size && mi_check_owned(q + size / 2));
+    q[0] = q[size - 1] = 1;
+    mi_free(q);
+    CHECK_EQ(mi_usable_size(q), 0);
+  }
+  mi_thread_done();
+  test_nothing_left();
+}
+
+TEST_MAIN("oom", TEST(one_failure), TEST(three_failures), TEST(all_fail_from_there), TEST(little_address_space), TEST(eaten_up), TEST(one_large_block),
+          TEST(many_stacks), TEST(locked_memory), TEST(freed_counts_no_more), TEST(beyond_the_addresses), TEST(asked_once), TEST(huge))

@@ -16,14 +16,17 @@ static void defaults(void) {
   mi_option_set_default((mi_option_t)_mi_option_last, 1);
 }
 
-/* What an option is in a process with that environment: it is looked up once. */
+/* What an option is in a process with that environment. */
 static size_t looked_up(const char* name, const char* text, mi_option_t option, bool size) {
   int status[2];
   size_t value;
   CHECK(pipe(status) == 0);
   if (fork() == 0) {
-    setenv(name, text, 1);
+    char variable[200];
+    char* const all[] = { "MIMALLOC=1", "MIMALLOC_=1", "MIMALLOC_PURGE=1", variable, "PURGE_DELAY=4", NULL };
+    snprintf(variable, sizeof variable, "%s=%s", name, text);
     errno = 3;
+    mi_options_read(all);
     value = size ? mi_option_get_size(option) : (size_t)mi_option_get(option);
     _exit(errno == 3 && write(status[1], &value, sizeof value) == sizeof value ? 0 : 1);
   }
@@ -59,8 +62,31 @@ static void environment_sizes(void) {
   CHECK_EQ(looked_up("MIMALLOC_RESERVE_OS_MEMORY", "3M", mi_option_reserve_os_memory, true), 3 * MI_MiB);
 }
 
+/* Names are in capitals, and whole. */
+static void environment_names(void) {
+  enum { DEFAULT = MI_HARD ? 0 : 250 };
+  static const char* const names[] = { "mimalloc_purge_delay", "MIMALLOC_purge_delay", "Mimalloc_PURGE_DELAY", "MIMALLOC_PURGE_DELAYS", "XMIMALLOC_PURGE_DELAY", "MIMALLOC__PURGE_DELAY" };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) CHECK_EQ(looked_up(names[i], "7", mi_option_purge_delay, false), DEFAULT);
+}
+
+/* What was set before the environment was read stays; of two variables of one name the first one counts, as with getenv. */
+static void environment_is_weaker_than_a_function(void) {
+  char* const all[] = { "MIMALLOC_PURGE_DELAY=7", "MIMALLOC_VERBOSE=3", "MIMALLOC_VERBOSE=4", NULL };
+  mi_option_set(mi_option_purge_delay, 9);
+  mi_options_read(all);
+  CHECK_EQ(mi_option_get(mi_option_purge_delay), 9);
+  CHECK_EQ(mi_option_get(mi_option_verbose), 3);
+}
+
+/* Read before main: what the program puts into it means nothing. */
+static void environment_is_read_once(void) {
+  setenv("MIMALLOC_VERBOSE", "5", 1);
+  CHECK_EQ(mi_option_get(mi_option_verbose), 0);
+}
+
 static void set_and_default(void) {
-  setenv("MIMALLOC_MAX_WARNINGS", "5", 1);
+  char* const all[] = { "MIMALLOC_MAX_WARNINGS=5", NULL };
+  mi_options_read(all);
   mi_option_set_default(mi_option_max_warnings, 3);      /* weaker than the environment */
   CHECK_EQ(mi_option_get(mi_option_max_warnings), 5);
   mi_option_set_default(mi_option_verbose, 2);
@@ -116,7 +142,7 @@ static void misuse_is_told(void) {
   test_expect_errors();
   mi_option_enable(mi_option_show_errors);
   mi_register_output(&keep, said);
-  static const int codes[] = { EAGAIN, EINVAL, EINVAL, EFAULT };
+  static const int codes[] = { EAGAIN, EAGAIN, EINVAL, EINVAL, EFAULT };
   errno = 9;
   for (int e = MI_ERROR_DOUBLE_FREE; e <= MI_ERROR_CORRUPT; e++) {
     said[0] = 0;
@@ -125,11 +151,11 @@ static void misuse_is_told(void) {
     CHECK_EQ(test_last_error, codes[e]);
   }
   CHECK_EQ(errno, 9);
-  CHECK_EQ(test_nerrors, 4);
+  CHECK_EQ(test_nerrors, 5);
   said[0] = 0;
   mi_option_disable(mi_option_show_errors);
   mi_error_misuse(MI_ERROR_DOUBLE_FREE, said, 0);
-  CHECK(said[0] == 0 && test_nerrors == 5);
+  CHECK(said[0] == 0 && test_nerrors == 6);
 }
 
 static void failure_is_quiet(void) {
@@ -250,6 +276,7 @@ static void deferred_free(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("options", TEST(defaults), TEST(environment), TEST(environment_sizes), TEST(set_and_default), TEST(print), TEST(output), TEST(misuse_is_told),
+TEST_MAIN("options", TEST(defaults), TEST(environment), TEST(environment_sizes), TEST(environment_names), TEST(environment_is_weaker_than_a_function), TEST(environment_is_read_once),
+          TEST(set_and_default), TEST(print), TEST(output), TEST(misuse_is_told),
           TEST(failure_is_quiet), TEST(abort_on_error), TEST(error_callback_may_allocate), TEST(told_after_allocation),
           TEST(told_after_collection), TEST(told_without_a_lock), TEST(deferred_free))

@@ -1,6 +1,7 @@
 /* os.h: reservations, purging, moving, faults, locks. */
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 
 #include "core/os.h"
 #include "test.h"
@@ -46,7 +47,7 @@ static void resize_and_move(void) {
   test_fill(p, size, 1);
   CHECK(mi_os_resize(p, size, size / 2));
   uint8_t* q = mi_os_reserve(4 * size, MI_SLICE_SIZE);
-  CHECK(q != NULL && mi_os_move(p, size / 2, q, 4 * size));
+  CHECK(q != NULL && mi_os_move(p, size / 2, q, 4 * size) == MI_OS_DONE);
   CHECK(test_filled(q, size / 2, 1));
   CHECK(test_all(q + size / 2, 4 * size - size / 2, 0));
   mi_os_release(q, 4 * size);
@@ -64,9 +65,151 @@ static void fail_in(void) {
   CHECK_EQ(errno, ENOMEM);
   CHECK(mi_os_commit(p, MI_MiB));
   mi_os_fail_in(1, 3);
-  CHECK(!mi_os_resize(p, MI_MiB, MI_MiB / 2) && !mi_os_move(p, MI_MiB, p, MI_MiB));
+  CHECK(!mi_os_resize(p, MI_MiB, MI_MiB / 2) && mi_os_move(p, MI_MiB, p, 2 * MI_MiB) == MI_OS_NOT);
   mi_os_fail_in(0, 0);
   CHECK(mi_os_commit(p, MI_MiB));
+}
+
+/* ---- each call fails in each way: the table of what is half done ---- */
+
+enum { SIZE = 1024 * 1024 };
+
+static uint8_t* filled(uint64_t seed) {
+  uint8_t* p = mi_os_reserve(SIZE, MI_SLICE_SIZE);
+  CHECK(p != NULL && mi_os_commit(p, SIZE));
+  test_fill(p, SIZE, seed);
+  return p;
+}
+
+static bool is_mapped(void* p) {
+  unsigned char resident;
+  return mincore(p, mi_os_page_size(), &resident) == 0;
+}
+
+static void reserve_fails(mi_os_way_t way) {
+  mi_os_fail_call(MI_OS_RESERVE, way, 1, 1);
+  CHECK(mi_os_reserve(SIZE, MI_SLICE_SIZE) == NULL && errno == ENOMEM);
+}
+
+static void commit_fails(mi_os_way_t way) {
+  uint8_t* p = mi_os_reserve(SIZE, MI_SLICE_SIZE);
+  mi_os_fail_call(MI_OS_COMMIT, way, 1, 1);
+  CHECK(!mi_os_commit(p, SIZE) && errno == ENOMEM);
+  CHECK(mi_os_decommit(p, SIZE) == MI_OS_DONE && mi_os_commit(p, SIZE) && test_all(p, SIZE, 0));
+}
+
+static void purge_fails(mi_os_way_t way) {
+  uint8_t* p = filled(1);
+  mi_os_fail_call(MI_OS_PURGE, way, 1, 1);
+  CHECK(!mi_os_purge(p, SIZE) && errno == 0 && test_all(p, SIZE / 2, 0) == (way != MI_OS_AT_START));
+  CHECK(mi_os_purge(p, SIZE) && test_all(p, SIZE, 0));
+}
+
+static void decommit_fails(mi_os_way_t way) {
+  uint8_t* p = filled(2);
+  mi_os_fail_call(MI_OS_DECOMMIT, way, 1, 1);
+  const mi_os_result_t result = mi_os_decommit(p, SIZE);
+  mi_os_fail_call(MI_OS_DECOMMIT, way, 0, 0);                     /* asked only where every page counts */
+  CHECK(errno == 0 && result == (way == MI_OS_TAKEN && mi_os_must_commit() ? MI_OS_LOST : MI_OS_DONE));
+  if (result == MI_OS_DONE) CHECK(test_all(p, SIZE, 0) && mi_os_commit(p, SIZE));
+}
+
+static void release_fails(mi_os_way_t way) {
+  uint8_t* p = filled(3);
+  const size_t rss = test_rss();
+  mi_os_fail_call(MI_OS_RELEASE, way, 1, 1);
+  mi_os_release(p, SIZE);
+  CHECK(errno == 0 && (TEST_SANITIZED || test_rss() + SIZE / 2 < rss));   /* its memory goes, at least */
+}
+
+static void resize_fails(mi_os_way_t way) {
+  uint8_t* p = filled(4);
+  mi_os_fail_call(MI_OS_RESIZE, way, 2, 1);
+  CHECK(mi_os_resize(p, SIZE, SIZE / 2) && !mi_os_resize(p, SIZE / 2, SIZE / 4) && errno == ENOMEM && test_filled(p, SIZE / 2, 4));
+}
+
+static void move_fails(mi_os_way_t way) {
+  uint8_t *p = filled(5), *to = mi_os_reserve(2 * SIZE, MI_SLICE_SIZE);
+  mi_os_fail_call(MI_OS_MOVE, way, 1, 1);
+  CHECK_EQ(mi_os_move(p, SIZE, to, 2 * SIZE), way == MI_OS_AT_START ? MI_OS_NOT : MI_OS_LOST);
+  CHECK(test_filled(p, SIZE, 5) && errno == ENOMEM);
+  if (way == MI_OS_AT_START) CHECK(mi_os_move(p, SIZE, to, 2 * SIZE) == MI_OS_DONE && test_filled(to, SIZE, 5) && test_all(to + SIZE, SIZE, 0));
+}
+
+static void move_pages_fails(mi_os_way_t way) {
+  uint8_t *p = filled(6), *to = filled(7);
+  mi_os_fail_call(MI_OS_MOVE_PAGES, way, 1, 1);
+  const mi_os_result_t result = mi_os_move_pages(p, to, SIZE);
+  CHECK(errno == 0 && test_filled(p, SIZE, 6) && is_mapped(to));
+  CHECK_EQ(result, way == MI_OS_TAKEN && !mi_os_must_commit() ? MI_OS_LOST : MI_OS_NOT);
+  if (result == MI_OS_LOST) return;
+  memset(to, 1, SIZE);                                            /* is ours, whatever is in it */
+  if (mi_os_must_commit()) return;
+  CHECK(mi_os_move_pages(p, to, SIZE) == MI_OS_DONE && test_filled(to, SIZE, 6) && test_all(p, SIZE, 0));
+}
+
+static void advise_fails(mi_os_way_t way) {
+  uint8_t* p = filled(8);
+  mi_os_fail_call(MI_OS_ADVISE, way, 1, 1);
+  mi_os_advise_huge(p, SIZE, true);
+  mi_os_advise_huge(p, SIZE, false);
+  CHECK(errno == 0 && test_filled(p, SIZE, 8));
+}
+
+static void reserve_huge_fails(mi_os_way_t way) {
+  mi_os_fail_call(MI_OS_RESERVE_HUGE, way, 1, 1);
+  CHECK(mi_os_reserve_huge(MI_GiB, MI_SLICE_SIZE) == NULL && errno == ENOMEM);
+}
+
+static void table(void) {
+  static void (*const fails[MI_OS_CALLS])(mi_os_way_t) = {
+    [MI_OS_RESERVE] = &reserve_fails, [MI_OS_COMMIT] = &commit_fails, [MI_OS_PURGE] = &purge_fails, [MI_OS_DECOMMIT] = &decommit_fails,
+    [MI_OS_RELEASE] = &release_fails, [MI_OS_RESIZE] = &resize_fails, [MI_OS_MOVE] = &move_fails, [MI_OS_MOVE_PAGES] = &move_pages_fails,
+    [MI_OS_ADVISE] = &advise_fails, [MI_OS_RESERVE_HUGE] = &reserve_huge_fails,
+  };
+  for (int call = 0; call < MI_OS_CALLS; call++) {
+    for (mi_os_way_t way = MI_OS_AT_START; way <= MI_OS_TAKEN; way++) {
+      errno = 0;
+      fails[call](way);
+    }
+  }
+}
+
+static void every_call_every_way(void) { table(); }
+static void and_where_every_page_counts(void) {
+  mi_os_set_must_commit(true);
+  table();
+}
+
+/* What is several mappings is not moved; what is one is, wherever in its mapping it lies. */
+static void move_pages_of_several_mappings(void) {
+  const size_t page = mi_os_page_size();
+  uint8_t *p = mi_os_reserve(3 * SIZE, MI_SLICE_SIZE), *to = mi_os_reserve(2 * SIZE, MI_SLICE_SIZE);
+  CHECK_EQ(munmap(p + 2 * SIZE, SIZE), 0);                        /* its end has nothing behind it */
+  test_fill(p, 2 * SIZE, 1);
+  CHECK_EQ(madvise(p + SIZE / 2, page, MADV_DONTDUMP), 0);
+  CHECK(mi_os_move_pages(p, to, 2 * SIZE) == MI_OS_NOT && test_filled(p, 2 * SIZE, 1));
+  CHECK(mi_os_move_pages(p, to, SIZE / 2 + page) == MI_OS_NOT && test_filled(p, 2 * SIZE, 1));
+  CHECK(mi_os_move_pages(p, to, SIZE / 2) == MI_OS_DONE);
+  CHECK(mi_os_move_pages(p + SIZE / 2, to + SIZE / 2, page) == MI_OS_DONE);
+  CHECK(mi_os_move_pages(p + SIZE / 2 + page, to + SIZE / 2 + page, SIZE) == MI_OS_DONE);
+  CHECK(mi_os_move_pages(p + 3 * SIZE / 2 + page, to + 3 * SIZE / 2 + page, SIZE / 2 - page) == MI_OS_DONE);
+  CHECK(test_filled(to, 2 * SIZE, 1) && test_all(p, 2 * SIZE, 0) && !is_mapped(p + 2 * SIZE));
+}
+
+static void decommit_counts_no_more(void) {
+  mi_os_set_must_commit(true);
+  const size_t before = test_accounted();
+  uint8_t* p = mi_os_reserve(64 * SIZE, MI_SLICE_SIZE);
+  CHECK_EQ(test_accounted(), before);
+  CHECK(p[5] == 0 && mi_os_commit(p, 32 * SIZE));
+  CHECK_EQ(test_accounted(), before + 32 * SIZE);
+  memset(p, 1, 32 * SIZE);
+  CHECK_EQ(mi_os_decommit(p + SIZE, 31 * SIZE), MI_OS_DONE);
+  CHECK_EQ(test_accounted(), before + SIZE);
+  CHECK(test_all(p + SIZE, 63 * SIZE, 0) && p[0] == 1);           /* it can be read */
+  CHECK(mi_os_commit(p, 64 * SIZE));
+  p[64 * SIZE - 1] = p[SIZE] = 1;
 }
 
 static void time_and_process(void) {
@@ -108,5 +251,6 @@ static void lock_excludes(void) {
   CHECK_EQ(counted, 80000);
 }
 
-TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move), TEST(fail_in),
+TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move), TEST(fail_in), TEST(every_call_every_way), TEST(and_where_every_page_counts),
+          TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more),
           TEST(time_and_process), TEST(lock_ranks), TEST(lock_excludes))

@@ -6,7 +6,7 @@ static mi_page_t* page_make(unsigned bin) {
   bool zero;
   const size_t size = mi_bin_size(bin);
   mi_page_t* page = mi_arena_claim((size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
-  CHECK(page != NULL && mi_page_init(page, size, bin, &mi_heap_main, 0));
+  CHECK(page != NULL && mi_page_init(page, size, bin, &mi_main_heap, 0));
   return page;
 }
 
@@ -62,6 +62,13 @@ static void every_start(void) {
   test_nothing_left();
 }
 
+/* Claimed and pushed, as by another thread. */
+static mi_remote_t remote_free(mi_page_t* page, mi_block_t* b) {
+  uint64_t was;
+  CHECK(mi_remote_claim(&b->xmark, page->xkey, &was));
+  return mi_page_remote_free(page, b, page->xkey, false);
+}
+
 /* ---- lists ---- */
 
 static void pop_and_collect(void) {
@@ -73,7 +80,7 @@ static void pop_and_collect(void) {
     mi_block_t* block[4096];
     while (mi_page_extend(page)) {
       for (mi_block_t* b; (b = pop(page)) != NULL; n++) {
-        CHECK(b->mark == NULL);
+        CHECK(b->xmark == 0);
         block[n] = b;
       }
     }
@@ -81,7 +88,7 @@ static void pop_and_collect(void) {
     mi_store_relaxed(&page->xowner, 16);         /* play its owner; the last one is kept, so that the page is not given up */
     for (size_t i = 0; i + 1 < n; i++) {
       if (i % 2 == 0) CHECK(mi_free_local(block[i], 16));
-      else CHECK_EQ(mi_page_remote_free(page, block[i], false), MI_REMOTE_DONE);
+      else CHECK_EQ(remote_free(page, block[i]), MI_REMOTE_DONE);
     }
     CHECK(!mi_free_local(block[0], 16) && !mi_free_local(block[1], 16));
     CHECK(!mi_free_local(block[n - 1], 32) && !mi_free_local((uint8_t*)block[n - 1] + 8, 16));
@@ -116,7 +123,7 @@ static void damaged_free_list(void) {
   CHECK(mi_free_local(a, 16));
   const uint16_t capacity = page->capacity;
   if (page->free == &mi_nil) mi_page_extend(page);
-  page->free->mark = NULL;
+  page->free->xmark = 0;
   CHECK(pop(page) == NULL);
   mi_page_drop_free(page);
   CHECK(test_one_error(EFAULT));
@@ -136,7 +143,7 @@ static void damaged_in_a_circle(void) {
   CHECK(mi_free_local(b[0], 16) && mi_free_local(b[1], 16));
   b[0]->next = b[1];
   if (page->free == &mi_nil) mi_page_extend(page);
-  page->free->mark = NULL;
+  page->free->xmark = 0;
   mi_page_drop_free(page);
   CHECK(test_one_error(EFAULT));
   CHECK(mi_page_used(page) >= 6);
@@ -151,8 +158,8 @@ static void damaged_remote_list(void) {
   mi_block_t* b[8];
   take(page, b, 8);
   while (pop(page) != NULL) {}
-  for (int i = 0; i < 8; i++) mi_page_remote_free(page, b[i], false);
-  b[5]->mark = NULL;
+  for (int i = 0; i < 8; i++) remote_free(page, b[i]);
+  b[5]->xmark = 0;
   CHECK(mi_page_collect(page, &nremote) && nremote == 8);
   CHECK(pop(page) == b[7] && pop(page) == b[6] && pop(page) == NULL);
   mi_page_drop_free(page);
@@ -172,10 +179,10 @@ static void damaged_remote_list_appended(void) {
     mi_store_relaxed(&page->xowner, 16);
     const uint32_t used = mi_page_used(page);
     CHECK(mi_free_local(b[8], 16) && mi_page_collect(page, &nremote) && mi_free_local(b[9], 16));
-    for (int i = 0; i < 8; i++) mi_page_remote_free(page, b[i], false);
+    for (int i = 0; i < 8; i++) remote_free(page, b[i]);
     if (how == 0) b[5]->next = (mi_block_t*)(uintptr_t)0x123456789abcdef0;
     if (how == 1) b[5]->next = (mi_block_t*)((uint8_t*)b[4] + 8);
-    if (how == 2) b[5]->mark = NULL;
+    if (how == 2) b[5]->xmark = 0;
     CHECK(mi_page_collect(page, &nremote));
     CHECK_EQ(test_nerrors, 0);           /* told when whoever collects is done */
     CHECK(test_one_error(EFAULT));
@@ -197,7 +204,7 @@ static void offset_blocks(void) {
   memset(b, 0, 1024);
   for (size_t at = 1; at < 1024; at++) CHECK(mi_page_block_of(page, b + at) == NULL);
   for (size_t at = 16; at < 1024; at += 37) {    /* any offset, unaligned too */
-    mi_block_set_offset(b, b + at);
+    mi_page_set_offset(page, b, b + at);
     CHECK(mi_page_block_of(page, b + at) == (mi_block_t*)(void*)b);
     CHECK(mi_page_block_of(page, (void*)((uintptr_t)(b + at) | (uintptr_t)1 << 48)) == NULL);
     memset(b, 0, 1024);
@@ -212,7 +219,7 @@ static void no_page_map(void) {
   mi_page_t* page = mi_arena_claim(MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
   CHECK(page != NULL);
   mi_os_fail_in(1, 2);                           /* its leaves exist already: this cannot fail */
-  CHECK(mi_page_init(page, 16, 1, &mi_heap_main, 0));
+  CHECK(mi_page_init(page, 16, 1, &mi_main_heap, 0));
   mi_os_fail_in(0, 0);
   page_end(page);
 }

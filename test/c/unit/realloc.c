@@ -10,6 +10,12 @@ static mi_lheap_t* lh;
 static void begin(void) { owners_begin(); lh = &owners[0]->main; }
 static void end(void) { owners_end(); test_nothing_left(); }
 
+/* One arena in which all of the test has room. */
+static void begin_roomy(void) {
+  CHECK_EQ(mi_reserve_os_memory(MI_GiB, true, false), 0);
+  begin();
+}
+
 static void contents_are_kept(void) {
   begin();
   uint64_t r = 5;
@@ -124,7 +130,7 @@ static void single_in_place(void) {
 
 /* A block that cannot grow where it is: its pages move, so both sizes are never there at once, and where they were is zero. */
 static void pages_move(void) {
-  begin();
+  begin_roomy();
   size_t size = 33 * MI_MiB - 5000;
   uint8_t *p = mi_lheap_malloc(lh, size), *wall[2];
   test_fill(p, size, 6);
@@ -149,7 +155,7 @@ static void pages_move(void) {
 /* From 1 MiB on pages move to memory that is zero; to what was touched before they are copied, and so stay where they were, too. */
 static void pages_move_to_clean(void) {
   if (MI_HARD) return;                              /* such a block has a mapping of its own */
-  begin();
+  begin_roomy();
   mi_option_set(mi_option_purge_delay, 10000);
   for (int clean = 0; clean < 2; clean++) {
     const size_t size = 2 * MI_MiB;
@@ -175,10 +181,11 @@ static void moves_end(void) {
   static mi_page_t* spacer[MOST];
   bool zero;
   int n = 0;
+  CHECK_EQ(mi_reserve_os_memory(MI_GiB, true, false), 0);
   for (bool moved = true; moved && n < MOST; n++) {
     CHECK((spacer[n] = mi_arena_claim(1, 1, MI_ARENA_NONE, &zero)) != NULL);
     mi_page_t *to = mi_arena_claim(MI_MiB, 1, MI_ARENA_NONE, &zero), *from = mi_arena_claim(MI_MiB, 1, MI_ARENA_NONE, &zero);
-    moved = mi_arena_move(from, to);
+    moved = mi_arena_move(from, to) == MI_OS_DONE;
     mi_arena_give(from), mi_arena_give(to);
   }
   CHECK(n > 4000 && n < MOST);
@@ -186,10 +193,9 @@ static void moves_end(void) {
   test_nothing_left();
 }
 
-/* Two blocks that grow by a quarter, side by side: each is copied once and then has room. One that doubles is not given any. */
-static void grows_in_its_room(void) {
-  if (MI_HARD) return;                              /* its arenas have no such room */
-  begin();
+/* Two blocks that grow by a quarter, side by side: each is copied once and then has room, more often where arenas are small. One that
+   doubles is not given any. */
+static void grow_in_their_room(int most) {
   uint8_t *p = mi_lheap_malloc(lh, 140000), *q = mi_lheap_malloc(lh, 140000), *doubled = mi_lheap_malloc(lh, 140000);
   void* wall = mi_lheap_malloc(lh, 140000);
   test_fill(p, 140000, 1), test_fill(q, 140000, 2), test_fill(doubled, 140000, 3);
@@ -200,13 +206,26 @@ static void grows_in_its_room(void) {
     to = mi_lheap_realloc(lh, q, size, 0, 0, false);
     moves += to != q, q = to;
   }
-  CHECK_EQ(moves, 2);
+  CHECK_AT(moves >= 2 && moves <= most, "%d moves", moves);
   CHECK(test_filled(p, 140000, 1) && test_filled(q, 140000, 2));
   doubled = mi_lheap_realloc(lh, doubled, 280000, 0, 0, false);
   CHECK(test_filled(doubled, 140000, 3) && doubled < mi_arena_at(0)->start + mi_arena_at(0)->nslices / 2 * MI_SLICE_SIZE);
   CHECK_EQ(mi_check_all(), 0);
   o_free(0, p), o_free(0, q), o_free(0, doubled), o_free(0, wall);
   end();
+}
+
+static void grows_in_its_room(void) {
+  if (MI_HARD) return;                              /* its arenas have no such room */
+  begin_roomy();
+  grow_in_their_room(2);
+}
+
+static void grows_in_small_arenas(void) {
+  if (MI_HARD) return;
+  begin();
+  grow_in_their_room(8);
+  CHECK(mi_arena_count() < 12);
 }
 
 /* More of them than an arena has such places for, some of which stay: they have less room, and are copied now and then. */
@@ -257,15 +276,15 @@ static void pages_are_copied_then(void) {
   test_fill(p, MI_MiB, 8);
   uint8_t* q = mi_lheap_malloc(lh, MI_MiB + MI_SLICE_SIZE);
   mi_os_fail_in(1, 1);
-  CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) && test_filled(p, MI_MiB, 8) && test_filled(q, MI_MiB, 8));
+  CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(p, MI_MiB, 8) && test_filled(q, MI_MiB, 8));
   memset(q, 0, MI_MiB);
-  CHECK(!mi_arena_move(mi_page_of(q), mi_page_of(p)));       /* no room */
-  CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) && test_filled(q, MI_MiB, 8) && test_all(p, MI_MiB, 0));
+  CHECK(mi_arena_move(mi_page_of(q), mi_page_of(p)) == MI_OS_NOT);       /* no room */
+  CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(q, MI_MiB, 8) && test_all(p, MI_MiB, 0));
   for (int i = 0; i < 2; i++) {
-    mi_os_fail_in(i == 0 ? 0 : 1, 1);
+    mi_os_fail_call(MI_OS_MOVE_PAGES, MI_OS_AT_START, i == 0 ? 0 : 1, 1);
     test_fill(q, MI_MiB, 9);
     q = mi_lheap_realloc(lh, q, 3 * MI_MiB / 2 + (size_t)i * MI_MiB, 0, 0, false);
-    mi_os_fail_in(0, 0);
+    mi_os_fail_call(MI_OS_MOVE_PAGES, MI_OS_AT_START, 0, 0);
     CHECK(q != NULL && test_filled(q, MI_MiB, 9));
   }
   o_free(0, p);
@@ -274,32 +293,115 @@ static void pages_are_copied_then(void) {
   end();
 }
 
-/* The system's, or as it was before Linux 6.17 for memory that is several mappings: it has unmapped the target when it refuses. */
-static bool several_mappings;
+/* The system's, or for memory that is several mappings as it was before Linux 6.17, when it had unmapped the target before it refused,
+   or as it is since, when the first half has moved. */
+static enum { AS_IT_IS, BEFORE, SINCE } several_mappings;
 void* mremap(void* p, size_t old, size_t new, int flags, ...) {
   va_list args;
   va_start(args, flags);
-  void* to = (flags & MREMAP_FIXED) != 0 ? va_arg(args, void*) : NULL;
+  uint8_t* to = (flags & MREMAP_FIXED) != 0 ? va_arg(args, void*) : NULL;
   va_end(args);
-  if (!several_mappings) return (void*)syscall(SYS_mremap, p, old, new, flags, to);
-  munmap(to, new);
-  errno = EFAULT;
+  if (several_mappings == AS_IT_IS) return (void*)syscall(SYS_mremap, p, old, new, flags, to);
+  if (to == NULL && new <= old) return (void*)syscall(SYS_mremap, p, old, new, flags, to);
+  if (to != NULL && several_mappings == SINCE && new == old) {
+    CHECK(syscall(SYS_mremap, p, old / 2, old / 2, flags, to) == (long)(uintptr_t)to);
+    munmap(to + old / 2, new - old / 2);
+  } else if (to != NULL) munmap(to, new);
+  errno = to != NULL && several_mappings == SINCE ? ENOMEM : EFAULT;
   return MAP_FAILED;
 }
 
 static void pages_of_several_mappings(void) {
   begin();
-  uint8_t *p = mi_lheap_malloc(lh, MI_MiB), *wall = mi_lheap_malloc(lh, MI_MiB);
-  test_fill(p, MI_MiB, 8);
-  several_mappings = true;
-  uint8_t* q = mi_lheap_malloc(lh, 3 * MI_MiB / 2);
-  errno = 7;
-  CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) && errno == 7 && test_filled(q, MI_MiB, 8));
-  several_mappings = false;
-  o_free(0, p);
-  o_free(0, q);
-  o_free(0, wall);
+  for (several_mappings = BEFORE; several_mappings <= SINCE; several_mappings++) {
+    uint8_t *p = mi_lheap_malloc(lh, MI_MiB), *wall = mi_lheap_malloc(lh, MI_MiB);
+    test_fill(p, MI_MiB, 8);
+    uint8_t* q = mi_lheap_malloc(lh, 3 * MI_MiB / 2);
+    errno = 7;
+    CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && errno == 7 && test_filled(q, MI_MiB, 8));
+    o_free(0, p), o_free(0, q), o_free(0, wall);
+  }
+  several_mappings = AS_IT_IS;
   end();
+}
+
+/* A program that gave parts of its block another property, and all the mappings that it may have: nothing of the block is lost, or
+   it stays. */
+static void* all_mappings_taken(size_t spare) {
+  const size_t page = mi_os_page_size(), n = (size_t)1 << 17;
+  uint8_t* m = mmap(NULL, n * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  CHECK(m != MAP_FAILED);
+  for (size_t i = 1; i < n && mprotect(m + i * page, page, PROT_READ) == 0; i += 2) {}
+  munmap(m, spare * page);
+  return m + spare * page;
+}
+
+static void no_mapping_is_left(void) {
+  if (TEST_SANITIZED) return;                       /* which cannot do without */
+  static const size_t sizes[] = { 3 * MI_MiB, 40 * MI_MiB };      /* the second has a mapping of its own in the hard mode */
+  CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);
+  for (size_t k = 0; k < 2; k++) for (size_t spare = 10; spare < 50; spare += 10) {
+    const size_t size = sizes[k];
+    uint8_t *p = mi_malloc(size), *wall = mi_malloc(MI_MiB);
+    CHECK(p != NULL && wall != NULL);
+    test_fill(p, size, k);
+    for (size_t at = 0; at < size; at += size / 8) CHECK(madvise((void*)mi_align_up((uintptr_t)p + at, 4096), size / 16 & ~(size_t)4095, MADV_DONTDUMP) == 0);
+    uint8_t* rest = all_mappings_taken(spare);
+    uint8_t* q = mi_realloc(p, 2 * size);
+    munmap(rest, ((size_t)1 << 17) * 4096 - spare * 4096);
+    CHECK_AT(test_filled(q != NULL ? q : p, size, k), "%zu bytes, %zu mappings to spare", size, spare);
+    mi_free(q != NULL ? q : p);
+    mi_free(wall);
+  }
+}
+
+/* Each call that a resize makes fails, in each way: the block is whole where it ends, and what was lost is nobody's. */
+static void resize_with_faults(size_t size, mi_os_call_t call, mi_os_way_t way) {
+  test_expect_errors();
+  uint8_t *p = mi_malloc(size), *wall = mi_malloc(size);
+  test_fill(p, size, 3);
+  mi_os_fail_call(call, way, 1, 1);
+  uint8_t* q = mi_realloc(p, 2 * size);
+  mi_os_fail_call(call, MI_OS_AT_START, 0, 0);
+  CHECK_AT(test_filled(q != NULL ? q : p, size, 3), "call %d, way %d, %zu bytes", call, way, size);
+  if (q != NULL) memset(q, 1, 2 * size), p = q;
+  CHECK_EQ(mi_check_all(), 0);
+  void* more[6];
+  for (int i = 0; i < 6; i++) if ((more[i] = mi_zalloc(size)) != NULL) CHECK(test_all(more[i], size, 0)), memset(more[i], 1, size);
+  q = mi_realloc(p, size / 2);
+  if (q != NULL) p = q;
+  for (int i = 0; i < 6; i++) mi_free(more[i]);
+  mi_free(p), mi_free(wall);
+  mi_collect(true);
+  CHECK(mi_check_live_blocks() == 0 && mi_check_all() == 0);
+}
+
+static void every_fault(void) {
+  for (int must = 0; must < 2; must++) {
+    mi_os_set_must_commit(must != 0);               /* what was reserved before is as it was: committed */
+    for (int call = 0; call < MI_OS_CALLS; call++) for (mi_os_way_t way = MI_OS_AT_START; way <= MI_OS_TAKEN; way++) {
+      for (size_t size = 300000; size <= 3 * MI_MiB; size *= 8) resize_with_faults(size, call, way);
+    }
+    if (must == 0) CHECK(mi_arena_count() < 20);
+  }
+}
+
+/* Part of a block has moved when what the next part should go to is lost. */
+static void second_part_is_lost(void) {
+  CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);
+  bool zero;
+  mi_page_t *a = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero), *b = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
+  mi_arena_t* arena = mi_arena_at(a->arena);
+  test_fill(a->start, 2 * MI_MiB, 5);
+  mi_bitmap_set(arena->seams, mi_arena_slice_of(arena, a->start) + 7, 1);
+  const size_t committed = mi_arena_totals.xcommitted;
+  mi_os_fail_call(MI_OS_MOVE_PAGES, MI_OS_TAKEN, 2, 1);
+  CHECK(mi_arena_move(a, b) == MI_OS_LOST && test_filled(a->start, 2 * MI_MiB, 5));
+  CHECK_EQ(mi_arena_totals.xcommitted, committed);
+  mi_arena_give(b);
+  CHECK_EQ(mi_arena_totals.xcommitted, committed - 2 * MI_MiB);
+  mi_page_t* c = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
+  CHECK(c->start != b->start && mi_arena_move(a, c) == MI_OS_NOT);        /* nothing moves any more */
 }
 
 /* Whatever of a block that moved is taken for the next one: it is counted, and zero when it is said to be. */
@@ -430,6 +532,6 @@ static void family(void) {
 }
 
 TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroing), TEST(from_null_and_to_zero), TEST(small_in_place),
-          TEST(single_in_place), TEST(pages_move), TEST(pages_move_to_clean), TEST(moves_end), TEST(grows_in_its_room), TEST(many_grow), TEST(grows_from_aligned),
-          TEST(pages_are_copied_then), TEST(pages_of_several_mappings), TEST(what_a_move_leaves),
+          TEST(single_in_place), TEST(pages_move), TEST(pages_move_to_clean), TEST(moves_end), TEST(grows_in_its_room), TEST(grows_in_small_arenas), TEST(many_grow), TEST(grows_from_aligned),
+          TEST(pages_are_copied_then), TEST(pages_of_several_mappings), TEST(no_mapping_is_left), TEST(every_fault), TEST(second_part_is_lost), TEST(what_a_move_leaves),
           TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))

@@ -5,9 +5,11 @@
 #include "test.h"
 
 static mi_xword_t word;
+enum { KEY = 77 };
+static mi_xkey_t key = KEY;
 static mi_atomic(uint32_t) next_of[70000];       /* the links, by slot */
 static void set_next(void* block, uint32_t next) { mi_store_relaxed((mi_atomic(uint32_t)*)block, next); }
-static mi_remote_t push(uint32_t slot) { return mi_remote_push(&word, slot, 0, &set_next, &next_of[slot]); }
+static mi_remote_t push(uint32_t slot) { return mi_remote_push(&word, &key, KEY, slot, 0, &set_next, &next_of[slot]); }
 
 static size_t length(mi_xlist_t list) {
   size_t n = 0;
@@ -78,16 +80,16 @@ static void pins(void) {
   CHECK(!mi_remote_pin(&word, w));               /* changed since: to be looked at again */
   CHECK(mi_remote_pin(&word, word));
   CHECK(!mi_remote_death(&word));
-  CHECK_EQ(mi_remote_push(&word, 7, 1, &set_next, &next_of[7]), MI_REMOTE_DONE);
+  CHECK_EQ(mi_remote_push(&word, &key, KEY, 7, 1, &set_next, &next_of[7]), MI_REMOTE_DONE);
   CHECK(!mi_remote_death(&word));
-  CHECK_EQ(mi_remote_push(&word, 8, 1, &set_next, &next_of[8]), MI_REMOTE_DONE);
+  CHECK_EQ(mi_remote_push(&word, &key, KEY, 8, 1, &set_next, &next_of[8]), MI_REMOTE_DONE);
   CHECK_EQ(mi_remote_collect(&word).count, 2);
   CHECK(mi_remote_death(&word) && mi_xword_state(word) == MI_PAGE_DEAD);
   mi_remote_birth(&word, MI_PAGE_OWNED, 0);
   int n = 0;
   while (mi_remote_pin(&word, word)) n++;
   CHECK_EQ(n, 63);                               /* no more than fit: the 64th tries again */
-  while (n-- > 0) mi_remote_push(&word, 1, 1, &set_next, &next_of[1]);
+  while (n-- > 0) mi_remote_push(&word, &key, KEY, 1, 1, &set_next, &next_of[1]);
   CHECK(mi_remote_death(&word));
 }
 

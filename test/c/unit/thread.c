@@ -1,5 +1,6 @@
 /* thread.h and the functions of mimalloc.h: threads that come, free, end late. */
 #include <pthread.h>
+#include <sys/wait.h>
 
 #include "include/mimalloc-stats.h"
 #include "test.h"
@@ -288,6 +289,88 @@ static void no_memory_for_an_owner(void) {
   test_nothing_left();
 }
 
+/* ---- cancelled threads: nothing here is a cancellation point ---- */
+
+static bool nothing(const mi_heap_t* heap, const mi_heap_area_t* area, void* p, size_t size, void* arg) {
+  (void)heap; (void)area; (void)p; (void)size; (void)arg;
+  return true;
+}
+
+/* With a cancellation pending, also of the first allocation of the process. */
+static void* cancelled(void* arg) {
+  char text[100];
+  pthread_cancel(pthread_self());
+  void *p = mi_malloc(100), *q = mi_malloc(300000), *r = mi_malloc((size_t)600 << 20);
+  CHECK(p != NULL && q != NULL && r != NULL);
+  mi_free(arg);
+  mi_heap_t* heap = mi_heap_new();
+  CHECK(heap != NULL && mi_heap_malloc(heap, 100) != NULL);
+  CHECK(mi_heap_visit_blocks(heap, true, &nothing, NULL));
+  mi_heap_destroy(heap);
+  mi_free(p);
+  mi_free(p);                                    /* told, on stderr */
+  mi_free(q);
+  mi_free(r);
+  mi_collect(true);
+  CHECK(test_rss() > 0 && mi_stats_get_json(sizeof text, text) != NULL);
+  mi_options_print();
+  mi_os_sleep_ms(1);
+  mi_os_yield();
+  return (void*)1;
+}
+
+static void cancellation(void) {
+  CHECK(freopen("/dev/null", "w", stderr) != NULL);
+  mi_option_set(mi_option_abort_on_error, 0);
+  mi_os_must_commit();
+  for (int i = 0; i < 3; i++) {
+    void* value;
+    pthread_t t;
+    CHECK_EQ(pthread_create(&t, NULL, &cancelled, i == 0 ? NULL : mi_malloc(5000)), 0);
+    pthread_join(t, &value);
+    CHECK(value == (void*)1);
+  }
+  mi_thread_done();
+  test_nothing_left();
+}
+
+/* ---- exit ---- */
+
+/* Whatever runs at exit may allocate: what was registered before us and after, destructors of the main thread's keys. */
+static pid_t exiting;
+static void at_exit(void) {
+  if (getpid() != exiting) return;
+  mi_free(block[0]);
+  CHECK((block[0] = mi_malloc(300000)) != NULL);
+  mi_collect(true);
+}
+__attribute__((constructor(101))) static void register_early(void) { atexit(&at_exit); at_quick_exit(&at_exit); }
+static void* exit_from_thread(void* arg) {
+  mi_free(mi_malloc(100));
+  if (arg != NULL) quick_exit(0);
+  exit(0);
+}
+static void exits(void) {
+  for (int i = 0; i < 6; i++) {
+    int status;
+    fflush(stdout);
+    const pid_t pid = fork();
+    if (pid == 0) {
+      pthread_t t;
+      exiting = getpid();
+      atexit(&at_exit);
+      at_quick_exit(&at_exit);
+      block[0] = mi_malloc(100);
+      if (i % 3 == 0) exit(0);
+      if (i % 3 == 1) quick_exit(0);
+      CHECK_EQ(pthread_create(&t, NULL, &exit_from_thread, i < 3 ? NULL : &exiting), 0);
+      pthread_exit(NULL);                        /* the main thread ends first, or in the middle of it */
+    }
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK_AT(status == 0, "i = %d, status = %#x", i, status);
+  }
+}
+
 /* ---- many at once ---- */
 
 static void* trade(void* arg) {
@@ -314,4 +397,4 @@ static void many_come_and_go(void) {
 }
 
 TEST_MAIN("thread", TEST(first_use), TEST(names), TEST(begin_and_end), TEST(collect_reduce), TEST(callbacks), TEST(process_info), TEST(only_frees), TEST(ended_thread_leaves_blocks), TEST(generations),
-          TEST(late_destructors), TEST(early_key), TEST(late_and_deferred), TEST(no_memory_for_an_owner), TEST(many_come_and_go))
+          TEST(late_destructors), TEST(early_key), TEST(late_and_deferred), TEST(no_memory_for_an_owner), TEST(cancellation), TEST(exits), TEST(many_come_and_go))

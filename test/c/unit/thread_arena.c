@@ -112,6 +112,43 @@ static void huge_pages(void) {
   CHECK(errno == 5 && mi_arena_count() == 0);
 }
 
+/* The machine's own huge pages, by /proc/meminfo. */
+static size_t huge_pages_free(void) {
+  char line[200];
+  size_t n = 0, kib = 0;
+  FILE* f = fopen("/proc/meminfo", "r");
+  while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+    sscanf(line, "HugePages_Free: %zu", &n);
+    sscanf(line, "Hugepagesize: %zu kB", &kib);
+  }
+  if (f != NULL) fclose(f);
+  return n * kib * MI_KiB;
+}
+
+/* Where there are none it is an error, and ordinary memory is used: nothing dies when it is touched. */
+static void no_huge_pages(void) {
+  if (huge_pages_free() >= MI_GiB) return;
+  size_t n = 77;
+  CHECK(mi_reserve_huge_os_pages_at(1, -1, 0) == ENOMEM && mi_reserve_huge_os_pages(1, 0, &n) == ENOMEM && n == 0);
+  CHECK_EQ(mi_arena_count(), 0);
+  void* p = mi_malloc(100000);
+  memset(p, 1, 100000);
+  mi_free(p);
+}
+
+static size_t nsaid;
+static void count_lines(const char* text, void* arg) { (void)text; (void)arg; nsaid++; }
+
+static void no_huge_pages_by_option(void) {
+  if (huge_pages_free() >= MI_GiB) return;
+  mi_register_output(&count_lines, NULL);
+  mi_option_set(mi_option_reserve_huge_os_pages, 1);
+  void* p = mi_malloc(100000);
+  memset(p, 1, 100000);
+  mi_free(p);
+  CHECK_EQ(nsaid, 0);
+}
+
 /* ---- memory of the user ---- */
 
 static void manage(void) {
@@ -241,7 +278,7 @@ static void* member(void* arg) {
 
 static void* stranger(void* arg) {                      /* finds nothing of what members left */
   void* p[300];
-  for (int i = 0; i < 300; i++) CHECK((p[i] = mi_malloc(64)) != NULL && mi_heap_of(p[i]) == &mi_heap_main);
+  for (int i = 0; i < 300; i++) CHECK((p[i] = mi_malloc(64)) != NULL && mi_heap_of(p[i]) == &mi_main_heap);
   for (int i = 0; i < 300; i++) mi_free(p[i]);
   return arg;
 }
@@ -268,7 +305,7 @@ static void subprocess(void) {
   mi_heap_delete(sub);
   for (int i = 0; i < 300; i++) CHECK(block[i] == NULL || mi_heap_of(block[i]) == sub);
   mi_subproc_delete(sub);
-  for (int i = 0; i < 300; i++) CHECK(block[i] == NULL || mi_heap_of(block[i]) == &mi_heap_main);
+  for (int i = 0; i < 300; i++) CHECK(block[i] == NULL || mi_heap_of(block[i]) == &mi_main_heap);
   for (int i = 0; i < 300; i++) mi_free(block[i]);
   mi_subproc_delete(NULL);
   mi_subproc_delete(mi_subproc_main());
@@ -279,7 +316,7 @@ static void* back_to_main(void* arg) {
   mi_subproc_add_current_thread(sub);
   mi_subproc_add_current_thread(mi_subproc_main());     /* before its first allocation it may change its mind */
   void* p = mi_malloc(10);
-  CHECK(mi_heap_of(p) == &mi_heap_main);
+  CHECK(mi_heap_of(p) == &mi_main_heap);
   mi_free(p);
   return arg;
 }
@@ -308,5 +345,5 @@ static void subprocess_without_memory(void) {
 }
 
 TEST_MAIN("thread_arena", TEST(reserve), TEST(reserve_errors), TEST(who_may_use_it), TEST(exclusive_outlives_its_heap),
-          TEST(huge_pages), TEST(manage), TEST(manage_zero), TEST(manage_without_a_name), TEST(manage_errors), TEST(area_of_none),
+          TEST(huge_pages), TEST(no_huge_pages), TEST(no_huge_pages_by_option), TEST(manage), TEST(manage_zero), TEST(manage_without_a_name), TEST(manage_errors), TEST(area_of_none),
           TEST(print), TEST(subprocess), TEST(subprocess_of_threads_that_do_nothing), TEST(subprocess_without_memory))

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 
+#include "core/meta.h"
 #include "core/heaps.h"
 #include "core/stats.h"
 #include "include/mimalloc-stats.h"
@@ -85,11 +86,12 @@ static void json(void) {
   mi_snapshot_t s;
   CHECK(mi_snapshot_take(&s));
   char* text = mi_stats_get_json(0, NULL);
-  CHECK(text != NULL && mi_heap_of(text) == &mi_heap_main);              /* made after the pass: not counted in it */
+  CHECK(text != NULL && mi_heap_of(text) == &mi_main_heap);              /* made after the pass: not counted in it */
   const mi_totals_t* t = &s.totals;
   JSON_EQ(text, "version", MI_STAT_VERSION);
   JSON_EQ(text, "gauges.reserved_bytes", t->reserved_bytes);
   JSON_EQ(text, "gauges.committed_bytes", t->committed_bytes);
+  JSON_EQ(text, "gauges.structure_bytes", t->structure_bytes);
   JSON_EQ(text, "gauges.peak_committed_bytes", t->peak_committed_bytes);
   JSON_EQ(text, "gauges.live_bytes", BYTES + LARGE_BYTES);
   JSON_EQ(text, "gauges.live_blocks", BLOCKS);
@@ -200,8 +202,10 @@ static void structure(void) {
   mi_stats_get(sizeof s, &s);
   CHECK(s.version == MI_STAT_VERSION && s.pages.current == 4 && s.threads.current == 1 && s.arena_count.total == (int64_t)mi_arena_count());
   CHECK(s.malloc_normal.current == BYTES && s.malloc_huge.current == LARGE_BYTES);
-  CHECK(s.reserved.current == (int64_t)mi_arena_totals.xreserved && s.committed.current == (int64_t)mi_arena_totals.xcommitted);
-  CHECK(s.committed.peak == (int64_t)mi_arena_totals.xpeak_committed && s.committed.peak >= s.committed.current);
+  const size_t structures = mi_meta_committed();
+  CHECK(s.structures.current == (int64_t)structures && structures > 0 && structures <= 2 * sizeof(mi_owner_t) + 16384);
+  CHECK(s.reserved.current == (int64_t)(mi_arena_totals.xreserved + mi_meta_reserved()) && s.committed.current == (int64_t)(mi_arena_totals.xcommitted + structures));
+  CHECK(s.committed.peak == (int64_t)(mi_arena_totals.xpeak_committed + mi_meta_peak_committed()) && s.committed.peak >= s.committed.current);
   CHECK(s.pages_fresh.total == 4 && s.pages_retire.total == 0 && s.pages_reclaim.total == 0 && s.purged.total == 0 && s.remote_freed.total == 0);
   for (unsigned bin = 0; bin < MI_STAT_BINS; bin++) {
     const int64_t bytes = bin == mi_bin_of(100) ? 1120 : bin == mi_bin_of(5000) ? 15360 : bin == MI_STAT_BINS - 1 ? LARGE_BYTES : 0;
@@ -288,7 +292,8 @@ static void process(void) {
   mi_process_info(&w[0], &w[1], NULL, NULL, NULL, NULL, NULL, NULL);
   do mi_process_info(&v[0], &v[1], NULL, NULL, NULL, NULL, NULL, NULL); while (v[0] < w[0] + 20 || v[1] < w[1] + 5);
   mi_process_info(&v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]);
-  CHECK(v[0] > 0 && v[1] > 0 && v[3] >= 20 * MI_MiB && v[4] >= v[3] && v[5] == mi_arena_totals.xcommitted && v[6] == mi_arena_totals.xpeak_committed);
+  CHECK(v[0] > 0 && v[1] > 0 && v[3] >= 20 * MI_MiB && v[4] >= v[3] && v[5] == mi_arena_totals.xcommitted + mi_meta_committed()
+        && v[6] == mi_arena_totals.xpeak_committed + mi_meta_peak_committed());
   mi_free(p);
   mi_collect(true);
   for (int i = 0; i < 8; i++) {                         /* each by itself */
@@ -323,7 +328,7 @@ static void print(void) {
   fill();
   mi_stats_print_out(&keep, &nlines);
   CHECK_AT(strncmp(said, "mimalloc: live 1.2 MiB in 15 blocks; committed ", 47) == 0, "said = %s", said);
-  CHECK(has_line("\n  resident ") && has_line("; given back 0 B so far\n"));
+  CHECK(has_line("\n  resident ") && has_line("; given back 0 B so far; structures "));
   CHECK(has_line("\n  pages: 4 now; 4 fresh, 0 adopted, 0 given up full, 0 given back empty; 0 blocks freed by others\n"));
   CHECK(has_line("\n  larger than 64 KiB                2 blocks      1.2 MiB live in       2 pages of      1.2 MiB\n"));
   CHECK(has_line("\n  112-byte blocks                  10 blocks      1.1 KiB live in       1 pages of     64.0 KiB\n"));

@@ -50,12 +50,34 @@ static void heap_of_many(void) {
   test_nothing_left();
 }
 
+/* Blocks with mappings of their own are visited in the main heap, too, but not those of another heap; and stay as they were. */
+static void main_heap_mappings(void) {
+  const size_t size = MI_ARENA_SIZE / 2 + MI_MiB;
+  for (int i = 0; i < 3; i++) CHECK((p[i] = mi_malloc(size)) != NULL);
+  CHECK((p[3] = mi_malloc_aligned_at(size, 4096, 8)) != NULL);
+  uint8_t* offset = p[3];
+  p[3] = mi_arena_page_of(offset)->start;
+  mi_heap_t* heap = mi_heap_new();
+  p[4] = mi_heap_malloc(heap, size);
+  for (size_t round = 1; round <= 2; round++) {
+    CHECK(mi_heap_visit_blocks(&mi_main_heap, true, &visitor, &mi_main_heap));
+    for (int i = 0; i < 4; i++) CHECK_EQ(seen[i], round);
+    CHECK_EQ(seen[4], 0);
+  }
+  CHECK(mi_heap_visit_blocks(heap, true, &visitor, heap) && seen[4] == 1);
+  for (int i = 0; i < 3; i++) mi_free(p[i]);
+  mi_free(offset);
+  mi_heap_destroy(heap);
+  mi_thread_done();
+  test_nothing_left();
+}
+
 static void main_heap(void) {
   for (size_t i = 0; i < N; i++) p[i] = mi_malloc(i);
   for (int i = 0; i < N; i += 2) { mi_free(p[i]); p[i] = NULL; }
-  CHECK(mi_heap_visit_blocks(&mi_heap_main, true, &visitor, &mi_heap_main));
+  CHECK(mi_heap_visit_blocks(&mi_main_heap, true, &visitor, &mi_main_heap));
   for (int i = 0; i < N; i++) CHECK_EQ(seen[i], p[i] != NULL);
-  CHECK(!mi_heap_visit_blocks(NULL, true, &visitor, &mi_heap_main) && !mi_heap_visit_blocks(&mi_heap_main, true, NULL, NULL));
+  CHECK(!mi_heap_visit_blocks(NULL, true, &visitor, &mi_main_heap) && !mi_heap_visit_blocks(&mi_main_heap, true, NULL, NULL));
   for (int i = 0; i < N; i++) mi_free(p[i]);
   mi_thread_done();
   test_nothing_left();
@@ -118,7 +140,7 @@ static void parked_pages(void) {
     if (frees == 0) for (int i = 8; i < 11; i++) o_free(1, p[i]);
     freed_by_visitor = frees == 0 ? NULL : p[0];                                 /* the page is taken; it is the last to be looked at again */
     used = nblocks = 0;
-    CHECK(mi_visit_heap(&mi_heap_main, owners[0], true, &freeing_visitor, NULL));
+    CHECK(mi_visit_heap(&mi_main_heap, owners[0], true, &freeing_visitor, NULL));
     if (frees == 0) CHECK(used == 21 && nblocks == 21);
     CHECK_EQ(mi_check_all(), 0);
     if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), frees == 0 ? 21 : 23);
@@ -128,4 +150,4 @@ static void parked_pages(void) {
   }
 }
 
-TEST_MAIN("visit", TEST(heap_of_many), TEST(main_heap), TEST(parked_pages), TEST(while_pages_are_purged))
+TEST_MAIN("visit", TEST(heap_of_many), TEST(main_heap), TEST(main_heap_mappings), TEST(parked_pages), TEST(while_pages_are_purged))

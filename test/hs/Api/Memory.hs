@@ -194,6 +194,6 @@ pages :: IO Int
 pages = sum . map capabilityPages <$> capabilityStats
 
 soon :: IO Bool -> IO Bool
-soon happens = go (300 :: Int)
+soon happens = go (12000 :: Int)
   where go 0 = happens
         go n = happens >>= \yes -> if yes then pure True else threadDelay 10000 >> go (n - 1)

@@ -73,7 +73,7 @@ failsAs kind isKind name act = try act >>= \r -> case r of
 
 -- Becomes true: the garbage collector and finalizers take their time, on each capability.
 holds :: String -> IO Bool -> Assertion
-holds what condition = go (50 :: Int)
+holds what condition = go (2000 :: Int)
   where
     go 0 = assertFailure ("never: " ++ what)
     go n = do

@@ -11,13 +11,14 @@ import Data.List (sort)
 import Data.Word (Word8)
 import Foreign.C.Error (Errno (..), eINVAL, eNOMEM, getErrno, resetErrno)
 import Foreign.C.String (newCString, peekCString, withCString)
-import Foreign.C.Types (CInt, CSize)
+import Foreign.C.Types (CInt (..), CSize)
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Alloc (alloca, allocaBytes, free)
 import Foreign.Marshal.Array (peekArray, pokeArray)
 import Foreign.Marshal.Utils (fillBytes)
 import Foreign.Ptr
 import Foreign.Storable
+import System.Directory (doesDirectoryExist)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
@@ -35,6 +36,8 @@ tests = testGroup "primitive"
   , testGroup "process" process
   , testGroup "other names" names
   ]
+
+foreign import ccall unsafe gettid :: IO CInt
 
 onHeap :: (Ptr MiHeap -> IO a) -> IO a
 onHeap = bracket mi_heap_new mi_heap_destroy
@@ -329,16 +332,16 @@ arenas =
           p <- mi_zalloc 3000000 -- in a safe call: from the OS thread's heap
           zeros 3000000 p
           mi_free p
-          putMVar done ()
-        takeMVar done
-        threadDelay 20000
+          gettid >>= putMVar done
+        thread <- takeMVar done
+        holds "the OS thread has ended" $ not <$> doesDirectoryExist ("/proc/self/task/" ++ show thread)
       mi_subproc_delete new
   ]
 
 options :: [TestTree]
 options =
   [ testCase "as in C" $ do
-      length [minBound .. maxBound :: MiOption] @?= 40
+      length [minBound .. maxBound :: MiOption] @?= 41
       fromEnum MiOptionPurgeDelay @?= 15
       MiOptionResetDelay @?= MiOptionPurgeDelay
       (read "MiOptionVerbose", show MiOptionVerbose) @?= (MiOptionVerbose, "MiOptionVerbose")

@@ -297,7 +297,7 @@ quietBlocks workers = do
 
 -- | No more than there were. A failed test before leaves its blocks to the next one's count.
 nothingLeft :: [Worker] -> Int -> IO ()
-nothingLeft workers before = go (20 :: Int)
+nothingLeft workers before = go (1000 :: Int)
   where
     go tries = do
       after <- quietBlocks workers

@@ -39,7 +39,7 @@ title (Build name _) what = unwords ("soundness" : [name | name /= "checking"] +
 
 cabal :: Build -> String -> IO (Problem, String)
 cabal (Build name flags) command =
-  output 800 "tools/cabal" [command, "--builddir=build/" ++ name, "--enable-tests", "--flags=" ++ flags, "test:soundness"] ""
+  output 3600 "tools/cabal" [command, "--builddir=build/" ++ name, "--enable-tests", "--flags=" ++ flags, "test:soundness"] ""
 
 built :: Build -> IO Problem
 built b = fst <$> cabal b "build"
@@ -49,7 +49,7 @@ built b = fst <$> cabal b "build"
 -- setNumCapabilities can hang with any allocator (GHC 9.0; seen once with 9.6 and the non-moving collector): then the test is
 -- run again, and a hang of ours would come again. And in GHC 9.0 with the non-moving collector some finalizers run only at exit.
 churn :: Build -> Int -> [String] -> [String] -> IO Problem
-churn b seconds args options = go (3 :: Int)
+churn b seconds args options = go (5 :: Int)
   where
     go tries = do
       (problem, _) <- start b (show seconds : args ++ [ "--finalizers-late" | old, nonMoving `elem` options ]) options
@@ -58,10 +58,11 @@ churn b seconds args options = go (3 :: Int)
         _ -> pure problem
     old = versionBranch fullCompilerVersion < [9, 2]
 
--- | The test must see what it is there to see: that two calls were in one heap at once (status 3), or a crash that came of it.
+-- | The test must see what it is there to see, and ends then: that two calls were in one heap at once (status 3), or a crash that
+-- came of it.
 control :: Build -> String -> IO Problem
 control b collector = do
-  (problem, said) <- start b ["20", "--broken"] ["-N4", collector]
+  (problem, said) <- start b ["600", "--broken"] ["-N4", collector]
   pure $ case problem of
     Just why | "exit status 3:" `isPrefixOf` why || "signal " `isInfixOf` takeWhile (/= ':') why -> Nothing
              | otherwise -> problem
@@ -71,5 +72,5 @@ start :: Build -> [String] -> [String] -> IO (Problem, String)
 start b args options = do
   (problem, said) <- cabal b "list-bin"
   case (problem, lines said) of
-    (Nothing, exe : _) -> output 120 exe (args ++ ["+RTS", "-A256k"] ++ options ++ ["-RTS"]) ""
+    (Nothing, exe : _) -> output 900 exe (args ++ ["+RTS", "-A256k"] ++ options ++ ["-RTS"]) ""
     _ -> pure (problem, said)

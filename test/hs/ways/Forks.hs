@@ -34,7 +34,7 @@ main = do
       _ <- forkOS $ replicateM_ 500 (once 5) >> putMVar mine ()
       replicateM_ 500 (once 3)
       takeMVar mine
-      settled before (50 :: Int)
+      settled before (1000 :: Int)
     status <- getProcessStatus True False child
     forM_ raw mi_free
     mapM_ finalizeForeignPtr managed

@@ -27,7 +27,7 @@ main = do
   heaps <- capabilityStats
   when (null heaps) $ fail "no capability has a heap"
   late <- getArgs
-  unless (late == ["--finalizers-late"]) $ settled before 100
+  unless (late == ["--finalizers-late"]) $ settled before 3000
   putStrLn "fine"
 
 -- Blocks of all kinds, some of them passed to the garbage collector, some by exceptions.

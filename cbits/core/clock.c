@@ -1,0 +1,23 @@
+/* See clock.h. */
+#include "clock.h"
+#include "options.h"
+#include "os.h"
+
+mi_due_t mi_due;
+mi_tls uint32_t mi_clock_ticks;
+
+/* The delay is looked up when it is needed: one that was lowered holds at once. */
+uint64_t mi_clock_round_ms(void) {
+  const long delay = mi_option_get(mi_option_purge_delay);
+  return delay < 0 ? 0 : mi_max((uint64_t)delay / 2, 1);
+}
+
+uint64_t mi_clock_at(void) {
+  const uint64_t since = mi_load_relaxed(&mi_due.xsince), round = mi_clock_round_ms();   /* a time only */
+  return since == 0 || round == 0 ? 0 : since + round;
+}
+
+void mi_clock_set(void) {
+  const uint64_t now = mi_os_now_ms();
+  mi_due_ask_at(&mi_due, mi_max(now, 1));
+}

@@ -1,0 +1,25 @@
+/* The clock of this process (due.h), in the unit and with the delay of the options.
+   Any thread. Called by arena.c, keep.c, lheap.c and purger.c. */
+#ifndef MI_CLOCK_H
+#define MI_CLOCK_H
+
+#include "base.h"
+#include "due.h"
+
+extern mi_due_t mi_due;
+
+/* Where a slow path gives memory back it counts what that weighs, in slices; so that the clock is read now and then only. */
+extern mi_tls uint32_t mi_clock_ticks;
+
+/* A round begins half of purge_delay after something was asked for; what is free then is given back by the next. 0: never. */
+uint64_t mi_clock_round_ms(void);
+/* When the next round is due, by mi_os_now_ms; 0: never. */
+uint64_t mi_clock_at(void);
+mi_cold void mi_clock_set(void);
+
+/* Something waits; what shows it was changed by an atomic operation of its own. */
+mi_inline void mi_clock_ask(void) { if (!mi_due_is_asked(&mi_due)) mi_clock_set(); }
+/* The same where a round changes by an exchange all that it looks at, what is empty too: so who comes after it sees its 0. */
+mi_inline void mi_clock_ask_again(void) { if (mi_load_relaxed(&mi_due.xsince) == 0) mi_clock_set(); }  /* shown by that exchange */
+
+#endif

@@ -1,0 +1,358 @@
+/* The protocols of docs/DESIGN.md, section 5, in the core's own functions, step by step (steps.h). The model plays the headers
+   verbatim and a copy by hand of what stands round them; here is the original. */
+#include "core/hollow.h"
+#include "core/pooled.h"
+#include "core/visit.h"
+#include "steps/steps.h"
+
+enum { SMALL = 100, LARGE = 3 * MI_MiB };   /* a block of a small page; one with a mapping of its own */
+
+static mi_heap_t* heap;
+static void *first, *block, *block2, *again[2];
+
+static void* h_malloc(int owner, size_t size) { return mi_lheap_malloc(mi_heap_lheap(heap, owners[owner]), size); }
+
+static void begin(void) {
+  mi_option_set(mi_option_arena_reserve, 4 * MI_KiB);            /* KiB: small, since the whole is looked at after each order */
+  owners_begin();
+}
+
+static void make(void) {
+  heap = mi_heap_make(MI_ARENA_NONE, 0, true);
+  CHECK(heap != NULL);
+}
+
+/* Every slice is free and no invariant broken; `nerrors`: as many reports as there may be. */
+static void all_is_well(size_t nerrors) {
+  mi_error_tell();
+  CHECK(test_nerrors <= nerrors);
+  test_nerrors = 0;
+  CHECK_EQ(mi_check_all(), 0);
+  for (int i = 0; i < 4; i++) mi_owner_drain(owners[i], true);
+  test_nothing_left();
+}
+
+/* ---- a free, while its heap ends (R0, D1) ---- */
+
+static void set_heap(void) {
+  make();
+  first = h_malloc(0, SMALL);
+  block = h_malloc(0, SMALL);
+  again[0] = again[1] = NULL;
+}
+static void free_block(void) { o_free(1, block); }
+static void destroy_heap(void) { mi_heap_end(heap, false); }
+static void delete_heap(void) { mi_heap_end(heap, true); }
+
+/* The slice has another life: the block is not in use in it, so a free that is too late finds it free, or none. */
+static void destroy_and_again(size_t size) {
+  mi_heap_end(heap, false);
+  for (int i = 0; i < 2; i++) if (again[i] == NULL && (i == 0 || size != SMALL)) test_fill(again[i] = o_malloc(2, size), mi_min(size, 64), 7);
+}
+static void destroy_and_same(void) { destroy_and_again(SMALL); }
+static void destroy_and_other(void) { destroy_and_again(3000); }
+static void destroy_and_single(void) { destroy_and_again(300000); }
+
+static void free_again(void) {
+  for (int i = 0; i < 2; i++) if (again[i] != NULL) { CHECK(test_filled(again[i], 64, 7)); o_free(2, again[i]); }
+  all_is_well(1);
+}
+
+static void while_destroyed(long delay, void (*set)(void), void (*ends)(void)) {
+  begin();
+  test_expect_errors();
+  mi_option_set(mi_option_purge_delay, delay);
+  steps_all(&(scenario_t){ set, { &free_block, ends }, &free_again }, 2);
+}
+static void destroy_same(void) { while_destroyed(1000000, &set_heap, &destroy_and_same); }
+static void destroy_other(void) { while_destroyed(0, &set_heap, &destroy_and_other); }
+static void destroy_single(void) { while_destroyed(0, &set_heap, &destroy_and_single); }
+
+/* An offset block: what says that it is one is read while the mapping ends. */
+static void set_offset(void) {
+  make();
+  block = mi_lheap_aligned(mi_heap_lheap(heap, owners[0]), LARGE, 4096, 8, false);
+  CHECK(block != NULL && mi_page_of(block)->arena == MI_ARENA_NONE);
+}
+static void set_offset_in_arena(void) {
+  make();
+  block = mi_lheap_aligned(mi_heap_lheap(heap, owners[0]), 300000, 4096, 8, false);
+}
+static void set_mapping(void) {
+  make();
+  block = h_malloc(0, LARGE);
+}
+static void gone(void) { all_is_well(1); }
+static void offset_block(void (*set)(void)) {
+  begin();
+  test_expect_errors();
+  mi_option_set(mi_option_purge_delay, 0);
+  steps_all(&(scenario_t){ set, { &free_block, &destroy_heap }, &gone }, 2);
+}
+static void destroy_offset_mapping(void) { offset_block(&set_offset); }
+static void destroy_offset(void) { offset_block(&set_offset_in_arena); }
+static void destroy_mapping(void) { offset_block(&set_mapping); }
+
+/* A heap that is deleted: its blocks live on, and each is freed once. */
+static void free_first(void) { o_free(3, first); all_is_well(0); }
+static void nothing_more(void) { all_is_well(0); }
+static void delete_small(void) {
+  begin();
+  steps_all(&(scenario_t){ &set_heap, { &free_block, &delete_heap }, &free_first }, 2);
+}
+static void delete_mapping(void) {
+  begin();
+  steps_all(&(scenario_t){ &set_mapping, { &free_block, &delete_heap }, &nothing_more }, 2);
+}
+
+/* ---- pages that nobody holds ---- */
+
+static void set_abandoned(void) {
+  first = o_malloc(0, SMALL);
+  block = o_malloc(0, SMALL);
+  block2 = o_malloc(0, SMALL);
+  mi_owner_abandon(owners[0]);
+}
+static void free_block2(void) { o_free(2, block2); }
+static void adopt(void) { again[0] = o_malloc(2, SMALL); }
+static void dig(void) { mi_pooled_now(); }
+static void abandon(void) { mi_owner_abandon(owners[0]); }
+
+static void free_rest(void) {
+  if (first != NULL) o_free(3, first);
+  if (again[0] != NULL) o_free(2, again[0]);
+  first = again[0] = NULL;
+  all_is_well(0);
+}
+
+static void set_last_two(void) { set_abandoned(); o_free(3, first); first = NULL; }
+static void set_last(void) { set_last_two(); o_free(3, block2); }
+
+static void pooled(void (*set)(void), void (*other)(void), unsigned most) {
+  begin();
+  steps_all(&(scenario_t){ set, { &free_block, other }, &free_rest }, most);
+}
+static void free_and_free(void) { pooled(&set_last_two, &free_block2, 3); }
+static void free_and_adopt(void) { pooled(&set_last, &adopt, 2); }
+static void free_and_dig(void) { pooled(&set_last, &dig, 2); }
+
+/* A3: between the look at the bit and the swap the page dies; its slice is pooled again, with blocks of another size. */
+static void set_large_pooled(void) {
+  block = o_malloc(0, 3000);
+  block2 = again[0] = NULL;
+  mi_owner_abandon(owners[0]);
+}
+static void adopt_large(void) { again[0] = o_malloc(2, 3000); }
+static void free_and_pool_again(void) {
+  free_block();
+  block = o_malloc(3, SMALL);
+  block2 = o_malloc(3, SMALL);
+  mi_owner_abandon(owners[3]);
+}
+static void large_enough(void) {
+  CHECK(mi_block_usable(again[0]) >= 3000);
+  o_free(1, block);
+  o_free(1, block2);
+  o_free(2, again[0]);
+  all_is_well(0);
+}
+static void adopt_and_again(void) {
+  begin();
+  mi_option_set(mi_option_purge_delay, 0);
+  steps_all(&(scenario_t){ &set_large_pooled, { &adopt_large, &free_and_pool_again }, &large_enough }, 2);
+}
+
+/* A page of eight blocks, in which nothing is left: parked; or full. */
+static void* eight[8];
+static void set_parked(void) {
+  for (int i = 0; i < 8; i++) eight[i] = o_malloc(0, MI_SMALL_MAX);
+  first = o_malloc(0, MI_SMALL_MAX);
+  block = eight[0];
+  block2 = eight[1];
+  again[0] = NULL;
+}
+static void set_full(void) {
+  set_parked();
+  mi_lheap_unpark(&owners[0]->main);
+  CHECK_EQ(mi_xword_state(mi_page_of(block)->xword), MI_PAGE_FULL);
+}
+static void free_home(void) { o_free(0, block2); }
+static void rest_of_eight(void) {
+  for (int i = 2; i < 8; i++) o_free(3, eight[i]);
+  free_rest();
+}
+static void full(void (*set)(void), void (*other)(void)) {
+  begin();
+  steps_all(&(scenario_t){ set, { &free_block, other }, &rest_of_eight }, 2);
+}
+static void give_up_home(void) { mi_lheap_unpark(&owners[0]->main); o_free(0, block2); }
+static void free2_after_abandon(void) { abandon(); o_free(2, block2); }
+static void free_and_home(void) { full(&set_full, &free_home); }
+static void free_and_give_up(void) { full(&set_parked, &give_up_home); }
+static void free_and_abandon(void) { full(&set_parked, &free2_after_abandon); }
+
+/* What is freed while a round is at the page: the next one finds it. */
+static void set_dug(void) {
+  set_full();
+  o_free(3, block2);
+  o_free(0, first);
+  mi_owner_abandon(owners[0]);
+  mi_pooled_now();
+  first = NULL;
+  CHECK(mi_hollow_touches(mi_page_of(block), block2));
+  o_free(3, eight[7]);                           /* so that the next round comes by */
+  eight[7] = NULL;
+}
+static void block_is_hole(void) {
+  mi_pooled_now();
+  CHECK(mi_hollow_touches(mi_page_of(block), block));
+  rest_of_eight();
+}
+static void dug_the_next_time(void) {
+  begin();
+  steps_all(&(scenario_t){ &set_dug, { &free_block, &dig }, &block_is_hole }, 2);
+}
+
+/* ---- two frees of one block at the same moment ---- */
+
+static void free_it_too(void) { o_free(2, block); }
+static void free_it_at_home(void) { o_free(0, block); }
+static void set_two(void) { first = o_malloc(0, SMALL); block = o_malloc(0, SMALL); block2 = again[0] = NULL; }
+static void set_two_pooled(void) { set_two(); mi_owner_abandon(owners[0]); }
+static void counts_are_whole(void) {
+  mi_error_tell();
+  test_nerrors = 0;
+  mi_check_all();
+  mi_error_tell();
+  CHECK_EQ(mi_check_all(), 0);
+  test_nerrors = 0;
+  free_rest();
+}
+static void twice(void (*set)(void), void (*other)(void)) {
+  begin();
+  test_expect_errors();
+  steps_all(&(scenario_t){ set, { &free_block, other }, &counts_are_whole }, 2);
+}
+static void twice_by_others(void) { twice(&set_two, &free_it_too); }
+static void twice_and_home(void) { twice(&set_two, &free_it_at_home); }
+static void twice_pooled(void) { twice(&set_two_pooled, &free_it_too); }
+
+/* ---- visitors ---- */
+
+static bool count_block(const mi_heap_t* of, const mi_heap_area_t* area, void* p, size_t size, void* arg) {
+  (void)of, (void)area, (void)size;
+  *(size_t*)arg += p != NULL;
+  return true;
+}
+static void visit(mi_heap_t* of) {
+  size_t n = 0;
+  CHECK(mi_visit_heap(of, owners[2], true, &count_block, &n));
+  CHECK_AT(n <= 3, "n = %zu", n);
+}
+static void visit_main(void) { visit(&mi_main_heap); }
+static void visit_heap(void) { visit(heap); }
+static void set_listed(void) { set_heap(); mi_owner_abandon(owners[0]); }
+static void end_listed(void) { mi_heap_end(heap, false); all_is_well(0); }
+static void rest_after_visit(void) { o_free(3, block2); first = again[0] = NULL; all_is_well(0); }
+static void free_one_and_visit(void) {
+  begin();
+  steps_all(&(scenario_t){ &set_last_two, { &free_block, &visit_main }, &rest_after_visit }, 2);
+}
+static void free_and_visit_heap(void) {
+  begin();
+  steps_all(&(scenario_t){ &set_listed, { &free_block, &visit_heap }, &end_listed }, 2);
+}
+
+/* ---- keeping pages (keep.h) ---- */
+
+static void set_single(void) { block = o_malloc(1, 200000); block2 = o_malloc(2, 130000); o_free(2, block2); }
+static void purge_all(void) { mi_purge(true); }
+static bool something_is_due(void) { return mi_purge_at() != 0; }
+static void known(void) {
+  if (!mi_page_is_none(mi_page_of(block)) || !mi_page_is_none(mi_page_of(block2))) CHECK(something_is_due());
+  all_is_well(0);
+}
+static void keep_and_flush(void) {
+  begin();
+  mi_option_set(mi_option_purge_delay, 1000000);
+  steps_all(&(scenario_t){ &set_single, { &free_block, &purge_all }, &known }, 2);
+}
+
+/* ---- what stands before what ---- */
+
+static step_t steps[4000];
+static size_t nsteps;
+
+static void record(void (*actor)(void)) {
+  nsteps = steps_record(actor, steps, sizeof steps / sizeof *steps);
+  CHECK(nsteps > 0 && nsteps < sizeof steps / sizeof *steps);
+}
+static size_t next(size_t i, const volatile void* at, step_kind_t kind) {
+  while (i < nsteps && (steps[i].at != at || steps[i].kind != kind)) i++;
+  return i;
+}
+
+/* R0: before the swap that pins the page or pushes the block the word is read directly behind the name of the heap. */
+static void name_before_word(void* p) {
+  mi_page_t* page = mi_page_of(p);
+  block = p;
+  record(&free_block);
+  size_t nnames = 0;
+  const size_t swap = next(0, &page->xword, STEP_CAS);
+  for (size_t i = 0; i < swap; i++) {
+    if (steps[i].at != &page->xheap || steps[i].order != memory_order_acquire) continue;
+    CHECK_AT(steps[i + 1].at == &page->xword && steps[i + 1].order == memory_order_acquire, "step %zu", i);
+    nnames++;
+  }
+  CHECK(swap < nsteps && nnames > 0);
+}
+static void heap_is_read_first(void) {
+  begin();
+  void* p = o_malloc(0, SMALL);
+  void* alone = o_malloc(0, 300000);
+  name_before_word(p);
+  name_before_word(alone);
+  set_heap();
+  name_before_word(block);
+  mi_heap_end(heap, false);
+}
+
+/* A free that makes a full page pooled: its class is read while it is still full (R4, P2), since then it may be another's. */
+static void class_is_read_before(void) {
+  begin();
+  set_full();
+  mi_page_t* page = mi_page_of(block);
+  record(&free_block);
+  const size_t r4 = next(0, &page->xword, STEP_CAS);
+  CHECK_EQ(mi_xword_state(page->xword), MI_PAGE_POOLED);
+  CHECK(r4 < nsteps && next(0, &page->xbin, STEP_LOAD) < r4 && next(r4, &page->xbin, STEP_LOAD) == nsteps);
+  CHECK(next(r4 + 1, &page->xword, STEP_CAS) == nsteps);
+}
+
+/* P1: the class before the swap, the owner's id before it, the pool's bit behind it. */
+static void pooled_in_order(void) {
+  begin();
+  first = o_malloc(0, SMALL);
+  mi_page_t* page = mi_page_of(first);
+  mi_arena_t* a = mi_arena_at(page->arena);
+  mi_bits_t* bits = mi_arena_pool(a, mi_page_bin(page)) + mi_arena_slice_of(a, first) / 64;
+  record(&abandon);
+  const size_t p1 = next(0, &page->xword, STEP_CAS), p2 = next(0, bits, STEP_SWAP);
+  CHECK(p1 < nsteps && p2 < nsteps && p1 < p2);
+  CHECK(next(0, &page->xowner, STEP_STORE) < p1 && next(p1, &page->xbin, STEP_LOAD) == nsteps && next(p1, &page->xowner, STEP_STORE) == nsteps);
+}
+
+/* Birth: the name before the word, both released. */
+static void o_malloc_first(void) { first = o_malloc(0, SMALL); }
+static void born_in_order(void) {
+  begin();
+  record(&o_malloc_first);
+  mi_page_t* page = mi_page_of(first);
+  const size_t name = next(0, &page->xheap, STEP_STORE), word = next(0, &page->xword, STEP_STORE);
+  CHECK(name < word && word < nsteps && steps[name].order == memory_order_release && steps[word].order == memory_order_release);
+}
+
+TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single), TEST(destroy_offset_mapping), TEST(destroy_offset),
+          TEST(destroy_mapping), TEST(delete_small), TEST(delete_mapping), TEST(free_and_free), TEST(free_and_adopt), TEST(free_and_dig), TEST(adopt_and_again),
+          TEST(free_and_home), TEST(free_and_give_up), TEST(free_and_abandon), TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap),
+          TEST(keep_and_flush), TEST(twice_by_others), TEST(twice_and_home), TEST(twice_pooled), TEST(heap_is_read_first), TEST(class_is_read_before), TEST(pooled_in_order), TEST(born_in_order))

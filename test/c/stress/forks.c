@@ -1,0 +1,207 @@
+/* Forks while others do what takes locks, holds pages and pins: each kind by itself, from the main thread and from others. Every child
+   allocates, frees what it inherited, ends a heap, visits, takes statistics, and ends. Arguments: forks of each kind, seed; or FORKS,
+   STRESS_SEED; or for STRESS_SECONDS each. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "blocks.h"
+#include "include/mimalloc-stats.h"
+
+enum { SLOTS = 256, WORKERS = 2 };
+#define HUGE_BYTES (MI_HARD ? 3 * MI_MiB : 600 * MI_MiB)                  /* a mapping of its own */
+
+/* A thread that has ended and is not joined yet when another one forks is never joined in the child. */
+const char* __tsan_default_options(void);
+const char* __tsan_default_options(void) { return "report_thread_leaks=0"; }
+
+static long nforks, seconds, seed;
+static mi_atomic(void*) slots[SLOTS];
+static mi_heap_t* shared;                /* all allocate from it, none ends it but a child */
+static mi_atomic(bool) stop;
+
+static void put(uint64_t* r, void* p) { mi_free(mi_exchange_acq_rel(&slots[test_random(r) % SLOTS], p)); }
+
+/* ---- what others do meanwhile ---- */
+
+static void churn(uint64_t* r) {
+  for (int i = 0; i < 200; i++) {
+    put(r, mi_malloc(random_size(r)));
+    put(r, mi_heap_malloc(shared, random_size(r)));
+  }
+}
+
+static bool nothing(const mi_heap_t* heap, const mi_heap_area_t* area, void* p, size_t size, void* arg) {
+  (void)heap; (void)area; (void)p; (void)size; (void)arg;
+  return true;
+}
+
+static void end_heaps(uint64_t* r) {
+  void* p[300];
+  mi_heap_t* heap = mi_heap_new();
+  for (int i = 0; i < 300; i++) CHECK((p[i] = mi_heap_malloc(heap, i == 0 ? HUGE_BYTES : random_size(r))) != NULL);
+  for (int i = 0; i < 300; i += 3) mi_free(p[i]);
+  const bool destroy = test_random(r) % 2;
+  (destroy ? &mi_heap_destroy : &mi_heap_delete)(heap);
+  for (int i = 0; i < 300; i++) if (!destroy && i % 3 != 0) mi_free(p[i]);
+}
+
+static void visit_heaps(uint64_t* r) {
+  mi_heap_t* heap = mi_heap_new();
+  put(r, mi_heap_malloc(heap, HUGE_BYTES));
+  for (int i = 0; i < 100; i++) put(r, mi_heap_malloc(heap, random_size(r)));
+  for (int i = 0; i < 10; i++) CHECK(mi_heap_visit_blocks(heap, true, &nothing, NULL));
+  mi_heap_delete(heap);
+}
+
+static void huge_blocks(uint64_t* r) {
+  void* p = mi_malloc(HUGE_BYTES);
+  CHECK(p != NULL && (p = mi_realloc(p, 2 * HUGE_BYTES)) != NULL);
+  mi_free(mi_exchange_acq_rel(&slots[test_random(r) % 4], p));            /* few at a time: the address space may be limited */
+}
+
+static void collect(uint64_t* r) {
+  churn(r);
+  mi_collect(test_random(r) % 2);
+}
+
+static void* short_life(void* r) { churn(r); return NULL; }
+static void come_and_go(uint64_t* r) {
+  pthread_t t;
+  CHECK_EQ(pthread_create(&t, NULL, &short_life, r), 0);
+  pthread_join(t, NULL);
+}
+
+typedef struct { void (*work)(uint64_t* r); uint64_t r; } worker_t;
+static void* worker(void* arg) {
+  worker_t* w = arg;
+  while (!mi_load_relaxed(&stop)) w->work(&w->r);                         /* asks only that it ends */
+  return NULL;
+}
+
+/* ---- the child ---- */
+
+static size_t nvisited;
+static bool count_one(const mi_heap_t* heap, const mi_heap_area_t* area, void* p, size_t size, void* arg) {
+  (void)heap; (void)area; (void)size; (void)arg;
+  nvisited += p != NULL;
+  return true;
+}
+
+static void use(uint64_t* r) {
+  void* p[200];
+  for (int i = 0; i < 200; i++) {
+    const size_t size = random_size(r);
+    p[i] = written(mi_malloc(size), size, test_random(r));
+  }
+  for (int i = 0; i < 200; i++) release(p[i]);
+  mi_free(mi_malloc(HUGE_BYTES));
+}
+
+static void* use_in_thread(void* r) { use(r); return NULL; }
+
+static void in_child(uint64_t r, bool again) {
+  alarm(300);                            /* only who hangs needs so long */
+  use(&r);
+  for (int i = 0; i < SLOTS; i++) put(&r, NULL);
+  for (int i = 0; i < SLOTS; i++) mi_free(mi_exchange_acq_rel(&slots[i], NULL));
+  CHECK(mi_heap_visit_blocks(mi_heap_get_backing(), true, &count_one, NULL));
+  CHECK(mi_heap_visit_blocks(shared, true, &count_one, NULL));
+  char text[64];
+  mi_stats_get_json(sizeof text, text);
+  (test_random(&r) % 2 ? &mi_heap_destroy : &mi_heap_delete)(shared);
+  end_heaps(&r);
+  mi_collect(true);
+  if (!TEST_SANITIZED) {                 /* ThreadSanitizer allows none here */
+    pthread_t t;
+    CHECK_EQ(pthread_create(&t, NULL, &use_in_thread, &r), 0);
+    pthread_join(t, NULL);
+  }
+  if (again) {
+    int status;
+    const pid_t pid = fork();
+    if (pid == 0) { use(&r); _exit(0); }
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
+  }
+  _exit(0);
+}
+
+static void fork_once(uint64_t* r) {
+  int status;
+  const uint64_t x = test_random(r);
+  const pid_t pid = fork();
+  if (pid == 0) in_child(x, x % 8 == 0);
+  CHECK(pid > 0);
+  while (waitpid(pid, &status, 0) < 0) CHECK(errno == EINTR);
+  CHECK_AT(status == 0, "status = %#x", status);
+}
+
+typedef struct { long n; time_t until; uint64_t r; } forker_t;
+static void* forker(void* arg) {
+  forker_t* f = arg;
+  for (long i = 0; f->until != 0 ? time(NULL) < f->until : i < f->n; i++) {
+    for (uint64_t k = test_random(&f->r) % 100; k > 0; k--) sched_yield();
+    fork_once(&f->r);
+  }
+  return NULL;
+}
+
+/* Half of the forks from here, half from another thread. */
+static void forks(void (*work)(uint64_t* r)) {
+  pthread_t t[WORKERS], other;
+  worker_t w[WORKERS];
+  alarm(0);
+  shared = mi_heap_new();
+  for (int i = 0; i < WORKERS; i++) {
+    w[i] = (worker_t){ work, (uint64_t)(seed + i) };
+    CHECK_EQ(pthread_create(&t[i], NULL, &worker, &w[i]), 0);
+  }
+  for (int half = 0; half < 2; half++) {
+    forker_t f = { nforks / 2, seconds != 0 ? time(NULL) + seconds / 2 : 0, (uint64_t)(seed + 100 + half) };
+    if (half == 0) forker(&f);
+    else {
+      CHECK_EQ(pthread_create(&other, NULL, &forker, &f), 0);
+      pthread_join(other, NULL);
+    }
+  }
+  mi_store_relaxed(&stop, true);
+  for (int i = 0; i < WORKERS; i++) pthread_join(t[i], NULL);
+  for (int i = 0; i < SLOTS; i++) mi_free(slots[i]);
+  mi_heap_destroy(shared);
+  mi_thread_done();
+  test_nothing_left();
+}
+
+static void while_blocks_are_traded(void) { forks(&churn); }
+static void while_heaps_end(void) { forks(&end_heaps); }
+static void while_heaps_are_visited(void) { forks(&visit_heaps); }
+static void while_mappings_move(void) { forks(&huge_blocks); }
+static void while_memory_is_collected(void) { forks(&collect); }
+static void while_threads_come_and_go(void) { forks(&come_and_go); }
+
+/* ---- two threads fork at once ---- */
+
+static void by_two_at_once(void) {
+  pthread_t other;
+  alarm(0);
+  shared = mi_heap_new();
+  forker_t f[2] = { { nforks / 2, seconds != 0 ? time(NULL) + seconds : 0, (uint64_t)seed }, { nforks / 2, seconds != 0 ? time(NULL) + seconds : 0, (uint64_t)seed + 1 } };
+  CHECK_EQ(pthread_create(&other, NULL, &forker, &f[1]), 0);
+  forker(&f[0]);
+  pthread_join(other, NULL);
+}
+
+int main(int argc, char** argv) {
+  static const test_t tests[] = { TEST(while_blocks_are_traded), TEST(while_heaps_end), TEST(while_heaps_are_visited), TEST(while_mappings_move),
+                                  TEST(while_memory_is_collected), TEST(while_threads_come_and_go), TEST(by_two_at_once) };
+  nforks = argument(argc, argv, 1, "FORKS", 24);
+  seed = argument(argc, argv, 2, "STRESS_SEED", (long)time(NULL));
+  seconds = argument(1, argv, 3, "STRESS_SECONDS", 0);
+  printf("# forks: %ld of each kind, seed %ld\n", nforks, seed);
+  fflush(stdout);
+  return test_run("forkstress", tests, sizeof tests / sizeof *tests, 1, argv);
+}

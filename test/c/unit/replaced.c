@@ -1,0 +1,81 @@
+/* A program that has functions of the C library's names, which allocate: none of them is called inside an allocation. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "include/mimalloc-stats.h"
+#include "test.h"
+
+static mi_tls bool watched;              /* this thread is inside one of ours */
+static const char* called;
+static void* called_here(const char* name) {
+  if (!watched) return NULL;
+  called = name;
+  return mi_malloc(100);                         /* without end, if it is called from there */
+}
+
+/* Each does what the C library's does, as far as it is needed here. */
+char* getenv(const char* name) {
+  called_here("getenv");
+  for (char** e = environ; e != NULL && *e != NULL; e++) {
+    const size_t n = strlen(name);
+    if (strncmp(*e, name, n) == 0 && (*e)[n] == '=') return *e + n + 1;
+  }
+  return NULL;
+}
+char* secure_getenv(const char* name) { return getenv(name); }
+int clock_gettime(clockid_t clock, struct timespec* t) { called_here("clock_gettime"); return (int)syscall(SYS_clock_gettime, clock, t); }
+int nanosleep(const struct timespec* t, struct timespec* rest) { called_here("nanosleep"); return (int)syscall(SYS_nanosleep, t, rest); }
+int sched_yield(void) { called_here("sched_yield"); return (int)syscall(SYS_sched_yield); }
+int open(const char* name, int flags, ...) { called_here("open"); return (int)syscall(SYS_openat, -100, name, flags, 0); }
+int open64(const char* name, int flags, ...) { called_here("open64"); return (int)syscall(SYS_openat, -100, name, flags, 0); }
+ssize_t read(int fd, void* to, size_t n) { called_here("read"); return syscall(SYS_read, fd, to, n); }
+ssize_t write(int fd, const void* from, size_t n) { called_here("write"); return syscall(SYS_write, fd, from, n); }
+int close(int fd) { called_here("close"); return (int)syscall(SYS_close, fd); }
+int getrusage(__rusage_who_t who, struct rusage* u) { called_here("getrusage"); return (int)syscall(SYS_getrusage, who, u); }
+long sysconf(int name) { called_here("sysconf"); return name == _SC_PAGESIZE ? 4096 : -1; }
+long strtol(const char* text, char** end, int base) { called_here("strtol"); (void)base; if (end != NULL) *end = (char*)(uintptr_t)text; return 0; }
+int strcasecmp(const char* a, const char* b) { called_here("strcasecmp"); return strcmp(a, b); }
+int pthread_mutex_lock(pthread_mutex_t* m) { called_here("pthread_mutex_lock"); (void)m; return 0; }
+int pthread_mutex_unlock(pthread_mutex_t* m) { called_here("pthread_mutex_unlock"); (void)m; return 0; }
+
+static void use(void) {
+  watched = true;
+  static void* p[2000];
+  for (int i = 0; i < 2000; i++) p[i] = mi_malloc((size_t)i * 50);
+  mi_heap_t* heap = mi_heap_new();
+  for (int i = 0; i < 1000; i++) CHECK(mi_heap_malloc(heap, 1000) != NULL);
+  for (int i = 0; i < 2000; i++) mi_free(p[i]);
+  mi_free(mi_malloc((size_t)600 << 20));
+  mi_heap_delete(heap);
+  mi_collect(true);
+  mi_error_fail(MI_ERROR_NO_MEMORY, 1);
+  test_rss();
+  mi_option_get(mi_option_verbose);
+  mi_os_yield();
+  mi_os_sleep_ms(1);
+  watched = false;
+}
+static void* in_thread(void* arg) { use(); return arg; }
+
+static void nothing_is_called(void) {
+  pthread_t t;
+  use();
+  CHECK_EQ(pthread_create(&t, NULL, &in_thread, NULL), 0);
+  pthread_join(t, NULL);
+  CHECK_AT(called == NULL, "called = %s", called);
+}
+
+/* mi_message writes by itself. */
+static void messages(void) {
+  CHECK(freopen("/dev/null", "w", stderr) != NULL);
+  watched = true;
+  mi_options_print();
+  watched = false;
+  CHECK_AT(called == NULL, "called = %s", called);
+}
+
+TEST_MAIN("replaced", TEST(nothing_is_called), TEST(messages))

@@ -1,0 +1,194 @@
+{-# LANGUAGE BangPatterns #-}
+-- Collections that are asked for because of native memory: how many, and how much lives meanwhile, in shapes of use. Each shape is
+-- a process of its own, with its own flags for the runtime system; no time is measured.
+module Main (main) where
+
+import Control.Concurrent
+import Control.Exception
+import Control.Monad
+import qualified Data.ByteString as ByteString
+import Data.IORef
+import Data.List (isInfixOf)
+import qualified Data.Vector.Mutable as Boxed
+import Data.Word (Word8)
+import Foreign.ForeignPtr (finalizeForeignPtr)
+import Foreign.Marshal.Utils (fillBytes)
+import System.Environment (setEnv)
+import System.Exit (ExitCode (..))
+import System.IO.Unsafe (unsafePerformIO)
+import System.Mem (performMajorGC, performMinorGC)
+import System.Timeout (timeout)
+import Test.Tasty
+import Test.Tasty.HUnit
+
+import Api.Child
+import Mimalloc
+import qualified Mimalloc.ByteString as Mi
+import Mimalloc.Heap
+import Mimalloc.Pressure
+import qualified Mimalloc.Vector as V
+
+main :: IO ()
+main = mainOr shapes $ setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
+
+tests :: TestTree
+tests = testGroup "pressure"
+  [ testGroup ("capabilities: " ++ flags)
+    [ shape flags "drop" $ \s -> do
+        atMost "MiB held" 48 (held s)
+        atLeast "collections" 5 (minor s + major s)
+    , shape flags "map" $ \s -> do
+        atMost "major collections" 50 (major s)         -- 2000 MiB of garbage beside 100, if all are in time
+        atLeast "collections" 1 (minor s + major s)
+        atMost "MiB held" 1400 (held s)
+    , copying flags $ shape flags "promoted" $ \s -> atMost "MiB held" 200 (held s)
+    , shape flags "growable" $ \s -> atMost "MiB held" 96 (held s)
+    , shape flags "regions" $ \s -> atMost "MiB held" 80 (held s)
+    , shape flags "ended" $ \s -> atMost "MiB held" 1 (held s) >> atMost "collections" 0 (minor s + major s)
+    , shape flags "unwanted" $ \s -> atMost "collections" 4 (minor s + major s)
+    , limited flags "limit"
+    , limited flags "limit, regions"
+    , limited flags "limit, growable"
+    , shape flags "share" $ \s -> atLeast "collections" 50 (major s)
+    , shape flags "threads that are killed" $ const (pure ())
+    , shape flags "lazy values" $ const (pure ())
+    ]
+  | flags <- ["-N1", "-N2", "-N4 -qg", "-N2 -A64m", "-N2 -xn"] ]
+
+-- What a child says of itself: the most that was held, MiB, and collections asked for.
+data Said = Said { held, minor, major :: !Int } deriving (Read, Show)
+
+atMost, atLeast :: String -> Int -> Int -> Assertion
+atMost what n x = assertBool (show x ++ " " ++ what ++ ", at most " ++ show n) (x <= n)
+atLeast what n x = assertBool (show x ++ " " ++ what ++ ", at least " ++ show n) (x >= n)
+
+shape :: String -> String -> (Said -> Assertion) -> TestTree
+shape = shapeWith []
+
+limited :: String -> String -> TestTree
+limited flags name = copying flags $ shapeWith [("MIMALLOC_COMMIT_LIMIT", "64MiB")] flags name (atMost "MiB held" 65 . held)
+
+-- The non-moving collector finds what is dead some time later, or much later.
+copying :: String -> TestTree -> TestTree
+copying flags test = if "-xn" `isInfixOf` flags then testGroup "not with this collector" [] else test
+
+shapeWith :: [(String, String)] -> String -> String -> (Said -> Assertion) -> TestTree
+shapeWith settings flags name check = testCase name $ do
+  (code, out, err) <- child (("GHCRTS", flags) : settings) name
+  assertBool (show code ++ err ++ out) (code == ExitSuccess)
+  check (read (last (lines out)))
+
+shapes :: [(String, IO ())]
+shapes = map (\(name, act) -> (name, reported act))
+  [ ("drop", \look -> forM_ [1 .. 2000] $ \i -> block 262144 i >> look)
+  , ("map", \look -> do
+      let !values = foldr seq () many `seq` many
+          many = [1 .. 2000000] :: [Int]
+      performMajorGC
+      keeping 20 2000 look
+      when (sum values < 0) $ fail "the sum is wrong")
+  , ("promoted", keeping 32 3000)
+  , ("growable", \look -> replicateM_ 100 $ do
+      g <- V.newGrowable 0
+      forM_ [1 .. 300000 :: Int] (V.push g)
+      V.growableLength g >>= \n -> when (n /= 300000) (fail "an element is lost")
+      look)
+  , ("regions", \look -> replicateM_ 5000 $ newHeap >>= \h -> heapMallocForeignPtrBytes h 100000 >>= touched >> look)
+  , ("ended", \look -> replicateM_ 500 $ do
+      h <- newHeap
+      heapMallocForeignPtrBytes h 100000 >>= touched
+      unsafeEndHeap h >> unsafeEndHeap h >> endHeap h
+      ended <- try (heapMallocForeignPtrBytes h 10 :: IO (ForeignPtr Word8))
+      either (\e -> const (pure ()) (e :: IOException)) (const (fail "the heap has ended")) ended
+      look)
+  , ("unwanted", \look -> replicateM_ 3000 $ do
+      fp <- block 1048576 1
+      finalizeForeignPtr fp
+      look)
+  , ("limit", keeping 20 1000)
+  , ("limit, regions", \look -> forM_ [1 .. 5000 :: Int] $ \i -> do
+      h <- newHeap
+      heapMallocForeignPtrBytes h 100000 >>= touched
+      when (even i) $ endHeap h
+      look)
+  , ("limit, growable", \look -> with PressureOff $ replicateM_ 100 $ do
+      g <- V.newGrowable 0
+      forM_ [1 .. 300000 :: Int] (V.push g)
+      look)
+  , ("share", const shares)
+  , ("threads that are killed", killed)
+  , ("lazy values", \look -> forM_ [1 .. 300 :: Int] $ \i -> do
+      let s = Mi.copy (ByteString.replicate 1048576 (fromIntegral i))
+      ends <- replicateM 3 $ newEmptyMVar >>= \end -> end <$ forkIO (evaluate (ByteString.last s) >>= putMVar end)
+      mapM takeMVar ends >>= \xs -> when (xs /= replicate 3 (fromIntegral i)) (fail "a byte is lost")
+      look)
+  ]
+
+-- The shape is given what is to be called now and then.
+reported :: (IO () -> IO ()) -> IO ()
+reported act = do
+  most <- newIORef 0
+  act $ pressureStats >>= \s -> atomicModifyIORef' most (\m -> (max m (pressureHeldBytes s), ()))
+  s <- pressureStats
+  m <- readIORef most
+  print (Said (m `quot` 1048576) (pressureMinorCollections s) (pressureMajorCollections s))
+
+block :: Int -> Int -> IO (ForeignPtr Word8)
+block n i = do
+  fp <- mallocForeignPtrBytes n
+  withForeignPtr fp $ \p -> fillBytes p (fromIntegral i) n
+  pure fp
+
+touched :: ForeignPtr Word8 -> IO ()
+touched fp = withForeignPtr fp (`poke` 1)
+
+-- So many of 1 MiB, of which some are kept for a while: promoted before they die.
+keeping :: Int -> Int -> IO () -> IO ()
+keeping kept count look = do
+  ring <- Boxed.replicate kept Nothing
+  forM_ [1 .. count] $ \i -> do
+    fp <- block 1048576 i
+    Boxed.write ring (i `rem` kept) (Just fp)
+    look
+  forM_ [count - kept + 1 .. count] $ \i -> Boxed.read ring (i `rem` kept) >>= \fp -> case fp of
+    Just p -> withForeignPtr p peek >>= \b -> when (b /= fromIntegral i) $ fail "a byte is lost"
+    Nothing -> fail "a block is lost"
+
+-- Four threads under a budget that is below what lives: nobody starves.
+shares :: IO ()
+shares = do
+  alive <- replicateM 4 (block 1048576 1)
+  with (PressureBytes 1048576) $ do
+    total <- newIORef (0 :: Int)
+    ends <- replicateM 4 $ do
+      (end, mine) <- (,) <$> newEmptyMVar <*> newIORef (0 :: Int)
+      let go = atomicModifyIORef' total (\n -> (n + 1, n)) >>= \n -> when (n < 1000) (block 20000 n >> modifyIORef' mine (+ 1) >> go)
+      (end, mine) <$ forkIO (go >> putMVar end ())
+    mapM_ (takeMVar . fst) ends
+    made <- mapM (readIORef . snd) ends
+    when (minimum made < 75) $ fail ("shares: " ++ show made)
+  mapM_ touched alive
+
+-- Makers that are killed at any moment, and then others go on asking.
+killed :: IO () -> IO ()
+killed look = do
+  forM_ [1 .. 200 :: Int] $ \i -> do
+    threads <- replicateM 4 $ forkIO $ forever $ block 1048576 i
+    threadDelay 1000
+    look
+    mapM_ killThread threads
+    _ <- timeout 500 (evaluate (ByteString.length (lazily i)))
+    pure ()
+  before <- pressureStats
+  forM_ [1 .. 200] $ \i -> block 1048576 i >> look
+  performMajorGC >> performMinorGC
+  then_ <- pressureStats
+  when (pressureMinorCollections then_ + pressureMajorCollections then_ == pressureMinorCollections before + pressureMajorCollections before) $
+    fail "nobody asks any more"
+  where
+    lazily :: Int -> ByteString.ByteString
+    lazily i = unsafePerformIO (Mi.create 4000000 (\p -> fillBytes p (fromIntegral i) 4000000))
+    {-# NOINLINE lazily #-}
+
+with :: Pressure -> IO a -> IO a
+with p = bracket_ (setPressure p) (setPressure PressureAdaptive)
