@@ -170,7 +170,7 @@ endHeap = closeHeap
 --
 -- >>> heap <- newHeap
 -- >>> p <- heapMallocForeignPtrBytes heap 1000000
--- >>> withForeignPtr p $ \q -> poke q 'x'
+-- >>> withForeignPtr p (`poke` 120)
 -- >>> unsafeEndHeap heap
 --
 -- @since 0.1.0.0

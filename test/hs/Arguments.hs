@@ -14,7 +14,7 @@ import Foreign.C.Types (CSize)
 import Foreign.Ptr (castPtr, nullPtr)
 import GHC.IO.Exception (IOException (..))
 import System.Environment (setEnv)
-import System.IO (Handle, IOMode (..), withBinaryFile)
+import System.IO (Handle, IOMode (..), hClose, openBinaryFile)
 import Test.Tasty (TestTree, defaultMain, testGroup)
 import Test.Tasty.HUnit
 
@@ -142,7 +142,7 @@ table =
   where
     arena n = if n == 0 then [Fine] else [Invalid, Fine, Exhausted]
     onNull :: (Handle -> IO ()) -> IO ()
-    onNull = withBinaryFile "/dev/null" ReadMode
+    onNull = bracket (openBinaryFile "/dev/null" ReadMode) hClose              -- base's withBinaryFile may rename exceptions
     three = do
       g <- V.newGrowable 0
       g <$ mapM_ (V.push g) "abc"

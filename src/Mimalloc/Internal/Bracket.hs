@@ -69,20 +69,25 @@ bracketed :: Ending -> Cell -> CSize -> Step a -> Step a
 bracketed ending cell@(Cell array) bytes act s0 = case catch# begin handler s0 of
   (# s1, r #) -> case free# array r s1 of (# s2, same #) -> (# s2, unsafeCoerce# same #)
   where
-    -- Nobody has it any more when it has begun, so it is what an exception from outside makes the frozen action.
-    begin s1 = run# (unsafeCoerce# begin) (unsafeCoerce# act) array size s1
-    handler e s1 = interrupted ending cell begin handler e s1
+    -- A lazy value, as any that is being evaluated; what an exception from outside makes the frozen action.
+    marker = unevaluated act
+    begin = run# marker (unsafeCoerce# act) array size
+    handler e s1 = interrupted ending cell marker handler e s1
     !(W# size) = fromIntegral bytes
 {-# NOINLINE bracketed #-}
 
+-- Nobody evaluates this.
+unevaluated :: Step a -> Any
+unevaluated act = unsafeCoerce# act
+{-# NOINLINE unevaluated #-}
+
 -- Asynchronous exceptions are masked. The last step is a jump.
-interrupted :: Ending -> Cell -> Step Any -> Handler -> Handler
-interrupted ending !cell begun handler e s0 = case fate# frozen (unsafeCoerce# handler) s0 of
+interrupted :: Ending -> Cell -> Any -> Handler -> Handler
+interrupted ending !cell frozen handler e s0 = case fate# frozen (unsafeCoerce# handler) s0 of
   (# s1, 0## #) -> case run (endNow ending cell) s1 of (# s2, _ #) -> raiseIO# e s2
   (# s1, _ #) -> case run (arm ending cell) s1 of
     (# s2, armed #) -> interrupt# (unsafeCoerce# e) (unsafeCoerce# (again armed)) s2
   where
-    frozen = unsafeCoerce# begun
     again :: Maybe Armed -> Step Any
     again armed = catch# (resume armed) handler
     resume (Just (Armed weak)) s1 = case run (disarm weak) s1 of (# s2, _ #) -> enter# frozen s2
