@@ -36,6 +36,7 @@ module Mimalloc.Store
   ) where
 
 import Control.Concurrent.MVar (MVar, newMVar, putMVar, takeMVar)
+import Control.DeepSeq (NFData (..))
 import Control.Exception (mask_)
 import Data.Bits (shiftL, shiftR, (.&.), (.|.))
 import Data.ByteString (ByteString)
@@ -71,6 +72,9 @@ type Block = Ptr Word64
 --
 -- @since 0.1.0.0
 newtype Handle = Handle Word64 deriving (Eq, Ord, Show)
+
+instance NFData Handle where
+  rnf (Handle w) = rnf w
 
 -- | For vectors and arrays of them.
 instance Storable Handle where
