@@ -43,6 +43,7 @@ module Mimalloc.Vector
   , replicateM
   , copy
   , heapCopyVector
+  , mapFile
   , thaw
   , freeze
     -- ** In ST
@@ -88,7 +89,7 @@ import qualified Data.Vector.Storable as Vector
 import Data.Vector.Storable.Mutable (IOVector, STVector)
 import qualified Data.Vector.Storable.Mutable as Mutable
 import Data.Word (Word8)
-import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
+import Foreign.ForeignPtr (ForeignPtr, castForeignPtr, withForeignPtr)
 import Foreign.Marshal.Array (advancePtr)
 import Foreign.Marshal.Utils (copyBytes)
 import Foreign.Ptr (Ptr, castPtr)
@@ -99,6 +100,7 @@ import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes (copyMuch)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
+import Mimalloc.Internal.Mapped (mapped)
 
 -- $setup
 -- >>> import qualified Data.Vector.Storable as Vector
@@ -106,6 +108,8 @@ import Mimalloc.Internal.Heap
 -- >>> import Control.Monad.ST (runST)
 -- >>> import Mimalloc.Heap
 -- >>> import qualified Mimalloc.Vector as M
+-- >>> import System.Directory (getTemporaryDirectory, removeFile)
+-- >>> import System.IO (IOMode (..), hPutBuf, withBinaryFile)
 
 -- | A vector of so many elements with whatever the block has in it. A vector never changes, so this one is to be written
 -- through its pointer ('Vector.unsafeWith') before it is used as one; 'mallocMVector' is the tidier way.
@@ -364,6 +368,21 @@ heapCopyVector heap v = do
   withForeignPtr fp $ \p -> Vector.unsafeWith v $ \q -> copyElements p q (Vector.length v)
   pure (unsafeFromForeignPtr0 fp (Vector.length v))
 {-# INLINE heapCopyVector #-}
+
+-- | A file mapped into memory, as elements in this machine's order; bytes at its end that are no whole element are left out. It is read by the
+-- system when it is looked at, and unmapped when the vector is gone. The file must neither be written to nor cut meanwhile: elements would
+-- change, and reading what was cut off ends the process.
+--
+-- >>> directory <- getTemporaryDirectory
+-- >>> withBinaryFile (directory ++ "/mimalloc-example") WriteMode (\h -> Vector.unsafeWith (Vector.fromList [1, 2, 3 :: Int]) (\p -> hPutBuf h p 24))
+-- >>> M.mapFile (directory ++ "/mimalloc-example") <* removeFile (directory ++ "/mimalloc-example") :: IO (Vector.Vector Int)
+-- [1,2,3]
+--
+-- @since 0.1.0.0
+mapFile :: forall a. Storable a => FilePath -> IO (Vector a)
+mapFile path = mapped "mapFile" path >>= \(fp, n) -> pure (unsafeFromForeignPtr0 (castForeignPtr fp) (if size == 0 then 0 else n `quot` size))
+  where size = sizeOf (undefined :: a)
+{-# INLINABLE mapFile #-}
 
 -- | A mutable copy of a vector.
 --

@@ -16,7 +16,7 @@ import qualified Data.ByteString.Short as Short
 import Data.IORef
 import qualified Data.Vector.Storable as V
 import qualified Data.Vector.Storable.Mutable as VM
-import Data.Word (Word8)
+import Data.Word (Word32, Word8)
 import Foreign.Marshal.Array (pokeArray)
 import System.Directory (getTemporaryDirectory, removeFile)
 import System.IO
@@ -105,7 +105,11 @@ withFile_ content act = do
 
 vectors :: [TestTree]
 vectors =
-  [ testProperty "unfoldrN" $ forAll (choose (-3, 300)) $ \n (Fun _ f :: Fun Int (Maybe (Int, Int))) s -> MV.unfoldrN n f s === V.unfoldrN n f s
+  [ testCase "mapped" $ forM_ [0, 1, 15, 16, 100001] $ \n -> withFile_ (B.replicate n 9) $ \path -> do
+      v <- MV.mapFile path
+      v @?= V.replicate (n `quot` 4) (0x09090909 :: Word32)
+      try (MV.mapFile (path ++ ".not there") :: IO (V.Vector Int)) >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "a file that is not there"))
+  , testProperty "unfoldrN" $ forAll (choose (-3, 300)) $ \n (Fun _ f :: Fun Int (Maybe (Int, Int))) s -> MV.unfoldrN n f s === V.unfoldrN n f s
   , testProperty "fromListN" $ forAll (choose (-3, 30)) $ \n (xs :: [Int]) -> MV.fromListN n xs === V.fromListN (max 0 n) xs
   , testProperty "concat" $ \(xss :: [[Int]]) -> MV.concat (map V.fromList xss) === V.concat (map V.fromList xss)
   , testProperty "generateM, replicateM" $ forAll (choose (-3, 300)) $ \n -> ioProperty $ do
