@@ -7,7 +7,8 @@
 -- [@mallocForeignPtr…@] a 'ForeignPtr': the garbage collector frees the block some time after its last use
 --   ('Foreign.ForeignPtr.finalizeForeignPtr' at once). Any number of other C finalizers can be added; Haskell finalizers
 --   cannot, as with base's 'Foreign.ForeignPtr.newForeignPtr'.
--- [@withMalloc…@] a bracket: the block is freed when the action ends, also by an exception.
+-- [@withMalloc…@] a bracket: the block is freed when the action ends, also by an exception. In pure code (@unsafePerformIO@, not
+--   @unsafeDupablePerformIO@) a value whose evaluation is interrupted stays as it was: see below.
 -- ["Mimalloc.Primitive"] 'mi_malloc' and 'mi_free', the C functions one to one.
 --
 -- Common to all functions of this module, and therefore not repeated with each:
@@ -18,6 +19,12 @@
 -- * They may be called from any Haskell thread, bound or not, whatever capability it is on. A block may be used and freed
 --   on any other, and be freed by C code with @mi_free@.
 -- * No asynchronous exception leaks a block, whenever it comes.
+-- * Brackets may stand under 'System.IO.Unsafe.unsafePerformIO'. If a timeout or 'Control.Concurrent.killThread' interrupts who
+--   evaluates the value, who asks for it next goes on where that was, with the same block, as with
+--   'Foreign.Marshal.Alloc.allocaBytes'; if nobody does the garbage collector frees the block. (A handler in the action itself that
+--   rethrows makes the value that exception for ever, as in all Haskell.)
+--   'System.IO.Unsafe.unsafeDupablePerformIO' leaks the block when two threads evaluate one value at once, and GHC drops what one of
+--   them has done: it runs no handlers. A foreign pointer in place of the bracket does not.
 -- * They throw an 'IOError': for a negative size, for elements whose bytes no 'Int' can count and for an alignment that is
 --   no power of two, an invalid argument ('isInvalidArgument'); for want of memory, 'isResourceExhausted'.
 -- * Memory comes as it is (old bytes in it) unless the name says @calloc@ or @zalloc@.
@@ -180,7 +187,7 @@ zallocForeignPtrBytes n = newBlock (bytes "zallocForeignPtrBytes" Zeros n)
 --
 -- @since 0.1.0.0
 withMalloc :: Storable a => (Ptr a -> IO b) -> IO b
-withMalloc = withBlock (\cell -> oneInto cell "withMalloc" Whatever 1)
+withMalloc = withOne "withMalloc"
 {-# INLINE withMalloc #-}
 
 -- | A block of so many bytes while the action runs.
@@ -190,7 +197,7 @@ withMalloc = withBlock (\cell -> oneInto cell "withMalloc" Whatever 1)
 --
 -- @since 0.1.0.0
 withMallocBytes :: Int -> (Ptr Word8 -> IO b) -> IO b
-withMallocBytes n = withBlock (\cell -> bytesInto cell "withMallocBytes" Whatever n)
+withMallocBytes n = withBytes "withMallocBytes" n
 {-# INLINE withMallocBytes #-}
 
 -- | A block for so many elements while the action runs.
@@ -200,7 +207,7 @@ withMallocBytes n = withBlock (\cell -> bytesInto cell "withMallocBytes" Whateve
 --
 -- @since 0.1.0.0
 withMallocArray :: Storable a => Int -> (Ptr a -> IO b) -> IO b
-withMallocArray n = withBlock (\cell -> manyInto cell "withMallocArray" Whatever n)
+withMallocArray n = withMany "withMallocArray" n
 {-# INLINE withMallocArray #-}
 
 -- | A block for one value, at the given alignment (in bytes) or its type's, whichever is more, while the action runs.
@@ -254,14 +261,15 @@ withZallocBytes n = withBlock (\cell -> bytesInto cell "withZallocBytes" Zeros n
 {-# INLINE withZallocBytes #-}
 
 -- | How many bytes a block has that was asked for with so many: at least as many, at most an eighth more (from 16 on, and
--- up to the last bytes of a page of the system's). A negative size counts as 0. Throws nothing.
+-- up to the last bytes of a page of the system's). A negative size counts as 0; the largest of all are as they are. Throws nothing.
 --
 -- >>> goodSize 100
 -- 112
 --
 -- @since 0.1.0.0
 goodSize :: Int -> Int
-goodSize n = fromIntegral (mi_good_size (fromIntegral (max 0 n)))
+goodSize n = if good < 0 then n else good
+  where good = fromIntegral (mi_good_size (fromIntegral (max 0 n)))
 
 -- | How many bytes of this block may be used, at least as many as were asked for. The pointer is what an allocation
 -- returned; for a null pointer, or one that is not ours, it is 0.

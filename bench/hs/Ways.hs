@@ -6,6 +6,7 @@
 -- ways ROUNDS SIZE..        each way, as many loops at once as there are capabilities
 -- remote|bulk|throughput|bound ROUNDS
 -- idle mi|base|nobody SIZE  see Costs.Across
+-- kept WHAT                 one of Costs.Kept; without WHAT, their names
 --
 -- All but the table: TSV, a line for each thing: part, name, bytes, the figures of all rounds.
 module Main (main) where
@@ -19,6 +20,7 @@ import System.IO (hPutStrLn, stderr)
 import Text.Printf (printf)
 
 import Costs.Across
+import Costs.Kept
 import Costs.Measure
 import Costs.Ways
 
@@ -34,7 +36,9 @@ main = getArgs >>= \args -> case args of
   ["throughput", rounds] -> throughput (read rounds)
   ["bound", rounds] -> bound (read rounds)
   ["idle", who, size] -> idle who (read size)
-  _ -> hPutStrLn stderr "table | ways ROUNDS SIZE.. | remote|bulk|throughput|bound ROUNDS | idle mi|base|nobody SIZE" >> exitFailure
+  ["kept"] -> mapM_ (putStrLn . fst) keepers
+  ["kept", what] -> kept what
+  _ -> hPutStrLn stderr "table | ways ROUNDS SIZE.. | remote|bulk|throughput|bound ROUNDS | idle mi|base|nobody SIZE | kept WHAT" >> exitFailure
 
 table :: IO ()
 table = do

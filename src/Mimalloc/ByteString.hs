@@ -9,6 +9,10 @@
 --
 -- * Sizes are in bytes. Blocks are aligned to 16 bytes. The garbage collector frees the block some time after its last use.
 -- * They may be called from any Haskell thread, and no asynchronous exception leaks a block.
+-- * A /Haskell/ finalizer that uses one of them when its owner dies (@mkWeakIORef r (print s)@, 'Foreign.Concurrent.newForeignPtr') may see memory that is
+--   free: when byte string and owner die in one collection, C finalizers, as ours are, run before Haskell ones. What works: give the
+--   finalizer a copy in GHC's heap (@ByteString.copy@), or a byte string in a region ('heapCopy' with 'newHeap') whose 'GCHeap' something
+--   else holds.
 -- * A negative size is an invalid argument ('Mimalloc.isInvalidArgument'), want of memory 'Mimalloc.isResourceExhausted';
 --   thrown, by pure functions, where the result is evaluated.
 --
@@ -28,16 +32,39 @@ module Mimalloc.ByteString
   , create
   , createUptoN
   , createAndTrim
+    -- ** With a result of the action's
+  , create'
+  , createUptoN'
+  , createAndTrim'
     -- * From other data
   , copy
-  , heapCopy
   , pack
+  , append
   , concat
+  , replicate
+  , map
+  , unfoldrN
+  , packCString
+  , packCStringLen
+  , fromShort
+  , fromLazy
+    -- ** Into a heap
+  , heapCopy
+  , heapCreate
+  , heapConcat
+  , heapReadFile
     -- * Reading
   , readFile
   , hGet
   , hGetSome
+  , hGetNonBlocking
+  , hGetLine
   , hGetContents
+    -- ** Lazily
+  , readFileLazy
+  , hGetContentsLazy
+    -- ** Mapped into memory
+  , mapFile
     -- * From and to C
   , unsafePackMallocByteString
   , unsafePackMallocCString
@@ -46,36 +73,46 @@ module Mimalloc.ByteString
     -- * Builders
   , mallocStrategy
   , toLazyByteString
+  , toStrictByteString
+    -- * Growing
+  , takeGrowable
+  , appendGrowable
   ) where
 
-import Prelude hiding (concat, readFile)
+import Prelude hiding (concat, map, readFile, replicate)
 
-import Control.Exception (IOException, finally, mask, mask_, onException, try)
-import Control.Monad (foldM_, when)
+import Control.Exception (IOException, evaluate, finally, mask_, try)
+import Control.Monad (foldM_, unless, void, when)
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
+import qualified Data.ByteString.Char8 as Char8
 import Data.ByteString.Builder (Builder)
-import Data.ByteString.Builder.Extra (AllocationStrategy, toLazyByteStringWith)
+import Data.ByteString.Builder.Extra (AllocationStrategy, BufferWriter, Next (..), runBuilder)
 import Data.ByteString.Builder.Internal (Buffer (..), BufferRange (..), customStrategy)
 import qualified Data.ByteString.Internal as Internal
 import qualified Data.ByteString.Lazy as Lazy
+import Data.ByteString.Short (ShortByteString)
+import qualified Data.ByteString.Short as Short
+import qualified Data.ByteString.Short.Internal as Short (copyToPtr)
 import qualified Data.ByteString.Unsafe as Unsafe
+import Data.IORef (newIORef, readIORef, writeIORef)
 import Data.Word (Word8)
 import Foreign.C.String (CString, CStringLen)
-import Foreign.ForeignPtr (withForeignPtr)
+import Foreign.ForeignPtr (finalizeForeignPtr, withForeignPtr)
 import Foreign.ForeignPtr.Unsafe (unsafeForeignPtrToPtr)
+import Foreign.Marshal.Utils (fillBytes)
 import Foreign.Ptr (Ptr, castPtr, nullPtr, plusPtr)
-import Foreign.Storable (poke)
+import Foreign.Storable (peekByteOff, poke, pokeByteOff)
 import GHC.IO (noDuplicate)
-import System.IO (Handle, IOMode (..), hClose, hFileSize, hGetBuf, hGetBufSome, withBinaryFile)
-import System.IO.Unsafe (unsafePerformIO)
+import System.IO (Handle, IOMode (..), hClose, hFileSize, hGetBuf, hGetBufNonBlocking, hGetBufSome, openBinaryFile, withBinaryFile)
+import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 
 import Mimalloc.Internal.Alloc
-import Mimalloc.Internal.Bytes
+import Mimalloc.Internal.Bytes hiding (packCString)
 import Mimalloc.Internal.Error
-import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
-import Mimalloc.Primitive (mi_realloc)
+import Mimalloc.Internal.Mapped (mapped)
 
 -- $setup
 -- >>> :set -XOverloadedStrings
@@ -86,6 +123,8 @@ import Mimalloc.Primitive (mi_realloc)
 -- >>> import Foreign.C (withCString)
 -- >>> import Mimalloc (mi_malloc, mi_strdup)
 -- >>> import Mimalloc.Heap
+-- >>> import Mimalloc.Vector (Growable, growableLength, newGrowable, push)
+-- >>> import Data.Word (Word8)
 -- >>> import System.Directory (getTemporaryDirectory, removeFile)
 -- >>> import System.IO (IOMode (..), openBinaryFile, withBinaryFile)
 -- >>> import qualified Mimalloc.ByteString as M
@@ -167,6 +206,49 @@ createUptoN room fill = do
 createAndTrim :: Int -> (Ptr Word8 -> IO Int) -> IO ByteString
 createAndTrim = trimmed "createAndTrim"
 
+-- | 'create' with a result of the action's.
+--
+-- >>> M.create' 3 $ \p -> pokeArray p [97, 98, 99] >> pure 'x'
+-- ("abc",'x')
+--
+-- @since 0.1.0.0
+create' :: Int -> (Ptr Word8 -> IO a) -> IO (ByteString, a)
+create' n fill = do
+  fp <- newBytes "create'" n
+  r <- withForeignPtr fp fill
+  pure (fromBlock fp n, r)
+{-# INLINE create' #-}
+
+-- | 'createUptoN' with a result of the action's.
+--
+-- >>> M.createUptoN' 10 $ \p -> pokeArray p [97, 98, 99] >> pure (3, 'x')
+-- ("abc",'x')
+--
+-- @since 0.1.0.0
+createUptoN' :: Int -> (Ptr Word8 -> IO (Int, a)) -> IO (ByteString, a)
+createUptoN' room fill = do
+  fp <- newBytes "createUptoN'" room
+  (n, r) <- withForeignPtr fp fill
+  when (n < 0 || n > room) $ badLength "createUptoN'" n room
+  pure (fromBlock fp n, r)
+{-# INLINE createUptoN' #-}
+
+-- | 'createAndTrim' with a result of the action's, and with the offset at which the bytes begin, as in bytestring.
+--
+-- >>> M.createAndTrim' 10 $ \p -> pokeArray p [97, 98, 99] >> pure (1, 2, 'x')
+-- ("bc",'x')
+--
+-- @since 0.1.0.0
+createAndTrim' :: Int -> (Ptr Word8 -> IO (Int, Int, a)) -> IO (ByteString, a)
+createAndTrim' room fill = do
+  fp <- newBytes "createAndTrim'" room
+  (from, n, r) <- withForeignPtr fp fill
+  when (from < 0 || n < 0 || from > room || n > room - from) $ badLength "createAndTrim'" (from + n) room
+  let s = ByteString.drop from (fromBlock fp (from + n))
+  if n > room `quot` 2 then pure (s, r) else do
+    small <- evaluate (copy s)
+    (small, r) <$ finalizeForeignPtr fp
+
 -- | A copy in a block of its own. It frees a small piece from the large one it was cut from, and what lives long from GHC's
 -- pinned heap.
 --
@@ -216,12 +298,166 @@ pack ws = pureBytes "pack" (length ws) $ \p -> foldM_ (\q w -> (q `plusPtr` 1) <
 concat :: [ByteString] -> ByteString
 concat pieces
   | total == 0 = ByteString.empty
-  | otherwise = pureBytes "concat" total $ \p -> foldM_ append p pieces
+  | otherwise = pureBytes "concat" total (`copyAll` pieces)
+  where total = lengths pieces
+
+-- | Two in one block.
+--
+-- >>> M.append "ab" "c"
+-- "abc"
+--
+-- @since 0.1.0.0
+append :: ByteString -> ByteString -> ByteString
+append s t = concat [s, t]
+
+-- | So many times the same byte. Empty for a size below 1, as in bytestring.
+--
+-- >>> M.replicate 3 97
+-- "aaa"
+--
+-- @since 0.1.0.0
+replicate :: Int -> Word8 -> ByteString
+replicate n w
+  | n <= 0 = ByteString.empty
+  | otherwise = pureBytes "replicate" n $ \p -> if n < bigBytes then fillBytes p w n else pieces p n
   where
-    total = foldr (\s n -> checkedSum (ByteString.length s) n) 0 pieces
-    append p s = (p `plusPtr` ByteString.length s) <$ unsafeUseAsByteString s (copyMuch p)
-    -- Below zero for ever once it overflowed: a negative size is refused.
-    checkedSum m n = if n < 0 || m > maxBound - n then -1 else m + n
+    -- A call of C's delays all collections as long as it takes.
+    pieces p left = do
+      let k = min bigBytes left
+      fillBytes p w k
+      unless (k == left) $ pieces (p `plusPtr` k) (left - k)
+
+-- | What the function makes of each byte.
+--
+-- >>> M.map (+ 1) "abc"
+-- "bcd"
+--
+-- @since 0.1.0.0
+map :: (Word8 -> Word8) -> ByteString -> ByteString
+map f s
+  | ByteString.null s = ByteString.empty
+  | otherwise = pureBytes "map" (ByteString.length s) $ \to -> unsafeUseAsByteString s $ \from n ->
+      let go i | i >= n = pure ()
+               | otherwise = (peekByteOff from i :: IO Word8) >>= pokeByteOff to i . f >> go (i + 1)
+      in go 0
+{-# INLINE map #-}
+
+-- | At most so many bytes, each from the seed that the one before left, up to the first 'Nothing'; and the seed that is left,
+-- 'Nothing' if it was used up, as in bytestring.
+--
+-- >>> M.unfoldrN 3 (\c -> Just (c, c + 1)) 97
+-- ("abc",Just 100)
+--
+-- @since 0.1.0.0
+unfoldrN :: Int -> (a -> Maybe (Word8, a)) -> a -> (ByteString, Maybe a)
+unfoldrN n f seed
+  | n < 0 = (ByteString.empty, Just seed)
+  | otherwise = unsafePerformIO $ do
+      g <- newGrowable (min n 1024)
+      let go i s | i >= n = pure (Just s)
+                 | otherwise = maybe (pure Nothing) (\(w, s') -> push g w >> go (i + 1 :: Int) s') (f s)
+      rest <- go 0 seed
+      (\s -> (s, rest)) <$> takeGrowable g
+
+-- | A copy of a C string, up to its end. A null pointer is an invalid argument.
+--
+-- >>> withCString "abc" M.packCString
+-- "abc"
+--
+-- @since 0.1.0.0
+packCString :: CString -> IO ByteString
+packCString s = do
+  when (s == nullPtr) $ nullPointer "packCString"
+  n <- Internal.c_strlen s
+  packed "packCString" s (fromIntegral n)
+
+-- | A copy of so many bytes. A null pointer with none is the empty byte string, with more an invalid argument.
+--
+-- >>> withCString "abc" (\p -> M.packCStringLen (p, 2))
+-- "ab"
+--
+-- @since 0.1.0.0
+packCStringLen :: CStringLen -> IO ByteString
+packCStringLen (s, n) = do
+  when (s == nullPtr && n > 0) $ nullPointer "packCStringLen"
+  packed "packCStringLen" s n
+
+packed :: String -> CString -> Int -> IO ByteString
+packed name s n
+  | n == 0 = pure ByteString.empty
+  | otherwise = do
+      fp <- newBytes name n
+      withForeignPtr fp $ \p -> copyMuch p (castPtr s) n
+      pure (fromBlock fp n)
+
+-- | A copy of a short byte string, which lies in GHC's heap.
+--
+-- >>> M.fromShort "abc"
+-- "abc"
+--
+-- @since 0.1.0.0
+fromShort :: ShortByteString -> ByteString
+fromShort s
+  | Short.null s = ByteString.empty
+  | otherwise = pureBytes "fromShort" (Short.length s) $ \p -> Short.copyToPtr s 0 p (Short.length s)
+
+-- | A lazy byte string in one block.
+--
+-- >>> M.fromLazy "abc"
+-- "abc"
+--
+-- @since 0.1.0.0
+fromLazy :: Lazy.ByteString -> ByteString
+fromLazy = concat . Lazy.toChunks
+
+-- | 'create' in a heap. How long it lives is said in "Mimalloc.Heap".
+--
+-- >>> heap <- newHeap
+-- >>> M.heapCreate heap 3 $ \p -> pokeArray p [97, 98, 99]
+-- "abc"
+--
+-- @since 0.1.0.0
+heapCreate :: Heap s -> Int -> (Ptr Word8 -> IO ()) -> IO ByteString
+heapCreate heap n fill = do
+  fp <- newHeapBytes "heapCreate" heap n
+  withForeignPtr fp fill
+  pure (fromBlock fp n)
+
+-- | 'concat' into a heap.
+--
+-- >>> heap <- newHeap
+-- >>> M.heapConcat heap ["a", "bc", ""]
+-- "abc"
+--
+-- @since 0.1.0.0
+heapConcat :: Heap s -> [ByteString] -> IO ByteString
+heapConcat heap pieces = heapCreate heap (lengths pieces) (`copyAll` pieces)
+
+-- | 'readFile' into a heap. A file that has no size, or a false one, is copied once more.
+--
+-- >>> directory <- getTemporaryDirectory
+-- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
+-- >>> heap <- newHeap
+-- >>> M.heapReadFile heap (directory ++ "/mimalloc-example") <* removeFile (directory ++ "/mimalloc-example")
+-- "some text"
+--
+-- @since 0.1.0.0
+heapReadFile :: Heap s -> FilePath -> IO ByteString
+heapReadFile heap path = withBinaryFile path ReadMode $ \h -> do
+  size <- try (hFileSize h)
+  let n = either (\e -> const 0 (e :: IOException)) fromIntegral size
+  fp <- newHeapBytes "heapReadFile" heap (if n > 0 && n < 1099511627776 then n else 0)
+  got <- withForeignPtr fp $ \p -> if n > 0 then hGetBuf h p n else pure 0
+  rest <- readRest "heapReadFile" h 1024
+  if ByteString.null rest then pure (fromBlock fp got) else heapConcat heap [fromBlock fp got, rest]
+
+lengths :: [ByteString] -> Int
+lengths = foldr (\s n -> checkedSum (ByteString.length s) n) 0
+  -- Below zero for ever once it overflowed: a negative size is refused.
+  where checkedSum m n = if n < 0 || m > maxBound - n then -1 else m + n
+
+copyAll :: Ptr Word8 -> [ByteString] -> IO ()
+copyAll = foldM_ (\p s -> (p `plusPtr` ByteString.length s) <$ unsafeUseAsByteString s (copyMuch p))
 
 -- Not dupable: a computation that is given up half-way, as those may be, would leak its block.
 pureBytes :: String -> Int -> (Ptr Word8 -> IO ()) -> ByteString
@@ -269,6 +505,66 @@ hGet h n = trimmed "hGet" n $ \p -> hGetBuf h p n
 hGetSome :: Handle -> Int -> IO ByteString
 hGetSome h n = trimmed "hGetSome" n $ \p -> hGetBufSome h p n
 
+-- | What there is just now, at most so many bytes; empty if there is nothing.
+--
+-- >>> directory <- getTemporaryDirectory
+-- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
+-- >>> withBinaryFile (directory ++ "/mimalloc-example") ReadMode (`M.hGetNonBlocking` 100)
+-- "some text"
+--
+-- @since 0.1.0.0
+hGetNonBlocking :: Handle -> Int -> IO ByteString
+hGetNonBlocking h n = trimmed "hGetNonBlocking" n $ \p -> hGetBufNonBlocking h p n
+
+-- | A line, without its end. A copy of bytestring's.
+--
+-- >>> directory <- getTemporaryDirectory
+-- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "one\ntwo\n"
+-- >>> withBinaryFile (directory ++ "/mimalloc-example") ReadMode M.hGetLine
+-- "one"
+--
+-- @since 0.1.0.0
+hGetLine :: Handle -> IO ByteString
+hGetLine h = Char8.hGetLine h >>= evaluate . copy
+
+-- | A whole file, read when it is needed, in chunks of 32 KiB; closed at its end.
+--
+-- >>> directory <- getTemporaryDirectory
+-- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
+-- >>> M.readFileLazy (directory ++ "/mimalloc-example")
+-- "some text"
+--
+-- @since 0.1.0.0
+readFileLazy :: FilePath -> IO Lazy.ByteString
+readFileLazy path = openBinaryFile path ReadMode >>= hGetContentsLazy
+
+-- | The same of a handle, which is this function's from now on.
+--
+-- >>> directory <- getTemporaryDirectory
+-- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
+-- >>> openBinaryFile (directory ++ "/mimalloc-example") ReadMode >>= M.hGetContentsLazy
+-- "some text"
+--
+-- @since 0.1.0.0
+hGetContentsLazy :: Handle -> IO Lazy.ByteString
+hGetContentsLazy h = Lazy.fromChunks <$> go
+  where
+    go = unsafeInterleaveIO $ do
+      s <- hGetSome h 32768
+      if ByteString.null s then [] <$ hClose h else (s :) <$> go
+
+-- | A file mapped into memory: read by the system when it is looked at, and unmapped when the byte string is gone. The file must neither be
+-- written to nor cut meanwhile: bytes would change, and reading what was cut off ends the process.
+--
+-- >>> directory <- getTemporaryDirectory
+-- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
+-- >>> M.mapFile (directory ++ "/mimalloc-example") <* removeFile (directory ++ "/mimalloc-example")
+-- "some text"
+--
+-- @since 0.1.0.0
+mapFile :: FilePath -> IO ByteString
+mapFile path = mapped "mapFile" path >>= \(fp, n) -> pure (if n == 0 then ByteString.empty else fromBlock fp n)
+
 -- | Everything up to the end, in one block, and closes the handle, as bytestring's does.
 --
 -- >>> directory <- getTemporaryDirectory
@@ -282,24 +578,39 @@ hGetContents h = readRest "hGetContents" h 1024 `finally` hClose h
 
 -- A block that doubles, in place or by remapping when it can, until a read falls short.
 readRest :: String -> Handle -> Int -> IO ByteString
-readRest name h hint = mask $ \restore -> do
-  let go p room used = do
-        n <- restore (hGetBuf h (p `plusPtr` used) (room - used)) `onException` mi_cap_free p
-        if n < room - used then finish p room (used + n) else do
-          when (room > maxBound `quot` 2) $ mi_cap_free p >> noMemory name room
-          q <- mi_realloc p (2 * fromIntegral room)
-          when (q == nullPtr) $ mi_cap_free p >> noMemory name (2 * room)
-          go q (2 * room) (used + n)
-      finish p _ 0 = ByteString.empty <$ mi_cap_free p
-      finish p room n = do
-        q <- if n < room then mi_realloc p (fromIntegral n) else pure p
-        adopt (if q == nullPtr then p else q) n
-  start <- bytes name Whatever hint
-  go start hint 0
+readRest name h hint = do
+  g <- newGrowable 0
+  let go more = do
+        n <- fillElements name g more (\p -> hGetBuf h p more)
+        if n < more then takeGrowable g else growableLength g >>= go
+  go hint
+
+-- | The bytes of a vector that grows ("Mimalloc.Vector"), which keep the block. The growable vector is empty then, and may go on.
+--
+-- >>> g <- newGrowable 0 :: IO (Growable Word8)
+-- >>> M.appendGrowable g "ab" >> push g 99
+-- >>> M.takeGrowable g
+-- "abc"
+--
+-- @since 0.1.0.0
+takeGrowable :: Growable Word8 -> IO ByteString
+takeGrowable g = mask_ $ do
+  (p, n) <- takeBlock g
+  if n == 0 then pure ByteString.empty else adopt p n
+
+-- | Appends a byte string.
+--
+-- >>> g <- newGrowable 0 :: IO (Growable Word8)
+-- >>> M.appendGrowable g "abc" >> growableLength g
+-- 3
+--
+-- @since 0.1.0.0
+appendGrowable :: Growable Word8 -> ByteString -> IO ()
+appendGrowable g s = unsafeUseAsByteString s (appendElements g)
 
 -- | Makes a block a byte string of so many bytes, without copying. The block is from this allocator, by whichever function,
 -- Haskell's or C's; the garbage collector frees it from now on, nobody else may, and nobody may write to it. A null pointer
--- with 0 bytes is the empty byte string.
+-- with 0 bytes is the empty byte string, one with more an invalid argument.
 --
 -- >>> p <- mi_malloc 3 :: IO (Ptr Word8)
 -- >>> pokeArray p [97, 98, 99]
@@ -310,10 +621,10 @@ readRest name h hint = mask $ \restore -> do
 unsafePackMallocByteString :: Ptr Word8 -> Int -> IO ByteString
 unsafePackMallocByteString p n
   | n < 0 = negativeSize "unsafePackMallocByteString" n
-  | p == nullPtr && n == 0 = pure ByteString.empty
+  | p == nullPtr = if n == 0 then pure ByteString.empty else nullPointer "unsafePackMallocByteString"
   | otherwise = mask_ (adopt p n)
 
--- | The same with a C string, up to its end.
+-- | The same with a C string, up to its end. A null pointer is an invalid argument.
 --
 -- >>> withCString "abc" mi_strdup >>= M.unsafePackMallocCString
 -- "abc"
@@ -321,6 +632,7 @@ unsafePackMallocByteString p n
 -- @since 0.1.0.0
 unsafePackMallocCString :: CString -> IO ByteString
 unsafePackMallocCString s = do
+  when (s == nullPtr) $ nullPointer "unsafePackMallocCString"
   n <- Internal.c_strlen s
   unsafePackMallocByteString (castPtr s) (fromIntegral n)
 
@@ -367,11 +679,58 @@ mallocStrategy first further = customStrategy next (atLeast further) (\_ _ -> Fa
       let p = unsafeForeignPtrToPtr fp
       pure (Buffer fp (BufferRange p (p `plusPtr` n)))
 
--- | Runs a 'Builder' with buffers of ours, of 4 KiB first and then of 32 KiB.
+-- | Runs a 'Builder'. What it has written is copied to chunks that fit; those behind the first are of 32 KiB, or what a single piece needs.
 --
 -- >>> M.toLazyByteString (foldMap intDec [1 .. 10])
 -- "12345678910"
 --
 -- @since 0.1.0.0
 toLazyByteString :: Builder -> Lazy.ByteString
-toLazyByteString = toLazyByteStringWith (mallocStrategy 4096 32768) Lazy.empty
+toLazyByteString builder = Lazy.fromChunks (unsafePerformIO (first (runBuilder builder)))
+  where
+    -- Most are small: written to a block that is free again when this one is done.
+    first writer = do
+      (s, next) <- withMallocBytes_ 4096 $ \p -> do
+        (n, next) <- writer p 4096
+        s <- packed "toLazyByteString" (castPtr p) n
+        pure (s, next)
+      cons s <$> further next
+    further = unsafeInterleaveIO . go
+    go next = case next of
+      Done -> pure []
+      More least writer -> do
+        (s, next') <- written "toLazyByteString" (max 32768 least) writer
+        cons s <$> further next'
+      Chunk s writer -> (s :) <$> further (More 0 writer)
+    cons s = if ByteString.null s then id else (s :)
+
+withMallocBytes_ :: Int -> (Ptr Word8 -> IO a) -> IO a
+withMallocBytes_ = withBytes "toLazyByteString"
+
+-- One buffer of a builder.
+written :: String -> Int -> BufferWriter -> IO (ByteString, Next)
+written name room writer = do
+  fp <- newBytes name room
+  (n, next) <- withForeignPtr fp (`writer` room)
+  if n > room `quot` 2 then pure (fromBlock fp n, next) else do
+    s <- withForeignPtr fp $ \p -> packed name (castPtr p) n
+    (s, next) <$ finalizeForeignPtr fp
+
+-- | Runs a 'Builder'; all of it in one block, which grows as it comes.
+--
+-- >>> M.toStrictByteString (foldMap intDec [1 .. 10])
+-- "12345678910"
+--
+-- @since 0.1.0.0
+toStrictByteString :: Builder -> ByteString
+toStrictByteString builder = unsafePerformIO $ do
+  g <- newGrowable 0
+  let go least writer = do
+        room <- max (max 1024 least) <$> growableLength g
+        box <- newIORef Done
+        void (fillElements "toStrictByteString" g room (\p -> writer p room >>= \(n, next) -> n <$ writeIORef box next))
+        readIORef box >>= \next -> case next of
+          Done -> takeGrowable g
+          More more writer' -> go more writer'
+          Chunk s writer' -> appendGrowable g s >> go 0 writer'
+  go 0 (runBuilder builder)

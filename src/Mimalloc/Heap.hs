@@ -19,8 +19,10 @@
 -- * Bytes, elements, alignments (16 bytes, and the type's where that is more) and exceptions are as in "Mimalloc". No
 --   asynchronous exception leaks a block or a heap.
 -- * A plain pointer ('Ptr') from @withHeapMalloc…@ must not be used after its bracket.
--- * A heap must not be used after its bracket. The type parameter keeps it from being returned; a thread that outlives the
---   bracket gets an illegal operation ('System.IO.Error.isIllegalOperation') if it is late, and must not be just in time.
+-- * A heap cannot be used after its bracket. The type parameter keeps it from being returned; a thread that outlives the
+--   bracket gets an illegal operation ('System.IO.Error.isIllegalOperation'). If it uses the heap at the very moment in which the bracket ends,
+--   or has a block of @withHeapMalloc…@ then, the heap goes with a garbage collection.
+-- * Brackets may stand in pure code, as those of "Mimalloc".
 -- * In heaps whose foreign pointers have no finalizers, 'Foreign.ForeignPtr.finalizeForeignPtr' does nothing, and no other
 --   finalizer can be added, as with base's @mallocPlainForeignPtrBytes@. Compact regions ("GHC.Compact") take no foreign
 --   pointer, byte string or vector of this package, as they take none of base's.
@@ -92,7 +94,7 @@ withHeap :: (forall s. Heap s -> IO a) -> IO a
 withHeap act = withHeapEach "withHeap" 0 0 act
 
 -- | A heap with a tag, which visitors see ('Mimalloc.Primitive.mi_heap_visit_blocks'); destroyed at the end if so asked, else
--- deleted; from one arena, or from any (0). An invalid argument if there is no such arena.
+-- deleted; from one arena, or from any (0). An invalid argument if there is no such arena, or if the tag is no C @int@.
 --
 -- What destroying means for foreign pointers stands above. Plain pointers end with their brackets anyway.
 --
@@ -151,8 +153,8 @@ newHeap = newHeapTogether "newHeap" 0 0
 newHeapInArena :: MiArenaId -> IO GCHeap
 newHeapInArena arena = newHeapTogether "newHeapInArena" 0 arena
 
--- | Nothing more is taken from the heap: who tries gets an illegal operation. What was taken stays valid, and all of it goes
--- when no foreign pointer into the heap is reachable any more, whether the heap itself is or not. Ending it twice is nothing.
+-- | Nothing more is taken from the heap: who tries gets an illegal operation. What was taken stays valid. All of it goes when neither the heap nor
+-- a foreign pointer into it is reachable any more; at once, if no foreign pointer was made and nobody is in a bracket. Ending it twice is nothing.
 --
 -- >>> heap <- newHeap
 -- >>> endHeap heap
@@ -168,7 +170,7 @@ endHeap = closeHeap
 --
 -- >>> heap <- newHeap
 -- >>> p <- heapMallocForeignPtrBytes heap 1000000
--- >>> withForeignPtr p $ \q -> poke q 'x'
+-- >>> withForeignPtr p (`poke` 120)
 -- >>> unsafeEndHeap heap
 --
 -- @since 0.1.0.0
@@ -270,7 +272,7 @@ heapZallocForeignPtrBytes heap n = newHeapBlock heap (heapBytes "heapZallocForei
 --
 -- @since 0.1.0.0
 withHeapMalloc :: Storable a => Heap s -> (Ptr a -> IO b) -> IO b
-withHeapMalloc heap = withHeapBlock heap (\cell -> heapOneInto cell "withHeapMalloc" Whatever heap 1)
+withHeapMalloc heap = withHeapBlock "withHeapMalloc" heap (\name cell -> heapOneInto cell name Whatever heap 1)
 {-# INLINE withHeapMalloc #-}
 
 -- | A block of the heap of so many bytes while the action runs.
@@ -280,7 +282,7 @@ withHeapMalloc heap = withHeapBlock heap (\cell -> heapOneInto cell "withHeapMal
 --
 -- @since 0.1.0.0
 withHeapMallocBytes :: Heap s -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocBytes heap n = withHeapBlock heap (\cell -> heapAlignedBytesInto cell "withHeapMallocBytes" Whatever heap n 16)
+withHeapMallocBytes heap n = withHeapBlock "withHeapMallocBytes" heap (\name cell -> heapAlignedBytesInto cell name Whatever heap n 16)
 {-# INLINE withHeapMallocBytes #-}
 
 -- | A block of the heap for so many elements while the action runs.
@@ -290,7 +292,7 @@ withHeapMallocBytes heap n = withHeapBlock heap (\cell -> heapAlignedBytesInto c
 --
 -- @since 0.1.0.0
 withHeapMallocArray :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocArray heap n = withHeapBlock heap (\cell -> heapManyInto cell "withHeapMallocArray" Whatever heap n)
+withHeapMallocArray heap n = withHeapBlock "withHeapMallocArray" heap (\name cell -> heapManyInto cell name Whatever heap n)
 {-# INLINE withHeapMallocArray #-}
 
 -- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more, while the action
@@ -301,7 +303,7 @@ withHeapMallocArray heap n = withHeapBlock heap (\cell -> heapManyInto cell "wit
 --
 -- @since 0.1.0.0
 withHeapMallocAligned :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocAligned heap align = withHeapBlock heap (\cell -> heapOneInto cell "withHeapMallocAligned" Whatever heap align)
+withHeapMallocAligned heap align = withHeapBlock "withHeapMallocAligned" heap (\name cell -> heapOneInto cell name Whatever heap align)
 {-# INLINE withHeapMallocAligned #-}
 
 -- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument) while the action runs.
@@ -311,7 +313,7 @@ withHeapMallocAligned heap align = withHeapBlock heap (\cell -> heapOneInto cell
 --
 -- @since 0.1.0.0
 withHeapMallocAlignedBytes :: Heap s -> Int -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocAlignedBytes heap n align = withHeapBlock heap (\cell -> heapAlignedBytesInto cell "withHeapMallocAlignedBytes" Whatever heap n align)
+withHeapMallocAlignedBytes heap n align = withHeapBlock "withHeapMallocAlignedBytes" heap (\name cell -> heapAlignedBytesInto cell name Whatever heap n align)
 {-# INLINE withHeapMallocAlignedBytes #-}
 
 -- | A block of the heap for one value, all bytes of it 0, while the action runs.
@@ -321,7 +323,7 @@ withHeapMallocAlignedBytes heap n align = withHeapBlock heap (\cell -> heapAlign
 --
 -- @since 0.1.0.0
 withHeapCalloc :: Storable a => Heap s -> (Ptr a -> IO b) -> IO b
-withHeapCalloc heap = withHeapBlock heap (\cell -> heapOneInto cell "withHeapCalloc" Zeros heap 1)
+withHeapCalloc heap = withHeapBlock "withHeapCalloc" heap (\name cell -> heapOneInto cell name Zeros heap 1)
 {-# INLINE withHeapCalloc #-}
 
 -- | A block of the heap for so many elements, all bytes of it 0, while the action runs.
@@ -331,7 +333,7 @@ withHeapCalloc heap = withHeapBlock heap (\cell -> heapOneInto cell "withHeapCal
 --
 -- @since 0.1.0.0
 withHeapCallocArray :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapCallocArray heap n = withHeapBlock heap (\cell -> heapManyInto cell "withHeapCallocArray" Zeros heap n)
+withHeapCallocArray heap n = withHeapBlock "withHeapCallocArray" heap (\name cell -> heapManyInto cell name Zeros heap n)
 {-# INLINE withHeapCallocArray #-}
 
 -- | A block of the heap of so many bytes, all of them 0, while the action runs.
@@ -341,7 +343,7 @@ withHeapCallocArray heap n = withHeapBlock heap (\cell -> heapManyInto cell "wit
 --
 -- @since 0.1.0.0
 withHeapZallocBytes :: Heap s -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapZallocBytes heap n = withHeapBlock heap (\cell -> heapAlignedBytesInto cell "withHeapZallocBytes" Zeros heap n 16)
+withHeapZallocBytes heap n = withHeapBlock "withHeapZallocBytes" heap (\name cell -> heapAlignedBytesInto cell name Zeros heap n 16)
 {-# INLINE withHeapZallocBytes #-}
 
 -- | Takes in what others freed of the heap's pages that the capability one is on holds, and gives empty ones back; 'True': all

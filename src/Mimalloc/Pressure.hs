@@ -1,3 +1,5 @@
+{-# LANGUAGE DeriveAnyClass #-}
+{-# LANGUAGE DeriveGeneric #-}
 -- |
 -- A garbage collector that knows about native bytes.
 --
@@ -35,9 +37,11 @@ module Mimalloc.Pressure
   , pressureStats
   ) where
 
+import Control.DeepSeq (NFData)
 import Data.Int (Int64)
 import Data.Word (Word64)
 import Foreign.Marshal.Array (allocaArray, peekArray)
+import GHC.Generics (Generic)
 
 import Mimalloc.Internal.Error (negativeSize)
 import Mimalloc.Internal.FFI
@@ -50,7 +54,7 @@ data Pressure
   | PressureOff         -- ^ never
   | PressureBytes !Int  -- ^ whenever so many bytes live in foreign pointers, and again as long as they do, whatever it costs: meant for
                         --   tests and for programs that know their live set. Threads that are over it take turns. One is the least.
-  deriving (Eq, Ord, Show, Read)
+  deriving (Eq, Ord, Show, Read, Generic, NFData)
 
 -- | For the whole process, from now on. Throws an invalid argument ('IOError') if the bytes are not positive.
 --
@@ -91,7 +95,7 @@ data PressureStats = PressureStats
   , pressureMajorCollections :: !Int -- ^ counter: major collections asked for, also for want of memory
   , pressureMinorFreedBytes :: !Int  -- ^ counter: what the minor ones gave back
   , pressureMajorFreedBytes :: !Int  -- ^ counter: what the major ones gave back
-  } deriving (Eq, Show)
+  } deriving (Eq, Show, Generic, NFData)
 
 -- | Read without stopping anybody; exact while nobody makes or frees foreign pointers.
 --

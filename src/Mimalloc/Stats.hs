@@ -1,3 +1,5 @@
+{-# LANGUAGE DeriveAnyClass #-}
+{-# LANGUAGE DeriveGeneric #-}
 -- |
 -- What the allocator holds: of the process, of each heap, owner and size class, of each capability.
 --
@@ -40,6 +42,7 @@ module Mimalloc.Stats
   ) where
 
 import Control.Concurrent (forkOn, getNumCapabilities, newEmptyMVar, putMVar, takeMVar)
+import Control.DeepSeq (NFData)
 import Control.Exception (mask_)
 import Control.Monad (forM, forM_)
 import Data.ByteString (ByteString)
@@ -49,6 +52,7 @@ import Data.Word (Word64)
 import Foreign.Marshal.Array (advancePtr, allocaArray)
 import Foreign.Ptr (Ptr, nullPtr)
 import Foreign.Storable (peekElemOff)
+import GHC.Generics (Generic)
 import System.IO.Unsafe (unsafePerformIO)
 
 import Mimalloc.Internal.Bytes (packCString)
@@ -69,7 +73,7 @@ data Stats = Stats
   , statsSizeClasses :: [(SizeClass, Usage)] -- ^ ascending
   , statsOwners      :: [(Owner, Usage)]     -- ^ capabilities, and OS threads that allocated in C or in safe calls
   , statsHeaps       :: [(HeapId, Usage)]    -- ^ the main heap first, then in the order they were made
-  } deriving (Eq, Show)
+  } deriving (Eq, Show, Generic, NFData)
 
 -- | How much there is now.
 --
@@ -88,7 +92,7 @@ data Gauges = Gauges
   , gaugeThreads            :: !Int -- ^ OS threads with heaps
   , gaugeCapabilities       :: !Int -- ^ capabilities with heaps
   , gaugeStructureBytes     :: !Int -- ^ of the committed bytes, those that the allocator's own structures occupy
-  } deriving (Eq, Show)
+  } deriving (Eq, Show, Generic, NFData)
 
 -- | How much there has been. Pages and blocks are those of the main heap.
 --
@@ -100,7 +104,7 @@ data Counters = Counters
   , counterFullPages         :: !Int -- ^ given up because nothing was free in them
   , counterRetiredPages      :: !Int -- ^ given back empty
   , counterRemoteFreedBlocks :: !Int -- ^ freed by others than their page's owner, and taken in by that
-  } deriving (Eq, Show)
+  } deriving (Eq, Show, Generic, NFData)
 
 -- | What one size class, owner or heap has now.
 --
@@ -110,23 +114,23 @@ data Usage = Usage
   , usageLiveBlocks :: !Int -- ^ blocks in use
   , usageLiveBytes  :: !Int -- ^ bytes of these
   , usagePageBytes  :: !Int -- ^ bytes of the pages
-  } deriving (Eq, Show)
+  } deriving (Eq, Show, Generic, NFData)
 
 -- | The size of blocks that have a page together, in bytes; larger ones have a page each.
 --
 -- @since 0.1.0.0
-data SizeClass = BlockBytes !Int | Larger deriving (Eq, Ord, Show)
+data SizeClass = BlockBytes !Int | Larger deriving (Eq, Ord, Show, Generic, NFData)
 
 -- | Who may run a heap's fast paths: a capability by its number, or an OS thread by an id that no other living one has.
 -- Nobody has pages that are full or wait to be adopted.
 --
 -- @since 0.1.0.0
-data Owner = Nobody | Capability !Int | OSThread !Word64 deriving (Eq, Ord, Show)
+data Owner = Nobody | Capability !Int | OSThread !Word64 deriving (Eq, Ord, Show, Generic, NFData)
 
 -- | A heap's number, which is never used twice.
 --
 -- @since 0.1.0.0
-data HeapId = MainHeap | HeapNumber !Int deriving (Eq, Ord, Show)
+data HeapId = MainHeap | HeapNumber !Int deriving (Eq, Ord, Show, Generic, NFData)
 
 -- | Takes the statistics. A safe call. For want of memory, 'isResourceExhausted'.
 --
@@ -271,7 +275,7 @@ data CapabilityStats = CapabilityStats
   , capabilityRemoteFreed  :: !Int -- ^ blocks of its pages that others freed and it took in, ever
   , capabilityUsedBlocks   :: !Int -- ^ blocks in use in its pages now
   , capabilityUsedBytes    :: !Int -- ^ bytes that these blocks can hold
-  } deriving (Eq, Show)
+  } deriving (Eq, Show, Generic, NFData)
 
 -- | The heaps of all capabilities that have allocated, in order. May be called from any thread; throws nothing.
 --
@@ -316,7 +320,7 @@ data ProcessInfo = ProcessInfo
   , processInfoCurrentCommit :: !Int -- ^ bytes the allocator has committed now
   , processInfoPeakCommit    :: !Int -- ^ the most bytes the allocator had committed
   , processInfoPageFaults    :: !Int -- ^ page faults that needed the disk
-  } deriving (Eq, Show)
+  } deriving (Eq, Show, Generic, NFData)
 
 -- | Time and memory of the process. May be called from any thread; throws nothing.
 --

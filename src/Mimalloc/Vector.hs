@@ -1,3 +1,4 @@
+{-# LANGUAGE BangPatterns #-}
 {-# LANGUAGE ScopedTypeVariables #-}
 -- |
 -- Storable vectors outside GHC's heap, and vectors that grow.
@@ -34,10 +35,23 @@ module Mimalloc.Vector
     -- * From other data
   , generate
   , replicate
+  , unfoldrN
   , fromList
+  , fromListN
+  , concat
+  , generateM
+  , replicateM
   , copy
+  , heapCopyVector
+  , mapFile
   , thaw
   , freeze
+    -- ** In ST
+  , mallocSTVector
+  , zallocSTVector
+  , thawST
+  , freezeST
+    -- ** From a foreign pointer
   , unsafeFromForeignPtr
   , unsafeFromForeignPtr0
     -- * Vectors that grow
@@ -52,24 +66,33 @@ module Mimalloc.Vector
   , extend
   , reserve
   , truncateGrowable
+  , modifyGrowable
+  , forGrowable
+  , foldGrowable
   , takeVector
   , freezeGrowable
     -- * Types
   , Vector
   , IOVector
+  , STVector
   , Storable
   ) where
 
-import Prelude hiding (replicate)
+import Prelude hiding (concat, replicate)
 
 import Control.Exception (mask_)
-import Control.Monad (forM_)
+import Control.Monad (foldM_, when)
+import Control.Monad.ST (ST)
+import Control.Monad.ST.Unsafe (unsafeIOToST)
 import Data.Vector.Storable (Vector, unsafeFromForeignPtr, unsafeFromForeignPtr0)
 import qualified Data.Vector.Storable as Vector
-import Data.Vector.Storable.Mutable (IOVector)
+import Data.Vector.Storable.Mutable (IOVector, STVector)
 import qualified Data.Vector.Storable.Mutable as Mutable
-import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
-import Foreign.Ptr (castPtr)
+import Data.Word (Word8)
+import Foreign.ForeignPtr (ForeignPtr, castForeignPtr, withForeignPtr)
+import Foreign.Marshal.Array (advancePtr)
+import Foreign.Marshal.Utils (copyBytes)
+import Foreign.Ptr (Ptr, castPtr)
 import Foreign.Storable (Storable (..))
 import System.IO.Unsafe (unsafePerformIO)
 
@@ -77,12 +100,16 @@ import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes (copyMuch)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
+import Mimalloc.Internal.Mapped (mapped)
 
 -- $setup
 -- >>> import qualified Data.Vector.Storable as Vector
 -- >>> import qualified Data.Vector.Storable.Mutable as Mutable
+-- >>> import Control.Monad.ST (runST)
 -- >>> import Mimalloc.Heap
 -- >>> import qualified Mimalloc.Vector as M
+-- >>> import System.Directory (getTemporaryDirectory, removeFile)
+-- >>> import System.IO (IOMode (..), hPutBuf, withBinaryFile)
 
 -- | A vector of so many elements with whatever the block has in it. A vector never changes, so this one is to be written
 -- through its pointer ('Vector.unsafeWith') before it is used as one; 'mallocMVector' is the tidier way.
@@ -181,7 +208,7 @@ generate n f
   | n <= 0 = Vector.empty
   | otherwise = unsafePerformIO $ do
       fp <- newMany "generate" n
-      withForeignPtr fp $ \p -> forM_ [0 .. n - 1] $ \i -> pokeElemOff p i (f i)
+      withForeignPtr fp $ \p -> each n (\i -> pokeElemOff p i (f i))
       pure (unsafeFromForeignPtr0 fp n)
 {-# INLINE generate #-}
 
@@ -192,8 +219,114 @@ generate n f
 --
 -- @since 0.1.0.0
 replicate :: Storable a => Int -> a -> Vector a
-replicate n x = generate n (const x)
+replicate n x
+  | n <= 0 = Vector.empty
+  | otherwise = unsafePerformIO $ do
+      fp <- newMany "replicate" n
+      withForeignPtr fp $ \p -> poke p x >> repeatFirst p n
+      pure (unsafeFromForeignPtr0 fp n)
 {-# INLINE replicate #-}
+
+-- The first element is what all are to be: doubled up to some KiB, which stay in the nearest cache, and then these again and again.
+repeatFirst :: forall a. Storable a => Ptr a -> Int -> IO ()
+repeatFirst p n = when (total > 0) $ go size
+  where
+    size = sizeOf (undefined :: a)
+    total = n * size
+    bytes_ = castPtr p :: Ptr Word8
+    go done
+      | done >= total = pure ()
+      | otherwise = do
+          let more = minimum [done, max size (4096 - 4096 `rem` size), total - done]
+          copyBytes (bytes_ `advancePtr` done) bytes_ more
+          go (done + more)
+{-# INLINABLE repeatFirst #-}
+
+-- For 0, 1 and so on, so many.
+each :: Int -> (Int -> IO ()) -> IO ()
+each n act = go 0
+  where go !i | i >= n = pure ()
+              | otherwise = act i >> go (i + 1)
+{-# INLINE each #-}
+
+-- | At most so many elements, each from the seed that the one before left, up to the first 'Nothing'.
+--
+-- >>> M.unfoldrN 5 (\n -> if n > 3 then Nothing else Just (n * n, n + 1)) 1 :: M.Vector Int
+-- [1,4,9]
+--
+-- @since 0.1.0.0
+unfoldrN :: Storable a => Int -> (b -> Maybe (a, b)) -> b -> Vector a
+unfoldrN n f seed
+  | n <= 0 = Vector.empty
+  | otherwise = unsafePerformIO $ do
+      g <- newGrowable (min n 1024)
+      let go !i s | i < n, Just (x, s') <- f s = push g x >> go (i + 1) s'
+                  | otherwise = takeVector g
+      go 0 seed
+{-# INLINE unfoldrN #-}
+
+-- | The first so many elements of a list, or all if it has fewer.
+--
+-- >>> M.fromListN 2 "abc"
+-- "ab"
+--
+-- @since 0.1.0.0
+fromListN :: Storable a => Int -> [a] -> Vector a
+fromListN n = unfoldrN n next
+  where next (x : xs) = Just (x, xs)
+        next [] = Nothing
+{-# INLINE fromListN #-}
+
+-- | All of them in one block.
+--
+-- >>> M.concat [Vector.fromList "ab", Vector.empty, Vector.fromList "c"]
+-- "abc"
+--
+-- @since 0.1.0.0
+concat :: Storable a => [Vector a] -> Vector a
+concat pieces
+  | total == 0 = Vector.empty
+  | otherwise = unsafePerformIO $ do
+      fp <- newMany "concat" total
+      withForeignPtr fp $ \p -> foldM_ append p pieces
+      pure (unsafeFromForeignPtr0 fp total)
+  where
+    total = foldr (\v n -> if n < 0 || Vector.length v > maxBound - n then -1 else n + Vector.length v) 0 pieces
+    append p v = (p `advancePtr` Vector.length v) <$ Vector.unsafeWith v (\q -> copyElements p q (Vector.length v))
+{-# INLINE concat #-}
+
+-- | The vector whose elements are the action's results for 0, 1 and so on. Empty for a size below 1, as in vector.
+--
+-- >>> M.generateM 3 (\i -> print i >> pure (10 * i))
+-- 0
+-- 1
+-- 2
+-- [0,10,20]
+--
+-- @since 0.1.0.0
+generateM :: Storable a => Int -> (Int -> IO a) -> IO (Vector a)
+generateM n f
+  | n <= 0 = pure Vector.empty
+  | otherwise = do
+      fp <- newMany "generateM" n
+      withForeignPtr fp $ \p -> each n (\i -> f i >>= pokeElemOff p i)
+      pure (unsafeFromForeignPtr0 fp n)
+{-# INLINE generateM #-}
+
+-- | So many results of an action.
+--
+-- >>> M.replicateM 3 (pure 'x')
+-- "xxx"
+--
+-- @since 0.1.0.0
+replicateM :: Storable a => Int -> IO a -> IO (Vector a)
+replicateM n act
+  | n <= 0 = pure Vector.empty
+  | otherwise = do
+      fp <- newMany "replicateM" n
+      withForeignPtr fp $ \p -> each n (\i -> act >>= pokeElemOff p i)
+      pure (unsafeFromForeignPtr0 fp n)
+{-# INLINE replicateM #-}
 
 -- | The vector of these elements. The list is consumed as it comes.
 --
@@ -222,6 +355,35 @@ copy v
   | otherwise = unsafePerformIO $ (`unsafeFromForeignPtr0` Vector.length v) <$> copied "copy" v
 {-# INLINE copy #-}
 
+-- | A copy in a heap. How long it lives is said in "Mimalloc.Heap".
+--
+-- >>> heap <- newHeap
+-- >>> M.heapCopyVector heap (Vector.fromList "abc")
+-- "abc"
+--
+-- @since 0.1.0.0
+heapCopyVector :: Storable a => Heap s -> Vector a -> IO (Vector a)
+heapCopyVector heap v = do
+  fp <- newHeapBlock heap (heapMany "heapCopyVector" Whatever heap (Vector.length v))
+  withForeignPtr fp $ \p -> Vector.unsafeWith v $ \q -> copyElements p q (Vector.length v)
+  pure (unsafeFromForeignPtr0 fp (Vector.length v))
+{-# INLINE heapCopyVector #-}
+
+-- | A file mapped into memory, as elements in this machine's order; bytes at its end that are no whole element are left out. It is read by the
+-- system when it is looked at, and unmapped when the vector is gone. The file must neither be written to nor cut meanwhile: elements would
+-- change, and reading what was cut off ends the process.
+--
+-- >>> directory <- getTemporaryDirectory
+-- >>> withBinaryFile (directory ++ "/mimalloc-example") WriteMode (\h -> Vector.unsafeWith (Vector.fromList [1, 2, 3 :: Int]) (\p -> hPutBuf h p 24))
+-- >>> M.mapFile (directory ++ "/mimalloc-example") <* removeFile (directory ++ "/mimalloc-example") :: IO (Vector.Vector Int)
+-- [1,2,3]
+--
+-- @since 0.1.0.0
+mapFile :: forall a. Storable a => FilePath -> IO (Vector a)
+mapFile path = mapped "mapFile" path >>= \(fp, n) -> pure (unsafeFromForeignPtr0 (castForeignPtr fp) (if size == 0 then 0 else n `quot` size))
+  where size = sizeOf (undefined :: a)
+{-# INLINABLE mapFile #-}
+
 -- | A mutable copy of a vector.
 --
 -- >>> v <- M.thaw (Vector.fromList "abc")
@@ -247,6 +409,48 @@ freeze v = do
   w <- Vector.unsafeFreeze v
   (`unsafeFromForeignPtr0` Vector.length w) <$> copied "freeze" w
 {-# INLINE freeze #-}
+
+-- | 'mallocMVector' in 'ST'.
+--
+-- >>> Vector.create (M.mallocSTVector 2 >>= \v -> Mutable.write v 0 'a' >> Mutable.write v 1 'b' >> pure v)
+-- "ab"
+--
+-- @since 0.1.0.0
+mallocSTVector :: Storable a => Int -> ST s (STVector s a)
+mallocSTVector n = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newMany "mallocSTVector" n)
+{-# INLINE mallocSTVector #-}
+
+-- | 'zallocMVector' in 'ST'.
+--
+-- >>> Vector.create (M.zallocSTVector 3) :: M.Vector Int
+-- [0,0,0]
+--
+-- @since 0.1.0.0
+zallocSTVector :: Storable a => Int -> ST s (STVector s a)
+zallocSTVector n = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many "zallocSTVector" Zeros n))
+{-# INLINE zallocSTVector #-}
+
+-- | 'thaw' in 'ST'.
+--
+-- >>> Vector.create (M.thawST (Vector.fromList "abc") >>= \v -> Mutable.write v 1 'x' >> pure v)
+-- "axc"
+--
+-- @since 0.1.0.0
+thawST :: Storable a => Vector a -> ST s (STVector s a)
+thawST v = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` Vector.length v) <$> copied "thawST" v)
+{-# INLINE thawST #-}
+
+-- | 'freeze' in 'ST'.
+--
+-- >>> runST (M.thawST (Vector.fromList "abc") >>= M.freezeST)
+-- "abc"
+--
+-- @since 0.1.0.0
+freezeST :: Storable a => STVector s a -> ST s (Vector a)
+freezeST v = do
+  w <- Vector.unsafeFreeze v
+  unsafeIOToST ((`unsafeFromForeignPtr0` Vector.length w) <$> copied "freezeST" w)
+{-# INLINE freezeST #-}
 
 copied :: forall a. Storable a => String -> Vector a -> IO (ForeignPtr a)
 copied name v = do

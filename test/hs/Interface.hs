@@ -7,6 +7,7 @@ import Test.Tasty (TestTree, defaultMain, testGroup)
 import Api.Child (mainOr)
 import qualified Interface.ByteString
 import qualified Interface.Heap
+import qualified Interface.More
 import qualified Interface.Primitive
 import qualified Interface.Stats
 import qualified Interface.Vector
@@ -21,5 +22,6 @@ tests = testGroup "mimalloc"
   , Interface.Primitive.tests
   , Interface.ByteString.tests
   , Interface.Vector.tests
+  , Interface.More.tests
   , Interface.Stats.tests
   ]

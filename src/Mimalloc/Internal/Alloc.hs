@@ -31,6 +31,9 @@ module Mimalloc.Internal.Alloc
   , newBlockFreedBy
   , relieved
   , withBlock
+  , withBytes
+  , withOne
+  , withMany
   , withBlockOf
   , masked
   , run
@@ -49,11 +52,12 @@ import GHC.IO (IO (..), noDuplicate)
 import GHC.IORef (IORef (..))
 import GHC.STRef (STRef (..))
 
-import Control.Exception (SomeException, mask_)
+import Control.Exception (mask_)
 import Control.Concurrent (yield)
 import Control.Monad (when)
 import GHC.Clock (getMonotonicTimeNSec)
 
+import Mimalloc.Internal.Bracket
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 
@@ -89,7 +93,7 @@ alignedBytes name fill n align
 
 -- | A block for one value, aligned as its type says and at least to the alignment given.
 one :: Storable a => String -> Fill -> Int -> IO (Ptr a)
-one name fill = oneFrom (alignedBytes name fill)
+one name fill = oneFrom name (alignedBytes name fill)
 {-# INLINE one #-}
 
 -- | A block for so many values, aligned as their type says.
@@ -119,7 +123,7 @@ alignedBytesInto cell name fill n align
 {-# INLINE alignedBytesInto #-}
 
 oneInto :: Storable a => Cell -> String -> Fill -> Int -> IO (Ptr a)
-oneInto cell name fill = oneFrom (alignedBytesInto cell name fill)
+oneInto cell name fill = oneFrom name (alignedBytesInto cell name fill)
 {-# INLINE oneInto #-}
 
 manyInto :: Storable a => Cell -> String -> Fill -> Int -> IO (Ptr a)
@@ -132,17 +136,23 @@ safelyInto cell allocate = masked $ run $ allocate >>= \p -> p <$ fillCell cell 
 {-# NOINLINE safelyInto #-}
 
 -- | The same from any function that makes a block of so many bytes at so much alignment, as a pointer or as a foreign pointer.
-oneFrom :: forall f a. Storable a => (Int -> Int -> IO (f a)) -> Int -> IO (f a)
-oneFrom allocate align = allocate (sizeOf (undefined :: a)) (align `max` typeAlignment (undefined :: a))
+oneFrom :: forall f a. Storable a => String -> (Int -> Int -> IO (f a)) -> Int -> IO (f a)
+oneFrom name allocate align
+  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
+  | otherwise = allocate (sizeOf (undefined :: a)) (align `max` typeAlignment (undefined :: a))
 {-# INLINE oneFrom #-}
 
 manyFrom :: forall f a. Storable a => String -> (Int -> Int -> IO (f a)) -> Int -> IO (f a)
-manyFrom name allocate n
+manyFrom name allocate n = elements name n (sizeOf (undefined :: a)) >>= \total -> allocate total (typeAlignment (undefined :: a))
+{-# INLINE manyFrom #-}
+
+-- | The bytes of so many elements of so many bytes.
+elements :: String -> Int -> Int -> IO Int
+elements name n size
   | n < 0 = negativeSize name n
   | size > 0 && n > maxBound `quot` size = sizeOverflow name n size
-  | otherwise = allocate (n * size) (typeAlignment (undefined :: a))
-  where size = sizeOf (undefined :: a)
-{-# INLINE manyFrom #-}
+  | otherwise = pure (n * size)
+{-# INLINE elements #-}
 
 -- What is met by every block needs no look: also alignments that are no power of two, which some instances state.
 typeAlignment :: Storable a => a -> Int
@@ -210,7 +220,7 @@ newAlignedBytes name n align
 {-# INLINE newAlignedBytes #-}
 
 newOne :: Storable a => String -> Int -> IO (ForeignPtr a)
-newOne name = oneFrom (newAlignedBytes name)
+newOne name = oneFrom name (newAlignedBytes name)
 {-# INLINE newOne #-}
 
 newMany :: Storable a => String -> Int -> IO (ForeignPtr a)
@@ -267,26 +277,39 @@ newBlockFreedBy (FunPtr free) allocate = masked $ \s0 -> case newMutVar# NoFinal
 -- | A block for an action. No asynchronous exception is masked: the call that takes the block puts it into a cell, the call that
 -- frees it empties the cell, each is one step, and whatever exception comes finds in the cell what is left to be freed.
 withBlock :: (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
-withBlock = withBlockOf ()
+withBlock = withBlockOf NoMore
 {-# INLINE withBlock #-}
 
--- | The same; keeps something alive until the block is freed.
-withBlockOf :: k -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
-withBlockOf kept allocate act = IO $ \s0 -> case run newCell s0 of
-  (# s1, cell #) -> catch# (held cell) (freeAndRethrow kept cell) s1
-  where
-    held cell s0 = case run (allocate cell) s0 of
-      (# s1, p #) -> case run (act p) s1 of
-        (# s2, r #) -> case run (mi_fast_free_from cell) s2 of
-          (# s3, _ #) -> case touch# kept s3 of s4 -> (# s4, r #)
-    {-# INLINE held #-}
-{-# INLINE withBlockOf #-}
+-- | The same for bytes as they are.
+withBytes :: String -> Int -> (Ptr a -> IO b) -> IO b
+withBytes name n act
+  | n < 0 = negativeSize name n
+  | otherwise = IO $ \s0 -> case run newCell s0 of
+      (# s1, cell #) -> bracketed NoMore cell (fromIntegral n) (run (taken cell >>= act)) s1
+  where taken cell = peekCell cell >>= \p -> if p == nullPtr then bytesInto cell name Whatever n else pure p
+{-# INLINE withBytes #-}
 
--- catch# hands over exceptions of any kind, all of them as SomeException.
-freeAndRethrow :: k -> Cell -> SomeException -> State# RealWorld -> (# State# RealWorld, b #)
-freeAndRethrow kept cell e s0 = case run (mi_fast_free_from cell) s0 of
-  (# s1, _ #) -> case touch# kept s1 of s2 -> raiseIO# e s2
-{-# NOINLINE freeAndRethrow #-}
+-- | .. at so much alignment, ..
+withAlignedBytes :: String -> Int -> Int -> (Ptr a -> IO b) -> IO b
+withAlignedBytes name n align
+  | align == 16 = withBytes name n
+  | otherwise = withBlock (\cell -> alignedBytesInto cell name Whatever n align)
+{-# INLINE withAlignedBytes #-}
+
+-- | .. for one value, for so many.
+withOne :: forall a b. Storable a => String -> (Ptr a -> IO b) -> IO b
+withOne name = withAlignedBytes name (sizeOf (undefined :: a)) (typeAlignment (undefined :: a))
+{-# INLINE withOne #-}
+
+withMany :: forall a b. Storable a => String -> Int -> (Ptr a -> IO b) -> IO b
+withMany name n act = elements name n (sizeOf (undefined :: a)) >>= \total -> withAlignedBytes name total (typeAlignment (undefined :: a)) act
+{-# INLINE withMany #-}
+
+-- | The same; keeps something alive until the block is freed.
+withBlockOf :: Ending -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
+withBlockOf ending allocate act = IO $ \s0 -> case run newCell s0 of
+  (# s1, cell #) -> bracketed ending cell noBlock (\s -> case run (allocate cell) s of (# s', p #) -> run (act p) s') s1
+{-# INLINE withBlockOf #-}
 
 -- | With asynchronous exceptions masked, if they are not already.
 masked :: (State# RealWorld -> (# State# RealWorld, a #)) -> IO a
@@ -294,8 +317,3 @@ masked io = IO $ \s -> case getMaskingState# s of
   (# s', 0# #) -> maskAsyncExceptions# io s'
   (# s', _ #) -> io s'
 {-# INLINE masked #-}
-
--- | What an action is made of.
-run :: IO a -> State# RealWorld -> (# State# RealWorld, a #)
-run (IO m) = m
-{-# INLINE run #-}

@@ -11,21 +11,20 @@ module Mimalloc.Internal.Bytes
   , trimmed
   ) where
 
-import Control.Exception (mask, mask_, onException)
+import Control.Exception (mask_)
 import Control.Monad (void, when)
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
 import qualified Data.ByteString.Internal as Internal
 import Data.Word (Word8)
 import Foreign.C.String (CString)
-import Foreign.ForeignPtr (ForeignPtr)
+import Foreign.ForeignPtr (ForeignPtr, finalizeForeignPtr, withForeignPtr)
 import Foreign.Marshal.Utils (copyBytes)
 import Foreign.Ptr (Ptr, castPtr, nullPtr)
 
 import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
-import Mimalloc.Primitive (mi_realloc)
 
 -- | The first bytes of a block.
 fromBlock :: ForeignPtr Word8 -> Int -> ByteString
@@ -50,12 +49,17 @@ copyMuch to from n
   | n < bigBytes = copyBytes to from n
   | otherwise = void (memcpy_safe to from (fromIntegral n))
 
--- | A block of so many bytes that the action fills, as a byte string of as many bytes as the action says. What is left
--- over is given back when it is more than half. An exception frees the block.
+-- | A block of so many bytes that the action fills, as a byte string of as many bytes as the action says. If that is at most half of
+-- it, they are copied to a block of their own. The block is a foreign pointer from the first, so nothing has to be done for an
+-- exception, and an action in pure code that is interrupted can be gone on with.
 trimmed :: String -> Int -> (Ptr Word8 -> IO Int) -> IO ByteString
-trimmed name room fill = mask $ \restore -> do
-  p <- bytes name Whatever room
-  n <- (restore (fill p) >>= \n -> if n < 0 || n > room then badLength name n room else pure n) `onException` mi_cap_free p
-  if n == 0 then ByteString.empty <$ mi_cap_free p else do
-    q <- if n < room then mi_realloc p (fromIntegral n) else pure p
-    adopt (if q == nullPtr then p else q) n
+trimmed name room fill = do
+  fp <- newBytes name room
+  n <- withForeignPtr fp fill
+  when (n < 0 || n > room) $ badLength name n room
+  if n > room `quot` 2 then pure (fromBlock fp n) else do
+    s <- if n == 0 then pure ByteString.empty else do
+      small <- newBytes name n
+      withForeignPtr small $ \to -> withForeignPtr fp $ \from -> copyMuch to from n
+      pure (fromBlock small n)
+    s <$ finalizeForeignPtr fp

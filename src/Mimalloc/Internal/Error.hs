@@ -12,6 +12,9 @@ module Mimalloc.Internal.Error
   , tooManyCapabilities
   , noArena
   , heapEnded
+  , nullPointer
+  , noString
+  , outOfRange
   , badLength
   , badIndex
     -- * Telling them apart
@@ -60,6 +63,21 @@ noArena name n = failure InvalidArgument name ("no arena " ++ show n)
 heapEnded :: String -> IO a
 heapEnded name = failure IllegalOperation name "the heap has ended"
 {-# NOINLINE heapEnded #-}
+
+-- | There is a null pointer where there must be none.
+nullPointer :: String -> IO a
+nullPointer name = failure InvalidArgument name "null pointer"
+{-# NOINLINE nullPointer #-}
+
+-- | A handle whose string was deleted, or that is of another store.
+noString :: String -> IO a
+noString name = failure InvalidArgument name "no string has this handle"
+{-# NOINLINE noString #-}
+
+-- | A number that C cannot be given.
+outOfRange :: String -> String -> Int -> IO a
+outOfRange name what n = failure InvalidArgument name (what ++ " out of range: " ++ show n)
+{-# NOINLINE outOfRange #-}
 
 -- | An action says that it has filled so many of so many.
 badLength :: String -> Int -> Int -> IO a

@@ -30,9 +30,10 @@ module Mimalloc.Internal.FFI
   , mi_cap_strndup
   , mi_fast_malloc_finalized
     -- * Blocks of brackets
-  , Cell
+  , Cell (..)
   , newCell
   , fillCell
+  , peekCell
   , mi_fast_malloc_into
   , mi_zalloc_into
   , mi_aligned_into
@@ -87,6 +88,7 @@ module Mimalloc.Internal.FFI
   , mi_cap_heap_delete_safe
   , mi_cap_heap_destroy_safe
   , mi_cap_heap_destroy_finalizer
+  , mi_cap_heap_delete_finalizer
   , mi_heap_new
   , mi_heap_new_ex
   , mi_heap_new_in_arena
@@ -264,6 +266,9 @@ newCell = IO $ \s -> case newByteArray# 8# s of
 fillCell :: Cell -> Ptr a -> IO ()
 fillCell (Cell cell) (Ptr p) = IO $ \s -> (# writeAddrArray# cell 0# p s, () #)
 
+peekCell :: Cell -> IO (Ptr a)
+peekCell (Cell cell) = IO $ \s -> case readAddrArray# cell 0# s of (# s', p #) -> (# s', Ptr p #)
+
 -- They allocate and fill the cell: size; size; size, alignment, whether to clear; heap and the same.
 foreign import prim "mi_fast_malloc_into"  mi_fast_malloc_into#  :: MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
 foreign import prim "mi_zalloc_into"       mi_zalloc_into#       :: MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
@@ -390,6 +395,7 @@ foreign import ccall safe "mi_cap_heap_destroy" mi_cap_heap_destroy_safe :: Ptr 
 
 -- Any-thread, so a finalizer may. It waits for nobody but the remote frees of an instant; calls nothing back.
 foreign import ccall "&mi_cap_heap_destroy" mi_cap_heap_destroy_finalizer :: FinalizerPtr MiHeap
+foreign import ccall "&mi_cap_heap_delete" mi_cap_heap_delete_finalizer   :: FinalizerPtr MiHeap
 
 -- Any-thread, unsafe because short.
 foreign import ccall unsafe mi_heap_new            :: IO (Ptr MiHeap)

@@ -1,3 +1,4 @@
+{-# LANGUAGE BangPatterns #-}
 {-# LANGUAGE ScopedTypeVariables #-}
 -- |
 -- Vectors that grow by realloc: in place, or by remapping pages, when it can.
@@ -17,9 +18,13 @@ module Mimalloc.Internal.Growable
   , pop
   , reserve
   , truncateGrowable
+  , modifyGrowable
+  , forGrowable
+  , foldGrowable
     -- * For vectors
   , withGrowable
   , appendElements
+  , fillElements
   , copyElements
   , takeBlock
   ) where
@@ -30,6 +35,7 @@ import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
 import Foreign.Marshal.Array (advancePtr)
 import Foreign.Ptr (Ptr, castPtr, nullPtr)
 import Foreign.Storable (Storable (..))
+import GHC.ForeignPtr (unsafeWithForeignPtr)
 
 import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes (copyMuch)
@@ -68,7 +74,7 @@ newGrowable room
         b <- one "newGrowable" Zeros 8
         b <$ poke b (Box nullPtr 0 0)
       let g = Growable fp
-      g <$ when (room > 0) (reserve g room)
+      g <$ when (room > 0) (resize "newGrowable" g room)
 {-# INLINABLE newGrowable #-}
 
 -- | How many elements there are.
@@ -80,7 +86,7 @@ newGrowable room
 --
 -- @since 0.1.0.0
 growableLength :: Growable a -> IO Int
-growableLength (Growable fp) = withForeignPtr fp $ \b -> peek b >>= \(Box _ n _) -> pure n
+growableLength (Growable fp) = unsafeWithForeignPtr fp (`peekByteOff` 8)
 {-# INLINE growableLength #-}
 
 -- | How many elements fit before it has to grow.
@@ -92,7 +98,7 @@ growableLength (Growable fp) = withForeignPtr fp $ \b -> peek b >>= \(Box _ n _)
 --
 -- @since 0.1.0.0
 growableCapacity :: Growable a -> IO Int
-growableCapacity (Growable fp) = withForeignPtr fp $ \b -> peek b >>= \(Box _ _ room) -> pure room
+growableCapacity (Growable fp) = unsafeWithForeignPtr fp $ \b -> peek b >>= \(Box _ _ room) -> pure room
 {-# INLINE growableCapacity #-}
 
 -- | The element of this index, from 0. An invalid argument if there is none.
@@ -106,9 +112,10 @@ growableCapacity (Growable fp) = withForeignPtr fp $ \b -> peek b >>= \(Box _ _ 
 --
 -- @since 0.1.0.0
 readGrowable :: Storable a => Growable a -> Int -> IO a
-readGrowable (Growable fp) i = withForeignPtr fp $ \b -> do
-  Box p n _ <- peek b
-  if i < 0 || i >= n then badIndex "readGrowable" i n else peekElemOff p i
+readGrowable (Growable fp) i = unsafeWithForeignPtr fp $ \b -> do
+  -- Two words only: what is read is loaded, also if it is not used.
+  n <- peekByteOff b 8
+  if i < 0 || i >= n then badIndex "readGrowable" i n else peekByteOff b 0 >>= (`peekElemOff` i)
 {-# INLINE readGrowable #-}
 
 -- | Replaces the element of this index. An invalid argument if there is none.
@@ -120,7 +127,7 @@ readGrowable (Growable fp) i = withForeignPtr fp $ \b -> do
 --
 -- @since 0.1.0.0
 writeGrowable :: Storable a => Growable a -> Int -> a -> IO ()
-writeGrowable (Growable fp) i x = withForeignPtr fp $ \b -> do
+writeGrowable (Growable fp) i x = unsafeWithForeignPtr fp $ \b -> do
   Box p n _ <- peek b
   if i < 0 || i >= n then badIndex "writeGrowable" i n else pokeElemOff p i x
 {-# INLINE writeGrowable #-}
@@ -134,7 +141,7 @@ writeGrowable (Growable fp) i x = withForeignPtr fp $ \b -> do
 --
 -- @since 0.1.0.0
 push :: Storable a => Growable a -> a -> IO ()
-push g@(Growable fp) x = withForeignPtr fp $ \b -> do
+push g@(Growable fp) x = unsafeWithForeignPtr fp $ \b -> do
   Box p n room <- peek b
   if n < room then pokeElemOff p n x >> setLength b (n + 1) else do
     makeRoom "push" g (n + 1)
@@ -152,7 +159,7 @@ push g@(Growable fp) x = withForeignPtr fp $ \b -> do
 --
 -- @since 0.1.0.0
 pop :: Storable a => Growable a -> IO (Maybe a)
-pop (Growable fp) = withForeignPtr fp $ \b -> do
+pop (Growable fp) = unsafeWithForeignPtr fp $ \b -> do
   Box p n _ <- peek b
   if n == 0 then pure Nothing else do
     x <- peekElemOff p (n - 1)
@@ -174,6 +181,49 @@ reserve g room
       when (room > old) $ resize "reserve" g room
 {-# INLINABLE reserve #-}
 
+-- | Replaces the element of this index by what the function makes of it. An invalid argument if there is none.
+--
+-- >>> g <- newGrowable 0 :: IO (Growable Int)
+-- >>> mapM_ (push g) [1, 2, 3]
+-- >>> modifyGrowable g 1 (* 10) >> readGrowable g 1
+-- 20
+--
+-- @since 0.1.0.0
+modifyGrowable :: Storable a => Growable a -> Int -> (a -> a) -> IO ()
+modifyGrowable (Growable fp) i f = withForeignPtr fp $ \b -> do
+  Box p n _ <- peek b
+  if i < 0 || i >= n then badIndex "modifyGrowable" i n else peekElemOff p i >>= pokeElemOff p i . f
+{-# INLINE modifyGrowable #-}
+
+-- | Does something with each element and its index, in order. Elements that are pushed meanwhile come too.
+--
+-- >>> g <- newGrowable 0 :: IO (Growable Char)
+-- >>> mapM_ (push g) "ab"
+-- >>> forGrowable g (curry print)
+-- (0,'a')
+-- (1,'b')
+--
+-- @since 0.1.0.0
+forGrowable :: Storable a => Growable a -> (Int -> a -> IO ()) -> IO ()
+forGrowable g f = go 0
+  where
+    go i = growableLength g >>= \n -> if i >= n then pure () else readGrowable g i >>= f i >> go (i + 1)
+{-# INLINE forGrowable #-}
+
+-- | A strict left fold over the elements.
+--
+-- >>> g <- newGrowable 0 :: IO (Growable Int)
+-- >>> mapM_ (push g) [1, 2, 3]
+-- >>> foldGrowable g (\s x -> pure (s + x)) 0
+-- 6
+--
+-- @since 0.1.0.0
+foldGrowable :: Storable a => Growable a -> (b -> a -> IO b) -> b -> IO b
+foldGrowable g f = go 0
+  where
+    go i !acc = growableLength g >>= \n -> if i >= n then pure acc else readGrowable g i >>= f acc >>= go (i + 1)
+{-# INLINE foldGrowable #-}
+
 -- | Keeps the first so many elements. An invalid argument if there are fewer.
 --
 -- >>> g <- newGrowable 0 :: IO (Growable Char)
@@ -183,7 +233,7 @@ reserve g room
 --
 -- @since 0.1.0.0
 truncateGrowable :: Growable a -> Int -> IO ()
-truncateGrowable (Growable fp) n = withForeignPtr fp $ \b -> do
+truncateGrowable (Growable fp) n = unsafeWithForeignPtr fp $ \b -> do
   Box _ old _ <- peek b
   if n < 0 || n > old then badIndex "truncateGrowable" n old else setLength b n
 
@@ -204,6 +254,18 @@ appendElements g@(Growable fp) from more = withForeignPtr fp $ \b -> when (more 
   copyElements (p `advancePtr` n) from more
   setLength b (n + more)
 {-# INLINABLE appendElements #-}
+
+-- | Room for so many more elements, of which the action writes some; it says how many, and so does the result.
+fillElements :: Storable a => String -> Growable a -> Int -> (Ptr a -> IO Int) -> IO Int
+fillElements name g@(Growable fp) more fill = withForeignPtr fp $ \b -> do
+  Box _ n room <- peek b
+  when (more < 0) $ negativeSize name more
+  when (more > room - n) $ if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
+  Box p _ _ <- peek b
+  k <- fill (p `advancePtr` n)
+  when (k < 0 || k > more) $ badLength name k more
+  k <$ setLength b (n + k)
+{-# INLINABLE fillElements #-}
 
 -- | So many elements, to and from.
 copyElements :: forall a. Storable a => Ptr a -> Ptr a -> Int -> IO ()

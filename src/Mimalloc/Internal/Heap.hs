@@ -18,6 +18,10 @@
 -- would hold the copy, not the heap. It refuses pinned ones; but small pinned arrays that share a block live and die
 -- together. So such a key is pinned and large enough (from 3277 bytes on) to have a block to itself.
 --
+-- A heap's last word is the number of those who use it just now: who are in C with the heap's pointer, and who are in the bracket of a block. It is negative when
+-- the heap has ended. The end of a bracket, and 'closeHeap', end the heap at once if there is nobody. Else, and if the bracket is in pure code that is given
+-- up, a weak pointer keyed by the key does, when the key is not reachable.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Heap
   ( Heap
@@ -38,14 +42,18 @@ module Mimalloc.Internal.Heap
   , newHeapBlock
   , newHeapBytes
   , newHeapPacked
+  , newHeapOfBlocks
+  , heapBlock
   , withHeapBlock
   , usingHeap
+  , touchHeap
   ) where
 
-import Control.Exception (bracket)
-import Control.Monad (when)
+import Control.Exception (mask_)
+import Control.Monad (void, when)
 import Foreign.C.Error (eINVAL, getErrno)
 import Foreign.C.Types (CInt)
+import Foreign.ForeignPtr (FinalizerPtr)
 import Foreign.Ptr (nullPtr)
 import Foreign.Storable (Storable)
 import GHC.Exts
@@ -53,13 +61,14 @@ import GHC.ForeignPtr (ForeignPtr (..), ForeignPtrContents (..))
 import GHC.IO (IO (..))
 
 import Mimalloc.Internal.Alloc
+import Mimalloc.Internal.Bracket
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 
 -- | A heap. The type parameter names the bracket that the heap belongs to, so that it cannot be returned from it.
 --
 -- @since 0.1.0.0
-data Heap s = Heap (MutableByteArray# RealWorld) (IO ())                 -- the key; destroys what lives together, once
+data Heap s = Heap (MutableByteArray# RealWorld) (Weak# ())              -- the key; keyed by it, whose finalizer ends the heap
 type role Heap nominal
 
 -- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap has ended.
@@ -69,14 +78,14 @@ together = 1
 togetherMade = 2                                                         -- MI_FAST_KEY_TOGETHER
 ended = 3
 
-newKey :: Int -> IO (Heap s)
-newKey life
-  | life == each = key (newByteArray# 16#) 16#
-  | otherwise = key (newPinnedByteArray# 3500#) 3088#                    -- MI_FAST_KEY_SIZE, MI_FAST_KEY_USED
+newKey :: Int -> State# RealWorld -> (# State# RealWorld, MutableByteArray# RealWorld #)
+newKey life s0
+  | life == each = key (newByteArray# 24#) 24#
+  | otherwise = key (newPinnedByteArray# 3500#) 3096#                    -- MI_FAST_KEY_SIZE, MI_FAST_KEY_USED and a word
   where
-    key new used# = IO $ \s -> case new s of
+    key new used# = case new s0 of
       (# s1, array #) -> case setByteArray# array 0# used# 0# s1 of
-        s2 -> case writeIntArray# array 1# life# s2 of s3 -> (# s3, Heap array (pure ()) #)
+        s2 -> case writeIntArray# array 1# life# s2 of s3 -> (# s3, array #)
     !(I# life#) = life
 
 readHeap :: Heap s -> IO (Ptr MiHeap)
@@ -98,63 +107,120 @@ touchHeap :: Heap s -> IO ()
 touchHeap (Heap key _) = IO $ \s -> (# touch# key s, () #)
 {-# INLINE touchHeap #-}
 
--- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended.
+-- The life `together` becomes another, if it is that still.
+changeLife :: Heap s -> Int -> IO Bool
+changeLife (Heap key _) (I# to) = IO $ \s -> case casIntArray# key 1# old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
+  where !(I# old#) = together
+
+-- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended. Nobody ends a heap at once
+-- that has foreign pointers without finalizers.
 usingHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
 usingHeap name heap act = do
-  p <- readHeap heap
-  when (p == nullPtr) $ heapEnded name
-  r <- act p
-  touchHeap heap
-  pure r
+  life <- enter name heap
+  r <- inHeap name heap act
+  r <$ leave heap life
 {-# INLINE usingHeap #-}
 
+-- The same for who is in.
+inHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
+inHeap name heap act = readHeap heap >>= \p -> if p == nullPtr then heapEnded name else act p
+{-# INLINE inHeap #-}
+
+-- Its life when it was entered. Whoever does not leave, because of an exception, leaves the heap's end to the collector.
+enter :: String -> Heap s -> IO Int
+enter name heap = do
+  life <- readLife heap
+  if life == togetherMade then pure life else if life == ended then heapEnded name else do
+    ins <- addIns heap life 1
+    if ins < 0 then heapEnded name else pure life
+{-# INLINE enter #-}
+
+leave :: Heap s -> Int -> IO ()
+leave heap life = when (life /= togetherMade) (void (addIns heap life (-1))) >> touchHeap heap
+{-# INLINE leave #-}
+
+-- Where the number of those who are in stands, of a heap that lives so.
+insAt :: Int -> Int
+insAt life = if life == each then 2 else 386
+{-# INLINE insAt #-}
+
+-- How many were in.
+addIns :: Heap s -> Int -> Int -> IO Int
+addIns (Heap key _) life (I# n) = IO $ \s -> case fetchAddIntArray# key at n s of (# s', old #) -> (# s', I# old #)
+  where !(I# at) = insAt life
+{-# INLINE addIns #-}
+
+-- Nobody is in, and nobody comes in any more; or somebody is. False, too, when it was done before.
+shut :: Heap s -> IO Bool
+shut heap@(Heap key _) = do
+  I# at <- insAt <$> readLife heap
+  IO $ \s -> case casIntArray# key at 0# never s of (# s', old #) -> (# s', isTrue# (old ==# 0#) #)
+  where !(I# never) = minBound `quot` 2
+
 -- C's heap, or an exception. Masked by the caller.
-make :: String -> Int -> Bool -> CInt -> IO (Ptr MiHeap)
-make name tag destroy arena = do
+make :: String -> Int -> Bool -> Bool -> CInt -> IO (Ptr MiHeap)
+make name tag destroy weighs arena = do
+  when (tag < fromIntegral (minBound :: CInt) || tag > fromIntegral (maxBound :: CInt)) $ outOfRange name "tag" tag
   p <- mi_heap_new_ex (fromIntegral tag) (if destroy then 1 else 0) arena
-  if p /= nullPtr then p <$ when destroy (mi_cap_heap_weigh p) else do
+  if p /= nullPtr then p <$ when weighs (mi_cap_heap_weigh p) else do
     e <- getErrno
     if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
 
--- | A heap whose foreign pointers live together, and its end: that is what the finalizer does, at once.
--- An asynchronous exception finds the heap either not made yet or with its finalizer.
+-- A heap that a finalizer ends. An asynchronous exception finds it either not made yet or with its finalizer.
+newHeapOf :: String -> Int -> Bool -> FinalizerPtr MiHeap -> Int -> CInt -> IO (Heap s)
+newHeapOf name life weighs (FunPtr finalizer) tag arena = masked $ \s0 -> case newKey life s0 of
+  (# s1, key #) -> case mkWeakNoFinalizer# key () s1 of
+    (# s2, weak #) -> case run (make name tag (life /= each) weighs arena) s2 of
+      (# s3, p@(Ptr a) #) -> case addCFinalizerToWeak# finalizer a 0# nullAddr# weak s3 of
+        (# s4, _ #) -> let heap = Heap key weak in case run (writeHeap heap p) s4 of
+          (# s5, _ #) -> (# s5, heap #)
+
+-- | A heap whose foreign pointers live together; the collector knows how large it is.
 newHeapTogether :: String -> Int -> CInt -> IO (Heap s)
-newHeapTogether name tag arena = mi_cap_pressure_look >> relieved >> masked (run make')
-  where
-    make' = do
-      heap@(Heap key _) <- newKey together
-      IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
-        (# s1, weak #) -> case run (make name tag True arena) s1 of
-          (# s2, p@(Ptr a) #) -> case addCFinalizerToWeak# destroy a 0# nullAddr# weak s2 of
-            (# s3, _ #) -> case run (writeHeap heap p) s3 of
-              (# s4, _ #) -> (# s4, Heap key (IO $ \s -> case finalizeWeak# weak s of (# s', _, _ #) -> (# s', () #)) #)
-    !(FunPtr destroy) = mi_cap_heap_destroy_finalizer
+newHeapTogether name tag arena =
+  mi_cap_pressure_look >> relieved >> newHeapOf name together True mi_cap_heap_destroy_finalizer tag arena
 
--- | Nobody gets anything from it any more.
+-- | Nobody gets anything from it any more, if it is one whose foreign pointers live together. It goes now if it has no foreign pointers and
+-- nobody uses it, else when it is not reachable any more.
 closeHeap :: Heap s -> IO ()
-closeHeap heap = writeLife heap ended >> writeHeap heap nullPtr
+closeHeap heap = do
+  nobody <- shut heap
+  noPointers <- changeLife heap ended
+  writeLife heap ended
+  -- Whoever read its life before that goes on to its pointer (fast.cmm).
+  when (nobody && noPointers) $ writeHeap heap nullPtr >> finalize heap
+  touchHeap heap
 
--- | The heap with all its blocks goes now, if it is one whose foreign pointers live together. Nobody may use it meanwhile.
+-- | The same, and it goes now with all its blocks. Nobody may use it meanwhile.
 destroyHeap :: Heap s -> IO ()
-destroyHeap heap@(Heap _ destroy) = closeHeap heap >> destroy >> touchHeap heap
+destroyHeap heap = closeHeap heap >> writeHeap heap nullPtr >> finalize heap >> touchHeap heap
+
+-- What the finalizer does, at once, and only once.
+finalize :: Heap s -> IO ()
+finalize (Heap _ weak) = IO $ \s -> case finalizeWeak# weak s of (# s', _, _ #) -> (# s', () #)
 
 -- | A heap while the action runs; deleted then, so that foreign pointers into it live on.
 withHeapEach :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
 withHeapEach name tag arena act = do
-  heap <- newKey each
-  let begin = make name tag False arena >>= \p -> p <$ writeHeap heap p
-      end p = writeHeap heap nullPtr >> mi_cap_heap_delete_safe p
-  bracket begin end (const (act heap))
+  heap@(Heap _ weak) <- newHeapOf name each False mi_cap_heap_delete_finalizer tag arena
+  withNewHeap heap act $ do
+    p <- readHeap heap
+    nobody <- shut heap
+    writeHeap heap nullPtr
+    when nobody $ disarm weak >> mi_cap_heap_delete_safe p
 
 -- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last one is gone.
 withHeapTogether :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
 withHeapTogether name tag arena act = do
   heap <- newHeapTogether name tag arena
-  let end _ = do
-        life <- readLife heap
-        if life == together then destroyHeap heap else closeHeap heap
-        touchHeap heap
-  bracket (readHeap heap) end (const (act heap))
+  withNewHeap heap act (closeHeap heap)
+
+-- The end may come twice: an exception may come right behind it.
+withNewHeap :: Heap s -> (Heap s -> IO a) -> IO () -> IO a
+withNewHeap heap act end = do
+  cell <- newCell
+  IO $ bracketed (Ends ending) cell noBlock (run (act heap >>= \r -> r <$ mask_ ending))
+  where ending = end >> touchHeap heap
 
 -- | Before much is taken from a heap: it is one that the collector should know of.
 weighed :: Int -> IO ()
@@ -180,12 +246,12 @@ heapAlignedBytes name fill heap n align
   where size = fromIntegral n
 {-# INLINE heapAlignedBytes #-}
 
--- | The same for a bracket: into a cell.
+-- | The same for 'withHeapBlock': into a cell.
 heapAlignedBytesInto :: Cell -> String -> Fill -> Heap s -> Int -> Int -> IO (Ptr a)
 heapAlignedBytesInto cell name fill heap n align
   | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
   | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ usingHeap name heap $ \p -> case fill of
+  | otherwise = orNoMemory name n $ inHeap name heap $ \p -> case fill of
       Whatever -> mi_heap_aligned_into cell p size (fromIntegral align) 0
       Zeros | n >= bigBytes -> safelyInto cell (mi_heap_zalloc_aligned_at_safe p size (fromIntegral align) 0)
             | otherwise -> mi_heap_aligned_into cell p size (fromIntegral align) 1
@@ -194,11 +260,11 @@ heapAlignedBytesInto cell name fill heap n align
 
 -- | A block for one value, aligned as its type says and at least to the alignment given.
 heapOne :: Storable a => String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapOne name fill heap = oneFrom (heapAlignedBytes name fill heap)
+heapOne name fill heap = oneFrom name (heapAlignedBytes name fill heap)
 {-# INLINE heapOne #-}
 
 heapOneInto :: Storable a => Cell -> String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapOneInto cell name fill heap = oneFrom (heapAlignedBytesInto cell name fill heap)
+heapOneInto cell name fill heap = oneFrom name (heapAlignedBytesInto cell name fill heap)
 {-# INLINE heapOneInto #-}
 
 -- | A block for so many values, aligned as their type says.
@@ -216,7 +282,7 @@ newHeapBlock :: Heap s -> IO (Ptr a) -> IO (ForeignPtr a)
 newHeapBlock heap@(Heap key _) allocate = do
   life <- readLife heap
   if life == each then newBlock allocate else do
-    when (life == together) $ writeLife heap togetherMade
+    when (life == together) $ void (changeLife heap togetherMade)
     Ptr p <- allocate
     pure (ForeignPtr p (PlainPtr key))
 {-# INLINE newHeapBlock #-}
@@ -234,6 +300,20 @@ newHeapBytesSlow :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapBytesSlow name heap n = newHeapBlock heap (heapBytes name Whatever heap n)
 {-# NOINLINE newHeapBytesSlow #-}
 
+-- | A heap of blocks that are freed one by one; what is left of them, when it is not reachable any more. The collector does not know how
+-- large it is: it could not bring back what is freed one by one.
+newHeapOfBlocks :: String -> IO (Heap s)
+newHeapOfBlocks name = do
+  heap <- newHeapOf name together False mi_cap_heap_destroy_finalizer 0 0
+  heap <$ changeLife heap togetherMade
+
+-- | A block of such a heap.
+heapBlock :: String -> Heap s -> Int -> IO (Ptr a)
+heapBlock name heap@(Heap key _) n = do
+  p <- mi_fast_heap_malloc key (fromIntegral n)
+  if p == nullPtr then heapBytes name Whatever heap n else pure p
+{-# INLINE heapBlock #-}
+
 -- | The same for bytes that nobody frees, resizes or asks about. In a heap whose pointers live together small ones lie one behind the
 -- other, not aligned.
 newHeapPacked :: String -> Heap s -> Int -> IO (ForeignPtr a)
@@ -243,7 +323,10 @@ newHeapPacked name heap@(Heap key _) n = do
     else orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
 {-# INLINE newHeapPacked #-}
 
--- | A block of the heap while the action runs, and the heap with it.
-withHeapBlock :: Heap s -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
-withHeapBlock = withBlockOf
+-- | A block of the heap while the action runs, which counts as a use of the heap: nobody ends that at once meanwhile.
+withHeapBlock :: String -> Heap s -> (String -> Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
+withHeapBlock name heap allocate act = do
+  life <- enter name heap
+  r <- withBlockOf (Holding (leave heap life) (life /= each)) (allocate name) act
+  r <$ leave heap life
 {-# INLINE withHeapBlock #-}

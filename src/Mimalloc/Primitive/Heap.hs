@@ -1,3 +1,5 @@
+{-# LANGUAGE DeriveAnyClass #-}
+{-# LANGUAGE DeriveGeneric #-}
 -- |
 -- The functions of C heaps one to one, on what the capability one is on has of the heap. What
 -- "Mimalloc.Primitive" says of all its functions holds here; it re-exports this module.
@@ -63,12 +65,14 @@ module Mimalloc.Primitive.Heap
   , mi_heap_visit_blocks
   ) where
 
+import Control.DeepSeq (NFData)
 import Control.Exception (SomeException, bracket, mask_, throwIO, try)
 import Data.IORef (newIORef, readIORef, writeIORef)
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool, CInt, CSize)
 import Foreign.Ptr (Ptr, freeHaskellFunPtr, nullPtr)
 import Foreign.Storable (Storable (..))
+import GHC.Generics (Generic)
 
 import qualified Mimalloc.Internal.FFI as C
 import Mimalloc.Internal.FFI (MiHeap)
@@ -394,7 +398,7 @@ data MiHeapArea = MiHeapArea
   , miHeapAreaBlockSize     :: !CSize    -- ^ bytes of one block
   , miHeapAreaFullBlockSize :: !CSize    -- ^ the same here
   , miHeapAreaHeapTag       :: !CInt     -- ^ the heap's tag
-  } deriving (Eq, Show)
+  } deriving (Eq, Show, Generic, NFData)
 
 -- The layout of mi_heap_area_t: six words and an int.
 peekArea :: Ptr () -> IO MiHeapArea

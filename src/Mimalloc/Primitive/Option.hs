@@ -1,3 +1,5 @@
+{-# LANGUAGE DeriveAnyClass #-}
+{-# LANGUAGE DeriveGeneric #-}
 {-# LANGUAGE PatternSynonyms #-}
 -- |
 -- The allocator's options. Each can be set in the environment too: @MIMALLOC_PURGE_DELAY=0@ and so on, read at first use.
@@ -30,7 +32,9 @@ module Mimalloc.Primitive.Option
   , mi_option_set_default
   ) where
 
+import Control.DeepSeq (NFData)
 import Foreign.C.Types (CInt, CLong, CSize)
+import GHC.Generics (Generic)
 
 import qualified Mimalloc.Internal.FFI as C
 
@@ -80,7 +84,7 @@ data MiOption
   | MiOptionAbortOnError            -- ^ misuse ends the process [0; 1 in the preload library and the checking build]
   | MiOptionPurgeThread             -- ^ a thread of the library gives memory back: 0 never, 1 whenever something is due, -1 if the process has threads [-1]
   | MiOptionCommitLimit             -- ^ the most that is committed at a time, KiB; beyond it allocation fails [0: no limit]
-  deriving (Eq, Ord, Show, Read, Enum, Bounded)
+  deriving (Eq, Ord, Show, Read, Enum, Bounded, Generic, NFData)
 
 -- C's other names for some of them.
 

@@ -2,6 +2,7 @@
 module Interface.Stats (tests, things) where
 
 import Control.Concurrent hiding (getNumCapabilities)
+import Control.DeepSeq (rnf)
 import Control.Monad
 import qualified Data.ByteString.Char8 as B
 import Data.Char (isDigit, isUpper, toLower)
@@ -50,6 +51,10 @@ tests = testGroup "stats"
       assertBool "live is in pages" (and [ usageLiveBytes u <= usagePageBytes u | u <- concat us ])
       assertBool "committed is reserved" (gaugeCommittedBytes g <= gaugeReservedBytes g && gaugeCommittedBytes g <= gaugePeakCommittedBytes g)
       mapM_ mi_free ps
+  , testCase "can be forced" $ do
+      s <- getStats
+      capabilities <- capabilityStats
+      rnf (s, capabilities) @?= ()
   , testCase "owners" $ do
       n <- getNumCapabilities
       ps <- forM [0 .. n - 1] $ \c -> runOnCapability c (mi_malloc 5000)

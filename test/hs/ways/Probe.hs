@@ -1,3 +1,4 @@
+{-# LANGUAGE RankNTypes #-}
 -- A program that uses a little of everything. test/hs/Ways.hs builds and runs it in each way.
 -- With --finalizers-late nothing is said about blocks that are left.
 module Main (main) where
@@ -5,12 +6,16 @@ module Main (main) where
 import Control.Concurrent
 import Control.Exception
 import Control.Monad
-import Foreign hiding (mallocForeignPtr, mallocForeignPtrArray, mallocForeignPtrBytes)
+import Data.IORef
+import Foreign hiding (mallocForeignPtr, mallocForeignPtrArray, mallocForeignPtrBytes, void)
+import GHC.Conc (BlockReason (..), ThreadStatus (..), threadStatus)
 import System.Environment (getArgs)
+import System.IO.Unsafe (unsafeInterleaveIO)
 import System.Mem (performGC)
 
 import Mimalloc
 import Mimalloc.Capability
+import Mimalloc.Heap
 import Mimalloc.Stats
 
 main :: IO ()
@@ -22,6 +27,8 @@ main = do
     pure done
   sums <- mapM (\done -> takeMVar done >>= either (throwIO :: SomeException -> IO Int) pure) threads
   unless (sums == [ n * 1000 + sum [1 .. 200] | n <- [1 .. 8] ]) $ fail ("sums: " ++ show sums)
+  mapM_ (resumed withMallocBytes) [1 .. 20]
+  mapM_ (resumed (\n act -> withHeap (\heap -> withHeapMallocBytes heap n act))) [1 .. 20]
   home <- runOnCapability 0 getCurrentCapability
   unless (home == 0) $ fail ("runOnCapability 0 ran on " ++ show home)
   heaps <- capabilityStats
@@ -46,6 +53,32 @@ worker n = do
     mi_free (block :: Ptr Word8)
     pure (either (\e -> if e == Overflow then i else 0) id r)
   (+ sum numbers) . sum <$> withForeignPtr kept (peekArray 1000)
+
+-- A lazy value that is interrupted in its brackets, and gone on with.
+resumed :: (forall a. Int -> (Ptr Word8 -> IO a) -> IO a) -> Int -> IO ()
+resumed bracketOf n = do
+  begun <- newIORef (0 :: Int)
+  gate <- newEmptyMVar
+  value <- unsafeInterleaveIO $ bracketOf n $ \p -> bracketOf 100 $ \q -> do
+    modifyIORef begun (+ 1)
+    poke p (fromIntegral n)
+    deeply (n * 200) (poke q 7 >> takeMVar gate)
+    (+) <$> peek p <*> peek q
+  thread <- forkIO (void (evaluate value))
+  let blocked = threadStatus thread >>= \s -> unless (s == ThreadBlocked BlockedOnMVar) (threadDelay 100 >> blocked)
+  blocked
+  killThread thread
+  when (even n) performGC
+  putMVar gate ()
+  x <- evaluate value
+  times <- readIORef begun
+  unless (x == fromIntegral n + 7 && times == 1) $ fail ("resumed: " ++ show (n, x, times))
+
+-- Much stack, in several pieces.
+deeply :: Int -> IO () -> IO ()
+deeply 0 act = act
+deeply n act = deeply (n - 1) act >> when (n < 0) (fail "never")
+{-# NOINLINE deeply #-}
 
 -- Everything comes back, if not at once.
 settled :: Int -> Int -> IO ()

@@ -1,0 +1,120 @@
+{-# LANGUAGE BangPatterns #-}
+{-# LANGUAGE GHCForeignImportPrim #-}
+{-# LANGUAGE MagicHash #-}
+{-# LANGUAGE ScopedTypeVariables #-}
+{-# LANGUAGE UnboxedTuples #-}
+{-# LANGUAGE UnliftedFFITypes #-}
+-- |
+-- Brackets that may stand in pure code.
+--
+-- A thread that evaluates a lazy value, and is sent an exception (by a timeout, by 'Control.Concurrent.killThread'), leaves the value frozen as far as
+-- it came: who asks for it again goes on there. But a handler between the two ends that: it throws the exception again as one of its own, and
+-- that is then what the value is, for ever. So it is with base's @bracket@ under @unsafePerformIO@.
+--
+-- Here the action of a bracket runs as a lazy value does, within @catch#@. So an exception from outside freezes it before the
+-- handler is called. The handler looks whether it stands in another lazy value. If not, it frees and rethrows. If it
+-- does, it gives the block to a finalizer, and throws the exception to its own thread, which freezes that value, too. Who goes on with it
+-- returns from the handler, takes the block back from the finalizer, and goes on with the action. If nobody does, the
+-- garbage collector frees the block.
+--
+-- @since 0.1.0.0
+module Mimalloc.Internal.Bracket
+  ( Ending (..)
+  , noBlock
+  , bracketed
+  , disarm
+  , run
+  ) where
+
+import Control.Exception (SomeException)
+import Foreign.C.Types (CSize)
+import Foreign.ForeignPtr (FinalizerPtr)
+import GHC.Exts
+import GHC.IO (IO (..))
+
+import Mimalloc.Internal.FFI
+
+-- | What ends with the bracket, beside the block in its cell.
+data Ending
+  = NoMore                            -- ^ nothing
+  | Holding (IO ()) Bool              -- ^ this is done if an exception ends it, and what it refers to lives as long; does that end with its blocks?
+  | Ends (IO ())                      -- ^ this is done if an exception ends it; it has a finalizer that does the same
+
+-- Values for C-- are of this type, and what it returns.
+foreign import prim "mi_bracket_run"       run#       :: Any -> Any -> MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_enter"     enter#     :: Any -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_fate"      fate#      :: Any -> Any -> State# RealWorld -> (# State# RealWorld, Word# #)
+foreign import prim "mi_bracket_interrupt" interrupt# :: Any -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
+-- Frees the block in the cell, and returns the value.
+foreign import prim "mi_bracket_free"      free#      :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_disarm"    disarm#    :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
+
+type Step a = State# RealWorld -> (# State# RealWorld, a #)
+-- | No size at all.
+noBlock :: CSize
+noBlock = maxBound
+
+type Handler = SomeException -> Step Any
+
+-- | What an action is made of.
+run :: IO a -> Step a
+run (IO m) = m
+{-# INLINE run #-}
+
+-- | Takes a block of so many bytes into the cell, if it is not 'noBlock', runs an action, which may do so too, and frees what is in the cell. An exception finds there what is left to be freed. From where the action
+-- returns to where that is free is one step.
+-- One function for all of them: by the code of the handler a bracket's frames are told from others. The handler must find its frame
+-- below its own, and that has more than one word.
+bracketed :: Ending -> Cell -> CSize -> Step a -> Step a
+bracketed ending cell@(Cell array) bytes act s0 = case catch# begin handler s0 of
+  (# s1, r #) -> case free# array r s1 of (# s2, same #) -> (# s2, unsafeCoerce# same #)
+  where
+    -- A lazy value, as any that is being evaluated; what an exception from outside makes the frozen action.
+    marker = unevaluated act
+    begin = run# marker (unsafeCoerce# act) array size
+    handler e s1 = interrupted ending cell marker handler e s1
+    !(W# size) = fromIntegral bytes
+{-# NOINLINE bracketed #-}
+
+-- Nobody evaluates this.
+unevaluated :: Step a -> Any
+unevaluated act = unsafeCoerce# act
+{-# NOINLINE unevaluated #-}
+
+-- Asynchronous exceptions are masked. The last step is a jump.
+interrupted :: Ending -> Cell -> Any -> Handler -> Handler
+interrupted ending !cell frozen handler e s0 = case fate# frozen (unsafeCoerce# handler) s0 of
+  (# s1, 0## #) -> case run (endNow ending cell) s1 of (# s2, _ #) -> raiseIO# e s2
+  (# s1, _ #) -> case run (arm ending cell) s1 of
+    (# s2, armed #) -> interrupt# (unsafeCoerce# e) (unsafeCoerce# (again armed)) s2
+  where
+    again :: Maybe Armed -> Step Any
+    again armed = catch# (resume armed) handler
+    resume (Just (Armed weak)) s1 = case run (disarm weak) s1 of (# s2, _ #) -> enter# frozen s2
+    resume Nothing s1 = enter# frozen s1
+{-# NOINLINE interrupted #-}
+
+-- | The C finalizer of a weak pointer, which has one, gets a null pointer. The weak pointer is alive.
+disarm :: Weak# () -> IO ()
+disarm weak = IO $ \s -> case disarm# weak s of (# s' #) -> (# s', () #)
+
+data Armed = Armed (Weak# ())
+
+endNow :: Ending -> Cell -> IO ()
+endNow ending cell = case ending of
+  NoMore -> mi_fast_free_from cell
+  Holding end _ -> mi_fast_free_from cell >> end
+  Ends end -> end
+
+-- A finalizer for the block in the cell, when it is to be freed if nobody goes on.
+arm :: Ending -> Cell -> IO (Maybe Armed)
+arm ending cell@(Cell key) = do
+  p <- peekCell cell
+  if p == Ptr nullAddr# || freedAnyway then pure Nothing else armed p
+  where
+    freedAnyway = case ending of Holding _ freed -> freed
+                                 _ -> False
+    !(FunPtr free) = mi_cap_free_finalizer :: FinalizerPtr ()
+    armed (Ptr p) = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
+      (# s1, weak #) -> case addCFinalizerToWeak# free p 0# nullAddr# weak s1 of
+        (# s2, _ #) -> (# s2, Just (Armed weak) #)

@@ -1,0 +1,221 @@
+-- |
+-- Strings by the hundred thousand, kept outside GHC's heap and named by handles.
+--
+-- A byte string costs a foreign pointer: words in GHC's heap that each major collection copies, and, if the block is ours, a weak pointer.
+-- A /store/ holds the strings themselves, and nothing of them is in GHC's heap: they are put in, got (as copies), replaced and deleted one by one,
+-- by a 'Handle' of 8 bytes. A deleted string's memory is free at once. The garbage collector sees one object, and frees all that is left when the store is
+-- not reachable any more.
+--
+-- For caches and indices whose entries come and go for as long as the program runs. Keep the handles in what is no list of boxes if
+-- there are many: 'Handle' is 'Storable'.
+--
+-- * All functions may be called from any thread, by many at once. They wait for each other.
+-- * A handle whose string was deleted is an invalid argument ('Mimalloc.isInvalidArgument'), thrown, too, when another string has its place
+--   (up to 2^32 times). The handle of another store may name a string of this one.
+-- * Want of memory is 'Mimalloc.isResourceExhausted'. No asynchronous exception leaks a string.
+--
+-- >>> store <- newStore
+-- >>> h <- putString store "some text"
+-- >>> replaceString store h "some other text"
+-- >>> getString store h
+-- "some other text"
+-- >>> deleteString store h
+-- >>> getString store h
+-- *** Exception: getString: invalid argument (no string has this handle)
+--
+-- @since 0.1.0.0
+module Mimalloc.Store
+  ( Store
+  , newStore
+  , Handle
+  , putString
+  , getString
+  , replaceString
+  , deleteString
+  , storeSize
+  ) where
+
+import Control.Concurrent.MVar (MVar, newMVar, putMVar, takeMVar)
+import Control.DeepSeq (NFData (..))
+import Control.Exception (mask_)
+import Data.Bits (shiftL, shiftR, (.&.), (.|.))
+import Data.ByteString (ByteString)
+import qualified Data.ByteString as ByteString
+import qualified Data.ByteString.Internal as Internal
+import qualified Data.ByteString.Unsafe as Unsafe
+import Data.Word (Word64, Word8)
+import Foreign.Ptr (Ptr, castPtr, minusPtr, nullPtr, plusPtr)
+import Foreign.Storable (Storable (..))
+import GHC.Exts (RealWorld)
+
+import Mimalloc.Internal.Bytes (copyMuch)
+import Mimalloc.Internal.Error
+import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Heap
+
+-- $setup
+-- >>> :set -XOverloadedStrings
+
+-- | Strings.
+--
+-- @since 0.1.0.0
+data Store = Store !(Heap RealWorld) !(MVar Table)
+
+-- The slots, how many there are, how many were ever used, the first free one and how many strings there are. A slot has two words: its string's
+-- block, or the next free slot; and its generation, which is odd while it has a string. Slot numbers have 32 bits.
+data Table = Table !(Ptr Word64) !Int !Int !Int !Int
+
+-- A string's block: its length and its bytes.
+type Block = Ptr Word64
+
+-- | Names a string of a store: 8 bytes.
+--
+-- @since 0.1.0.0
+newtype Handle = Handle Word64 deriving (Eq, Ord, Show)
+
+instance NFData Handle where
+  rnf (Handle w) = rnf w
+
+-- | For vectors and arrays of them.
+instance Storable Handle where
+  sizeOf _ = 8
+  alignment _ = 8
+  peek p = Handle <$> peek (castPtr p)
+  poke p (Handle w) = poke (castPtr p) w
+
+-- | An empty store.
+--
+-- >>> store <- newStore
+-- >>> storeSize store
+-- 0
+--
+-- @since 0.1.0.0
+newStore :: IO Store
+newStore = do
+  heap <- newHeapOfBlocks "newStore"
+  Store heap <$> newMVar (Table nullPtr 0 0 (-1) 0)
+
+-- | Puts a string in: a copy.
+--
+-- >>> store <- newStore
+-- >>> h <- putString store "abc"
+-- >>> getString store h
+-- "abc"
+--
+-- @since 0.1.0.0
+putString :: Store -> ByteString -> IO Handle
+putString store@(Store heap _) s = mask_ $ do
+  block <- newString "putString" heap s
+  r <- locked store $ \table -> do
+    roomy <- withRoom heap table
+    case roomy of
+      Nothing -> pure (table, Nothing)
+      Just (Table slots room used free n) -> do
+        let i = if free >= 0 then free else used
+        next <- if free >= 0 then peekElemOff slots (2 * i) else pure 0
+        generation <- if free >= 0 then peekElemOff slots (2 * i + 1) else pure 0
+        pokeElemOff slots (2 * i) (address block)
+        pokeElemOff slots (2 * i + 1) ((generation + 1) .&. 0xffffffff)
+        pure ( if free >= 0 then Table slots room used (fromIntegral next - 1) (n + 1) else Table slots room (used + 1) free (n + 1)
+             , Just (Handle (((generation + 1) .&. 0xffffffff) `shiftL` 32 .|. fromIntegral i)) )
+  maybe (mi_cap_free block >> noMemory "putString" 16) pure r
+
+-- | The string: a copy, in GHC's heap.
+--
+-- @since 0.1.0.0
+getString :: Store -> Handle -> IO ByteString
+getString store h = do
+  r <- mask_ $ locked store $ \table -> do
+    found <- slotOf table h
+    (,) table <$> case found of
+      Nothing -> pure Nothing
+      Just slot -> do
+        block <- blockIn slot
+        n <- fromIntegral <$> peek block
+        Just <$> Internal.create n (\p -> copyMuch p (block `plusPtr` 8) n)
+  maybe (noString "getString") pure r
+
+-- | Another string in its place, by the same handle.
+--
+-- @since 0.1.0.0
+replaceString :: Store -> Handle -> ByteString -> IO ()
+replaceString store@(Store heap _) h s = mask_ $ do
+  block <- newString "replaceString" heap s
+  old <- locked store $ \table -> do
+    found <- slotOf table h
+    (,) table <$> case found of
+      Nothing -> pure nullPtr
+      Just slot -> blockIn slot <* poke slot (address block)
+  if old == nullPtr then mi_cap_free block >> noString "replaceString" else mi_cap_free old
+
+-- | Takes a string out; its memory is free.
+--
+-- @since 0.1.0.0
+deleteString :: Store -> Handle -> IO ()
+deleteString store h@(Handle w) = mask_ $ do
+  old <- locked store $ \table@(Table slots room used free n) -> do
+    found <- slotOf table h
+    case found of
+      Nothing -> pure (table, nullPtr)
+      Just slot -> do
+        block <- blockIn slot
+        poke slot (fromIntegral (free + 1))
+        pokeElemOff slot 1 ((w `shiftR` 32 + 1) .&. 0xffffffff)
+        pure (Table slots room used (fromIntegral (w .&. 0xffffffff)) (n - 1), block)
+  if old == nullPtr then noString "deleteString" else mi_cap_free old
+
+-- | How many strings there are.
+--
+-- >>> store <- newStore
+-- >>> mapM_ (putString store) ["a", "b", "c"]
+-- >>> storeSize store
+-- 3
+--
+-- @since 0.1.0.0
+storeSize :: Store -> IO Int
+storeSize store = mask_ $ locked store $ \table@(Table _ _ _ _ n) -> pure (table, n)
+
+-- Masked by the caller. The action throws nothing and waits for nothing, so it comes to its end.
+locked :: Store -> (Table -> IO (Table, r)) -> IO r
+locked (Store heap box) act = do
+  table <- takeMVar box
+  (table', r) <- act table
+  putMVar box $! table'
+  r <$ touchHeap heap
+{-# INLINE locked #-}
+
+newString :: String -> Heap RealWorld -> ByteString -> IO Block
+newString name heap s = do
+  block <- heapBlock name heap (n + 8)
+  poke block (fromIntegral n)
+  block <$ Unsafe.unsafeUseAsCString s (\p -> copyMuch (block `plusPtr` 8) (castPtr p :: Ptr Word8) n)
+  where n = ByteString.length s
+{-# INLINE newString #-}
+
+-- The slot of a string that is there.
+slotOf :: Table -> Handle -> IO (Maybe (Ptr Word64))
+slotOf (Table slots _ used _ _) (Handle w)
+  | i >= used = pure Nothing
+  | otherwise = do
+      generation <- peekElemOff slots (2 * i + 1)
+      pure (if generation == w `shiftR` 32 && odd generation then Just (slots `plusPtr` (16 * i)) else Nothing)
+  where i = fromIntegral (w .&. 0xffffffff)
+{-# INLINE slotOf #-}
+
+blockIn :: Ptr Word64 -> IO Block
+blockIn slot = (\a -> nullPtr `plusPtr` fromIntegral a) <$> peek slot
+{-# INLINE blockIn #-}
+
+address :: Block -> Word64
+address p = fromIntegral (p `minusPtr` nullPtr)
+{-# INLINE address #-}
+
+-- A table with a free slot; nothing if there is no memory for it.
+withRoom :: Heap RealWorld -> Table -> IO (Maybe Table)
+withRoom heap table@(Table slots room used free n)
+  | free >= 0 || used < room = pure (Just table)
+  | more > 4294967296 = pure Nothing
+  | otherwise = do
+      new <- usingHeap "putString" heap $ \p -> mi_heap_realloc_safe p slots (16 * fromIntegral more)
+      pure (if new == nullPtr then Nothing else Just (Table new more used free n))
+  where more = max 64 (room * 2)

@@ -1,0 +1,191 @@
+{-# LANGUAGE ScopedTypeVariables #-}
+-- What users of bytestring and vector look for next, against the originals; and stores, against a map.
+module Interface.More (tests) where
+
+import Control.Concurrent
+import Control.Exception
+import Control.Monad
+import Control.Monad.ST (runST)
+import qualified Data.ByteString as B
+import Data.ByteString.Builder (byteString, intDec, lazyByteString, toLazyByteString)
+import Data.ByteString.Builder.Extra (byteStringInsert, flush)
+import qualified Data.ByteString.Char8 as Char8
+import qualified Data.ByteString.Internal as Internal
+import qualified Data.ByteString.Lazy as L
+import qualified Data.ByteString.Short as Short
+import Data.IORef
+import qualified Data.Vector.Storable as V
+import qualified Data.Vector.Storable.Mutable as VM
+import Data.Word (Word32, Word8)
+import Foreign.Marshal.Array (pokeArray)
+import System.Directory (getTemporaryDirectory, removeFile)
+import System.IO
+import Test.Tasty (TestTree, testGroup)
+import Test.Tasty.HUnit
+import Test.Tasty.QuickCheck
+
+import Api.Support
+import qualified Mimalloc.ByteString as M
+import Mimalloc.Heap
+import qualified Mimalloc.Store as Store
+import qualified Mimalloc.Vector as MV
+
+tests :: TestTree
+tests = testGroup "as in bytestring and vector"
+  [ testGroup "byte strings" bytes
+  , testGroup "vectors" vectors
+  , testGroup "vectors that grow" growing
+  , testGroup "stores" stores
+  ]
+
+bytes :: [TestTree]
+bytes =
+  [ testProperty "append" $ \a b -> M.append (B.pack a) (B.pack b) === B.pack (a ++ b)
+  , testProperty "replicate" $ forAll (choose (-3, 3000)) $ \n w -> M.replicate n w === B.replicate n w
+  , testCase "replicate, much" $ M.replicate 5000001 7 @?= B.replicate 5000001 7
+  , testProperty "map" $ \ws (Fun _ f) -> M.map f (B.pack ws) === B.map f (B.pack ws)
+  , testProperty "unfoldrN" $ forAll (choose (-3, 300)) $ \n (Fun _ f :: Fun Word8 (Maybe (Word8, Word8))) s -> M.unfoldrN n f s === B.unfoldrN n f s
+  , testProperty "packCString" $ \ws -> ioProperty $ let s = B.pack (filter (/= 0) ws) in (=== s) <$> B.useAsCString s M.packCString
+  , testProperty "packCStringLen" $ \ws -> ioProperty $ let s = B.pack ws in (=== s) <$> B.useAsCStringLen s M.packCStringLen
+  , testProperty "fromShort" $ \ws -> let s = Short.pack ws in M.fromShort s === Short.fromShort s
+  , testProperty "fromLazy" $ \wss -> let s = L.fromChunks (map B.pack wss) in M.fromLazy s === L.toStrict s
+  , testProperty "create', createUptoN', createAndTrim'" $ \ws -> forAll (choose (length ws, length ws + 300)) $ \room -> forAll (choose (0, length ws)) $ \from -> ioProperty $ do
+      let n = length ws - from
+          fill p = (from, n, 'x') <$ pokeArray p ws
+      theirs <- Internal.createAndTrim' room fill
+      trimmed <- M.createAndTrim' room fill
+      upto <- M.createUptoN' room (\p -> (length ws, 'x') <$ pokeArray p ws)
+      all_ <- M.create' (length ws) (\p -> 'x' <$ pokeArray p ws)
+      pure (trimmed === theirs .&&. upto === (B.pack ws, 'x') .&&. all_ === upto)
+  , testProperty "builders" $ \parts -> let b = foldMap part (parts :: [(Int, [Word8])]) in
+      M.toStrictByteString b === L.toStrict (toLazyByteString b) .&&. M.toLazyByteString b === toLazyByteString b
+  , testProperty "a builder's result holds what it needs" $ \ws -> not (any B.null (L.toChunks (M.toLazyByteString (byteString (B.pack ws)))))
+  , testCase "a builder that never ends" $ L.take 100000 (M.toLazyByteString (mconcat (map intDec [1 ..]))) @?= L.take 100000 (toLazyByteString (mconcat (map intDec [1 ..])))
+  , testCase "a builder that throws" $ do
+      r <- try (evaluate (L.length (M.toLazyByteString (intDec 1 <> throw Overflow))))
+      r @?= Left Overflow
+  , testCase "regions" $ do
+      heap <- newHeap
+      a <- M.heapCreate heap 3 (`pokeArray` [97, 98, 99])
+      b <- M.heapConcat heap [a, B.empty, a]
+      b @?= Char8.pack "abcabc"
+      withFile_ (B.replicate 100000 5) $ \path -> M.heapReadFile heap path >>= (@?= B.replicate 100000 5)
+      M.heapReadFile heap "/proc/self/stat" >>= assertBool "what has no size" . (> 10) . B.length
+  , testCase "lines and what there is" $ withFile_ (Char8.pack "one\ntwo\n\nthree") $ \path -> withBinaryFile path ReadMode $ \h -> do
+      M.hGetLine h >>= (@?= Char8.pack "one")
+      M.hGetNonBlocking h 2 >>= (@?= Char8.pack "tw")
+      M.hGetLine h >>= (@?= Char8.pack "o")
+      M.hGetLine h >>= (@?= B.empty)
+      M.hGetLine h >>= (@?= Char8.pack "three")
+      try (M.hGetLine h) >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "no end"))
+  , testCase "lazily" $ forM_ [0, 10, 32768, 100001] $ \n -> withFile_ (B.replicate n 9) $ \path -> do
+      s <- M.readFileLazy path
+      L.toStrict s @?= B.replicate n 9
+  , testCase "mapped" $ forM_ [0, 1, 4096, 100001] $ \n -> withFile_ (B.replicate n 9) $ \path -> do
+      s <- M.mapFile path
+      s @?= B.replicate n 9
+      try (M.mapFile (path ++ ".not there")) >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "a file that is not there"))
+  , testCase "mapped, and given back" $ withFile_ (B.replicate 50000000 9) $ \path -> do
+      forM_ [1 .. 20 :: Int] $ \_ -> M.mapFile path >>= evaluate . B.length >> collectAll
+      maps <- Char8.readFile "/proc/self/maps"
+      length (filter (B.isInfixOf (Char8.pack path)) (Char8.lines maps)) `elem` [0, 1, 2] @? "they are still mapped"
+  ]
+  where
+    part (n, ws) = case n `mod` 5 of
+      0 -> intDec n
+      1 -> byteString (B.concat (replicate 300 (B.pack ws)))
+      2 -> byteStringInsert (B.pack ws)
+      3 -> lazyByteString (L.pack ws) <> flush
+      _ -> byteString (B.pack ws)
+
+withFile_ :: B.ByteString -> (FilePath -> IO ()) -> IO ()
+withFile_ content act = do
+  directory <- getTemporaryDirectory
+  bracket (openBinaryTempFile directory "mimalloc") (removeFile . fst) $ \(path, h) -> B.hPut h content >> hClose h >> act path
+
+vectors :: [TestTree]
+vectors =
+  [ testCase "mapped" $ forM_ [0, 1, 15, 16, 100001] $ \n -> withFile_ (B.replicate n 9) $ \path -> do
+      v <- MV.mapFile path
+      v @?= V.replicate (n `quot` 4) (0x09090909 :: Word32)
+      try (MV.mapFile (path ++ ".not there") :: IO (V.Vector Int)) >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "a file that is not there"))
+  , testProperty "unfoldrN" $ forAll (choose (-3, 300)) $ \n (Fun _ f :: Fun Int (Maybe (Int, Int))) s -> MV.unfoldrN n f s === V.unfoldrN n f s
+  , testProperty "fromListN" $ forAll (choose (-3, 30)) $ \n (xs :: [Int]) -> MV.fromListN n xs === V.fromListN (max 0 n) xs
+  , testProperty "concat" $ \(xss :: [[Int]]) -> MV.concat (map V.fromList xss) === V.concat (map V.fromList xss)
+  , testProperty "generateM, replicateM" $ forAll (choose (-3, 300)) $ \n -> ioProperty $ do
+      r <- newIORef (0 :: Int)
+      let step = atomicModifyIORef' r (\k -> (k + 1, k))
+      a <- MV.replicateM n step
+      b <- MV.generateM n (pure . (* 2))
+      pure (a === V.generate n id .&&. b === V.generate n (* 2))
+  , testProperty "replicate, any size" $ forAll (choose (0, 3000)) $ \n -> MV.replicate n (Line (fromIntegral n)) === V.replicate n (Line (fromIntegral n))
+  , testProperty "in ST" $ \(xs :: [Int]) -> runST (MV.thawST (V.fromList xs) >>= \v -> forM_ [0 .. length xs - 1] (\i -> VM.read v i >>= VM.write v i . (+ 1)) >> MV.freezeST v) === V.map (+ 1) (V.fromList xs)
+  , testProperty "heapCopyVector" $ \(xs :: [Int]) -> ioProperty $ newHeap >>= \h -> (=== V.fromList xs) <$> MV.heapCopyVector h (V.fromList xs)
+  ]
+
+growing :: [TestTree]
+growing =
+  [ testProperty "modify, for, fold" $ \(xs :: [Int]) -> ioProperty $ do
+      g <- MV.newGrowable 0
+      mapM_ (MV.push g) xs
+      forM_ [0 .. length xs - 1] $ \i -> MV.modifyGrowable g i (* 2)
+      seen <- newIORef []
+      MV.forGrowable g (\i x -> modifyIORef' seen ((i, x) :))
+      all_ <- MV.foldGrowable g (\s x -> pure (s + x)) 0
+      there <- readIORef seen
+      pure (reverse there === zip [0 ..] (map (* 2) xs) .&&. all_ === 2 * sum xs)
+  , testProperty "a byte string of bytes that grew" $ \wss -> ioProperty $ do
+      g <- MV.newGrowable 0
+      forM_ wss $ \ws -> M.appendGrowable g (B.pack ws) >> MV.push g 0
+      s <- M.takeGrowable g
+      n <- MV.growableLength g
+      pure (s === B.concat [B.snoc (B.pack ws) 0 | ws <- wss] .&&. n === 0)
+  ]
+
+stores :: [TestTree]
+stores =
+  [ testProperty "against a list" $ \(steps :: [(Int, [Word8])]) -> ioProperty $ do
+      store <- Store.newStore
+      let go live gone [] = do
+            forM_ live $ \(h, s) -> Store.getString store h >>= \t -> when (s /= t) $ fail "another string"
+            forM_ gone $ \h -> forM_ [void (Store.getString store h), Store.deleteString store h, Store.replaceString store h B.empty] $ \act ->
+              try act >>= either (\e -> const (pure ()) (e :: IOException)) (const (fail "a deleted string"))
+            n <- Store.storeSize store
+            pure (n === length live)
+          go live gone ((k, ws) : rest) = case live of
+            (h, _) : others | k `mod` 3 == 1 -> Store.deleteString store h >> go others (h : gone) rest
+            _ : _ | k `mod` 3 == 2 -> do
+              let (before, after) = splitAt (k `mod` length live) live
+              case after of
+                (h, _) : others -> Store.replaceString store h (B.pack ws) >> go (before ++ (h, B.pack ws) : others) gone rest
+                [] -> go live gone rest
+            _ -> Store.putString store (B.pack ws) >>= \h -> go (live ++ [(h, B.pack ws)]) gone rest
+      go [] [] steps
+  , testCase "everything is given back" $ do
+      before <- liveBlocks
+      store <- Store.newStore
+      hs <- forM [1 .. 10000] $ \i -> Store.putString store (B.replicate (i `mod` 300) 1)
+      mapM_ (Store.deleteString store) (take 5000 hs)
+      Store.storeSize store >>= (@?= 5000)
+      holds "the blocks are free again" $ (<= before + 3) <$> liveBlocks
+  , testCase "many threads at once" $ do
+      store <- Store.newStore
+      dones <- forM [1 .. 8 :: Int] $ \t -> do
+        done <- newEmptyMVar
+        done <$ forkIO (try (worker store t) >>= putMVar done)
+      forM_ dones $ takeMVar >=> either (\e -> assertFailure (show (e :: SomeException))) pure
+      Store.storeSize store >>= (@?= 8 * 50)
+  , struck "a store of its own" (Store.newStore >>= strike_)
+  ]
+  where
+    worker store t = do
+      hs <- forM [1 .. 100] $ \i -> Store.putString store (B.replicate i (fromIntegral t))
+      forM_ (zip [1 ..] hs) $ \(i, h) -> Store.replaceString store h (B.replicate (2 * i) (fromIntegral t))
+      forM_ (zip [1 ..] hs) $ \(i, h) -> Store.getString store h >>= (@?= B.replicate (2 * i) (fromIntegral t))
+      mapM_ (Store.deleteString store) (take 50 hs)
+    strike_ store = do
+      h <- Store.putString store (B.replicate 100 1)
+      Store.replaceString store h (B.replicate 200 2)
+      s <- Store.getString store h
+      unless (B.length s == 200) $ fail "another string"
+      Store.deleteString store h

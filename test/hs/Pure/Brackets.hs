@@ -1,0 +1,187 @@
+{-# LANGUAGE RankNTypes #-}
+{-# LANGUAGE ScopedTypeVariables #-}
+-- Brackets in pure code.
+module Pure.Brackets (tests) where
+
+import Control.Concurrent
+import Control.Exception
+import Control.Monad
+import Data.IORef
+import Data.Word (Word8)
+import Foreign.Ptr (castPtr)
+import GHC.Conc (BlockReason (..), ThreadStatus (..), atomically, catchSTM, threadStatus)
+import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
+import System.Mem (performGC)
+import Test.Tasty (TestTree, testGroup)
+import Test.Tasty.HUnit
+
+import Api.Support
+import Mimalloc
+import qualified Mimalloc.ByteString as M
+import Mimalloc.Heap
+import qualified Mimalloc.Stats as Stats
+
+-- A way to have some bytes while an action runs.
+type With = forall b. (Ptr Word8 -> IO b) -> IO b
+data Way = Way String With
+
+ways :: [Way]
+ways =
+  [ Way "withMalloc" (\f -> withMalloc (\p -> f (castPtr (p :: Ptr Int))))
+  , Way "withMallocBytes" (withMallocBytes 100)
+  , Way "withMallocBytes, large" (withMallocBytes 3000000)
+  , Way "withMallocArray" (\f -> withMallocArray 10 (\p -> f (castPtr (p :: Ptr Int))))
+  , Way "withMallocAligned" (\f -> withMallocAligned 256 (\p -> f (castPtr (p :: Ptr Int))))
+  , Way "withMallocAlignedBytes" (withMallocAlignedBytes 100 64)
+  , Way "withCalloc" (\f -> withCalloc (\p -> f (castPtr (p :: Ptr Int))))
+  , Way "withZallocBytes, in a safe call" (withZallocBytes 2000000)
+  , Way "nested" (\f -> withMallocBytes 100 $ \_ -> withZallocBytes 50 $ \_ -> withMallocBytes 20 f)
+  , Way "withHeap, withHeapMallocBytes" (\f -> withHeap $ \h -> withHeapMallocBytes h 100 f)
+  , Way "withHeapEx True, withHeapMallocBytes" (\f -> withHeapEx 0 True 0 $ \h -> withHeapMallocBytes h 100 f)
+  , Way "withHeapEx True, heapMallocForeignPtrBytes" (\f -> withHeapEx 0 True 0 $ \h -> heapMallocForeignPtrBytes h 100 >>= (`withForeignPtr` f))
+  , Way "newHeap, withHeapMalloc" (\f -> newHeap >>= \h -> withHeapMalloc h (\p -> f (castPtr (p :: Ptr Int))))
+  , Way "in a bracket, deep" (\f -> withMallocBytes 100 $ \p -> deeply 20000 (f p))
+  , Way "createAndTrim" (filled (M.createAndTrim 100))
+  , Way "createUptoN" (filled (M.createUptoN 100))
+  ]
+  where
+    filled make f = do
+      result <- newIORef Nothing
+      _ <- make (\p -> f p >>= writeIORef result . Just >> pure 10)
+      readIORef result >>= maybe (fail "no result") pure
+
+-- With a block of some MB.
+larger :: [Way]
+larger =
+  [ Way "withMallocBytes" (withMallocBytes large)
+  , Way "withZallocBytes" (withZallocBytes large)
+  , Way "withMallocAlignedBytes" (withMallocAlignedBytes large 64)
+  , Way "nested" (\f -> withMallocBytes large $ \_ -> withMallocBytes large $ \_ -> withMallocBytes 20 f)
+  , Way "withHeap" (\f -> withHeap $ \h -> withHeapMallocBytes h large f)
+  , Way "withHeapEx True" (\f -> withHeapEx 0 True 0 $ \h -> withHeapMallocBytes h large f)
+  , Way "withHeap, below much stack" (\f -> withHeap $ \h -> deeply 20000 (withHeapMallocBytes h large f))
+  ]
+  where large = 8000000
+
+-- Much stack, in several pieces.
+deeply :: Int -> IO a -> IO a
+deeply 0 act = act
+deeply n act = do
+  r <- deeply (n - 1) act
+  if n < 0 then fail "never" else pure r
+{-# NOINLINE deeply #-}
+
+-- A value that waits until it is let go. It counts how often it was begun.
+data Slow = Slow { value :: Int, begun :: IORef Int, letGo :: MVar () }
+
+slow :: With -> (forall a. IO a -> IO a) -> IO Slow
+slow with lazily = do
+  times <- newIORef 0
+  gate <- newEmptyMVar
+  v <- lazily $ with $ \p -> do
+    poke p 42
+    modifyIORef' times (+ 1)
+    readMVar gate
+    fromIntegral <$> peek p
+  pure (Slow v times gate)
+{-# NOINLINE slow #-}
+
+-- Somebody evaluates the value, and is sent an exception when it has begun.
+interrupt :: Exception e => e -> Slow -> IO ()
+interrupt e s = do
+  done <- newEmptyMVar
+  worker <- mask_ $ forkIOWithUnmask $ \unmask -> try (unmask (evaluate (value s))) >>= putMVar done
+  untilBlocked worker
+  throwTo worker e
+  takeMVar done >>= \r -> case r of
+    Left (_ :: SomeException) -> pure ()
+    Right n -> assertFailure ("not interrupted: " ++ show n)
+
+-- It has come to where it waits.
+untilBlocked :: ThreadId -> IO ()
+untilBlocked worker = go (20000 :: Int)
+  where
+    go 0 = assertFailure "it never waits"
+    go n = threadStatus worker >>= \status -> case status of
+      ThreadBlocked BlockedOnMVar -> pure ()
+      _ -> threadDelay 1000 >> go (n - 1)
+
+interrupted :: (Int -> Assertion) -> Slow -> Assertion
+interrupted check s = do
+  putMVar (letGo s) ()
+  evaluate (value s) >>= check
+  readIORef (begun s) >>= (@?= 1)
+
+tests :: TestTree
+tests = testGroup "brackets in pure code"
+  [ testGroup "go on after an interruption" [testCase name $ freed $ do
+      s <- slow with (pure . unsafePerformIO)
+      replicateM_ 3 (interrupt ThreadKilled s)
+      interrupted (@?= 42) s | Way name with <- ways]
+  , testGroup "go on in another thread, which masks" [testCase name $ freed $ do
+      s <- slow with unsafeInterleaveIO
+      interrupt ThreadKilled s
+      state <- mask_ (interrupted (@?= 42) s >> getMaskingState)
+      state @?= MaskedInterruptible | Way name with <- ways]
+  , testGroup "are freed when nobody goes on" [testCase name $ freed $ do
+      s <- slow with unsafeInterleaveIO
+      interrupt ThreadKilled s | Way name with <- ways]
+  , testGroup "are interrupted by any exception" [testCase name $ freed $ do
+      s <- slow with unsafeInterleaveIO
+      interrupt (userError "from outside") s
+      interrupted (@?= 42) s | Way name with <- take 2 ways]
+  , testGroup "are interrupted below much stack" [testCase name $ freed $ do
+      s <- slow with (\act -> unsafeInterleaveIO (deeply 20000 act))
+      interrupt ThreadKilled s
+      interrupted (@?= 42) s | Way name with <- ways]
+  , testGroup "keep the action's own exception" [testCase name $ freed $ do
+      v <- unsafeInterleaveIO (with $ \_ -> throwIO Overflow)
+      replicateM_ 2 $ try (evaluate (v :: Int)) >>= (@?= Left Overflow) | Way name with <- ways]
+  , testGroup "keep what an STM handler sees" [testCase name $ freed $ do
+      v <- unsafeInterleaveIO (with $ \_ -> throwIO Overflow)
+      r <- atomically ((Right <$> (pure $! v)) `catchSTM` (pure . Left))
+      r @?= (Left Overflow :: Either ArithException Int) | Way name with <- take 2 ways]
+  , testCase "are as ever in a transaction that is interrupted" $ freed $ do
+      s <- slow (withMallocBytes 100) unsafeInterleaveIO
+      done <- newEmptyMVar
+      worker <- forkIO $ try (atomically (pure $! value s)) >>= putMVar done
+      untilBlocked worker
+      killThread worker
+      takeMVar done >>= (@?= Left ThreadKilled)
+      interrupted (@?= 42) s
+  , testGroup "in no lazy value they are freed at once" [testCase name $ do
+      before <- liveBlocks >> snd <$> Stats.liveBlocks
+      entered <- newEmptyMVar
+      done <- newEmptyMVar
+      worker <- forkIO $ (with $ \_ -> putMVar entered () >> forever (threadDelay 1000000)) `catch` (putMVar done . (== ThreadKilled))
+      takeMVar entered
+      killThread worker
+      takeMVar done >>= assertBool "killed"
+      after <- snd <$> Stats.liveBlocks
+      assertBool ("bytes before " ++ show before ++ ", after " ++ show after) (after < before + 4000000) | Way name with <- larger]
+  , testCase "the action is not held while it runs" $ do
+      -- The list is consumed as it comes: it never has many cells, though the action began with its head.
+      n <- readIORef =<< newIORef (3000000 :: Int)
+      r <- withMallocBytes 8 $ \p -> do
+        poke p 1
+        forM_ [1 .. n] $ \i -> when (i == n) $ poke p 2
+        peek p
+      r @?= 2
+  , testCase "a handler of the action's own sees the exception" $ freed $ do
+      seen <- newIORef False
+      gate <- newEmptyMVar
+      v <- unsafeInterleaveIO $ withMallocBytes 100 $ \_ -> (putMVar gate () >> threadDelay 100000000 >> pure 1) `catch` \e -> 2 <$ writeIORef seen (e == ThreadKilled)
+      box <- newEmptyMVar
+      worker <- forkIO (evaluate (v :: Int) >>= putMVar box)
+      takeMVar gate
+      killThread worker
+      takeMVar box >>= (@?= 2)
+      readIORef seen >>= assertBool "seen"
+  ]
+
+-- Afterwards, what it held is free.
+freed :: IO () -> IO ()
+freed act = do
+  before <- performGC >> performGC >> liveBlocks
+  act
+  holds "the blocks are free again" $ (<= before + 3) <$> liveBlocks
