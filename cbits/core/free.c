@@ -67,7 +67,7 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
     return false;
   }
   const mi_remote_t todo = mi_page_remote_free(page, block, key, listed);
-  if (todo == MI_REMOTE_DONE) mi_lheap_page_freed_into(page, w);
+  if (todo == MI_REMOTE_DONE) mi_lheap_page_freed_into(page);
   if (todo == MI_REMOTE_DEAD) unclaim(page, block, key, was);
   if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
   return true;
@@ -124,7 +124,7 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
     return;
   }
   const mi_remote_t todo = mi_page_remote_free(page, block, key, false);
-  if (mi_likely(todo == MI_REMOTE_DONE && !mi_lheap_page_freed_into(page, w))) return;
+  if (mi_likely(todo == MI_REMOTE_DONE && !mi_lheap_page_freed_into(page))) return;
   if (todo == MI_REMOTE_DEAD) unclaim(page, block, key, was);
   if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
