@@ -143,9 +143,9 @@ bool mi_purger_has_thread(void) { return mi_load_relaxed(&mi_due.xthread) != 0; 
 
 static bool may_have_thread(void) {
   const long option = mi_option_get(mi_option_purge_thread);
-  if (option == 0 || mi_clock_at() == 0) return false;
-  if (option > 0) return true;
-  return mi_load_relaxed(&mi_arena_totals.xcommitted) >= MI_PURGER_MIN && mi_os_has_threads();  /* a hint */
+  if (option == 0 || (option < 0 && !mi_os_has_threads())) return false;
+  if (option < 0 && mi_load_relaxed(&mi_arena_totals.xcommitted) < MI_PURGER_MIN) return false;   /* a hint */
+  return mi_clock_at() != 0;
 }
 
 /* With the lock, so not between fork and its child; and what the C library allocates for a thread finds it taken. */
