@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -14,10 +15,6 @@
 
 enum { SLOTS = 256, WORKERS = 2 };
 #define HUGE_BYTES (MI_HARD ? 3 * MI_MiB : 600 * MI_MiB)                  /* a mapping of its own */
-
-/* A thread that has ended and is not joined yet when another one forks is never joined in the child. */
-const char* __tsan_default_options(void);
-const char* __tsan_default_options(void) { return "report_thread_leaks=0"; }
 
 static long nforks, seconds, seed;
 static mi_atomic(void*) slots[SLOTS];
@@ -69,11 +66,27 @@ static void collect(uint64_t* r) {
   mi_collect(test_random(r) % 2);
 }
 
-static void* short_life(void* r) { churn(r); return NULL; }
+/* Detached: one that ended and is not joined yet would be a leak to ThreadSanitizer in the child. The allocator's key is
+   older than `ended`, so its destructor has run when this one says so. */
+static pthread_key_t ended;
+static void say_ended(void* gone) { sem_post(gone); }
+typedef struct { uint64_t r; sem_t gone; } life_t;
+static void* short_life(void* arg) {
+  life_t* life = arg;
+  churn(&life->r);
+  CHECK_EQ(pthread_setspecific(ended, &life->gone), 0);
+  return NULL;
+}
 static void come_and_go(uint64_t* r) {
+  static _Thread_local life_t life;
   pthread_t t;
-  CHECK_EQ(pthread_create(&t, NULL, &short_life, r), 0);
-  pthread_join(t, NULL);
+  pthread_attr_t detached;
+  life.r = test_random(r);
+  CHECK(sem_init(&life.gone, 0, 0) == 0 && pthread_attr_init(&detached) == 0);
+  CHECK_EQ(pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED), 0);
+  CHECK_EQ(pthread_create(&t, &detached, &short_life, &life), 0);
+  pthread_attr_destroy(&detached);
+  while (sem_wait(&life.gone) != 0) CHECK(errno == EINTR);
 }
 
 typedef struct { void (*work)(uint64_t* r); uint64_t r; } worker_t;
@@ -185,19 +198,27 @@ static void while_threads_come_and_go(void) { forks(&come_and_go); }
 
 /* ---- two threads fork at once ---- */
 
+static pthread_barrier_t both_forked;    /* neither ends before: see short_life */
+static void* forker_of_two(void* f) {
+  forker(f);
+  pthread_barrier_wait(&both_forked);
+  return NULL;
+}
 static void by_two_at_once(void) {
   pthread_t other;
   alarm(0);
+  CHECK_EQ(pthread_barrier_init(&both_forked, NULL, 2), 0);
   shared = mi_heap_new();
   forker_t f[2] = { { nforks / 2, seconds != 0 ? time(NULL) + seconds : 0, (uint64_t)seed }, { nforks / 2, seconds != 0 ? time(NULL) + seconds : 0, (uint64_t)seed + 1 } };
-  CHECK_EQ(pthread_create(&other, NULL, &forker, &f[1]), 0);
-  forker(&f[0]);
+  CHECK_EQ(pthread_create(&other, NULL, &forker_of_two, &f[1]), 0);
+  forker_of_two(&f[0]);
   pthread_join(other, NULL);
 }
 
 int main(int argc, char** argv) {
   static const test_t tests[] = { TEST(while_blocks_are_traded), TEST(while_heaps_end), TEST(while_heaps_are_visited), TEST(while_mappings_move),
                                   TEST(while_memory_is_collected), TEST(while_threads_come_and_go), TEST(by_two_at_once) };
+  if (pthread_key_create(&ended, &say_ended) != 0) return 1;
   nforks = argument(argc, argv, 1, "FORKS", 24);
   seed = argument(argc, argv, 2, "STRESS_SEED", (long)time(NULL));
   seconds = argument(1, argv, 3, "STRESS_SECONDS", 0);
