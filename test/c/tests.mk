@@ -152,6 +152,12 @@ bytes-long:
 	@$(MAKE) --no-print-directory -k -j2 $(BYTES:%=$(T)/%) || :
 	@export BYTES_OPERATIONS=$${BYTES_OPERATIONS:-100000000}; $(call run_suites,$(BYTES),7200)
 
+# A thousand forks of each kind in every variant.
+FORKSTRESSES = $(filter forkstress%,$(STRESSES))
+forks-long:
+	@$(MAKE) --no-print-directory -k -j2 $(FORKSTRESSES:%=$(T)/%) || :
+	@export FORKS=$${FORKS:-1000}; $(call run_suites,$(FORKSTRESSES),7200)
+
 # Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
 soak:
 	@$(MAKE) --no-print-directory -k -j2 $(STRESSES:%=$(T)/%) || :
