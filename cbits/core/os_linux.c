@@ -589,8 +589,9 @@ bool mi_trylock(mi_lock_t* lock) {
 
 void mi_unlock(mi_lock_t* lock) {
   if (mi_unlikely(mi_forking())) { unlock_for_fork(lock); return; }
-  held_ranks &= ~(1u << lock->rank);     /* first: once it is open, others may end what it is in */
+  const unsigned rank = lock->rank;      /* once it is open, others may end what it is in */
   lock_open(lock);
+  held_ranks &= ~(1u << rank);           /* last: a signal's handler that forks before that waits for no other lock for ever */
 }
 
 /* ---- fork ---- */

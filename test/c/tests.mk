@@ -152,6 +152,12 @@ test:
 bytes-long:
 	@export BYTES_OPERATIONS=$${BYTES_OPERATIONS:-100000000} SUITE_SECONDS=$${SUITE_SECONDS:-7200}; $(call run_suites,$(BYTES))
 
+# A thousand forks of each kind in every variant.
+FORKSTRESSES = $(filter forkstress%,$(STRESSES))
+forks-long:
+	@$(MAKE) --no-print-directory -k -j2 $(FORKSTRESSES:%=$(T)/%) || :
+	@export FORKS=$${FORKS:-1000}; $(call run_suites,$(FORKSTRESSES),7200)
+
 # Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
 soak:
 	@export STRESS_SECONDS=$${STRESS_SECONDS:-300} STRESS_THREADS=$${STRESS_THREADS:-32}; $(call run_suites,$(STRESSES))
