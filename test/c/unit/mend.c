@@ -10,7 +10,7 @@ enum { SIZE = 1024, N = 64 };            /* a page of 64 */
 /* A free by another owner that has looked at its block and been held up since; `twice_end` is the rest of it. */
 static mi_remote_t twice_end(void* p) {
   mi_page_t* page = mi_page_of(p);
-  return mi_page_remote_free(page, p, page->xkey, false);
+  return mi_page_remote_free(page, mi_page_bin(page), p, page->xkey, false);
 }
 
 /* The holder has the block again, and frees all others: by the counts none is live. */
@@ -68,10 +68,10 @@ static void too_late(void) {
   const uint64_t key = page->key;
   o_free(0, p);
   mi_owner_drain(owners[0], true);
-  CHECK_EQ(mi_page_remote_free(page, p, key, false), MI_REMOTE_DEAD);
+  CHECK_EQ(mi_page_remote_free(page, mi_page_bin(page), p, key, false), MI_REMOTE_DEAD);
   CHECK(o_malloc(0, SIZE) != NULL && page->key != key && page->xkey == page->key);
   const uint64_t w = page->xword;
-  if (mi_page_of(p) == page && mi_xword_state(w) == MI_PAGE_OWNED) CHECK(mi_page_remote_free(page, p, key, false) == MI_REMOTE_DEAD && page->xword == w);
+  if (mi_page_of(p) == page && mi_xword_state(w) == MI_PAGE_OWNED) CHECK(mi_page_remote_free(page, mi_page_bin(page), p, key, false) == MI_REMOTE_DEAD && page->xword == w);
   owners_end();
 }
 
