@@ -6,7 +6,7 @@
 #include "os.h"
 #include "purger.h"
 
-#define TICKS          16                /* slices given back, or slow paths, between two looks at the clock */
+#define EARLY_TICKS    64                /* the same, 4 MiB at most, between two counts of what waits */
 #define PIECE_PAGES    64                /* pages that the thread looks at in one piece: whoever forks or visits waits for it */
 #define PIECE_PAGES_BY 16                /* .. and a slow path */
 #define PIECE_PAUSE_MS 1                 /* between two pieces of the thread: others need the kernel's lock, too */
@@ -175,14 +175,18 @@ static bool thread_is_elsewhere(uint64_t now) {
 }
 
 /* Not due yet, but much of all that is resident; where nobody comes later, who frees last. */
-static bool too_much_waits(void) {
+static bool too_much_waits(uint32_t ticks) {
+  static mi_atomic(uint32_t) xticks;
+  const uint32_t since = mi_load_relaxed(&xticks) + ticks;                /* a hint */
+  mi_store_relaxed(&xticks, since < EARLY_TICKS ? since : 0);             /* a hint */
+  if (since < EARLY_TICKS) return false;
   if (credit() <= CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
   const size_t waiting = mi_arena_waiting(), committed = mi_load_relaxed(&mi_arena_totals.xcommitted);   /* a statistic */
   return waiting > MI_PURGER_EARLY && waiting > committed / 5;
 }
 
-static void purge_early(void) {
-  if (!too_much_waits() || !mi_trylock(&working)) return;
+static void purge_early(uint32_t ticks) {
+  if (!too_much_waits(ticks) || !mi_trylock(&working)) return;
   const uint64_t since = mi_os_cpu_us();
   mi_arena_purge(true);
   charge(since, 1);
@@ -190,7 +194,8 @@ static void purge_early(void) {
 }
 
 static void look(void) {
-  const bool ticked = mi_clock_ticks >= TICKS, has_thread = mi_purger_has_thread();
+  const uint32_t ticks = mi_clock_ticks;
+  const bool ticked = ticks >= MI_PURGER_TICKS, has_thread = mi_purger_has_thread();
   if (ticked) mi_clock_ticks = 0;
   else if (has_thread) return;
   const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);   /* a time only */
@@ -199,12 +204,11 @@ static void look(void) {
   if (!ticked && (!mi_load_relaxed(&mi_purger_xround) || credit() <= 0)) return;          /* hints */
   const uint64_t at = mi_clock_at();
   if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now)) piece(ticked ? now : mi_os_now_ms(), PIECE_PAGES_BY);  /* a hint */
-  else purge_early();
+  else purge_early(ticks);
 }
 
 void mi_purger_look(void) {
   const int saved = errno;
-  mi_clock_ticks++;
   look();
   errno = saved;
 }
