@@ -1,6 +1,9 @@
 /* mend.h: two frees of one block at the same moment. What is live is counted, no block is handed out twice, and no page dies with a
    live block in it, whoever the two are; step by step, and by threads. */
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/mend.h"
 #include "test.h"
@@ -92,6 +95,32 @@ static void keys(void) {
   owners_end();
 }
 
+/* Those that a child of fork draws its parent does not draw. */
+enum { DRAWN = 200 };
+static void draw(uint64_t* key) {
+  for (int i = 0; i < DRAWN; i++) {
+    void* p = mi_malloc(100000);
+    key[i] = mi_page_of(p)->key;
+    mi_free(p);
+  }
+}
+
+static void keys_of_child(void) {
+  static uint64_t mine[DRAWN];
+  uint64_t* childs = mmap(NULL, sizeof mine, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  int status;
+  CHECK(childs != MAP_FAILED);
+  draw(mine);
+  const pid_t child = fork();
+  if (child == 0) {
+    draw(childs);
+    _exit(0);
+  }
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  draw(mine);
+  for (int i = 0; i < DRAWN; i++) for (int k = 0; k < DRAWN; k++) CHECK(mine[i] != childs[k]);
+}
+
 /* ---- threads ---- */
 
 enum { TRIALS = 20000 };
@@ -146,4 +175,4 @@ static void both_free(bool elsewhere) {
 static void holder_and_another(void) { both_free(false); }
 static void two_others(void) { both_free(true); }
 
-TEST_MAIN("mend", TEST(no_death_with_a_live_block), TEST(more_than_live), TEST(too_late), TEST(keys), TEST(holder_and_another), TEST(two_others))
+TEST_MAIN("mend", TEST(no_death_with_a_live_block), TEST(more_than_live), TEST(too_late), TEST(keys), TEST(keys_of_child), TEST(holder_and_another), TEST(two_others))
