@@ -141,13 +141,6 @@ static void* thread_run(void* arg) {
 
 bool mi_purger_has_thread(void) { return mi_load_relaxed(&mi_due.xthread) != 0; }
 
-static bool may_have_thread(void) {
-  const long option = mi_option_get(mi_option_purge_thread);
-  if (option == 0 || (option < 0 && !mi_os_has_threads())) return false;
-  if (option < 0 && mi_load_relaxed(&mi_arena_totals.xcommitted) < MI_PURGER_MIN) return false;   /* a hint */
-  return mi_clock_at() != 0;
-}
-
 /* With the lock, so not between fork and its child; and what the C library allocates for a thread finds it taken. */
 static bool thread_start(void) {
   bool ok = false;
@@ -200,7 +193,7 @@ static void look(void) {
   else if (has_thread) return;
   const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);   /* a time only */
   if (has_thread && !thread_is_elsewhere(now)) return;
-  if (may_have_thread() && retry_at <= now && thread_start()) return;
+  if (mi_purger_lacks_thread() && mi_clock_at() != 0 && retry_at <= now && thread_start()) return;
   if (!ticked && (!mi_load_relaxed(&mi_purger_xround) || credit() <= 0)) return;          /* hints */
   const uint64_t at = mi_clock_at();
   if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now)) piece(ticked ? now : mi_os_now_ms(), PIECE_PAGES_BY);  /* a hint */

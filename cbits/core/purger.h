@@ -11,6 +11,7 @@
 #ifndef MI_PURGER_H
 #define MI_PURGER_H
 
+#include "arena.h"
 #include "clock.h"
 #include "keep.h"
 #include "options.h"
@@ -23,9 +24,11 @@
 extern mi_atomic(bool) mi_purger_xround;   /* a round is under way */
 mi_noinline void mi_purger_look(void);
 
-/* No thread of ours runs, and one may be begun, as far as that is cheap to ask. A hint. */
+/* No thread of ours runs, and one may be begun. A hint. */
 mi_inline bool mi_purger_lacks_thread(void) {
-  return mi_load_relaxed(&mi_due.xthread) == 0 && (mi_os_has_threads() || mi_option_quick(mi_option_purge_thread) > 0);
+  const long option = mi_option_quick(mi_option_purge_thread);
+  if (mi_load_relaxed(&mi_due.xthread) != 0) return false;                /* a hint */
+  return option < 0 ? mi_load_relaxed(&mi_arena_totals.xcommitted) >= MI_PURGER_MIN && mi_os_has_threads() : option > 0;   /* a hint */
 }
 
 /* At the end of a slow path, with nothing half done and no lock held. Keeps errno. */
