@@ -51,10 +51,10 @@ static inline uint64_t mi_xword_to(uint64_t w, mi_page_state_t state) {
 /* A remote list: `count` blocks from `head` on. */
 typedef struct { uint32_t head, count; } mi_xlist_t;
 
-/* One or two binary digits 1, then zeros: each such number is two thirds or three quarters of the one before, but 1. */
+/* A number below 8; or one or two binary digits 1, then zeros: two thirds or three quarters of the one before. */
 static inline bool mi_is_milestone(uint32_t n) {
   const uint32_t lowest = n & (0 - n);
-  return n == lowest || n == 3 * lowest;
+  return n < 8 || n == lowest || n == 3 * lowest;
 }
 
 /* R3. The word after the block at `slot` was pushed. */
