@@ -396,6 +396,7 @@ void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_ow
     mi_lheap_page_changed(page);
     if (owner != NULL && mi_load_relaxed(&page->xowner) == (owner->id | 1)) park_more(&owner->main, bin);  /* a hint */
   }
+  if (todo == MI_REMOTE_SPARSER) mi_lheap_page_changed(page);
   if (todo != MI_REMOTE_LAST) return;
   mi_page_used_set(page, 0);
   page->doubted = true;

@@ -13,15 +13,9 @@ mi_atomic(bool) mi_has_deferred_free;
 
 /* ---- options ---- */
 
-typedef struct {
-  const char* name;
-  mi_atomic(long) xvalue;
-  mi_atomic(bool) xset;             /* by the environment or a function */
-} mi_option_entry_t;
-
 /* Name and default. */
 #define OPTION(name, value) [mi_option_##name] = { #name, value, false }
-static mi_option_entry_t options[_mi_option_last] = {
+mi_option_entry_t mi_options[_mi_option_last] = {
   OPTION(show_errors, 1),
   OPTION(show_stats, 0),
   OPTION(verbose, 0),
@@ -119,7 +113,7 @@ static bool parse_option(const char* text, bool size, long* value) {
 
 /* ---- the environment, read once: before the first use, and then no more ---- */
 
-static mi_atomic(bool) xread;
+mi_atomic(bool) mi_options_xread;
 
 static bool in_capitals(const char* text, const char* end) {
   for (; text < end; text++) if (*text != '_' && (*text < 'A' || *text > 'Z')) return false;
@@ -129,7 +123,7 @@ static bool in_capitals(const char* text, const char* end) {
 /* `text`: NAME=VALUE, without the prefix. What a function has set before stays. */
 static void option_read(const char* text) {
   for (int i = 0; i < _mi_option_last; i++) {
-    mi_option_entry_t* e = &options[i];
+    mi_option_entry_t* e = &mi_options[i];
     const char* value = text;
     long old = mi_load_relaxed(&e->xvalue), n;                            /* every thread reads the same */
     if (!take_word(&value, e->name) || !in_capitals(text, value) || *value++ != '=') continue;
@@ -145,33 +139,33 @@ void mi_options_read(char* const* environment) {
     const char* text = *environment;
     if (take_word(&text, "MIMALLOC_") && in_capitals(*environment, text)) option_read(text);
   }
-  mi_store_release(&xread, true);                                         /* pairs with mi_option_get */
+  mi_store_release(&mi_options_xread, true);                              /* pairs with mi_option_get */
 }
 
-mi_cold static void options_read(void) {
+mi_cold void mi_options_read_own(void) {
   char* const* environment = mi_os_environment();
   if (environment != NULL) mi_options_read(environment);
 }
 
 long mi_option_get(mi_option_t option) {
   if ((unsigned)option >= _mi_option_last) return 0;
-  if (mi_unlikely(!mi_load_acquire(&xread))) options_read();              /* pairs with mi_options_read */
-  if (option == mi_option_abort_on_error && !mi_load_relaxed(&options[option].xset)) return mi_abort_by_default;  /* nobody set it */
-  return mi_load_relaxed(&options[option].xvalue);
+  if (mi_unlikely(!mi_load_acquire(&mi_options_xread))) mi_options_read_own();       /* pairs with mi_options_read */
+  if (option == mi_option_abort_on_error && !mi_load_relaxed(&mi_options[option].xset)) return mi_abort_by_default;  /* nobody set it */
+  return mi_load_relaxed(&mi_options[option].xvalue);
 }
 
 void mi_option_set(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
-  mi_store_relaxed(&options[option].xvalue, value);
-  mi_store_release(&options[option].xset, true);                          /* pairs with option_read, mi_option_set_default */
+  mi_store_relaxed(&mi_options[option].xvalue, value);
+  mi_store_release(&mi_options[option].xset, true);                          /* pairs with option_read, mi_option_set_default */
   if (option == mi_option_purge_delay || option == mi_option_purge_thread) mi_os_wake();  /* the thread that purges sleeps by the old one */
 }
 
 void mi_option_set_default(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
   mi_option_get(option);                                                  /* the environment is read */
-  if (mi_load_acquire(&options[option].xset)) return;                     /* pairs with the releases that set it */
-  mi_store_relaxed(&options[option].xvalue, value);
+  if (mi_load_acquire(&mi_options[option].xset)) return;                     /* pairs with the releases that set it */
+  mi_store_relaxed(&mi_options[option].xvalue, value);
   if (option == mi_option_abort_on_error) mi_option_set(option, value);   /* whose default is not in the table */
 }
 
@@ -192,7 +186,7 @@ size_t mi_option_get_size(mi_option_t option) {
 }
 
 void mi_options_print(void) {
-  for (int i = 0; i < _mi_option_last; i++) mi_message("mimalloc: option %s = %ld\n", options[i].name, mi_option_get((mi_option_t)i));
+  for (int i = 0; i < _mi_option_last; i++) mi_message("mimalloc: option %s = %ld\n", mi_options[i].name, mi_option_get((mi_option_t)i));
 }
 
 /* ---- messages ---- */

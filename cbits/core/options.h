@@ -46,6 +46,22 @@ extern bool mi_abort_by_default;
    first use; later changes of the environment mean nothing. One thread, or each with the same. */
 void mi_options_read(char* const* environment);
 
+typedef struct {
+  const char* name;
+  mi_atomic(long) xvalue;
+  mi_atomic(bool) xset;             /* by the environment or a function */
+} mi_option_entry_t;
+
+extern mi_option_entry_t mi_options[_mi_option_last];
+extern mi_atomic(bool) mi_options_xread;
+mi_cold void mi_options_read_own(void);
+
+/* mi_option_get of one that is known to be there, where it is asked for often. Not of abort_on_error, whose default is elsewhere. */
+mi_inline long mi_option_quick(mi_option_t option) {
+  if (mi_unlikely(!mi_load_acquire(&mi_options_xread))) mi_options_read_own();       /* pairs with mi_options_read */
+  return mi_load_relaxed(&mi_options[option].xvalue);
+}
+
 /* In the child of fork: nobody is in the middle of registering a function any more. */
 void mi_options_after_fork(void);
 
