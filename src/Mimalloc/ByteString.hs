@@ -18,7 +18,11 @@
 --
 -- The module is meant to be imported qualified.
 --
--- > import qualified Mimalloc.ByteString as M
+-- >>> import qualified Mimalloc.ByteString as M
+-- >>> M.create 3 (\p -> pokeArray p [104, 105, 33])
+-- "hi!"
+--
+-- Lazy ones, and builders, have a page of their own, "Mimalloc.ByteString.Lazy"; so have heaps that end together, "Mimalloc.Region".
 --
 -- @since 0.1.0.0
 module Mimalloc.ByteString

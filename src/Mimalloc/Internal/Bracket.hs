@@ -17,6 +17,8 @@
 -- returns from the handler, takes the block back from the finalizer, and goes on with the action. If nobody does, the
 -- garbage collector frees the block.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Bracket
   ( Ending (..)
