@@ -22,6 +22,7 @@
 -- @since 0.1.0.0
 module Mimalloc.Internal.Bracket
   ( Ending (..)
+  , Step
   , noBlock
   , bracketed
   , disarm
@@ -51,7 +52,9 @@ foreign import prim "mi_bracket_interrupt" interrupt# :: Any -> Any -> State# Re
 foreign import prim "mi_bracket_free"      free#      :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
 foreign import prim "mi_bracket_disarm"    disarm#    :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
 
+-- | What an 'IO' action is inside.
 type Step a = State# RealWorld -> (# State# RealWorld, a #)
+
 -- | No size at all.
 noBlock :: CSize
 noBlock = maxBound
