@@ -1,10 +1,11 @@
 -- |
--- Regions: heaps that the garbage collector owns, and ends as a whole. What "Mimalloc.Heap", "Mimalloc.ByteString" and "Mimalloc.Vector"
--- have for them.
+-- Regions: heaps that the garbage collector owns, and ends as a whole. What "Mimalloc.Heap",
+-- "Mimalloc.ByteString" and "Mimalloc.Vector" have for them.
 --
--- What was parsed of one document, or belongs to one request, ends together. In a region thousands of blocks cost the collector one weak
--- pointer, and are given back in one go when neither the region nor a pointer into it is reachable; or by hand ('unsafeEndHeap'). The price:
--- one pointer that is kept keeps all blocks.
+-- What was parsed of one document, or belongs to one request, ends together. In a region thousands of
+-- blocks cost the collector one weak pointer, and are given back in one go when neither the region nor a
+-- pointer into it is reachable; or by hand ('unsafeEndHeap'). The price: one pointer that is kept keeps all
+-- blocks.
 --
 -- >>> region <- newHeap
 -- >>> mapM (heapCopy region) ["so", "many", "words"]
