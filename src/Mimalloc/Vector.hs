@@ -15,9 +15,11 @@
 --   time after its last use.
 -- * They may be called from any Haskell thread, and no asynchronous exception leaks a block.
 --
--- The module is meant to be imported qualified.
+-- The module is meant to be imported qualified. Those that grow have a page of their own, "Mimalloc.Vector.Growable".
 --
--- > import qualified Mimalloc.Vector as M
+-- >>> import qualified Mimalloc.Vector as M
+-- >>> M.generate 5 (\i -> i * i) :: M.Vector Int
+-- [0,1,4,9,16]
 --
 -- @since 0.1.0.0
 module Mimalloc.Vector

@@ -6,6 +6,8 @@
 -- Blocks for the modules above: checked sizes, failures as exceptions, and the two ways a block is given back for sure,
 -- by a finalizer or at the end of a bracket. Every function takes the name that a failure is reported under.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Alloc
   ( -- * Blocks

@@ -17,6 +17,8 @@
 --
 -- A block from any of them may be freed by any other.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.FFI
   ( -- * Blocks, from the capability's heap

@@ -6,6 +6,8 @@
 -- A growable vector is one small block, the /box/: the elements' address, how many there are and how many fit. Its one
 -- finalizer frees the block of the elements, wherever that is by then, and the box.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Growable
   ( Growable

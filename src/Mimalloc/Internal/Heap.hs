@@ -22,6 +22,8 @@
 -- the heap has ended. The end of a bracket, and 'closeHeap', end the heap at once if there is nobody. Else, and if the bracket is in pure code that is given
 -- up, a weak pointer keyed by the key does, when the key is not reachable.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Heap
   ( Heap

@@ -167,7 +167,7 @@ built piece = case piece of
 
 -- Its block is from our heap.
 ours :: String -> B.ByteString -> Assertion
-ours name s = M.unsafeUseAsByteString s $ \p _ -> mi_is_in_heap_region p >>= assertBool name
+ours name s = M.unsafeUseAsByteString s $ \p _ -> mi_is_in_heap_region p >>= assertBool name . (== 1)
 
 reading :: [TestTree]
 reading =
