@@ -190,8 +190,9 @@ static void purge_early(void) {
 }
 
 static void look(void) {
-  const bool ticked = mi_clock_ticks >= TICKS, has_thread = mi_purger_has_thread();
-  if (ticked) mi_clock_ticks = 0;
+  uint32_t* ticks = &mi_local()->clock_ticks;
+  const bool ticked = *ticks >= TICKS, has_thread = mi_purger_has_thread();
+  if (ticked) *ticks = 0;
   else if (has_thread) return;
   const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);   /* a time only */
   if (has_thread && !thread_is_elsewhere(now)) return;
@@ -204,7 +205,7 @@ static void look(void) {
 
 void mi_purger_look(void) {
   const int saved = errno;
-  mi_clock_ticks++;
+  mi_clock_tick(1);
   look();
   errno = saved;
 }
