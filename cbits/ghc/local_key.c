@@ -6,6 +6,7 @@
 
 #include "core/local.h"
 #include "core/os.h"
+#include "include/mimalloc.h"
 
 enum { PLACES = 512 };
 typedef struct places_s {
@@ -57,7 +58,12 @@ static void place_leave(mi_local_t* local) {
   mi_store_release(&p->xthreads[local - p->locals], 0);                   /* pairs with place_in */
 }
 
+/* A process that was forked has another number than who forked it (src/Mimalloc/Store.hs). */
+mi_decl_export extern uint32_t hs_mi_forks;
+uint32_t hs_mi_forks;
+
 void mi_local_after_fork(void) {
+  hs_mi_forks++;
   for (places_t* p = &first; p != NULL; p = p == &first ? mi_load_relaxed(&xmore) : p->next) {    /* one thread only */
     for (size_t i = 0; i < PLACES; i++) if (mi_load_relaxed(&p->xthreads[i]) != self()) mi_store_relaxed(&p->xthreads[i], 0);  /* one thread only */
   }

@@ -68,6 +68,9 @@ module Mimalloc.Internal.FFI
   , mi_cap_free_box_finalizer
   , mi_cap_collect
   , mi_cap_drain
+  , mi_cap_drain_all_safe
+  , mi_cap_drain_disabled_safe
+  , mi_cap_drain_idle_safe
   , mi_cap_posix_memalign
   , mi_cap_valloc
   , mi_cap_pvalloc
@@ -142,6 +145,7 @@ module Mimalloc.Internal.FFI
   , mi_stats_get_json_safe
     -- * Capabilities
   , mi_cap_number
+  , hs_mi_forks
   , mi_cap_max
   , mi_cap_stats
   , mi_cap_activity
@@ -182,7 +186,7 @@ module Mimalloc.Internal.FFI
   ) where
 
 import Data.Int (Int64)
-import Data.Word (Word64)
+import Data.Word (Word32, Word64)
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool (..), CInt (..), CLong (..), CSize (..))
 import Foreign.ForeignPtr (FinalizerPtr)
@@ -329,6 +333,9 @@ foreign import ccall unsafe mi_cap_pressure_awaited     :: IO CInt
 foreign import ccall unsafe mi_cap_pressure_set         :: Int64 -> IO ()
 foreign import ccall unsafe mi_cap_pressure_stats       :: Ptr Word64 -> IO ()
 
+-- How many forks there were up to this process: who finds another number is in another process.
+foreign import ccall "&hs_mi_forks" hs_mi_forks :: Ptr Word32
+
 -- Owner-only, hence unsafe: the number of the capability that the call held.
 foreign import ccall unsafe mi_cap_number :: IO CInt
 
@@ -337,6 +344,11 @@ foreign import ccall safe "hs_mi_live" mi_live_safe :: Ptr Word64 -> Ptr Word64 
 foreign import ccall unsafe mi_cap_max   :: IO CSize
 foreign import ccall unsafe mi_cap_stats :: CInt -> Ptr Word64 -> IO ()
 foreign import ccall unsafe mi_cap_activity :: CInt -> IO Word64
+
+-- Any-thread. Safe because they wait for capabilities, also for the one that calls.
+foreign import ccall safe "mi_cap_drain_all" mi_cap_drain_all_safe           :: IO ()
+foreign import ccall safe "mi_cap_drain_disabled" mi_cap_drain_disabled_safe :: IO ()
+foreign import ccall safe "mi_cap_drain_idle" mi_cap_drain_idle_safe         :: Ptr Word64 -> IO ()
 
 -- Any-thread, safe because clearing or copying much is long, or because it reads the file system (mi_realpath).
 foreign import ccall safe "hs_mi_zalloc" mi_zalloc_safe                           :: CSize -> IO (Ptr a)
