@@ -32,7 +32,7 @@ main = do
     , ("lowered number of capabilities", within [program "Lowered" "lowered" [], run 900 (dir </> "lowered") ["+RTS", "-N4"] ""])
     , ("forks while others drain", compile compiler flags "Drains" drains ["-O1", "-threaded", "-rtsopts", "-package", "unix"])
     ] ++
-    [ ("forks, " ++ what, run 1800 drains [what, "+RTS", "-N3"] "") | what <- ["drainAll", "setNumCapabilities", "startDraining", "stopDraining", "store"] ]
+    [ ("forks, " ++ what, run 1800 drains [what, "+RTS", "-N3"] "") | what <- ["drainAll", "reinitializeCapabilities", "startDraining", "stopDraining", "store"] ]
 
 -- The first problem, if any.
 within :: [IO Problem] -> IO Problem

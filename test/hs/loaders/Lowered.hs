@@ -16,11 +16,11 @@ main :: IO ()
 main = do
   replicateM_ 2 $ do
     setNumCapabilities 4
-    blocks <- forM [0 .. 3] $ \c -> runOnCapability c $ replicateM 1000 (mi_malloc 300) :: IO [[Ptr Word8]]
+    blocks <- forM [0 .. 3] $ \c -> runOnCapability c $ replicateM 1000 (mi_malloc 300 :: IO (Ptr Word8))
     before <- held
     when (before == 0) $ putStrLn "the other capabilities hold nothing" >> exitFailure
     setNumCapabilities 1
-    mapM_ mi_free (concat blocks)
+    mapM_ (mapM_ mi_free) blocks
     until_ "pages of disabled capabilities" ((== 0) <$> held)
     until_ "one capability" ((== 1) <$> getNumCapabilities)
   putStrLn "fine"
