@@ -583,7 +583,7 @@ static void slices_give(mi_arena_t* a, size_t i, size_t n) {
   }
   if (delay > 0) mi_bitmap_set(a->purge, i, n);
   slices_free(a, i, n);
-  mi_clock_ticks += (uint32_t)n;
+  mi_clock_tick(n);
   if (delay > 0) mi_clock_ask();
 }
 

@@ -4,7 +4,6 @@
 #include "os.h"
 
 mi_due_t mi_due;
-mi_tls uint32_t mi_clock_ticks;
 
 /* The delay is looked up when it is needed: one that was lowered holds at once. */
 uint64_t mi_clock_round_ms(void) {

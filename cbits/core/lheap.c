@@ -10,6 +10,8 @@
 #include "os.h"
 #include "purger.h"
 
+mi_lheap_t mi_lheap_empty = { .direct = { [0 ... MI_DIRECT_COUNT - 1] = &mi_page_empty } };
+
 #define RETIRE_ROUNDS 2                  /* sweeps that an empty page survives */
 #define FREE_TICKS    16                 /* slow halves of free between two looks at the clock */
 #define ADOPT_LOOKS   128                /* at pooled pages before a fresh one is taken; a swap counts as four */

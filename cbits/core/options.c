@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "local.h"
 #include "options.h"
 #include "os.h"
 
@@ -226,7 +227,7 @@ void mi_register_deferred_free(mi_deferred_free_fun* fun, void* arg) {
 }
 
 /* A callback may allocate, and so may come here again: once inside, it is not called a second time. */
-static mi_tls bool in_callback;
+static bool* in_callback(void) { return &mi_local()->in_callback; }
 
 void mi_message(const char* format, ...) {
   char text[320];
@@ -237,10 +238,10 @@ void mi_message(const char* format, ...) {
   va_end(args);
   void* arg;
   mi_output_fun* out = (mi_output_fun*)callback_get(&output_callback, &arg);
-  if (out != NULL && !in_callback) {
-    in_callback = true;
+  if (out != NULL && !*in_callback()) {
+    *in_callback() = true;
     out(text, arg);
-    in_callback = false;
+    *in_callback() = false;
   }
   else if (n > 0) mi_os_write(text, mi_min((size_t)n, sizeof text - 1));
   errno = saved;
@@ -249,10 +250,10 @@ void mi_message(const char* format, ...) {
 void mi_deferred_free_call(bool force, unsigned long long heartbeat) {
   void* arg;
   mi_deferred_free_fun* fun = (mi_deferred_free_fun*)callback_get(&deferred_callback, &arg);
-  if (fun == NULL || in_callback) return;
-  in_callback = true;
+  if (fun == NULL || *in_callback()) return;
+  *in_callback() = true;
   fun(force, heartbeat, arg);
-  in_callback = false;
+  *in_callback() = false;
 }
 
 /* ---- errors ---- */
@@ -274,11 +275,11 @@ static const struct { int code; const char* text; } errors[] = {
 static void error_call(int code) {
   void* arg;
   mi_error_fun* fun = (mi_error_fun*)callback_get(&error_callback, &arg);
-  if (fun == NULL || in_callback) return;
+  if (fun == NULL || *in_callback()) return;
   const int saved = errno;
-  in_callback = true;
+  *in_callback() = true;
   fun(code, arg);
-  in_callback = false;
+  *in_callback() = false;
   errno = saved;
 }
 
@@ -295,20 +296,24 @@ void mi_error_misuse(mi_error_t error, const void* p, size_t size) {
   errno = saved;
 }
 
-typedef struct { mi_error_t error; const void* p; size_t size; } later_t;
-static mi_tls later_t later[MI_ERRORS_LATER];
-mi_tls unsigned mi_nerrors_later;
+mi_atomic(bool) mi_error_xever;
 
 void mi_error_later(mi_error_t error, const void* p, size_t size) {
-  if (mi_nerrors_later < MI_ERRORS_LATER) later[mi_nerrors_later++] = (later_t){ error, p, size };
+  mi_local_t* local = mi_local();
+  if (local->nerrors == MI_ERRORS_LATER) return;
+  const unsigned n = local->nerrors++;
+  local->errors[n].error = error;
+  local->errors[n].p = p;
+  local->errors[n].size = size;
+  mi_store_relaxed(&mi_error_xever, true);                                /* a hint to others, whose own numbers are 0 */
 }
 
 void mi_error_tell_all(void) {
-  later_t told[MI_ERRORS_LATER];
-  const unsigned n = mi_nerrors_later;
-  memcpy(told, later, sizeof told);
-  mi_nerrors_later = 0;                                                   /* a callback may come here again */
-  for (unsigned i = 0; i < n; i++) mi_error_misuse(told[i].error, told[i].p, told[i].size);
+  mi_local_t* local = mi_local();
+  const mi_local_t told = *local;
+  if (told.nerrors == 0) return;
+  local->nerrors = 0;                                                     /* a callback may come here again */
+  for (unsigned i = 0; i < told.nerrors; i++) mi_error_misuse((mi_error_t)told.errors[i].error, told.errors[i].p, told.errors[i].size);
 }
 
 void* mi_error_fail(mi_error_t error, size_t size) {

@@ -28,11 +28,10 @@ mi_cold void mi_error_misuse(mi_error_t error, const void* p, size_t size);
 
 /* Misuse found by who is in the middle of a change or holds a lock, where the callback must not run:
    told by this thread's next mi_error_tell, which ends every slow path. At most MI_ERRORS_LATER wait. */
-#define MI_ERRORS_LATER 8
 mi_cold void mi_error_later(mi_error_t error, const void* p, size_t size);
 mi_cold void mi_error_tell_all(void);
-extern mi_tls unsigned mi_nerrors_later;
-mi_inline void mi_error_tell(void) { if (mi_unlikely(mi_nerrors_later != 0)) mi_error_tell_all(); }
+extern mi_atomic(bool) mi_error_xever;   /* some thread found one, some time */
+mi_inline void mi_error_tell(void) { if (mi_unlikely(mi_load_relaxed(&mi_error_xever))) mi_error_tell_all(); }   /* mine was written by me */
 
 /* A request that fails: the callback, errno, a line only if verbose. Always NULL. */
 mi_cold void* mi_error_fail(mi_error_t error, size_t size);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "local.h"
 #include "options.h"
 #include "os.h"
 #include "page.h"
@@ -22,26 +23,26 @@ static uint64_t scattered(uint64_t n) {
 
 /* A thread takes some lives at a time, so that threads whose pages come and go stay out of each other's way. */
 #define LIVES 64u
-static mi_tls uint64_t life;             /* its next one; none if a multiple of LIVES */
 
-mi_cold static void lives_take(void) {
+mi_cold static void lives_take(uint64_t* life) {
   uint64_t none = 0;
   if (mi_load_relaxed(&xlives) == 0) mi_cas_acq_rel(&xlives, &none, scattered(mi_os_salt()));  /* pairs with nobody: who is first decides */
-  life = mi_add_relaxed(&xlives, 1) * LIVES + 1;                          /* a count */
+  *life = mi_add_relaxed(&xlives, 1) * LIVES + 1;                         /* a count */
 }
 
 /* A key that no page of this process has had. */
 static uint64_t key_next(void) {
+  uint64_t* life = &mi_local()->life;
   uint64_t key;
   do {
-    if (mi_unlikely(life % LIVES == 0)) lives_take();
-    key = scattered(life++);
+    if (mi_unlikely(*life % LIVES == 0)) lives_take(life);
+    key = scattered((*life)++);
   } while (mi_unlikely(key == 0));
   return key;
 }
 
 void mi_page_after_fork(void) {
-  life = 0;                              /* its parent has the others of these */
+  mi_local()->life = 0;                  /* its parent has the others of these */
   if (mi_load_relaxed(&xlives) != 0) mi_add_relaxed(&xlives, scattered(mi_os_salt()));  /* a count; one thread only */
 }
 

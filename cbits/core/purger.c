@@ -187,9 +187,10 @@ static void purge_early(uint32_t ticks) {
 }
 
 static void look(void) {
-  const uint32_t ticks = mi_clock_ticks;
+  uint32_t* mine = &mi_local()->clock_ticks;
+  const uint32_t ticks = *mine;
   const bool ticked = ticks >= MI_PURGER_TICKS, has_thread = mi_purger_has_thread();
-  if (ticked) mi_clock_ticks = 0;
+  if (ticked) *mine = 0;
   else if (has_thread) return;
   const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);   /* a time only */
   if (has_thread && !thread_is_elsewhere(now)) return;

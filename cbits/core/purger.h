@@ -14,6 +14,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "keep.h"
+#include "local.h"
 #include "options.h"
 #include "os.h"
 
@@ -35,7 +36,7 @@ mi_inline bool mi_purger_lacks_thread(void) {
 mi_inline void mi_purger_tend(void) {
   const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
   if (!round && mi_load_relaxed(&mi_due.xsince) == 0) return;             /* a hint */
-  if (++mi_clock_ticks >= MI_PURGER_TICKS || round || mi_purger_lacks_thread()) mi_purger_look();
+  if (++mi_local()->clock_ticks >= MI_PURGER_TICKS || round || mi_purger_lacks_thread()) mi_purger_look();
 }
 
 /* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is kept or free, at once. */
