@@ -32,6 +32,7 @@ static struct {
   uint64_t began, ended;                 /* this turn, the last one */
   uint64_t major_from;                   /* when the last major one will have cost less than its share */
   uint64_t before;                       /* held before the collection that is under way */
+  uint64_t paused, paused_held;          /* when this turn paused, or 0; held then */
   unsigned ndear;
 } book = { .floor = MI_PRESSURE_FLOOR, .ncaps = 1 };
 
@@ -141,13 +142,31 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
   return due;
 }
 
+/* What was made in the pause is no result of the collection, and the pause no part of its cost. */
+static mi_pressure_due_t resume(uint64_t now) {
+  const uint64_t held = mi_pressure_held();
+  if (held > book.paused_held) book.before += held - book.paused_held;
+  book.began += now - book.paused;
+  book.paused = 0;
+  return MI_PRESSURE_FINISH;
+}
+
 mi_pressure_due_t mi_pressure_begin(uint64_t now) {
   if (mi_load_relaxed(&xtaken) != FREE || !take(COLLECTING)) return MI_PRESSURE_NONE;
+  if (book.paused != 0) return resume(now);
   book.before = mi_pressure_held();
   book.began = now;
   const mi_pressure_due_t due = decide(book.before, now);
   if (due == MI_PRESSURE_NONE) give();
   return due;
+}
+
+bool mi_pressure_pause(uint64_t now) {
+  if (mi_load_relaxed(&xbudget) >= 0) return false;
+  book.paused = mi_max(now, 1);
+  book.paused_held = mi_pressure_held();
+  give();
+  return true;
 }
 
 static uint64_t freed_by(uint64_t held) { return held < book.before ? book.before - held : 0; }
