@@ -9,7 +9,8 @@
 #include "atomic.h"
 #include "base.h"
 
-#define MI_PRESSURE_FLOOR      (8 * MI_MiB) /* what may be made without anybody asking, at first */
+#define MI_PRESSURE_FLOOR      (4 * MI_MiB) /* what may be made without anybody asking, at first: less than a near cache holds is not won back */
+#define MI_PRESSURE_MAJOR_FLOOR (16 * MI_MiB) /* the same for a major collection */
 /* .. and where collections are dear or bring little, however little lives. Dear are those for which many capabilities stop. */
 #define MI_PRESSURE_FLOOR_MOST(ncaps) ((8 + 8 * (uint64_t)(ncaps)) * MI_MiB)
 

@@ -234,10 +234,11 @@ repeatFirst p n = when (total > 0) $ go size
     size = sizeOf (undefined :: a)
     total = n * size
     bytes_ = castPtr p :: Ptr Word8
+    piece = max size (16384 - 16384 `rem` size)
     go done
       | done >= total = pure ()
       | otherwise = do
-          let more = minimum [done, max size (4096 - 4096 `rem` size), total - done]
+          let more = (done `min` piece) `min` (total - done)
           copyBytes (bytes_ `advancePtr` done) bytes_ more
           go (done + more)
 {-# INLINABLE repeatFirst #-}
