@@ -48,6 +48,12 @@ import Mimalloc.Primitive (mi_realloc, mi_realloc_aligned)
 -- @since 0.1.0.0
 newtype Growable a = Growable (ForeignPtr (Box a))
 
+-- | It is equal to itself only, as an @IORef@ is.
+--
+-- @since 0.1.0.0
+instance Eq (Growable a) where
+  Growable a == Growable b = a == b
+
 -- Three words.
 data Box a = Box !(Ptr a) !Int !Int
 instance Storable (Box a) where
