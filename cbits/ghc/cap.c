@@ -367,8 +367,8 @@ void mi_cap_pressure_waited(void) { mi_pressure_waited(); }
 int mi_cap_pressure_awaited(void) { return mi_pressure_awaited(); }
 
 /* GHC runs the finalizers of what a collection found dead at the start of the next one. */
-static void collect(mi_pressure_due_t what) {
-  if (what == MI_PRESSURE_MAJOR) performMajorGC(); else performGC();
+static void collect_all(void) {
+  performMajorGC();
   performGC();
 }
 
@@ -379,10 +379,15 @@ void mi_cap_pressure_relieve(void) {
     return;
   }
   if (due == MI_PRESSURE_MINOR) {
-    collect(due);
+    performGC();
+    if (mi_pressure_pause(getMonotonicNSec())) return;                    /* it stays due */
+    due = MI_PRESSURE_FINISH;
+  }
+  if (due == MI_PRESSURE_FINISH) {
+    performGC();
     due = mi_pressure_after_minor(getMonotonicNSec());
   }
-  if (due == MI_PRESSURE_MAJOR) collect(due);
+  if (due == MI_PRESSURE_MAJOR) collect_all();
   set_due(0);
   mi_pressure_end(due, getMonotonicNSec());
 }
@@ -392,7 +397,7 @@ enum { ROUNDS = 50, ROUND_US = 1000 };
 int mi_cap_pressure_exhausted(size_t size) {
   if (size > MI_SIZE_LIMIT) return 0;
   const uint64_t before = mi_pressure_held();
-  collect(MI_PRESSURE_MAJOR);
+  collect_all();
   for (int i = 0; RtsFlags.GcFlags.useNonmoving && i < ROUNDS && mi_pressure_held() + size > before; i++) {
     usleep(ROUND_US);
     performGC();

@@ -684,6 +684,8 @@ mallocStrategy first further = customStrategy next (atLeast further) (\_ _ -> Fa
       pure (Buffer fp (BufferRange p (p `plusPtr` n)))
 
 -- | Runs a 'Builder'. What it has written is copied to chunks that fit; those behind the first are of 32 KiB, or what a single piece needs.
+-- A result of up to 256 bytes lies in GHC's heap, as bytestring's: a finalizer would be larger than most of these, and a collection would
+-- look at each. Where such results are kept for long, few among many that are dropped, 'copy' them.
 --
 -- >>> M.toLazyByteString (foldMap intDec [1 .. 10])
 -- "12345678910"
@@ -696,9 +698,13 @@ toLazyByteString builder = Lazy.fromChunks (unsafePerformIO (first (runBuilder b
     first writer = do
       (s, next) <- withMallocBytes_ 4096 $ \p -> do
         (n, next) <- writer p 4096
-        s <- packed "toLazyByteString" (castPtr p) n
+        s <- case next of
+          Done | n <= 256 -> ByteString.packCStringLen (castPtr p, n)
+          _ -> packed "toLazyByteString" (castPtr p) n
         pure (s, next)
-      cons s <$> further next
+      case next of
+        Done -> pure (cons s [])
+        _ -> cons s <$> further next
     further = unsafeInterleaveIO . go
     go next = case next of
       Done -> pure []

@@ -65,6 +65,12 @@ data Store = Store !(Heap RealWorld) !(IORef Lock) !(IORef Table)
 -- Of the process with that many forks among its ancestors and itself. In a forked process who had it is gone, and there is another.
 data Lock = Lock !Word32 !(MVar ())
 
+-- | It is equal to itself only, as an @IORef@ is.
+--
+-- @since 0.1.0.0
+instance Eq Store where
+  Store a _ == Store b _ = a == b
+
 -- The slots, how many there are, how many were ever used, the first free one and how many strings there are. A slot has two words: its string's
 -- block, or the next free slot; and its generation, which is odd while it has a string. Slot numbers have 32 bits.
 data Table = Table !(Ptr Word64) !Int !Int !Int !Int

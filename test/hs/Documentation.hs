@@ -1,4 +1,5 @@
--- The examples in the documentation of each module, and the programs in the README, are run as they stand there.
+-- The examples in the documentation of each module, the programs in the README and those examples that are no part of a package are run as they
+-- stand there.
 module Main (main) where
 
 import Control.Monad (filterM)
@@ -18,6 +19,7 @@ main = do
   report $
     ("README.md has a program", pure (if null programs then Just "no block marked haskell" else Nothing)) :
     [ ("README.md, program " ++ show n, program compiler flags (dir </> ("Readme" ++ show n)) text) | (n, text) <- zip [1 :: Int ..] programs ]
+    ++ [("examples/Recv.hs", readFile "examples/Recv.hs" >>= program compiler flags (dir </> "Recv"))]
     ++ [("examples in the modules", examples flags dir), ("each module's first example is one that runs", firstExamples)]
     ++ runTests compiler flags dir
 

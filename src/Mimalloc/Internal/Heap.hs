@@ -73,6 +73,12 @@ import Mimalloc.Internal.FFI
 data Heap s = Heap (MutableByteArray# RealWorld) (Weak# ())              -- the key; keyed by it, whose finalizer ends the heap
 type role Heap nominal
 
+-- | A heap is equal to itself only, as an @IORef@ is.
+--
+-- @since 0.1.0.0
+instance Eq (Heap s) where
+  Heap a _ == Heap b _ = isTrue# (sameMutableByteArray# a b)
+
 -- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap has ended.
 each, together, togetherMade, ended :: Int
 each = 0
