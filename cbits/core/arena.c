@@ -607,7 +607,7 @@ static void mapping_give(mi_page_t* page) {
 void mi_arena_give(mi_page_t* page) {
   if (page->arena == MI_ARENA_NONE) { mapping_give(page); return; }
   mi_arena_t* a = mi_arena_at(page->arena);
-  (mi_page_retire(page) == MI_LOST ? &slices_lose : &slices_give)(a, mi_arena_slice_of(a, page->start), mi_page_nslices(page));
+  (mi_page_where(page) == MI_WHERE_LOST ? &slices_lose : &slices_give)(a, mi_arena_slice_of(a, page->start), mi_page_nslices(page));
 }
 
 bool mi_arena_resize(mi_page_t* page, size_t size) {
@@ -664,7 +664,7 @@ mi_os_result_t mi_arena_move(mi_page_t* from, mi_page_t* to) {
     len = mi_bitmap_next(a->seams, i + n, i + done + 1) - i - done;
     if (part_move(a, i + done, b, j + done, len)) continue;
     part_restore(a, i, to->start, done);
-    mi_page_retire_set(to, MI_LOST);
+    mi_page_single_to_lost(to);
     mi_store_relaxed(&nseams, SEAMS_MAX);                                  /* as above */
     return MI_OS_LOST;
   }

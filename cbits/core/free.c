@@ -119,6 +119,7 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
     return;
   }
   if (bin == MI_BIN_SINGLE && owner != NULL && mi_remote_end(&page->xword, w)) {  /* R5 */
+    mi_page_single_ends(page);
     mi_keep_put(owner->slot, page);                                       /* it may want another of its size */
     mi_lheap_freed(&owner->main);
     return;

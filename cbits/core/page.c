@@ -51,7 +51,7 @@ static void new_life(mi_page_t* page) {
 
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner) {
   const bool single = (bin == MI_BIN_SINGLE);
-  mi_page_retire_set(page, 0);
+  mi_store_relaxed(&page->xleft_out, 0);                                  /* nothing counts yet */
   mi_store_relaxed(&page->xinner, 0);                                     /* shown to others together with the block */
   mi_store_relaxed(&page->xbin, (uint8_t)bin);
   if (!mi_page_map(page, true)) {
@@ -69,6 +69,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
   mi_store_relaxed(&page->xowner, xowner);                                /* shown to others together with the first block */
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start - (single ? 0 : size));
   new_life(page);
+  if (single) mi_page_dead_to_single(page);
   mi_store_release(&page->xheap, heap);                                   /* pairs with mi_free_slow: whoever reads it knows that the life before is over */
   mi_remote_birth(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_OWNED, single);
   return true;
@@ -76,6 +77,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
 
 void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner) {
   new_life(page);
+  mi_page_dead_to_single(page);
   mi_page_used_set(page, 1);
   mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xowner, xowner);                                /* shown to others together with the block, as above */
@@ -83,6 +85,9 @@ void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner) {
 }
 
 void mi_page_die(mi_page_t* page) {
+  if (mi_page_is_single(page)) mi_page_single_ends(page);
+  else if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_dead(page);
+  else mi_page_pooled_to_dead(page);
   mi_store_relaxed(&page->xowner, 0);                                     /* nothing live: a valid free cannot look */
   while (!mi_remote_death(&page->xword)) mi_os_yield();                   /* D1: a pin lasts a few instructions */
 }
@@ -108,7 +113,7 @@ static void list_append(mi_page_t* page, mi_block_t* first, uint32_t n) {
    them before they are allocated: each may be in another's cache. */
 static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
   if (n == 0) return;
-  const uint32_t used = mi_page_used(page), least = (mi_page_retire(page) != 0);
+  const uint32_t used = mi_page_used(page), least = (mi_page_where(page) == MI_WHERE_RETIRED);
   mi_page_used_set(page, used - n >= least && n <= used ? used - n : least);      /* more than were live: some were freed twice (mend.h) */
   page->doubted = true;
   if (mi_page_is_single(page)) return;                                    /* its one block is in no list */
@@ -119,12 +124,14 @@ static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
 }
 
 void mi_page_take_list(mi_page_t* page, mi_xlist_t list) {
-  mi_assert(list.count <= mi_page_used(page));
-  if (list.head != 0) page->next = NULL;                                  /* in no queue: a note (hollow.h) */
+  mi_assert(!mi_page_is_listed(page) && list.count <= mi_page_used(page));
+  if (list.head != 0 && mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_pooled(page);  /* its word was: R3 */
+  if (list.head != 0 && mi_page_where(page) == MI_WHERE_DUG) mi_page_dug_to_waited(page);
   take_remote(page, list.head, mi_page_used(page) - list.count);
 }
 
 bool mi_page_collect(mi_page_t* page, uint32_t* nremote) {
+  mi_assert(mi_page_where(page) != MI_WHERE_PARKED && mi_page_where(page) != MI_WHERE_WATCHED);
   if (page->free == &mi_nil) {
     page->free = page->local_free;
     page->local_free = &mi_nil;
@@ -159,7 +166,7 @@ void mi_page_drop_free(mi_page_t* page) {
   for (mi_block_t* b = page->local_free; mi_load_relaxed(&b->xmark) == page->key && nlocal < page->capacity; b = b->next) nlocal++;  /* its own */
   page->free = &mi_nil;
   /* What is lost counts as live for ever. Never fewer than before, which were live: a damaged link may lead local_free in a circle. */
-  mi_page_used_set(page, (uint32_t)mi_max(mi_page_used(page), page->capacity - nlocal + (mi_page_retire(page) != 0)));
+  mi_page_used_set(page, (uint32_t)mi_max(mi_page_used(page), page->capacity - nlocal + (mi_page_where(page) == MI_WHERE_RETIRED)));
   mi_error_later(MI_ERROR_CORRUPT, bad, mi_page_size(page));
 }
 

@@ -15,12 +15,12 @@ static void page_round(mi_page_t* page, bool now) {
   if (!mi_remote_acquire(&page->xword, false, &list)) return;             /* A2 */
   uintptr_t home = mi_load_relaxed(&page->xowner);                        /* its holder, who alone changes it */
   mi_page_take_list(page, list);
-  const bool waited = mi_hollow_has_waited(page);
-  mi_hollow_set_waited(page);
+  const bool waited = mi_page_has_waited(page);
+  if (!waited) mi_page_pooled_to_waited(page);
   if (waited || now) {
     mi_store_relaxed(&page->xowner, 0);                                   /* as in P1 */
     if (mi_hollow_dig(page)) home = 0;
-    mi_hollow_set_dug(page, true);
+    if (mi_page_where(page) == MI_WHERE_WAITED) mi_page_waited_to_dug(page);
   }
   mi_lheap_page_to_pool_of(page, home);                                   /* P1 */
 }

@@ -21,10 +21,10 @@ static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* again) {
   r->nslices = mi_load_acquire(&page->xnslices);                          /* pairs with nobody: the same */
   r->single = mi_load_acquire(&page->xbin) == MI_BIN_SINGLE;              /* pairs with nobody: the same */
   const uint32_t used = mi_load_acquire(&page->xused);                    /* pairs with nobody: the same */
-  const unsigned retire = r->single ? 0 : mi_load_acquire(&page->xretire);  /* pairs with nobody: the same */
+  const int32_t left_out = mi_load_acquire(&page->xleft_out);             /* pairs with nobody: the same */
   *again = (mi_load_relaxed(&page->xword) ^ w) >= MI_XVERSION_ONE;
   const uint32_t reserved = r->size == 0 ? 0 : (uint32_t)(r->nslices * MI_SLICE_SIZE / r->size);
-  const uint32_t live = used == 0 && retire < MI_WATCHED ? 0 : mi_min(mi_live_of(used, retire, reserved, r->size), reserved);  /* they may be of two moments */
+  const uint32_t live = used == 0 && left_out < 0 ? 0 : (uint32_t)mi_min(used + (uint32_t)left_out, reserved);  /* they may be of two moments */
   const uint32_t count = mi_xword_count(w);
   r->blocks = state != MI_PAGE_OWNED ? count : live > count ? live - count : 0;
   return !*again;

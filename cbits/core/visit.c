@@ -75,7 +75,7 @@ static void visit_listed(mi_visit_list_t* list, mi_heap_t* heap, const mi_owner_
   for (mi_page_t* page = heap->pages; page != NULL; page = page->heap_next) {
     if (list->n == list->max) break;
     if (mi_load_relaxed(&page->xowner) == MI_ID_GONE) continue;           /* left by fork, in any state: nobody may look into it */
-    const bool queued = heap->is_main ? is_of(page, owner) : page->lheap != NULL;
+    const bool queued = heap->is_main ? is_of(page, owner) : mi_page_is_listed(page);
     if (queued || visit_take(page)) visit_add(list, page, !queued);
   }
   mi_unlock(mi_heap_lock(heap));
@@ -131,7 +131,7 @@ bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_vis
   for (size_t i = 0; i < list.n; i++) {
     more = more && visit_page(list.pages[i].page, heap, blocks, visitor, arg);
     if (!list.pages[i].taken) continue;
-    mi_hollow_set_dug(list.pages[i].page, false);                         /* what was freed meanwhile is in its list now */
+    if (mi_page_where(list.pages[i].page) == MI_WHERE_DUG) mi_page_dug_to_waited(list.pages[i].page);  /* what was freed meanwhile is in its list now */
     mi_lheap_page_to_pool(list.pages[i].page);
   }
   mi_os_release(list.pages, bytes);
