@@ -105,7 +105,7 @@ bool mi_abandoned_visit_blocks(mi_subproc_id_t subproc_id, int heap_tag, bool vi
 bool mi_unsafe_heap_page_is_under_utilized(mi_heap_t* heap, void* p, size_t perc_threshold) {
   mi_page_t* page = p == NULL ? NULL : mi_arena_page_of(p);
   if (page == NULL || mi_page_is_single(page) || (heap != NULL && mi_load_relaxed(&page->xheap) != heap)) return false;  /* the caller's */
-  if (page->capacity < page->reserved || page->lheap == NULL || page->prev == NULL) return false;  /* the first of a queue is what is allocated from */
+  if (page->capacity < page->reserved || !mi_page_is_listed(page) || page->prev == NULL) return false;  /* the first of a queue is what is allocated from */
   return (size_t)mi_page_live(page) * 100 < perc_threshold * page->reserved;
 }
 

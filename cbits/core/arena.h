@@ -7,7 +7,7 @@
 
 #include "bitmap.h"
 #include "os.h"
-#include "types.h"
+#include "where.h"
 
 #define MI_ARENA_HINTS 8u
 

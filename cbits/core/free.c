@@ -69,6 +69,7 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
 
 /* Any free that is not local. */
 static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
+  mi_assert(id != 0 && (owner == NULL || owner->id == id));
   mi_block_t* block;
   if (p == NULL) return;
   for (;;) {

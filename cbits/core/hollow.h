@@ -16,13 +16,6 @@ mi_inline bool mi_block_bit(const mi_block_bits_t* of, size_t i) { return (of->b
 /* The blocks that are free: in `free`, in `local_free`, or touched by a hole. Returns how many. */
 uint32_t mi_hollow_free_blocks(mi_page_t* page, mi_block_bits_t* is_free);
 
-/* A page in no queue has its neighbours for notes, which a queue sets anew. `prev`: itself, if it waited for adoption long
-   enough; only such a page has holes. `next`: itself, if it was dug and no holder found anything freed in it since. */
-mi_inline bool mi_hollow_has_waited(const mi_page_t* page) { return page->prev == page; }
-mi_inline void mi_hollow_set_waited(mi_page_t* page) { page->prev = page; }
-mi_inline bool mi_hollow_is_dug(const mi_page_t* page) { return page->next == page; }
-mi_inline void mi_hollow_set_dug(mi_page_t* page, bool dug) { page->next = dug ? page : NULL; }
-
 /* A page that has waited: gives the OS pages back that no live block touches. False: it has no holes. */
 bool mi_hollow_dig(mi_page_t* page);
 /* Every block is in a list again. */

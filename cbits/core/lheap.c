@@ -39,12 +39,15 @@ static void direct_update(mi_lheap_t* lh, unsigned bin) {
 }
 
 static void list_remove(mi_queue_t* q, mi_page_t* page) {
+  mi_assert(page->prev == NULL ? q->first == page : page->prev->next == page);
+  mi_assert(page->next == NULL ? q->last == page : page->next->prev == page);
   if (page->prev != NULL) page->prev->next = page->next; else q->first = page->next;
   if (page->next != NULL) page->next->prev = page->prev; else q->last = page->prev;
   page->next = page->prev = NULL;
 }
 
 static void list_push(mi_queue_t* q, mi_page_t* page, bool front) {
+  mi_assert(page->next == NULL && page->prev == NULL);
   page->next = front ? q->first : NULL;
   page->prev = front ? NULL : q->last;
   if (page->next != NULL) page->next->prev = page; else q->last = page;
@@ -61,6 +64,7 @@ static void queue_remove(mi_lheap_t* lh, mi_page_t* page) {
 }
 
 static void queue_push(mi_lheap_t* lh, mi_page_t* page, bool front) {
+  mi_assert(page->lheap == NULL && heap_of(page) == mi_load_relaxed(&lh->xheap));
   mi_queue_t* q = &lh->queue[mi_page_bin(page)];
   page->lheap = lh;
   list_push(q, page, front);
@@ -71,45 +75,60 @@ static void queue_push(mi_lheap_t* lh, mi_page_t* page, bool front) {
 /* ---- retired pages: empty, alone in their queue, kept a while. One block that nobody has keeps
    `used` above 0, so that a program that frees and allocates the same block stays on the fast path. ---- */
 
-static void page_retire(mi_page_t* page) {
-  mi_assert(mi_page_used(page) == 0 && mi_page_retire(page) == 0);
-  mi_page_retire_set(page, RETIRE_ROUNDS);
-  mi_page_used_set(page, 1);
+static void page_queued_to_retired(mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
+  mi_assert(mi_page_used(page) == 0 && page->next == NULL && page->prev == NULL);
+  mi_page_where_set(page, MI_WHERE_RETIRED);
+  page->sweeps_left = RETIRE_ROUNDS;
+  mi_page_leave_out(page, -1);
   page->lheap->nretired++;
 }
 
-static bool is_retired(mi_page_t* page) { return mi_page_retire(page) != 0 && mi_page_retire(page) < MI_WATCHED; }
-
-static void page_unretire(mi_page_t* page) {
-  if (!is_retired(page)) return;
-  mi_page_retire_set(page, 0);
-  mi_page_used_set(page, mi_page_used(page) - 1);
+static void page_retired_to_queued(mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_RETIRED);
+  mi_page_where_set(page, MI_WHERE_QUEUED);
+  mi_page_leave_out(page, 0);
   page->lheap->nretired--;
 }
+
+static bool is_retired(mi_page_t* page) { return mi_page_where(page) == MI_WHERE_RETIRED; }
+
+static void page_unretire(mi_page_t* page) { if (is_retired(page)) page_retired_to_queued(page); }
 
 /* ---- watched pages: an owner that took a full page back by a free may go on to free on the fast path alone, for long. `used` comes to 0
    when the page has become sparse. ---- */
 
 #define WATCHES 4                        /* at the limit, at a half of it, a quarter, an eighth */
 
-static void page_watch(mi_page_t* page) {
-  mi_assert(mi_page_retire(page) == 0);
-  for (unsigned watched = MI_WATCHED; watched < MI_WATCHED + WATCHES; watched++) {
-    const uint32_t at = mi_watched_at(watched, page->reserved, mi_page_size(page));
-    if (at == 0) return;
-    if (mi_page_used(page) <= at) continue;
-    mi_page_used_set(page, mi_page_used(page) - at);                      /* first: who reads statistics meanwhile sees fewer, not more */
-    mi_page_retire_set(page, watched);
-    return;
-  }
+/* A page of which no more blocks live is sparse. A live block keeps up to an OS page more than it fills; neighbours share that. */
+static uint32_t sparse_limit(uint32_t nblocks, size_t size) { return (uint32_t)(3 * nblocks * size / (size + MI_HOLE_SIZE)); }
+
+/* So many live blocks are left when a page is to be looked at next; 0: never. */
+static uint32_t watch_limit(mi_page_t* page) {
+  uint32_t at = (uint32_t)mi_min(sparse_limit(page->reserved, mi_page_size(page)), page->reserved / 2);
+  for (unsigned i = 0; i < WATCHES; i++, at /= 2) if (at < mi_page_used(page)) return at;
+  return 0;
 }
 
-static void page_unwatch(mi_page_t* page) {
-  const unsigned retire = mi_page_retire(page);
-  if (retire < MI_WATCHED || retire == MI_PARKED) return;
-  mi_page_retire_set(page, 0);                                            /* first: as above */
-  mi_page_used_set(page, mi_page_used(page) + mi_watched_at(retire, page->reserved, mi_page_size(page)));
+static void page_queued_to_watched(mi_page_t* page, uint32_t limit) {
+  mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
+  mi_assert(limit > 0 && limit < mi_page_used(page) && page->lheap->xid != 0);
+  mi_page_where_set(page, MI_WHERE_WATCHED);
+  mi_page_leave_out(page, (int32_t)limit);
 }
+
+static void page_watched_to_queued(mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_WATCHED);
+  mi_page_where_set(page, MI_WHERE_QUEUED);
+  mi_page_leave_out(page, 0);
+}
+
+static void page_watch(mi_page_t* page) {
+  const uint32_t limit = watch_limit(page);
+  if (limit != 0) page_queued_to_watched(page, limit);
+}
+
+static void page_unwatch(mi_page_t* page) { if (mi_page_where(page) == MI_WHERE_WATCHED) page_watched_to_queued(page); }
 
 /* Its queue is not to be given up just now: it is watched further. */
 static void watched_page_freed(mi_page_t* page) {
@@ -117,8 +136,22 @@ static void watched_page_freed(mi_page_t* page) {
   page_watch(page);
 }
 
-static void queued_page_free(mi_lheap_t* lh, mi_page_t* page) {
+/* Out of its queue: its owner gives it up, or frees it. */
+static void page_queued_to_pooled(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
+  mi_page_where_set(page, MI_WHERE_POOLED);
   queue_remove(lh, page);
+}
+
+/* The same, and it has waited enough. */
+static void page_queued_to_waited(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
+  mi_page_where_set(page, MI_WHERE_WAITED);
+  queue_remove(lh, page);
+}
+
+static void queued_page_free(mi_lheap_t* lh, mi_page_t* page) {
+  page_queued_to_pooled(lh, page);
   count(&lh->xcounts.retired_pages, 1);
   mi_lheap_page_free(page);
 }
@@ -128,13 +161,13 @@ static void parked_page_freed(mi_lheap_t* lh, mi_page_t* page);
 void mi_lheap_page_emptied(mi_page_t* page) {
   mi_lheap_t* lh = page->lheap;
   mi_assert(mi_page_used(page) == 0 && lh != NULL);
-  if (mi_page_retire(page) == MI_PARKED) parked_page_freed(lh, page);
-  else if (mi_page_retire(page) >= MI_WATCHED) watched_page_freed(page);
-  else if (mi_page_retire(page) != 0) {                                   /* it was empty before, as it seemed (mend.h) */
+  if (mi_page_where(page) == MI_WHERE_PARKED) parked_page_freed(lh, page);
+  else if (mi_page_where(page) == MI_WHERE_WATCHED) watched_page_freed(page);
+  else if (is_retired(page)) {                                            /* it was empty before, as it seemed (mend.h) */
     if (mi_mend_is_empty(page)) mi_page_used_set(page, 1);
   }
   else if (MI_HARD || page->next != NULL || page->prev != NULL) queued_page_free(lh, page);
-  else if (mi_mend_is_empty(page)) page_retire(page);
+  else if (mi_mend_is_empty(page)) page_queued_to_retired(page);
   mi_lheap_freed(lh);
 }
 
@@ -158,10 +191,9 @@ static void sweep_retired(mi_lheap_t* lh) {
     mi_page_t* page = lh->queue[bin].first;
     if (page == NULL || !is_retired(page)) continue;
     page_collect(lh, page);
-    if (mi_page_used(page) > 1) mi_page_retire_set(page, RETIRE_ROUNDS);
-    else if (mi_page_retire_set(page, mi_page_retire(page) - 1) == 0) {
-      mi_page_retire_set(page, 1);
-      page_unretire(page);
+    if (mi_page_live(page) > 0) page->sweeps_left = RETIRE_ROUNDS;
+    else if (--page->sweeps_left == 0) {
+      page_retired_to_queued(page);
       queued_page_free(lh, page);
     }
   }
@@ -181,18 +213,26 @@ static void pool_unindex(mi_page_t* page) {
 /* Holder: nothing in it is live, as it seems; it is in no queue. OWNED -> DEAD. A heap that may be destroyed has no owners' frees,
    so that nothing is miscounted in it. */
 void mi_lheap_page_free(mi_page_t* page) {
-  mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
+  mi_assert(page->lheap == NULL && !mi_page_is_listed(page));
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED);
   mi_heap_t* heap = heap_of(page);
   if (heap->is_main && !mi_mend_is_empty(page)) { mi_lheap_page_to_pool(page); return; }
   if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
   pool_unindex(page);
-  if (mi_hollow_has_waited(page)) mi_hollow_forget(page);
+  if (mi_page_has_waited(page)) mi_hollow_forget(page);
   mi_page_die(page);
   if (mi_page_is_single(page)) mi_keep_give(page);
   else mi_keep_put_class(page);
 }
 
-/* DEAD -> OWNED, at the front of its queue. NULL if there is no memory. */
+static void page_dead_to_queued(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_DEAD);
+  mi_page_where_set(page, MI_WHERE_QUEUED);
+  queue_unretire(lh, mi_page_bin(page));
+  queue_push(lh, page, true);
+}
+
+/* A page for this class, at the front of its queue. NULL if there is no memory. */
 static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
   const size_t size = mi_bin_size(bin);
@@ -204,24 +244,46 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
   if (page == NULL) return NULL;
   if (!mi_page_init(page, size, bin, heap, lh->xid)) { mi_arena_give(page); return NULL; }
   if (mi_heap_is_listed(heap)) mi_heap_page_add(heap, page);
-  queue_unretire(lh, bin);
-  queue_push(lh, page, true);
+  page_dead_to_queued(lh, page);
   count(kept ? &lh->xcounts.adopted_pages : &lh->xcounts.fresh_pages, 1);
   return page;
 }
 
-/* OWNED, held by us and in no queue -> into this local heap's queue. H1 and A4 end here. */
-static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
-  mi_page_take_list(page, list);
-  if (mi_hollow_has_waited(page)) mi_hollow_fill(page);
-  mi_store_release(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader; pairs with is_free: shows the marks */
+static void page_pooled_to_queued(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(mi_page_is_pooled(page));
+  mi_page_where_set(page, MI_WHERE_QUEUED);
   queue_unretire(lh, mi_page_bin(page));
   queue_push(lh, page, false);
+}
+
+static void page_full_to_queued(mi_lheap_t* lh, mi_page_t* page, bool front) {
+  mi_assert(mi_page_where(page) == MI_WHERE_FULL);
+  mi_page_where_set(page, MI_WHERE_QUEUED);
+  queue_unretire(lh, mi_page_bin(page));
+  queue_push(lh, page, front);
+}
+
+/* Held by us, who took it: into this local heap's queue. H1 and A4 end here. */
+static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED && heap_of(page) == mi_load_relaxed(&lh->xheap));
+  mi_page_take_list(page, list);
+  if (mi_page_has_waited(page)) mi_hollow_fill(page);
+  mi_store_release(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader; pairs with is_free: shows the marks */
+  if (mi_page_where(page) == MI_WHERE_FULL) page_full_to_queued(lh, page, false);
+  else page_pooled_to_queued(lh, page);
   count(&lh->xcounts.adopted_pages, 1);
 }
 
-/* In no queue, and nothing is left in it: to FULL. False if something was remotely freed meanwhile: it is in its queue then. */
-static bool page_to_full(mi_lheap_t* lh, mi_page_t* page) {
+/* Out of its queue: nothing is left in it. */
+static void page_queued_to_full(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
+  mi_page_where_set(page, MI_WHERE_FULL);
+  queue_remove(lh, page);
+}
+
+/* Gives up a page in which nothing is left. False if something was remotely freed meanwhile: it is in its queue again. */
+static bool full_page_leave(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_FULL);
   mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved);
   mi_store_relaxed(&page->xowner, lh->xid == 0 ? 0 : lh->xid | 1);        /* F1: shown by the swap */
   if (mi_remote_release(&page->xword, MI_PAGE_FULL, mi_page_used(page))) {        /* F1 */
@@ -229,8 +291,7 @@ static bool page_to_full(mi_lheap_t* lh, mi_page_t* page) {
     return true;
   }
   mi_store_relaxed(&page->xowner, lh->xid);
-  queue_unretire(lh, mi_page_bin(page));
-  queue_push(lh, page, true);
+  page_full_to_queued(lh, page, true);
   page_collect(lh, page);
   return false;
 }
@@ -250,53 +311,70 @@ static bool is_exhausted(mi_page_t* page) {
   return page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved && mi_xword_head(mi_load_relaxed(&page->xword)) == 0;  /* a hint */
 }
 
+static void parked_push(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(lh->xid != 0 && page->lheap == NULL);
+  const unsigned bin = mi_page_bin(page);
+  mi_page_leave_out(page, page->reserved - 1);                            /* its holder's next free comes by */
+  page->lheap = lh;
+  list_push(&lh->parked[bin], page, true);
+  lh->nparked[bin]++;
+  lh->parked_slices += mi_page_nslices(page);
+  count(&lh->xcounts.pages, 1);
+}
+
 static void parked_remove(mi_lheap_t* lh, mi_page_t* page) {
   const unsigned bin = mi_page_bin(page);
-  const uint32_t live = mi_page_live(page);
-  mi_assert(page->lheap == lh && mi_page_retire(page) == MI_PARKED);
+  mi_assert(page->lheap == lh && lh->nparked[bin] > 0);
   list_remove(&lh->parked[bin], page);
   page->lheap = NULL;
   lh->nparked[bin]--;
   lh->parked_slices -= mi_page_nslices(page);
   count(&lh->xcounts.pages, (uint64_t)-1);
-  mi_page_retire_set(page, 0);                                            /* first: who reads statistics meanwhile sees fewer, not more */
-  mi_page_used_set(page, live);
+  mi_page_leave_out(page, 0);
 }
 
-/* Into its queue. */
-static void page_unpark(mi_lheap_t* lh, mi_page_t* page, bool front) {
+static void page_queued_to_parked(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
+  mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && mi_page_used(page) == page->reserved);
+  mi_page_where_set(page, MI_WHERE_PARKED);
+  queue_remove(lh, page);
+  parked_push(lh, page);
+}
+
+static void page_parked_to_queued(mi_lheap_t* lh, mi_page_t* page, bool front) {
+  mi_assert(mi_page_where(page) == MI_WHERE_PARKED);
+  mi_page_where_set(page, MI_WHERE_QUEUED);
   parked_remove(lh, page);
   queue_unretire(lh, mi_page_bin(page));
   queue_push(lh, page, front);
 }
 
-/* To FULL. What others freed in it: it goes to its queue, or is freed if that was all. */
-static void parked_page_to_full(mi_lheap_t* lh, mi_page_t* page) {
+static void page_parked_to_full(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_PARKED);
+  mi_page_where_set(page, MI_WHERE_FULL);
   parked_remove(lh, page);
-  if (!page_collect(lh, page)) page_to_full(lh, page);
+}
+
+/* It is given up. If others freed in it, it goes to its queue, or is freed if that was all. */
+static void parked_page_leave(mi_lheap_t* lh, mi_page_t* page) {
+  page_parked_to_full(lh, page);
+  if (!page_collect(lh, page)) full_page_leave(lh, page);
   else if (mi_page_used(page) == 0) mi_lheap_page_free(page);
-  else {
-    queue_unretire(lh, mi_page_bin(page));
-    queue_push(lh, page, false);
-  }
+  else page_full_to_queued(lh, page, false);
 }
 
 static void page_park(mi_lheap_t* lh, mi_page_t* page) {
   const unsigned bin = mi_page_bin(page);
   page_unretire(page);
   page_unwatch(page);
-  queue_remove(lh, page);
-  mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved);
-  if (mi_page_used(page) != page->reserved) { page_to_full(lh, page); return; }   /* a damaged list lost some */
-  mi_page_used_set(page, 1);
-  mi_page_retire_set(page, MI_PARKED);
-  page->lheap = lh;
-  list_push(&lh->parked[bin], page, true);
-  lh->nparked[bin]++;
-  lh->parked_slices += mi_page_nslices(page);
-  count(&lh->xcounts.pages, 1);
+  if (mi_page_used(page) != page->reserved) {                             /* a damaged list lost some */
+    page_queued_to_full(lh, page);
+    full_page_leave(lh, page);
+    return;
+  }
+  page_queued_to_parked(lh, page);
   while (lh->nparked[bin] > 1 + lh->park_more[bin] || (lh->parked_slices > PARKED_SLICES && lh->nparked[bin] > 0)) {
-    parked_page_to_full(lh, lh->parked[bin].last);
+    parked_page_leave(lh, lh->parked[bin].last);
     if (lh->park_more[bin] > 0) lh->park_more[bin]--;
   }
 }
@@ -308,7 +386,7 @@ static void parked_page_freed(mi_lheap_t* lh, mi_page_t* page) {
   const bool exhausted = first != NULL && is_exhausted(first);
   park_more(lh, bin);
   count(&lh->xcounts.adopted_pages, 1);
-  page_unpark(lh, page, exhausted);
+  page_parked_to_queued(lh, page, exhausted);
   if (exhausted && page->next == first) page_park(lh, first);
 }
 
@@ -317,8 +395,8 @@ static void parked_page_freed(mi_lheap_t* lh, mi_page_t* page) {
 static bool page_leave(mi_lheap_t* lh, mi_page_t* page) {
   if (lh->xid != 0) { page_park(lh, page); return true; }
   page_unretire(page);                                                    /* nor is it watched: that are main heaps' */
-  queue_remove(lh, page);
-  return page_to_full(lh, page);
+  page_queued_to_full(lh, page);
+  return full_page_leave(lh, page);
 }
 
 /* Has somebody else freed something in a parked page of this class? Then it is in the queue. */
@@ -326,18 +404,19 @@ static bool parked_find(mi_lheap_t* lh, unsigned bin) {
   if (lh->xid == 0) return false;
   for (mi_page_t* page = lh->parked[bin].first; page != NULL; page = page->next) {
     if (mi_xword_head(mi_load_relaxed(&page->xword)) == 0) continue;      /* a hint */
-    page_unpark(lh, page, true);
+    page_parked_to_queued(lh, page, true);
     return true;
   }
   return false;
 }
 
 static void parked_to_full(mi_lheap_t* lh, unsigned bin) {
-  while (lh->xid != 0 && lh->parked[bin].first != NULL) parked_page_to_full(lh, lh->parked[bin].first);
+  while (lh->xid != 0 && lh->parked[bin].first != NULL) parked_page_leave(lh, lh->parked[bin].first);
 }
 
 /* `bin` was read while the page could not change (before P1, R4); arena and start are the same in its next life. */
 static void pool_index(const mi_page_t* page, unsigned bin) {
+  mi_assert(bin >= 1 && bin <= MI_BIN_LAST && page->arena != MI_ARENA_NONE);
   mi_arena_t* a = mi_arena_at(page->arena);
   if (mi_pool_set(mi_arena_pool(a, bin), mi_arena_slice_of(a, page->start))) mi_add_relaxed(&npooled[bin], 1);  /* P2; the count is a hint */
 }
@@ -357,13 +436,14 @@ void mi_lheap_page_to_pool_of(mi_page_t* page, uintptr_t home) {
   const unsigned bin = mi_page_bin(page);
   const bool single = mi_page_is_single(page);
   bool dug;
-  mi_assert(page->lheap == NULL && mi_page_retire(page) == 0);
+  mi_assert(page->lheap == NULL && !mi_page_is_listed(page) && single == !(mi_page_is_pooled(page) || mi_page_where(page) == MI_WHERE_FULL));
+  if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_pooled(page);
   mi_store_relaxed(&page->xowner, home);                                  /* P1: shown by the swap */
   do {
     mi_page_collect(page, &nremote);
-    if (nremote > 0 && !single) mi_hollow_set_dug(page, false);           /* whoever freed them saw a page that was held */
+    if (nremote > 0 && mi_page_where(page) == MI_WHERE_DUG) mi_page_dug_to_waited(page);  /* whoever freed them saw a page that was held */
     if (mi_page_used(page) == 0) { mi_lheap_page_free(page); return; }
-    dug = !single && mi_hollow_is_dug(page);
+    dug = mi_page_where(page) == MI_WHERE_DUG;
   } while (!mi_remote_release(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_POOLED, mi_page_used(page)));  /* P1: from here on it may be anybody's */
   if (!single) pool_index(page, bin);                                     /* P2 */
   if (!single && !dug) mi_lheap_page_changed(page);
@@ -400,6 +480,7 @@ void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_ow
   }
   if (todo == MI_REMOTE_SPARSER) mi_lheap_page_changed(page);
   if (todo != MI_REMOTE_LAST) return;
+  mi_assert(!mi_page_is_listed(page) && mi_page_left_out(page) == 0);
   mi_page_used_set(page, 0);
   page->doubted = true;
   if (owner != NULL && mi_page_is_single(page) && !mi_heap_is_listed(heap_of(page))) { single_page_free(page, owner); return; }
@@ -455,8 +536,9 @@ static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
 
 /* Can much of it be of use to others, or go back? */
 static bool is_sparse(mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
   const uint32_t used = mi_page_used(page);
-  return used < page->capacity && used <= mi_sparse_limit(page->capacity, mi_page_size(page)) && !mi_arena_at(page->arena)->pinned;
+  return used < page->capacity && used <= sparse_limit(page->capacity, mi_page_size(page)) && !mi_arena_at(page->arena)->pinned;
 }
 
 /* The pages have waited enough. */
@@ -468,15 +550,14 @@ static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
       if (mi_page_used(page) <= 1) continue;                              /* empty: sweep_retired's */
       page_unretire(page);
     }
-    const bool watched = mi_page_retire(page) != 0;
+    const bool watched = mi_page_where(page) == MI_WHERE_WATCHED;
     page_unwatch(page);
     page_collect(lh, page);
     if (!is_sparse(page)) {
       if (watched) page_watch(page);
       continue;
     }
-    queue_remove(lh, page);
-    mi_hollow_set_waited(page);
+    page_queued_to_waited(lh, page);
     mi_lheap_page_to_pool(page);
   }
 }
@@ -542,6 +623,7 @@ static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
 }
 
 static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
+  mi_assert(bin >= 1 && bin <= MI_BIN_LAST);
   for (;;) {
     mi_page_t* page = queue_find(lh, bin);
     if (page == NULL && (lh->queue[bin].first != NULL || parked_find(lh, bin))) continue;  /* it came there from those that were parked */
@@ -586,6 +668,7 @@ void* mi_lheap_malloc_kept(mi_lheap_t* lh, size_t size) {
 
 /* `room`: for a block that grows. */
 static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool room, bool* zero) {
+  mi_assert(mi_is_pow2(align) && size <= MI_ADDRESSES);
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* as above */
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
   mi_page_t* page = room ? mi_arena_claim_roomy(size, heap->arena, zero) : NULL;
@@ -670,11 +753,12 @@ void mi_lheap_unpark(mi_lheap_t* lh) {
 }
 
 void mi_lheap_page_unpark(mi_page_t* page) {
-  if (mi_page_retire(page) == MI_PARKED) page_unpark(page->lheap, page, false);
+  if (mi_page_where(page) == MI_WHERE_PARKED) page_parked_to_queued(page->lheap, page, false);
   else page_unwatch(page);
 }
 
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid) {
+  mi_assert(xid == 0 || xid == owner->id);
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;
   if (xid != 0) memset(lh->park_more, 0, sizeof lh->park_more);           /* it may have been another's */
   lh->xid = xid;
@@ -704,7 +788,7 @@ void mi_lheap_end(mi_lheap_t* lh) {
     while ((page = lh->queue[bin].first) != NULL) {
       page_unretire(page);
       page_unwatch(page);
-      queue_remove(lh, page);
+      page_queued_to_pooled(lh, page);
       mi_lheap_page_to_pool(page);
     }
   }

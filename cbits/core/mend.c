@@ -11,8 +11,10 @@ static bool is_free(mi_page_t* page, size_t i) {
 }
 
 void mi_mend(mi_page_t* page) {
+  mi_assert(!mi_page_is_single(page) && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED);
   uint32_t nlive = 0;
-  if (mi_hollow_has_waited(page)) mi_hollow_fill(page);
+  mi_assert(mi_page_where(page) != MI_WHERE_PARKED && mi_page_where(page) != MI_WHERE_WATCHED);
+  if (mi_page_has_waited(page)) mi_hollow_fill(page);
   mi_remote_collect(&page->xword);                                        /* C1: its blocks are marked */
   page->free = page->local_free = &mi_nil;
   for (size_t i = page->capacity; i-- > 0; ) {
@@ -20,11 +22,11 @@ void mi_mend(mi_page_t* page) {
     block_at(page, i)->next = page->free;
     page->free = block_at(page, i);
   }
-  mi_page_used_set(page, nlive + (mi_page_retire(page) != 0));
+  mi_page_live_set(page, nlive);
 }
 
 bool mi_mend_is_empty(mi_page_t* page) {
-  const bool waited = mi_hollow_has_waited(page);
+  const bool waited = mi_page_has_waited(page);
   if (!page->doubted || mi_page_is_single(page)) return true;
   for (size_t i = 0; i < page->capacity; i++) {
     if (is_free(page, i) || (waited && mi_hollow_touches(page, block_at(page, i)))) continue;

@@ -4,7 +4,7 @@
 #define MI_PAGE_H
 
 #include "pagemap.h"
-#include "types.h"
+#include "where.h"
 
 extern mi_page_t mi_page_empty;     /* what `direct` holds where there is no page: its free list is empty */
 

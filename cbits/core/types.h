@@ -30,16 +30,35 @@ extern mi_block_t mi_nil;           /* ends every list; its mark is 0, which is 
 
 #define MI_ARENA_NONE ((uint16_t)0xffff)    /* page->arena of a block with a mapping of its own */
 
+/* Where a page is: docs/DESIGN.md, section 3, has the picture. Only its holder changes that, and only by functions that are named by
+   the two ends of a transition (page_queued_to_parked): where.h and lheap.c. Who takes a page by a swap of its word (A2, H1, R4) holds
+   it, and finds it where it was left. */
+typedef enum {
+  MI_WHERE_DEAD,                    /* nowhere: its slice is free, or inside another page, or about to be either */
+  MI_WHERE_CACHED,                  /* dead, but its slices are claimed and mapped still: in the table of keep.h */
+  MI_WHERE_QUEUED,                  /* in a queue of `lheap` */
+  MI_WHERE_WATCHED,                 /* in a queue; its holder's frees come by when it has become sparse */
+  MI_WHERE_RETIRED,                 /* alone in its queue, and empty: freed after some sweeps */
+  MI_WHERE_PARKED,                  /* no block of it is free: in a list of `lheap` that malloc does not look at */
+  MI_WHERE_FULL,                    /* no block of it was free when its owner gave it up. Who frees one since changes the word alone */
+  MI_WHERE_POOLED,                  /* given up, for anybody to adopt; */
+  MI_WHERE_WAITED,                  /* .. and nobody did for a round: it may get holes (hollow.h); */
+  MI_WHERE_DUG,                     /* .. and a round looked for holes; since then no holder found anything freed in it */
+  MI_WHERE_SINGLE,                  /* has one block, which lives */
+  MI_WHERE_LOST                     /* a single page whose memory is not ours any more (mi_arena_move): its slices stay claimed for ever */
+} mi_where_t;
+
 struct mi_page_s {
   /* the holder's */
   mi_block_t* free;                 /* what malloc pops */
   mi_block_t* local_free;           /* what the holder freed */
-  mi_atomic(uint32_t) xused;        /* live blocks, those in the remote list among them; statistics read it */
+  mi_atomic(uint32_t) xused;        /* counted down by the holder's frees, which come by at 0: live blocks, but for those left out (xleft_out) */
   uint16_t    capacity;             /* blocks that were ever in a list */
   bool        doubted;              /* remote frees came in this life: if one of them was a double free, `used` is too low (mend.h) */
+  mi_atomic(uint8_t) xwhere;        /* mi_where_t; a visitor reads it */
   uint64_t    key;                  /* of this life of the page: no other has it. The mark of its free blocks. Not 0 */
-  mi_lheap_t* lheap;                /* the local heap in whose queue the page is, or parked; NULL if in none */
-  mi_page_t  *next, *prev;          /* in that queue, or parked; in none: notes (hollow.h) */
+  mi_lheap_t* lheap;                /* the local heap in whose queue the page is, or parked; else NULL */
+  mi_page_t  *next, *prev;          /* in that queue or list; else NULL */
   mi_atomic(size_t) xsize;          /* of a block, bytes; changed only when a single page is resized */
 
   /* anybody's, and constants that anybody reads */
@@ -53,12 +72,13 @@ struct mi_page_s {
   mi_atomic(uint32_t) xnslices;     /* changed only when a single page is resized */
   uint16_t    reserved;             /* blocks that fit the page */
   mi_atomic(uint8_t) xbin;
-  mi_atomic(uint8_t) xretire;       /* holder's: sweeps left until an empty page is freed; 0: not retired; MI_PARKED; MI_WATCHED; a single page: MI_LOST */
 
   /* what is seldom looked at */
   mi_page_t  *heap_next mi_cachealign, *heap_prev;  /* among the pages of a heap made by mi_heap_new (the heap's lock) */
   mi_atomic(uintptr_t) xinner;      /* of a single page whose block is an offset one: its pointer; else 0 */
   uint16_t    arena;                /* number of the arena, or MI_ARENA_NONE; like start, never another in an arena's structure */
+  mi_atomic(int16_t) xleft_out;     /* holder's: live blocks that are not in `used`, so that it comes to 0 while they live; -1: `used` has one that nobody has */
+  uint8_t     sweeps_left;          /* holder's: until a retired page is freed */
 };
 
 _Static_assert(sizeof(mi_page_t) == 192, "three cache lines: the holder's, everybody's, and the rest");
@@ -70,33 +90,31 @@ mi_inline void mi_page_used_set(mi_page_t* page, uint32_t used) { mi_store_relax
 mi_inline size_t mi_page_size(mi_page_t* page) { return mi_load_relaxed(&page->xsize); }
 mi_inline unsigned mi_page_bin(const mi_page_t* page) { return mi_load_relaxed(&page->xbin); }
 mi_inline uint32_t mi_page_nslices(mi_page_t* page) { return mi_load_relaxed(&page->xnslices); }
-mi_inline unsigned mi_page_retire(mi_page_t* page) { return mi_load_relaxed(&page->xretire); }
-mi_inline unsigned mi_page_retire_set(mi_page_t* page, unsigned rounds) {
-  mi_store_relaxed(&page->xretire, (uint8_t)rounds);
-  return rounds;
+mi_inline int32_t mi_page_left_out(const mi_page_t* page) { return mi_load_relaxed(&page->xleft_out); }
+
+/* Live blocks, those in the remote list among them: the true count, wherever the page is. `used` alone is that of pages that are neither
+   watched, retired nor parked. */
+mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_page_used(page) + (uint32_t)mi_page_left_out(page); }
+mi_inline void mi_page_live_set(mi_page_t* page, uint32_t live) {
+  mi_assert(mi_page_left_out(page) <= (int32_t)live);
+  mi_page_used_set(page, live - (uint32_t)mi_page_left_out(page));
 }
+
+/* Another number of live blocks is left out of `used`: as many live as before. What becomes less is written first: who reads statistics
+   meanwhile sees fewer, not more. */
+mi_inline void mi_page_leave_out(mi_page_t* page, int32_t n) {
+  mi_assert(n < 0 || mi_page_live(page) >= (uint32_t)n);
+  const uint32_t used = mi_page_live(page) - (uint32_t)n;
+  const bool more = n > mi_page_left_out(page);
+  if (more) mi_page_used_set(page, used);
+  mi_store_relaxed(&page->xleft_out, (int16_t)n);
+  if (!more) mi_page_used_set(page, used);
+}
+
+mi_inline mi_where_t mi_page_where(const mi_page_t* page) { return (mi_where_t)mi_load_relaxed(&page->xwhere); }
+mi_inline void mi_page_where_set(mi_page_t* page, mi_where_t where) { mi_store_relaxed(&page->xwhere, (uint8_t)where); }  /* where.h and lheap.c only */
 
 typedef struct { mi_page_t *first, *last; } mi_queue_t;
-
-/* A parked page (lheap.c) has no free block, and `used` is 1 in place of `reserved`, so that its holder's next free comes by. */
-#define MI_PARKED 255u
-/* A single page whose memory is not ours any more (mi_os_move_pages): it dies, and its slices are claimed for ever. */
-#define MI_LOST 2u
-/* A watched page, of a queue: so many of its live blocks are not in `used` that its holder's free comes by when no more than those live:
-   when the page is sparse, then at a half of that, and so on (MI_WATCHED, MI_WATCHED + 1 ..). */
-#define MI_WATCHED 128u
-/* A page of which no more blocks live is sparse. A live block keeps up to an OS page more than it fills; neighbours share that. */
-mi_inline uint32_t mi_sparse_limit(uint32_t reserved, size_t size) { return (uint32_t)(3 * reserved * size / (size + MI_HOLE_SIZE)); }
-mi_inline uint32_t mi_watched_at(unsigned retire, uint32_t reserved, size_t size) {
-  const uint32_t limit = mi_sparse_limit(reserved, size), half = reserved / 2;
-  return (limit < half ? limit : half) >> (retire - MI_WATCHED);
-}
-/* Live blocks, those in the remote list among them, from what stands in a page of more than one block. */
-mi_inline uint32_t mi_live_of(uint32_t used, unsigned retire, uint32_t reserved, size_t size) {
-  if (retire == MI_PARKED) return used + reserved - 1;
-  return retire >= MI_WATCHED ? used + mi_watched_at(retire, reserved, size) : used - (retire != 0);
-}
-mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_live_of(mi_page_used(page), mi_page_retire(page), page->reserved, mi_page_size(page)); }
 
 /* Counters of a local heap: written by its owner, read by anybody. */
 typedef struct {

@@ -42,13 +42,14 @@ static bool is_freed_twice(mi_page_t* page, mi_page_state_t state) {
   return nlocal + hollow_blocks(page) + mi_page_live(page) != page->capacity || (state == MI_PAGE_OWNED ? nremote : mi_page_used(page) - nremote) != count;
 }
 
-static size_t visit_freed_twice(const mi_arena_t* a, size_t i, mi_page_t* page) {
+static size_t visit_freed_twice(mi_arena_t* a, size_t i, mi_page_t* page) {
   mi_xlist_t list;
   const mi_page_state_t state = mi_xword_state(page->xword);
   (void)a; (void)i;
   if (page->xowner == MI_ID_GONE || page->xheap == NULL || !is_freed_twice(page, state)) return 0;
   if (state != MI_PAGE_OWNED && !mi_remote_acquire(&page->xword, true, &list)) return 0;  /* H1 */
   mi_error_later(MI_ERROR_MISCOUNTED, page->start, mi_page_size(page));
+  if (mi_page_is_listed(page)) mi_lheap_page_unpark(page);
   mi_mend(page);
   if (state != MI_PAGE_OWNED) mi_lheap_page_to_pool(page);
   return 1;
@@ -110,18 +111,61 @@ static void check_lists(mi_page_t* page) {
   }
   if (state == MI_PAGE_FULL) CHECK(9, page, nfree + nlocal + nremote == 0);
   if (state == MI_PAGE_OWNED && page->lheap != NULL) CHECK(8, page, page->xowner == page->lheap->xid);
-  if (state == MI_PAGE_OWNED) CHECK(11, page, page->lheap != NULL);
+}
+
+/* What is left out of `used`, by where the page is. */
+static bool left_out_ok(mi_page_t* page, mi_where_t where) {
+  const int32_t n = mi_page_left_out(page);
+  if (where == MI_WHERE_WATCHED) return n > 0 && n <= page->reserved / 2 && page->lheap != NULL && page->lheap->xid != 0;
+  if (where == MI_WHERE_RETIRED) return n == -1 && mi_page_used(page) > 0;
+  if (where == MI_WHERE_PARKED) return n == page->reserved - 1 && mi_page_used(page) == 1;
+  return n == 0;
+}
+
+/* Where the page is, by its word; and nobody holds it but its owner. */
+static bool where_ok(mi_page_t* page, mi_where_t where) {
+  const uint64_t w = page->xword;
+  if (mi_page_is_single(page)) return where == MI_WHERE_SINGLE || where == MI_WHERE_LOST;
+  switch (mi_xword_state(w)) {
+    case MI_PAGE_OWNED: return mi_page_is_listed(page);
+    case MI_PAGE_FULL: return where == MI_WHERE_FULL;
+    case MI_PAGE_POOLED: return mi_page_is_pooled(page) || (where == MI_WHERE_FULL && mi_xword_head(w) != 0);
+    default: return false;
+  }
+}
+
+static void check_where(mi_arena_t* a, size_t i, mi_page_t* page) {
+  const mi_where_t where = mi_page_where(page);
+  const bool pooled = mi_xword_state(page->xword) == MI_PAGE_POOLED;
+  CHECK(20, page, where_ok(page, where));
+  CHECK(11, page, (page->lheap != NULL) == mi_page_is_listed(page));
+  CHECK(11, page, mi_page_is_listed(page) || (page->next == NULL && page->prev == NULL));
+  CHECK(19, page, left_out_ok(page, where));
+  CHECK(16, page, mi_page_is_single(page) || mi_page_has_waited(page) || hollow_blocks(page) == 0);
+  CHECK(21, page, !pooled || mi_bitmap_run(mi_arena_pool(a, mi_page_bin(page)), a->nslices, i, 1) != 0);
+  CHECK(21, page, !pooled || where == MI_WHERE_DUG || mi_bitmap_run(a->changed, a->nslices, i, 1) != 0);
+}
+
+/* No page begins here. What fork left behind in the middle of a single page's birth or end stays claimed. */
+static void check_dead(const mi_arena_t* a, size_t i, mi_page_t* page) {
+  const mi_where_t where = mi_page_where(page);
+  const bool is_free = mi_bitmap_run(a->free, a->nslices, i, 1) != 0;
+  CHECK(20, page, where == MI_WHERE_DEAD || (!is_free && (where == MI_WHERE_CACHED || where == MI_WHERE_LOST || where == MI_WHERE_SINGLE)));
+  CHECK(20, page, where != MI_WHERE_CACHED || mi_page_of(page->start) == page);
 }
 
 /* ---- one local heap ---- */
+
+static size_t nlisted, nretired;         /* pages found in the queues and lists; of a local heap: retired ones */
 
 static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
   const mi_page_t* prev = NULL;
   for (mi_page_t* page = lh->queue[bin].first; page != NULL; prev = page, page = page->next) {
     CHECK(11, page, mi_page_bin(page) == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev);
-    const unsigned retire = mi_page_retire(page);
-    CHECK(11, page, retire == 0 || (retire >= MI_WATCHED && retire != MI_PARKED) || (retire < MI_WATCHED && page->prev == NULL && page->next == NULL));
-    CHECK(19, page, retire < MI_WATCHED || (lh->xid != 0 && mi_page_live(page) <= page->reserved));
+    const mi_where_t where = mi_page_where(page);
+    CHECK(11, page, mi_page_is_listed(page) && where != MI_WHERE_PARKED);
+    CHECK(11, page, where != MI_WHERE_RETIRED || (page->prev == NULL && page->next == NULL && page->sweeps_left > 0));
+    nretired += where == MI_WHERE_RETIRED;
     ++*npages;
   }
   if (lh->queue[bin].last != prev) broken(11, &mi_page_empty, "queue.last is the last page");
@@ -132,7 +176,7 @@ static void check_parked(mi_lheap_t* lh, unsigned bin, size_t* npages, size_t* n
   size_t n = 0;
   for (mi_page_t* page = lh->parked[bin].first; page != NULL; prev = page, page = page->next, n++) {
     CHECK(11, page, mi_page_bin(page) == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev && lh->xid != 0);
-    CHECK(17, page, mi_page_retire(page) == MI_PARKED && mi_page_used(page) == 1);
+    CHECK(17, page, mi_page_where(page) == MI_WHERE_PARKED);
     CHECK(17, page, page->capacity == page->reserved && page->free == &mi_nil && page->local_free == &mi_nil);
     *nslices += mi_page_nslices(page);
   }
@@ -142,6 +186,7 @@ static void check_parked(mi_lheap_t* lh, unsigned bin, size_t* npages, size_t* n
 
 static void check_lheap(mi_lheap_t* lh) {
   size_t npages = 0, nslices = 0;
+  nretired = 0;
   for (unsigned bin = 1; bin <= MI_BIN_LAST && lh->xid != 0; bin++) check_parked(lh, bin, &npages, &nslices);
   if (lh->xid != 0 && nslices != lh->parked_slices) broken(17, &mi_page_empty, "parked_slices is the sum over the parked pages");
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) check_queue(lh, bin, &npages);
@@ -150,6 +195,8 @@ static void check_lheap(mi_lheap_t* lh) {
     if (lh->direct[w] != (first == NULL ? &mi_page_empty : first)) broken(12, lh->direct[w], "direct[w] is the first page of its queue");
   }
   if (npages != lh->xcounts.pages) broken(14, &mi_page_empty, "xcounts.pages is the sum of the queues' lengths");
+  if (nretired != lh->nretired) broken(14, &mi_page_empty, "nretired is the number of retired pages");
+  nlisted += npages;
 }
 
 static void check_owners(void) {
@@ -169,10 +216,10 @@ static void check_owners(void) {
 /* ---- everything ---- */
 
 /* Calls visit for each live page of each arena; returns the sum. */
-static size_t pages_visit(size_t (*visit)(const mi_arena_t* a, size_t i, mi_page_t* page)) {
+static size_t pages_visit(size_t (*visit)(mi_arena_t* a, size_t i, mi_page_t* page)) {
   size_t sum = 0;
   for (size_t n = 0; n < mi_arena_count(); n++) {
-    const mi_arena_t* a = mi_arena_at(n);
+    mi_arena_t* a = mi_arena_at(n);
     for (size_t i = 0; i < a->nslices; i++) {
       mi_page_t* page = &a->pages[i];
       if (mi_xword_state(page->xword) != MI_PAGE_DEAD) sum += visit(a, i, page);
@@ -181,14 +228,16 @@ static size_t pages_visit(size_t (*visit)(const mi_arena_t* a, size_t i, mi_page
   return sum;
 }
 
-static size_t visit_check(const mi_arena_t* a, size_t i, mi_page_t* page) {
+/* Returns how many say that they are in a queue or a list. */
+static size_t visit_check(mi_arena_t* a, size_t i, mi_page_t* page) {
   if (page->xowner == MI_ID_GONE) return 0;                               /* fork left it in any state */
   check_constants(a, i, page);
   check_lists(page);
-  return 1;
+  check_where(a, i, page);
+  return mi_page_is_listed(page);
 }
 
-static size_t visit_live(const mi_arena_t* a, size_t i, mi_page_t* page) {
+static size_t visit_live(mi_arena_t* a, size_t i, mi_page_t* page) {
   (void)a; (void)i;
   const uint64_t w = page->xword;
   return mi_xword_state(w) == MI_PAGE_OWNED ? mi_page_live(page) - mi_xword_count(w) : mi_xword_count(w);
@@ -196,7 +245,7 @@ static size_t visit_live(const mi_arena_t* a, size_t i, mi_page_t* page) {
 
 size_t mi_check_live_blocks(void) { return pages_visit(&visit_live) + mi_arena_totals.xmappings; }
 
-static size_t visit_holes(const mi_arena_t* a, size_t i, mi_page_t* page) {
+static size_t visit_holes(mi_arena_t* a, size_t i, mi_page_t* page) {
   const size_t from = i * (MI_SLICE_SIZE / MI_HOLE_SIZE), to = from + mi_page_nslices(page) * (MI_SLICE_SIZE / MI_HOLE_SIZE);
   size_t n = 0, len;
   if (mi_xword_state(page->xword) != MI_PAGE_POOLED && page->xowner != MI_ID_GONE) return 0;
@@ -219,6 +268,10 @@ static void check_arenas(void) {
   if (nholes != pages_visit(&visit_holes)) broken(16, &mi_page_empty, "only pooled pages have holes");
   size_t dirty = 0;
   for (size_t n = 0; n < mi_arena_count(); n++) dirty += mi_bitmap_count(mi_arena_at(n)->dirty, mi_arena_at(n)->nslices);
+  for (size_t n = 0; n < mi_arena_count(); n++) {
+    mi_arena_t* a = mi_arena_at(n);
+    for (size_t i = 0; i < a->nslices; i++) if (mi_xword_state(a->pages[i].xword) == MI_PAGE_DEAD) check_dead(a, i, &a->pages[i]);
+  }
   if (dirty * MI_SLICE_SIZE > mi_arena_totals.xcommitted) broken(15, &mi_page_empty, "committed counts every dirty slice");
 }
 
@@ -226,15 +279,17 @@ size_t mi_check_all(void) {
   nbroken = 0;
   mi_purger_stop();
   pages_visit(&visit_freed_twice);
-  pages_visit(&visit_check);
+  nlisted = 0;
+  const size_t says = pages_visit(&visit_check);
   check_owners();
+  if (says != nlisted) broken(11, &mi_page_empty, "as many pages are in queues and lists as say so");
   check_arenas();
   mi_purger_go_on();
   mi_error_tell();
   return nbroken;
 }
 
-static size_t visit_count_page(const mi_arena_t* a, size_t i, mi_page_t* page) { (void)a; (void)i; (void)page; return 1; }
+static size_t visit_count_page(mi_arena_t* a, size_t i, mi_page_t* page) { (void)a; (void)i; (void)page; return 1; }
 
 void mi_check_dump(void) {
   mi_message("mimalloc: %zu arenas, %zu pages, %zu live blocks; committed %zu of %zu KiB\n", mi_arena_count(),

@@ -56,8 +56,43 @@ static void pages(void) {
   FOUND(full->xword, full->xword + MI_XCOUNT_ONE);
   FOUND(full->local_free, (mi_block_t*)p[100]);
   FOUND(parked->xused, 2);
-  FOUND(parked->xretire, 0);
+  FOUND(parked->xwhere, MI_WHERE_QUEUED);
   FOUND(parked->lheap, NULL);
+}
+
+/* Where a page is, and its word, queues and bits: each that disagrees is found. */
+static void places(void) {
+  begin();
+  mi_register_output(&silence, NULL);
+  void* left = o_malloc(1, 1000);
+  mi_page_t *pooled = mi_page_of(left), *single = mi_page_of(o_malloc(0, 200000));
+  void* kept = o_malloc(0, 100000);
+  mi_page_t *cached = mi_page_of(kept), *dead = single + 1;
+  mi_lheap_end(&owners[1]->main);
+  o_free(0, kept);
+  CHECK(mi_page_where(pooled) == MI_WHERE_POOLED && mi_page_where(single) == MI_WHERE_SINGLE && mi_page_where(dead) == MI_WHERE_DEAD);
+  CHECK(mi_page_where(page) == MI_WHERE_QUEUED && mi_page_where(full) == MI_WHERE_FULL && mi_page_where(parked) == MI_WHERE_PARKED);
+  CHECK_EQ(mi_page_where(cached), MI_WHERE_CACHED);
+  CHECK_EQ(mi_check_all(), 0);
+  FOUND(page->xwhere, MI_WHERE_POOLED);
+  FOUND(page->xwhere, MI_WHERE_WATCHED);
+  FOUND(page->xwhere, MI_WHERE_RETIRED);
+  FOUND(page->xwhere, MI_WHERE_DEAD);
+  FOUND(full->xwhere, MI_WHERE_DUG);
+  FOUND(full->xwhere, MI_WHERE_PARKED);
+  FOUND(pooled->xwhere, MI_WHERE_FULL);
+  FOUND(pooled->xwhere, MI_WHERE_QUEUED);
+  FOUND(single->xwhere, MI_WHERE_FULL);
+  FOUND(cached->xwhere, MI_WHERE_POOLED);
+  FOUND(dead->xwhere, MI_WHERE_QUEUED);
+  FOUND(pooled->lheap, &owners[1]->main);
+  FOUND(full->next, page);
+  FOUND(parked->xleft_out, 0);
+  FOUND(page->xleft_out, 1);
+  mi_arena_t* a = mi_arena_of_address(left);
+  const size_t i = mi_arena_slice_of(a, pooled->start);
+  FOUND(mi_arena_pool(a, mi_page_bin(pooled))[i / 64], 0);
+  FOUND(a->changed[i / 64], 0);
 }
 
 static void local_heaps(void) {
@@ -66,6 +101,7 @@ static void local_heaps(void) {
   mi_lheap_t* lh = &owners[0]->main;
   FOUND(lh->direct[1], page);
   FOUND(lh->xcounts.pages, lh->xcounts.pages + 1);
+  FOUND(lh->nretired, 1);
   FOUND(lh->queue[page->xbin].last, NULL);
   FOUND(lh->parked[page->xbin].last, NULL);
   FOUND(lh->nparked[page->xbin], 0);
@@ -102,4 +138,4 @@ static void assertions_end_the_process(void) {
   CHECK_EQ(test_dies(&assertion, SIGABRT), MI_CHECK >= 1);
 }
 
-TEST_MAIN("check", TEST(pages), TEST(local_heaps), TEST(arenas), TEST(dump), TEST(assertions_end_the_process))
+TEST_MAIN("check", TEST(pages), TEST(places), TEST(local_heaps), TEST(arenas), TEST(dump), TEST(assertions_end_the_process))

@@ -22,6 +22,7 @@ static mi_page_t* dead_class_page(unsigned bin) {
   const size_t nslices = bin <= MI_BIN_SMALL_LAST ? 1 : MI_MEDIUM_SLICES;
   mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
   CHECK(page != NULL && mi_page_init(page, mi_bin_size(bin), bin, &mi_main_heap, 16) && mi_page_extend(page));
+  mi_page_where_set(page, MI_WHERE_POOLED);                                 /* it was in no queue */
   mi_page_die(page);
   return page;
 }

@@ -59,7 +59,7 @@ static void parked_and_freed_by_others(void) { freed_by_others(true); }
 enum { PAGES = 80, IN_PAGE = 8, BIG = 8192 };
 static void* big[PAGES * IN_PAGE];               /* eight fill a page */
 static mi_page_t* nth_page(int i) { return mi_page_of(big[i * IN_PAGE]); }
-static bool is_parked(int i) { return mi_page_retire(nth_page(i)) == MI_PARKED; }
+static bool is_parked(int i) { return mi_page_where(nth_page(i)) == MI_WHERE_PARKED; }
 static bool is_full(int i) { return mi_xword_state(nth_page(i)->xword) == MI_PAGE_FULL; }
 static unsigned nparked(void) { return lh(0)->nparked[mi_bin_of(BIG)]; }
 static mi_queue_t* big_queue(void) { return &lh(0)->queue[mi_bin_of(BIG)]; }

@@ -12,6 +12,7 @@ static mi_page_t* page_make(unsigned bin) {
 
 static void page_end(mi_page_t* page) {
   const void* start = page->start;
+  if (!mi_page_is_single(page)) mi_page_where_set(page, MI_WHERE_POOLED);   /* it was in no queue */
   mi_page_die(page);
   mi_page_map(page, false);
   CHECK(mi_page_is_none(mi_page_of(start)));

@@ -391,6 +391,7 @@ static void second_part_is_lost(void) {
   CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);
   bool zero;
   mi_page_t *a = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero), *b = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
+  mi_page_dead_to_single(a), mi_page_dead_to_single(b);
   mi_arena_t* arena = mi_arena_at(a->arena);
   test_fill(a->start, 2 * MI_MiB, 5);
   mi_bitmap_set(arena->seams, mi_arena_slice_of(arena, a->start) + 7, 1);
