@@ -31,6 +31,10 @@
 --
 -- == A first example
 --
+-- Three functions have the names of base's; so has who imports both to say which is meant:
+--
+-- >>> import Foreign hiding (mallocForeignPtr, mallocForeignPtrArray, mallocForeignPtrBytes)
+-- >>> import Mimalloc
 -- >>> counter <- mallocForeignPtr :: IO (ForeignPtr Int)
 -- >>> withForeignPtr counter $ \p -> poke p 42 >> peek p
 -- 42
