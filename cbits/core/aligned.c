@@ -13,7 +13,9 @@
 static void* aligned_block(mi_lheap_t* lh, size_t size, size_t align, bool zero) {
   if (align <= MI_SLICE_SIZE) {
     size = mi_align_up(mi_max(size, 1), align);
-    return zero ? mi_lheap_zalloc(lh, size) : mi_lheap_malloc(lh, size);
+    void* p = zero ? mi_lheap_zalloc(lh, size) : mi_lheap_malloc(lh, size);
+    mi_assert(((uintptr_t)p & (align - 1)) == 0);
+    return p;
   }
   bool is_zero = false;
   void* p = mi_lheap_malloc_single(lh, size, align, &is_zero);
@@ -37,6 +39,7 @@ static void* offset_block(mi_lheap_t* lh, size_t size, size_t align, size_t offs
     mi_free_as(block, lh->owner, lh->owner->id);
     return mi_error_fail(MI_ERROR_NO_MEMORY, size);
   }
+  mi_assert((((uintptr_t)p + offset) & (align - 1)) == 0 && p + size <= block + mi_page_size(page));
   mi_page_set_offset(page, block, p);
   return p;
 }
@@ -57,7 +60,10 @@ static size_t size_given(size_t size, size_t align) {
 }
 
 /* By a request for these bytes; or a realloc left it where it is, which wastes no more than half. `size` is at most `usable`. */
-static bool size_suits(size_t usable, size_t size, size_t align) { return size >= usable / 2 || size_given(size, align) == usable; }
+static bool size_suits(size_t usable, size_t size, size_t align) {
+  mi_assert(size <= usable && mi_is_pow2(align));
+  return size >= usable / 2 || size_given(size, align) == usable;
+}
 
 /* By any alignment that the pointer has. */
 static bool size_suits_somehow(const void* p, size_t usable, size_t size) {

@@ -45,6 +45,7 @@ mi_inline void* mi_lheap_zalloc_fast(mi_lheap_t* lh, size_t size) {
 /* A block of a queue's first page whose `free` is empty: one that its holder freed, or one more of those that come one at a
    time. What a page of a few blocks comes to again and again. Not when it is time for a sweep, which the slow path sees to. FAST */
 mi_inline void* mi_lheap_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(page->lheap == lh && mi_page_is_listed(page));
   if (page->free != &mi_nil) return NULL;
   if (mi_unlikely(!mi_lheap_may_hurry(lh))) return NULL;
   if (mi_load_relaxed(&page->local_free->xmark) == page->key) {           /* its own */

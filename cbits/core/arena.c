@@ -294,6 +294,7 @@ bool mi_arena_commit_counts(void) { return mi_option_get_size(mi_option_commit_l
 
 /* Slices i .. i+n, claimed by us, may be claimed by anybody. */
 static void slices_free(mi_arena_t* a, size_t i, size_t n) {
+  mi_assert(n > 0 && i + n <= a->nslices && mi_bitmap_run(a->free, a->nslices, i, 1) == 0);
   mi_bitmap_set(a->free, i, n);
   hints_lower(a, i);
   longest_raise(a, i, n);
@@ -356,6 +357,7 @@ static bool slices_commit(mi_arena_t* a, size_t i, size_t n, bool* zero) {
 static mi_page_t* slices_page(mi_arena_t* a, size_t i, size_t n, bool* zero) {
   if (!slices_commit(a, i, n, zero)) return NULL;
   mi_page_t* page = &a->pages[i];
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD && mi_page_where(page) == MI_WHERE_DEAD);
   mi_store_relaxed(&page->xnslices, (uint32_t)n);
   if (mi_likely(page->start != NULL)) return page;
   page->start = a->start + i * MI_SLICE_SIZE;                              /* for ever: P2 reads them when the page may have another life */
@@ -561,6 +563,7 @@ mi_page_t* mi_arena_claim(size_t size, size_t align, uint16_t number, bool* zero
 /* Slices i .. i+n, claimed by us and free: to the OS, but for those that another has purged since they were marked; then they may be
    claimed by anybody, but for what is not ours any more. */
 static void slices_purge(mi_arena_t* a, size_t i, size_t n) {
+  mi_assert(n > 0 && i + n <= a->nslices && !a->pinned);
   for (size_t at = i, len; at < i + n; at += len) {
     mi_os_result_t result = MI_OS_NOT;
     len = mi_bitmap_run(a->dirty, a->nslices, at, i + n - at);
@@ -605,6 +608,7 @@ static void mapping_give(mi_page_t* page) {
 }
 
 void mi_arena_give(mi_page_t* page) {
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD && (mi_page_where(page) == MI_WHERE_DEAD || mi_page_where(page) == MI_WHERE_LOST));
   if (page->arena == MI_ARENA_NONE) { mapping_give(page); return; }
   mi_arena_t* a = mi_arena_at(page->arena);
   (mi_page_where(page) == MI_WHERE_LOST ? &slices_lose : &slices_give)(a, mi_arena_slice_of(a, page->start), mi_page_nslices(page));

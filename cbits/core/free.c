@@ -75,6 +75,7 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
 
 /* Any free that is not local. */
 static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
+  mi_assert(id != 0 && (owner == NULL || owner->id == id));
   mi_block_t* block;
   if (p == NULL) return;
   for (;;) {
@@ -119,7 +120,6 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
     return;
   }
   if (bin == MI_BIN_SINGLE && owner != NULL && mi_remote_end(&page->xword, w)) {  /* R5 */
-    mi_page_single_ends(page);
     mi_keep_put(owner->slot, page);                                       /* it may want another of its size */
     mi_lheap_freed(&owner->main);
     return;

@@ -11,6 +11,7 @@ _Static_assert(MI_HEAP_LOCKS == 1u << (64 - 59), "five bits of a product are the
 static size_t weight(mi_page_t* page) { return mi_page_nslices(page) * MI_SLICE_SIZE; }
 
 void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page) {
+  mi_assert(mi_heap_is_listed(heap) && page->heap_next == NULL && page->heap_prev == NULL);
   if (heap->weighs) mi_pressure_hold_shared(weight(page));
   mi_lock(mi_heap_lock(heap));
   page->heap_next = heap->pages;
@@ -21,6 +22,8 @@ void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page) {
 }
 
 void mi_heap_page_unlink(mi_heap_t* heap, mi_page_t* page) {
+  mi_assert(page->heap_prev == NULL ? heap->pages == page : page->heap_prev->heap_next == page);
+  mi_assert(page->heap_next == NULL || page->heap_next->heap_prev == page);
   if (heap->weighs) mi_pressure_drop_shared(weight(page));
   if (page->heap_prev != NULL) page->heap_prev->heap_next = page->heap_next; else heap->pages = page->heap_next;
   if (page->heap_next != NULL) page->heap_next->heap_prev = page->heap_prev;
@@ -43,6 +46,7 @@ void mi_heap_locks_after_fork(bool child) {
 }
 
 void mi_heap_page_resized(mi_page_t* page, size_t nslices) {
+  mi_assert(nslices > 0);
   if (!mi_load_relaxed(&page->xheap)->weighs) return;                     /* the block is live: its heap does not end meanwhile */
   mi_pressure_hold_shared(weight(page));
   mi_pressure_drop_shared(nslices * MI_SLICE_SIZE);

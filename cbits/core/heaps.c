@@ -15,6 +15,7 @@ size_t mi_heaps_count(void) { return mi_load_relaxed(&nheaps); }           /* a 
 /* Under the list's lock. */
 static mi_xlheap_t* heap_make_place(mi_heap_t* heap, uint32_t slot) {
   const unsigned chunk = mi_owner_chunk(slot);
+  mi_assert(chunk < MI_OWNER_CHUNKS);
   if (mi_heap_place(heap, slot) == NULL) {
     mi_xlheap_t* places = mi_meta_alloc(MI_META_PLACES + chunk, mi_owner_chunk_size(chunk) * sizeof *places);
     if (places == NULL) return NULL;
@@ -25,6 +26,7 @@ static mi_xlheap_t* heap_make_place(mi_heap_t* heap, uint32_t slot) {
 
 /* Under the list's lock: one that this owner may point to as its default still, or anybody's that is no more, or a new one. */
 static mi_lheap_t* lheap_make(mi_heap_t* heap, mi_owner_t* owner) {
+  mi_assert(!heap->is_main && mi_owner_chunk(owner->slot) < MI_OWNER_CHUNKS);
   mi_lheap_t* lh = owner->unused;
   if (lh != NULL) owner->unused = lh->heap_next;
   else if ((lh = mi_meta_alloc(MI_META_LHEAP, MI_LHEAP_SIZE)) == NULL) return NULL;
@@ -63,6 +65,7 @@ static uint64_t steps(const mi_lheap_counts_t* c) {
 
 /* Under the list's lock: out of its heap's list and its owner's, one of whom is ending. */
 static void lheap_unlink(mi_heap_t* heap, mi_lheap_t* lh) {
+  mi_assert(mi_load_relaxed(&lh->xheap) == heap && lh != &lh->owner->main);
   mi_owner_t* owner = lh->owner;
   if (lh->heap_prev != NULL) lh->heap_prev->heap_next = lh->heap_next; else heap->lheaps = lh->heap_next;
   if (lh->heap_next != NULL) lh->heap_next->heap_prev = lh->heap_prev;
@@ -74,6 +77,7 @@ static void lheap_unlink(mi_heap_t* heap, mi_lheap_t* lh) {
 
 /* Under the lock, after its heap's end. If it is its owner's default, that finds here that the heap has ended. */
 static void lheap_drop(mi_lheap_t* lh) {
+  mi_assert(mi_load_relaxed(&lh->xcounts.pages) == 0 || lh->owner->id == MI_ID_GONE);
   mi_store_relaxed(&lh->xheap, NULL);                                     /* under the lock */
   if (!mi_load_acquire(&lh->xdefault)) {                                  /* pairs with mi_lheap_is_default: its owner is past its last look */
     mi_meta_free(MI_META_LHEAP, lh);
@@ -149,6 +153,7 @@ mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy) {
 
 /* A held page of an ending heap. One that dies keeps the heap's name, so that frees go on pinning it. */
 static void page_settle(mi_heap_t* heap, mi_page_t* page, bool keep_blocks) {
+  mi_assert(mi_load_relaxed(&page->xheap) == heap && !mi_page_is_listed(page));
   if (!keep_blocks) mi_page_used_set(page, 0);
   if (mi_page_used(page) == 0) { mi_lheap_page_free(page); return; }
   mi_heap_page_remove(heap, page);
@@ -159,6 +164,7 @@ static void page_settle(mi_heap_t* heap, mi_page_t* page, bool keep_blocks) {
 /* The first page that can be taken; NULL: none. *rest: some are held by remote frees, which take them out themselves. One at a time:
    so in the child of fork no more than one is held by who is gone. */
 static mi_page_t* page_take(mi_heap_t* heap, bool* rest) {
+  mi_assert(mi_heap_is_listed(heap));
   mi_page_t* taken = NULL;
   mi_xlist_t list;
   *rest = false;
@@ -180,6 +186,7 @@ static mi_page_t* page_take(mi_heap_t* heap, bool* rest) {
 }
 
 void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
+  mi_assert(heap != &mi_main_heap);
   mi_lock(&heaps_lock);
   for (mi_lheap_t* lh; (lh = heap->lheaps) != NULL; ) {
     if (lh->owner->id != MI_ID_GONE) mi_lheap_end(lh);                    /* nobody allocates from it: its pages are ours to pool */
@@ -200,6 +207,7 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
     mi_xlheap_t* places = mi_load_relaxed(&heap->xlheaps[chunk]);         /* nobody uses the heap any more */
     if (places != NULL) mi_meta_free(MI_META_PLACES + chunk, places);
   }
+  mi_assert(heap->pages == NULL && heap->lheaps == NULL);
   mi_meta_free(MI_META_HEAP, heap);
   mi_error_tell();
 }

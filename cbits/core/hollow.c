@@ -21,6 +21,7 @@ static bool next_holes(mi_page_t* page, size_t* from, size_t* to) {
   if (i >= end) return false;
   *from = (i - first) * MI_HOLE_SIZE;
   *to = *from + mi_bitmap_run(holes_of(page), end, i, end - i) * MI_HOLE_SIZE;
+  mi_assert(*from < *to && *to <= page_bytes(page));
   return true;
 }
 
@@ -33,7 +34,10 @@ bool mi_hollow_touches(mi_page_t* page, const mi_block_t* block) {
 /* ---- the holder ---- */
 
 static mi_block_t* block_at(mi_page_t* page, size_t i) { return (mi_block_t*)(void*)(page->start + i * mi_page_size(page)); }
-static void set_bit(mi_block_bits_t* of, size_t i) { of->bits[i / 64] |= (uint64_t)1 << (i % 64); }
+static void set_bit(mi_block_bits_t* of, size_t i) {
+  mi_assert(i < 8 * sizeof *of);
+  of->bits[i / 64] |= (uint64_t)1 << (i % 64);
+}
 
 /* The block behind the last one that bytes below `to` are in. */
 static size_t blocks_end(mi_page_t* page, size_t to) { return mi_min((to - 1) / mi_page_size(page) + 1, page->capacity); }
@@ -58,12 +62,14 @@ uint32_t mi_hollow_free_blocks(mi_page_t* page, mi_block_bits_t* is_free) {
 
 /* Is no block live that touches the bytes from `from` to `to`? */
 static bool is_hole(mi_page_t* page, size_t from, size_t to, const mi_block_bits_t* is_free) {
+  mi_assert(from < to && to <= page_bytes(page));
   for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++) if (!mi_block_bit(is_free, i)) return false;
   return true;
 }
 
 /* The lists are one, of the blocks in `is_free`, in the order of their addresses. */
 static void list_anew(mi_page_t* page, const mi_block_bits_t* is_free) {
+  mi_assert(!mi_page_is_listed(page));
   page->free = page->local_free = &mi_nil;
   for (size_t i = page->capacity; i-- > 0; ) {
     if (!mi_block_bit(is_free, i)) continue;
@@ -94,6 +100,7 @@ static bool has_holes(mi_page_t* page) {
 
 /* Can it be that an OS page has only free blocks? And may it be given back? */
 static bool may_be_dug(mi_page_t* page, size_t step) {
+  mi_assert(mi_is_pow2(step) && mi_page_used(page) <= page->reserved);
   if (mi_arena_at(page->arena)->pinned || mi_option_is_enabled(mi_option_allow_large_os_pages) || step > MI_SLICE_SIZE) return false;
   return (page->reserved - mi_page_used(page)) * mi_page_size(page) >= step;
 }
@@ -112,6 +119,7 @@ static size_t holes_mark(mi_page_t* page, size_t step, const mi_block_bits_t* is
 }
 
 bool mi_hollow_dig(mi_page_t* page) {
+  mi_assert(mi_page_has_waited(page) && mi_load_relaxed(&page->xowner) == 0);
   mi_block_bits_t is_free;
   const size_t step = mi_max(mi_os_page_size(), MI_HOLE_SIZE);
   if (!may_be_dug(page, step)) return has_holes(page);
@@ -132,6 +140,7 @@ bool mi_hollow_dig(mi_page_t* page) {
 }
 
 void mi_hollow_fill(mi_page_t* page) {
+  mi_assert(mi_page_has_waited(page));
   for (size_t from = 0, to; next_holes(page, &from, &to); from = to) {
     for (size_t i = blocks_end(page, to); i-- > from / mi_page_size(page); ) {
       mi_block_t* block = block_at(page, i);
@@ -144,5 +153,6 @@ void mi_hollow_fill(mi_page_t* page) {
 }
 
 void mi_hollow_forget(mi_page_t* page) {
+  mi_assert(mi_page_has_waited(page) && !mi_page_is_single(page));
   mi_bitmap_clear(holes_of(page), hole_at(page, 0), page_bytes(page) / MI_HOLE_SIZE);
 }

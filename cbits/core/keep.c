@@ -13,6 +13,7 @@ typedef struct { mi_atomic(mi_page_t*) xpage[PLACES]; } mi_cachealign mi_keep_co
 static mi_keep_column_t columns[COLUMNS + MI_BIN_LAST + 1];
 
 void mi_keep_give(mi_page_t* page) {
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD);
   mi_assert(mi_page_where(page) == MI_WHERE_DEAD || mi_page_where(page) == MI_WHERE_LOST);
   mi_page_map(page, false);
   mi_arena_give(page);
@@ -26,6 +27,7 @@ static mi_page_t* take(mi_atomic(mi_page_t*)* place) {
 }
 
 mi_page_t* mi_keep_take(uint32_t slot, size_t nslices) {
+  mi_assert(nslices > 0);
   if (nslices > MI_KEEP_SLICES) return NULL;
   mi_atomic(mi_page_t*)* place = &columns[slot % COLUMNS].xpage[nslices - 1];
   return mi_load_relaxed(place) == NULL ? NULL : take(place);             /* a hint */
@@ -37,6 +39,8 @@ static bool may_be_kept(mi_page_t* page) {
 }
 
 void mi_keep_put(uint32_t slot, mi_page_t* page) {
+  if (mi_page_where(page) == MI_WHERE_SINGLE) mi_page_single_to_dead(page);   /* R5 */
+  mi_assert(mi_page_is_single(page) && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD);
   if (mi_page_nslices(page) <= MI_KEEP_SLICES && mi_load_relaxed(&page->xinner) == 0 && mi_page_where(page) == MI_WHERE_DEAD
       && may_be_kept(page)) {
     mi_page_dead_to_cached(page);
@@ -48,9 +52,13 @@ void mi_keep_put(uint32_t slot, mi_page_t* page) {
 }
 
 /* Pages of a class: more than one block each. A quarter as many of the large ones, one in the hard mode. */
-static unsigned places_of(unsigned bin) { return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? PLACES : PLACES / 4; }
+static unsigned places_of(unsigned bin) {
+  mi_assert(bin >= 1 && bin <= MI_BIN_LAST);
+  return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? PLACES : PLACES / 4;
+}
 
 mi_page_t* mi_keep_take_class(unsigned bin) {
+  mi_assert(bin >= 1 && bin <= MI_BIN_LAST);
   for (unsigned i = 0; i < places_of(bin); i++) {
     mi_atomic(mi_page_t*)* place = &columns[COLUMNS + bin].xpage[i];
     if (mi_load_relaxed(place) == NULL) continue;                         /* a hint */
@@ -61,6 +69,7 @@ mi_page_t* mi_keep_take_class(unsigned bin) {
 }
 
 void mi_keep_put_class(mi_page_t* page) {
+  mi_assert(!mi_page_is_single(page) && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD);
   const unsigned bin = mi_page_bin(page);
   const unsigned n = may_be_kept(page) ? places_of(bin) : 0;
   mi_page_dead_to_cached(page);                                           /* shown to others by the swap */

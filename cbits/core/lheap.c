@@ -37,12 +37,15 @@ static void direct_update(mi_lheap_t* lh, unsigned bin) {
 }
 
 static void list_remove(mi_queue_t* q, mi_page_t* page) {
+  mi_assert(page->prev == NULL ? q->first == page : page->prev->next == page);
+  mi_assert(page->next == NULL ? q->last == page : page->next->prev == page);
   if (page->prev != NULL) page->prev->next = page->next; else q->first = page->next;
   if (page->next != NULL) page->next->prev = page->prev; else q->last = page->prev;
   page->next = page->prev = NULL;
 }
 
 static void list_push(mi_queue_t* q, mi_page_t* page, bool front) {
+  mi_assert(page->next == NULL && page->prev == NULL);
   page->next = front ? q->first : NULL;
   page->prev = front ? NULL : q->last;
   if (page->next != NULL) page->next->prev = page; else q->last = page;
@@ -59,6 +62,7 @@ static void queue_remove(mi_lheap_t* lh, mi_page_t* page) {
 }
 
 static void queue_push(mi_lheap_t* lh, mi_page_t* page, bool front) {
+  mi_assert(page->lheap == NULL && heap_of(page) == mi_load_relaxed(&lh->xheap));
   mi_queue_t* q = &lh->queue[mi_page_bin(page)];
   page->lheap = lh;
   list_push(q, page, front);
@@ -208,6 +212,7 @@ static void pool_unindex(mi_page_t* page) {
    so that nothing is miscounted in it. */
 void mi_lheap_page_free(mi_page_t* page) {
   mi_assert(page->lheap == NULL && !mi_page_is_listed(page));
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED);
   mi_heap_t* heap = heap_of(page);
   if (heap->is_main && !mi_mend_is_empty(page)) { mi_lheap_page_to_pool(page); return; }
   if (mi_heap_is_listed(heap)) mi_heap_page_remove(heap, page);
@@ -258,6 +263,7 @@ static void page_full_to_queued(mi_lheap_t* lh, mi_page_t* page, bool front) {
 
 /* Held by us, who took it: into this local heap's queue. H1 and A4 end here. */
 static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED && heap_of(page) == mi_load_relaxed(&lh->xheap));
   mi_page_take_list(page, list);
   if (mi_page_has_waited(page)) mi_hollow_fill(page);
   mi_store_release(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader; pairs with is_free: shows the marks */
@@ -304,6 +310,7 @@ static bool is_exhausted(mi_page_t* page) {
 }
 
 static void parked_push(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(lh->xid != 0 && page->lheap == NULL);
   const unsigned bin = mi_page_bin(page);
   mi_page_leave_out(page, page->reserved - 1);                            /* its holder's next free comes by */
   page->lheap = lh;
@@ -407,6 +414,7 @@ static void parked_to_full(mi_lheap_t* lh, unsigned bin) {
 
 /* `bin` was read while the page could not change (before P1, R4); arena and start are the same in its next life. */
 static void pool_index(const mi_page_t* page, unsigned bin) {
+  mi_assert(bin >= 1 && bin <= MI_BIN_LAST && page->arena != MI_ARENA_NONE);
   mi_arena_t* a = mi_arena_at(page->arena);
   if (mi_pool_set(mi_arena_pool(a, bin), mi_arena_slice_of(a, page->start))) mi_add_relaxed(&npooled[bin], 1);  /* P2; the count is a hint */
 }
@@ -469,6 +477,7 @@ void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_ow
     if (owner != NULL && mi_load_relaxed(&page->xowner) == (owner->id | 1)) park_more(&owner->main, bin);  /* a hint */
   }
   if (todo != MI_REMOTE_LAST) return;
+  mi_assert(!mi_page_is_listed(page) && mi_page_left_out(page) == 0);
   mi_page_used_set(page, 0);
   page->doubted = true;
   if (owner != NULL && mi_page_is_single(page) && !mi_heap_is_listed(heap_of(page))) { single_page_free(page, owner); return; }
@@ -524,6 +533,7 @@ static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
 
 /* Can much of it be of use to others, or go back? */
 static bool is_sparse(mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
   const uint32_t used = mi_page_used(page);
   return used < page->capacity && used <= sparse_limit(page->capacity, mi_page_size(page)) && !mi_arena_at(page->arena)->pinned;
 }
@@ -610,6 +620,7 @@ static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
 }
 
 static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
+  mi_assert(bin >= 1 && bin <= MI_BIN_LAST);
   for (;;) {
     mi_page_t* page = queue_find(lh, bin);
     if (page == NULL && (lh->queue[bin].first != NULL || parked_find(lh, bin))) continue;  /* it came there from those that were parked */
@@ -654,6 +665,7 @@ void* mi_lheap_malloc_kept(mi_lheap_t* lh, size_t size) {
 
 /* `room`: for a block that grows. */
 static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool room, bool* zero) {
+  mi_assert(mi_is_pow2(align) && size <= MI_ADDRESSES);
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* as above */
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
   mi_page_t* page = room ? mi_arena_claim_roomy(size, heap->arena, zero) : NULL;
@@ -743,6 +755,7 @@ void mi_lheap_page_unpark(mi_page_t* page) {
 }
 
 void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t xid) {
+  mi_assert(xid == 0 || xid == owner->id);
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;
   if (xid != 0) memset(lh->park_more, 0, sizeof lh->park_more);           /* it may have been another's */
   lh->xid = xid;

@@ -11,6 +11,7 @@ static bool is_free(mi_page_t* page, size_t i) {
 }
 
 void mi_mend(mi_page_t* page) {
+  mi_assert(!mi_page_is_single(page) && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED);
   uint32_t nlive = 0;
   mi_assert(mi_page_where(page) != MI_WHERE_PARKED && mi_page_where(page) != MI_WHERE_WATCHED);
   if (mi_page_has_waited(page)) mi_hollow_fill(page);

@@ -62,6 +62,8 @@ static void* reserve(size_t size, size_t align) {
 static bool is_full(const mi_slab_t* slab, size_t size) { return slab->free == NULL && slab->bump + size > SLAB_SIZE; }
 
 static void slab_remove(mi_kind_t* kind, mi_slab_t* slab) {
+  mi_assert(slab->prev == NULL ? kind->first == slab : slab->prev->next == slab);
+  mi_assert(slab->next == NULL ? kind->last == slab : slab->next->prev == slab);
   if (slab->prev != NULL) slab->prev->next = slab->next; else kind->first = slab->next;
   if (slab->next != NULL) slab->next->prev = slab->prev; else kind->last = slab->prev;
 }
@@ -96,6 +98,7 @@ static mi_slab_t* slab_of(const void* p) {
 static size_t slab_committed(const mi_slab_t* slab) { return mi_align_up(slab->bump, mi_os_page_size()); }
 
 static void* slab_alloc(mi_kind_t* kind, mi_slab_t* slab, bool* used) {
+  mi_assert(!is_full(slab, kind->size) && kind->size <= LARGE_MIN);
   if (slab->nlive++ == 0 && slab->bump > 0) kind->nempty--;
   mi_meta_free_t* p = slab->free;
   *used = (p != NULL);
@@ -112,6 +115,7 @@ static void* slab_alloc(mi_kind_t* kind, mi_slab_t* slab, bool* used) {
 
 /* Nothing in it is used. A page's word goes on counting its lives, so its memory stays; what is locked does, too. */
 static void slab_emptied(mi_kind_t* kind, mi_slab_t* slab) {
+  mi_assert(slab->nlive == 0);
   if (++kind->nempty <= EMPTY_MAX || kind == &kinds[MI_META_PAGE] || !mi_os_purge(slab->start, SLAB_SIZE)) return;
   kind->nempty--;
   committed_add(0 - slab_committed(slab));
@@ -122,6 +126,7 @@ static void slab_emptied(mi_kind_t* kind, mi_slab_t* slab) {
 }
 
 static void slab_free(mi_kind_t* kind, mi_slab_t* slab, mi_meta_free_t* p) {
+  mi_assert(slab->nlive > 0 && (size_t)((uint8_t*)p - slab->start) < slab->bump && (size_t)((uint8_t*)p - slab->start) % kind->size == 0);
   const bool was_full = is_full(slab, kind->size);
   p->next = slab->free;
   slab->free = p;
@@ -152,6 +157,7 @@ void* mi_meta_alloc(mi_meta_kind_t k, size_t size) {
 void mi_meta_free(mi_meta_kind_t k, void* p) {
   mi_kind_t* kind = &kinds[k];
   mi_lock(&meta_lock);
+  mi_assert(kind->size > 0);
   if (kind->size > LARGE_MIN) {
     mi_os_release(p, kind->size);
     committed_add(0 - kind->size);

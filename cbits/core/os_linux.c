@@ -125,6 +125,7 @@ static void* map_anywhere(size_t size) {
 /* munmap: done or not, as when the process has no more map entries and an end of the range is inside a mapping (it may be split
    there). Then at least its memory goes. */
 void mi_os_release(void* p, size_t size) {
+  mi_assert(p != NULL && ((uintptr_t)p | size) % mi_os_page_size() == 0);
   const int saved = errno;
   const mi_os_way_t fault = fault_of(MI_OS_RELEASE, false);
   if (fault > MI_OS_AT_START) munmap(p, size / 2 / mi_os_page_size() * mi_os_page_size());
@@ -133,6 +134,7 @@ void mi_os_release(void* p, size_t size) {
 }
 
 void* mi_os_reserve(size_t size, size_t align) {
+  mi_assert(size > 0 && size % mi_os_page_size() == 0 && mi_is_pow2(align));
   uint8_t* p = map_anywhere(size);
   if (p == NULL || ((uintptr_t)p & (align - 1)) == 0) return p;
   mi_os_release(p, size);
@@ -147,6 +149,7 @@ void* mi_os_reserve(size_t size, size_t align) {
 
 /* mprotect: where it fails the first part may be done. */
 bool mi_os_commit(void* p, size_t size) {
+  mi_assert(((uintptr_t)p | size) % mi_os_page_size() == 0);
   const mi_os_way_t fault = fault_of(MI_OS_COMMIT, true);
   if (fault > MI_OS_AT_START && mi_os_must_commit()) mprotect(p, size / 2 / mi_os_page_size() * mi_os_page_size(), PROT_READ | PROT_WRITE);
   if (fault == MI_OS_GOES_ON && (!mi_os_must_commit() || mprotect(p, size, PROT_READ | PROT_WRITE) == 0)) return true;
@@ -200,6 +203,7 @@ static void range_fault(mi_os_way_t fault, void* p, size_t size) {
 /* madvise, as above; then mmap over it: not done and unchanged, or a gap. A private mapping that nobody can write to counts for
    nothing, and a change of protection alone would not take back what counts. */
 mi_os_result_t mi_os_decommit(void* p, size_t size) {
+  mi_assert(((uintptr_t)p | size) % mi_os_page_size() == 0);
   if (!mi_os_purge(p, size)) return MI_OS_NOT;
   if (!mi_os_must_commit()) return MI_OS_DONE;
   const int saved = errno;
@@ -216,6 +220,7 @@ mi_os_result_t mi_os_decommit(void* p, size_t size) {
 
 /* mremap in place: done or not. Growing needs one mapping, shrinking is munmap. */
 bool mi_os_resize(void* p, size_t old_size, size_t new_size) {
+  mi_assert(((uintptr_t)p | old_size | new_size) % mi_os_page_size() == 0);
   if (fault_of(MI_OS_RESIZE, true) != MI_OS_GOES_ON) { errno = ENOMEM; return false; }
   return mremap(p, old_size, new_size, 0) == p;
 }
@@ -225,6 +230,7 @@ bool mi_os_resize(void* p, size_t old_size, size_t new_size) {
 mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
   const mi_os_way_t fault = fault_of(MI_OS_MOVE, true);
   mi_assert(new_size > old_size);
+  mi_assert(((uintptr_t)p | (uintptr_t)to | old_size | new_size) % mi_os_page_size() == 0);
   if (fault != MI_OS_AT_START && range_sign(to)) {
     range_fault(fault, to, new_size);
     if (fault == MI_OS_GOES_ON && mremap(p, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to) return MI_OS_DONE;

@@ -29,6 +29,7 @@ mi_owner_t* mi_owner_at(uint32_t slot) {
 
 /* Under the lock. */
 static mi_xowner_t* make_place(uint32_t slot) {
+  mi_assert(slot == mi_load_relaxed(&nslots));                            /* changed under the lock only */
   const unsigned chunk = mi_owner_chunk(slot);
   if (chunk >= MI_OWNER_CHUNKS) return NULL;
   if (place_of(slot) == NULL) {
@@ -68,10 +69,12 @@ mi_owner_t* mi_owner_of_thread(uintptr_t id) {
 mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) { return mi_owner_begin_in(kind, id, &mi_main_heap); }
 
 mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* main) {
+  mi_assert(kind != MI_OWNER_UNUSED && id != 0 && id % 16 == 0 && id != MI_ID_GONE && main->is_main);
   mi_lock(&owners_lock);
   mi_owner_t* owner = owner_make();
   mi_unlock(&owners_lock);
   if (owner == NULL) return NULL;
+  mi_assert(mi_load_relaxed(&owner->main.xcounts.pages) == 0);            /* ours now */
   owner->id = id;
   mi_lheap_init(&owner->main, owner, main, id);
   mi_purger_also(&mi_pooled_piece);
@@ -80,6 +83,7 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
 }
 
 void mi_owner_end(mi_owner_t* owner) {
+  mi_assert(mi_load_relaxed(&owner->xkind) != MI_OWNER_UNUSED);            /* its own */
   mi_heap_owner_ends(owner);
   mi_lheap_end(&owner->main);
   mi_lock(&owners_lock);
@@ -91,12 +95,14 @@ void mi_owner_end(mi_owner_t* owner) {
 }
 
 void mi_owner_drain(mi_owner_t* owner, bool force) {
+  mi_assert(mi_load_relaxed(&owner->xkind) != MI_OWNER_UNUSED);            /* its own */
   mi_lheap_collect(&owner->main, force);
   mi_heap_drain_lheaps(owner, force);
   mi_error_tell();
 }
 
 void mi_owner_abandon(mi_owner_t* owner) {
+  mi_assert(mi_load_relaxed(&owner->xkind) != MI_OWNER_UNUSED);            /* its own */
   mi_lheap_end(&owner->main);
   mi_heap_abandon_lheaps(owner);
   mi_error_tell();
@@ -111,8 +117,7 @@ void mi_owner_before_fork(void) { mi_lock(&owners_lock); }
 static void forget_page(mi_page_t* page, void* self) {
   mi_remote_unpin_all(&page->xword);
   if (mi_xword_state(mi_load_relaxed(&page->xword)) != MI_PAGE_OWNED) return;
-  const mi_lheap_t* lh = mi_page_is_listed(page) ? page->lheap : NULL;    /* NULL, too, half-way into a queue */
-  const mi_owner_t* owner = lh == NULL ? NULL : lh->owner;
+  const mi_owner_t* owner = page->lheap == NULL ? NULL : page->lheap->owner;
   if (owner != NULL && (owner->id == (uintptr_t)self || mi_id_is_capability(owner->id))) return;
   mi_store_relaxed(&page->xowner, MI_ID_GONE);
 }

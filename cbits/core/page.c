@@ -36,6 +36,7 @@ void mi_page_after_fork(void) {
 
 /* A single page is found by its first slice alone, and by the one that the pointer of an offset block is in. */
 bool mi_page_map(mi_page_t* page, bool on) {
+  mi_assert(page->start != NULL && mi_page_nslices(page) > 0);
   const mi_page_t* entry = on ? page : NULL;
   const uintptr_t inner = mi_load_relaxed(&page->xinner);                 /* shown to others together with the block */
   if (!mi_page_is_single(page)) return mi_pagemap_set(page->start, mi_page_nslices(page), entry);
@@ -45,11 +46,14 @@ bool mi_page_map(mi_page_t* page, bool on) {
 /* After the constants by which a block's start is found. */
 static void new_life(mi_page_t* page) {
   page->key = key_next();
+  mi_assert(page->key != 0);
   page->doubted = false;
   mi_store_release(&page->xkey, page->key);                               /* pairs with mi_free_slow, free_any: who reads it finds no start of the life before */
 }
 
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner) {
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD && mi_page_where(page) == MI_WHERE_DEAD);
+  mi_assert(size > 0 && bin > 0 && bin <= MI_BIN_SINGLE && size <= mi_page_nslices(page) * MI_SLICE_SIZE);
   const bool single = (bin == MI_BIN_SINGLE);
   mi_store_relaxed(&page->xleft_out, 0);                                  /* nothing counts yet */
   mi_store_relaxed(&page->xinner, 0);                                     /* shown to others together with the block */
@@ -76,6 +80,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
 }
 
 void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner) {
+  mi_assert(mi_page_is_single(page) && size > 0 && size <= mi_page_nslices(page) * MI_SLICE_SIZE);
   new_life(page);
   mi_page_dead_to_single(page);
   mi_page_used_set(page, 1);
@@ -85,9 +90,10 @@ void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner) {
 }
 
 void mi_page_die(mi_page_t* page) {
-  if (mi_page_is_single(page)) mi_page_single_ends(page);
+  mi_assert(!mi_page_is_listed(page) && page->lheap == NULL);
+  if (mi_page_where(page) == MI_WHERE_SINGLE) mi_page_single_to_dead(page);
   else if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_dead(page);
-  else mi_page_pooled_to_dead(page);
+  else if (mi_page_where(page) != MI_WHERE_LOST) mi_page_pooled_to_dead(page);   /* a lost page stays lost */
   mi_store_relaxed(&page->xowner, 0);                                     /* nothing live: a valid free cannot look */
   while (!mi_remote_death(&page->xword)) mi_os_yield();                   /* D1: a pin lasts a few instructions */
 }
@@ -112,6 +118,7 @@ static void list_append(mi_page_t* page, mi_block_t* first, uint32_t n) {
 /* n blocks that others freed, from the one at `head` on: to a list of the page that is empty, as they are. Nobody looks at
    them before they are allocated: each may be in another's cache. */
 static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
+  mi_assert(n == 0 || head != 0 || mi_page_is_single(page));
   if (n == 0) return;
   const uint32_t used = mi_page_used(page), least = (mi_page_where(page) == MI_WHERE_RETIRED);
   mi_page_used_set(page, used - n >= least && n <= used ? used - n : least);      /* more than were live: some were freed twice (mend.h) */
@@ -144,6 +151,7 @@ bool mi_page_collect(mi_page_t* page, uint32_t* nremote) {
 
 bool mi_page_extend(mi_page_t* page) {
   mi_assert(page->free == &mi_nil);
+  mi_assert(!mi_page_is_single(page) && page->capacity <= page->reserved);
   const size_t size = mi_page_size(page);
   const size_t n = mi_min((size_t)(page->reserved - page->capacity), mi_max(1, MI_EXTEND_BYTES / size));
   if (n == 0) return false;
@@ -161,6 +169,7 @@ bool mi_page_extend(mi_page_t* page) {
 }
 
 void mi_page_drop_free(mi_page_t* page) {
+  mi_assert(page->free != &mi_nil && !mi_page_is_single(page));
   mi_block_t* bad = page->free;
   uint32_t nlocal = 0;
   for (mi_block_t* b = page->local_free; mi_load_relaxed(&b->xmark) == page->key && nlocal < page->capacity; b = b->next) nlocal++;  /* its own */
@@ -188,6 +197,7 @@ mi_block_t* mi_page_block_of(mi_page_t* page, const void* p) {
 }
 
 void mi_page_set_offset(mi_page_t* page, void* block, void* p) {
+  mi_assert((uintptr_t)p - (uintptr_t)block >= 2 * sizeof(uintptr_t) && (uintptr_t)p - (uintptr_t)block < mi_page_size(page));
   if (mi_page_is_single(page)) {
     mi_store_relaxed(&page->xinner, (uintptr_t)p);                        /* shown to others together with the block */
     mi_page_map(page, true);                                              /* its leaves exist */

@@ -8,6 +8,7 @@ _Static_assert((uint64_t)MI_PAGEMAP_ROOT * MI_PAGEMAP_LEAF * MI_SLICE_SIZE == (u
                "root and leaf together cover 48 address bits, 16 each");
 
 static mi_atomic(uintptr_t)* leaf_at(uintptr_t distance) {
+  mi_assert(distance != 0);
   return (mi_atomic(uintptr_t)*)((uintptr_t)&mi_pagemap + distance * sizeof(uintptr_t));
 }
 
@@ -33,6 +34,7 @@ static mi_atomic(uintptr_t)* leaf_of(uintptr_t p) {
 }
 
 bool mi_pagemap_prepare(const void* start, size_t size) {
+  mi_assert(size > 0);
   const uintptr_t end = (uintptr_t)start + size - 1;
   for (uintptr_t r = (uintptr_t)start >> 32; r <= end >> 32; r++) {
     if (leaf_of(r << 32) == NULL) return false;
@@ -41,6 +43,7 @@ bool mi_pagemap_prepare(const void* start, size_t size) {
 }
 
 bool mi_pagemap_set(const void* start, size_t nslices, const mi_page_t* page) {
+  mi_assert(nslices > 0 && start != NULL);
   const uintptr_t value = page == NULL ? 0 : (uintptr_t)page - (uintptr_t)&mi_pagemap;
   uintptr_t p = (uintptr_t)start;
   for (size_t i = 0; i < nslices; i++, p += MI_SLICE_SIZE) {

@@ -15,6 +15,7 @@ static void page_round(mi_page_t* page, bool now) {
   if (!mi_remote_acquire(&page->xword, false, &list)) return;             /* A2 */
   uintptr_t home = mi_load_relaxed(&page->xowner);                        /* its holder, who alone changes it */
   mi_page_take_list(page, list);
+  mi_assert(!mi_page_is_single(page) && mi_page_is_pooled(page));
   const bool waited = mi_page_has_waited(page);
   if (!waited) mi_page_pooled_to_waited(page);
   if (waited || now) {
@@ -22,10 +23,12 @@ static void page_round(mi_page_t* page, bool now) {
     if (mi_hollow_dig(page)) home = 0;
     if (mi_page_where(page) == MI_WHERE_WAITED) mi_page_waited_to_dug(page);
   }
+  mi_assert(mi_page_has_waited(page) && (home == 0 || (home & 1) != 0));
   mi_lheap_page_to_pool_of(page, home);                                   /* P1 */
 }
 
 static bool piece(mi_place_t* at, size_t npages, bool now) {
+  mi_assert(npages > 0);
   for (size_t n = 0; at->arena < mi_arena_count(); at->arena++, at->slice = 0) {
     mi_arena_t* a = mi_arena_at(at->arena);
     while ((at->slice = mi_bitmap_next(a->changed, a->nslices, at->slice)) < a->nslices) {

@@ -1,4 +1,5 @@
 /* See pressure.h. Statistics and thresholds are relaxed: they publish nothing. */
+#include "check.h"
 #include "pressure.h"
 
 #define STEP  MI_MiB                     /* a capability looks at the sum when it has held so much more; .. */
@@ -39,7 +40,10 @@ static bool take(int what) {
   int expected = FREE;
   return mi_cas_acq_rel(&xtaken, &expected, what);                        /* pairs with give */
 }
-static void give(void) { mi_store_release(&xtaken, FREE); }               /* pairs with take */
+static void give(void) {
+  mi_assert(mi_load_relaxed(&xtaken) != FREE);                            /* ours */
+  mi_store_release(&xtaken, FREE);                                        /* pairs with take */
+}
 
 uint64_t mi_pressure_held(void) {
   uint64_t total = mi_load_relaxed(&xshared) + mi_load_relaxed(&ledger[MI_CAPS_MAX].xheld);
@@ -153,6 +157,7 @@ mi_pressure_due_t mi_pressure_begin(uint64_t now) {
 static uint64_t freed_by(uint64_t held) { return held < book.before ? book.before - held : 0; }
 
 mi_pressure_due_t mi_pressure_after_minor(uint64_t now) {
+  mi_assert(mi_load_relaxed(&xtaken) == COLLECTING);                      /* by the caller */
   const uint64_t held = mi_pressure_held(), made = book.before - mi_min(book.before, book.after_minor);
   adapt(made, freed_by(held), now);
   mi_add_relaxed(&xminor, 1);                                             /* statistics */
@@ -164,6 +169,7 @@ mi_pressure_due_t mi_pressure_after_minor(uint64_t now) {
 }
 
 void mi_pressure_end(mi_pressure_due_t last, uint64_t now) {
+  mi_assert(mi_load_relaxed(&xtaken) == COLLECTING);                      /* by the caller */
   const uint64_t held = mi_pressure_held();
   if (last == MI_PRESSURE_MAJOR) {
     mi_add_relaxed(&xmajor, 1);                                           /* statistics */

@@ -65,6 +65,7 @@ static bool slices_piece(void) {
 
 /* Under the lock. A piece of the round that is under way or due. True: there is more, to be done now. */
 static bool work(uint64_t now, size_t npages) {
+  mi_assert(npages > 0 && credit() <= CREDIT_MOST);
   const uint64_t at = mi_clock_at();
   credit_grow(now);
   if (!mi_load_relaxed(&mi_purger_xround)) {                              /* the lock's */

@@ -24,6 +24,7 @@ static bool leaves_early(const mi_page_t* page, size_t old, size_t newsize) {
 
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
 static bool single_resize(mi_page_t* page, size_t size) {
+  mi_assert(mi_page_is_single(page) && size <= MI_ADDRESSES);
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
   if (mi_load_relaxed(&page->xinner) != 0 || page->arena == MI_ARENA_NONE) return false;  /* an offset block, the caller's; a mapping of its own */
   const size_t nslices = mi_page_nslices(page);
@@ -35,6 +36,7 @@ static bool single_resize(mi_page_t* page, size_t size) {
 
 /* A page with a mapping of its own: grown or shrunk with it; the block moves without being copied. */
 static void* mapping_resize(mi_page_t* page, size_t size) {
+  mi_assert(mi_page_is_single(page) && page->arena == MI_ARENA_NONE);
   size = mi_align_up(size, mi_os_page_size());
   if (mi_load_relaxed(&page->xinner) != 0) return NULL;                   /* the caller's: an offset block: its inner pointer would move */
   mi_page_map(page, false);                                               /* nobody else has the block */
@@ -58,6 +60,7 @@ void* mi_block_expand(void* p, size_t newsize) {
 
 /* p's block where it is, or its mapping elsewhere; NULL: it has to be copied. */
 static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize) {
+  mi_assert((uintptr_t)p - (uintptr_t)block < mi_page_size(page));
   const size_t at = (uintptr_t)p - (uintptr_t)block;
   const size_t usable = mi_page_size(page) - at;
   const bool large = newsize > MI_MEDIUM_MAX && mi_page_is_single(page) && at == 0;
@@ -68,6 +71,7 @@ static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize)
 
 /* The contents of a single page's block, `old` bytes, in a new one that is larger. */
 static void* grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) {
+  mi_assert(mi_page_is_single(page) && old < newsize);
   bool zero;
   void* q = mi_lheap_malloc_growing(lh, newsize, wants_room(old, newsize), &zero);
   if (q == NULL) return NULL;

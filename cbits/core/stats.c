@@ -71,6 +71,7 @@ mi_use_t mi_stats_use(uintptr_t id) {
 
 /* Adds a page to the part with that key. */
 static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* r) {
+  mi_assert(parts->n <= parts->max / 2 && parts->max > 0);
   size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % parts->max;      /* a hash table: max is twice what there can be */
   while (parts->parts[i].pages != 0 && parts->parts[i].key != key) i = (i + 1) % parts->max;
   mi_part_t* part = &parts->parts[i];
@@ -115,6 +116,7 @@ static void add_mappings(mi_snapshot_t* s, uint64_t n, uint64_t bytes) {
 
 /* Moves n parts from one place to another, in order of byte `byte` of their keys; what is equal stays in order. */
 static void sort_by_byte(const mi_part_t* from, mi_part_t* to, size_t n, unsigned byte) {
+  mi_assert(byte < sizeof from->key);
   size_t end[257] = { 0 };
   for (size_t i = 0; i < n; i++) end[(from[i].key >> byte * 8 & 255) + 1]++;
   for (unsigned k = 1; k < 257; k++) end[k] += end[k - 1];
@@ -133,6 +135,7 @@ static void parts_sort(mi_parts_t* parts) {
     differ |= from[n - 1].key ^ from[0].key;
   }
   parts->n = n;
+  mi_assert(n <= parts->max / 2);
   for (unsigned byte = 0; byte < 8; byte++) {
     if ((differ >> byte * 8 & 255) == 0) continue;
     sort_by_byte(from, to, n, byte);

@@ -95,11 +95,15 @@ mi_inline int32_t mi_page_left_out(const mi_page_t* page) { return mi_load_relax
 /* Live blocks, those in the remote list among them: the true count, wherever the page is. `used` alone is that of pages that are neither
    watched, retired nor parked. */
 mi_inline uint32_t mi_page_live(mi_page_t* page) { return mi_page_used(page) + (uint32_t)mi_page_left_out(page); }
-mi_inline void mi_page_live_set(mi_page_t* page, uint32_t live) { mi_page_used_set(page, live - (uint32_t)mi_page_left_out(page)); }
+mi_inline void mi_page_live_set(mi_page_t* page, uint32_t live) {
+  mi_assert(mi_page_left_out(page) <= (int32_t)live);
+  mi_page_used_set(page, live - (uint32_t)mi_page_left_out(page));
+}
 
 /* Another number of live blocks is left out of `used`: as many live as before. What becomes less is written first: who reads statistics
    meanwhile sees fewer, not more. */
 mi_inline void mi_page_leave_out(mi_page_t* page, int32_t n) {
+  mi_assert(n < 0 || mi_page_live(page) >= (uint32_t)n);
   const uint32_t used = mi_page_live(page) - (uint32_t)n;
   const bool more = n > mi_page_left_out(page);
   if (more) mi_page_used_set(page, used);

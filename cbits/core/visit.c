@@ -11,6 +11,7 @@ typedef struct { mi_page_t* page; bool taken; } mi_visit_t;
 typedef struct { mi_visit_t* pages; size_t n, max; } mi_visit_list_t;
 
 static void visit_add(mi_visit_list_t* list, mi_page_t* page, bool taken) {
+  mi_assert(list->n <= list->max && !(taken && mi_page_is_listed(page)));
   if (list->n < list->max) list->pages[list->n++] = (mi_visit_t){ page, taken };
   else if (taken) mi_lheap_page_to_pool(page);
 }
@@ -101,6 +102,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
   const size_t size = mi_page_size(page);
   if (!single) mi_lheap_page_unpark(page);
   if (!single) mi_page_collect(page, &nremote);
+  mi_assert(mi_page_left_out(page) <= 0 && page->capacity <= page->reserved);
   const mi_heap_area_t area = {
     .blocks = page->start, .reserved = mi_page_nslices(page) * MI_SLICE_SIZE, .committed = page->capacity * size,
     .used = single ? mi_page_used(page) : mi_page_live(page), .block_size = size, .full_block_size = size, .heap_tag = heap->tag,
@@ -117,6 +119,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
 
 bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_visit_fun* visitor, void* arg) {
   mi_visit_list_t list = { NULL, 0, visit_count(heap) };
+  mi_assert(owner == NULL || owner->id != MI_ID_GONE);
   const size_t bytes = mi_align_up((list.max + 1) * sizeof *list.pages, mi_os_page_size());
   list.pages = mi_os_reserve(bytes, mi_os_page_size());
   if (list.pages == NULL) return false;

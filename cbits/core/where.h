@@ -65,11 +65,6 @@ mi_inline void mi_page_single_to_dead(mi_page_t* page) {
   mi_page_where_set(page, MI_WHERE_DEAD);
 }
 
-/* Its block was freed: R5 or D1. A lost one stays lost. */
-mi_inline void mi_page_single_ends(mi_page_t* page) {
-  if (mi_page_where(page) != MI_WHERE_LOST) mi_page_single_to_dead(page);
-}
-
 /* ---- single pages ---- */
 
 mi_inline void mi_page_dead_to_single(mi_page_t* page) {
