@@ -28,7 +28,7 @@ static mi_page_t* take(mi_atomic(mi_page_t*)* place) {
 
 mi_page_t* mi_keep_take(uint32_t slot, size_t nslices) {
   mi_assert(nslices > 0);
-  if (nslices > MI_KEEP_SLICES) return NULL;
+  if (!mi_policy_caches(nslices)) return NULL;
   mi_atomic(mi_page_t*)* place = &columns[slot % COLUMNS].xpage[nslices - 1];
   return mi_load_relaxed(place) == NULL ? NULL : take(place);             /* a hint */
 }
@@ -41,7 +41,7 @@ static bool may_be_kept(mi_page_t* page) {
 void mi_keep_put(uint32_t slot, mi_page_t* page) {
   if (mi_page_where(page) == MI_WHERE_SINGLE) mi_page_single_to_dead(page);   /* R5 */
   mi_assert(mi_page_is_single(page) && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD);
-  if (mi_page_nslices(page) <= MI_KEEP_SLICES && mi_load_relaxed(&page->xinner) == 0 && mi_page_where(page) == MI_WHERE_DEAD
+  if (mi_policy_caches(mi_page_nslices(page)) && mi_load_relaxed(&page->xinner) == 0 && mi_page_where(page) == MI_WHERE_DEAD
       && may_be_kept(page)) {
     mi_page_dead_to_cached(page);
     page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);  /* pairs with mi_keep_take, mi_keep_flush */
@@ -51,10 +51,10 @@ void mi_keep_put(uint32_t slot, mi_page_t* page) {
   if (page != NULL) mi_keep_give(page);
 }
 
-/* Pages of a class: more than one block each. A quarter as many of the large ones, one in the hard mode. */
+/* Pages of a class: more than one block each. */
 static unsigned places_of(unsigned bin) {
-  mi_assert(bin >= 1 && bin <= MI_BIN_LAST);
-  return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? PLACES : PLACES / 4;
+  mi_assert(bin >= 1 && bin <= MI_BIN_LAST && mi_policy_cached_of(bin) <= PLACES);
+  return mi_policy_cached_of(bin);
 }
 
 mi_page_t* mi_keep_take_class(unsigned bin) {
