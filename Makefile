@@ -2,7 +2,7 @@
 # make install    that, the headers and a pkg-config file, to PREFIX (/usr/local), below DESTDIR; make uninstall
 # make test    the C suites; ./check runs these and the Haskell ones
 # make lint    layers, lengths, orders; make matrix: every GHC
-# make soak    the stress suites for long; make bytes-long: 100 million operations that move bytes about
+# make soak    the stress suites for long; make bytes-long: 100 million operations that move bytes about; make forks-long: 1000 forks of each kind
 # make mutants seeds faults in copies of the tree, and looks that the suite that is there for each fails; some minutes
 # make busy    ./check beside busy loops: TIMES=3 LOOPS=4, or PARTS="c haskell"; see tools/busy
 # make bench   every benchmark, figures and plots to docs/bench; see bench/README.md
@@ -102,4 +102,4 @@ bench: lib
 clean:
 	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.* $(BUILD)/mimalloc.pc
 
-.PHONY: lib install uninstall test soak bytes-long mutants busy lint matrix bench clean
+.PHONY: lib install uninstall test soak bytes-long forks-long mutants busy lint matrix bench clean

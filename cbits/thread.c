@@ -19,30 +19,24 @@
 
 /* ---- the thread's owner ---- */
 
-static mi_lheap_t lheap_empty = { .direct = { [0 ... MI_DIRECT_COUNT - 1] = &mi_page_empty } };   /* and no queue has a page */
-mi_tls mi_lheap_t* mi_thread_lheap = &lheap_empty;
-static mi_tls bool thread_ended;         /* its destructors run: heaps are made for one call only */
-static mi_tls unsigned late_calls;       /* .. and calls made from callbacks in it */
-
-static mi_tls mi_heap_t* my_main = &mi_main_heap;   /* a sub-process has another */
-
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t end_key;            /* its destructor is how a thread's end is noticed */
 static bool has_key;
 static mi_atomic(bool) xunnoticed;       /* some threads' ends are not */
 
-static mi_owner_t* my_owner(void) { return mi_thread_lheap->owner; }      /* NULL if it has no heap */
+static mi_heap_t* my_main(void) { return mi_local()->main != NULL ? mi_local()->main : &mi_main_heap; }
+static mi_owner_t* my_owner(void) { return mi_local()->lheap->owner; }      /* NULL if it has no heap */
 
 static void owner_end(void) {
   mi_owner_t* owner = my_owner();
   if (owner == NULL) return;
-  mi_thread_lheap = &lheap_empty;
+  mi_local()->lheap = &mi_lheap_empty;
   mi_owner_end(owner);
 }
 
 static void thread_exit(void* owner) {
   (void)owner;
-  thread_ended = true;
+  mi_local()->ended = true;
   owner_end();
 }
 
@@ -59,6 +53,7 @@ static void before_fork(void) {
 
 /* What others, who are gone, had begun. */
 static void mend(void) {
+  mi_local_after_fork();
   mi_options_after_fork();
   mi_pressure_after_fork();
   mi_page_after_fork();
@@ -96,18 +91,18 @@ static void process_begin_once(void) {
   has_key = pthread_key_create(&end_key, &thread_exit) == 0;              /* first: the next may allocate */
   if (!has_key) mi_store_relaxed(&xunnoticed, true);                      /* shown by pthread_once */
   mi_fork_set_mend(&after_fork_child);
-  const bool has_handlers = pthread_atfork(&before_fork, &after_fork_parent, &after_fork_child) == 0;
+  const bool has_handlers = mi_os_atfork(&before_fork, &after_fork_parent, &after_fork_child);
   if (verbose && !has_key) mi_message("mimalloc: all thread keys are taken: ends of threads are not noticed\n");
   if (verbose && !has_handlers) mi_message("mimalloc: no memory for handlers of fork\n");
   reserve_memory();
 }
 
 void mi_process_begin(void) {
-  static mi_tls bool within;             /* what is called in it allocates */
-  if (within) return;
-  within = true;
+  bool* within = &mi_local()->beginning;
+  if (*within) return;
+  *within = true;
   pthread_once(&once, &process_begin_once);
-  within = false;
+  *within = false;
 }
 
 /* Before the constructors of whoever else is in this object; the shared library's run before everybody's (Makefile). So our handlers of
@@ -121,31 +116,31 @@ __attribute__((destructor)) static void process_end(void) {
 /* An id is of one owner at a time: one whose thread ended unnoticed is taken over by the thread that has the id now, or ended by it. */
 static mi_owner_t* owner_begin(void) {
   mi_owner_t* left = mi_load_relaxed(&xunnoticed) ? mi_owner_of_thread(mi_thread_id()) : NULL;  /* set before such a thread ended */
-  if (left != NULL && mi_load_relaxed(&left->main.xheap) == my_main) return left;  /* nobody else changes it */
+  if (left != NULL && mi_load_relaxed(&left->main.xheap) == my_main()) return left;  /* nobody else changes it */
   if (left != NULL) mi_owner_end(left);
-  return mi_owner_begin_in(MI_OWNER_THREAD, mi_thread_id(), my_main);
+  return mi_owner_begin_in(MI_OWNER_THREAD, mi_thread_id(), my_main());
 }
 
 mi_lheap_t* mi_thread_lheap_own(void) {
   if (mi_likely(my_owner() != NULL)) {
-    if (mi_unlikely(thread_ended)) late_calls++;
+    if (mi_unlikely(mi_local()->ended)) mi_local()->late_calls++;
     /* Another ended the heap that was the default here; not while this thread allocated, so it sees that. */
-    if (mi_unlikely(mi_load_relaxed(&mi_thread_lheap->xheap) == NULL)) mi_thread_lheap = &my_owner()->main;
-    return mi_thread_lheap;
+    if (mi_unlikely(mi_load_relaxed(&mi_local()->lheap->xheap) == NULL)) mi_local()->lheap = &my_owner()->main;
+    return mi_local()->lheap;
   }
   mi_owner_t* owner = owner_begin();
   if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
-  mi_thread_lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
+  mi_local()->lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
   mi_process_begin();
-  if (!thread_ended && has_key && pthread_setspecific(end_key, owner) != 0) {
+  if (!mi_local()->ended && has_key && pthread_setspecific(end_key, owner) != 0) {
     mi_store_relaxed(&xunnoticed, true);                                  /* seen by who has this id next: this thread has ended then */
   }
-  if (mi_unlikely(thread_ended)) late_calls++;
-  return mi_thread_lheap;
+  if (mi_unlikely(mi_local()->ended)) mi_local()->late_calls++;
+  return mi_local()->lheap;
 }
 
 void* mi_thread_leave(void* p) {
-  if (mi_unlikely(thread_ended) && --late_calls == 0) owner_end();
+  if (mi_unlikely(mi_local()->ended) && --mi_local()->late_calls == 0) owner_end();
   return p;
 }
 
@@ -157,7 +152,7 @@ mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap) {
 }
 
 mi_noinline void* mi_thread_malloc_slow(size_t size) {
-  void* p = mi_lheap_malloc_queued(mi_thread_lheap, size);
+  void* p = mi_lheap_malloc_queued(mi_local()->lheap, size);
   if (mi_likely(p != NULL)) return p;
   mi_lheap_t* lh = mi_thread_lheap_own();
   return lh == NULL ? NULL : mi_thread_leave(mi_lheap_malloc_generic(lh, size));
@@ -166,7 +161,7 @@ mi_noinline void* mi_thread_malloc_slow(size_t size) {
 mi_noinline void mi_thread_free_slow(void* p) { mi_free_slow(p, my_owner(), mi_thread_id()); }
 
 void mi_thread_join(mi_heap_t* main) {
-  if (my_owner() == NULL) my_main = main;
+  if (my_owner() == NULL) mi_local()->main = main;
 }
 
 void mi_thread_init(void) { if (mi_thread_lheap_own() != NULL) mi_thread_leave(NULL); }
@@ -185,7 +180,7 @@ void* mi_malloc(size_t size) { return mi_thread_malloc(size); }
 void* mi_malloc_small(size_t size) { return mi_thread_malloc(size); }
 static mi_noinline void* zalloc_slow(size_t size) { WITH_LHEAP(mi_lheap_zalloc(lh, size)); }
 void* mi_zalloc(size_t size) {
-  void* p = mi_lheap_zalloc_fast(mi_thread_lheap, size);
+  void* p = mi_lheap_zalloc_fast(mi_local()->lheap, size);
   return mi_likely(p != NULL) ? p : zalloc_slow(size);
 }
 void* mi_zalloc_small(size_t size) { return mi_zalloc(size); }

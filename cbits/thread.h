@@ -6,9 +6,7 @@
 #include "core/aligned.h"
 #include "core/alloc.h"
 #include "core/free.h"
-
-/* The one thread-local word: the main local heap of this thread's owner, or one that is empty for ever. */
-extern mi_tls mi_lheap_t* mi_thread_lheap;
+#include "core/local.h"
 
 /* The thread's id: the thread pointer, which no other live thread has. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !MI_CHECK   /* UBSan takes fs:0 for a null pointer: sanitized builds check, too */
@@ -32,7 +30,7 @@ mi_noinline void* mi_thread_malloc_slow(size_t size);
 mi_noinline void mi_thread_free_slow(void* p);
 
 mi_inline void* mi_thread_malloc(size_t size) {
-  void* p = mi_lheap_malloc_fast(mi_thread_lheap, size);
+  void* p = mi_lheap_malloc_fast(mi_local()->lheap, size);
   return mi_likely(p != NULL) ? p : mi_thread_malloc_slow(size);
 }
 

@@ -76,16 +76,16 @@ mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id) { return mi_heap_new_ex(
 
 /* What this thread allocates from by default from here on. */
 static void default_to(mi_lheap_t* lh) {
-  mi_lheap_t* old = mi_thread_lheap;
+  mi_lheap_t* old = mi_local()->lheap;
   if (lh == old) return;
   mi_lheap_is_default(lh, true);
-  mi_thread_lheap = lh;
+  mi_local()->lheap = lh;
   mi_lheap_is_default(old, false);
 }
 
 static void heap_end(mi_heap_t* heap, bool keep_blocks) {
   if (heap == NULL || heap->is_main) return;
-  if (mi_load_relaxed(&mi_thread_lheap->xheap) == heap) default_to(&mi_thread_lheap->owner->main);  /* mine: read by me */
+  if (mi_load_relaxed(&mi_local()->lheap->xheap) == heap) default_to(&mi_local()->lheap->owner->main);  /* mine: read by me */
   mi_heap_end(heap, keep_blocks || !heap->allow_destroy);
 }
 void mi_heap_delete(mi_heap_t* heap) { heap_end(heap, true); }

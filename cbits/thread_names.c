@@ -14,7 +14,7 @@
 /* ---- threads that sleep ---- */
 
 void mi_thread_idle(void) {
-  mi_owner_t* owner = mi_thread_lheap->owner;
+  mi_owner_t* owner = mi_local()->lheap->owner;
   if (owner != NULL) mi_owner_abandon(owner);
 }
 

@@ -5,9 +5,10 @@
 -- Each file is read into memory from this allocator, as a ByteString; each worker counts in a table of its own, storable
 -- vectors in memory from this allocator. What the garbage collector frees is freed by whichever capability it comes to.
 --
--- > wordfreq [--check] [DIR...]
+-- > wordfreq [--check] [PATH...]
 --
--- With @--check@ it is done a second time with base's allocation, and the answers are compared.
+-- With @--check@ it is done a second time with base's allocation, and the answers are compared. The status is 2 if nothing was done (an
+-- unknown option, a path that cannot be read), 1 if something below a path could not be read or the answers differ.
 module Main (main) where
 
 import Control.Concurrent
@@ -30,7 +31,7 @@ import qualified Foreign as Base (mallocForeignPtrArray, mallocForeignPtrBytes)
 import GHC.Clock (getMonotonicTime)
 import System.Directory (doesDirectoryExist, listDirectory, pathIsSymbolicLink)
 import System.Environment (getArgs)
-import System.Exit (exitFailure)
+import System.Exit (ExitCode (..), exitFailure, exitSuccess, exitWith)
 import System.FilePath (takeExtension, (</>))
 import System.IO
 import Text.Printf (hPrintf, printf)
@@ -165,14 +166,20 @@ readIn mem path = bracket (openBinaryFile path ReadMode) hClose $ \h -> do
   fp <- bytesOf mem (size + 1)
   fill fp 0 (size + 1)
 
--- | The files below a path; symbolic links are not followed.
-filesBelow :: FilePath -> IO [FilePath]
-filesBelow path = do
-  link <- quietly False (pathIsSymbolicLink path)
-  dir <- doesDirectoryExist path
-  if link then pure [] else if not dir then pure [path | takeExtension path `notElem` [".gz", ".xz", ".png", ".pdf"]] else do
-    names <- quietly [] (listDirectory path)
-    concat <$> mapM (filesBelow . (path </>)) names
+-- | What is below a path: what cannot be read there, and the files.
+below :: FilePath -> IO ([IOException], [FilePath])
+below path = doesDirectoryExist path >>= \dir ->
+  if not dir then pure ([], [path | takeExtension path `notElem` [".gz", ".xz", ".png", ".pdf"]]) else
+    try (listDirectory path) >>= either (\e -> pure ([e], [])) (fmap mconcat . mapM (entry . (path </>)))
+  where
+    -- Links are followed only where they were named. What is gone meanwhile is none.
+    entry p = quietly True (pathIsSymbolicLink p) >>= \link -> if link then pure mempty else below p
+
+-- | The same for a path that somebody named: it has to be there, and readable.
+named :: FilePath -> IO ([IOException], [FilePath])
+named path = try look >>= either (\e -> pure ([e], [])) (const (below path))
+  where
+    look = doesDirectoryExist path >>= \dir -> if dir then () <$ listDirectory path else openBinaryFile path ReadMode >>= hClose
 
 quietly :: a -> IO a -> IO a
 quietly def act = act `catch` \e -> const (pure def) (e :: IOException)
@@ -240,15 +247,35 @@ mega n = fromIntegral n / 1e6
 top :: Int -> M.Map B.ByteString Word64 -> [(B.ByteString, Word64)]
 top n = take n . sortBy (comparing (Down . snd) <> comparing fst) . M.toList
 
+usage :: String
+usage = "usage: wordfreq [--check] [PATH...]\n\
+  \The most frequent words of the files below the paths (/usr/share/doc), counted on all capabilities at once.\n\
+  \--check: once more with base's allocation, and the answers are compared.\n"
+
+-- | Whether to check, and the paths.
+arguments :: [String] -> IO (Bool, [FilePath])
+arguments args
+  | "--help" `elem` options = putStr usage >> exitSuccess
+  | o : _ <- filter (/= "--check") options = complain ["unknown option " ++ o] >> hPutStr stderr usage >> exitWith (ExitFailure 2)
+  | otherwise = pure (not (null options), paths ++ drop 1 rest)
+  where
+    (before, rest) = break (== "--") args
+    (options, paths) = List.partition (\a -> take 1 a == "-" && a /= "-") before
+
+complain :: [String] -> IO ()
+complain = mapM_ (hPutStrLn stderr . ("wordfreq: " ++))
+
 main :: IO ()
 main = do
   hSetEncoding stdout utf8
   hSetEncoding stderr utf8
-  args <- getArgs
-  let check = "--check" `elem` args
-      named = filter (/= "--check") args
-  paths <- if null named then filterM doesDirectoryExist ["/usr/share/doc", "/usr/lib/ghc-doc"] else pure named
-  files <- concat <$> mapM filesBelow paths
+  (check, paths) <- getArgs >>= arguments
+  start <- if null paths then filterM doesDirectoryExist ["/usr/share/doc", "/usr/lib/ghc-doc"] else pure paths
+  found <- mapM named start
+  let (unreadable, files) = mconcat found
+  complain (map show unreadable)
+  when (null files) $ complain ["no files to read"]
+  when (null files || any (\(es, fs) -> not (null es) && null fs) found) $ exitWith (ExitFailure 2)
   (answer, Tally f s b w, seconds) <- run ours files
   putStrLn "     count  word"
   forM_ (top 20 answer) $ \(word, c) -> printf "%10d  %s\n" c (BC.unpack word)
@@ -264,3 +291,4 @@ main = do
     (expected, _, baseSeconds) <- run bases files
     printf "\nbase's allocation: %.2f s; answers %s\n" baseSeconds (if expected == answer then "agree" else "DIFFER")
     when (expected /= answer) exitFailure
+  unless (null unreadable) exitFailure

@@ -31,9 +31,31 @@
 --
 -- == A first example
 --
+-- This module exports what a beginning needs of "Foreign". Beside an import of the whole of it, hide what both have:
+--
+-- >>> import Foreign hiding (mallocForeignPtr, mallocForeignPtrArray, mallocForeignPtrBytes)
+-- >>> import Mimalloc
 -- >>> counter <- mallocForeignPtr :: IO (ForeignPtr Int)
 -- >>> withForeignPtr counter $ \p -> poke p 42 >> peek p
 -- 42
+--
+-- == Capabilities
+--
+-- A Haskell program runs on as many /capabilities/ as @+RTS -N@ says: GHC's virtual processors, each of
+-- which runs one Haskell thread at a time. @-N1@ is one, @-N4@ four, @-N@ as many as the machine has
+-- processors; without @-threaded@ there is one. Haskell threads are many more, and move from one capability
+-- to another, and from one OS thread to another, at any moment.
+--
+-- Each capability has a heap of its own here. The foreign call that allocates holds its capability from
+-- start to end, so nobody else can be in that heap, and it needs no lock and no atomic instruction. Haskell
+-- threads on one capability share its heap, one after the other. A block knows its heap by its address:
+-- freed on the same capability it costs what allocating does, on another one or by an OS thread that has
+-- none (a safe call, C code) an atomic instruction more, and the owner takes it back later.
+--
+-- So allocation scales with @-N@, and the number of heaps is that of capabilities, not of threads. @forkIO@
+-- is enough, @forkOS@ never needed. Heaps appear by themselves, also when the number of capabilities is
+-- raised while the program runs; "Mimalloc.Capability" has what is useful when it is lowered, and a way to
+-- stay on one.
 --
 -- @since 0.1.0.0
 module Mimalloc

@@ -586,7 +586,7 @@ static void slices_give(mi_arena_t* a, size_t i, size_t n) {
   }
   if (delay > 0) mi_bitmap_set(a->purge, i, n);
   slices_free(a, i, n);
-  mi_clock_ticks += (uint32_t)n;
+  mi_clock_tick(n);
   if (delay > 0) mi_clock_ask();
 }
 
@@ -708,6 +708,13 @@ bool mi_arena_remap(mi_page_t* page, size_t old_size, size_t size) {
 
 /* ---- purging ---- */
 
+/* One thread fewer. In the child of fork it may be 0 already, when a signal's handler forked in the middle of a purge. */
+static void purge_ends(void) {
+  size_t n = mi_load_relaxed(&npurging);                                   /* hints for claim_behind_purger; the swap decides */
+  mi_add_relaxed(&npurges, 1);
+  while (n > 0 && !mi_cas_acq_rel(&npurging, &n, n - 1)) {}                /* pairs with itself */
+}
+
 /* Of the slices in `map` at most `budget`; returns what is left of it. */
 static size_t arena_purge_some(mi_arena_t* a, mi_bits_t* map, size_t budget) {
   mi_add_relaxed(&npurging, 1);                                            /* hints for claim_behind_purger */
@@ -724,8 +731,7 @@ static size_t arena_purge_some(mi_arena_t* a, mi_bits_t* map, size_t budget) {
     }
     i = mi_bitmap_next(map, a->nslices, i + (mine ? n : 1));               /* claimed: its new holder clears the bit */
   }
-  mi_add_relaxed(&npurges, 1);                                             /* hints */
-  mi_sub_relaxed(&npurging, 1);
+  purge_ends();
   return budget;
 }
 

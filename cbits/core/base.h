@@ -37,6 +37,11 @@
 #define MI_HARD 0
 #endif
 
+/* Whether a thread finds what it has for itself by a thread key (local.h). */
+#ifndef MI_LOCAL_BY_KEY
+#define MI_LOCAL_BY_KEY 0
+#endif
+
 #define MI_KiB ((size_t)1024)
 #define MI_MiB (1024 * MI_KiB)
 #define MI_GiB (1024 * MI_MiB)
@@ -76,6 +81,12 @@ mi_inline size_t mi_align_up(size_t x, size_t align) { return (x + align - 1) & 
 mi_inline size_t mi_align_down(size_t x, size_t align) { return x & ~(align - 1); }
 mi_inline size_t mi_divide_up(size_t x, size_t d) { return (x + d - 1) / d; }
 mi_inline unsigned mi_log2(size_t x) { return 63u - (unsigned)__builtin_clzll(x); }                /* x > 0 */
+/* Bits that are set: the compiler's own is a function of its library where the processor may have no such instruction. */
+mi_inline unsigned mi_popcount(uint64_t x) {
+  x -= (x >> 1) & 0x5555555555555555;
+  x = (x & 0x3333333333333333) + ((x >> 2) & 0x3333333333333333);
+  return (unsigned)((((x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101) >> 56);
+}
 /* The chunk that has an owner's place, and which of its places it is. */
 mi_inline unsigned mi_owner_chunk(uint32_t slot) { return mi_log2((size_t)slot + MI_OWNER_FIRST) - 4; }
 mi_inline size_t mi_owner_chunk_size(unsigned chunk) { return (size_t)MI_OWNER_FIRST << chunk; }

@@ -118,6 +118,9 @@ bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, s
 
 size_t mi_bitmap_count(const mi_bits_t* map, size_t nbits) {
   size_t total = 0;                                                       /* bits at and above nbits are never set */
-  for (size_t w = 0; w < mi_bitmap_words(nbits); w++) total += (size_t)__builtin_popcountll(mi_load_relaxed(&map[w]));  /* a snapshot */
+  for (size_t w = 0; w < mi_bitmap_words(nbits); w++) {
+    const uint64_t word = mi_load_relaxed(&map[w]);                       /* a snapshot */
+    if (word != 0) total += mi_popcount(word);
+  }
   return total;
 }

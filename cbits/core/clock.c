@@ -4,11 +4,10 @@
 #include "os.h"
 
 mi_due_t mi_due;
-mi_tls uint32_t mi_clock_ticks;
 
 /* The delay is looked up when it is needed: one that was lowered holds at once. */
 uint64_t mi_clock_round_ms(void) {
-  const long delay = mi_option_get(mi_option_purge_delay);
+  const long delay = mi_option_quick(mi_option_purge_delay);
   return delay < 0 ? 0 : mi_max((uint64_t)delay / 2, 1);
 }
 

@@ -5,11 +5,12 @@
 
 #include "base.h"
 #include "due.h"
+#include "local.h"
 
 extern mi_due_t mi_due;
 
 /* Where a slow path gives memory back it counts what that weighs, in slices; so that the clock is read now and then only. */
-extern mi_tls uint32_t mi_clock_ticks;
+mi_inline void mi_clock_tick(size_t nslices) { mi_local()->clock_ticks += (uint32_t)nslices; }
 
 /* A round begins half of purge_delay after something was asked for; what is free then is given back by the next. 0: never. */
 uint64_t mi_clock_round_ms(void);

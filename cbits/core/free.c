@@ -41,15 +41,10 @@ size_t mi_block_usable(const void* p) {
   return page == NULL ? 0 : mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
 }
 
-/* What a push left to do. */
-static mi_noinline void free_remote_end(mi_page_t* page, const void* p, unsigned bin, mi_remote_t todo, mi_owner_t* owner) {
-  if (todo == MI_REMOTE_DEAD) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
-  else mi_lheap_remote_todo(page, bin, todo, owner);
-}
-
 /* The block was claimed, and then its page was found to have died: it had been freed before. Its first word is what it was. */
-mi_cold static void unclaim(mi_page_t* page, mi_block_t* block, uint64_t key, uint64_t was) {
-  if (!mi_page_is_single(page)) mi_cas_acquire(&block->xmark, &key, was); /* pairs with nobody: if it is another's by now he wrote to it */
+mi_cold static void free_dead(unsigned bin, mi_block_t* block, const void* p, uint64_t key, uint64_t was) {
+  if (bin != MI_BIN_SINGLE) mi_cas_acquire(&block->xmark, &key, was);     /* pairs with nobody: if it is another's by now he wrote to it */
+  mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
 }
 
 /* `key`, `w`: the page's when the block was looked at. `listed`: the heap may be destroyed meanwhile, so the page is pinned if it is
@@ -66,10 +61,9 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
     if (listed) mi_remote_unpin(&page->xword);
     return false;
   }
-  const mi_remote_t todo = mi_page_remote_free(page, block, key, listed);
-  if (todo == MI_REMOTE_DONE) mi_lheap_page_freed_into(page);
-  if (todo == MI_REMOTE_DEAD) unclaim(page, block, key, was);
-  if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
+  const mi_remote_t todo = mi_page_remote_free(page, bin, block, key, listed);
+  if (todo == MI_REMOTE_DEAD) free_dead(bin, block, p, key, was);
+  else mi_lheap_remote_todo(page, bin, todo, owner);
   return true;
 }
 
@@ -100,6 +94,23 @@ static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 
+static mi_noinline void free_remote_end(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_owner_t* owner) {
+  mi_assert(todo != MI_REMOTE_DONE && todo != MI_REMOTE_DEAD);
+  mi_lheap_remote_todo(page, bin, todo, owner);
+  mi_lheap_freed(owner == NULL ? NULL : &owner->main);
+}
+
+/* The block of a single page of the main heap. Its memory is not touched. `key`, `w`: the page's when the block was looked at. */
+static mi_noinline void free_single(mi_page_t* page, void* p, uint64_t key, uint64_t w, mi_owner_t* owner) {
+  if (mi_likely(owner != NULL && mi_remote_end(&page->xword, w))) {       /* R5 */
+    mi_keep_put(owner->slot, page);                                       /* it may want another of its size */
+    mi_lheap_freed(&owner->main);
+    return;
+  }
+  free_remote(page, p, p, key, w, false, owner);
+  mi_lheap_freed(owner == NULL ? NULL : &owner->main);
+}
+
 /* Most frees that are not local: of the start of a block in a page of the main heap, which nobody destroys, that is
    another's or full; or that the owner gave up full, of large blocks: such a page is nobody's until it is needed, so that
    whoever purges finds it. FAST */
@@ -112,21 +123,17 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   const uint64_t key = mi_load_acquire(&page->xkey);                      /* R0 pairs with new_life */
   const uintptr_t xowner = mi_load_relaxed(&page->xowner);                /* as above; 0: it may have holes */
   const unsigned bin = mi_page_bin(page);
-  uint64_t was = 0;
+  uint64_t was;
   if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == 0 || xowner == id || !mi_page_is_start(page, p)
-                  || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST)
-                  || (bin != MI_BIN_SINGLE && !mi_remote_claim(&block->xmark, key, &was)))) {     /* a single page's memory is not touched */
+                  || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST))) {
     free_any(p, owner, id);
-    return;
   }
-  if (bin == MI_BIN_SINGLE && owner != NULL && mi_remote_end(&page->xword, w)) {  /* R5 */
-    mi_keep_put(owner->slot, page);                                       /* it may want another of its size */
-    mi_lheap_freed(&owner->main);
-    return;
+  else if (bin == MI_BIN_SINGLE) free_single(page, p, key, w, owner);
+  else if (mi_unlikely(!mi_remote_claim(&block->xmark, key, &was))) free_any(p, owner, id);
+  else {
+    const mi_remote_t todo = mi_page_remote_free(page, bin, block, key, false);
+    if (mi_likely(todo == MI_REMOTE_DONE)) return;
+    if (todo == MI_REMOTE_DEAD) free_dead(bin, block, p, key, was);
+    else free_remote_end(page, bin, todo, owner);
   }
-  const mi_remote_t todo = mi_page_remote_free(page, block, key, false);
-  if (mi_likely(todo == MI_REMOTE_DONE && !mi_lheap_page_freed_into(page))) return;
-  if (todo == MI_REMOTE_DEAD) unclaim(page, block, key, was);
-  if (todo != MI_REMOTE_DONE) free_remote_end(page, p, bin, todo, owner);
-  mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }

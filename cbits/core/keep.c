@@ -35,7 +35,7 @@ mi_page_t* mi_keep_take(uint32_t slot, size_t nslices) {
 
 static bool may_be_kept(mi_page_t* page) {
   if (page->arena == MI_ARENA_NONE || !mi_arena_serves(mi_arena_at(page->arena), MI_ARENA_NONE)) return false;   /* left by a heap that was deleted */
-  return MI_HARD || mi_option_get(mi_option_purge_delay) != 0;
+  return MI_HARD || mi_option_quick(mi_option_purge_delay) != 0;
 }
 
 void mi_keep_put(uint32_t slot, mi_page_t* page) {

@@ -10,6 +10,8 @@
 #include "os.h"
 #include "purger.h"
 
+mi_lheap_t mi_lheap_empty = { .direct = { [0 ... MI_DIRECT_COUNT - 1] = &mi_page_empty } };
+
 #define FREE_TICKS    16                 /* slow halves of free between two looks at the clock */
 #define ADOPT_LOOKS   128                /* at pooled pages before a fresh one is taken; a swap counts as four */
 #define LOOK_SLICES   0xfffffu           /* in look_from: a place in an arena, in 16 slices */
@@ -461,6 +463,7 @@ void mi_lheap_remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_ow
     mi_lheap_page_changed(page);
     if (owner != NULL && mi_load_relaxed(&page->xowner) == (owner->id | 1)) park_more(&owner->main, bin);  /* a hint */
   }
+  if (todo == MI_REMOTE_SPARSER) mi_lheap_page_changed(page);
   if (todo != MI_REMOTE_LAST) return;
   mi_assert(!mi_page_is_listed(page) && mi_page_left_out(page) == 0);
   mi_page_used_set(page, 0);

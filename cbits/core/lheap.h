@@ -57,15 +57,4 @@ void mi_lheap_freed(mi_lheap_t* lh);
 /* Any thread: there is something for the next round (pooled.h) in this page, or was. */
 void mi_lheap_page_changed(const mi_page_t* page);
 
-/* Any thread, after a free into a page: if that waits for adoption and has lost a quarter to a third of its live blocks since this was true
-   last, there is something for the next round in it. Two frees that meet may both miss that once. */
-mi_inline bool mi_lheap_page_freed_into(mi_page_t* page) {
-  const uint64_t w = mi_load_relaxed(&page->xword);                       /* a hint */
-  const uint64_t live = mi_xword_count(w);
-  if (mi_xword_state(w) != MI_PAGE_POOLED) return false;
-  if (live >= 8 && (live & ((UINT64_C(1) << (mi_log2(live) - 1)) - 1)) != 0) return false;   /* more than two digits in binary */
-  mi_lheap_page_changed(page);
-  return true;
-}
-
 #endif

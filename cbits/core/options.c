@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "local.h"
 #include "options.h"
 #include "os.h"
 
@@ -13,15 +14,9 @@ mi_atomic(bool) mi_has_deferred_free;
 
 /* ---- options ---- */
 
-typedef struct {
-  const char* name;
-  mi_atomic(long) xvalue;
-  mi_atomic(bool) xset;             /* by the environment or a function */
-} mi_option_entry_t;
-
 /* Name and default. */
 #define OPTION(name, value) [mi_option_##name] = { #name, value, false }
-static mi_option_entry_t options[_mi_option_last] = {
+mi_option_entry_t mi_options[_mi_option_last] = {
   OPTION(show_errors, 1),
   OPTION(show_stats, 0),
   OPTION(verbose, 0),
@@ -119,7 +114,7 @@ static bool parse_option(const char* text, bool size, long* value) {
 
 /* ---- the environment, read once: before the first use, and then no more ---- */
 
-static mi_atomic(bool) xread;
+mi_atomic(bool) mi_options_xread;
 
 static bool in_capitals(const char* text, const char* end) {
   for (; text < end; text++) if (*text != '_' && (*text < 'A' || *text > 'Z')) return false;
@@ -129,7 +124,7 @@ static bool in_capitals(const char* text, const char* end) {
 /* `text`: NAME=VALUE, without the prefix. What a function has set before stays. */
 static void option_read(const char* text) {
   for (int i = 0; i < _mi_option_last; i++) {
-    mi_option_entry_t* e = &options[i];
+    mi_option_entry_t* e = &mi_options[i];
     const char* value = text;
     long old = mi_load_relaxed(&e->xvalue), n;                            /* every thread reads the same */
     if (!take_word(&value, e->name) || !in_capitals(text, value) || *value++ != '=') continue;
@@ -145,33 +140,33 @@ void mi_options_read(char* const* environment) {
     const char* text = *environment;
     if (take_word(&text, "MIMALLOC_") && in_capitals(*environment, text)) option_read(text);
   }
-  mi_store_release(&xread, true);                                         /* pairs with mi_option_get */
+  mi_store_release(&mi_options_xread, true);                              /* pairs with mi_option_get */
 }
 
-mi_cold static void options_read(void) {
+mi_cold void mi_options_read_own(void) {
   char* const* environment = mi_os_environment();
   if (environment != NULL) mi_options_read(environment);
 }
 
 long mi_option_get(mi_option_t option) {
   if ((unsigned)option >= _mi_option_last) return 0;
-  if (mi_unlikely(!mi_load_acquire(&xread))) options_read();              /* pairs with mi_options_read */
-  if (option == mi_option_abort_on_error && !mi_load_relaxed(&options[option].xset)) return mi_abort_by_default;  /* nobody set it */
-  return mi_load_relaxed(&options[option].xvalue);
+  if (mi_unlikely(!mi_load_acquire(&mi_options_xread))) mi_options_read_own();       /* pairs with mi_options_read */
+  if (option == mi_option_abort_on_error && !mi_load_relaxed(&mi_options[option].xset)) return mi_abort_by_default;  /* nobody set it */
+  return mi_load_relaxed(&mi_options[option].xvalue);
 }
 
 void mi_option_set(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
-  mi_store_relaxed(&options[option].xvalue, value);
-  mi_store_release(&options[option].xset, true);                          /* pairs with option_read, mi_option_set_default */
+  mi_store_relaxed(&mi_options[option].xvalue, value);
+  mi_store_release(&mi_options[option].xset, true);                          /* pairs with option_read, mi_option_set_default */
   if (option == mi_option_purge_delay || option == mi_option_purge_thread) mi_os_wake();  /* the thread that purges sleeps by the old one */
 }
 
 void mi_option_set_default(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
   mi_option_get(option);                                                  /* the environment is read */
-  if (mi_load_acquire(&options[option].xset)) return;                     /* pairs with the releases that set it */
-  mi_store_relaxed(&options[option].xvalue, value);
+  if (mi_load_acquire(&mi_options[option].xset)) return;                     /* pairs with the releases that set it */
+  mi_store_relaxed(&mi_options[option].xvalue, value);
   if (option == mi_option_abort_on_error) mi_option_set(option, value);   /* whose default is not in the table */
 }
 
@@ -192,7 +187,7 @@ size_t mi_option_get_size(mi_option_t option) {
 }
 
 void mi_options_print(void) {
-  for (int i = 0; i < _mi_option_last; i++) mi_message("mimalloc: option %s = %ld\n", options[i].name, mi_option_get((mi_option_t)i));
+  for (int i = 0; i < _mi_option_last; i++) mi_message("mimalloc: option %s = %ld\n", mi_options[i].name, mi_option_get((mi_option_t)i));
 }
 
 /* ---- messages ---- */
@@ -232,7 +227,7 @@ void mi_register_deferred_free(mi_deferred_free_fun* fun, void* arg) {
 }
 
 /* A callback may allocate, and so may come here again: once inside, it is not called a second time. */
-static mi_tls bool in_callback;
+static bool* in_callback(void) { return &mi_local()->in_callback; }
 
 void mi_message(const char* format, ...) {
   char text[320];
@@ -243,10 +238,10 @@ void mi_message(const char* format, ...) {
   va_end(args);
   void* arg;
   mi_output_fun* out = (mi_output_fun*)callback_get(&output_callback, &arg);
-  if (out != NULL && !in_callback) {
-    in_callback = true;
+  if (out != NULL && !*in_callback()) {
+    *in_callback() = true;
     out(text, arg);
-    in_callback = false;
+    *in_callback() = false;
   }
   else if (n > 0) mi_os_write(text, mi_min((size_t)n, sizeof text - 1));
   errno = saved;
@@ -255,10 +250,10 @@ void mi_message(const char* format, ...) {
 void mi_deferred_free_call(bool force, unsigned long long heartbeat) {
   void* arg;
   mi_deferred_free_fun* fun = (mi_deferred_free_fun*)callback_get(&deferred_callback, &arg);
-  if (fun == NULL || in_callback) return;
-  in_callback = true;
+  if (fun == NULL || *in_callback()) return;
+  *in_callback() = true;
   fun(force, heartbeat, arg);
-  in_callback = false;
+  *in_callback() = false;
 }
 
 /* ---- errors ---- */
@@ -280,11 +275,11 @@ static const struct { int code; const char* text; } errors[] = {
 static void error_call(int code) {
   void* arg;
   mi_error_fun* fun = (mi_error_fun*)callback_get(&error_callback, &arg);
-  if (fun == NULL || in_callback) return;
+  if (fun == NULL || *in_callback()) return;
   const int saved = errno;
-  in_callback = true;
+  *in_callback() = true;
   fun(code, arg);
-  in_callback = false;
+  *in_callback() = false;
   errno = saved;
 }
 
@@ -301,20 +296,25 @@ void mi_error_misuse(mi_error_t error, const void* p, size_t size) {
   errno = saved;
 }
 
-typedef struct { mi_error_t error; const void* p; size_t size; } later_t;
-static mi_tls later_t later[MI_ERRORS_LATER];
-mi_tls unsigned mi_nerrors_later;
+mi_atomic(bool) mi_error_xever;
 
 void mi_error_later(mi_error_t error, const void* p, size_t size) {
-  if (mi_nerrors_later < MI_ERRORS_LATER) later[mi_nerrors_later++] = (later_t){ error, p, size };
+  mi_local_t* local = mi_local();
+  if (local->nerrors == MI_ERRORS_LATER) return;
+  const unsigned n = local->nerrors++;
+  local->errors[n].error = error;
+  local->errors[n].p = p;
+  local->errors[n].size = size;
+  mi_store_relaxed(&mi_error_xever, true);                                /* a hint to others, whose own numbers are 0 */
 }
 
 void mi_error_tell_all(void) {
-  later_t told[MI_ERRORS_LATER];
-  const unsigned n = mi_nerrors_later;
-  memcpy(told, later, sizeof told);
-  mi_nerrors_later = 0;                                                   /* a callback may come here again */
-  for (unsigned i = 0; i < n; i++) mi_error_misuse(told[i].error, told[i].p, told[i].size);
+  mi_local_t* local = mi_local();
+  const mi_local_t told = *local;
+  if (told.nerrors == 0) return;
+  mi_assert(told.nerrors <= MI_ERRORS_LATER);
+  local->nerrors = 0;                                                     /* a callback may come here again */
+  for (unsigned i = 0; i < told.nerrors; i++) mi_error_misuse((mi_error_t)told.errors[i].error, told.errors[i].p, told.errors[i].size);
 }
 
 void* mi_error_fail(mi_error_t error, size_t size) {

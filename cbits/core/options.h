@@ -28,11 +28,10 @@ mi_cold void mi_error_misuse(mi_error_t error, const void* p, size_t size);
 
 /* Misuse found by who is in the middle of a change or holds a lock, where the callback must not run:
    told by this thread's next mi_error_tell, which ends every slow path. At most MI_ERRORS_LATER wait. */
-#define MI_ERRORS_LATER 8
 mi_cold void mi_error_later(mi_error_t error, const void* p, size_t size);
 mi_cold void mi_error_tell_all(void);
-extern mi_tls unsigned mi_nerrors_later;
-mi_inline void mi_error_tell(void) { if (mi_unlikely(mi_nerrors_later != 0)) mi_error_tell_all(); }
+extern mi_atomic(bool) mi_error_xever;   /* some thread found one, some time */
+mi_inline void mi_error_tell(void) { if (mi_unlikely(mi_load_relaxed(&mi_error_xever))) mi_error_tell_all(); }   /* mine was written by me */
 
 /* A request that fails: the callback, errno, a line only if verbose. Always NULL. */
 mi_cold void* mi_error_fail(mi_error_t error, size_t size);
@@ -45,6 +44,22 @@ extern bool mi_abort_by_default;
 /* Reads all options that are in this environment, and none from the process's own from then on. mi_option_get does it before the
    first use; later changes of the environment mean nothing. One thread, or each with the same. */
 void mi_options_read(char* const* environment);
+
+typedef struct {
+  const char* name;
+  mi_atomic(long) xvalue;
+  mi_atomic(bool) xset;             /* by the environment or a function */
+} mi_option_entry_t;
+
+extern mi_option_entry_t mi_options[_mi_option_last];
+extern mi_atomic(bool) mi_options_xread;
+mi_cold void mi_options_read_own(void);
+
+/* mi_option_get of one that is known to be there, where it is asked for often. Not of abort_on_error, whose default is elsewhere. */
+mi_inline long mi_option_quick(mi_option_t option) {
+  if (mi_unlikely(!mi_load_acquire(&mi_options_xread))) mi_options_read_own();       /* pairs with mi_options_read */
+  return mi_load_relaxed(&mi_options[option].xvalue);
+}
 
 /* In the child of fork: nobody is in the middle of registering a function any more. */
 void mi_options_after_fork(void);

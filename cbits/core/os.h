@@ -90,6 +90,9 @@ void mi_lock_reset(mi_lock_t* lock);
 /* A number that no other live thread has, a multiple of 4. */
 uintptr_t mi_os_thread(void);
 
+/* pthread_atfork, for ever. False: no memory. */
+bool mi_os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+
 /* Around fork (thread.c). From mi_fork_enter to mi_fork_leave the thread that forks keeps every lock that it takes: mi_lock passes
    those that it has, mi_unlock does nothing. Signals wait; so no handler of one finds locks that its own thread has, but those that
    it had before. mi_fork_leave: false if this is the parent of a fork within a fork, or if it was done before: then nothing is to be

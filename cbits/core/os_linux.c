@@ -19,6 +19,7 @@
 
 #include "atomic.h"
 #include "check.h"
+#include "local.h"
 #include "os.h"
 
 typedef void (*mi_mend_t)(void);
@@ -535,8 +536,8 @@ void mi_os_process(mi_os_process_t* info) {
 
 /* ---- locks ---- */
 
-static mi_tls unsigned held_ranks;       /* a bit for each rank that this thread has, or is about to take; its address is the thread's number */
-uintptr_t mi_os_thread(void) { return (uintptr_t)&held_ranks; }
+static unsigned* held_ranks(void) { return &mi_local()->held_ranks; }
+uintptr_t mi_os_thread(void) { return (uintptr_t)held_ranks(); }
 
 /* The half of the word that the kernel looks at. */
 static uint32_t* futex_of(mi_lock_t* lock) { return (uint32_t*)(void*)&lock->xholder + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__); }
@@ -581,25 +582,36 @@ mi_cold static void unlock_for_fork(mi_lock_t* lock);
 
 void mi_lock(mi_lock_t* lock) {
   if (mi_unlikely(mi_forking())) { lock_for_fork(lock); return; }
-  mi_assert(held_ranks >> lock->rank == 0);                               /* locks are taken in rising rank, one of each */
-  held_ranks |= 1u << lock->rank;
+  mi_assert(*held_ranks() >> lock->rank == 0);                               /* locks are taken in rising rank, one of each */
+  *held_ranks() |= 1u << lock->rank;
   lock_take(lock);
 }
 
 bool mi_trylock(mi_lock_t* lock) {
   if (mi_forking() || !lock_try(lock, mi_os_thread())) return false;
-  mi_assert(held_ranks >> lock->rank == 0);
-  held_ranks |= 1u << lock->rank;
+  mi_assert(*held_ranks() >> lock->rank == 0);
+  *held_ranks() |= 1u << lock->rank;
   return true;
 }
 
 void mi_unlock(mi_lock_t* lock) {
   if (mi_unlikely(mi_forking())) { unlock_for_fork(lock); return; }
-  held_ranks &= ~(1u << lock->rank);     /* first: once it is open, others may end what it is in */
+  const unsigned rank = lock->rank;      /* once it is open, others may end what it is in */
   lock_open(lock);
+  *held_ranks() &= ~(1u << rank);        /* last: a signal's handler that forks before that waits for no other lock for ever */
 }
 
 /* ---- fork ---- */
+
+/* glibc has pthread_atfork in each object that calls it, where a loader of object files does not find it; it calls this. */
+#if defined(__GLIBC__)
+extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void* dso);
+#else
+#define __register_atfork(prepare, parent, child, dso) pthread_atfork(prepare, parent, child)
+#endif
+bool mi_os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
+  return __register_atfork(prepare, parent, child, NULL) == 0;            /* of no object: they stay when one is unloaded */
+}
 
 static mi_lock_t fork_lock;              /* who has it forks; the rest is its */
 static unsigned fork_depth;              /* a handler of fork that forks makes it 2 */
@@ -651,7 +663,7 @@ void mi_fork_left(void) {
    to him after a tenth of a second. What it guards is whole while one waits for a second lock; in the child it is open. */
 static void lock_for_fork(mi_lock_t* lock) {
   if (is_mine(lock)) return;
-  if (held_ranks == 0) lock_take(lock);
+  if (*held_ranks() == 0) lock_take(lock);
   else {
     for (int i = 0; !lock_try(lock, mi_os_thread()); i++) {
       if (i == 100) return;

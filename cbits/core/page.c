@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "local.h"
 #include "options.h"
 #include "os.h"
 #include "page.h"
@@ -20,15 +21,28 @@ static uint64_t scattered(uint64_t n) {
   return n ^ n >> 32;
 }
 
+/* A thread takes some lives at a time, so that threads whose pages come and go stay out of each other's way. */
+#define LIVES 64u
+
+mi_cold static void lives_take(uint64_t* life) {
+  uint64_t none = 0;
+  if (mi_load_relaxed(&xlives) == 0) mi_cas_acq_rel(&xlives, &none, scattered(mi_os_salt()));  /* pairs with nobody: who is first decides */
+  *life = mi_add_relaxed(&xlives, 1) * LIVES + 1;                         /* a count */
+}
+
 /* A key that no page of this process has had. */
 static uint64_t key_next(void) {
-  uint64_t none = 0, key;
-  if (mi_load_relaxed(&xlives) == 0) mi_cas_acq_rel(&xlives, &none, scattered(mi_os_salt()));  /* pairs with nobody: who is first decides */
-  while ((key = scattered(mi_add_relaxed(&xlives, 1))) == 0) {}           /* a count */
+  uint64_t* life = &mi_local()->life;
+  uint64_t key;
+  do {
+    if (mi_unlikely(*life % LIVES == 0)) lives_take(life);
+    key = scattered((*life)++);
+  } while (mi_unlikely(key == 0));
   return key;
 }
 
 void mi_page_after_fork(void) {
+  mi_local()->life = 0;                  /* its parent has the others of these */
   if (mi_load_relaxed(&xlives) != 0) mi_add_relaxed(&xlives, scattered(mi_os_salt()));  /* a count; one thread only */
 }
 
@@ -181,8 +195,8 @@ void mi_page_drop_free(mi_page_t* page) {
 
 /* ---- any thread ---- */
 
-/* The note of an offset block of a small or medium page lies in front of its pointer: such pages are in arenas, which are never
-   unmapped. The memory of a single page is not read: it may be gone. */
+/* The note of an offset block of a small or medium page lies in front of its pointer: such pages are in arenas, which are
+   unmapped only when all in them is free. The memory of a single page is not read: it may be gone. */
 mi_block_t* mi_page_block_of(mi_page_t* page, const void* p) {
   if (mi_page_is_start(page, p)) return (mi_block_t*)(uintptr_t)p;
   if ((uintptr_t)p >> 48 != 0) return NULL;

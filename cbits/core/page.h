@@ -57,9 +57,9 @@ static inline void mi_pushed_next(void* pushed, uint32_t slot) {
 static inline void mi_pushed_nothing(void* pushed, uint32_t slot) { (void)pushed; (void)slot; }
 
 /* Any thread, for a block that the caller is freeing, and has claimed, if it is of a small or medium page: pushes it to the page's
-   remote list. `key`: the page's, when the block was checked; `pinned`: with mi_remote_pin. */
-mi_inline mi_remote_t mi_page_remote_free(mi_page_t* page, mi_block_t* block, uint64_t key, bool pinned) {
-  if (mi_page_is_single(page)) return mi_remote_push(&page->xword, &page->xkey, key, 1, pinned, &mi_pushed_nothing, NULL);  /* its memory is not touched */
+   remote list. `bin`: the page's, read while it could not change; `key`: when the block was checked; `pinned`: with mi_remote_pin. */
+mi_inline mi_remote_t mi_page_remote_free(mi_page_t* page, unsigned bin, mi_block_t* block, uint64_t key, bool pinned) {
+  if (mi_unlikely(bin == MI_BIN_SINGLE)) return mi_remote_push(&page->xword, &page->xkey, key, 1, pinned, &mi_pushed_nothing, NULL);  /* its memory is not touched */
   const uint32_t slot = (uint32_t)(((uintptr_t)block - (uintptr_t)page->start) / MI_GRANULE) + 1;
   mi_pushed_t pushed = { page, block };
   return mi_remote_push(&page->xword, &page->xkey, key, slot, pinned, &mi_pushed_next, &pushed);

@@ -19,7 +19,7 @@ static mi_atomic(int64_t) xbudget = -1;
 static mi_atomic(size_t) xstep = STEP;
 static mi_atomic(uint32_t) xwaiting;
 static mi_atomic(uint64_t) xturns, xminor, xmajor, xminor_freed, xmajor_freed;
-static mi_atomic(uint64_t) xnext = MI_PRESSURE_FLOOR, xnext_major = 2 * MI_PRESSURE_FLOOR;  /* as last decided, for statistics */
+static mi_atomic(uint64_t) xnext = MI_PRESSURE_FLOOR, xnext_major = MI_PRESSURE_MAJOR_FLOOR;  /* as last decided, for statistics */
 
 /* The books are written by who has taken them, for a look or for a turn. */
 enum { FREE, LOOKING, COLLECTING };
@@ -33,7 +33,10 @@ static struct {
   uint64_t began, ended;                 /* this turn, the last one */
   uint64_t major_from;                   /* when the last major one will have cost less than its share */
   uint64_t before;                       /* held before the collection that is under way */
+  uint64_t paused, paused_held;          /* when this turn paused, or 0; held then */
   unsigned ndear;
+  bool     fruitful;                     /* the last minor one brought most of what was made */
+  bool     asked;                        /* the collections since the last look were asked for, for all that is known */
 } book = { .floor = MI_PRESSURE_FLOOR, .ncaps = 1 };
 
 static bool take(int what) {
@@ -66,10 +69,10 @@ static uint64_t minor_growth(uint64_t held, uint64_t now) {
 }
 
 /* How much before a major one is due, which costs in proportion to the collector's own heap: half of what lives in both heaps,
-   in its time. And how much at any time: half of what lives here and one and a half of the collector's heap, which is there twice
-   anyway while it is copied. */
-static uint64_t major_growth(void) { return mi_max(2 * MI_PRESSURE_FLOOR, (book.live + book.after_major) / 2); }
-static uint64_t major_growth_most(uint64_t minor) { return mi_max(2 * minor, book.live + (book.live + book.after_major) / 2); }
+   in its time. And how much at any time: half of what lives here and as much as the collector's heap, which is there twice anyway
+   while it is copied. */
+static uint64_t major_growth(void) { return mi_max(MI_PRESSURE_MAJOR_FLOOR, (book.live + book.after_major) / 2); }
+static uint64_t major_growth_most(uint64_t minor) { return mi_max(2 * minor, book.live + book.after_major / 2); }
 
 static mi_pressure_due_t decide(uint64_t held, uint64_t now) {
   const int64_t budget = mi_load_relaxed(&xbudget);
@@ -86,13 +89,19 @@ static mi_pressure_due_t decide(uint64_t held, uint64_t now) {
   return held >= next_major && budget < 0 ? MI_PRESSURE_MAJOR : MI_PRESSURE_MINOR;
 }
 
-/* Where collections are dear there are half as many, and where they bring little; more again when they are cheap and bring much. */
+/* Where collections are cheap there are twice as many, if minor ones bring much. That a major one is cheap says the same of minor ones. */
+static void ease(uint64_t now) {
+  if ((now - book.began) * 4 * SHARE < book.began - book.ended && book.fruitful) book.floor = mi_max(book.floor / 2, MI_PRESSURE_FLOOR);
+}
+
+/* Where they are dear, or bring little, there are half as many. */
 static void adapt(uint64_t made, uint64_t freed, uint64_t now) {
   const uint64_t cost = now - book.began, since = book.began - book.ended;
   book.ndear = cost * (SHARE - 1) > since ? book.ndear + 1 : 0;
   const uint64_t most = is_untouched(made, book.began) ? mi_max(floor_most(), UNTOUCHED) : floor_most();
+  book.fruitful = freed >= made / 4 * 3;
   if (freed < made / 4 || book.ndear >= NDEAR) book.floor = mi_min(2 * book.floor, most);
-  else if (cost * 4 * SHARE < since && freed >= made / 4 * 3) book.floor = mi_max(book.floor / 2, MI_PRESSURE_FLOOR);
+  else ease(now);
 }
 
 /* ---- the ledger ---- */
@@ -135,9 +144,11 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
   /* What a collection found dead is given back at the start of the next one, or sooner: the least that is seen meanwhile counts,
      and half of what was made before is taken for dead. */
   if (collector->majors != book.majors) book.after_major = held;
-  if (collector->collections != book.collections) book.after_minor = (book.after_minor + mi_max(book.after_minor, held)) / 2;
+  if (collector->collections != book.collections && book.paused == 0 && !book.asked)
+    book.after_minor = (book.after_minor + mi_max(book.after_minor, held)) / 2;
   book.majors = collector->majors;
   book.collections = collector->collections;
+  book.asked = false;
   book.live = collector->live;
   book.ncaps = collector->ncaps;
   const mi_pressure_due_t due = decide(held, collector->now);
@@ -145,13 +156,32 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
   return due;
 }
 
+/* What was made in the pause is no result of the collection, and the pause no part of its cost. */
+static mi_pressure_due_t resume(uint64_t now) {
+  const uint64_t held = mi_pressure_held(), made = held - mi_min(held, book.paused_held);
+  book.before += made;
+  book.after_minor += made;
+  book.began += now - book.paused;
+  book.paused = 0;
+  return MI_PRESSURE_FINISH;
+}
+
 mi_pressure_due_t mi_pressure_begin(uint64_t now) {
   if (mi_load_relaxed(&xtaken) != FREE || !take(COLLECTING)) return MI_PRESSURE_NONE;
+  if (book.paused != 0) return resume(now);
   book.before = mi_pressure_held();
   book.began = now;
   const mi_pressure_due_t due = decide(book.before, now);
   if (due == MI_PRESSURE_NONE) give();
   return due;
+}
+
+bool mi_pressure_pause(uint64_t now) {
+  if (mi_load_relaxed(&xbudget) >= 0) return false;
+  book.paused = mi_max(now, 1);
+  book.paused_held = mi_pressure_held();
+  give();
+  return true;
 }
 
 static uint64_t freed_by(uint64_t held) { return held < book.before ? book.before - held : 0; }
@@ -163,6 +193,7 @@ mi_pressure_due_t mi_pressure_after_minor(uint64_t now) {
   mi_add_relaxed(&xminor, 1);                                             /* statistics */
   mi_add_relaxed(&xminor_freed, freed_by(held));
   book.before = book.after_minor = held;
+  book.asked = true;
   book.ended = book.began = now;
   decide(held, now);
   return held >= mi_load_relaxed(&xnext_major) ? MI_PRESSURE_MAJOR : MI_PRESSURE_NONE;
@@ -174,6 +205,7 @@ void mi_pressure_end(mi_pressure_due_t last, uint64_t now) {
   if (last == MI_PRESSURE_MAJOR) {
     mi_add_relaxed(&xmajor, 1);                                           /* statistics */
     mi_add_relaxed(&xmajor_freed, freed_by(held));
+    ease(now);
     book.after_minor = book.after_major = held;
     book.major_from = now + (now - book.began) * (SHARE - 1);
     book.ended = now;
@@ -193,6 +225,7 @@ void mi_pressure_set(int64_t budget) {
   mi_store_relaxed(&xstep, budget > 0 ? mi_min(STEP, mi_max((size_t)budget / 16, 1)) : STEP);
   if (!take(LOOKING)) return;                                             /* who has the books decides anew */
   book.after_minor = book.after_major = mi_pressure_held();
+  book.paused = 0;
   decide(book.after_minor, 0);
   give();
 }

@@ -9,7 +9,8 @@
 #include "atomic.h"
 #include "base.h"
 
-#define MI_PRESSURE_FLOOR      (8 * MI_MiB) /* what may be made without anybody asking, at first */
+#define MI_PRESSURE_FLOOR      (4 * MI_MiB) /* what may be made without anybody asking, at first: less than a near cache holds is not won back */
+#define MI_PRESSURE_MAJOR_FLOOR (16 * MI_MiB) /* the same for a major collection */
 /* .. and where collections are dear or bring little, however little lives. Dear are those for which many capabilities stop. */
 #define MI_PRESSURE_FLOOR_MOST(ncaps) ((8 + 8 * (uint64_t)(ncaps)) * MI_MiB)
 
@@ -21,7 +22,8 @@ typedef struct {
   uint64_t now;                     /* nanoseconds, by any clock that does not go back */
 } mi_collector_t;
 
-typedef enum { MI_PRESSURE_NONE, MI_PRESSURE_MINOR, MI_PRESSURE_MAJOR } mi_pressure_due_t;
+/* MI_PRESSURE_FINISH: what ends a turn that paused. */
+typedef enum { MI_PRESSURE_NONE, MI_PRESSURE_MINOR, MI_PRESSURE_MAJOR, MI_PRESSURE_FINISH } mi_pressure_due_t;
 
 /* Owner-only: by the holder of capability `number`. True: enough was made to look whether a collection is due. */
 bool mi_pressure_hold(uint32_t number, size_t bytes);
@@ -40,6 +42,9 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector);
    finalizers; after a minor one a major one likewise, if mi_pressure_after_minor says so; then mi_pressure_end, which is told
    what the last one was. */
 mi_pressure_due_t mi_pressure_begin(uint64_t now);
+/* After the minor collection and before its finalizers: false under a fixed budget, where they come at once. True: nobody is at it, and the
+   next mi_pressure_begin says MI_PRESSURE_FINISH: the finalizers, then mi_pressure_after_minor. */
+bool mi_pressure_pause(uint64_t now);
 mi_pressure_due_t mi_pressure_after_minor(uint64_t now);
 void mi_pressure_end(mi_pressure_due_t last, uint64_t now);
 

@@ -6,7 +6,7 @@
 #include "os.h"
 #include "purger.h"
 
-#define TICKS          16                /* slices given back, or slow paths, between two looks at the clock */
+#define EARLY_TICKS    64                /* the same, 4 MiB at most, between two counts of what waits */
 #define PIECE_PAGES    64                /* pages that the thread looks at in one piece: whoever forks or visits waits for it */
 #define PIECE_PAGES_BY 16                /* .. and a slow path */
 #define PIECE_PAUSE_MS 1                 /* between two pieces of the thread: others need the kernel's lock, too */
@@ -122,6 +122,7 @@ static uint64_t thread_work(void) {
 
 static void* thread_run(void* arg) {
   const uint64_t self = mi_os_process_id();
+  mi_assert(self != 0);
   bool idle = false;
   (void)arg;
   for (;;) {
@@ -141,13 +142,6 @@ static void* thread_run(void* arg) {
 }
 
 bool mi_purger_has_thread(void) { return mi_load_relaxed(&mi_due.xthread) != 0; }
-
-static bool may_have_thread(void) {
-  const long option = mi_option_get(mi_option_purge_thread);
-  if (option == 0 || (option < 0 && !mi_os_has_threads())) return false;
-  if (option < 0 && mi_load_relaxed(&mi_arena_totals.xcommitted) < MI_PURGER_MIN) return false;   /* a hint */
-  return mi_clock_at() != 0;
-}
 
 /* With the lock, so not between fork and its child; and what the C library allocates for a thread finds it taken. */
 static bool thread_start(void) {
@@ -176,14 +170,18 @@ static bool thread_is_elsewhere(uint64_t now) {
 }
 
 /* Not due yet, but much of all that is resident; where nobody comes later, who frees last. */
-static bool too_much_waits(void) {
+static bool too_much_waits(uint32_t ticks) {
+  static mi_atomic(uint32_t) xticks;
+  const uint32_t since = mi_load_relaxed(&xticks) + ticks;                /* a hint */
+  mi_store_relaxed(&xticks, since < EARLY_TICKS ? since : 0);             /* a hint */
+  if (since < EARLY_TICKS) return false;
   if (credit() <= CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
   const size_t waiting = mi_arena_waiting(), committed = mi_load_relaxed(&mi_arena_totals.xcommitted);   /* a statistic */
   return waiting > MI_PURGER_EARLY && waiting > committed / 5;
 }
 
-static void purge_early(void) {
-  if (!too_much_waits() || !mi_trylock(&working)) return;
+static void purge_early(uint32_t ticks) {
+  if (!too_much_waits(ticks) || !mi_trylock(&working)) return;
   const uint64_t since = mi_os_cpu_us();
   mi_arena_purge(true);
   charge(since, 1);
@@ -191,21 +189,22 @@ static void purge_early(void) {
 }
 
 static void look(void) {
-  const bool ticked = mi_clock_ticks >= TICKS, has_thread = mi_purger_has_thread();
-  if (ticked) mi_clock_ticks = 0;
+  uint32_t* mine = &mi_local()->clock_ticks;
+  const uint32_t ticks = *mine;
+  const bool ticked = ticks >= MI_PURGER_TICKS, has_thread = mi_purger_has_thread();
+  if (ticked) *mine = 0;
   else if (has_thread) return;
   const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);   /* a time only */
   if (has_thread && !thread_is_elsewhere(now)) return;
-  if (may_have_thread() && retry_at <= now && thread_start()) return;
+  if (mi_purger_lacks_thread() && mi_clock_at() != 0 && retry_at <= now && thread_start()) return;
   if (!ticked && (!mi_load_relaxed(&mi_purger_xround) || credit() <= 0)) return;          /* hints */
   const uint64_t at = mi_clock_at();
   if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now)) piece(ticked ? now : mi_os_now_ms(), PIECE_PAGES_BY);  /* a hint */
-  else purge_early();
+  else purge_early(ticks);
 }
 
 void mi_purger_look(void) {
   const int saved = errno;
-  mi_clock_ticks++;
   look();
   errno = saved;
 }

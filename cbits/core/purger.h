@@ -11,18 +11,32 @@
 #ifndef MI_PURGER_H
 #define MI_PURGER_H
 
+#include "arena.h"
 #include "clock.h"
 #include "keep.h"
+#include "local.h"
+#include "options.h"
+#include "os.h"
 
+#define MI_PURGER_TICKS 16               /* slices given back, or slow paths, between two looks at the clock */
 #define MI_PURGER_MIN   (MI_HARD ? MI_MiB : 8 * MI_MiB)
 #define MI_PURGER_EARLY (8 * MI_MiB)     /* where there is no thread, so much may wait, or a fifth of what is committed */
 
 extern mi_atomic(bool) mi_purger_xround;   /* a round is under way */
 mi_noinline void mi_purger_look(void);
 
+/* No thread of ours runs, and one may be begun. A hint. */
+mi_inline bool mi_purger_lacks_thread(void) {
+  const long option = mi_option_quick(mi_option_purge_thread);
+  if (mi_load_relaxed(&mi_due.xthread) != 0) return false;                /* a hint */
+  return option < 0 ? mi_load_relaxed(&mi_arena_totals.xcommitted) >= MI_PURGER_MIN && mi_os_has_threads() : option > 0;   /* a hint */
+}
+
 /* At the end of a slow path, with nothing half done and no lock held. Keeps errno. */
 mi_inline void mi_purger_tend(void) {
-  if (mi_load_relaxed(&mi_due.xsince) != 0 || mi_load_relaxed(&mi_purger_xround)) mi_purger_look();  /* hints */
+  const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
+  if (!round && mi_load_relaxed(&mi_due.xsince) == 0) return;             /* a hint */
+  if (++mi_local()->clock_ticks >= MI_PURGER_TICKS || round || mi_purger_lacks_thread()) mi_purger_look();
 }
 
 /* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is kept or free, at once. */

@@ -22,6 +22,7 @@ typedef enum { MI_PAGE_DEAD = 0, MI_PAGE_OWNED = 1, MI_PAGE_FULL = 2, MI_PAGE_PO
 typedef enum {
   MI_REMOTE_DONE,   /* nothing */
   MI_REMOTE_INDEX,  /* the page went to POOLED: set its pool bit (P2) */
+  MI_REMOTE_SPARSER,/* the page is POOLED, and a quarter to a third of its live blocks are gone since such a free was last */
   MI_REMOTE_LAST,   /* the caller now holds the page, in which nothing is live: free it */
   MI_REMOTE_DEAD    /* no page: the pointer was freed before; nothing was changed */
 } mi_remote_t;
@@ -50,6 +51,12 @@ static inline uint64_t mi_xword_to(uint64_t w, mi_page_state_t state) {
 /* A remote list: `count` blocks from `head` on. */
 typedef struct { uint32_t head, count; } mi_xlist_t;
 
+/* A number below 8; or one or two binary digits 1, then zeros: two thirds or three quarters of the one before. */
+static inline bool mi_is_milestone(uint32_t n) {
+  const uint32_t lowest = n & (0 - n);
+  return n < 8 || n == lowest || n == 3 * lowest;
+}
+
 /* R3. The word after the block at `slot` was pushed. */
 static inline uint64_t mi_xword_pushed(uint64_t w, uint32_t slot, mi_remote_t* todo) {
   const mi_page_state_t state = mi_xword_state(w);
@@ -64,6 +71,7 @@ static inline uint64_t mi_xword_pushed(uint64_t w, uint32_t slot, mi_remote_t* t
     *todo = MI_REMOTE_INDEX;
     return mi_xword_to(n - MI_XCOUNT_ONE, MI_PAGE_POOLED);
   }
+  if (mi_is_milestone(mi_xword_count(w) - 1)) *todo = MI_REMOTE_SPARSER;
   return n - MI_XCOUNT_ONE;
 }
 

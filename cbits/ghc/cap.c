@@ -13,6 +13,7 @@
 #include "core/purger.h"
 #include "core/realloc.h"
 #include "core/stats.h"
+#include "ghc/drain.h"
 #include "ghc/fast.h"
 #include "include/mimalloc-cap.h"
 #include "thread.h"
@@ -28,7 +29,6 @@ static mi_atomic(uint32_t) xncaps;          /* no capability with this number or
 
 /* What fast.cmm goes by. The checking build has no capability and no id for it (ids have bits 4 and up, and bit 0 when a page
    was given up full), so that it leaves everything to C. */
-extern const mi_fast_t mi_fast;
 const mi_fast_t mi_fast = {
   .lheaps = xlheaps, .caps = MI_CHECK ? 0 : MI_CAPS_MAX, .first_id = MI_CHECK ? 2 : 16,
   .octave = { 0, 3, 4, 4, [4 ... 7] = 5, [8 ... 15] = 6, [16 ... 31] = 7, [32 ... 63] = 8 },
@@ -66,6 +66,7 @@ mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   for (uint32_t n = mi_load_relaxed(&xncaps); n <= number && !mi_cas_acq_rel(&xncaps, &n, number + 1); ) {}  /* pairs with itself; default_end says why no more */
   mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
   mi_process_begin();
+  if (number > 0) mi_drain_watch();
   return &owner->main;
 }
 
@@ -137,6 +138,7 @@ static mi_collector_t collector(void) {
 }
 
 mi_cold static void look(void) {
+  if (mi_load_relaxed(&xncaps) > 1) mi_drain_watch();                     /* in a forked process there is none; a hint */
   const mi_collector_t c = collector();
   if (mi_pressure_look(&c) != MI_PRESSURE_NONE) set_due(1);
 }
@@ -365,8 +367,8 @@ void mi_cap_pressure_waited(void) { mi_pressure_waited(); }
 int mi_cap_pressure_awaited(void) { return mi_pressure_awaited(); }
 
 /* GHC runs the finalizers of what a collection found dead at the start of the next one. */
-static void collect(mi_pressure_due_t what) {
-  if (what == MI_PRESSURE_MAJOR) performMajorGC(); else performGC();
+static void collect_all(void) {
+  performMajorGC();
   performGC();
 }
 
@@ -377,10 +379,15 @@ void mi_cap_pressure_relieve(void) {
     return;
   }
   if (due == MI_PRESSURE_MINOR) {
-    collect(due);
+    performGC();
+    if (mi_pressure_pause(getMonotonicNSec())) return;                    /* it stays due */
+    due = MI_PRESSURE_FINISH;
+  }
+  if (due == MI_PRESSURE_FINISH) {
+    performGC();
     due = mi_pressure_after_minor(getMonotonicNSec());
   }
-  if (due == MI_PRESSURE_MAJOR) collect(due);
+  if (due == MI_PRESSURE_MAJOR) collect_all();
   set_due(0);
   mi_pressure_end(due, getMonotonicNSec());
 }
@@ -390,7 +397,7 @@ enum { ROUNDS = 50, ROUND_US = 1000 };
 int mi_cap_pressure_exhausted(size_t size) {
   if (size > MI_SIZE_LIMIT) return 0;
   const uint64_t before = mi_pressure_held();
-  collect(MI_PRESSURE_MAJOR);
+  collect_all();
   for (int i = 0; RtsFlags.GcFlags.useNonmoving && i < ROUNDS && mi_pressure_held() + size > before; i++) {
     usleep(ROUND_US);
     performGC();

@@ -58,6 +58,7 @@ typedef struct {
   uintptr_t first_id;               /* capability 0's id */
   uint8_t   octave[64];             /* mi_bin_of's, of w granules over MI_DIRECT_MAX: octave[w / 64] */
 } mi_fast_t;
+extern const mi_fast_t mi_fast;
 #endif
 
 #endif

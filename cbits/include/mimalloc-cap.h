@@ -106,6 +106,13 @@ mi_decl_export void mi_cap_pressure_set(int64_t budget);
    for, bytes they gave back. */
 mi_decl_export void mi_cap_pressure_stats(uint64_t words[8]);
 
+/* mi_cap_drain on all capabilities / those that GHC has disabled / those that have done nothing since activity[], of mi_cap_max
+   words, was written; it is written anew (mi_cap_activity). By `safe` imports: they wait for each. Disabled ones
+   that do nothing are drained by themselves some time later. */
+mi_decl_export void mi_cap_drain_all(void);
+mi_decl_export void mi_cap_drain_disabled(void);
+mi_decl_export void mi_cap_drain_idle(uint64_t activity[]);
+
 /* How many capabilities have heaps of their own. */
 mi_decl_export size_t mi_cap_max(void);
 

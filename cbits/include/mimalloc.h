@@ -21,7 +21,11 @@
 #define mi_attr_noexcept
 #define mi_cdecl
 #if defined(__GNUC__) || defined(__clang__)
+#ifdef MI_PROTECTED_NAMES           /* the Haskell package sets it for its own files: they call each other, whoever else has these names */
+#define mi_decl_export              __attribute__((visibility("protected")))
+#else
 #define mi_decl_export              __attribute__((visibility("default")))
+#endif
 #define mi_decl_nodiscard           __attribute__((warn_unused_result))
 #define mi_decl_restrict
 #define mi_attr_malloc              __attribute__((malloc))

@@ -11,14 +11,18 @@
 -- * They may be called from any Haskell thread, and no asynchronous exception leaks a block.
 -- * A /Haskell/ finalizer that uses one of them when its owner dies (@mkWeakIORef r (print s)@, 'Foreign.Concurrent.newForeignPtr') may see memory that is
 --   free: when byte string and owner die in one collection, C finalizers, as ours are, run before Haskell ones. What works: give the
---   finalizer a copy in GHC's heap (@ByteString.copy@), or a byte string in a region ('heapCopy' with 'newHeap') whose 'GCHeap' something
+--   finalizer a copy in GHC's heap (@ByteString.copy@), or a byte string in a region ('heapCopy' with 'Mimalloc.Heap.newHeap') whose 'Mimalloc.Heap.GCHeap' something
 --   else holds.
 -- * A negative size is an invalid argument ('Mimalloc.isInvalidArgument'), want of memory 'Mimalloc.isResourceExhausted';
 --   thrown, by pure functions, where the result is evaluated.
 --
 -- The module is meant to be imported qualified.
 --
--- > import qualified Mimalloc.ByteString as M
+-- >>> import qualified Mimalloc.ByteString as M
+-- >>> M.create 3 (\p -> pokeArray p [104, 105, 33])
+-- "hi!"
+--
+-- Lazy ones, and builders, have a page of their own, "Mimalloc.ByteString.Lazy"; so have heaps that end together, "Mimalloc.Region".
 --
 -- @since 0.1.0.0
 module Mimalloc.ByteString
@@ -261,7 +265,7 @@ copy s
   | ByteString.null s = ByteString.empty
   | otherwise = pureBytes "copy" (ByteString.length s) $ \p -> unsafeUseAsByteString s (copyMuch p)
 
--- | A copy in a heap. In one whose foreign pointers live together ('newHeap', "Mimalloc.Heap") copies of up to 1 KiB are packed one
+-- | A copy in a heap. In one whose foreign pointers live together ('Mimalloc.Heap.newHeap') copies of up to 1 KiB are packed one
 -- behind the other into pieces of 8 KiB, one piece at a time for each capability, and cost no finalizer: for thousands
 -- that are let go together. These are not aligned, and no blocks of their own: their pointers must not be freed, resized or
 -- asked about (as by 'Mimalloc.usableSize'). In a heap that has ended an illegal operation.
@@ -659,7 +663,7 @@ unsafeUseAsByteString s act = Unsafe.unsafeUseAsCStringLen s $ \(p, n) -> act (c
 {-# INLINE unsafeUseAsByteString #-}
 
 -- | How a 'Builder' gets our buffers: the first and the further ones of so many bytes each (at least 64), or of what a
--- single piece needs. For 'toLazyByteStringWith'. The chunks hold the buffers as they are, untrimmed, so do not ask for
+-- single piece needs. For 'Data.ByteString.Builder.Extra.toLazyByteStringWith'. The chunks hold the buffers as they are, untrimmed, so do not ask for
 -- much more than is needed.
 --
 -- >>> toLazyByteStringWith (M.mallocStrategy 1024 65536) "" (foldMap intDec [1 .. 10])
@@ -680,6 +684,8 @@ mallocStrategy first further = customStrategy next (atLeast further) (\_ _ -> Fa
       pure (Buffer fp (BufferRange p (p `plusPtr` n)))
 
 -- | Runs a 'Builder'. What it has written is copied to chunks that fit; those behind the first are of 32 KiB, or what a single piece needs.
+-- A result of up to 256 bytes lies in GHC's heap, as bytestring's: a finalizer would be larger than most of these, and a collection would
+-- look at each. Where such results are kept for long, few among many that are dropped, 'copy' them.
 --
 -- >>> M.toLazyByteString (foldMap intDec [1 .. 10])
 -- "12345678910"
@@ -692,9 +698,13 @@ toLazyByteString builder = Lazy.fromChunks (unsafePerformIO (first (runBuilder b
     first writer = do
       (s, next) <- withMallocBytes_ 4096 $ \p -> do
         (n, next) <- writer p 4096
-        s <- packed "toLazyByteString" (castPtr p) n
+        s <- case next of
+          Done | n <= 256 -> ByteString.packCStringLen (castPtr p, n)
+          _ -> packed "toLazyByteString" (castPtr p) n
         pure (s, next)
-      cons s <$> further next
+      case next of
+        Done -> pure (cons s [])
+        _ -> cons s <$> further next
     further = unsafeInterleaveIO . go
     go next = case next of
       Done -> pure []

@@ -1,9 +1,15 @@
-{-# LANGUAGE CPP #-}
 -- |
 -- Capabilities, GHC's virtual processors (@+RTS -N@), each of which has a heap of its own here.
 --
 -- Nothing in this module needs to be called for the allocator to work: a capability's heap appears when something is first
--- allocated there, whatever @setNumCapabilities@ does. (There is no way to set the current capability: a
+-- allocated there, and gives its pages up when the capability is disabled. 'getNumCapabilities' and 'setNumCapabilities' are those
+-- of "Control.Concurrent", so both modules may be imported:
+--
+-- >>> import Control.Concurrent
+-- >>> import Mimalloc.Capability
+-- >>> getNumCapabilities >>= setNumCapabilities
+--
+-- (There is no way to set the current capability: a
 -- Haskell thread may be moved between any two steps. Run the action on it instead.)
 --
 -- @since 0.1.0.0
@@ -24,11 +30,11 @@ module Mimalloc.Capability
   , stopDraining
   ) where
 
-import Control.Concurrent hiding (setNumCapabilities)
-import qualified Control.Concurrent as Base
+import Control.Concurrent
 import Control.Exception
 import Control.Monad
-import Data.Word (Word64)
+import Data.IORef (IORef, atomicModifyIORef', newIORef)
+import Foreign.Marshal.Array (withArray)
 import System.IO.Unsafe (unsafePerformIO)
 
 import Mimalloc.Internal.Error
@@ -111,73 +117,37 @@ instance Exception TakeBack
 initializeCapabilities :: IO ()
 initializeCapabilities = pure ()
 
--- | Sets the number of enabled capabilities, as "Control.Concurrent"'s function of that name does. When it is lowered, the
--- capabilities that will be disabled give their pages up before that, each on itself, so that nothing is left in heaps that
--- nobody uses. (Bound threads and finalizers may run there a little longer, and leave something again: 'reinitializeCapabilities'.)
+-- | Gets back at once what the heaps of disabled capabilities hold: makes these give all their pages up; blocks in use stay as
+-- they are. It never needs to be called: a disabled capability that does nothing is drained by itself after a second at most
+-- (after a quarter, if anything goes on; the option 'Mimalloc.Primitive.MiOptionPurgeDelay').
 --
--- Throws an invalid argument ('IOError') if the number is not positive, or over 256 where GHC has room for no more (from 9.6 on; its own
--- function ends the process).
---
--- >>> getNumCapabilities >>= setNumCapabilities
--- >>> setNumCapabilities 0
--- *** Exception: setNumCapabilities: invalid argument (no capability -1: 1 enabled)
---
--- @since 0.1.0.0
-setNumCapabilities :: Int -> IO ()
-setNumCapabilities n = withMVar draining $ \() -> mask_ $ do
-  enabled <- getNumCapabilities
-  when (n < 1) $ noCapability "setNumCapabilities" (n - 1) enabled
-  when (n > mostCapabilities) $ tooManyCapabilities "setNumCapabilities" n mostCapabilities
-  inUse >>= mapM_ drain . filter (\c -> c >= n && c < enabled)
-  Base.setNumCapabilities n
-
--- GHC's table of them.
-mostCapabilities :: Int
-#if MIN_VERSION_base(4,18,0)
-mostCapabilities = 256
-#else
-mostCapabilities = maxBound
-#endif
-
--- | Gets back what the heaps of disabled capabilities hold. After "Control.Concurrent"'s @setNumCapabilities@ has lowered the
--- number nobody is left who drains these heaps: their free memory, and what others go on freeing in their pages, stays
--- there until the capability is enabled again. This makes them give all their pages up; blocks in use stay as they are.
---
--- It never needs to be called, and does nothing if no disabled capability has a heap. A heap can only be touched from its
--- capability, so the number is raised for a moment, to the highest one with a heap, and then set back, also by an exception
--- (the draining is masked, and takes about as long as a major garbage collection). Calls at the same time wait for each
--- other; a @setNumCapabilities@ of somebody else at the same time may be undone.
+-- A heap can only be touched while its capability is held, so all capabilities are stopped for a moment, as for a collection.
+-- (GHC 9.0 cannot do that: there the number of capabilities is raised for a moment, and a @setNumCapabilities@
+-- of somebody else at the same time may be undone.) No asynchronous exception interrupts it.
 --
 -- >>> reinitializeCapabilities
 --
 -- @since 0.1.0.0
 reinitializeCapabilities :: IO ()
-reinitializeCapabilities = withMVar draining $ \() -> mask_ $ do
-  enabled <- getNumCapabilities
-  inUse >>= drainDisabled enabled . filter (>= enabled)
+reinitializeCapabilities = mi_cap_drain_disabled_safe
 
--- | Makes every capability give up the pages of its heap, each while that capability is held, enabled or not, and gives free
+-- | Makes every capability, enabled or not, give up the pages of its heap while it is held, and gives free
 -- memory back to the system at once. What is in use stays as it is: its pages are nobody's then, and go when their last block is freed.
 -- For a program that is going to wait, or that wants to know how much really lives; nothing is stuck afterwards in heaps whose
 -- capabilities sleep.
 --
--- May be called from any thread. It waits for each capability in turn, as 'runOnCapability' does.
+-- May be called from any thread, also in a process made by @forkProcess@, whatever others did when that was made. It waits as
+-- 'reinitializeCapabilities' does.
 --
 -- >>> drainAll
 --
 -- @since 0.1.0.0
 drainAll :: IO ()
-drainAll = do
-  withMVar draining $ \() -> mask_ $ do
-    enabled <- getNumCapabilities
-    (present, disabled) <- span (< enabled) <$> inUse
-    mapM_ drain present
-    drainDisabled enabled disabled
-  mi_collect_safe 1
+drainAll = mi_cap_drain_all_safe >> mi_collect_safe 1
 
 -- | Starts a thread that looks at all capabilities, each time so many microseconds later, and makes those give up their pages
 -- that have done nothing in between; for programs in which capabilities sleep while others work. If there is one it gets
--- the new period. Off by default: a thread that wakes up keeps GHC's idle collection busy.
+-- the new period. Off by default: a thread that wakes up keeps GHC's idle collection busy. A process made by @forkProcess@ has none.
 --
 -- Throws an invalid argument ('IOError') if the period is not positive.
 --
@@ -187,50 +157,24 @@ drainAll = do
 startDraining :: Int -> IO ()
 startDraining period = do
   when (period <= 0) $ negativeSize "startDraining" period
-  stopDraining
-  modifyMVar_ drainer $ \running -> case running of
-    Just _ -> pure running
-    Nothing -> Just <$> forkIOWithUnmask (\unmask -> unmask (drainIdle period []))
+  mask_ $ forkIOWithUnmask (\unmask -> unmask (drainIdle period)) >>= drainingBy . Just
 
 -- | Ends it. Does nothing if there is none.
 --
 -- @since 0.1.0.0
 stopDraining :: IO ()
-stopDraining = modifyMVar_ drainer $ \running -> Nothing <$ mapM_ killThread running
+stopDraining = drainingBy Nothing
+
+-- Of two at the same time each ends the thread that it finds. The one that is ended is found in no lock: it waits, or is in C.
+drainingBy :: Maybe ThreadId -> IO ()
+drainingBy new = uninterruptibleMask_ $ atomicModifyIORef' drainer ((,) new) >>= mapM_ killThread
 
 -- With what they had done a period ago.
-drainIdle :: Int -> [(Int, Word64)] -> IO ()
-drainIdle period before = do
-  threadDelay period
-  idle <- filter (`elem` before) <$> activity
-  withMVar draining $ \() -> mask_ $ do
-    enabled <- getNumCapabilities
-    let (present, disabled) = span (< enabled) (map fst idle)
-    mapM_ drain present
-    drainDisabled enabled disabled
-  activity >>= drainIdle period
-
--- The capabilities whose heaps have pages, in order.
-inUse :: IO [Int]
-inUse = map fst <$> activity
-
-activity :: IO [(Int, Word64)]
-activity = do
+drainIdle :: Int -> IO ()
+drainIdle period = do
   most <- fromIntegral <$> mi_cap_max
-  filter ((/= 0) . snd) <$> forM [0 .. most - 1] (\n -> (,) n <$> mi_cap_activity (fromIntegral n))
+  withArray (replicate most 0) $ \activity -> forever $ threadDelay period >> mi_cap_drain_idle_safe activity
 
--- Masked, with the lock: of an enabled one; of disabled ones, which are enabled for a moment.
-drain :: Int -> IO ()
-drain n = onPinnedThread n mi_cap_drain
-
-drainDisabled :: Int -> [Int] -> IO ()
-drainDisabled _ [] = pure ()
-drainDisabled enabled ns = (Base.setNumCapabilities (maximum ns + 1) >> mapM_ drain ns) `finally` Base.setNumCapabilities enabled
-
-draining :: MVar ()
-draining = unsafePerformIO (newMVar ())
-{-# NOINLINE draining #-}
-
-drainer :: MVar (Maybe ThreadId)
-drainer = unsafePerformIO (newMVar Nothing)
+drainer :: IORef (Maybe ThreadId)
+drainer = unsafePerformIO (newIORef Nothing)
 {-# NOINLINE drainer #-}

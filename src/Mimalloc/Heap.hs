@@ -11,6 +11,7 @@
 --   is gone, so that one that escapes stays valid here, too, and keeps all the others' blocks.
 -- [@'newHeap'@] No bracket: the garbage collector owns the heap and destroys it, with one finalizer, when neither the heap
 --   nor any foreign pointer into it is reachable. Thousands of blocks cost one weak pointer, where "Mimalloc" has one each.
+--   "Mimalloc.Region" has all that is for these.
 --
 -- Common to all functions of this module:
 --

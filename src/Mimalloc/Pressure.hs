@@ -10,11 +10,11 @@
 --
 -- Nothing needs to be set, and @+RTS -T@ is not needed. Native bytes weigh like GHC's own:
 --
--- * A minor collection is asked for when 8 MiB were made since the last one, or a quarter of what lives in foreign pointers. Where minor
+-- * A minor collection is asked for when 4 MiB were made since the last one, or a quarter of what lives in foreign pointers. Where minor
 --   ones are dear or bring little it becomes up to 8 MiB and 8 more for each capability, or a quarter of what lives in both heaps.
 --   Blocks that are made so fast that nobody can have written to them wait longer, since they are not resident.
 -- * A major one is asked for when half of what lives in both heaps was made since the last one (16 MiB at least), as long as those that
---   were asked for cost less than a tenth of the time; or when it is one and a half of GHC's heap more. That costs less than
+--   were asked for cost less than a tenth of the time; or when it is as much as GHC's heap and half of what lives in ours. That costs less than
 --   the same bytes in GHC's heap would, and leaves no more garbage than GHC does.
 -- * What GHC collects by itself is not asked for again.
 --

@@ -117,6 +117,7 @@ module Mimalloc.Primitive
   , MiHeapArea (..)
   , MiBlockVisitFun
   , mi_heap_visit_blocks
+  , visitHeapBlocks
     -- * Arenas: large reservations
     -- | Those that return a 'CInt' return an error number, 0 for none; those with a pointer to an arena's number write it
     -- there (a null pointer is skipped). Exclusive: only for heaps that were made in this arena.
@@ -162,8 +163,8 @@ module Mimalloc.Primitive
   ) where
 
 import Foreign.C.String (CString)
-import Foreign.C.Types (CInt, CSize)
-import Foreign.Ptr (Ptr)
+import Foreign.C.Types (CBool, CInt, CSize)
+import Foreign.Ptr (Ptr, castPtr)
 
 import qualified Mimalloc.Internal.FFI as C
 import Mimalloc.Internal.Alloc (bigBytes)
@@ -240,19 +241,19 @@ mi_free = C.mi_cap_free
 -- null. If it fails, @p@ is as it was.
 --
 -- @since 0.1.0.0
-mi_realloc :: Ptr a -> CSize -> IO (Ptr a)
+mi_realloc :: Ptr a -> CSize -> IO (Ptr b)
 mi_realloc p size
-  | isSmall size = C.mi_cap_realloc p size
-  | otherwise = C.mi_realloc_safe p size
+  | isSmall size = C.mi_cap_realloc (castPtr p) size
+  | otherwise = C.mi_realloc_safe (castPtr p) size
 {-# INLINE mi_realloc #-}
 
 -- | @mi_reallocn p n size@: 'mi_realloc' for @n@ elements.
 --
 -- @since 0.1.0.0
-mi_reallocn :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+mi_reallocn :: Ptr a -> CSize -> CSize -> IO (Ptr b)
 mi_reallocn p n size
-  | isSmallProduct n size = C.mi_cap_reallocn p n size
-  | otherwise = C.mi_realloc_safe p (n * size)
+  | isSmallProduct n size = C.mi_cap_reallocn (castPtr p) n size
+  | otherwise = C.mi_realloc_safe (castPtr p) (n * size)
 {-# INLINE mi_reallocn #-}
 
 -- | @mi_reallocf p size@: 'mi_realloc' that frees @p@ if it fails.
@@ -384,19 +385,19 @@ mi_calloc_aligned_at n size align offset
 -- | @mi_realloc_aligned p size alignment@: 'mi_realloc', aligned.
 --
 -- @since 0.1.0.0
-mi_realloc_aligned :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+mi_realloc_aligned :: Ptr a -> CSize -> CSize -> IO (Ptr b)
 mi_realloc_aligned p size align
-  | isSmall size = C.mi_cap_realloc_aligned p size align
-  | otherwise = C.mi_realloc_aligned_safe p size align
+  | isSmall size = C.mi_cap_realloc_aligned (castPtr p) size align
+  | otherwise = C.mi_realloc_aligned_safe (castPtr p) size align
 {-# INLINE mi_realloc_aligned #-}
 
 -- | @mi_realloc_aligned_at p size alignment offset@: 'mi_realloc', aligned.
 --
 -- @since 0.1.0.0
-mi_realloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+mi_realloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr b)
 mi_realloc_aligned_at p size align offset
-  | isSmall size = C.mi_cap_realloc_aligned_at p size align offset
-  | otherwise = C.mi_realloc_aligned_at_safe p size align offset
+  | isSmall size = C.mi_cap_realloc_aligned_at (castPtr p) size align offset
+  | otherwise = C.mi_realloc_aligned_at_safe (castPtr p) size align offset
 {-# INLINE mi_realloc_aligned_at #-}
 
 -- | @mi_rezalloc_aligned p size alignment@: 'mi_rezalloc', aligned.
@@ -455,16 +456,16 @@ mi_good_size = C.mi_good_size
 -- | Whether the address lies in memory of this allocator.
 --
 -- @since 0.1.0.0
-mi_is_in_heap_region :: Ptr a -> IO Bool
-mi_is_in_heap_region = fmap (/= 0) . C.mi_is_in_heap_region
+mi_is_in_heap_region :: Ptr a -> IO CBool
+mi_is_in_heap_region = C.mi_is_in_heap_region
 {-# INLINE mi_is_in_heap_region #-}
 
--- | Takes in what others freed of the heap of the capability one is on, and gives its empty pages back; 'True': all of
+-- | Takes in what others freed of the heap of the capability one is on, and gives its empty pages back; 1: all of
 -- them, and their memory to the system.
 --
 -- @since 0.1.0.0
-mi_collect :: Bool -> IO ()
-mi_collect = C.mi_cap_collect . fromIntegral . fromEnum
+mi_collect :: CBool -> IO ()
+mi_collect = C.mi_cap_collect
 {-# INLINE mi_collect #-}
 
 -- | @mi_posix_memalign p alignment size@: writes the block to @p@ and returns 0, or returns @EINVAL@ (the alignment is no power of
@@ -506,7 +507,7 @@ mi_pvalloc = C.mi_cap_pvalloc
 -- | @mi_reallocarray p n size@: the same as 'mi_reallocn'.
 --
 -- @since 0.1.0.0
-mi_reallocarray :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+mi_reallocarray :: Ptr a -> CSize -> CSize -> IO (Ptr b)
 mi_reallocarray = mi_reallocn
 {-# INLINE mi_reallocarray #-}
 

@@ -43,7 +43,8 @@ import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
 import qualified Data.ByteString.Internal as Internal
 import qualified Data.ByteString.Unsafe as Unsafe
-import Data.Word (Word64, Word8)
+import Data.IORef (IORef, atomicModifyIORef', newIORef, readIORef, writeIORef)
+import Data.Word (Word32, Word64, Word8)
 import Foreign.Ptr (Ptr, castPtr, minusPtr, nullPtr, plusPtr)
 import Foreign.Storable (Storable (..))
 import GHC.Exts (RealWorld)
@@ -59,7 +60,16 @@ import Mimalloc.Internal.Heap
 -- | Strings.
 --
 -- @since 0.1.0.0
-data Store = Store !(Heap RealWorld) !(MVar Table)
+data Store = Store !(Heap RealWorld) !(IORef Lock) !(IORef Table)
+
+-- Of the process with that many forks among its ancestors and itself. In a forked process who had it is gone, and there is another.
+data Lock = Lock !Word32 !(MVar ())
+
+-- | It is equal to itself only, as an @IORef@ is.
+--
+-- @since 0.1.0.0
+instance Eq Store where
+  Store a _ == Store b _ = a == b
 
 -- The slots, how many there are, how many were ever used, the first free one and how many strings there are. A slot has two words: its string's
 -- block, or the next free slot; and its generation, which is odd while it has a string. Slot numbers have 32 bits.
@@ -93,7 +103,8 @@ instance Storable Handle where
 newStore :: IO Store
 newStore = do
   heap <- newHeapOfBlocks "newStore"
-  Store heap <$> newMVar (Table nullPtr 0 0 (-1) 0)
+  lock <- newLock
+  Store heap <$> newIORef lock <*> newIORef (Table nullPtr 0 0 (-1) 0)
 
 -- | Puts a string in: a copy.
 --
@@ -104,20 +115,21 @@ newStore = do
 --
 -- @since 0.1.0.0
 putString :: Store -> ByteString -> IO Handle
-putString store@(Store heap _) s = mask_ $ do
+putString store@(Store heap _ _) s = mask_ $ do
   block <- newString "putString" heap s
   r <- locked store $ \table -> do
-    roomy <- withRoom heap table
+    roomy <- withRoom store table
     case roomy of
-      Nothing -> pure (table, Nothing)
+      Nothing -> pure Nothing
       Just (Table slots room used free n) -> do
         let i = if free >= 0 then free else used
         next <- if free >= 0 then peekElemOff slots (2 * i) else pure 0
-        generation <- if free >= 0 then peekElemOff slots (2 * i + 1) else pure 0
+        generation <- if free >= 0 then peekElemOff slots (2 * i + 1) else 0 <$ pokeElemOff slots (2 * i + 1) 0
+        setTable store $
+          if free >= 0 then Table slots room used (fromIntegral next - 1) (n + 1) else Table slots room (used + 1) free (n + 1)
         pokeElemOff slots (2 * i) (address block)
         pokeElemOff slots (2 * i + 1) ((generation + 1) .&. 0xffffffff)
-        pure ( if free >= 0 then Table slots room used (fromIntegral next - 1) (n + 1) else Table slots room (used + 1) free (n + 1)
-             , Just (Handle (((generation + 1) .&. 0xffffffff) `shiftL` 32 .|. fromIntegral i)) )
+        pure (Just (Handle (((generation + 1) .&. 0xffffffff) `shiftL` 32 .|. fromIntegral i)))
   maybe (mi_cap_free block >> noMemory "putString" 16) pure r
 
 -- | The string: a copy, in GHC's heap.
@@ -127,7 +139,7 @@ getString :: Store -> Handle -> IO ByteString
 getString store h = do
   r <- mask_ $ locked store $ \table -> do
     found <- slotOf table h
-    (,) table <$> case found of
+    case found of
       Nothing -> pure Nothing
       Just slot -> do
         block <- blockIn slot
@@ -139,11 +151,11 @@ getString store h = do
 --
 -- @since 0.1.0.0
 replaceString :: Store -> Handle -> ByteString -> IO ()
-replaceString store@(Store heap _) h s = mask_ $ do
+replaceString store@(Store heap _ _) h s = mask_ $ do
   block <- newString "replaceString" heap s
   old <- locked store $ \table -> do
     found <- slotOf table h
-    (,) table <$> case found of
+    case found of
       Nothing -> pure nullPtr
       Just slot -> blockIn slot <* poke slot (address block)
   if old == nullPtr then mi_cap_free block >> noString "replaceString" else mi_cap_free old
@@ -156,12 +168,12 @@ deleteString store h@(Handle w) = mask_ $ do
   old <- locked store $ \table@(Table slots room used free n) -> do
     found <- slotOf table h
     case found of
-      Nothing -> pure (table, nullPtr)
+      Nothing -> pure nullPtr
       Just slot -> do
         block <- blockIn slot
-        poke slot (fromIntegral (free + 1))
         pokeElemOff slot 1 ((w `shiftR` 32 + 1) .&. 0xffffffff)
-        pure (Table slots room used (fromIntegral (w .&. 0xffffffff)) (n - 1), block)
+        poke slot (fromIntegral (free + 1))
+        block <$ setTable store (Table slots room used (fromIntegral (w .&. 0xffffffff)) (n - 1))
   if old == nullPtr then noString "deleteString" else mi_cap_free old
 
 -- | How many strings there are.
@@ -173,16 +185,35 @@ deleteString store h@(Handle w) = mask_ $ do
 --
 -- @since 0.1.0.0
 storeSize :: Store -> IO Int
-storeSize store = mask_ $ locked store $ \table@(Table _ _ _ _ n) -> pure (table, n)
+storeSize store = mask_ $ locked store $ \(Table _ _ _ _ n) -> pure n
 
--- Masked by the caller. The action throws nothing and waits for nothing, so it comes to its end.
-locked :: Store -> (Table -> IO (Table, r)) -> IO r
-locked (Store heap box) act = do
-  table <- takeMVar box
-  (table', r) <- act table
-  putMVar box $! table'
+-- Masked by the caller. The action throws nothing and waits for nothing, so it comes to its end; but in a process that is forked
+-- meanwhile. There a slot and what the table says agree after each step; what the thread that is gone was about to put or take out may be lost.
+locked :: Store -> (Table -> IO r) -> IO r
+locked (Store heap current box) act = do
+  Lock forks lock <- readIORef current
+  now <- peek hs_mi_forks
+  mine <- if forks == now then pure lock else newLockFor current now
+  takeMVar mine
+  r <- readIORef box >>= act
+  putMVar mine ()
   r <$ touchHeap heap
 {-# INLINE locked #-}
+
+newLock :: IO Lock
+newLock = Lock <$> peek hs_mi_forks <*> newMVar ()
+
+-- Of two threads of the forked process one makes it.
+newLockFor :: IORef Lock -> Word32 -> IO (MVar ())
+newLockFor current now = do
+  new <- newLock
+  Lock _ lock <- atomicModifyIORef' current (\old@(Lock forks _) -> if forks == now then (old, old) else (new, new))
+  pure lock
+{-# NOINLINE newLockFor #-}
+
+setTable :: Store -> Table -> IO ()
+setTable (Store _ _ box) table = writeIORef box $! table
+{-# INLINE setTable #-}
 
 newString :: String -> Heap RealWorld -> ByteString -> IO Block
 newString name heap s = do
@@ -210,12 +241,16 @@ address :: Block -> Word64
 address p = fromIntegral (p `minusPtr` nullPtr)
 {-# INLINE address #-}
 
--- A table with a free slot; nothing if there is no memory for it.
-withRoom :: Heap RealWorld -> Table -> IO (Maybe Table)
-withRoom heap table@(Table slots room used free n)
+-- A table with a free slot, which is the store's now; nothing if there is no memory for it.
+withRoom :: Store -> Table -> IO (Maybe Table)
+withRoom store@(Store heap _ _) table@(Table slots room used free n)
   | free >= 0 || used < room = pure (Just table)
   | more > 4294967296 = pure Nothing
   | otherwise = do
-      new <- usingHeap "putString" heap $ \p -> mi_heap_realloc_safe p slots (16 * fromIntegral more)
-      pure (if new == nullPtr then Nothing else Just (Table new more used free n))
+      new <- usingHeap "putString" heap $ \p -> mi_heap_realloc_safe p nullPtr (16 * fromIntegral more)
+      let larger = Table new more used free n
+      if new == nullPtr then pure Nothing else do
+        copyMuch (castPtr new) (castPtr slots :: Ptr Word8) (16 * used)
+        setTable store larger
+        Just larger <$ mi_cap_free slots
   where more = max 64 (room * 2)

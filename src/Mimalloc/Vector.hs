@@ -15,9 +15,11 @@
 --   time after its last use.
 -- * They may be called from any Haskell thread, and no asynchronous exception leaks a block.
 --
--- The module is meant to be imported qualified.
+-- The module is meant to be imported qualified. Those that grow have a page of their own, "Mimalloc.Vector.Growable".
 --
--- > import qualified Mimalloc.Vector as M
+-- >>> import qualified Mimalloc.Vector as M
+-- >>> M.generate 5 (\i -> i * i) :: M.Vector Int
+-- [0,1,4,9,16]
 --
 -- @since 0.1.0.0
 module Mimalloc.Vector
@@ -51,6 +53,8 @@ module Mimalloc.Vector
   , zallocSTVector
   , thawST
   , freezeST
+  , generateST
+  , replicateST
     -- ** From a foreign pointer
   , unsafeFromForeignPtr
   , unsafeFromForeignPtr0
@@ -234,10 +238,11 @@ repeatFirst p n = when (total > 0) $ go size
     size = sizeOf (undefined :: a)
     total = n * size
     bytes_ = castPtr p :: Ptr Word8
+    piece = max size (16384 - 16384 `rem` size)
     go done
       | done >= total = pure ()
       | otherwise = do
-          let more = minimum [done, max size (4096 - 4096 `rem` size), total - done]
+          let more = (done `min` piece) `min` (total - done)
           copyBytes (bytes_ `advancePtr` done) bytes_ more
           go (done + more)
 {-# INLINABLE repeatFirst #-}
@@ -451,6 +456,32 @@ freezeST v = do
   w <- Vector.unsafeFreeze v
   unsafeIOToST ((`unsafeFromForeignPtr0` Vector.length w) <$> copied "freezeST" w)
 {-# INLINE freezeST #-}
+
+-- | 'generateM' in 'ST'.
+--
+-- >>> runST (M.generateST 3 (\i -> pure (10 * i)))
+-- [0,10,20]
+--
+-- @since 0.1.0.0
+generateST :: Storable a => Int -> (Int -> ST s a) -> ST s (Vector a)
+generateST n f
+  | n <= 0 = pure Vector.empty
+  | otherwise = do
+      v <- unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newMany "generateST" n)
+      let go !i | i >= n = Vector.unsafeFreeze v
+                | otherwise = f i >>= Mutable.unsafeWrite v i >> go (i + 1)
+      go 0
+{-# INLINE generateST #-}
+
+-- | 'replicateM' in 'ST'.
+--
+-- >>> runST (M.replicateST 3 (pure 'x'))
+-- "xxx"
+--
+-- @since 0.1.0.0
+replicateST :: Storable a => Int -> ST s a -> ST s (Vector a)
+replicateST n act = generateST n (const act)
+{-# INLINE replicateST #-}
 
 copied :: forall a. Storable a => String -> Vector a -> IO (ForeignPtr a)
 copied name v = do

@@ -135,24 +135,29 @@ $(T)/mutants: test/c/mutants/run
 mutants:
 	test/c/mutants/run $(MUTANTS)
 
-# ---- running
+# ---- running: all are built first; then two suites at a time, and what one prints stands together
 
 SUITE_KIB = 16000000
-run_suites = bad=0; for s in $(1); do \
-	  (case $$s in *-tsan|*-asan) ;; *) ulimit -v $(SUITE_KIB) ;; esac; \
-	   SUITE_SECONDS=$${SUITE_SECONDS:-$(2)} tools/suite $$s $(T)/$$s) || bad=1; \
-	done; exit $$bad
+BYTES     = bytes bytes-check bytes-hard bytes-asan
+RUNS      = $(SUITES:%=run/%)
+run_suites = $(MAKE) --no-print-directory -k -j2 $(1:%=$(T)/%) || :; $(MAKE) --no-print-directory -k -j2 --output-sync=target $(1:%=run/%)
+
+$(RUNS): run/%:
+	@case $* in *-tsan|*-asan) ;; *) ulimit -v $(SUITE_KIB) ;; esac; unset MAKEFLAGS MFLAGS MAKELEVEL; tools/suite $* $(T)/$*
+.PHONY: $(RUNS)
 
 test:
-	@$(MAKE) --no-print-directory -k -j2 $(SUITES:%=$(T)/%) || :
-	@$(call run_suites,$(SUITES),3600)
+	@$(call run_suites,$(SUITES))
 
-BYTES = bytes bytes-check bytes-hard bytes-asan
 bytes-long:
-	@$(MAKE) --no-print-directory -k -j2 $(BYTES:%=$(T)/%) || :
-	@export BYTES_OPERATIONS=$${BYTES_OPERATIONS:-100000000}; $(call run_suites,$(BYTES),7200)
+	@export BYTES_OPERATIONS=$${BYTES_OPERATIONS:-100000000} SUITE_SECONDS=$${SUITE_SECONDS:-7200}; $(call run_suites,$(BYTES))
+
+# A thousand forks of each kind in every variant.
+FORKSTRESSES = $(filter forkstress%,$(STRESSES))
+forks-long:
+	@$(MAKE) --no-print-directory -k -j2 $(FORKSTRESSES:%=$(T)/%) || :
+	@export FORKS=$${FORKS:-1000}; $(call run_suites,$(FORKSTRESSES),7200)
 
 # Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
 soak:
-	@$(MAKE) --no-print-directory -k -j2 $(STRESSES:%=$(T)/%) || :
-	@export STRESS_SECONDS=$${STRESS_SECONDS:-300} STRESS_THREADS=$${STRESS_THREADS:-32}; $(call run_suites,$(STRESSES),3600)
+	@export STRESS_SECONDS=$${STRESS_SECONDS:-300} STRESS_THREADS=$${STRESS_THREADS:-32}; $(call run_suites,$(STRESSES))

@@ -217,5 +217,5 @@ nulls =
   , ("mi_strndup", mi_strndup nullPtr 3 >>= (@?= nullPtr) . castPtr @_ @())
   , ("mi_realpath", mi_realpath nullPtr nullPtr >>= (@?= nullPtr) . castPtr @_ @())
   , ("mi_usable_size", mi_usable_size nullPtr >>= (@?= 0))
-  , ("mi_is_in_heap_region", mi_is_in_heap_region nullPtr >>= (@?= False))
+  , ("mi_is_in_heap_region", mi_is_in_heap_region nullPtr >>= (@?= 0))
   ]

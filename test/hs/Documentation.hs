@@ -1,11 +1,14 @@
--- The examples in the documentation of each module, and the programs in the README, are run as they stand there.
+-- The examples in the documentation of each module, the programs in the README and those examples that are no part of a package are run as they
+-- stand there.
 module Main (main) where
 
-import Data.List (isPrefixOf, isSuffixOf)
+import Control.Monad (filterM)
+import Data.List (isInfixOf, isPrefixOf, isSuffixOf)
 import System.Directory
 import System.FilePath
 
 import InPlace
+import RunScript (runTests)
 
 main :: IO ()
 main = do
@@ -16,7 +19,9 @@ main = do
   report $
     ("README.md has a program", pure (if null programs then Just "no block marked haskell" else Nothing)) :
     [ ("README.md, program " ++ show n, program compiler flags (dir </> ("Readme" ++ show n)) text) | (n, text) <- zip [1 :: Int ..] programs ]
-    ++ [("examples in the modules", examples flags dir)]
+    ++ [("examples/Recv.hs", readFile "examples/Recv.hs" >>= program compiler flags (dir </> "Recv"))]
+    ++ [("examples in the modules", examples flags dir), ("each module's first example is one that runs", firstExamples)]
+    ++ runTests compiler flags dir
 
 -- What stands in Markdown blocks marked haskell and is a program.
 haskellBlocks :: String -> [String]
@@ -45,6 +50,14 @@ examples flags dir = do
     joined (flag : value : rest) | flag `elem` ["-package-env", "-package-db"] = (flag ++ "=" ++ value) : joined rest
     joined (flag : rest) = flag : joined rest
     joined [] = []
+
+-- What users see of a module first is tried: no module without example, and none whose first is only shown ("-- > ").
+firstExamples :: IO Problem
+firstExamples = do
+  sources <- filter (not . isInfixOf "Internal") <$> haskellFiles "src"
+  wrong <- filterM (fmap (not . runs . lines) . readFile) sources
+  pure (if length sources < 12 then Just "too few modules" else if null wrong then Nothing else Just (unwords wrong))
+  where runs ls = any ("-- >>>" `isPrefixOf`) (take 1 (filter (\l -> any (`isPrefixOf` l) ["-- >>>", "-- > "]) ls))
 
 haskellFiles :: FilePath -> IO [FilePath]
 haskellFiles d = do

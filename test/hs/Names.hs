@@ -14,6 +14,7 @@ import Test.Tasty.HUnit
 
 import InPlace (buildDirectory)
 import Mimalloc.Primitive (MiOption)
+import Names.Document (typesOfTheDocument)
 import Names.Types (typesAgree)
 
 main :: IO ()
@@ -45,6 +46,7 @@ main = do
     , testCase "MiOption is mi_option_t, in order" $
         map show [minBound .. maxBound :: MiOption] @?= map camel (optionNames header)
     , testCase "types" $ typesAgree @?= ()
+    , typesOfTheDocument
     ]
 
 missing :: [String] -> [String] -> Assertion

@@ -52,6 +52,7 @@ tests = testGroup "pressure"
     , shape flags "share" $ \s -> atLeast "collections" 50 (major s)
     , shape flags "threads that are killed" $ const (pure ())
     , shape flags "lazy values" $ const (pure ())
+    , shape flags "lazy values that die young" $ atMost "MiB held" 0 . held
     ]
   | flags <- ["-N1", "-N2", "-N4 -qg", "-N2 -A64m", "-N2 -xn"] ]
 
@@ -117,6 +118,12 @@ shapes = map (\(name, act) -> (name, reported act))
       look)
   , ("share", const shares)
   , ("threads that are killed", killed)
+  , ("lazy values that die young", \look -> do
+      -- The one in whose making a collection is asked for, too.
+      source <- evaluate (ByteString.replicate 1048600 7)
+      forM_ [1 .. 12] $ \i -> evaluate (Mi.copy (ByteString.drop i source)) >>= evaluate . ByteString.last
+      replicateM_ 3 performMinorGC
+      look)
   , ("lazy values", \look -> forM_ [1 .. 300 :: Int] $ \i -> do
       let s = Mi.copy (ByteString.replicate 1048576 (fromIntegral i))
       ends <- replicateM 3 $ newEmptyMVar >>= \end -> end <$ forkIO (evaluate (ByteString.last s) >>= putMVar end)

@@ -39,8 +39,8 @@ keepers =
   , ("2000 x replicate 100,000 Doubles, Mimalloc.Vector", forM_ [1 .. 2000 :: Int] $ \i -> evaluate (MiV.replicate 100000 (fromIntegral i :: Double)))
   , ("500 x copy of 4 MB, base", copies ByteString.copy)
   , ("500 x copy of 4 MB, Mimalloc.ByteString", copies Mi.copy)
-  , ("50 x a million reads, base IOVector", Storable.replicate 1000000 (1 :: Int) >>= \v -> reads_ (Storable.read v))
-  , ("50 x a million reads, Mimalloc Growable", MiV.newGrowable 0 >>= \g -> replicateM_ 1000000 (MiV.push g (1 :: Int)) >> reads_ (MiV.readGrowable g))
+  , ("50 x a million reads, base IORef IOVector", Storable.replicate 1000000 (1 :: Int) >>= newIORef >>= \v -> reads_ (\i -> readIORef v >>= (`Storable.read` i)))
+  , ("50 x a million reads, Mimalloc Growable", MiV.newGrowable 1000000 >>= \g -> replicateM_ 1000000 (MiV.push g (1 :: Int)) >> reads_ (MiV.readGrowable g))
   ]
   where
     copies copy = do

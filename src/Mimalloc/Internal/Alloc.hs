@@ -6,6 +6,8 @@
 -- Blocks for the modules above: checked sizes, failures as exceptions, and the two ways a block is given back for sure,
 -- by a finalizer or at the end of a bracket. Every function takes the name that a failure is reported under.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Alloc
   ( -- * Blocks
@@ -234,7 +236,7 @@ relieved = do
   when (due /= 0) relieve
 {-# INLINE relieved #-}
 
--- A turn is one call, which nothing interrupts. Who comes while another has his waits for the end: going on would only make more. Then
+-- A turn is one call, which nothing interrupts, or two, of which the second comes with the next block (docs/DESIGN.md, pressure). Who comes while another has his waits for the end: going on would only make more. Then
 -- everybody who waited makes a block before the next turn, or one who is over the budget all the time would starve the
 -- others: so who had a turn waits for those. Nobody waits for ever, since what he waits for may have to wait for something
 -- itself. Masked, so that who waits is always taken off again; and not to be done twice, since a lazy value that two threads evaluate

@@ -17,9 +17,12 @@
 -- returns from the handler, takes the block back from the finalizer, and goes on with the action. If nobody does, the
 -- garbage collector frees the block.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Bracket
   ( Ending (..)
+  , Step
   , noBlock
   , bracketed
   , disarm
@@ -49,7 +52,9 @@ foreign import prim "mi_bracket_interrupt" interrupt# :: Any -> Any -> State# Re
 foreign import prim "mi_bracket_free"      free#      :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
 foreign import prim "mi_bracket_disarm"    disarm#    :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
 
+-- | What an 'IO' action is inside.
 type Step a = State# RealWorld -> (# State# RealWorld, a #)
+
 -- | No size at all.
 noBlock :: CSize
 noBlock = maxBound

@@ -2,6 +2,8 @@
 -- Byte strings over our blocks, for the modules above: the one place that knows how a byte string is made of a foreign
 -- pointer, which it does by functions that bytestring has had in all versions.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Bytes
   ( fromBlock

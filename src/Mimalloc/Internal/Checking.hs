@@ -1,6 +1,8 @@
 -- |
 -- What only the checking build has (flag @checking@): the whole-heap walker, and functions that break the rules on purpose.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Checking
   ( mi_check_overlaps

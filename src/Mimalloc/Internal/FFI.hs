@@ -17,6 +17,8 @@
 --
 -- A block from any of them may be freed by any other.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.FFI
   ( -- * Blocks, from the capability's heap
@@ -68,6 +70,9 @@ module Mimalloc.Internal.FFI
   , mi_cap_free_box_finalizer
   , mi_cap_collect
   , mi_cap_drain
+  , mi_cap_drain_all_safe
+  , mi_cap_drain_disabled_safe
+  , mi_cap_drain_idle_safe
   , mi_cap_posix_memalign
   , mi_cap_valloc
   , mi_cap_pvalloc
@@ -142,6 +147,7 @@ module Mimalloc.Internal.FFI
   , mi_stats_get_json_safe
     -- * Capabilities
   , mi_cap_number
+  , hs_mi_forks
   , mi_cap_max
   , mi_cap_stats
   , mi_cap_activity
@@ -182,7 +188,7 @@ module Mimalloc.Internal.FFI
   ) where
 
 import Data.Int (Int64)
-import Data.Word (Word64)
+import Data.Word (Word32, Word64)
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool (..), CInt (..), CLong (..), CSize (..))
 import Foreign.ForeignPtr (FinalizerPtr)
@@ -329,40 +335,48 @@ foreign import ccall unsafe mi_cap_pressure_awaited     :: IO CInt
 foreign import ccall unsafe mi_cap_pressure_set         :: Int64 -> IO ()
 foreign import ccall unsafe mi_cap_pressure_stats       :: Ptr Word64 -> IO ()
 
+-- How many forks there were up to this process: who finds another number is in another process.
+foreign import ccall "&hs_mi_forks" hs_mi_forks :: Ptr Word32
+
 -- Owner-only, hence unsafe: the number of the capability that the call held.
 foreign import ccall unsafe mi_cap_number :: IO CInt
 
 -- Any-thread. A look at the pages of all arenas, so safe: mi_live. The others read counters, or a few pages.
-foreign import ccall safe "mi_live" mi_live_safe :: Ptr Word64 -> Ptr Word64 -> IO ()
+foreign import ccall safe "hs_mi_live" mi_live_safe :: Ptr Word64 -> Ptr Word64 -> IO ()
 foreign import ccall unsafe mi_cap_max   :: IO CSize
 foreign import ccall unsafe mi_cap_stats :: CInt -> Ptr Word64 -> IO ()
 foreign import ccall unsafe mi_cap_activity :: CInt -> IO Word64
 
+-- Any-thread. Safe because they wait for capabilities, also for the one that calls.
+foreign import ccall safe "mi_cap_drain_all" mi_cap_drain_all_safe           :: IO ()
+foreign import ccall safe "mi_cap_drain_disabled" mi_cap_drain_disabled_safe :: IO ()
+foreign import ccall safe "mi_cap_drain_idle" mi_cap_drain_idle_safe         :: Ptr Word64 -> IO ()
+
 -- Any-thread, safe because clearing or copying much is long, or because it reads the file system (mi_realpath).
-foreign import ccall safe "mi_zalloc" mi_zalloc_safe                           :: CSize -> IO (Ptr a)
-foreign import ccall safe "mi_zalloc_aligned" mi_zalloc_aligned_safe           :: CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_zalloc_aligned_at" mi_zalloc_aligned_at_safe     :: CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_realloc" mi_realloc_safe                         :: Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_reallocf" mi_reallocf_safe                       :: Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_rezalloc" mi_rezalloc_safe                       :: Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_realloc_aligned" mi_realloc_aligned_safe         :: Ptr a -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_realloc_aligned_at" mi_realloc_aligned_at_safe   :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_rezalloc_aligned" mi_rezalloc_aligned_safe       :: Ptr a -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_rezalloc_aligned_at" mi_rezalloc_aligned_at_safe :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_realpath" mi_realpath_safe                       :: CString -> CString -> IO CString
+foreign import ccall safe "hs_mi_zalloc" mi_zalloc_safe                           :: CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_zalloc_aligned" mi_zalloc_aligned_safe           :: CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_zalloc_aligned_at" mi_zalloc_aligned_at_safe     :: CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_realloc" mi_realloc_safe                         :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_reallocf" mi_reallocf_safe                       :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_rezalloc" mi_rezalloc_safe                       :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_realloc_aligned" mi_realloc_aligned_safe         :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_realloc_aligned_at" mi_realloc_aligned_at_safe   :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_rezalloc_aligned" mi_rezalloc_aligned_safe       :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_rezalloc_aligned_at" mi_rezalloc_aligned_at_safe :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_realpath" mi_realpath_safe                       :: CString -> CString -> IO CString
 
 -- No allocation at all, safe because it is for much.
 foreign import ccall safe "memcpy" memcpy_safe :: Ptr a -> Ptr a -> CSize -> IO (Ptr a)
 
 -- Any-thread, unsafe because short: they look at one page, or at constants.
-foreign import ccall unsafe mi_usable_size       :: Ptr a -> IO CSize
-foreign import ccall unsafe mi_good_size         :: CSize -> CSize
-foreign import ccall unsafe mi_expand            :: Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_is_in_heap_region :: Ptr a -> IO CBool
-foreign import ccall unsafe mi_version           :: IO CInt
+foreign import ccall unsafe "hs_mi_usable_size" mi_usable_size       :: Ptr a -> IO CSize
+foreign import ccall unsafe "hs_mi_good_size" mi_good_size         :: CSize -> CSize
+foreign import ccall unsafe "hs_mi_expand" mi_expand            :: Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall unsafe "hs_mi_is_in_heap_region" mi_is_in_heap_region :: Ptr a -> IO CBool
+foreign import ccall unsafe "hs_mi_version" mi_version           :: IO CInt
 
 -- Any-thread, safe because it reads files of the system.
-foreign import ccall safe "mi_process_info" mi_process_info_safe :: Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> IO ()
+foreign import ccall safe "hs_mi_process_info" mi_process_info_safe :: Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> IO ()
 
 -- Owner-only, hence unsafe. Short.
 foreign import ccall unsafe mi_cap_posix_memalign :: Ptr (Ptr a) -> CSize -> CSize -> IO CInt
@@ -398,64 +412,64 @@ foreign import ccall "&mi_cap_heap_destroy" mi_cap_heap_destroy_finalizer :: Fin
 foreign import ccall "&mi_cap_heap_delete" mi_cap_heap_delete_finalizer   :: FinalizerPtr MiHeap
 
 -- Any-thread, unsafe because short.
-foreign import ccall unsafe mi_heap_new            :: IO (Ptr MiHeap)
-foreign import ccall unsafe mi_heap_new_ex         :: CInt -> CBool -> CInt -> IO (Ptr MiHeap)
-foreign import ccall unsafe mi_heap_new_in_arena   :: CInt -> IO (Ptr MiHeap)
-foreign import ccall unsafe mi_heap_of             :: Ptr a -> IO (Ptr MiHeap)
-foreign import ccall unsafe mi_heap_contains_block :: Ptr MiHeap -> Ptr a -> IO CBool
-foreign import ccall unsafe mi_heap_check_owned    :: Ptr MiHeap -> Ptr a -> IO CBool
+foreign import ccall unsafe "hs_mi_heap_new" mi_heap_new            :: IO (Ptr MiHeap)
+foreign import ccall unsafe "hs_mi_heap_new_ex" mi_heap_new_ex         :: CInt -> CBool -> CInt -> IO (Ptr MiHeap)
+foreign import ccall unsafe "hs_mi_heap_new_in_arena" mi_heap_new_in_arena   :: CInt -> IO (Ptr MiHeap)
+foreign import ccall unsafe "hs_mi_heap_of" mi_heap_of             :: Ptr a -> IO (Ptr MiHeap)
+foreign import ccall unsafe "hs_mi_heap_contains_block" mi_heap_contains_block :: Ptr MiHeap -> Ptr a -> IO CBool
+foreign import ccall unsafe "hs_mi_heap_check_owned" mi_heap_check_owned    :: Ptr MiHeap -> Ptr a -> IO CBool
 
 -- Any-thread: what the OS thread has of that heap. Safe because clearing or copying much is long, or because it reads the
 -- file system (realpath), or because it calls back into Haskell (visit).
-foreign import ccall safe "mi_heap_zalloc_aligned_at" mi_heap_zalloc_aligned_at_safe     :: Ptr MiHeap -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_heap_realloc" mi_heap_realloc_safe                         :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_heap_realloc_aligned_at" mi_heap_realloc_aligned_at_safe   :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_heap_rezalloc" mi_heap_rezalloc_safe                       :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_heap_rezalloc_aligned_at" mi_heap_rezalloc_aligned_at_safe :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "mi_heap_realpath" mi_heap_realpath_safe                       :: Ptr MiHeap -> CString -> CString -> IO CString
-foreign import ccall safe "mi_heap_visit_blocks" mi_heap_visit_blocks_safe               :: Ptr MiHeap -> CBool -> FunPtr BlockVisitor -> Ptr () -> IO CBool
+foreign import ccall safe "hs_mi_heap_zalloc_aligned_at" mi_heap_zalloc_aligned_at_safe     :: Ptr MiHeap -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_heap_realloc" mi_heap_realloc_safe                         :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_heap_realloc_aligned_at" mi_heap_realloc_aligned_at_safe   :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_heap_rezalloc" mi_heap_rezalloc_safe                       :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_heap_rezalloc_aligned_at" mi_heap_rezalloc_aligned_at_safe :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+foreign import ccall safe "hs_mi_heap_realpath" mi_heap_realpath_safe                       :: Ptr MiHeap -> CString -> CString -> IO CString
+foreign import ccall safe "hs_mi_heap_visit_blocks" mi_heap_visit_blocks_safe               :: Ptr MiHeap -> CBool -> FunPtr BlockVisitor -> Ptr () -> IO CBool
 
 -- | What C calls for each page and block: heap, page, block, bytes, argument; 0 stops it.
 type BlockVisitor = Ptr MiHeap -> Ptr () -> Ptr () -> CSize -> Ptr () -> IO CBool
 foreign import ccall "wrapper" newBlockVisitor :: BlockVisitor -> IO (FunPtr BlockVisitor)
 
 -- Any-thread, safe because they ask the system for memory and may touch all of it.
-foreign import ccall safe "mi_reserve_os_memory" mi_reserve_os_memory_safe       :: CSize -> CBool -> CBool -> IO CInt
-foreign import ccall safe "mi_reserve_os_memory_ex" mi_reserve_os_memory_ex_safe :: CSize -> CBool -> CBool -> CBool -> Ptr CInt -> IO CInt
-foreign import ccall safe "mi_manage_os_memory" mi_manage_os_memory_safe         :: Ptr a -> CSize -> CBool -> CBool -> CBool -> CInt -> IO CBool
-foreign import ccall safe "mi_manage_os_memory_ex" mi_manage_os_memory_ex_safe   :: Ptr a -> CSize -> CBool -> CBool -> CBool -> CInt -> CBool -> Ptr CInt -> IO CBool
-foreign import ccall safe "mi_reserve_huge_os_pages_interleave" mi_reserve_huge_os_pages_interleave_safe :: CSize -> CSize -> CSize -> IO CInt
-foreign import ccall safe "mi_reserve_huge_os_pages_at" mi_reserve_huge_os_pages_at_safe       :: CSize -> CInt -> CSize -> IO CInt
-foreign import ccall safe "mi_reserve_huge_os_pages_at_ex" mi_reserve_huge_os_pages_at_ex_safe :: CSize -> CInt -> CSize -> CBool -> Ptr CInt -> IO CInt
+foreign import ccall safe "hs_mi_reserve_os_memory" mi_reserve_os_memory_safe       :: CSize -> CBool -> CBool -> IO CInt
+foreign import ccall safe "hs_mi_reserve_os_memory_ex" mi_reserve_os_memory_ex_safe :: CSize -> CBool -> CBool -> CBool -> Ptr CInt -> IO CInt
+foreign import ccall safe "hs_mi_manage_os_memory" mi_manage_os_memory_safe         :: Ptr a -> CSize -> CBool -> CBool -> CBool -> CInt -> IO CBool
+foreign import ccall safe "hs_mi_manage_os_memory_ex" mi_manage_os_memory_ex_safe   :: Ptr a -> CSize -> CBool -> CBool -> CBool -> CInt -> CBool -> Ptr CInt -> IO CBool
+foreign import ccall safe "hs_mi_reserve_huge_os_pages_interleave" mi_reserve_huge_os_pages_interleave_safe :: CSize -> CSize -> CSize -> IO CInt
+foreign import ccall safe "hs_mi_reserve_huge_os_pages_at" mi_reserve_huge_os_pages_at_safe       :: CSize -> CInt -> CSize -> IO CInt
+foreign import ccall safe "hs_mi_reserve_huge_os_pages_at_ex" mi_reserve_huge_os_pages_at_ex_safe :: CSize -> CInt -> CSize -> CBool -> Ptr CInt -> IO CInt
 
 -- Any-thread, unsafe because short; but for the end of a sub-process, which walks its pages.
-foreign import ccall unsafe mi_arena_area                              :: CInt -> Ptr CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_subproc_main                            :: IO (Ptr ())
-foreign import ccall unsafe mi_subproc_new                             :: IO (Ptr ())
-foreign import ccall safe "mi_subproc_delete" mi_subproc_delete_safe   :: Ptr () -> IO ()
-foreign import ccall unsafe mi_subproc_add_current_thread              :: Ptr () -> IO ()
+foreign import ccall unsafe "hs_mi_arena_area" mi_arena_area                              :: CInt -> Ptr CSize -> IO (Ptr a)
+foreign import ccall unsafe "hs_mi_subproc_main" mi_subproc_main                            :: IO (Ptr ())
+foreign import ccall unsafe "hs_mi_subproc_new" mi_subproc_new                             :: IO (Ptr ())
+foreign import ccall safe "hs_mi_subproc_delete" mi_subproc_delete_safe   :: Ptr () -> IO ()
+foreign import ccall unsafe "hs_mi_subproc_add_current_thread" mi_subproc_add_current_thread              :: Ptr () -> IO ()
 
 -- Any-thread, unsafe because short: one word each.
-foreign import ccall unsafe mi_option_is_enabled          :: CInt -> IO CBool
-foreign import ccall unsafe mi_option_enable              :: CInt -> IO ()
-foreign import ccall unsafe mi_option_disable             :: CInt -> IO ()
-foreign import ccall unsafe mi_option_set_enabled         :: CInt -> CBool -> IO ()
-foreign import ccall unsafe mi_option_set_enabled_default :: CInt -> CBool -> IO ()
-foreign import ccall unsafe mi_option_get                 :: CInt -> IO CLong
-foreign import ccall unsafe mi_option_get_clamp           :: CInt -> CLong -> CLong -> IO CLong
-foreign import ccall unsafe mi_option_get_size            :: CInt -> IO CSize
-foreign import ccall unsafe mi_option_set                 :: CInt -> CLong -> IO ()
-foreign import ccall unsafe mi_option_set_default         :: CInt -> CLong -> IO ()
+foreign import ccall unsafe "hs_mi_option_is_enabled" mi_option_is_enabled          :: CInt -> IO CBool
+foreign import ccall unsafe "hs_mi_option_enable" mi_option_enable              :: CInt -> IO ()
+foreign import ccall unsafe "hs_mi_option_disable" mi_option_disable             :: CInt -> IO ()
+foreign import ccall unsafe "hs_mi_option_set_enabled" mi_option_set_enabled         :: CInt -> CBool -> IO ()
+foreign import ccall unsafe "hs_mi_option_set_enabled_default" mi_option_set_enabled_default :: CInt -> CBool -> IO ()
+foreign import ccall unsafe "hs_mi_option_get" mi_option_get                 :: CInt -> IO CLong
+foreign import ccall unsafe "hs_mi_option_get_clamp" mi_option_get_clamp           :: CInt -> CLong -> CLong -> IO CLong
+foreign import ccall unsafe "hs_mi_option_get_size" mi_option_get_size            :: CInt -> IO CSize
+foreign import ccall unsafe "hs_mi_option_set" mi_option_set                 :: CInt -> CLong -> IO ()
+foreign import ccall unsafe "hs_mi_option_set_default" mi_option_set_default         :: CInt -> CLong -> IO ()
 
 -- Any-thread. Safe where they drain a heap, give memory back at once, look at every page or write to a file.
-foreign import ccall unsafe mi_is_redirected                         :: IO CBool
-foreign import ccall unsafe mi_thread_init                           :: IO ()
-foreign import ccall safe "mi_thread_done" mi_thread_done_safe       :: IO ()
-foreign import ccall safe "mi_process_init" mi_process_init_safe     :: IO ()
-foreign import ccall safe "mi_process_done" mi_process_done_safe     :: IO ()
-foreign import ccall safe "mi_collect" mi_collect_safe               :: CBool -> IO ()
-foreign import ccall unsafe mi_stats_reset                           :: IO ()
-foreign import ccall unsafe mi_stats_merge                           :: IO ()
-foreign import ccall safe "mi_stats_print" mi_stats_print_safe       :: Ptr a -> IO ()
-foreign import ccall safe "mi_stats_words" mi_stats_words_safe       :: Ptr Word64 -> CSize -> IO CSize
-foreign import ccall safe "mi_stats_get_json" mi_stats_get_json_safe :: CSize -> CString -> IO CString
+foreign import ccall unsafe "hs_mi_is_redirected" mi_is_redirected                         :: IO CBool
+foreign import ccall unsafe "hs_mi_thread_init" mi_thread_init                           :: IO ()
+foreign import ccall safe "hs_mi_thread_done" mi_thread_done_safe       :: IO ()
+foreign import ccall safe "hs_mi_process_init" mi_process_init_safe     :: IO ()
+foreign import ccall safe "hs_mi_process_done" mi_process_done_safe     :: IO ()
+foreign import ccall safe "hs_mi_collect" mi_collect_safe               :: CBool -> IO ()
+foreign import ccall unsafe "hs_mi_stats_reset" mi_stats_reset                           :: IO ()
+foreign import ccall unsafe "hs_mi_stats_merge" mi_stats_merge                           :: IO ()
+foreign import ccall safe "hs_mi_stats_print" mi_stats_print_safe       :: Ptr a -> IO ()
+foreign import ccall safe "hs_mi_stats_words" mi_stats_words_safe       :: Ptr Word64 -> CSize -> IO CSize
+foreign import ccall safe "hs_mi_stats_get_json" mi_stats_get_json_safe :: CSize -> CString -> IO CString

@@ -6,6 +6,8 @@
 -- A growable vector is one small block, the /box/: the elements' address, how many there are and how many fit. Its one
 -- finalizer frees the block of the elements, wherever that is by then, and the box.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Growable
   ( Growable
@@ -47,6 +49,12 @@ import Mimalloc.Primitive (mi_realloc, mi_realloc_aligned)
 --
 -- @since 0.1.0.0
 newtype Growable a = Growable (ForeignPtr (Box a))
+
+-- | It is equal to itself only, as an @IORef@ is.
+--
+-- @since 0.1.0.0
+instance Eq (Growable a) where
+  Growable a == Growable b = a == b
 
 -- Three words.
 data Box a = Box !(Ptr a) !Int !Int
@@ -115,7 +123,7 @@ readGrowable :: Storable a => Growable a -> Int -> IO a
 readGrowable (Growable fp) i = unsafeWithForeignPtr fp $ \b -> do
   -- Two words only: what is read is loaded, also if it is not used.
   n <- peekByteOff b 8
-  if i < 0 || i >= n then badIndex "readGrowable" i n else peekByteOff b 0 >>= (`peekElemOff` i)
+  if isOutside i n then badIndex "readGrowable" i n else peekByteOff b 0 >>= (`peekElemOff` i)
 {-# INLINE readGrowable #-}
 
 -- | Replaces the element of this index. An invalid argument if there is none.
@@ -129,7 +137,7 @@ readGrowable (Growable fp) i = unsafeWithForeignPtr fp $ \b -> do
 writeGrowable :: Storable a => Growable a -> Int -> a -> IO ()
 writeGrowable (Growable fp) i x = unsafeWithForeignPtr fp $ \b -> do
   Box p n _ <- peek b
-  if i < 0 || i >= n then badIndex "writeGrowable" i n else pokeElemOff p i x
+  if isOutside i n then badIndex "writeGrowable" i n else pokeElemOff p i x
 {-# INLINE writeGrowable #-}
 
 -- | Appends an element. Twice the room when there is none left, so that n elements cost on the order of n steps.
@@ -192,7 +200,7 @@ reserve g room
 modifyGrowable :: Storable a => Growable a -> Int -> (a -> a) -> IO ()
 modifyGrowable (Growable fp) i f = withForeignPtr fp $ \b -> do
   Box p n _ <- peek b
-  if i < 0 || i >= n then badIndex "modifyGrowable" i n else peekElemOff p i >>= pokeElemOff p i . f
+  if isOutside i n then badIndex "modifyGrowable" i n else peekElemOff p i >>= pokeElemOff p i . f
 {-# INLINE modifyGrowable #-}
 
 -- | Does something with each element and its index, in order. Elements that are pushed meanwhile come too.
@@ -236,6 +244,11 @@ truncateGrowable :: Growable a -> Int -> IO ()
 truncateGrowable (Growable fp) n = unsafeWithForeignPtr fp $ \b -> do
   Box _ old _ <- peek b
   if n < 0 || n > old then badIndex "truncateGrowable" n old else setLength b n
+
+-- Is this no index of so many elements? One comparison: what is below zero is large without its sign.
+isOutside :: Int -> Int -> Bool
+isOutside i n = (fromIntegral i :: Word) >= fromIntegral n
+{-# INLINE isOutside #-}
 
 setLength :: Ptr (Box a) -> Int -> IO ()
 setLength b n = pokeByteOff b 8 n

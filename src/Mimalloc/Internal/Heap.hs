@@ -22,6 +22,8 @@
 -- the heap has ended. The end of a bracket, and 'closeHeap', end the heap at once if there is nobody. Else, and if the bracket is in pure code that is given
 -- up, a weak pointer keyed by the key does, when the key is not reachable.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Heap
   ( Heap
@@ -70,6 +72,12 @@ import Mimalloc.Internal.FFI
 -- @since 0.1.0.0
 data Heap s = Heap (MutableByteArray# RealWorld) (Weak# ())              -- the key; keyed by it, whose finalizer ends the heap
 type role Heap nominal
+
+-- | A heap is equal to itself only, as an @IORef@ is.
+--
+-- @since 0.1.0.0
+instance Eq (Heap s) where
+  Heap a _ == Heap b _ = isTrue# (sameMutableByteArray# a b)
 
 -- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap has ended.
 each, together, togetherMade, ended :: Int

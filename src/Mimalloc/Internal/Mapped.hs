@@ -4,6 +4,8 @@
 -- |
 -- Files mapped into memory.
 --
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
 -- @since 0.1.0.0
 module Mimalloc.Internal.Mapped
   ( mapped

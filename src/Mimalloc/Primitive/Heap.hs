@@ -10,7 +10,7 @@
 -- >>> heap <- mi_heap_new
 -- >>> p <- mi_heap_malloc heap 100
 -- >>> mi_heap_contains_block heap p
--- True
+-- 1
 -- >>> mi_heap_destroy heap
 --
 -- @since 0.1.0.0
@@ -63,6 +63,7 @@ module Mimalloc.Primitive.Heap
   , MiHeapArea (..)
   , MiBlockVisitFun
   , mi_heap_visit_blocks
+  , visitHeapBlocks
   ) where
 
 import Control.DeepSeq (NFData)
@@ -70,7 +71,7 @@ import Control.Exception (SomeException, bracket, mask_, throwIO, try)
 import Data.IORef (newIORef, readIORef, writeIORef)
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool, CInt, CSize)
-import Foreign.Ptr (Ptr, freeHaskellFunPtr, nullPtr)
+import Foreign.Ptr (FunPtr, Ptr, castFunPtr, castPtr, freeHaskellFunPtr, nullPtr)
 import Foreign.Storable (Storable (..))
 import GHC.Generics (Generic)
 
@@ -104,8 +105,8 @@ mi_heap_new_in_arena = C.mi_heap_new_in_arena
 -- instead.
 --
 -- @since 0.1.0.0
-mi_heap_new_ex :: CInt -> Bool -> MiArenaId -> IO (Ptr MiHeap)
-mi_heap_new_ex tag destroy = C.mi_heap_new_ex tag (bool destroy)
+mi_heap_new_ex :: CInt -> CBool -> MiArenaId -> IO (Ptr MiHeap)
+mi_heap_new_ex = C.mi_heap_new_ex
 {-# INLINE mi_heap_new_ex #-}
 
 -- | Ends the heap; its live blocks go on living in the main heap. Capabilities whose default it was have the main heap as
@@ -157,8 +158,8 @@ mi_heap_get_backing = C.mi_cap_heap_get_backing
 -- | As 'Mimalloc.Primitive.mi_collect', for what the capability one is on has of one heap.
 --
 -- @since 0.1.0.0
-mi_heap_collect :: Ptr MiHeap -> Bool -> IO ()
-mi_heap_collect heap = C.mi_cap_heap_collect heap . bool
+mi_heap_collect :: Ptr MiHeap -> CBool -> IO ()
+mi_heap_collect = C.mi_cap_heap_collect
 {-# INLINE mi_heap_collect #-}
 
 -- | @mi_heap_malloc heap size@: a block, its bytes as they are.
@@ -202,16 +203,16 @@ mi_heap_malloc_small = C.mi_cap_heap_malloc
 -- lives in this one then.
 --
 -- @since 0.1.0.0
-mi_heap_realloc :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr a)
+mi_heap_realloc :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr b)
 mi_heap_realloc heap p size
-  | isSmall size = C.mi_cap_heap_realloc heap p size 0 0 0
-  | otherwise = C.mi_heap_realloc_safe heap p size
+  | isSmall size = C.mi_cap_heap_realloc heap (castPtr p) size 0 0 0
+  | otherwise = C.mi_heap_realloc_safe heap (castPtr p) size
 {-# INLINE mi_heap_realloc #-}
 
 -- | @mi_heap_reallocn heap p n size@: 'mi_heap_realloc' for @n@ elements.
 --
 -- @since 0.1.0.0
-mi_heap_reallocn :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> IO (Ptr a)
+mi_heap_reallocn :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> IO (Ptr b)
 mi_heap_reallocn heap p n size = mi_heap_realloc heap p (product_ n size)
 {-# INLINE mi_heap_reallocn #-}
 
@@ -308,17 +309,17 @@ mi_heap_calloc_aligned_at heap n size = mi_heap_zalloc_aligned_at heap (product_
 -- | @mi_heap_realloc_aligned heap p size alignment@: 'mi_heap_realloc', aligned.
 --
 -- @since 0.1.0.0
-mi_heap_realloc_aligned :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> IO (Ptr a)
+mi_heap_realloc_aligned :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> IO (Ptr b)
 mi_heap_realloc_aligned heap p size align = mi_heap_realloc_aligned_at heap p size align 0
 {-# INLINE mi_heap_realloc_aligned #-}
 
 -- | @mi_heap_realloc_aligned_at heap p size alignment offset@: 'mi_heap_realloc', aligned.
 --
 -- @since 0.1.0.0
-mi_heap_realloc_aligned_at :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
+mi_heap_realloc_aligned_at :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr b)
 mi_heap_realloc_aligned_at heap p size align offset
-  | isSmall size = C.mi_cap_heap_realloc heap p size (asked align) offset 0
-  | otherwise = C.mi_heap_realloc_aligned_at_safe heap p size align offset
+  | isSmall size = C.mi_cap_heap_realloc heap (castPtr p) size (asked align) offset 0
+  | otherwise = C.mi_heap_realloc_aligned_at_safe heap (castPtr p) size align offset
 {-# INLINE mi_heap_realloc_aligned_at #-}
 
 -- | @mi_heap_rezalloc_aligned heap p size alignment@: 'mi_heap_rezalloc', aligned.
@@ -369,68 +370,92 @@ mi_heap_of = C.mi_heap_of
 -- | Whether this is a live block of that heap.
 --
 -- @since 0.1.0.0
-mi_heap_contains_block :: Ptr MiHeap -> Ptr a -> IO Bool
-mi_heap_contains_block heap = fmap (/= 0) . C.mi_heap_contains_block heap
+mi_heap_contains_block :: Ptr MiHeap -> Ptr a -> IO CBool
+mi_heap_contains_block = C.mi_heap_contains_block
 {-# INLINE mi_heap_contains_block #-}
 
 -- | Whether the address, any address, lies in a page of that heap.
 --
 -- @since 0.1.0.0
-mi_heap_check_owned :: Ptr MiHeap -> Ptr a -> IO Bool
-mi_heap_check_owned heap = fmap (/= 0) . C.mi_heap_check_owned heap
+mi_heap_check_owned :: Ptr MiHeap -> Ptr a -> IO CBool
+mi_heap_check_owned = C.mi_heap_check_owned
 {-# INLINE mi_heap_check_owned #-}
 
 -- | Whether the address, any address, lies in a page of the default heap of the capability one is on.
 --
 -- @since 0.1.0.0
-mi_check_owned :: Ptr a -> IO Bool
-mi_check_owned = fmap (/= 0) . C.mi_cap_check_owned
+mi_check_owned :: Ptr a -> IO CBool
+mi_check_owned = C.mi_cap_check_owned
 {-# INLINE mi_check_owned #-}
 
--- | A page of a heap, as a visitor sees it. Bytes, but for the live blocks.
+-- | A page of a heap, as a visitor sees it, laid out as C's @mi_heap_area_t@ is. Bytes, but for the live blocks.
 --
 -- @since 0.1.0.0
 data MiHeapArea = MiHeapArea
-  { miHeapAreaBlocks        :: !(Ptr ()) -- ^ the first block
-  , miHeapAreaReserved      :: !CSize    -- ^ bytes of the page
-  , miHeapAreaCommitted     :: !CSize    -- ^ bytes of the blocks that were ever allocated
-  , miHeapAreaUsed          :: !CSize    -- ^ live blocks
-  , miHeapAreaBlockSize     :: !CSize    -- ^ bytes of one block
-  , miHeapAreaFullBlockSize :: !CSize    -- ^ the same here
-  , miHeapAreaHeapTag       :: !CInt     -- ^ the heap's tag
+  { heapAreaBlocks        :: !(Ptr ()) -- ^ the first block
+  , heapAreaReserved      :: !CSize    -- ^ bytes of the page
+  , heapAreaCommitted     :: !CSize    -- ^ bytes of the blocks that were ever allocated
+  , heapAreaUsed          :: !CSize    -- ^ live blocks
+  , heapAreaBlockSize     :: !CSize    -- ^ bytes of one block
+  , heapAreaFullBlockSize :: !CSize    -- ^ the same here
+  , heapAreaHeapTag       :: !CInt     -- ^ the heap's tag
   } deriving (Eq, Show, Generic, NFData)
 
--- The layout of mi_heap_area_t: six words and an int.
-peekArea :: Ptr () -> IO MiHeapArea
-peekArea p = MiHeapArea <$> peekByteOff p 0 <*> peekByteOff p 8 <*> peekByteOff p 16 <*> peekByteOff p 24 <*> peekByteOff p 32
-                        <*> peekByteOff p 40 <*> peekByteOff p 48
-
--- | A visitor: the heap, the page, the block, its bytes. The block is null for the page itself. 'False' ends the visit.
+-- | Six words and an int.
 --
 -- @since 0.1.0.0
-type MiBlockVisitFun = Ptr MiHeap -> MiHeapArea -> Ptr () -> CSize -> IO Bool
+instance Storable MiHeapArea where
+  sizeOf _ = 56
+  alignment _ = 8
+  peek p = MiHeapArea <$> peekByteOff p 0 <*> peekByteOff p 8 <*> peekByteOff p 16 <*> peekByteOff p 24 <*> peekByteOff p 32
+                      <*> peekByteOff p 40 <*> peekByteOff p 48
+  poke p (MiHeapArea blocks reserved committed used size full tag) = do
+    pokeByteOff p 0 blocks
+    pokeByteOff p 8 reserved
+    pokeByteOff p 16 committed
+    pokeByteOff p 24 used
+    pokeByteOff p 32 size
+    pokeByteOff p 40 full
+    pokeByteOff p 48 tag
 
--- | @mi_heap_visit_blocks heap blocks visitor@: calls the visitor for each page of the heap and, if so asked, for each live
--- block after its page. 'False' if the visitor ended it. The visitor's exception ends it, too, and is thrown again here.
+-- | A visitor, as C has it: the heap, the page, the block, its bytes, the argument of the visit. The block is null for the page itself.
+-- 0 ends the visit.
+--
+-- @since 0.1.0.0
+type MiBlockVisitFun = Ptr MiHeap -> Ptr MiHeapArea -> Ptr () -> CSize -> Ptr () -> IO CBool
+
+-- | @mi_heap_visit_blocks heap blocks visitor arg@: calls the visitor for each page of the heap and, if so asked, for each live
+-- block after its page. 0 if the visitor ended it.
 --
 -- The visitor may allocate and free, but not in this heap. Nobody else may allocate from or collect the heap meanwhile,
 -- which for the main heap nobody can promise: of that, only those pages are visited that belong to no capability. A safe
--- call; asynchronous exceptions wait for its end. C's argument for the visitor has no place here: a function holds its own.
+-- call, so the visitor may be Haskell's (a @foreign import ccall \"wrapper\"@), but then it must not throw: 'visitHeapBlocks' makes one
+-- that may.
+--
+-- @since 0.1.0.0
+mi_heap_visit_blocks :: Ptr MiHeap -> CBool -> FunPtr MiBlockVisitFun -> Ptr a -> IO CBool
+mi_heap_visit_blocks heap blocks visitor arg =
+  C.mi_heap_visit_blocks_safe heap blocks (castFunPtr visitor) (castPtr arg)
+{-# INLINE mi_heap_visit_blocks #-}
+
+-- | @visitHeapBlocks heap blocks visitor@: 'mi_heap_visit_blocks' with a function of Haskell's, which is given the heap, the page, the
+-- block (null for the page itself) and its bytes. 'False' ends the visit, and is the result then. So does an exception of the
+-- visitor, which is thrown again here. Asynchronous exceptions wait for the end of the visit.
 --
 -- >>> heap <- mi_heap_new
 -- >>> p <- mi_heap_malloc heap 100 :: IO (Ptr ())
--- >>> mi_heap_visit_blocks heap True (\_ page block n -> True <$ print (miHeapAreaUsed page, block == p, n))
+-- >>> visitHeapBlocks heap True (\_ page block n -> True <$ print (heapAreaUsed page, block == p, n))
 -- (1,False,0)
 -- (1,True,112)
 -- True
 -- >>> mi_heap_destroy heap
 --
 -- @since 0.1.0.0
-mi_heap_visit_blocks :: Ptr MiHeap -> Bool -> MiBlockVisitFun -> IO Bool
-mi_heap_visit_blocks heap blocks visitor = do
+visitHeapBlocks :: Ptr MiHeap -> Bool -> (Ptr MiHeap -> MiHeapArea -> Ptr () -> CSize -> IO Bool) -> IO Bool
+visitHeapBlocks heap blocks visitor = do
   thrown <- newIORef Nothing
   let visit h area block size _ = do
-        r <- try (peekArea area >>= \a -> visitor h a block size)
+        r <- try (peek (castPtr area) >>= \a -> visitor h a block size)
         case r of
           Right more -> pure (bool more)
           Left e -> 0 <$ writeIORef thrown (Just (e :: SomeException))

@@ -43,36 +43,34 @@ import Mimalloc.Primitive.Heap (MiArenaId)
 
 -- | @mi_reserve_os_memory size commit allow_large@: reserves so many bytes.
 --
--- >>> mi_reserve_os_memory 67108864 False False
+-- >>> mi_reserve_os_memory 67108864 0 0
 -- 0
 --
 -- @since 0.1.0.0
-mi_reserve_os_memory :: CSize -> Bool -> Bool -> IO CInt
-mi_reserve_os_memory size commit large = C.mi_reserve_os_memory_safe size (bool commit) (bool large)
+mi_reserve_os_memory :: CSize -> CBool -> CBool -> IO CInt
+mi_reserve_os_memory = C.mi_reserve_os_memory_safe
 {-# INLINE mi_reserve_os_memory #-}
 
 -- | @mi_reserve_os_memory_ex size commit allow_large exclusive arena@: reserves so many bytes.
 --
 -- @since 0.1.0.0
-mi_reserve_os_memory_ex :: CSize -> Bool -> Bool -> Bool -> Ptr MiArenaId -> IO CInt
-mi_reserve_os_memory_ex size commit large exclusive = C.mi_reserve_os_memory_ex_safe size (bool commit) (bool large) (bool exclusive)
+mi_reserve_os_memory_ex :: CSize -> CBool -> CBool -> CBool -> Ptr MiArenaId -> IO CInt
+mi_reserve_os_memory_ex = C.mi_reserve_os_memory_ex_safe
 {-# INLINE mi_reserve_os_memory_ex #-}
 
 -- | @mi_manage_os_memory start size committed large zero numa_node@: uses memory of your own, which has to stay mapped while the
--- process runs. 'False' if it is too small.
+-- process runs. 0 if it is too small.
 --
 -- @since 0.1.0.0
-mi_manage_os_memory :: Ptr a -> CSize -> Bool -> Bool -> Bool -> CInt -> IO Bool
-mi_manage_os_memory p size committed large zero numa =
-  (/= 0) <$> C.mi_manage_os_memory_safe p size (bool committed) (bool large) (bool zero) numa
+mi_manage_os_memory :: Ptr () -> CSize -> CBool -> CBool -> CBool -> CInt -> IO CBool
+mi_manage_os_memory = C.mi_manage_os_memory_safe
 {-# INLINE mi_manage_os_memory #-}
 
 -- | @mi_manage_os_memory_ex start size committed large zero numa_node exclusive arena@: the same.
 --
 -- @since 0.1.0.0
-mi_manage_os_memory_ex :: Ptr a -> CSize -> Bool -> Bool -> Bool -> CInt -> Bool -> Ptr MiArenaId -> IO Bool
-mi_manage_os_memory_ex p size committed large zero numa exclusive arena =
-  (/= 0) <$> C.mi_manage_os_memory_ex_safe p size (bool committed) (bool large) (bool zero) numa (bool exclusive) arena
+mi_manage_os_memory_ex :: Ptr () -> CSize -> CBool -> CBool -> CBool -> CInt -> CBool -> Ptr MiArenaId -> IO CBool
+mi_manage_os_memory_ex = C.mi_manage_os_memory_ex_safe
 {-# INLINE mi_manage_os_memory_ex #-}
 
 -- | @mi_reserve_huge_os_pages_interleave pages numa_nodes timeout_msecs@: reserves huge pages, 1 GiB worth each. @ENOMEM@ if the
@@ -93,41 +91,41 @@ mi_reserve_huge_os_pages_at = C.mi_reserve_huge_os_pages_at_safe
 -- | @mi_reserve_huge_os_pages_at_ex pages numa_node timeout_msecs exclusive arena@: the same.
 --
 -- @since 0.1.0.0
-mi_reserve_huge_os_pages_at_ex :: CSize -> CInt -> CSize -> Bool -> Ptr MiArenaId -> IO CInt
-mi_reserve_huge_os_pages_at_ex pages numa msecs exclusive = C.mi_reserve_huge_os_pages_at_ex_safe pages numa msecs (bool exclusive)
+mi_reserve_huge_os_pages_at_ex :: CSize -> CInt -> CSize -> CBool -> Ptr MiArenaId -> IO CInt
+mi_reserve_huge_os_pages_at_ex = C.mi_reserve_huge_os_pages_at_ex_safe
 {-# INLINE mi_reserve_huge_os_pages_at_ex #-}
 
 -- | @mi_arena_area arena size@: where an arena is and, written to @size@, how many bytes it has; null for a number that is none.
 --
 -- @since 0.1.0.0
-mi_arena_area :: MiArenaId -> Ptr CSize -> IO (Ptr a)
+mi_arena_area :: MiArenaId -> Ptr CSize -> IO (Ptr ())
 mi_arena_area = C.mi_arena_area
 {-# INLINE mi_arena_area #-}
 
 -- | A sub-process.
 --
 -- @since 0.1.0.0
-newtype MiSubprocId = MiSubprocId (Ptr ()) deriving (Eq, Ord, Show)
+type MiSubprocId = Ptr ()
 
 -- | The one that threads and capabilities are in by themselves.
 --
 -- @since 0.1.0.0
 mi_subproc_main :: IO MiSubprocId
-mi_subproc_main = MiSubprocId <$> C.mi_subproc_main
+mi_subproc_main = C.mi_subproc_main
 {-# INLINE mi_subproc_main #-}
 
--- | A new one; without memory its pointer is null.
+-- | A new one; null without memory.
 --
 -- @since 0.1.0.0
 mi_subproc_new :: IO MiSubprocId
-mi_subproc_new = MiSubprocId <$> C.mi_subproc_new
+mi_subproc_new = C.mi_subproc_new
 {-# INLINE mi_subproc_new #-}
 
 -- | Ends one whose threads have ended. A safe call.
 --
 -- @since 0.1.0.0
 mi_subproc_delete :: MiSubprocId -> IO ()
-mi_subproc_delete (MiSubprocId p) = C.mi_subproc_delete_safe p
+mi_subproc_delete = C.mi_subproc_delete_safe
 {-# INLINE mi_subproc_delete #-}
 
 -- | Puts the OS thread one is on into it, if that has not allocated yet; so it is for the begin of a bound thread
@@ -135,7 +133,7 @@ mi_subproc_delete (MiSubprocId p) = C.mi_subproc_delete_safe p
 --
 -- @since 0.1.0.0
 mi_subproc_add_current_thread :: MiSubprocId -> IO ()
-mi_subproc_add_current_thread (MiSubprocId p) = C.mi_subproc_add_current_thread p
+mi_subproc_add_current_thread = C.mi_subproc_add_current_thread
 {-# INLINE mi_subproc_add_current_thread #-}
 
 -- | The version: 100 * major + 10 * minor + patch.
@@ -145,11 +143,11 @@ mi_version :: IO CInt
 mi_version = C.mi_version
 {-# INLINE mi_version #-}
 
--- | Whether this library serves the process's @malloc@, under @LD_PRELOAD@. In a program that links this package: 'False'.
+-- | Whether this library serves the process's @malloc@, under @LD_PRELOAD@. In a program that links this package: 0.
 --
 -- @since 0.1.0.0
-mi_is_redirected :: IO Bool
-mi_is_redirected = (/= 0) <$> C.mi_is_redirected
+mi_is_redirected :: IO CBool
+mi_is_redirected = C.mi_is_redirected
 {-# INLINE mi_is_redirected #-}
 
 -- | Elapsed, user and system time in milliseconds; current and peak resident bytes; current and peak committed bytes; page
@@ -206,9 +204,6 @@ mi_stats_merge = C.mi_stats_merge
 -- | Prints the statistics for people, to stderr. The argument is not looked at. A safe call.
 --
 -- @since 0.1.0.0
-mi_stats_print :: Ptr a -> IO ()
+mi_stats_print :: Ptr () -> IO ()
 mi_stats_print = C.mi_stats_print_safe
 {-# INLINE mi_stats_print #-}
-
-bool :: Bool -> CBool
-bool = fromIntegral . fromEnum

@@ -307,6 +307,13 @@ static mi_remote_t push(pointer_t p, uint64_t key, bool pinned) {
   return mi_remote_push(&g->xword, &g->xkey, key, (uint32_t)p.slot, pinned, set_next, &g->block[p.slot]);
 }
 
+/* Right behind the swap, so that its word is the newest. */
+static void check_sparser(const page_t* g, mi_remote_t todo) {
+  const bool sparser = mi_xword_state(g->xword) == MI_PAGE_POOLED && mi_is_milestone(mi_xword_count(g->xword));
+  if (todo == MI_REMOTE_DONE && sparser) model_fail("no round hears of a free in %s", g->name);
+  if (todo == MI_REMOTE_SPARSER && !sparser) model_fail("a round is to look at %s, which has not become sparser", g->name);
+}
+
 /* R1-R4 and what is left to do. The class is read before R4: afterwards the page may be another. */
 static void free_remote(pointer_t p, bool pinned) {
   page_t* g = p.page;
@@ -315,11 +322,13 @@ static void free_remote(pointer_t p, bool pinned) {
   freeing[model_self()] = p;
   const int bin = (int)model_get(&g->bin);
   const mi_remote_t todo = push(p, mi_load_relaxed(&g->xkey), pinned);
+  check_sparser(g, todo);
   same_life(p);
   g->pins -= pinned;
   g->block[p.slot].live = false;
   switch (todo) {
-    case MI_REMOTE_DONE: break;
+    case MI_REMOTE_DONE:
+    case MI_REMOTE_SPARSER: break;
     case MI_REMOTE_INDEX: mi_pool_set(&pool[bin], slice_of(g)); break;
     case MI_REMOTE_LAST:
       take(g);

@@ -1,9 +1,12 @@
 /* fork: the child of a process with threads allocates, and frees what others had. */
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 
 #include "core/heaps.h"
 #include "include/mimalloc-stats.h"
@@ -502,6 +505,115 @@ static void in_a_signal_among_threads(void) {
   CHECK_EQ(mi_check_all(), 0);
 }
 
+/* ---- from a signal's handler, behind each instruction: the processor's trap flag calls it there ---- */
+
+#ifdef __x86_64__
+enum { TRAP_FLAG = 0x100, STEPS_MAX = 4000 };
+static volatile bool stepping, stepped_child;
+static int nsteps;
+static void (*at_step)(void);
+
+static void trapped(int sig, siginfo_t* info, void* context) {
+  greg_t* flags = &((ucontext_t*)context)->uc_mcontext.gregs[REG_EFL];
+  (void)sig; (void)info;
+  if (stepping && nsteps++ < STEPS_MAX) at_step();
+  if (!stepping || nsteps >= STEPS_MAX) *flags &= ~(greg_t)TRAP_FLAG;
+}
+
+/* The child goes on in what was interrupted. */
+static void fork_at_step(void) {
+  const int saved = errno;
+  const pid_t pid = fork();
+  if (pid != 0) wait_for(pid);
+  else {
+    alarm(600);
+    stepping = false;
+    stepped_child = true;
+  }
+  errno = saved;
+}
+
+static void step_through(void (*work)(void), void (*step)(void)) {
+  struct sigaction action = { .sa_sigaction = &trapped, .sa_flags = SA_SIGINFO };
+  CHECK_EQ(sigaction(SIGTRAP, &action, NULL), 0);
+  at_step = step;
+  stepping = true;
+  __asm__ volatile("pushfq; orq $0x100, (%%rsp); popfq" ::: "memory", "cc");
+  work();
+  __asm__ volatile("pushfq; andq $~0x100, (%%rsp); popfq" ::: "memory", "cc");
+  stepping = false;
+}
+
+/* One block of each of four pages; those in which nothing was left are taken back. */
+enum { FULL_BLOCKS = 4 * 128 + 1 };
+static void* full[FULL_BLOCKS];
+static void free_in_full_pages(void) { for (int i = 0; i < FULL_BLOCKS; i += 128) mi_free(full[i]); }
+
+static void in_each_step_of_a_free(void) {
+  test_expect_errors();
+  for (int i = 0; i < FULL_BLOCKS; i++) CHECK((full[i] = mi_malloc(512)) != NULL);
+  step_through(&free_in_full_pages, &fork_at_step);
+  CHECK(nsteps > 0 && test_nerrors == 0);         /* none of these blocks was free before */
+  CHECK_EQ(mi_check_all(), 0);
+  if (stepped_child) _exit(0);
+}
+
+static void purge_all(void) { mi_arena_purge_all(); }
+
+/* Whoever finds no room waits for those that purge: not for one who is gone. */
+static void in_each_step_of_a_purge(void) {
+  struct rusage before, after;
+  mi_free(mi_malloc(200000));
+  step_through(&purge_all, &fork_at_step);
+  if (!stepped_child) return;
+  getrusage(RUSAGE_SELF, &before);
+  for (int i = 0; i < 6; i++) CHECK(mi_malloc(3 * MI_MiB / 2) != NULL);   /* more than there is */
+  getrusage(RUSAGE_SELF, &after);
+  CHECK_AT(after.ru_nvcsw - before.ru_nvcsw < 90, "%ld", after.ru_nvcsw - before.ru_nvcsw);   /* it would sleep a hundred times */
+  _exit(0);
+}
+
+static mi_lock_t low = MI_LOCK_INIT(MI_RANK_HEAPS), high = MI_LOCK_INIT(MI_RANK_META);
+static void* lock_both(void* arg) {
+  while (!mi_load_acquire(&stop)) {
+    mi_lock(&low);
+    mi_lock(&high);
+    mi_unlock(&high);
+    mi_unlock(&low);
+  }
+  return arg;
+}
+static void lock_high(void) {
+  mi_lock(&high);
+  mi_unlock(&high);
+}
+static void take_locks(void) {
+  while ((high.xholder & ~(uintptr_t)1) == mi_os_thread() && low.xholder == 0) sched_yield();   /* the other has it soon */
+  mi_fork_enter();
+  mi_lock(&low);
+  mi_lock(&high);
+  CHECK(mi_fork_leave(false));
+  mi_unlock(&high);
+  mi_unlock(&low);
+  mi_fork_left();
+}
+
+/* Another thread has a lock, and waits for the one that is being opened. */
+static void in_each_step_of_a_lock(void) {
+  pthread_t t;
+  alarm(120);
+  CHECK_EQ(pthread_create(&t, NULL, &lock_both, NULL), 0);
+  step_through(&lock_high, &take_locks);
+  mi_store_release(&stop, true);
+  pthread_join(t, NULL);
+  CHECK(low.xholder == 0 && high.xholder == 0);
+}
+#else
+static void in_each_step_of_a_free(void) {}
+static void in_each_step_of_a_purge(void) {}
+static void in_each_step_of_a_lock(void) {}
+#endif
+
 /* A lock that was taken before is left to who has it; those that fork took are open again, in both. */
 static void locks(void) {
   static mi_lock_t before = MI_LOCK_INIT(MI_RANK_HEAPS), after = MI_LOCK_INIT(MI_RANK_META);
@@ -528,4 +640,5 @@ static void locks(void) {
 
 TEST_MAIN("fork", TEST(with_busy_threads), TEST(by_a_thread_without_heap), TEST(own_heap), TEST(child_of_child), TEST(shared_heap), TEST(others_purge),
           TEST(handlers_allocate), TEST(handlers_fork), TEST(pinned_pages), TEST(heap_is_ended), TEST(heap_is_visited), TEST(visitor_forks),
-          TEST(in_a_signal_in_fork), TEST(in_a_signal_in_malloc), TEST(in_a_signal_among_threads), TEST(locks))
+          TEST(in_a_signal_in_fork), TEST(in_a_signal_in_malloc), TEST(in_a_signal_among_threads), TEST(in_each_step_of_a_free), TEST(in_each_step_of_a_purge),
+          TEST(in_each_step_of_a_lock), TEST(locks))

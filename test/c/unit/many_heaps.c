@@ -31,12 +31,15 @@ static void cost(void) {
   mi_free(mi_malloc(10));
   const size_t before = mi_meta_committed(), rss = test_rss();
   make(MANY / 2, false);
-  const size_t empty = mi_meta_committed() - before;
+  const size_t empty = mi_meta_committed() - before, empty_resident = test_rss() - rss;
   CHECK_AT(empty <= MANY / 2 * (size_t)512, "%zu each", empty / (MANY / 2));
   for (size_t i = 0; i < MANY / 2; i++) CHECK(mi_heap_malloc(heaps[i], 48) != NULL);
   const size_t used = mi_meta_committed() - before, resident = test_rss() - rss;
   CHECK_AT(used <= MANY / 2 * (size_t)3072, "%zu each", used / (MANY / 2));
+  CHECK_AT(TEST_SANITIZED || empty_resident <= MANY / 2 * (size_t)512 + MI_MiB, "%zu each", empty_resident / (MANY / 2));
   CHECK_AT(TEST_SANITIZED || resident <= MANY / 2 * (size_t)(4096 + 4096), "%zu each", resident / (MANY / 2));
+  printf("# a heap: %zu bytes of structures, %zu resident; with its first block: %zu, %zu\n", empty / (MANY / 2), empty_resident / (MANY / 2),
+         used / (MANY / 2), resident / (MANY / 2));
   mi_stats_t s;
   mi_stats_get(sizeof s, &s);
   CHECK(s.structures.current == (int64_t)mi_meta_committed() && s.committed.current == (int64_t)(mi_arena_totals.xcommitted + mi_meta_committed()));

@@ -1,6 +1,9 @@
 /* mend.h: two frees of one block at the same moment. What is live is counted, no block is handed out twice, and no page dies with a
    live block in it, whoever the two are; step by step, and by threads. */
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/mend.h"
 #include "test.h"
@@ -10,7 +13,7 @@ enum { SIZE = 1024, N = 64 };            /* a page of 64 */
 /* A free by another owner that has looked at its block and been held up since; `twice_end` is the rest of it. */
 static mi_remote_t twice_end(void* p) {
   mi_page_t* page = mi_page_of(p);
-  return mi_page_remote_free(page, p, page->xkey, false);
+  return mi_page_remote_free(page, mi_page_bin(page), p, page->xkey, false);
 }
 
 /* The holder has the block again, and frees all others: by the counts none is live. */
@@ -68,10 +71,10 @@ static void too_late(void) {
   const uint64_t key = page->key;
   o_free(0, p);
   mi_owner_drain(owners[0], true);
-  CHECK_EQ(mi_page_remote_free(page, p, key, false), MI_REMOTE_DEAD);
+  CHECK_EQ(mi_page_remote_free(page, mi_page_bin(page), p, key, false), MI_REMOTE_DEAD);
   CHECK(o_malloc(0, SIZE) != NULL && page->key != key && page->xkey == page->key);
   const uint64_t w = page->xword;
-  if (mi_page_of(p) == page && mi_xword_state(w) == MI_PAGE_OWNED) CHECK(mi_page_remote_free(page, p, key, false) == MI_REMOTE_DEAD && page->xword == w);
+  if (mi_page_of(p) == page && mi_xword_state(w) == MI_PAGE_OWNED) CHECK(mi_page_remote_free(page, mi_page_bin(page), p, key, false) == MI_REMOTE_DEAD && page->xword == w);
   owners_end();
 }
 
@@ -90,6 +93,32 @@ static void keys(void) {
     if (i == LIVES / 2) mi_page_after_fork();
   }
   owners_end();
+}
+
+/* Those that a child of fork draws its parent does not draw. */
+enum { DRAWN = 200 };
+static void draw(uint64_t* key) {
+  for (int i = 0; i < DRAWN; i++) {
+    void* p = mi_malloc(100000);
+    key[i] = mi_page_of(p)->key;
+    mi_free(p);
+  }
+}
+
+static void keys_of_child(void) {
+  static uint64_t mine[DRAWN];
+  uint64_t* childs = mmap(NULL, sizeof mine, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  int status;
+  CHECK(childs != MAP_FAILED);
+  draw(mine);
+  const pid_t child = fork();
+  if (child == 0) {
+    draw(childs);
+    _exit(0);
+  }
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  draw(mine);
+  for (int i = 0; i < DRAWN; i++) for (int k = 0; k < DRAWN; k++) CHECK(mine[i] != childs[k]);
 }
 
 /* ---- threads ---- */
@@ -146,4 +175,4 @@ static void both_free(bool elsewhere) {
 static void holder_and_another(void) { both_free(false); }
 static void two_others(void) { both_free(true); }
 
-TEST_MAIN("mend", TEST(no_death_with_a_live_block), TEST(more_than_live), TEST(too_late), TEST(keys), TEST(holder_and_another), TEST(two_others))
+TEST_MAIN("mend", TEST(no_death_with_a_live_block), TEST(more_than_live), TEST(too_late), TEST(keys), TEST(keys_of_child), TEST(holder_and_another), TEST(two_others))

@@ -67,7 +67,7 @@ static void every_start(void) {
 static mi_remote_t remote_free(mi_page_t* page, mi_block_t* b) {
   uint64_t was;
   CHECK(mi_remote_claim(&b->xmark, page->xkey, &was));
-  return mi_page_remote_free(page, b, page->xkey, false);
+  return mi_page_remote_free(page, mi_page_bin(page), b, page->xkey, false);
 }
 
 /* ---- lists ---- */

@@ -11,6 +11,8 @@ enum { NCAPS = 7 };
 static mi_collector_t gc = { .ncaps = NCAPS };
 static uint64_t minor_ns = 20000, ns_per_mib = 50000;    /* what a minor collection takes; what making and using a MiB takes */
 static uint64_t asked_ns;                /* what those took that were asked for */
+static uint64_t found;                   /* dead bytes whose finalizers have not run */
+static bool paused;                      /* a turn has: the next maker goes on with it */
 
 static mi_pressure_stats_t stats(void) {
   mi_pressure_stats_t s;
@@ -25,8 +27,8 @@ static void collect(bool major, uint64_t* clock) {
   gc.majors += major;
   gc.now += ns;
   if (clock != NULL) *clock += ns;
-  mi_pressure_drop(1, young);
-  young = 0;
+  mi_pressure_drop(1, found + young);
+  found = young = 0;
   if (major) mi_pressure_drop(2, old);
   if (major) old = 0;
 }
@@ -37,8 +39,19 @@ static void relieve(void) {
   if (due == MI_PRESSURE_NONE) return;
   CHECK(mi_pressure_busy() && mi_pressure_begin(gc.now) == MI_PRESSURE_NONE);  /* one at a time */
   const uint64_t turns = mi_pressure_turns();
+  CHECK((due == MI_PRESSURE_FINISH) == paused);
   if (due == MI_PRESSURE_MINOR) {
+    found = young;
+    young = 0;
+    paused = mi_pressure_pause(gc.now);
+    CHECK(paused == (stats().budget < 0));
+    if (paused) return;
+  }
+  if (due == MI_PRESSURE_MINOR || paused) {
+    const uint64_t left = young;         /* made since */
+    young = paused = false;
     collect(false, &asked_ns);
+    young = left;
     due = mi_pressure_after_minor(gc.now);
   }
   if (due == MI_PRESSURE_MAJOR) collect(true, &asked_ns);
@@ -47,6 +60,7 @@ static void relieve(void) {
 }
 
 static void hold(uint32_t number, size_t bytes) {
+  if (paused) relieve();
   gc.now += bytes * ns_per_mib / MI_MiB;
   if (mi_pressure_hold(number, bytes) && mi_pressure_look(&gc) != MI_PRESSURE_NONE) relieve();
 }
@@ -67,7 +81,7 @@ static void drops(int count, size_t bytes, uint64_t* dead) {
 static void buffers(void) {
   drops(3000, MI_MiB, &young);
   CHECK(most <= MI_PRESSURE_FLOOR + 4 * MI_MiB);
-  CHECK(stats().minor >= 300 && stats().minor <= 375 && stats().major == 0);
+  CHECK(stats().minor >= 580 && stats().minor <= 760 && stats().major == 0);
   CHECK_EQ(stats().minor_freed, 3000 * MI_MiB - stats().held);
 }
 
@@ -78,7 +92,7 @@ static void dear_collections(void) {
   CHECK(most <= MI_PRESSURE_FLOOR_MOST(NCAPS) + 8 * MI_MiB && stats().minor + stats().major >= 45 && stats().minor + stats().major <= 75);
   minor_ns = 1;
   drops(3000, MI_MiB, &young);
-  CHECK(stats().minor >= 250 && stats().held <= MI_PRESSURE_FLOOR + 4 * MI_MiB);
+  CHECK_AT(stats().minor >= 500 && stats().held <= MI_PRESSURE_FLOOR + 4 * MI_MiB, "%llu %llu", (unsigned long long)stats().minor, (unsigned long long)stats().held);
 }
 
 /* What nobody can have written to may wait for longer; not any more when it is written to. */
@@ -98,7 +112,7 @@ static void untouched(void) {
 /* Many small ones. */
 static void small_ones(void) {
   drops(3000000, 64, &young);
-  CHECK(stats().minor >= 20 && stats().minor <= 24 && stats().held <= 9 * MI_MiB);
+  CHECK(stats().minor >= 40 && stats().minor <= 48 && stats().held <= 5 * MI_MiB);
 }
 
 /* What is promoted before it dies is found by major ones. Minor ones bring nothing and are hardly asked for. */
@@ -117,20 +131,20 @@ static void large_heap(void) {
   CHECK(asked_ns <= gc.now / 9 && stats().major >= 3 && most <= 512 * MI_MiB);
 }
 
-/* .. or, where garbage comes faster than that, as few as would be with a heap one and a half times as large. */
+/* .. or, where garbage comes faster than that, as few as would be with a heap as large again. */
 static void large_heap_in_a_hurry(void) {
   gc.live = 512 * MI_MiB;
   ns_per_mib = 50000;
   drops(8000, MI_MiB, &old);
-  CHECK_AT(stats().major >= 8 && stats().major <= 11, "%llu", (unsigned long long)stats().major);
-  CHECK(most <= gc.live / 2 * 3 + 16 * MI_MiB);
+  CHECK_AT(stats().major >= 13 && stats().major <= 16, "%llu", (unsigned long long)stats().major);
+  CHECK(most <= gc.live + 16 * MI_MiB);
 }
 
 /* Collections that come by themselves are not asked for again. */
 static void by_themselves(void) {
   for (int i = 0; i < 3000; i++) {
     drops(1, MI_MiB, i % 2 ? &young : &old);
-    if (i % 4 == 3) collect(i % 16 == 15, NULL);
+    if (i % 2) collect(i % 16 == 15, NULL);
   }
   CHECK(stats().minor == 0 && stats().major == 0 && stats().held <= 16 * MI_MiB);
 }
@@ -152,14 +166,31 @@ static void large_live_set(void) {
 /* Of any thread, as pages of a heap are. */
 static void shared(void) {
   CHECK(!mi_pressure_shared_enough());
-  mi_pressure_hold_shared(7 * MI_MiB);
+  mi_pressure_hold_shared(3 * MI_MiB);
   CHECK(mi_pressure_shared_enough() && mi_pressure_look(&gc) == MI_PRESSURE_NONE && !mi_pressure_shared_enough());
-  mi_pressure_drop_shared(5 * MI_MiB);
+  mi_pressure_drop_shared(2 * MI_MiB);
   CHECK(!mi_pressure_shared_enough());
-  mi_pressure_hold_shared(6 * MI_MiB);           /* more than at the last look by one, but by six than since */
-  CHECK(mi_pressure_shared_enough() && mi_pressure_look(&gc) == MI_PRESSURE_MINOR && stats().held == 8 * MI_MiB);
+  mi_pressure_hold_shared(3 * MI_MiB);           /* more than at the last look by one, but by three than since */
+  CHECK(mi_pressure_shared_enough() && mi_pressure_look(&gc) == MI_PRESSURE_MINOR && stats().held == 4 * MI_MiB);
   mi_pressure_asked(5);
   CHECK(stats().major == 1 && stats().major_freed == 5);
+}
+
+/* What is made in the pause of a turn is no result of its collection, nor what it costs to make it. */
+static void a_pause(void) {
+  drops(4, MI_MiB, &young);
+  CHECK(paused && !mi_pressure_busy() && stats().minor == 0 && stats().held == 4 * MI_MiB);
+  mi_pressure_hold(0, 100 * MI_MiB);             /* by one that does not look */
+  gc.now += 1000000000;
+  relieve();
+  CHECK(!paused && stats().minor == 1 && stats().minor_freed == 4 * MI_MiB && stats().held == 100 * MI_MiB);
+  CHECK_EQ(stats().next, 125 * MI_MiB);          /* a quarter, not more: it was cheap, and brought all there was */
+  mi_pressure_drop(0, 100 * MI_MiB);
+  drops(5, MI_MiB, &young);
+  CHECK(paused);
+  mi_pressure_set(0);
+  CHECK(mi_pressure_begin(gc.now) == MI_PRESSURE_NONE);
+  paused = false;
 }
 
 /* Who waits lets himself be counted. */
@@ -230,4 +261,4 @@ static void threads_and_past_the_table(void) {
 }
 
 TEST_MAIN("pressure", TEST(buffers), TEST(dear_collections), TEST(untouched), TEST(small_ones), TEST(promoted), TEST(large_heap), TEST(large_heap_in_a_hurry),
-          TEST(by_themselves), TEST(large_live_set), TEST(shared), TEST(waiting), TEST(settings), TEST(in_the_child_of_fork), TEST(threads_and_past_the_table))
+          TEST(by_themselves), TEST(large_live_set), TEST(shared), TEST(a_pause), TEST(waiting), TEST(settings), TEST(in_the_child_of_fork), TEST(threads_and_past_the_table))

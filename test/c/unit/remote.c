@@ -41,16 +41,34 @@ static void full_to_pooled_to_last(void) {
   CHECK(mi_xword_state(word) == MI_PAGE_FULL && mi_xword_count(word) == 4);
   CHECK_EQ(push(32768), MI_REMOTE_INDEX);
   CHECK_EQ(mi_xword_head(word), 32768);
-  CHECK_EQ(push(9), MI_REMOTE_DONE);
+  CHECK_EQ(push(9), MI_REMOTE_SPARSER);
   CHECK_EQ(mi_xword_state(word), MI_PAGE_POOLED);
   CHECK(mi_remote_acquire(&word, true, &list));
   CHECK(list.count == 2 && length(list) == 2 && mi_xword_state(word) == MI_PAGE_OWNED && mi_xword_count(word) == 0);
   CHECK(mi_remote_release(&word, MI_PAGE_POOLED, 2));
-  CHECK_EQ(push(1), MI_REMOTE_DONE);
+  CHECK_EQ(push(1), MI_REMOTE_SPARSER);
   CHECK_EQ(push(2), MI_REMOTE_LAST);
   CHECK(mi_xword_state(word) == MI_PAGE_OWNED && mi_xword_head(word) == 0 && mi_xword_count(word) == 0);
   CHECK(mi_remote_death(&word));
   CHECK_EQ(push(2), MI_REMOTE_DEAD);
+}
+
+/* Whenever a quarter to a third is gone: at 3/4 and 1/2 of a power of two; each of the last eight. */
+static void sparser(void) {
+  uint32_t nsparser = 0, last = 4096;
+  mi_remote_birth(&word, MI_PAGE_OWNED, 0);
+  CHECK(mi_remote_release(&word, MI_PAGE_POOLED, 4096));
+  for (uint32_t live = 4095; live > 0; live--) {
+    const mi_remote_t todo = push(live);
+    CHECK_EQ(mi_xword_count(word), live);
+    if (todo == MI_REMOTE_DONE) continue;
+    CHECK_EQ(todo, MI_REMOTE_SPARSER);
+    CHECK(live * 4 == last * 3 || live * 3 == last * 2 || live < 8);
+    last = live, nsparser++;
+  }
+  CHECK_EQ(nsparser, 25);
+  CHECK_EQ(push(4096), MI_REMOTE_LAST);
+  CHECK(mi_remote_death(&word));
 }
 
 static void one_block(void) {
@@ -113,7 +131,7 @@ static void version_changes(void) {
 /* ---- threads ---- */
 
 enum { THREADS = 4, EACH = 10000 };
-static mi_atomic(size_t) last_seen, index_seen, done;
+static mi_atomic(size_t) last_seen, index_seen, sparser_seen, done;
 
 static void* pusher(void* arg) {
   const uint32_t first = (uint32_t)(uintptr_t)arg * EACH + 1;
@@ -121,6 +139,7 @@ static void* pusher(void* arg) {
     const mi_remote_t todo = push(s);
     if (todo == MI_REMOTE_LAST) mi_add_relaxed(&last_seen, 1);
     if (todo == MI_REMOTE_INDEX) mi_add_relaxed(&index_seen, 1);
+    if (todo == MI_REMOTE_SPARSER) mi_add_relaxed(&sparser_seen, 1);
     CHECK(todo != MI_REMOTE_DEAD);
   }
   mi_add_relaxed(&done, 1);
@@ -156,6 +175,7 @@ static void push_to_the_last(void) {
   start(t);
   join(t);
   CHECK(last_seen == 1 && index_seen == 1);
+  CHECK_EQ(sparser_seen, 16 + 14 + 2);           /* 1 .. 32768, 3 .. 24576, 5 and 7: each by who came to it */
   CHECK_EQ(mi_xword_state(word), MI_PAGE_OWNED);
 }
 
@@ -181,5 +201,5 @@ static void push_and_adopt(void) {
   CHECK_EQ(last_seen, live > 0);                 /* either the last freer has the page, or it came back empty */
 }
 
-TEST_MAIN("remote", TEST(in_owned), TEST(full_to_pooled_to_last), TEST(one_block), TEST(full_or_pooled), TEST(pins), TEST(version_changes), TEST(push_and_collect),
+TEST_MAIN("remote", TEST(in_owned), TEST(full_to_pooled_to_last), TEST(sparser), TEST(one_block), TEST(full_or_pooled), TEST(pins), TEST(version_changes), TEST(push_and_collect),
           TEST(push_to_the_last), TEST(push_and_adopt))

@@ -18,7 +18,7 @@ static void* sleeper(void* arg) {
   for (int i = 0; i < N; i++) CHECK((block[me][i] = mi_malloc(size_of(i))) != NULL);
   mi_heap_t* heap = mi_heap_new();
   void* p = mi_heap_malloc(heap, 100);
-  owner_of_thread[me] = mi_thread_lheap->owner;
+  owner_of_thread[me] = mi_local()->lheap->owner;
   mi_thread_idle();
   mi_thread_idle();
   pthread_barrier_wait(&barrier);        /* asleep; others free all that it has */

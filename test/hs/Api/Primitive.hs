@@ -107,14 +107,14 @@ tests = testGroup "primitive"
       mi_free p
   , testCase "mi_is_in_heap_region" $ do
       p <- mi_malloc 100
-      mi_is_in_heap_region p >>= (@?= True)
+      mi_is_in_heap_region p >>= (@?= 1)
       mi_free p
       c <- newCString "elsewhere"
-      mi_is_in_heap_region c >>= (@?= False)
+      mi_is_in_heap_region c >>= (@?= 0)
       free c
-      alloca $ \(q :: Ptr Int) -> mi_is_in_heap_region q >>= (@?= False)
-      mi_is_in_heap_region nullPtr >>= (@?= False)
-  , testCase "mi_collect" $ mi_collect False >> mi_collect True
+      alloca $ \(q :: Ptr Int) -> mi_is_in_heap_region q >>= (@?= 0)
+      mi_is_in_heap_region nullPtr >>= (@?= 0)
+  , testCase "mi_collect" $ mi_collect 0 >> mi_collect 1
   , testCase "mi_version" $ mi_version >>= assertBool "not positive" . (> 0)
   ]
   where

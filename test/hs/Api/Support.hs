@@ -91,7 +91,7 @@ collectAll = do
   n <- getNumCapabilities
   forM_ [0 .. n - 1] $ \c -> do
     done <- newEmptyMVar
-    _ <- forkOn c (mi_collect True >> putMVar done ())
+    _ <- forkOn c (mi_collect 1 >> putMVar done ())
     takeMVar done
 
 -- A thread does it over and over, struck all the while; in the end no block is left.

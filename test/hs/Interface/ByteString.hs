@@ -44,7 +44,9 @@ tests = testGroup "bytestring"
       M.create 10 (const (pure ())) >>= ours "create"
       M.createUptoN 10 (const (pure 5)) >>= ours "createUptoN"
       M.createAndTrim 10 (const (pure 5)) >>= ours "createAndTrim"
-      mapM_ (ours "toLazyByteString") (L.toChunks (M.toLazyByteString (byteString (B.replicate 100 7))))
+      mapM_ (ours "toLazyByteString") (L.toChunks (M.toLazyByteString (byteString (B.replicate 300 7))))
+      -- A small result is bytestring's, with no finalizer.
+      forM_ (L.toChunks (M.toLazyByteString (intDec 7))) $ \s -> M.unsafeUseAsByteString s (\p _ -> mi_is_in_heap_region p) >>= (@?= False)
       withHeap $ \h -> M.heapMallocByteString h 10 >>= M.unsafeUseAsByteString `flip` \p _ -> heapContainsBlock h p >>= (@?= True)
   , testProperty "createUptoN, createAndTrim" $ \ws -> forAll (choose (length ws, length ws + 3000)) $ \room -> ioProperty $ do
       let fill p = length ws <$ pokeArray p ws
@@ -167,7 +169,7 @@ built piece = case piece of
 
 -- Its block is from our heap.
 ours :: String -> B.ByteString -> Assertion
-ours name s = M.unsafeUseAsByteString s $ \p _ -> mi_is_in_heap_region p >>= assertBool name
+ours name s = M.unsafeUseAsByteString s $ \p _ -> mi_is_in_heap_region p >>= assertBool name . (== 1)
 
 reading :: [TestTree]
 reading =

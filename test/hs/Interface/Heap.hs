@@ -331,7 +331,7 @@ questions =
       replicateM_ 100 (withHeapMallocBytes h 100 (`poke` 1))
       heapCollect h False >> heapCollect h True
   , testCase "an arena of its own" $ alloca $ \(q :: Ptr CInt) -> do
-      mi_reserve_os_memory_ex (32 * 1048576) False False True q >>= (@?= 0)
+      mi_reserve_os_memory_ex (32 * 1048576) 0 0 1 q >>= (@?= 0)
       arena <- peek q
       withHeapInArena arena $ \h -> do
         fps <- forM [1 .. 100] $ \i -> filled i 10000 (heapMallocForeignPtrBytes h 10000)

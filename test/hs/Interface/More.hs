@@ -14,6 +14,7 @@ import qualified Data.ByteString.Internal as Internal
 import qualified Data.ByteString.Lazy as L
 import qualified Data.ByteString.Short as Short
 import Data.IORef
+import Data.STRef
 import qualified Data.Vector.Storable as V
 import qualified Data.Vector.Storable.Mutable as VM
 import Data.Word (Word32, Word8)
@@ -118,6 +119,14 @@ vectors =
       a <- MV.replicateM n step
       b <- MV.generateM n (pure . (* 2))
       pure (a === V.generate n id .&&. b === V.generate n (* 2))
+  , testProperty "generateST, replicateST" $ forAll (choose (-3, 300)) $ \n ->
+      runST (newSTRef (0 :: Int) >>= \r -> MV.replicateST n (readSTRef r <* modifySTRef' r (+ 1))) === V.generate n id
+      .&&. runST (MV.generateST n (pure . (* 2))) === V.generate n (* 2)
+  , testCase "heaps, stores and growables are themselves" $ do
+      (h, i) <- (,) <$> newHeap <*> newHeap
+      (g, k) <- (,) <$> MV.newGrowable 0 <*> MV.newGrowable 0 :: IO (MV.Growable Int, MV.Growable Int)
+      (s, t) <- (,) <$> Store.newStore <*> Store.newStore
+      (h == h, h == i, g == g, g == k, s == s, s == t) @?= (True, False, True, False, True, False)
   , testProperty "replicate, any size" $ forAll (choose (0, 3000)) $ \n -> MV.replicate n (Line (fromIntegral n)) === V.replicate n (Line (fromIntegral n))
   , testProperty "in ST" $ \(xs :: [Int]) -> runST (MV.thawST (V.fromList xs) >>= \v -> forM_ [0 .. length xs - 1] (\i -> VM.read v i >>= VM.write v i . (+ 1)) >> MV.freezeST v) === V.map (+ 1) (V.fromList xs)
   , testProperty "heapCopyVector" $ \(xs :: [Int]) -> ioProperty $ newHeap >>= \h -> (=== V.fromList xs) <$> MV.heapCopyVector h (V.fromList xs)

@@ -11,7 +11,7 @@ import Data.List (sort)
 import Data.Word (Word8)
 import Foreign.C.Error (Errno (..), eINVAL, eNOMEM, getErrno, resetErrno)
 import Foreign.C.String (newCString, peekCString, withCString)
-import Foreign.C.Types (CInt (..), CSize)
+import Foreign.C.Types (CBool (..), CInt (..), CSize (..))
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Alloc (alloca, allocaBytes, free)
 import Foreign.Marshal.Array (peekArray, pokeArray)
@@ -38,6 +38,7 @@ tests = testGroup "primitive"
   ]
 
 foreign import ccall unsafe gettid :: IO CInt
+foreign import ccall "wrapper" newVisitor :: MiBlockVisitFun -> IO (FunPtr MiBlockVisitFun)
 
 onHeap :: (Ptr MiHeap -> IO a) -> IO a
 onHeap = bracket mi_heap_new mi_heap_destroy
@@ -49,7 +50,7 @@ block h n align p = do
   assertBool ("not aligned to " ++ show align) (isAligned align p)
   usable <- mi_usable_size p
   assertBool (show usable ++ " of " ++ show n) (usable >= n)
-  mi_heap_contains_block h p >>= (@?= True)
+  mi_heap_contains_block h p >>= (@?= 1)
   mi_heap_of p >>= (@?= h)
   fillBytes p 0xA5 (fromIntegral n)
 
@@ -112,17 +113,17 @@ heaps =
       pokeArray p [1 .. 10 :: Word8]
       q <- mi_heap_realloc h p 5000
       mi_heap_of q >>= (@?= h)
-      peekArray 10 q >>= (@?= [1 .. 10])
+      peekArray 10 q >>= (@?= [1 .. 10 :: Word8])
   , testCase "strings" $ onHeap $ \h -> do
       s <- withCString "hello" (mi_heap_strdup h)
       peekCString s >>= (@?= "hello")
-      mi_heap_contains_block h s >>= (@?= True)
+      mi_heap_contains_block h s >>= (@?= 1)
       t <- mi_heap_strndup h s 2
       peekCString t >>= (@?= "he")
       mi_heap_strdup h nullPtr >>= (@?= nullPtr)
       r <- withCString "/usr/../usr/." (\path -> mi_heap_realpath h path nullPtr)
       peekCString r >>= (@?= "/usr")
-      mi_heap_contains_block h r >>= (@?= True)
+      mi_heap_contains_block h r >>= (@?= 1)
   , testCase "what cannot be is a null pointer and errno" $ onHeap $ \h -> do
       fails eNOMEM (mi_heap_malloc h maxBound)
       fails eNOMEM (mi_heap_zalloc h (maxBound `div` 2 + 1))
@@ -140,7 +141,7 @@ heaps =
       fails eINVAL (mi_heap_rezalloc_aligned_at h p big 0 0)
       peek p >>= (@?= 7)
       fails eNOMEM (mi_heap_reallocf h p maxBound) -- frees p
-      mi_heap_contains_block h p >>= (@?= False)
+      mi_heap_contains_block h p >>= (@?= 0)
       resetErrno
       mi_heap_new_in_arena 999 >>= (@?= nullPtr)
   , testCase "delete keeps blocks, destroy frees them" $ do
@@ -156,7 +157,7 @@ heaps =
       q <- mi_heap_malloc g 100 :: IO (Ptr Word8)
       mi_heap_destroy g
       mi_heap_of q >>= (@?= nullPtr)
-      k <- mi_heap_new_ex 5 False 0
+      k <- mi_heap_new_ex 5 0 0
       r <- mi_heap_malloc k 100 :: IO (Ptr Word8)
       mi_heap_destroy k -- may not be destroyed
       mi_heap_of r >>= (@?= main_)
@@ -164,7 +165,7 @@ heaps =
   , testCase "one heap on every capability" $ onHeap $ \h -> do
       n <- getNumCapabilities
       ps <- forM [0 .. n - 1] $ \c -> runOnCapability c $ forM [1 .. 100] $ \i -> mi_heap_malloc h (i * 10) >>= \p -> p <$ block h (i * 10) 16 p
-      forM_ [0 .. n - 1] $ \c -> runOnCapability c (mi_heap_collect h False >> mi_heap_collect h True)
+      forM_ [0 .. n - 1] $ \c -> runOnCapability c (mi_heap_collect h 0 >> mi_heap_collect h 1)
       forM_ (zip [0 ..] ps) $ \(c, qs) -> runOnCapability ((c + 1) `mod` n) (mapM_ mi_free qs)
   ]
   where
@@ -173,7 +174,7 @@ heaps =
       assertBool "a null pointer" (p /= nullPtr)
       usable <- mi_usable_size p
       assertBool (show usable ++ " of " ++ show n) (usable >= n)
-      mi_heap_check_owned h p >>= (@?= True)
+      mi_heap_check_owned h p >>= (@?= 1)
       fillBytes p 0xA5 (fromIntegral n)
     dirty :: Ptr MiHeap -> CSize -> IO ()
     dirty h n = do
@@ -205,8 +206,8 @@ defaults =
       r @?= h
       s <- mi_malloc 100 :: IO (Ptr Word8)
       mi_heap_of s >>= (@?= backing)
-      mi_check_owned s >>= (@?= True)
-      mi_check_owned p >>= (@?= False)
+      mi_check_owned s >>= (@?= 1)
+      mi_check_owned p >>= (@?= 0)
       mapM_ mi_free [p, s]
       finalizeForeignPtr q
   , testCase "the end of a heap that is the default" $ withCapabilityLocal $ do
@@ -243,23 +244,36 @@ visiting =
       used @?= fromIntegral (length kept)
       (_, none, used') <- visit h False
       (none, used') @?= ([], used)
-  , testCase "sizes and tag" $ bracket (mi_heap_new_ex 42 True 0) mi_heap_destroy $ \h -> do
+  , testCase "sizes and tag" $ bracket (mi_heap_new_ex 42 1 0) mi_heap_destroy $ \h -> do
       p <- mi_heap_malloc h 100 :: IO (Ptr Word8)
       ok <- newIORef []
-      _ <- mi_heap_visit_blocks h True $ \g area q size -> True <$ modifyIORef ok ((g == h, miHeapAreaHeapTag area, q == castPtr p, size, miHeapAreaBlockSize area) :)
+      _ <- visitHeapBlocks h True $ \g area q size -> True <$ modifyIORef ok ((g == h, heapAreaHeapTag area, q == castPtr p, size, heapAreaBlockSize area) :)
       readIORef ok >>= (@?= [(True, 42, True, 112, 112), (True, 42, False, 0, 112)])
+  , testCase "a visitor as C has it, with its argument" $ onHeap $ \h -> alloca $ \(sum_ :: Ptr CSize) -> do
+      replicateM_ 10 (mi_heap_malloc h 100 :: IO (Ptr ()))
+      poke sum_ 0
+      let visitor g area p size arg = do
+            used <- heapAreaUsed <$> peek area
+            when (g == h && p /= nullPtr && used == 10) $ peek (castPtr arg) >>= poke (castPtr arg) . (+ size)
+            pure 1
+      bracket (newVisitor visitor) freeHaskellFunPtr $ \f -> mi_heap_visit_blocks h 1 f sum_ >>= (@?= 1)
+      peek sum_ >>= (@?= 1120)
+  , testCase "an area is stored as it was" $ alloca $ \p -> do
+      let area = MiHeapArea (nullPtr `plusPtr` 1) 2 3 4 5 6 (-7)
+      poke p area
+      peek p >>= (@?= area)
   , testCase "the visitor may stop" $ onHeap $ \h -> do
       replicateM_ 10 (mi_heap_malloc h 100 :: IO (Ptr ()))
       count <- newIORef (0 :: Int)
-      mi_heap_visit_blocks h True (\_ _ _ _ -> False <$ modifyIORef' count (+ 1)) >>= (@?= False)
+      visitHeapBlocks h True (\_ _ _ _ -> False <$ modifyIORef' count (+ 1)) >>= (@?= False)
       readIORef count >>= (@?= 1)
   , testCase "the visitor's exception is ours" $ onHeap $ \h -> do
       replicateM_ 10 (mi_heap_malloc h 100 :: IO (Ptr ()))
-      r <- try (mi_heap_visit_blocks h True (\_ _ _ _ -> throwIO Overflow))
+      r <- try (visitHeapBlocks h True (\_ _ _ _ -> throwIO Overflow))
       r @?= Left Overflow
   , testCase "the visitor may allocate and free" $ onHeap $ \h -> do
       ps <- replicateM 10 (mi_heap_malloc h 100)
-      mi_heap_visit_blocks h True (\_ _ _ _ -> True <$ (mi_malloc 1000 >>= mi_free)) >>= (@?= True)
+      visitHeapBlocks h True (\_ _ _ _ -> True <$ (mi_malloc 1000 >>= mi_free)) >>= (@?= True)
       mapM_ mi_free ps
   , testCase "what is visited stays usable" $ onHeap $ \h -> do
       ps <- replicateM 2000 (mi_heap_malloc h 1000)
@@ -270,7 +284,7 @@ visiting =
       seen @?= []
   , testCase "the main heap" $ do
       h <- mi_heap_get_backing
-      mi_heap_visit_blocks h True (\_ _ _ _ -> pure True) >>= (@?= True)
+      visitHeapBlocks h True (\_ _ _ _ -> pure True) >>= (@?= True)
   , testCase "while others collect garbage" $ onHeap $ \h -> do
       ps <- replicateM 1000 (mi_heap_malloc h 64)
       t <- forkIO (forever (mallocForeignPtrBytes 100 >> yield))
@@ -282,41 +296,41 @@ visiting =
     visit h blocks = do
       seen <- newIORef []
       used <- newIORef 0
-      done <- mi_heap_visit_blocks h blocks $ \_ area p _ -> True <$
-        if p == nullPtr then modifyIORef' used (+ miHeapAreaUsed area) else modifyIORef' seen (p :)
+      done <- visitHeapBlocks h blocks $ \_ area p _ -> True <$
+        if p == nullPtr then modifyIORef' used (+ heapAreaUsed area) else modifyIORef' seen (p :)
       (,,) done <$> readIORef seen <*> readIORef used
 
 arenas :: [TestTree]
 arenas =
   [ testCase "mi_reserve_os_memory" $ do
-      mi_reserve_os_memory (32 `shiftL` 20) False False >>= (@?= 0)
-      mi_reserve_os_memory maxBound False False >>= assertBool "no error" . (/= 0)
+      mi_reserve_os_memory (32 `shiftL` 20) 0 0 >>= (@?= 0)
+      mi_reserve_os_memory maxBound 0 0 >>= assertBool "no error" . (/= 0)
   , testCase "an arena for one heap" $ alloca $ \(q :: Ptr MiArenaId) -> alloca $ \(n :: Ptr CSize) -> do
-      mi_reserve_os_memory_ex (32 `shiftL` 20) False False True q >>= (@?= 0)
+      mi_reserve_os_memory_ex (32 `shiftL` 20) 0 0 1 q >>= (@?= 0)
       arena <- peek q
       start <- mi_arena_area arena n
       size <- peek n
       assertBool (show size) (size >= 16 `shiftL` 20)
       bracket (mi_heap_new_in_arena arena) mi_heap_destroy $ \h -> do
         ps <- replicateM 100 (mi_heap_malloc h 10000)
-        forM_ ps $ \p -> assertBool "elsewhere" (p /= nullPtr && p >= start && p < start `plusPtr` fromIntegral size)
+        forM_ ps $ \p -> assertBool "elsewhere" (p /= nullPtr && p >= castPtr start && p < start `plusPtr` fromIntegral size)
         mi_heap_malloc h (64 `shiftL` 20) >>= (@?= nullPtr)
       ps <- replicateM 1000 (mi_malloc 10000)
-      forM_ ps $ \p -> assertBool "in the exclusive arena" (p < start || p >= start `plusPtr` fromIntegral size)
+      forM_ ps $ \p -> assertBool "in the exclusive arena" (p < castPtr start || p >= start `plusPtr` fromIntegral size)
       mapM_ mi_free ps
   , testCase "memory of one's own" $ alloca $ \(q :: Ptr MiArenaId) -> do
       -- It stays in use while the process runs, so it is not given back.
       p <- mi_malloc_aligned (48 `shiftL` 20) (64 `shiftL` 10) :: IO (Ptr Word8)
-      mi_manage_os_memory_ex p (48 `shiftL` 20) True False False (-1) True q >>= (@?= True)
+      mi_manage_os_memory_ex (castPtr p) (48 `shiftL` 20) 1 0 0 (-1) 1 q >>= (@?= 1)
       arena <- peek q
       bracket (mi_heap_new_in_arena arena) mi_heap_destroy $ \h -> do
         r <- mi_heap_malloc h 1000
         assertBool "elsewhere" (r >= p && r < p `plusPtr` (48 `shiftL` 20))
-      mi_manage_os_memory p 10 True False False (-1) >>= (@?= False)
+      mi_manage_os_memory (castPtr p) 10 1 0 0 (-1) >>= (@?= 0)
   , testCase "huge pages, if there are any" $ alloca $ \(q :: Ptr MiArenaId) -> do
       a <- mi_reserve_huge_os_pages_interleave 1 0 0
       b <- mi_reserve_huge_os_pages_at 1 0 0
-      c <- mi_reserve_huge_os_pages_at_ex 1 (-1) 0 False q
+      c <- mi_reserve_huge_os_pages_at_ex 1 (-1) 0 0 q
       forM_ [a, b, c] $ \e -> assertBool (show e) (e == 0 || Errno e == eNOMEM)
   , testCase "no such arena" $ alloca $ \(n :: Ptr CSize) -> do
       mi_arena_area 999 n >>= (@?= nullPtr)
@@ -381,7 +395,7 @@ process =
       p <- mi_zalloc big
       zeros 1000 p
       mi_free p
-  , testCase "mi_is_redirected" $ mi_is_redirected >>= (@?= False)
+  , testCase "mi_is_redirected" $ mi_is_redirected >>= (@?= 0)
   , testCase "statistics" $ mi_stats_reset >> mi_stats_merge
   ]
 
@@ -410,7 +424,7 @@ names =
       p <- mi_reallocarray nullPtr 10 10 :: IO (Ptr Word8)
       pokeArray p [1 .. 100]
       q <- mi_reallocarray p 100 10
-      peekArray 100 q >>= (@?= [1 .. 100])
+      peekArray 100 q >>= (@?= [1 .. 100 :: Word8])
       mi_cfree q
       r <- mi_malloc 10
       mi_free_size r 10

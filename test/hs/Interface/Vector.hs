@@ -75,7 +75,7 @@ tests = testGroup "vector"
         M.thaw (V.fromList (map Line [1 .. 5])) >>= mat 64
         at 16 (M.fromList "abc")
   , testCase "they lie in our heap" $ do
-      let ours v = V.unsafeWith v $ \p -> mi_is_in_heap_region p >>= (@?= True)
+      let ours v = V.unsafeWith v $ \p -> mi_is_in_heap_region p >>= (@?= 1)
       ours (M.generate 5 id)
       ours (M.replicate 5 'x')
       ours (M.fromList "abc")

@@ -110,7 +110,7 @@ step m op = case op of
   Look i -> withBlock m i look
   NewHeap -> newHeap' >>= \h -> modifyIORef' (heaps m) (h :)
   EndHeap i destroy -> withHeap m i $ \h -> endHeap m h destroy
-  Collect force -> mi_collect force
+  Collect force -> mi_collect (if force then 1 else 0)
   Visit i -> withHeap m i (visit m)
   Capabilities _ -> pure () -- who runs the machine changes them
   where plain b = maybe True (const False) (pointerOf b)
@@ -142,9 +142,9 @@ look p b = do
   main_ <- mi_heap_get_backing
   let h = maybe main_ id (heapOf b)
   mi_heap_of p >>= expect "mi_heap_of" . (== h)
-  mi_heap_contains_block h p >>= expect "mi_heap_contains_block"
-  mi_heap_check_owned h p >>= expect "mi_heap_check_owned"
-  mi_is_in_heap_region p >>= expect "mi_is_in_heap_region"
+  mi_heap_contains_block h p >>= expect "mi_heap_contains_block" . (== 1)
+  mi_heap_check_owned h p >>= expect "mi_heap_check_owned" . (== 1)
+  mi_is_in_heap_region p >>= expect "mi_is_in_heap_region" . (== 1)
 
 -- The new block is live from now on, holds its pattern up to what was kept; the rest gets it.
 insert :: Machine -> Ptr Word8 -> Block -> Int -> IO ()
@@ -252,7 +252,7 @@ endHeap m h destroy = do
 visit :: Machine -> Ptr MiHeap -> IO ()
 visit m h = do
   seen <- newIORef Map.empty
-  done <- mi_heap_visit_blocks h True $ \g _ p n -> True <$ when (g == h && p /= nullPtr) (modifyIORef' seen (Map.insert (castPtr p) (fromIntegral n)))
+  done <- visitHeapBlocks h True $ \g _ p n -> True <$ when (g == h && p /= nullPtr) (modifyIORef' seen (Map.insert (castPtr p) (fromIntegral n)))
   expect "the visit ended early" done
   starts <- readIORef seen
   its <- Map.filter ((== Just h) . heapOf) <$> readIORef (blocks m)
@@ -292,7 +292,7 @@ endWorker (Worker box) = putMVar box (myThreadId >>= killThread)
 -- | Blocks in use, when all heaps have taken in what was freed.
 quietBlocks :: [Worker] -> IO Int
 quietBlocks workers = do
-  mapM_ (`onWorker` mi_collect True) workers
+  mapM_ (`onWorker` mi_collect 1) workers
   fst <$> Stats.liveBlocks
 
 -- | No more than there were. A failed test before leaves its blocks to the next one's count.

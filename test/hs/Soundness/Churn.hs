@@ -184,8 +184,8 @@ step s own self = below own 100 >>= act
       | k < 96 = yield
       | k == 96 = chance own 4 (strike Struck)
       | k == 97 = chance own 40 (strike ThreadKilled)
-      | k == 98 = chance own 20 performMinorGC >> mi_collect False
-      | otherwise = chance own 40 performMajorGC >> chance own 4 (mi_collect True) >> chance own 4 mi_cap_drain
+      | k == 98 = chance own 20 performMinorGC >> mi_collect 0
+      | otherwise = chance own 40 performMajorGC >> chance own 4 (mi_collect 1) >> chance own 4 mi_cap_drain
 
     place = (exchange s !) <$> below own (1 + snd (bounds (exchange s)))
     pass b = place >>= \m -> tryPutMVar m b >>= \went -> unless went (release s own b)
@@ -409,7 +409,7 @@ settle = do
   replicateM_ 2 performMajorGC
   _ <- c_usleep 20000
   watched reinitializeCapabilities
-  runOnCapability 0 (mi_collect True)
+  runOnCapability 0 (mi_collect 1)
 
 check :: Shared -> Int -> Int -> IO ()
 check s n left = do

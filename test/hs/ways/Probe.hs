@@ -85,7 +85,7 @@ settled :: Int -> Int -> IO ()
 settled before tries = do
   replicateM_ 2 performGC
   yield
-  mi_collect True
+  mi_collect 1
   (now, _) <- liveBlocks
   when (now > before + 20) $
     if tries > 0 then threadDelay 1000 >> settled before (tries - 1)

@@ -1,0 +1,39 @@
+/* What an OS thread has for itself, of every layer. Two ways to find it, chosen here and nowhere else: thread-local storage; or, where
+   MI_LOCAL_BY_KEY is set (the Haskell package), a thread key, because GHC's linker for object files knows no thread-local storage.
+   Each thread has its own: no field is shared. Called by every layer above; local.c, or ghc/local_key.c, has them. */
+#ifndef MI_LOCAL_H
+#define MI_LOCAL_H
+
+#include "types.h"
+
+#define MI_ERRORS_LATER 8
+
+typedef struct {
+  mi_lheap_t* lheap;        /* the thread ring's: the default local heap, or one that is empty for ever */
+  mi_heap_t*  main;         /* the main heap of this thread's sub-process; NULL: of the process */
+  bool        ended;        /* its destructors run: heaps are made for one call only */
+  bool        beginning;    /* within what a process does once: what is called there allocates */
+  bool        in_callback;  /* once inside, none is called a second time */
+  unsigned    late_calls;   /* calls that were made in callbacks of a call after the end */
+  unsigned    held_ranks;   /* a bit for each rank that it has, or is about to take; the field's address is the thread's number */
+  uint32_t    clock_ticks;  /* what slow paths gave back, in slices, since this thread looked at the clock */
+  uint64_t    life;         /* of the pages that are born here, the next; none if a multiple of what is drawn at once (page.c) */
+  unsigned    nerrors;      /* that wait to be told (options.c) */
+  struct { int error; const void* p; size_t size; } errors[MI_ERRORS_LATER];
+} mi_local_t;
+
+extern mi_lheap_t mi_lheap_empty;           /* no queue of it has a page (lheap.c) */
+#define MI_LOCAL_INIT { .lheap = &mi_lheap_empty }
+
+/* In the child of fork: what other threads had is free. */
+void mi_local_after_fork(void);
+
+#if MI_LOCAL_BY_KEY
+mi_local_t* mi_local_by_key(void);
+mi_inline mi_local_t* mi_local(void) { return mi_local_by_key(); }
+#else
+extern mi_tls mi_local_t mi_local_own;
+mi_inline mi_local_t* mi_local(void) { return &mi_local_own; }
+#endif
+
+#endif

@@ -1,0 +1,15 @@
+/* Giving up the pages of capabilities that may be asleep or disabled, from any thread; and the thread that does it for
+   disabled ones. Called by cap.c. */
+#ifndef MI_DRAIN_H
+#define MI_DRAIN_H
+
+#include "core/types.h"
+
+/* Calls `act` for each capability that is wanted, while that is held; nobody else is in here. Any thread that holds no
+   capability. One of hold_paused.c and hold_enabled.c: mimalloc.cabal chooses by what the runtime system offers. */
+void mi_hold_each(const bool wanted[MI_CAPS_MAX], void (*act)(uint32_t number));
+
+/* Capability-held. Begins the thread, if this process has none. */
+void mi_drain_watch(void);
+
+#endif

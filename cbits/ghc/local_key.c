@@ -1,0 +1,96 @@
+/* local.h by a thread key. A place is of the thread whose thread pointer stands beside it; the key leads there in one step. Where there is no key,
+   or no memory for it, the places are searched. Any thread; it allocates nothing and takes no lock, since allocations and locks call it.
+   A thread that ends gives its place back after its heap has ended (thread.c has a key of its own). If it cannot, the next thread that
+   has this thread pointer goes on with what stands there. */
+#include <pthread.h>
+
+#include "core/local.h"
+#include "core/os.h"
+#include "include/mimalloc.h"
+
+enum { PLACES = 512 };
+typedef struct places_s {
+  mi_atomic(uintptr_t) xthreads[PLACES];    /* thread pointers; 0: free */
+  mi_local_t locals[PLACES];
+  struct places_s* next;
+} places_t;
+
+static places_t first;
+static mi_atomic(places_t*) xmore;          /* pushed, never taken away */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static mi_atomic(bool) xhas_key;
+
+static uintptr_t self(void) { return (uintptr_t)__builtin_thread_pointer(); }
+
+/* The place of `thread`, which is the caller's thread pointer, or 0 for one that is free and becomes its own. */
+static mi_local_t* place_in(places_t* places, uintptr_t thread) {
+  for (size_t i = 0; i < PLACES; i++) {
+    uintptr_t found = mi_load_relaxed(&places->xthreads[i]);              /* mine was written by me, or by who had this thread pointer and has ended */
+    if (found != thread) continue;
+    if (thread != 0) return &places->locals[i];
+    if (!mi_cas_acquire(&places->xthreads[i], &found, self())) continue;  /* pairs with place_leave */
+    places->locals[i] = (mi_local_t)MI_LOCAL_INIT;
+    return &places->locals[i];
+  }
+  return NULL;
+}
+
+static mi_local_t* place_of(uintptr_t thread) {
+  mi_local_t* local = place_in(&first, thread);
+  places_t* p = mi_load_acquire(&xmore);                                  /* pairs with places_grow */
+  for (; local == NULL && p != NULL; p = p->next) local = place_in(p, thread);
+  return local;
+}
+
+static void places_grow(void) {
+  const size_t size = mi_align_up(sizeof(places_t), mi_os_page_size());
+  places_t* p = mi_os_reserve(size, mi_os_page_size());
+  if (p == NULL) return;
+  if (!mi_os_commit(p, size)) { mi_os_release(p, size); return; }
+  p->next = mi_load_relaxed(&xmore);                                      /* the swap decides */
+  while (!mi_cas_release(&xmore, &p->next, p)) {}                         /* pairs with place_of */
+}
+
+static void place_leave(mi_local_t* local) {
+  places_t* p = &first;
+  for (places_t* next = mi_load_acquire(&xmore); (size_t)(local - p->locals) >= PLACES; next = next->next) p = next;  /* pairs with places_grow */
+  mi_store_release(&p->xthreads[local - p->locals], 0);                   /* pairs with place_in */
+}
+
+/* A process that was forked has another number than who forked it (src/Mimalloc/Store.hs). */
+mi_decl_export extern uint32_t hs_mi_forks;
+uint32_t hs_mi_forks;
+
+void mi_local_after_fork(void) {
+  hs_mi_forks++;
+  for (places_t* p = &first; p != NULL; p = p == &first ? mi_load_relaxed(&xmore) : p->next) {    /* one thread only */
+    for (size_t i = 0; i < PLACES; i++) if (mi_load_relaxed(&p->xthreads[i]) != self()) mi_store_relaxed(&p->xthreads[i], 0);  /* one thread only */
+  }
+}
+
+/* Keys' destructors are called again as long as there are values, but not for ever. */
+static void thread_ends(void* arg) {
+  mi_local_t* local = arg;
+  if (local->lheap != &mi_lheap_empty) pthread_setspecific(key, local);
+  else place_leave(local);
+}
+
+static void make_key(void) { mi_store_release(&xhas_key, pthread_key_create(&key, &thread_ends) == 0); }  /* pairs with mi_local_by_key */
+
+/* A handler of a signal may come in between: it finds the same place. */
+mi_cold static mi_local_t* place_begin(void) {
+  mi_local_t* local = place_of(self());
+  pthread_once(&once, &make_key);
+  while (local == NULL && (local = place_of(0)) == NULL) {
+    places_grow();
+    mi_os_yield();                                                        /* where there is no memory: until another thread ends */
+  }
+  if (mi_load_relaxed(&xhas_key)) pthread_setspecific(key, local);        /* shown by pthread_once */
+  return local;
+}
+
+mi_local_t* mi_local_by_key(void) {
+  mi_local_t* local = mi_likely(mi_load_acquire(&xhas_key)) ? pthread_getspecific(key) : NULL;   /* pairs with make_key */
+  return mi_likely(local != NULL) ? local : place_begin();
+}

@@ -1,0 +1,86 @@
+-- The library where it is loaded in other ways than linked into a program: by GHC's own linker, beside another mimalloc, in a library that is
+-- closed again; and what other threads had begun when a process is forked. The programs are in test/hs/loaders.
+module Main (main) where
+
+import Data.List (intercalate, isSuffixOf)
+import Data.Maybe (listToMaybe)
+import System.Directory
+import System.FilePath
+
+import InPlace
+
+main :: IO ()
+main = do
+  compiler <- ghc
+  flags <- buildDirectory >>= packageFlags
+  dir <- freshDirectory "loaders"
+  others <- otherLibraries
+  let program source name options = compile compiler flags source (dir </> name) (["-O1", "-threaded", "-rtsopts"] ++ options)
+      spliced name options = (name, within [compile compiler flags "Spliced" (dir </> filter (/= ' ') name) options, run 600 (dir </> filter (/= ' ') name) [] ""])
+      drains = dir </> "drains"
+      inlined = dir </> "inlined"
+  mapM_ (putStrLn . ("# preloaded: " ++)) others
+  report $
+    [ spliced "spliced" []
+    , spliced "spliced, external interpreter" ["-fexternal-interpreter"]
+    , spliced "spliced, external interpreter, dynamic" ["-fexternal-interpreter", "-dynamic"]
+    , ("inlined, dynamic", within [program "Inlined" "inlined" ["-dynamic"], run 900 inlined ["+RTS", "-N4"] ""])
+    ] ++
+    [ ("inlined, beside " ++ takeFileName library, run 900 "env" ["LD_PRELOAD=" ++ library, inlined, "+RTS", "-N4"] "") | library <- others ] ++
+    [ ("names of our own", ownNames others)
+    , ("closed library", closed compiler flags (dir </> "closed"))
+    , ("lowered number of capabilities", within [program "Lowered" "lowered" [], run 900 (dir </> "lowered") ["+RTS", "-N4"] ""])
+    , ("forks while others drain", compile compiler flags "Drains" drains ["-O1", "-threaded", "-rtsopts", "-package", "unix"])
+    ] ++
+    [ ("forks, " ++ what, run 1800 drains [what, "+RTS", "-N3"] "") | what <- ["drainAll", "reinitializeCapabilities", "startDraining", "stopDraining", "store"] ]
+
+-- The first problem, if any.
+within :: [IO Problem] -> IO Problem
+within [] = pure Nothing
+within (step : more) = step >>= maybe (within more) (pure . Just)
+
+compile :: FilePath -> [String] -> String -> FilePath -> [String] -> IO Problem
+compile compiler flags source exe options =
+  run 1800 compiler (flags ++ ["-package", "mimalloc", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ ["test/hs/loaders" </> source <.> "hs"]) ""
+
+-- Our own shared library, made if it is not there, and another mimalloc's, if that is installed.
+otherLibraries :: IO [FilePath]
+otherLibraries = do
+  made <- run 1800 "make" ["lib", "BUILD=build"] ""
+  maybe (pure ()) putStrLn made
+  ours <- makeAbsolute "build/libmimalloc.so"
+  installed <- mapM installedIn ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"]
+  pure (ours : concat installed)
+  where
+    installedIn dir = do
+      there <- doesDirectoryExist dir
+      names <- if there then listDirectory dir else pure []
+      pure (maybe [] (\n -> [dir </> n]) (listToMaybe (filter (\n -> takeWhile (/= '.') n == "libmimalloc" && ".so.2" `isSuffixOf` n) names)))
+
+-- What Haskell imports, and what is written in C--, has names that none of these libraries has.
+ownNames :: [FilePath] -> IO Problem
+ownNames libraries = do
+  imports <- concatMap imported . lines <$> readFile "src/Mimalloc/Internal/FFI.hs"
+  defined <- mapM (\library -> snd <$> output 60 "nm" ["-D", "--defined-only", library] "") libraries
+  let theirs = [ name | text <- defined, _ : _ : name : _ <- map (words . map noVersion) (lines text) ]
+      shared = filter (`elem` theirs) imports
+  pure $ case (imports, theirs, shared) of
+    ([], _, _) -> Just "no import found"
+    (_, [], _) -> Just "no name found in the libraries"
+    (_, _, []) -> Nothing
+    _ -> Just ("names that others have, too: " ++ intercalate ", " shared)
+  where
+    noVersion c = if c == '@' then ' ' else c
+    imported line = case words line of
+      "foreign" : "import" : _ : rest -> take 1 (filter ("mi_" `isIn`) (map (filter (`notElem` "\"&#")) (filter (`notElem` ["unsafe", "safe"]) rest)))
+      _ -> []
+    isIn part whole = any ((== part) . take (length part)) [ drop n whole | n <- [0 .. length whole] ]
+
+-- A library that is written in Haskell; a C program opens it, uses it in some threads and closes it. Several times, as threads end by chance.
+closed :: FilePath -> [String] -> FilePath -> IO Problem
+closed compiler flags dir = do
+  createDirectoryIfMissing True dir
+  within $
+    [ compile compiler flags "Exported" (dir </> "libexported.so") ["-O1", "-threaded", "-dynamic", "-shared", "-fPIC", "-flink-rts"]
+    , run 600 "gcc" ["-Wall", "-Wextra", "-O1", "-pthread", "test/hs/loaders/host.c", "-o", dir </> "host", "-ldl"] ""
+    ] ++ replicate 5 (run 300 (dir </> "host") [dir </> "libexported.so"] "")
