@@ -79,14 +79,15 @@ static void page_queued_to_retired(mi_page_t* page) {
   mi_assert(mi_page_used(page) == 0 && page->next == NULL && page->prev == NULL);
   mi_page_where_set(page, MI_WHERE_RETIRED);
   page->sweeps_left = MI_RETIRE_SWEEPS;
-  mi_page_leave_out(page, -1);
+  mi_page_left_out_set(page, -1);                                         /* first, as in mi_page_leave_out */
+  mi_page_used_set(page, 1);
   page->lheap->nretired++;
 }
 
 static void page_retired_to_queued(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_RETIRED);
   mi_page_where_set(page, MI_WHERE_QUEUED);
-  mi_page_leave_out(page, 0);
+  mi_page_leave_out_none(page);
   page->lheap->nretired--;
 }
 
@@ -101,13 +102,13 @@ static void page_queued_to_watched(mi_page_t* page, uint32_t limit) {
   mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
   mi_assert(limit > 0 && limit < mi_page_used(page) && page->lheap->xid != 0);
   mi_page_where_set(page, MI_WHERE_WATCHED);
-  mi_page_leave_out(page, (int32_t)limit);
+  mi_page_leave_out(page, limit);
 }
 
 static void page_watched_to_queued(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_WATCHED);
   mi_page_where_set(page, MI_WHERE_QUEUED);
-  mi_page_leave_out(page, 0);
+  mi_page_leave_out_none(page);
 }
 
 static void page_watch(mi_page_t* page) {
@@ -299,7 +300,7 @@ static bool is_exhausted(mi_page_t* page) {
 static void parked_push(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(lh->xid != 0 && page->lheap == NULL);
   const unsigned bin = mi_page_bin(page);
-  mi_page_leave_out(page, page->reserved - 1);                            /* its holder's next free comes by */
+  mi_page_leave_out(page, page->reserved - 1u);                           /* its holder's next free comes by */
   page->lheap = lh;
   list_push(&lh->parked[bin], page, true);
   lh->nparked[bin]++;
@@ -315,7 +316,7 @@ static void parked_remove(mi_lheap_t* lh, mi_page_t* page) {
   lh->nparked[bin]--;
   lh->parked_slices -= mi_page_nslices(page);
   count(&lh->xcounts.pages, (uint64_t)-1);
-  mi_page_leave_out(page, 0);
+  mi_page_leave_out_none(page);
 }
 
 static void page_queued_to_parked(mi_lheap_t* lh, mi_page_t* page) {
