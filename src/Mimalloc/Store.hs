@@ -69,7 +69,7 @@ data Lock = Lock !Word32 !(MVar ())
 --
 -- @since 0.1.0.0
 instance Eq Store where
-  Store a _ == Store b _ = a == b
+  Store a _ _ == Store b _ _ = a == b
 
 -- The slots, how many there are, how many were ever used, the first free one and how many strings there are. A slot has two words: its string's
 -- block, or the next free slot; and its generation, which is odd while it has a string. Slot numbers have 32 bits.

@@ -122,7 +122,7 @@ undocumented m = do
       l : ls -> "@since" `isInfixOf` l && any ("-- |" `isPrefixOf`) (l : ls)
       [] -> False
     -- Other packages' own.
-    foreignNames = ["ForeignPtr", "withForeignPtr", "Ptr", "getNumCapabilities", "unsafeFromForeignPtr", "unsafeFromForeignPtr0", "Vector", "IOVector", "STVector", "Storable"]
+    foreignNames = ["ForeignPtr", "withForeignPtr", "Ptr", "getNumCapabilities", "setNumCapabilities", "unsafeFromForeignPtr", "unsafeFromForeignPtr0", "Vector", "IOVector", "STVector", "Storable"]
 
 -- ---- C
 

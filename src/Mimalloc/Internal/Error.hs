@@ -11,7 +11,6 @@ module Mimalloc.Internal.Error
   , sizeOverflow
   , badAlignment
   , noCapability
-  , tooManyCapabilities
   , noArena
   , heapEnded
   , nullPointer
@@ -50,11 +49,6 @@ badAlignment name n = failure InvalidArgument name ("alignment is not a power of
 noCapability :: String -> Int -> Int -> IO a
 noCapability name n enabled = failure InvalidArgument name ("no capability " ++ show n ++ ": " ++ show enabled ++ " enabled")
 {-# NOINLINE noCapability #-}
-
--- | How many were asked for, and how many there can be.
-tooManyCapabilities :: String -> Int -> Int -> IO a
-tooManyCapabilities name n most = failure InvalidArgument name (show n ++ " capabilities: at most " ++ show most)
-{-# NOINLINE tooManyCapabilities #-}
 
 -- | The arena that was asked for.
 noArena :: String -> Int -> IO a

@@ -3,8 +3,7 @@
 -- Capabilities: where a thread is, staying there, and what happens to heaps when their number changes.
 module Api.Capability (tests) where
 
-import Control.Concurrent hiding (getNumCapabilities, setNumCapabilities)
-import qualified Control.Concurrent as Base
+import Control.Concurrent
 import Control.Exception
 import Control.Monad
 import Data.List (nub, sort)
@@ -176,7 +175,7 @@ drained = when rtsSupportsBoundThreads $ do
     fp <- mallocForeignPtrBytes 200
     withForeignPtr fp $ \p -> fillBytes p 1 200
     pure fp
-  Base.setNumCapabilities n
+  setNumCapabilities n
   mapM_ (mapM_ finalizeForeignPtr) blocks
   before <- held
   reinitializeCapabilities
