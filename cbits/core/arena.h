@@ -7,7 +7,7 @@
 
 #include "bitmap.h"
 #include "os.h"
-#include "where.h"
+#include "policy.h"
 
 #define MI_ARENA_HINTS 8u
 
@@ -81,7 +81,6 @@ mi_page_t* mi_arena_claim_touched(size_t size, size_t align, bool* zero);
 /* The same where MI_ARENA_ROOM bytes are free, or a half of that and so on to twice the size, of which the page is the start: for a
    block that grows. In an arena's upper half, so that what is claimed first-fit does not come to lie behind it. NULL if there is no
    such room now and none is to be had. */
-#define MI_ARENA_ROOM (32 * MI_MiB)
 mi_page_t* mi_arena_claim_roomy(size_t size, uint16_t number, bool* zero);
 /* Has the page's arena no such place, so that a block that goes on growing in it will have to be copied, and others have? */
 bool mi_arena_is_narrow(const mi_page_t* page);

@@ -95,6 +95,7 @@ static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
 }
 
 static mi_noinline void free_remote_end(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_owner_t* owner) {
+  mi_assert(todo != MI_REMOTE_DONE && todo != MI_REMOTE_DEAD);
   mi_lheap_remote_todo(page, bin, todo, owner);
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }

@@ -14,23 +14,18 @@ static mi_keep_column_t columns[COLUMNS + MI_BIN_LAST + 1];
 
 void mi_keep_give(mi_page_t* page) {
   mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD);
-  mi_assert(mi_page_where(page) == MI_WHERE_DEAD || mi_page_where(page) == MI_WHERE_LOST);
+  if (mi_page_where(page) == MI_WHERE_SINGLE) mi_page_single_to_dead(page);    /* a lost one stays lost */
+  else if (mi_page_where(page) == MI_WHERE_CACHED) mi_page_cached_to_dead(page);
   mi_page_map(page, false);
   mi_arena_give(page);
 }
 
-/* What is in this place, if it is still there. */
-static mi_page_t* take(mi_atomic(mi_page_t*)* place) {
-  mi_page_t* page = mi_exchange_acq_rel(place, NULL);                     /* pairs with mi_keep_put, mi_keep_put_class; also where there is none */
-  if (page != NULL) mi_page_cached_to_dead(page);
-  return page;
-}
-
 mi_page_t* mi_keep_take(uint32_t slot, size_t nslices) {
   mi_assert(nslices > 0);
-  if (nslices > MI_KEEP_SLICES) return NULL;
+  if (!mi_policy_caches(nslices)) return NULL;
   mi_atomic(mi_page_t*)* place = &columns[slot % COLUMNS].xpage[nslices - 1];
-  return mi_load_relaxed(place) == NULL ? NULL : take(place);             /* a hint */
+  if (mi_load_relaxed(place) == NULL) return NULL;                        /* a hint */
+  return mi_exchange_acq_rel(place, NULL);                                /* pairs with mi_keep_put */
 }
 
 static bool may_be_kept(mi_page_t* page) {
@@ -39,22 +34,20 @@ static bool may_be_kept(mi_page_t* page) {
 }
 
 void mi_keep_put(uint32_t slot, mi_page_t* page) {
-  if (mi_page_where(page) == MI_WHERE_SINGLE) mi_page_single_to_dead(page);   /* R5 */
   mi_assert(mi_page_is_single(page) && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD);
-  if (mi_page_nslices(page) <= MI_KEEP_SLICES && mi_load_relaxed(&page->xinner) == 0 && mi_page_where(page) == MI_WHERE_DEAD
-      && may_be_kept(page)) {
-    mi_page_dead_to_cached(page);
+  if (mi_likely(mi_policy_caches(mi_page_nslices(page)) && mi_load_relaxed(&page->xinner) == 0 && mi_page_where(page) == MI_WHERE_SINGLE
+                && may_be_kept(page))) {
+    mi_page_single_to_cached(page);                                       /* shown to others by the exchange */
     page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);  /* pairs with mi_keep_take, mi_keep_flush */
     mi_clock_ask_again();
-    if (page != NULL) mi_page_cached_to_dead(page);
   }
-  if (page != NULL) mi_keep_give(page);
+  if (mi_unlikely(page != NULL)) mi_keep_give(page);
 }
 
-/* Pages of a class: more than one block each. A quarter as many of the large ones, one in the hard mode. */
+/* Pages of a class: more than one block each. */
 static unsigned places_of(unsigned bin) {
-  mi_assert(bin >= 1 && bin <= MI_BIN_LAST);
-  return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? PLACES : PLACES / 4;
+  mi_assert(bin >= 1 && bin <= MI_BIN_LAST && mi_policy_cached_of(bin) <= PLACES);
+  return mi_policy_cached_of(bin);
 }
 
 mi_page_t* mi_keep_take_class(unsigned bin) {
@@ -62,8 +55,10 @@ mi_page_t* mi_keep_take_class(unsigned bin) {
   for (unsigned i = 0; i < places_of(bin); i++) {
     mi_atomic(mi_page_t*)* place = &columns[COLUMNS + bin].xpage[i];
     if (mi_load_relaxed(place) == NULL) continue;                         /* a hint */
-    mi_page_t* page = take(place);
-    if (page != NULL) return page;
+    mi_page_t* page = mi_exchange_acq_rel(place, NULL);                   /* pairs with mi_keep_put_class */
+    if (page == NULL) continue;
+    mi_page_cached_to_dead(page);
+    return page;
   }
   return NULL;
 }
@@ -80,7 +75,6 @@ void mi_keep_put_class(mi_page_t* page) {
     mi_clock_ask_again();
     return;
   }
-  mi_page_cached_to_dead(page);
   mi_keep_give(page);
 }
 
@@ -99,7 +93,7 @@ void mi_keep_flush_classes(void) {
 
 void mi_keep_flush(void) {
   for (size_t i = 0; i < sizeof columns / sizeof *columns * PLACES; i++) {
-    mi_page_t* page = take(&columns[i / PLACES].xpage[i % PLACES]);
+    mi_page_t* page = mi_exchange_acq_rel(&columns[i / PLACES].xpage[i % PLACES], NULL);  /* pairs with both ways to put, also where there is none */
     if (page != NULL) mi_keep_give(page);
   }
 }

@@ -8,8 +8,6 @@
 
 #include "page.h"
 
-#define MI_KEEP_SLICES 8u           /* the largest page that is kept */
-
 /* The caller's page, of n slices, DEAD; or NULL. `slot`: an owner's; any number is right, the same one finds it again. */
 mi_page_t* mi_keep_take(uint32_t slot, size_t nslices);
 /* Takes the caller's single page, whose word is DEAD, and keeps it, or gives it back to its arena. */

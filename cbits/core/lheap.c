@@ -12,7 +12,6 @@
 
 mi_lheap_t mi_lheap_empty = { .direct = { [0 ... MI_DIRECT_COUNT - 1] = &mi_page_empty } };
 
-#define RETIRE_ROUNDS 2                  /* sweeps that an empty page survives */
 #define FREE_TICKS    16                 /* slow halves of free between two looks at the clock */
 #define ADOPT_LOOKS   128                /* at pooled pages before a fresh one is taken; a swap counts as four */
 #define LOOK_SLICES   0xfffffu           /* in look_from: a place in an arena, in 16 slices */
@@ -79,15 +78,16 @@ static void page_queued_to_retired(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
   mi_assert(mi_page_used(page) == 0 && page->next == NULL && page->prev == NULL);
   mi_page_where_set(page, MI_WHERE_RETIRED);
-  page->sweeps_left = RETIRE_ROUNDS;
-  mi_page_leave_out(page, -1);
+  page->sweeps_left = MI_RETIRE_SWEEPS;
+  mi_page_left_out_set(page, -1);                                         /* first, as in mi_page_leave_out */
+  mi_page_used_set(page, 1);
   page->lheap->nretired++;
 }
 
 static void page_retired_to_queued(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_RETIRED);
   mi_page_where_set(page, MI_WHERE_QUEUED);
-  mi_page_leave_out(page, 0);
+  mi_page_leave_out_none(page);
   page->lheap->nretired--;
 }
 
@@ -98,33 +98,21 @@ static void page_unretire(mi_page_t* page) { if (is_retired(page)) page_retired_
 /* ---- watched pages: an owner that took a full page back by a free may go on to free on the fast path alone, for long. `used` comes to 0
    when the page has become sparse. ---- */
 
-#define WATCHES 4                        /* at the limit, at a half of it, a quarter, an eighth */
-
-/* A page of which no more blocks live is sparse. A live block keeps up to an OS page more than it fills; neighbours share that. */
-static uint32_t sparse_limit(uint32_t nblocks, size_t size) { return (uint32_t)(3 * nblocks * size / (size + MI_HOLE_SIZE)); }
-
-/* So many live blocks are left when a page is to be looked at next; 0: never. */
-static uint32_t watch_limit(mi_page_t* page) {
-  uint32_t at = (uint32_t)mi_min(sparse_limit(page->reserved, mi_page_size(page)), page->reserved / 2);
-  for (unsigned i = 0; i < WATCHES; i++, at /= 2) if (at < mi_page_used(page)) return at;
-  return 0;
-}
-
 static void page_queued_to_watched(mi_page_t* page, uint32_t limit) {
   mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
   mi_assert(limit > 0 && limit < mi_page_used(page) && page->lheap->xid != 0);
   mi_page_where_set(page, MI_WHERE_WATCHED);
-  mi_page_leave_out(page, (int32_t)limit);
+  mi_page_leave_out(page, limit);
 }
 
 static void page_watched_to_queued(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_WATCHED);
   mi_page_where_set(page, MI_WHERE_QUEUED);
-  mi_page_leave_out(page, 0);
+  mi_page_leave_out_none(page);
 }
 
 static void page_watch(mi_page_t* page) {
-  const uint32_t limit = watch_limit(page);
+  const uint32_t limit = mi_policy_watch_limit(page);
   if (limit != 0) page_queued_to_watched(page, limit);
 }
 
@@ -166,7 +154,7 @@ void mi_lheap_page_emptied(mi_page_t* page) {
   else if (is_retired(page)) {                                            /* it was empty before, as it seemed (mend.h) */
     if (mi_mend_is_empty(page)) mi_page_used_set(page, 1);
   }
-  else if (MI_HARD || page->next != NULL || page->prev != NULL) queued_page_free(lh, page);
+  else if (!mi_policy_retires(page)) queued_page_free(lh, page);
   else if (mi_mend_is_empty(page)) page_queued_to_retired(page);
   mi_lheap_freed(lh);
 }
@@ -191,7 +179,7 @@ static void sweep_retired(mi_lheap_t* lh) {
     mi_page_t* page = lh->queue[bin].first;
     if (page == NULL || !is_retired(page)) continue;
     page_collect(lh, page);
-    if (mi_page_live(page) > 0) page->sweeps_left = RETIRE_ROUNDS;
+    if (mi_page_live(page) > 0) page->sweeps_left = MI_RETIRE_SWEEPS;
     else if (--page->sweeps_left == 0) {
       page_retired_to_queued(page);
       queued_page_free(lh, page);
@@ -300,11 +288,9 @@ static bool full_page_leave(mi_lheap_t* lh, mi_page_t* page) {
    them OWNED still: two swaps less. One of a class; more where the owner frees in them, fewer where it does not: what others empty
    stays as long as the owner does nothing. ---- */
 
-#define PARKED_SLICES (MI_HARD ? 2u : 64u)   /* of an owner */
-
 /* The owner freed in a page of this class in which nothing was left; a page that is given up takes one back. */
 static void park_more(mi_lheap_t* lh, unsigned bin) {
-  if (lh->park_more[bin] < PARKED_SLICES) lh->park_more[bin] += 2;
+  if (mi_policy_parks_more(lh, bin)) lh->park_more[bin] += 2;
 }
 
 static bool is_exhausted(mi_page_t* page) {
@@ -314,7 +300,7 @@ static bool is_exhausted(mi_page_t* page) {
 static void parked_push(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(lh->xid != 0 && page->lheap == NULL);
   const unsigned bin = mi_page_bin(page);
-  mi_page_leave_out(page, page->reserved - 1);                            /* its holder's next free comes by */
+  mi_page_leave_out(page, page->reserved - 1u);                           /* its holder's next free comes by */
   page->lheap = lh;
   list_push(&lh->parked[bin], page, true);
   lh->nparked[bin]++;
@@ -330,7 +316,7 @@ static void parked_remove(mi_lheap_t* lh, mi_page_t* page) {
   lh->nparked[bin]--;
   lh->parked_slices -= mi_page_nslices(page);
   count(&lh->xcounts.pages, (uint64_t)-1);
-  mi_page_leave_out(page, 0);
+  mi_page_leave_out_none(page);
 }
 
 static void page_queued_to_parked(mi_lheap_t* lh, mi_page_t* page) {
@@ -373,7 +359,7 @@ static void page_park(mi_lheap_t* lh, mi_page_t* page) {
     return;
   }
   page_queued_to_parked(lh, page);
-  while (lh->nparked[bin] > 1 + lh->park_more[bin] || (lh->parked_slices > PARKED_SLICES && lh->nparked[bin] > 0)) {
+  while (mi_policy_parks_fewer(lh, bin)) {
     parked_page_leave(lh, lh->parked[bin].last);
     if (lh->park_more[bin] > 0) lh->park_more[bin]--;
   }
@@ -537,8 +523,7 @@ static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
 /* Can much of it be of use to others, or go back? */
 static bool is_sparse(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
-  const uint32_t used = mi_page_used(page);
-  return used < page->capacity && used <= sparse_limit(page->capacity, mi_page_size(page)) && !mi_arena_at(page->arena)->pinned;
+  return mi_policy_is_sparse(page) && !mi_arena_at(page->arena)->pinned;
 }
 
 /* The pages have waited enough. */

@@ -84,6 +84,7 @@ static bool slab_make(mi_kind_t* kind) {
     region_used = 1;
   }
   mi_slab_t* slab = &region->slab[region_used];
+  mi_assert(region_used >= 1 && region_used < REGION_SIZE / SLAB_SIZE && slab->start == NULL);
   slab->start = (uint8_t*)region + region_used++ * SLAB_SIZE;
   slab_add(kind, slab, false);
   return true;

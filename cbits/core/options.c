@@ -312,6 +312,7 @@ void mi_error_tell_all(void) {
   mi_local_t* local = mi_local();
   const mi_local_t told = *local;
   if (told.nerrors == 0) return;
+  mi_assert(told.nerrors <= MI_ERRORS_LATER);
   local->nerrors = 0;                                                     /* a callback may come here again */
   for (unsigned i = 0; i < told.nerrors; i++) mi_error_misuse((mi_error_t)told.errors[i].error, told.errors[i].p, told.errors[i].size);
 }

@@ -118,7 +118,8 @@ void mi_owner_before_fork(void) { mi_lock(&owners_lock); }
 static void forget_page(mi_page_t* page, void* self) {
   mi_remote_unpin_all(&page->xword);
   if (mi_xword_state(mi_load_relaxed(&page->xword)) != MI_PAGE_OWNED || mi_load_relaxed(&page->xowner) == (uintptr_t)self) return;
-  const mi_owner_t* owner = page->lheap == NULL ? NULL : page->lheap->owner;
+  const mi_lheap_t* lh = mi_page_is_listed(page) ? page->lheap : NULL;    /* NULL, too, half-way into a queue */
+  const mi_owner_t* owner = lh == NULL ? NULL : lh->owner;
   if (owner != NULL && (owner->id == (uintptr_t)self || mi_id_is_capability(owner->id))) return;
   mi_store_relaxed(&page->xowner, MI_ID_GONE);
 }

@@ -69,7 +69,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
   mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD && mi_page_where(page) == MI_WHERE_DEAD);
   mi_assert(size > 0 && bin > 0 && bin <= MI_BIN_SINGLE && size <= mi_page_nslices(page) * MI_SLICE_SIZE);
   const bool single = (bin == MI_BIN_SINGLE);
-  mi_store_relaxed(&page->xleft_out, 0);                                  /* nothing counts yet */
+  mi_page_left_out_set(page, 0);                                          /* nothing counts yet */
   mi_store_relaxed(&page->xinner, 0);                                     /* shown to others together with the block */
   mi_store_relaxed(&page->xbin, (uint8_t)bin);
   if (!mi_page_map(page, true)) {
@@ -96,7 +96,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
 void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner) {
   mi_assert(mi_page_is_single(page) && size > 0 && size <= mi_page_nslices(page) * MI_SLICE_SIZE);
   new_life(page);
-  mi_page_dead_to_single(page);
+  mi_page_cached_to_single(page);
   mi_page_used_set(page, 1);
   mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xowner, xowner);                                /* shown to others together with the block, as above */
@@ -105,9 +105,8 @@ void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner) {
 
 void mi_page_die(mi_page_t* page) {
   mi_assert(!mi_page_is_listed(page) && page->lheap == NULL);
-  if (mi_page_where(page) == MI_WHERE_SINGLE) mi_page_single_to_dead(page);
-  else if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_dead(page);
-  else if (mi_page_where(page) != MI_WHERE_LOST) mi_page_pooled_to_dead(page);   /* a lost page stays lost */
+  if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_dead(page);
+  else if (!mi_page_is_single(page)) mi_page_pooled_to_dead(page);        /* a single page stays what it is until it is given back, or cached */
   mi_store_relaxed(&page->xowner, 0);                                     /* nothing live: a valid free cannot look */
   while (!mi_remote_death(&page->xword)) mi_os_yield();                   /* D1: a pin lasts a few instructions */
 }

@@ -126,6 +126,7 @@ static uint64_t thread_work(void) {
 
 static void* thread_run(void* arg) {
   const uint64_t self = mi_os_process_id();
+  mi_assert(self != 0);
   bool idle = false;
   (void)arg;
   for (;;) {

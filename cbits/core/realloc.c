@@ -8,20 +8,6 @@
 #include "options.h"
 #include "realloc.h"
 
-#define MOVE_SLICES (MI_ARENA_ROOM / MI_SLICE_SIZE)   /* from this size on pages are moved: a smaller block is copied as fast, to memory that is warm; */
-#define MOVE_CLEAN  (MI_MiB / MI_SLICE_SIZE)          /* .. or from this on, if it would be copied to memory that is not */
-#define ROOMY_MIN   (128 * MI_KiB)                    /* so large a block that has to be copied gets room to go on, unless it doubles: that is seldom */
-#define EARLY_MAX   MI_MiB
-_Static_assert(MOVE_CLEAN > MI_KEEP_SLICES, "what is left behind is committed no more, so it may not be kept for the next block");
-
-/* Is it a block that grows a little at a time? */
-static bool wants_room(size_t old, size_t newsize) { return old >= ROOMY_MIN && newsize < old / 4 * 7 && newsize <= MI_ARENA_ROOM / 2; }
-
-/* .. which is copied early, while it is small, and not where it comes to the end of its arena. */
-static bool leaves_early(const mi_page_t* page, size_t old, size_t newsize) {
-  return newsize > old && old < EARLY_MAX && wants_room(old, newsize) && mi_arena_is_narrow(page);
-}
-
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
 static bool single_resize(mi_page_t* page, size_t size) {
   mi_assert(mi_page_is_single(page) && size <= MI_ADDRESSES);
@@ -65,7 +51,7 @@ static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize)
   const size_t usable = mi_page_size(page) - at;
   const bool large = newsize > MI_MEDIUM_MAX && mi_page_is_single(page) && at == 0;
   if (large && page->arena == MI_ARENA_NONE) return mapping_resize(page, newsize);
-  if (large && !leaves_early(page, usable, newsize) && single_resize(page, newsize)) return p;
+  if (large && !(mi_policy_leaves_early(usable, newsize) && mi_arena_is_narrow(page)) && single_resize(page, newsize)) return p;
   return mi_realloc_stays(usable, newsize) ? p : NULL;
 }
 
@@ -73,10 +59,9 @@ static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize)
 static void* grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) {
   mi_assert(mi_page_is_single(page) && old < newsize);
   bool zero;
-  void* q = mi_lheap_malloc_growing(lh, newsize, wants_room(old, newsize), &zero);
+  void* q = mi_lheap_malloc_growing(lh, newsize, mi_policy_wants_room(old, newsize), &zero);
   if (q == NULL) return NULL;
-  const bool many = mi_page_nslices(page) >= (zero ? MOVE_CLEAN : MOVE_SLICES);
-  const mi_os_result_t moved = many ? mi_arena_move(page, mi_page_of(q)) : MI_OS_NOT;
+  const mi_os_result_t moved = mi_policy_moves(mi_page_nslices(page), zero) ? mi_arena_move(page, mi_page_of(q)) : MI_OS_NOT;
   if (moved == MI_OS_LOST) {                                              /* q is not ours any more: nothing moves from now on */
     mi_free_as(q, lh->owner, lh->owner->id);
     q = mi_lheap_malloc_growing(lh, newsize, false, &zero);

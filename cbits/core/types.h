@@ -100,15 +100,20 @@ mi_inline void mi_page_live_set(mi_page_t* page, uint32_t live) {
   mi_page_used_set(page, live - (uint32_t)mi_page_left_out(page));
 }
 
-/* Another number of live blocks is left out of `used`: as many live as before. What becomes less is written first: who reads statistics
-   meanwhile sees fewer, not more. */
-mi_inline void mi_page_leave_out(mi_page_t* page, int32_t n) {
-  mi_assert(n < 0 || mi_page_live(page) >= (uint32_t)n);
-  const uint32_t used = mi_page_live(page) - (uint32_t)n;
-  const bool more = n > mi_page_left_out(page);
-  if (more) mi_page_used_set(page, used);
-  mi_store_relaxed(&page->xleft_out, (int16_t)n);
-  if (!more) mi_page_used_set(page, used);
+mi_inline void mi_page_left_out_set(mi_page_t* page, int32_t n) { mi_store_relaxed(&page->xleft_out, (int16_t)n); }
+
+/* From here on so many live blocks are left out of `used`. As many live as before. What becomes less is written first: who reads
+   statistics meanwhile sees fewer, not more. */
+mi_inline void mi_page_leave_out(mi_page_t* page, uint32_t n) {
+  mi_assert(mi_page_left_out(page) == 0 && n < mi_page_used(page));
+  mi_page_used_set(page, mi_page_used(page) - n);
+  mi_page_left_out_set(page, (int32_t)n);
+}
+/* None is left out any more. */
+mi_inline void mi_page_leave_out_none(mi_page_t* page) {
+  const uint32_t live = mi_page_live(page);
+  mi_page_left_out_set(page, 0);
+  mi_page_used_set(page, live);
 }
 
 mi_inline mi_where_t mi_page_where(const mi_page_t* page) { return (mi_where_t)mi_load_relaxed(&page->xwhere); }

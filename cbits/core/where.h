@@ -79,6 +79,16 @@ mi_inline void mi_page_single_to_lost(mi_page_t* page) {
 
 /* ---- the table of keep.h ---- */
 
+mi_inline void mi_page_single_to_cached(mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_SINGLE);
+  mi_page_where_set(page, MI_WHERE_CACHED);
+}
+
+mi_inline void mi_page_cached_to_single(mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_CACHED);
+  mi_page_where_set(page, MI_WHERE_SINGLE);
+}
+
 mi_inline void mi_page_dead_to_cached(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_DEAD);
   mi_page_where_set(page, MI_WHERE_CACHED);
