@@ -35,7 +35,11 @@ static void credit_grow(uint64_t now) {
 
 bool mi_purger_affords(void) { return credit() > CREDIT_PAGES; }
 
-static void charge(uint64_t since, int times) { mi_sub_relaxed(&xcredit, times * (int64_t)(mi_os_cpu_us() - since)); }  /* a sum */
+/* In the child of fork a process's time begins anew, and what a signal's handler interrupted there goes on. */
+static void charge(uint64_t since, int times) {
+  const uint64_t now = mi_os_cpu_us();
+  if (now > since) mi_sub_relaxed(&xcredit, times * (int64_t)(now - since));                    /* a sum */
+}
 void mi_purger_charge(uint64_t since) { charge(since, 2); }
 
 /* ---- rounds ---- */
