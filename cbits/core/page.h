@@ -1,4 +1,5 @@
-/* A page: its three lists, its constants, the checks of a free. docs/DESIGN.md, section 3; docs/protocols.md, section 6.
+/* A page: its three lists, its constants, the checks of a free.
+   docs/DESIGN.md, section 3; docs/protocols.md, section 6.
    Owner-only (the holder), but for what says any-thread. */
 #ifndef MI_PAGE_H
 #define MI_PAGE_H
