@@ -1,6 +1,6 @@
-/* Abandon and adopt: the pool's index (docs/DESIGN.md, section 5: P2, A1).
+/* Abandon and adopt: the pool's index (docs/protocols.md, section 4: P2, A1).
    Includes only the atomics and the ownership word, so that test/c/model runs it verbatim.
-   Called by lheap.c. Any thread.
+   Any thread.
 
    A pool is a bitmap with a bit for each slice. A bit is a hint that a POOLED page starts there:
    the ownership word alone decides who gets the page. So a bit too many costs a look; a page that

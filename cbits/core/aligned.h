@@ -1,4 +1,4 @@
-/* Aligned blocks. Owner-only. Called by the rings and realloc.c. */
+/* Aligned blocks. Owner-only. */
 #ifndef MI_ALIGNED_H
 #define MI_ALIGNED_H
 

@@ -1,5 +1,5 @@
-/* Allocation. The fast half. docs/DESIGN.md, section 6.
-   Owner-only: the local heap is the identity. Called by the rings.
+/* Allocation. The fast half. docs/DESIGN.md, section 4.
+   Owner-only: the local heap is the identity.
 
    The call tree of an allocation:
      mi_lheap_malloc                 size has a page in `direct`, and that a free block: pop, done

@@ -1,5 +1,5 @@
 /* Arenas: slices claimed through an atomic bitmap, given back and purged after a delay.
-   Any thread. Called by heap.c, free.c and realloc.c; calls the OS layer, bitmaps, the page map.
+   Any thread.
 
    The structures lie in a mapping apart from the blocks: this one, its bitmaps, its pages, its pools. */
 #ifndef MI_ARENA_H

@@ -1,5 +1,5 @@
 /* Atomics: the one place that names <stdatomic.h>.
-   Called by everything; calls nothing. Any thread.
+   Any thread.
    The protocols (remote.h, abandon.h) include only this file: test/c/model replaces it by one
    whose operations yield to an exhaustive scheduler (-DMI_MODEL_ATOMICS="file").
    Orders are part of the names, so that each use says what it needs. */

@@ -1,5 +1,5 @@
 /* Ground: the compiler, constants, configuration. The only file that asks which compiler this is.
-   Called by everything; calls nothing. */
+   It calls nothing. */
 #ifndef MI_BASE_H
 #define MI_BASE_H
 
@@ -71,7 +71,7 @@ _Static_assert(sizeof(void*) == 8 && sizeof(size_t) == 8,
                "64-bit only: the page map covers 48 address bits and the ownership word packs offsets and counts in 64");
 _Static_assert(CHAR_BIT == 8, "bytes have eight bits");
 
-/* Locks are taken in this order (docs/DESIGN.md, section 4); checked when MI_CHECK is on. */
+/* Locks are taken in this order (docs/protocols.md, section 7); checked when MI_CHECK is on. */
 typedef enum { MI_RANK_PURGER = 1, MI_RANK_HEAPS, MI_RANK_HEAP, MI_RANK_OWNERS, MI_RANK_ARENAS, MI_RANK_MAPPINGS, MI_RANK_META } mi_rank_t;
 
 mi_inline size_t mi_min(size_t a, size_t b) { return a < b ? a : b; }

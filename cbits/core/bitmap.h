@@ -1,5 +1,5 @@
 /* Atomic bitmaps: a set bit is a free slice (or a purgeable, or a dirty one).
-   Any thread. Called by arena.c. Indices and lengths in bits; the caller keeps them in range. */
+   Any thread. Indices and lengths in bits; the caller keeps them in range. */
 #ifndef MI_BITMAP_H
 #define MI_BITMAP_H
 

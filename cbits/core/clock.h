@@ -1,5 +1,5 @@
 /* The clock of this process (due.h), in the unit and with the delay of the options.
-   Any thread. Called by arena.c, keep.c, lheap.c and purger.c. */
+   Any thread. */
 #ifndef MI_CLOCK_H
 #define MI_CLOCK_H
 

@@ -1,6 +1,6 @@
 /* What is due, and who sees to it: one clock for all memory that waits to be given back, and the word of the thread that does so
-   (docs/DESIGN.md, section 5). Includes only the atomics, so that test/c/model runs the protocol verbatim.
-   Any thread. Called by arena.c, keep.c, lheap.c and purger.c. due.c has the one of this process. */
+   (docs/protocols.md, section 5). Includes only the atomics, so that test/c/model runs the protocol verbatim.
+   Any thread. clock.c has the one of this process. */
 #ifndef MI_DUE_H
 #define MI_DUE_H
 

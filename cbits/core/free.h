@@ -1,6 +1,5 @@
-/* Free. The fast half, and what it rests on. docs/DESIGN.md, section 6.
-   Any thread: the identity is an argument, and a page of anybody else is freed into remotely.
-   Called by the rings and realloc.c. */
+/* Free. The fast half, and what it rests on. docs/DESIGN.md, section 4; docs/protocols.md, section 6.
+   Any thread: the identity is an argument, and a page of anybody else is freed into remotely. */
 #ifndef MI_FREE_H
 #define MI_FREE_H
 

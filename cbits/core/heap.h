@@ -1,5 +1,5 @@
 /* A heap: what the user names. Its structure, its list of pages, its place for each owner's local heap.
-   Any thread, under the heap's lock. Called by lheap.c and heaps.c; making and ending is heaps.h's. */
+   Any thread, under the heap's lock. Making and ending is heaps.h's. */
 #ifndef MI_HEAP_H
 #define MI_HEAP_H
 

@@ -1,5 +1,5 @@
 /* The heaps: making and ending them, and which owner has a local heap of which.
-   Called by owner.c and the rings. Under the list's lock, but for the look-up of mi_heap_lheap. */
+   Any thread, but for what says owner-only. All take the list's lock, except the look-up of mi_heap_lheap. */
 #ifndef MI_HEAPS_H
 #define MI_HEAPS_H
 

@@ -1,6 +1,6 @@
 /* Holes: OS pages of a small or medium page that no live block touches, given back while the page is nobody's. Mark and link of
    a free block that is touched may be gone, so it is in no list; whoever adopts the page puts it back into one.
-   Owner-only (the holder), but for what says any-thread. Called by lheap.c, pooled.c, visit.c, free.c. */
+   Owner-only (the holder), but for what says any-thread. */
 #ifndef MI_HOLLOW_H
 #define MI_HOLLOW_H
 

@@ -1,6 +1,6 @@
 /* Pages that were freed a moment ago, kept whole for whoever wants one like it: a buffer that a program makes and frees in
    turn costs no bitmap and no page map, and short-lived threads find each class where the last one had it.
-   Any thread. Called by lheap.c, free.c, purger.c and the rings.
+   Any thread.
 
    A kept page is DEAD, its slices are claimed and mapped to it as before; it belongs to who has it out of the table. */
 #ifndef MI_KEEP_H

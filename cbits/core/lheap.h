@@ -1,6 +1,6 @@
 /* Local heaps: where an owner and a heap meet. The slow half of malloc and free, and every change of
    a page's state; the functions are named by the transitions in docs/DESIGN.md, section 3.
-   Owner-only, but for what says any-thread. Called by the entry files, heap.c, owner.c. */
+   Owner-only, but for what says any-thread. */
 #ifndef MI_LHEAP_H
 #define MI_LHEAP_H
 
@@ -33,7 +33,7 @@ void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool room, bool* zero
 void mi_lheap_page_emptied(mi_page_t* page);
 /* full_to_owned: a block of a page that this owner gave up is being freed by it. False: it has another holder by now. */
 bool mi_lheap_full_to_owned(mi_lheap_t* lh, mi_page_t* page);
-/* No page is parked any more (DESIGN, section 3). */
+/* No page is parked any more (docs/memory-policy.md, section 3). */
 void mi_lheap_unpark(mi_lheap_t* lh);
 /* A page of this owner's is neither parked nor watched any more: it is in its queue, if in any, and `used` is what it says. */
 void mi_lheap_page_unpark(mi_page_t* page);

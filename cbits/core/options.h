@@ -1,5 +1,5 @@
 /* Settings, messages and errors.
-   Any thread. Called by every layer above; calls the OS layer and the user's callbacks (never with a
+   Any thread. It calls the OS layer and the user's callbacks (never with a
    lock held). The public functions (mi_option_*, mi_register_*) are declared in mimalloc.h. */
 #ifndef MI_OPTIONS_H
 #define MI_OPTIONS_H

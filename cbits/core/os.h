@@ -2,7 +2,7 @@
    implements it; another platform is another file.
    Any thread. Nothing here is a cancellation point. Sizes in bytes; addresses and sizes multiples of mi_os_page_size().
    One failure policy: NULL or false, and errno = ENOMEM; the caller decides what that means.
-   A test can make the nth call from now fail (mi_os_fail_in). */
+   A test can make calls for memory fail (mi_os_fail_in, mi_os_fail_call). */
 #ifndef MI_OS_H
 #define MI_OS_H
 

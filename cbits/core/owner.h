@@ -1,5 +1,5 @@
-/* Owners: capabilities and OS threads in one table. docs/DESIGN.md, section 4.
-   Called by the rings, statistics and the checker. */
+/* Owners: capabilities and OS threads in one table. docs/DESIGN.md, section 5; docs/protocols.md, section 7.
+   Each function says who may call it. */
 #ifndef MI_OWNER_H
 #define MI_OWNER_H
 

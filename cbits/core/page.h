@@ -1,5 +1,6 @@
-/* A page: its three lists, its constants, the checks of a free. docs/DESIGN.md, sections 3 and 6.
-   Owner-only (the holder), but for what says any-thread. Called by heap.c, alloc.h, free.h. */
+/* A page: its three lists, its constants, the checks of a free.
+   docs/DESIGN.md, section 3; docs/protocols.md, section 6.
+   Owner-only (the holder), but for what says any-thread. */
 #ifndef MI_PAGE_H
 #define MI_PAGE_H
 
@@ -30,7 +31,7 @@ mi_cold void mi_page_drop_free(mi_page_t* page);
 mi_inline bool mi_page_is_single(const mi_page_t* page) { return mi_page_bin(page) == MI_BIN_SINGLE; }
 mi_inline bool mi_page_is_none(const mi_page_t* page) { return page == &mi_pagemap.zero.none; }
 
-/* Any thread. Is p the start of a block below capacity? One multiplication (docs/DESIGN.md, section 6). */
+/* Any thread. Is p the start of a block below capacity? One multiplication (docs/protocols.md, section 6). */
 mi_inline bool mi_page_is_start(mi_page_t* page, const void* p) {
   const uint64_t below_top = mi_load_relaxed(&page->xtop) - (uintptr_t)p; /* whoever has the block has it after the top rose over it */
   return mi_likely(below_top * page->recip <= INT32_MAX);

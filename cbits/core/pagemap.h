@@ -1,4 +1,4 @@
-/* The page map: an address, any address, to its page. Drawn in docs/DESIGN.md, section 2.
+/* The page map: an address, any address, to its page. docs/protocols.md, section 6.
    Look-ups any-thread; entries are written by the holder of the slices.
 
    Entries are relative to &mi_pagemap, so zero (what fresh memory holds) means "none": root entry 0

@@ -1,5 +1,5 @@
 /* Rounds over the pages that wait for adoption and in which something changed: those that have waited get holes (hollow.h).
-   Any thread. Called by the thread that purges, and by the rings. */
+   Any thread. */
 #ifndef MI_POOLED_H
 #define MI_POOLED_H
 

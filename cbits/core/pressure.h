@@ -2,7 +2,7 @@
    to collect because of them. A ledger by capability, which its holder writes and anybody adds up; the books, with one decision
    at a time. Plain arithmetic: who collects is the ring's user, and what the collector says of itself is an argument. After
    .NET's ledger of memory pressure, OCaml's custom blocks and GHC's -F: bytes here weigh like the collector's own.
-   Called by the rings; by heap.c for the pages of heaps that the collector ends. */
+   docs/memory-policy.md, section 10. */
 #ifndef MI_PRESSURE_H
 #define MI_PRESSURE_H
 

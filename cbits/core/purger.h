@@ -1,6 +1,6 @@
 /* Giving memory back: rounds, each half of purge_delay after something was asked for (clock.h), in pieces; and the thread that makes
    them when nobody else does.
-   Any thread. Called by lheap.c, owner.c, visit.c and the rings; it calls keep.h and arena.h.
+   Any thread.
 
    Where no thread of ours runs, slow paths of malloc and free make the rounds, a piece each. A thread is begun at the end of a slow path, where
    nothing is held, if the option purge_thread says so: by default only in a process that has threads already and has

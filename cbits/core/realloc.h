@@ -1,4 +1,4 @@
-/* Resizing. Owner-only, but for mi_block_expand. Called by the rings. */
+/* Resizing. Owner-only, but for mi_block_expand. */
 #ifndef MI_REALLOC_H
 #define MI_REALLOC_H
 
@@ -18,7 +18,7 @@ mi_inline size_t mi_block_size_local(const void* p, uintptr_t id) {
 mi_inline bool mi_realloc_stays(size_t old, size_t newsize) { return newsize <= old && newsize >= old / 2; }
 
 /* A block of newsize bytes with p's contents up to the smaller size; p is freed unless NULL is
-   returned. align 0: none asked for. zero: what is beyond the old size is zero (docs/DESIGN.md, section 6). */
+   returned. align 0: none asked for. zero: what is beyond the old size is zero. */
 void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, size_t offset, bool zero);
 
 #endif

@@ -1,6 +1,6 @@
-/* The ownership word of a page, and the remote free (docs/DESIGN.md, section 5: R0-R5, C1, F1, H1, D1).
+/* The ownership word of a page, and the remote free (docs/protocols.md, section 3: R0-R5, C1, F1, H1, D1).
    Includes only the atomics, so that test/c/model runs it verbatim.
-   Called by page.c, free.c, abandon.h. Each function says who may run it.
+   Each function says who may run it.
 
     63      44 43  38 37       18 17         2 1   0
    +----------+------+-----------+------------+-----+

@@ -1,5 +1,5 @@
 /* Size classes: bins 1..MI_BIN_LAST, and MI_BIN_SINGLE for pages of one block.
-   Pure functions, any thread. Called by page.c, heap.c, alloc.h.
+   Pure functions, any thread.
 
    In granules of 16 bytes: 1, 2 .. 16, then eight classes a doubling (18, 20 .. 32, 36 ..), so a
    class is at most 12.5 % larger than the one below it from 128 bytes up. */

@@ -1,5 +1,5 @@
 /* Statistics: what is live, read while everybody goes on. Any thread; takes no lock and stops nobody.
-   Called by the rings. Bytes are usable bytes unless the name says otherwise.
+   Bytes are usable bytes unless the name says otherwise.
 
    Exact when nobody allocates or frees meanwhile, else a recent value for each page: a page is read
    between two looks at its word, and a page that had another life in between is read again. */

@@ -1,5 +1,5 @@
-/* The structures: the map of the program. Drawn and explained in docs/DESIGN.md, sections 2 to 4,
-   where the numbered invariants stand too. Called by everything above; calls nothing.
+/* The structures: the map of the program. Drawn and explained in docs/DESIGN.md, sections 2, 3 and 5;
+   the numbered invariants are in docs/protocols.md, section 2.
 
    Field groups: constant (while the page lives), the holder's, and anybody's; the last have an `x`
    and are atomic. */

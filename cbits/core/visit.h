@@ -1,6 +1,5 @@
 /* Visiting the blocks of a heap. Any thread; everybody may free meanwhile, but nobody may allocate from the heap or
-   collect, nor may an owner end that has pages of it.
-   Called by the rings. */
+   collect, nor may an owner end that has pages of it. */
 #ifndef MI_VISIT_H
 #define MI_VISIT_H
 

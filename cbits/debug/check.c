@@ -1,4 +1,4 @@
-/* The whole-heap checker: one check for each numbered invariant of docs/DESIGN.md, section 3, and a
+/* The whole-heap checker: one check for each numbered invariant of docs/protocols.md, section 2, and a
    dump on one screen. Only with MI_CHECK = 2. Nobody may allocate or free meanwhile. */
 #include "../core/mend.h"
 #include "../core/options.h"

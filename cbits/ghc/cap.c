@@ -1,4 +1,5 @@
-/* The GHC ring: who am I, for a capability. The functions are described in mimalloc-cap.h. docs/DESIGN.md, section 7.
+/* The GHC ring: who am I, for a capability. The functions are described in mimalloc-cap.h;
+   docs/protocols.md, section 10.
    The capability is found in the call that uses it: a number read earlier may be another one's by now. */
 #include "Rts.h"
 

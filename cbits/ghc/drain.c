@@ -1,4 +1,4 @@
-/* See drain.h; mi_cap_drain_.. are described in mimalloc-cap.h. docs/DESIGN.md, section 7, draining. */
+/* See drain.h; mi_cap_drain_.. are described in mimalloc-cap.h. docs/protocols.md, section 10, Draining. */
 #include "Rts.h"
 
 #include "core/options.h"

@@ -1,5 +1,5 @@
 /* Giving up the pages of capabilities that may be asleep or disabled, from any thread; and the thread that does it for
-   disabled ones. Called by cap.c. */
+   disabled ones. */
 #ifndef MI_DRAIN_H
 #define MI_DRAIN_H
 

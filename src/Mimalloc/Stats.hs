@@ -178,7 +178,7 @@ readStats p process = do
     at i = fromIntegral <$> peekElemOff p i
     sizeClass key = if key == 0 then Larger else BlockBytes (fromIntegral key)
     heapId key = if key == 1 then MainHeap else HeapNumber (fromIntegral key)
-    -- As in docs/DESIGN.md, section 4.
+    -- As in docs/DESIGN.md, section 5.
     owner key
       | key == 0 = Nobody
       | key <= 16 * 256 = Capability (fromIntegral (key `quot` 16) - 1)

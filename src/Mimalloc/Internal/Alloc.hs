@@ -236,7 +236,7 @@ relieved = do
   when (due /= 0) relieve
 {-# INLINE relieved #-}
 
--- A turn is one call, which nothing interrupts, or two, of which the second comes with the next block (docs/DESIGN.md, pressure). Who comes while another has his waits for the end: going on would only make more. Then
+-- A turn is one call, which nothing interrupts, or two, of which the second comes with the next block (docs/protocols.md, section 10, Turns). Who comes while another has his waits for the end: going on would only make more. Then
 -- everybody who waited makes a block before the next turn, or one who is over the budget all the time would starve the
 -- others: so who had a turn waits for those. Nobody waits for ever, since what he waits for may have to wait for something
 -- itself. Masked, so that who waits is always taken off again; and not to be done twice, since a lazy value that two threads evaluate

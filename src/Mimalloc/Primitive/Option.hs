@@ -58,7 +58,7 @@ data MiOption
   | MiOptionAbandonedPagePurge      -- ^ no effect
   | MiOptionDeprecatedSegmentReset  -- ^ no effect
   | MiOptionEagerCommitDelay        -- ^ no effect
-  | MiOptionPurgeDelay              -- ^ freed memory is given back after one to two times so many milliseconds; 0 at once, -1 never [250]
+  | MiOptionPurgeDelay              -- ^ freed memory is given back after half to all of so many milliseconds; 0 at once, -1 never [250]
   | MiOptionUseNumaNodes            -- ^ no effect
   | MiOptionDisallowOsAlloc         -- ^ only what is reserved is used [0]
   | MiOptionOsTag                   -- ^ no effect

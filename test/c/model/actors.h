@@ -1,5 +1,5 @@
 /* A small allocator round the two verbatim headers: two pages of up to three blocks, transitions in the shape
-   of cbits/core's page.c, lheap.c, free.c, heaps.c and visit.c, step for step as docs/DESIGN.md, section 5 has them.
+   of cbits/core's page.c, lheap.c, free.c, heaps.c and visit.c, step for step as docs/protocols.md has them.
    Implemented in actors.c, called by scenarios.c. Function names are those of the state picture.
 
    An owner's id is 16 * its actor; in a setup any owner may act, also GONE, who is no actor. Slots count from 1. */

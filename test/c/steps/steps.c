@@ -1,4 +1,4 @@
-/* The protocols of docs/DESIGN.md, section 5, in the core's own functions, step by step (steps.h). The model plays the headers
+/* The protocols of docs/protocols.md, in the core's own functions, step by step (steps.h). The model plays the headers
    verbatim and a copy by hand of what stands round them; here is the original. */
 #include "core/hollow.h"
 #include "core/pooled.h"

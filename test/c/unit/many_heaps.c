@@ -68,7 +68,7 @@ static void waves(bool blocks) {
 static void empty_ones_leave_nothing(void) { waves(false); }
 static void deleted_ones_leave_their_blocks(void) { waves(true); }
 
-/* With a block in each, all destroyed: what stays are the arenas' own pages, 128 bytes a slice. */
+/* With a block in each, all destroyed: what stays are the page structures of the arenas, 192 bytes a slice. */
 static void destroyed_ones_leave_nothing(void) {
   size_t rss = 0;
   mi_free(mi_malloc(10));
