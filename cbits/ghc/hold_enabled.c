@@ -1,5 +1,6 @@
 /* drain.h, before GHC 9.2, which cannot be paused: one capability after the other is taken, as who calls Haskell from C takes one. A
-   disabled one cannot be taken, so the number is raised for a moment. Who sets it in that moment keeps what he set. */
+   disabled one cannot be taken, so the number is raised for a moment. Who sets it in that moment keeps what he set, unless that is what it
+   was raised to: base does nothing then, so nobody sees it, and it is set back. */
 #include "Rts.h"
 
 #include "ghc/drain.h"

@@ -123,7 +123,8 @@ initializeCapabilities = pure ()
 --
 -- A heap can only be touched while its capability is held, so all capabilities are stopped for a moment, as for a collection.
 -- (GHC 9.0 cannot do that: there the number of capabilities is raised for a moment, and a @setNumCapabilities@
--- of somebody else at the same time may be undone.) No asynchronous exception interrupts it.
+-- of somebody else at the same time may be undone. That holds for draining that happens by itself, too; where the number has to
+-- be sure, look at it once more and set it again.) No asynchronous exception interrupts it.
 --
 -- >>> reinitializeCapabilities
 --

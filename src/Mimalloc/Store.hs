@@ -1,3 +1,4 @@
+{-# LANGUAGE BangPatterns #-}
 -- |
 -- Strings by the hundred thousand, kept outside GHC's heap and named by handles.
 --
@@ -37,7 +38,7 @@ module Mimalloc.Store
 
 import Control.Concurrent.MVar (MVar, newMVar, putMVar, takeMVar)
 import Control.DeepSeq (NFData (..))
-import Control.Exception (mask_)
+import Control.Exception (mask_, onException)
 import Data.Bits (shiftL, shiftR, (.&.), (.|.))
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
@@ -115,9 +116,9 @@ newStore = do
 --
 -- @since 0.1.0.0
 putString :: Store -> ByteString -> IO Handle
-putString store@(Store heap _ _) s = mask_ $ do
+putString store@(Store heap _ _) !s = mask_ $ do
   block <- newString "putString" heap s
-  r <- locked store $ \table -> do
+  r <- (`onException` mi_cap_free block) $ locked store $ \table -> do
     roomy <- withRoom store table
     case roomy of
       Nothing -> pure Nothing
@@ -136,7 +137,7 @@ putString store@(Store heap _ _) s = mask_ $ do
 --
 -- @since 0.1.0.0
 getString :: Store -> Handle -> IO ByteString
-getString store h = do
+getString !store !h = do
   r <- mask_ $ locked store $ \table -> do
     found <- slotOf table h
     case found of
@@ -151,9 +152,9 @@ getString store h = do
 --
 -- @since 0.1.0.0
 replaceString :: Store -> Handle -> ByteString -> IO ()
-replaceString store@(Store heap _ _) h s = mask_ $ do
+replaceString store@(Store heap _ _) !h !s = mask_ $ do
   block <- newString "replaceString" heap s
-  old <- locked store $ \table -> do
+  old <- (`onException` mi_cap_free block) $ locked store $ \table -> do
     found <- slotOf table h
     case found of
       Nothing -> pure nullPtr
@@ -164,7 +165,7 @@ replaceString store@(Store heap _ _) h s = mask_ $ do
 --
 -- @since 0.1.0.0
 deleteString :: Store -> Handle -> IO ()
-deleteString store h@(Handle w) = mask_ $ do
+deleteString !store !h@(Handle w) = mask_ $ do
   old <- locked store $ \table@(Table slots room used free n) -> do
     found <- slotOf table h
     case found of
@@ -185,10 +186,10 @@ deleteString store h@(Handle w) = mask_ $ do
 --
 -- @since 0.1.0.0
 storeSize :: Store -> IO Int
-storeSize store = mask_ $ locked store $ \(Table _ _ _ _ n) -> pure n
+storeSize !store = mask_ $ locked store $ \(Table _ _ _ _ n) -> pure n
 
--- Masked by the caller. The action throws nothing and waits for nothing, so it comes to its end; but in a process that is forked
--- meanwhile. There a slot and what the table says agree after each step; what the thread that is gone was about to put or take out may be lost.
+-- Masked by the caller, who has evaluated what he was given: that may take long, and throw. Waiting for the lock is interruptible. The action throws
+-- nothing and waits for nothing, so it comes to its end; but in a process that is forked meanwhile. There a slot and what the table says agree after each step; what the thread that is gone was about to put or take out may be lost.
 locked :: Store -> (Table -> IO r) -> IO r
 locked (Store heap current box) act = do
   Lock forks lock <- readIORef current

@@ -21,6 +21,8 @@ import Data.Word (Word32, Word8)
 import Foreign.Marshal.Array (pokeArray)
 import System.Directory (getTemporaryDirectory, removeFile)
 import System.IO
+import System.IO.Unsafe (unsafePerformIO)
+import System.Timeout (timeout)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 import Test.Tasty.QuickCheck
@@ -184,6 +186,31 @@ stores =
         done <$ forkIO (try (worker store t) >>= putMVar done)
       forM_ dones $ takeMVar >=> either (\e -> assertFailure (show (e :: SomeException))) pure
       Store.storeSize store >>= (@?= 8 * 50)
+  , testCase "who is interrupted while he waits leaves nothing behind" $ do
+      store <- Store.newStore
+      long <- Store.putString store (B.replicate 20000000 1)
+      h <- Store.putString store (B.replicate 100 2)
+      others <- forM [1, 2 :: Int] $ \_ -> forkIO (forever (Store.getString store long))
+      before <- liveBlocks
+      replicateM_ 100 $ do
+        waiting <- forM [1 .. 5 :: Int] $ \i ->
+          forkIO (if even i then void (Store.putString store (B.replicate 200 3)) else Store.replaceString store h (B.replicate 300 4))
+        threadDelay 300
+        mapM_ killThread waiting
+      mapM_ killThread others
+      put <- subtract 2 <$> Store.storeSize store
+      holds "only what was put in is there" $ (<= before + put + 2) <$> liveBlocks
+      Store.deleteString store long                       -- the store is there until now
+  , testCase "an argument is evaluated where an exception can interrupt it" $ do
+      store <- Store.newStore
+      h <- Store.putString store B.empty
+      forM_ [void . Store.putString store, Store.replaceString store h] $ \put -> do
+        started <- newEmptyMVar
+        ended <- newEmptyMVar
+        t <- forkIO $ put (unsafePerformIO (putMVar started () >> forever yield)) `finally` putMVar ended ()
+        takeMVar started
+        _ <- forkIO (killThread t)
+        timeout 60000000 (takeMVar ended) >>= (@?= Just ())
   , struck "a store of its own" (Store.newStore >>= strike_)
   ]
   where
