@@ -2,6 +2,7 @@
 -- closed again; and what other threads had begun when a process is forked. The programs are in test/hs/loaders.
 module Main (main) where
 
+import Control.Monad (filterM)
 import Data.List (intercalate, isSuffixOf)
 import Data.Maybe (listToMaybe)
 import System.Directory
@@ -15,6 +16,7 @@ main = do
   flags <- buildDirectory >>= packageFlags
   dir <- freshDirectory "loaders"
   others <- otherLibraries
+  interpreter <- externalInterpreter compiler
   let program source name options = compile compiler flags source (dir </> name) (["-O1", "-threaded", "-rtsopts"] ++ options)
       spliced name options = (name, within [compile compiler flags "Spliced" (dir </> filter (/= ' ') name) options, run 600 (dir </> filter (/= ' ') name) [] ""])
       drains = dir </> "drains"
@@ -22,8 +24,8 @@ main = do
   mapM_ (putStrLn . ("# preloaded: " ++)) others
   report $
     [ spliced "spliced" []
-    , spliced "spliced, external interpreter" ["-fexternal-interpreter"]
-    , spliced "spliced, external interpreter, dynamic" ["-fexternal-interpreter", "-dynamic"]
+    , spliced "spliced, external interpreter" interpreter
+    , spliced "spliced, external interpreter, dynamic" ("-dynamic" : interpreter)
     , ("inlined, dynamic", within [program "Inlined" "inlined" ["-dynamic"], run 900 inlined ["+RTS", "-N4"] ""])
     ] ++
     [ ("inlined, beside " ++ takeFileName library, run 900 "env" ["LD_PRELOAD=" ++ library, inlined, "+RTS", "-N4"] "") | library <- others ] ++
@@ -42,6 +44,13 @@ within (step : more) = step >>= maybe (within more) (pure . Just)
 compile :: FilePath -> [String] -> String -> FilePath -> [String] -> IO Problem
 compile compiler flags source exe options =
   run 1800 compiler (flags ++ ["-package", "mimalloc", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ ["test/hs/loaders" </> source <.> "hs"]) ""
+
+-- Flags for GHC's external interpreter: some of Debian's GHC look for it in another directory than the one that it is in.
+externalInterpreter :: FilePath -> IO [String]
+externalInterpreter compiler = do
+  library <- takeWhile (/= '\n') . snd <$> output 60 compiler ["--print-libdir"] ""
+  found <- filterM doesFileExist [ library </> up </> "bin" </> "ghc-iserv" | up <- [".", ".."] ]
+  pure ("-fexternal-interpreter" : [ "-pgmi=" ++ exe | exe <- take 1 found ])
 
 -- Our own shared library, made if it is not there, and another mimalloc's, if that is installed.
 otherLibraries :: IO [FilePath]

@@ -64,7 +64,7 @@ blocks = do
     withHeapZallocBytes heap 5000 (peek >=> check "zeroed in a heap" . (== (0 :: Word8)))
   heap <- mi_heap_new
   b <- mi_heap_malloc heap 64 :: IO (Ptr Word8)
-  mi_heap_contains_block heap b >>= check "mi_heap_contains_block"
+  mi_heap_contains_block heap b >>= check "mi_heap_contains_block" . (/= 0)
   mi_heap_destroy heap
   bytes <- mallocByteString 500
   check "bytes" (Bytes.length bytes == 500)
