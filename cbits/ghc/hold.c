@@ -1,5 +1,7 @@
-/* drain.h, before GHC 9.2, which cannot be paused: one capability after the other is taken, as who calls Haskell from C takes one. A
-   disabled one cannot be taken, so the number is raised for a moment. Who sets it in that moment keeps what he set. */
+/* drain.h. One capability after the other is taken, as who calls Haskell from C takes one. A disabled one cannot be taken, so the number is
+   raised for a moment. Who sets it in that moment keeps what he set.
+   (rts_pause, of GHC 9.2 and later, takes all at once. But who waits in it holds no capability, so forkProcess may come in between: then the
+   child waits for that thread, which it has not, for ever.) */
 #include "Rts.h"
 
 #include "ghc/drain.h"
