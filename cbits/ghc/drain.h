@@ -12,4 +12,7 @@ void mi_hold_each(const bool wanted[MI_CAPS_MAX], void (*act)(uint32_t number));
 /* Capability-held. Begins the thread, if this process has none. */
 void mi_drain_watch(void);
 
+/* A C finalizer, which runs at hs_exit (at_exit.cmm). */
+void mi_drain_ends(void* nothing);
+
 #endif

@@ -5,8 +5,10 @@ module Main (main) where
 import Control.Monad (filterM)
 import Data.List (intercalate, isSuffixOf)
 import Data.Maybe (listToMaybe)
+import Data.Version (versionBranch)
 import System.Directory
 import System.FilePath
+import System.Info (fullCompilerVersion)
 
 import InPlace
 
@@ -19,6 +21,7 @@ main = do
   interpreter <- externalInterpreter compiler
   let program source name options = compile compiler flags source (dir </> name) (["-O1", "-threaded", "-rtsopts"] ++ options)
       spliced name options = (name, within [compile compiler flags "Spliced" (dir </> filter (/= ' ') name) options, run 600 (dir </> filter (/= ' ') name) [] ""])
+      eventLog = [ "-eventlog" | versionBranch fullCompilerVersion < [9, 4] ]     -- since then there always is one
       drains = dir </> "drains"
       inlined = dir </> "inlined"
   mapM_ (putStrLn . ("# preloaded: " ++)) others
@@ -31,7 +34,10 @@ main = do
     [ ("inlined, beside " ++ takeFileName library, run 900 "env" ["LD_PRELOAD=" ++ library, inlined, "+RTS", "-N4"] "") | library <- others ] ++
     [ ("names of our own", ownNames others)
     , ("closed library", closed compiler flags (dir </> "closed"))
-    , ("lowered number of capabilities", within [program "Lowered" "lowered" [], run 900 (dir </> "lowered") ["+RTS", "-N4"] ""])
+    , ("lowered number of capabilities", within [program "Lowered" "lowered" eventLog, run 900 (dir </> "lowered") ["+RTS", "-N4"] ""])
+    , ("lowered number, event log", run 900 (dir </> "lowered") ["+RTS", "-N4", "-l", "-ol" ++ (dir </> "lowered.eventlog")] "")
+    , ("lowered number, sanity checks", within [program "Lowered" "lowered-debug" ["-debug"], run 900 (dir </> "lowered-debug") ["+RTS", "-N4", "-DS"] ""])
+    , ("ends while others drain", within [program "Ends" "ends" ["-package", "unix"], run 1800 (dir </> "ends") ["+RTS", "-N3"] ""])
     , ("forks while others drain", compile compiler flags "Drains" drains ["-O1", "-threaded", "-rtsopts", "-package", "unix"])
     ] ++
     [ ("forks, " ++ what, run 1800 drains [what, "+RTS", "-N3"] "") | what <- ["drainAll", "reinitializeCapabilities", "startDraining", "stopDraining", "store"] ]
