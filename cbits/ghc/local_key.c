@@ -1,5 +1,5 @@
-/* local.h by a thread key. A place is of the thread whose thread pointer stands beside it; the key leads there in one step. Where there is no key,
-   or no memory for it, the places are searched. Any thread; it allocates nothing and takes no lock, since allocations and locks call it.
+/* local.h by a thread key. A place is of the thread whose thread pointer stands beside it. Most threads have the place that their thread
+   pointer says (index_of); to the others the key leads. Where there is no key, or no memory for it, the places are searched. Any thread; it allocates nothing and takes no lock, since allocations and locks call it.
    A thread that ends gives its place back after its heap has ended (thread.c has a key of its own). If it cannot, the next thread that
    has this thread pointer goes on with what stands there. */
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include "core/os.h"
 #include "include/mimalloc.h"
 
-enum { PLACES = 512 };
+enum { PLACES_LOG = 9, PLACES = 1 << PLACES_LOG };
 typedef struct places_s {
   mi_atomic(uintptr_t) xthreads[PLACES];    /* thread pointers; 0: free */
   mi_local_t locals[PLACES];
@@ -23,9 +23,14 @@ static mi_atomic(bool) xhas_key;
 
 static uintptr_t self(void) { return (uintptr_t)__builtin_thread_pointer(); }
 
+/* Where a thread looks first, and what it takes if that is free. Thread pointers lie a stack's size apart. */
+static size_t index_of(uintptr_t thread) { return (size_t)(thread * 0x9e3779b97f4a7c15u >> (64 - PLACES_LOG)); }
+
 /* The place of `thread`, which is the caller's thread pointer, or 0 for one that is free and becomes its own. */
 static mi_local_t* place_in(places_t* places, uintptr_t thread) {
-  for (size_t i = 0; i < PLACES; i++) {
+  const size_t home = index_of(self());
+  for (size_t n = 0; n < PLACES; n++) {
+    const size_t i = (home + n) % PLACES;
     uintptr_t found = mi_load_relaxed(&places->xthreads[i]);              /* mine was written by me, or by who had this thread pointer and has ended */
     if (found != thread) continue;
     if (thread != 0) return &places->locals[i];
@@ -91,6 +96,9 @@ mi_cold static mi_local_t* place_begin(void) {
 }
 
 mi_local_t* mi_local_by_key(void) {
+  const uintptr_t thread = self();
+  const size_t i = index_of(thread);
+  if (mi_likely(mi_load_relaxed(&first.xthreads[i]) == thread)) return &first.locals[i];         /* mine, as in place_in */
   mi_local_t* local = mi_likely(mi_load_acquire(&xhas_key)) ? pthread_getspecific(key) : NULL;   /* pairs with make_key */
   return mi_likely(local != NULL) ? local : place_begin();
 }
