@@ -9,22 +9,54 @@
 #include "ghc/fast.h"
 #include "include/mimalloc-cap.h"
 
-/* ---- one drains ---- */
+/* ---- one drains, until hs_exit ---- */
 
-static mi_atomic(uint64_t) xdrainer;       /* the process in which somebody drains; 0: nobody does */
+static mi_atomic(uint64_t) xdrainer;       /* the process in which somebody drains; 0: nobody does; ENDED: nobody may any more */
+#define ENDED UINT64_MAX
+enum { PATIENCE_MS = 100 };
 
-/* A process that was forked while somebody drained has nobody who does. */
-static void drain_begin(void) {
+/* False: the runtime system ends. A process that was forked while somebody drained has nobody who does. */
+static bool drain_begin(void) {
   const uint64_t self = mi_os_process_id();
   for (;;) {
     uint64_t found = 0;
-    if (mi_cas_acquire(&xdrainer, &found, self)) return;                  /* pairs with drain_end */
-    if (found != self && mi_cas_acquire(&xdrainer, &found, self)) return; /* pairs with drain_end: this is a copy */
+    if (mi_cas_acquire(&xdrainer, &found, self)) return true;             /* pairs with drain_end */
+    if (found == ENDED) return false;
+    if (found != self && mi_cas_acquire(&xdrainer, &found, self)) return true;  /* pairs with drain_end: this is a copy */
     mi_os_sleep_ms(1);
   }
 }
 
-static void drain_end(void) { mi_store_release(&xdrainer, 0); }           /* pairs with drain_begin */
+static void drain_end(void) { mi_store_release(&xdrainer, 0); }           /* pairs with drain_begin, mi_drain_ends */
+
+/* At hs_exit, which has all capabilities and keeps them. Whoever asked for one waits for ever, and does no harm; whoever is about to ask
+   would come too late, and end the process with an error. The two cannot be told apart, so they get some time. */
+void mi_drain_ends(void* nothing) {
+  (void)nothing;
+  const uint64_t self = mi_os_process_id();
+  for (int ms = 0; ms < PATIENCE_MS; ms++, mi_os_sleep_ms(1)) {
+    uint64_t found = 0;
+    if (mi_cas_acquire(&xdrainer, &found, ENDED) || found == ENDED) return;              /* pairs with drain_end */
+    if (found != self && mi_cas_acquire(&xdrainer, &found, ENDED)) return;               /* pairs with drain_end: this is a copy */
+  }
+}
+
+static bool rts_lives(void) { return __atomic_load_n(&stable_ptr_table, __ATOMIC_RELAXED) != NULL; }
+
+/* Holds no capability. Has hs_exit call mi_drain_ends; in a forked process it does so already. Twice does no harm. */
+extern StgClosure mi_at_exit_closure;
+static bool drain_may(void) {
+  static mi_atomic(bool) xasked;
+  if (!rtsSupportsBoundThreads() || mi_load_acquire(&xasked)) return true;  /* pairs with itself */
+  if (!rts_lives()) return false;
+  HaskellObj result;
+  Capability* cap = rts_lock();
+  rts_eval(&cap, (HaskellObj)&mi_at_exit_closure, &result);
+  const bool asked = rts_getSchedStatus(cap) == Success;                  /* else hs_exit came before it */
+  rts_unlock(cap);
+  if (asked) mi_store_release(&xasked, true);                             /* pairs with itself */
+  return asked;
+}
 
 /* The capability is held, by this thread. */
 static void drain(uint32_t number) {
@@ -42,7 +74,7 @@ static void drain_each(const bool wanted[MI_CAPS_MAX]) {
 
 static void drain_from(uint32_t first) {
   bool wanted[MI_CAPS_MAX];
-  drain_begin();
+  if (!drain_may() || !drain_begin()) return;
   for (uint32_t i = 0; i < MI_CAPS_MAX; i++) wanted[i] = i >= first && mi_cap_activity((int)i) != 0;
   drain_each(wanted);
   drain_end();
@@ -58,8 +90,7 @@ static bool drain_idle(uint64_t activity[MI_CAPS_MAX], uint32_t first) {
     wanted[i] = i >= first && activity[i] != 0 && mi_cap_activity((int)i) == activity[i];
     any |= wanted[i];
   }
-  if (any) {
-    drain_begin();
+  if (any && drain_may() && drain_begin()) {
     drain_each(wanted);
     drain_end();
   }
@@ -77,7 +108,6 @@ void mi_cap_drain_idle(uint64_t activity[]) { drain_idle(activity, 0); }
 enum { QUIET = 4, REST_MOST = 256 };
 
 static mi_atomic(uint64_t) xwatched;       /* the process that has the thread */
-static mi_atomic(bool) xknown;             /* .. when the runtime system knows it, so that it is not ended under it */
 
 static uint64_t look_ms(void) {
   const long delay = mi_option_get(mi_option_purge_delay);
@@ -93,13 +123,11 @@ static uint64_t sum(const uint64_t activity[MI_CAPS_MAX]) {
 static void* watch(void* arg) {
   uint64_t activity[MI_CAPS_MAX] = { 0 }, before = 1;
   uint32_t enabled = 0, rest = 1, left = 0;
-  rts_setInCallCapability(-1, 0);                                         /* makes this thread known */
-  mi_store_release(&xknown, true);                                        /* pairs with mi_drain_watch */
   for (;;) {
     const bool quiet = sum(activity) == before;
     before = sum(activity);
     mi_os_sleep_ms(look_ms() * (quiet ? QUIET : 1));
-    if (__atomic_load_n(&stable_ptr_table, __ATOMIC_RELAXED) == NULL) return arg;   /* hs_exit */
+    if (mi_load_relaxed(&xdrainer) == ENDED || !rts_lives()) return arg;  /* hs_exit; a hint */
     const uint32_t now = __atomic_load_n(&enabled_capabilities, __ATOMIC_RELAXED);  /* GHC's: a hint */
     if (now != enabled) rest = 1, left = 0;
     enabled = now;
@@ -113,7 +141,5 @@ void mi_drain_watch(void) {
   const uint64_t self = mi_os_process_id();
   uint64_t found = mi_load_relaxed(&xwatched);                            /* the swap decides */
   if (found == self || !rtsSupportsBoundThreads() || !mi_cas_acq_rel(&xwatched, &found, self)) return;   /* pairs with itself */
-  mi_store_relaxed(&xknown, false);                                           /* no other is begun here */
-  if (!mi_os_thread_start(&watch)) { mi_exchange_acq_rel(&xwatched, 0); return; }  /* pairs with itself: another tries again */
-  while (!mi_load_acquire(&xknown)) mi_os_yield();                        /* pairs with watch */
+  if (!mi_os_thread_start(&watch)) mi_exchange_acq_rel(&xwatched, 0);     /* pairs with itself: another tries again */
 }

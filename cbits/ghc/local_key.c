@@ -1,5 +1,6 @@
-/* local.h by a thread key. A place is of the thread whose thread pointer stands beside it; the key leads there in one step. Where there is no key,
-   or no memory for it, the places are searched. Any thread; it allocates nothing and takes no lock, since allocations and locks call it.
+/* local.h by a thread key. A place is of the thread whose thread pointer stands beside it. Most threads have the place that their thread
+   pointer says (index_of); to the others the key leads. Where there is no key, or no memory for it, the places are searched.
+   Any thread; it allocates nothing and takes no lock, since allocations and locks call it.
    A thread that ends gives its place back after its heap has ended (thread.c has a key of its own). If it cannot, the next thread that
    has this thread pointer goes on with what stands there. */
 #include <pthread.h>
@@ -9,9 +10,13 @@
 #include "include/mimalloc.h"
 
 enum { PLACES = 512 };
+typedef struct {
+  mi_atomic(uintptr_t) xthread;             /* a thread pointer; 0: free */
+  mi_local_t local;
+  char pad[256 - sizeof(mi_atomic(uintptr_t)) - sizeof(mi_local_t)];      /* a power of two is found by a shift */
+} place_t;
 typedef struct places_s {
-  mi_atomic(uintptr_t) xthreads[PLACES];    /* thread pointers; 0: free */
-  mi_local_t locals[PLACES];
+  place_t places[PLACES];
   struct places_s* next;
 } places_t;
 
@@ -23,15 +28,20 @@ static mi_atomic(bool) xhas_key;
 
 static uintptr_t self(void) { return (uintptr_t)__builtin_thread_pointer(); }
 
+/* Where a thread looks first, and what it takes if that is free. Thread pointers lie a stack and its guard page apart. */
+static size_t index_of(uintptr_t thread) { return thread >> 12 & (PLACES - 1); }
+
 /* The place of `thread`, which is the caller's thread pointer, or 0 for one that is free and becomes its own. */
 static mi_local_t* place_in(places_t* places, uintptr_t thread) {
-  for (size_t i = 0; i < PLACES; i++) {
-    uintptr_t found = mi_load_relaxed(&places->xthreads[i]);              /* mine was written by me, or by who had this thread pointer and has ended */
+  const size_t home = index_of(self());
+  for (size_t n = 0; n < PLACES; n++) {
+    place_t* place = &places->places[(home + n) % PLACES];
+    uintptr_t found = mi_load_relaxed(&place->xthread);                   /* mine was written by me, or by who had this thread pointer and has ended */
     if (found != thread) continue;
-    if (thread != 0) return &places->locals[i];
-    if (!mi_cas_acquire(&places->xthreads[i], &found, self())) continue;  /* pairs with place_leave */
-    places->locals[i] = (mi_local_t)MI_LOCAL_INIT;
-    return &places->locals[i];
+    if (thread != 0) return &place->local;
+    if (!mi_cas_acquire(&place->xthread, &found, self())) continue;       /* pairs with place_leave */
+    place->local = (mi_local_t)MI_LOCAL_INIT;
+    return &place->local;
   }
   return NULL;
 }
@@ -53,9 +63,8 @@ static void places_grow(void) {
 }
 
 static void place_leave(mi_local_t* local) {
-  places_t* p = &first;
-  for (places_t* next = mi_load_acquire(&xmore); (size_t)(local - p->locals) >= PLACES; next = next->next) p = next;  /* pairs with places_grow */
-  mi_store_release(&p->xthreads[local - p->locals], 0);                   /* pairs with place_in */
+  place_t* place = (place_t*)(void*)((char*)local - offsetof(place_t, local));
+  mi_store_release(&place->xthread, 0);                                   /* pairs with place_in */
 }
 
 /* A process that was forked has another number than who forked it (src/Mimalloc/Store.hs). */
@@ -65,7 +74,9 @@ uint32_t hs_mi_forks;
 void mi_local_after_fork(void) {
   hs_mi_forks++;
   for (places_t* p = &first; p != NULL; p = p == &first ? mi_load_relaxed(&xmore) : p->next) {    /* one thread only */
-    for (size_t i = 0; i < PLACES; i++) if (mi_load_relaxed(&p->xthreads[i]) != self()) mi_store_relaxed(&p->xthreads[i], 0);  /* one thread only */
+    for (place_t* place = p->places; place < &p->places[PLACES]; place++) {
+      if (mi_load_relaxed(&place->xthread) != self()) mi_store_relaxed(&place->xthread, 0);                     /* one thread only */
+    }
   }
 }
 
@@ -91,6 +102,9 @@ mi_cold static mi_local_t* place_begin(void) {
 }
 
 mi_local_t* mi_local_by_key(void) {
+  const uintptr_t thread = self();
+  place_t* home = &first.places[index_of(thread)];
+  if (mi_likely(mi_load_relaxed(&home->xthread) == thread)) return &home->local;                /* mine, as in place_in */
   mi_local_t* local = mi_likely(mi_load_acquire(&xhas_key)) ? pthread_getspecific(key) : NULL;   /* pairs with make_key */
   return mi_likely(local != NULL) ? local : place_begin();
 }

@@ -2,10 +2,13 @@
 -- closed again; and what other threads had begun when a process is forked. The programs are in test/hs/loaders.
 module Main (main) where
 
+import Control.Monad (filterM)
 import Data.List (intercalate, isSuffixOf)
 import Data.Maybe (listToMaybe)
+import Data.Version (versionBranch)
 import System.Directory
 import System.FilePath
+import System.Info (fullCompilerVersion)
 
 import InPlace
 
@@ -15,21 +18,26 @@ main = do
   flags <- buildDirectory >>= packageFlags
   dir <- freshDirectory "loaders"
   others <- otherLibraries
+  interpreter <- externalInterpreter compiler
   let program source name options = compile compiler flags source (dir </> name) (["-O1", "-threaded", "-rtsopts"] ++ options)
       spliced name options = (name, within [compile compiler flags "Spliced" (dir </> filter (/= ' ') name) options, run 600 (dir </> filter (/= ' ') name) [] ""])
+      eventLog = [ "-eventlog" | versionBranch fullCompilerVersion < [9, 4] ]     -- since then there always is one
       drains = dir </> "drains"
       inlined = dir </> "inlined"
   mapM_ (putStrLn . ("# preloaded: " ++)) others
   report $
     [ spliced "spliced" []
-    , spliced "spliced, external interpreter" ["-fexternal-interpreter"]
-    , spliced "spliced, external interpreter, dynamic" ["-fexternal-interpreter", "-dynamic"]
+    , spliced "spliced, external interpreter" interpreter
+    , spliced "spliced, external interpreter, dynamic" ("-dynamic" : interpreter)
     , ("inlined, dynamic", within [program "Inlined" "inlined" ["-dynamic"], run 900 inlined ["+RTS", "-N4"] ""])
     ] ++
     [ ("inlined, beside " ++ takeFileName library, run 900 "env" ["LD_PRELOAD=" ++ library, inlined, "+RTS", "-N4"] "") | library <- others ] ++
     [ ("names of our own", ownNames others)
     , ("closed library", closed compiler flags (dir </> "closed"))
-    , ("lowered number of capabilities", within [program "Lowered" "lowered" [], run 900 (dir </> "lowered") ["+RTS", "-N4"] ""])
+    , ("lowered number of capabilities", within [program "Lowered" "lowered" eventLog, run 900 (dir </> "lowered") ["+RTS", "-N4"] ""])
+    , ("lowered number, event log", run 900 (dir </> "lowered") ["+RTS", "-N4", "-l", "-ol" ++ (dir </> "lowered.eventlog")] "")
+    , ("lowered number, sanity checks", within [program "Lowered" "lowered-debug" ["-debug"], run 900 (dir </> "lowered-debug") ["+RTS", "-N4", "-DS"] ""])
+    , ("ends while others drain", within [program "Ends" "ends" ["-package", "unix"], run 1800 (dir </> "ends") ["+RTS", "-N3"] ""])
     , ("forks while others drain", compile compiler flags "Drains" drains ["-O1", "-threaded", "-rtsopts", "-package", "unix"])
     ] ++
     [ ("forks, " ++ what, run 1800 drains [what, "+RTS", "-N3"] "") | what <- ["drainAll", "reinitializeCapabilities", "startDraining", "stopDraining", "store"] ]
@@ -42,6 +50,13 @@ within (step : more) = step >>= maybe (within more) (pure . Just)
 compile :: FilePath -> [String] -> String -> FilePath -> [String] -> IO Problem
 compile compiler flags source exe options =
   run 1800 compiler (flags ++ ["-package", "mimalloc", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ ["test/hs/loaders" </> source <.> "hs"]) ""
+
+-- Flags for GHC's external interpreter: some of Debian's GHC look for it in another directory than the one that it is in.
+externalInterpreter :: FilePath -> IO [String]
+externalInterpreter compiler = do
+  library <- takeWhile (/= '\n') . snd <$> output 60 compiler ["--print-libdir"] ""
+  found <- filterM doesFileExist [ library </> up </> "bin" </> "ghc-iserv" | up <- [".", ".."] ]
+  pure ("-fexternal-interpreter" : [ "-pgmi=" ++ exe | exe <- take 1 found ])
 
 -- Our own shared library, made if it is not there, and another mimalloc's, if that is installed.
 otherLibraries :: IO [FilePath]

@@ -53,8 +53,8 @@ blocks = do
     check "in a bracket" (size >= 100)
   p <- mi_malloc 50 :: IO (Ptr Word64)
   poke p 5
-  q <- mi_realloc p 5000
-  r <- mi_realloc q (3 * 1024 * 1024)
+  q <- mi_realloc p 5000 :: IO (Ptr Word64)
+  r <- mi_realloc q (3 * 1024 * 1024) :: IO (Ptr Word64)
   peek r >>= check "resized" . (== 5)
   mi_usable_size r >>= check "large" . (>= 3 * 1024 * 1024)
   mi_free r
@@ -64,7 +64,7 @@ blocks = do
     withHeapZallocBytes heap 5000 (peek >=> check "zeroed in a heap" . (== (0 :: Word8)))
   heap <- mi_heap_new
   b <- mi_heap_malloc heap 64 :: IO (Ptr Word8)
-  mi_heap_contains_block heap b >>= check "mi_heap_contains_block"
+  mi_heap_contains_block heap b >>= check "mi_heap_contains_block" . (/= 0)
   mi_heap_destroy heap
   bytes <- mallocByteString 500
   check "bytes" (Bytes.length bytes == 500)

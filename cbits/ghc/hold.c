@@ -1,6 +1,8 @@
-/* drain.h, before GHC 9.2, which cannot be paused: one capability after the other is taken, as who calls Haskell from C takes one. A
-   disabled one cannot be taken, so the number is raised for a moment. Who sets it in that moment keeps what he set, unless that is what it
-   was raised to: base does nothing then, so nobody sees it, and it is set back. */
+/* drain.h. One capability after the other is taken, as who calls Haskell from C takes one. A disabled one cannot be taken, so the number is
+   raised for a moment. Who sets it in that moment keeps what he set, unless that is what it was raised to: base does nothing then, so nobody
+   sees it, and it is set back.
+   (rts_pause, of GHC 9.2 and later, takes all at once. But who waits in it holds no capability, so forkProcess may come in between: then the
+   child waits for that thread, which it has not, for ever.) */
 #include "Rts.h"
 
 #include "ghc/drain.h"
