@@ -70,9 +70,9 @@ static uint64_t minor_growth(uint64_t held, uint64_t now) {
 
 /* How much before a major one is due, which costs in proportion to the collector's own heap: half of what lives in both heaps,
    in its time. And how much at any time: half of what lives here and as much as the collector's heap, which is there twice anyway
-   while it is copied. */
+   while it is copied; but a minor one comes before each, which may bring it all. */
 static uint64_t major_growth(void) { return mi_max(MI_PRESSURE_MAJOR_FLOOR, (book.live + book.after_major) / 2); }
-static uint64_t major_growth_most(uint64_t minor) { return mi_max(2 * minor, book.live + book.after_major / 2); }
+static uint64_t major_growth_most(uint64_t minor) { return mi_max(minor + minor / 2, book.live + book.after_major / 2); }
 
 static mi_pressure_due_t decide(uint64_t held, uint64_t now) {
   const int64_t budget = mi_load_relaxed(&xbudget);

@@ -60,6 +60,23 @@ mi_inline uint32_t cap_number(void) {
   return *(const uint32_t*)(const void*)((const char*)cap + sizeof(CapabilityPublic));
 }
 
+/* Words of GHC's that others write meanwhile: hints. */
+#define GHC_LOAD(lvalue) __atomic_load_n(&(lvalue), __ATOMIC_RELAXED)
+
+/* Capability-held. GHC's linker for object files does not know the generations' names. The youngest is found by a block of
+   the nursery, the others by `to`, since fields behind `collections` lie elsewhere in the threaded runtime system. */
+static const generation* youngest_generation(void) {
+  const CapabilityPublic* cap = (const void*)rts_unsafeGetMyCapability();
+  return cap->r.rNursery->blocks->gen;
+}
+
+static mi_atomic(const generation*) xoldest;    /* for whoever holds no capability; there as long as the process is */
+static void note_oldest(void) {
+  const generation* g = youngest_generation();
+  while (g->to != g) g = g->to;
+  mi_store_relaxed(&xoldest, g);
+}
+
 /* The first use of a capability: its owner. NULL and errno if there is no memory. */
 mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_owner_t* owner = mi_owner_begin(MI_OWNER_CAPABILITY, mi_id_of_capability(number));
@@ -67,6 +84,7 @@ mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   for (uint32_t n = mi_load_relaxed(&xncaps); n <= number && !mi_cas_acq_rel(&xncaps, &n, number + 1); ) {}  /* pairs with itself; default_end says why no more */
   mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
   mi_process_begin();
+  note_oldest();
   if (number > 0) mi_drain_watch();
   return &owner->main;
 }
@@ -120,15 +138,10 @@ static size_t held_bytes(const void* p) { return mi_page_size(mi_page_of(p)); }
 int mi_cap_pressure_due;
 static void set_due(int due) { mi_store_relaxed((mi_atomic(int)*)&mi_cap_pressure_due, due); }  /* a hint: mi_pressure_begin decides */
 
-/* Words of GHC's that others write meanwhile: hints. */
-#define GHC_LOAD(lvalue) __atomic_load_n(&(lvalue), __ATOMIC_RELAXED)
-
-/* What GHC says of its own heap. Capability-held: no collection is under way. The youngest generation is found by a block of
-   the nursery, since GHC's linker for object files does not know its name, the others by `to`, since fields behind `collections` lie
-   elsewhere in the threaded runtime system. Objects in the youngest have not outlived a collection yet, or one. */
+/* What GHC says of its own heap. Capability-held: no collection is under way. Objects in the youngest generation have not outlived
+   a collection yet, or one. */
 static mi_collector_t collector(void) {
-  const CapabilityPublic* cap = (const void*)rts_unsafeGetMyCapability();
-  const generation *youngest = cap->r.rNursery->blocks->gen, *g = youngest;
+  const generation *youngest = youngest_generation(), *g = youngest;
   W_ nblocks = 0;
   do {
     g = g->to;
@@ -367,10 +380,19 @@ uint64_t mi_cap_pressure_wait(void) { return mi_pressure_wait(); }
 void mi_cap_pressure_waited(void) { mi_pressure_waited(); }
 int mi_cap_pressure_awaited(void) { return mi_pressure_awaited(); }
 
-/* GHC runs the finalizers of what a collection found dead at the start of the next one. */
-static void collect_all(void) {
-  performMajorGC();
+/* GHC runs the finalizers of what a collection found dead at the start of the next one. Who asks for a collection while another
+   capability's is about to begin gets that one, which may be a minor one: so it is asked for again. False: there was no major one. */
+enum { TRIES = 20 };
+static bool collect_all(void) {
+  const generation* oldest = mi_load_relaxed(&xoldest);                   /* a hint: NULL before any capability allocated */
+  const W_ majors = oldest == NULL ? 0 : GHC_LOAD(oldest->collections);
+  bool was_major = false;
+  for (int i = 0; i < TRIES && !was_major; i++) {
+    performMajorGC();
+    was_major = oldest == NULL || GHC_LOAD(oldest->collections) != majors;
+  }
   performGC();
+  return was_major;
 }
 
 void mi_cap_pressure_relieve(void) {
@@ -388,7 +410,7 @@ void mi_cap_pressure_relieve(void) {
     performGC();
     due = mi_pressure_after_minor(getMonotonicNSec());
   }
-  if (due == MI_PRESSURE_MAJOR) collect_all();
+  if (due == MI_PRESSURE_MAJOR && !collect_all()) due = MI_PRESSURE_NONE;
   set_due(0);
   mi_pressure_end(due, getMonotonicNSec());
 }
