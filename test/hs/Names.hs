@@ -37,6 +37,11 @@ main = do
         assertBool (unlines problems) (null problems)
     , testCase "the header declares the list" $ mapM_ (`missing` declared) (lookup "C" wanted)
     , testCase "the library has what the header declares" $ defined >>= missing declared
+    , testCase "the package's shared library shows what Haskell imports" $ do
+        imported <- filter ("mi_" `isInfixOf`) . concatMap foreignName . lines <$> readFile "src/Mimalloc/Internal/FFI.hs"
+        assertBool "no imports" (length imported > 100)
+        libraries <- libraryFiles ".so"
+        forM_ libraries $ \so -> symbols "TDBR" <$> readProcess "nm" ["-D", "--defined-only", so] "" >>= missing (filter (not . ("mi_test_" `isPrefixOf`)) imported)
     , testCase "the header declares what the shared library shows" $ do
         let so = "build/libmimalloc.so"
         built <- doesFileExist so
@@ -135,11 +140,22 @@ declarations text = nub [ name | l <- lines text, "mi_decl_export" `isPrefixOf` 
 -- | The functions in the library as cabal built it.
 defined :: IO [String]
 defined = do
-  built <- buildDirectory
-  archives <- filter (\f -> "libHSmimalloc-" `isPrefixOf` takeFileName f && takeExtension f == ".a" && not ("_p.a" `isSuffixOf` f)) <$> filesBelow built
+  archives <- filter (not . ("_p.a" `isSuffixOf`)) <$> libraryFiles ".a"
   case archives of
-    [] -> assertFailure ("no library in " ++ built)
+    [] -> assertFailure "no library where cabal builds"
     a : _ -> symbols "TW" <$> readProcess "nm" ["--defined-only", a] ""
+
+libraryFiles :: String -> IO [FilePath]
+libraryFiles extension = do
+  files <- buildDirectory >>= filesBelow
+  pure (filter (\f -> "libHSmimalloc-" `isPrefixOf` takeFileName f && takeExtension f == extension) files)
+
+-- | What a foreign import calls or points to: the word before its type, or the last one of the text.
+foreignName :: String -> [String]
+foreignName l = case words (takeWhile (/= ':') l) of
+  "foreign" : "import" : what -> [ reverse (takeWhile isName (dropWhile (not . isName) (reverse name))) | let name = maybe (last what) id (quoted l) ]
+  _ -> []
+  where quoted text = case break (== '"') text of { (_, _ : rest) -> Just (takeWhile (/= '"') rest); _ -> Nothing }
 
 symbols :: String -> String -> [String]
 symbols kinds out = [ name | [_, [kind], name] <- map words (lines out), kind `elem` kinds ]
