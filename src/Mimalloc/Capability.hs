@@ -121,10 +121,10 @@ initializeCapabilities = pure ()
 -- they are. It never needs to be called: a disabled capability that does nothing is drained by itself after a second at most
 -- (after a quarter, if anything goes on; the option 'Mimalloc.Primitive.MiOptionPurgeDelay').
 --
--- A heap can only be touched while its capability is held, so all capabilities are stopped for a moment, as for a collection.
--- (GHC 9.0 cannot do that: there the number of capabilities is raised for a moment, and a @setNumCapabilities@
--- of somebody else at the same time may be undone. That holds for draining that happens by itself, too; where the number has to
--- be sure, look at it once more and set it again.) No asynchronous exception interrupts it.
+-- A heap can only be touched while its capability is held, and a disabled one cannot be: so the number of capabilities is raised
+-- for a moment. A @setNumCapabilities@ of somebody else in just that moment may be undone, if it sets what the number was raised to.
+-- That holds for draining that happens by itself, too; where the number has to be sure, look at it once more and set it again.
+-- No asynchronous exception interrupts it.
 --
 -- >>> reinitializeCapabilities
 --
