@@ -22,9 +22,9 @@ static size_t report(const char* what, size_t n) {
 }
 
 /* The runtime system's threads end on their own time, each giving its pages up; the walker wants nobody under way.
-   So until there are but this thread and the watching one, three seconds at the most. */
+   So until there are but this thread and the watching one; a minute at the most, because who waits for a capability then waits for ever. */
 static void threads_end(void) {
-  for (int tries = 0; tries < 300; tries++, usleep(10000)) {
+  for (int tries = 0; tries < 6000; tries++, usleep(10000)) {
     int n = 0;
     DIR* tasks = opendir("/proc/self/task");
     if (tasks == NULL) return;
