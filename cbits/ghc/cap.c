@@ -74,7 +74,7 @@ static mi_atomic(const generation*) xoldest;    /* for whoever holds no capabili
 static void note_oldest(void) {
   const generation* g = youngest_generation();
   while (g->to != g) g = g->to;
-  mi_store_relaxed(&xoldest, g);
+  mi_store_relaxed(&xoldest, g);                                          /* publishes nothing: what it points to is GHC's, and older */
 }
 
 /* The first use of a capability: its owner. NULL and errno if there is no memory. */

@@ -155,8 +155,7 @@ bytes-long:
 # A thousand forks of each kind in every variant.
 FORKSTRESSES = $(filter forkstress%,$(STRESSES))
 forks-long:
-	@$(MAKE) --no-print-directory -k -j2 $(FORKSTRESSES:%=$(T)/%) || :
-	@export FORKS=$${FORKS:-1000}; $(call run_suites,$(FORKSTRESSES),7200)
+	@export FORKS=$${FORKS:-1000} SUITE_SECONDS=$${SUITE_SECONDS:-7200}; $(call run_suites,$(FORKSTRESSES))
 
 # Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
 soak:
