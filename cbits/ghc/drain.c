@@ -11,7 +11,8 @@
 
 /* ---- one drains, until hs_exit ---- */
 
-static mi_atomic(uint64_t) xdrainer;       /* the process in which somebody drains; 0: nobody does; ENDED: nobody may any more */
+/* the process in which somebody drains; 0: nobody does; ENDED: nobody may any more */
+static mi_atomic(uint64_t) xdrainer;
 #define ENDED UINT64_MAX
 enum { PATIENCE_MS = 100 };
 
@@ -47,28 +48,32 @@ bool mi_drain_begin(void) {
     uint64_t found = 0;
     if (mi_cas_acquire(&xdrainer, &found, self)) return true;             /* pairs with mi_drain_end */
     if (found == ENDED) return false;
-    if (found != self && mi_cas_acquire(&xdrainer, &found, self)) return true;  /* pairs with mi_drain_end: this is a copy */
+    /* pairs with mi_drain_end: this is a copy */
+    if (found != self && mi_cas_acquire(&xdrainer, &found, self)) return true;
     mi_os_sleep_ms(1);
   }
 }
 
-void mi_drain_end(void) { mi_store_release(&xdrainer, 0); }           /* pairs with mi_drain_begin, mi_drain_ends */
+void mi_drain_end(void) { mi_store_release(&xdrainer, 0); }  /* pairs with mi_drain_begin, mi_drain_ends */
 
-/* At hs_exit, which has all capabilities and keeps them. Whoever asked for one waits for ever, and does no harm; whoever is about to ask
-   would come too late, and end the process with an error. The two cannot be told apart, so they get some time. */
+/* At hs_exit, which has all capabilities and keeps them. Whoever asked for one waits for ever, and does no
+   harm; whoever is about to ask would come too late, and end the process with an error. The two cannot be
+   told apart, so they get some time. */
 void mi_drain_ends(void* nothing) {
   (void)nothing;
   const uint64_t self = mi_os_process_id();
   for (int ms = 0; ms < PATIENCE_MS; ms++, mi_os_sleep_ms(1)) {
     uint64_t found = 0;
-    if (mi_cas_acquire(&xdrainer, &found, ENDED) || found == ENDED) return;              /* pairs with mi_drain_end */
-    if (found != self && mi_cas_acquire(&xdrainer, &found, ENDED)) return;               /* pairs with mi_drain_end: this is a copy */
+    if (mi_cas_acquire(&xdrainer, &found, ENDED) || found == ENDED) return;  /* pairs with mi_drain_end */
+    /* pairs with mi_drain_end: this is a copy */
+    if (found != self && mi_cas_acquire(&xdrainer, &found, ENDED)) return;
   }
 }
 
 /* The capability is held, by this thread. */
 static void drain(uint32_t number) {
-  mi_lheap_t* lh = mi_load_acquire(&mi_fast.lheaps[number]);              /* pairs with cap_begin, mi_cap_heap_set_default */
+  /* pairs with cap_begin, mi_cap_heap_set_default */
+  mi_lheap_t* lh = mi_load_acquire(&mi_fast.lheaps[number]);
   if (lh == NULL) return;
   mi_owner_enter(lh->owner);
   mi_owner_abandon(lh->owner);
@@ -77,7 +82,7 @@ static void drain(uint32_t number) {
 
 static void drain_each(const bool wanted[MI_CAPS_MAX]) {
   if (rtsSupportsBoundThreads()) mi_hold_each(wanted, &drain);
-  else if (wanted[0]) drain(0);                                           /* the one thread of Haskell is in here */
+  else if (wanted[0]) drain(0);  /* the one thread of Haskell is in here */
 }
 
 static void drain_from(uint32_t first) {
@@ -111,9 +116,10 @@ void mi_cap_drain_idle(uint64_t activity[]) { drain_idle(activity, 0); }
 
 /* ---- disabled capabilities, by themselves ---- */
 
-/* Nobody tells that GHC has disabled a capability, so a thread looks every purge_delay, and four times as seldom while nothing changes. A
-   capability is drained when it is disabled and has done nothing since the look before. Where it goes on (bound threads do), or is enabled
-   for a moment and so gets work, more and more time passes between two drains. */
+/* Nobody tells that GHC has disabled a capability, so a thread looks every purge_delay, and four times as
+   seldom while nothing changes. A capability is drained when it is disabled and has done nothing since the
+   look before. Where it goes on (bound threads do), or is enabled for a moment and so gets work, more and
+   more time passes between two drains. */
 enum { QUIET = 4, REST_MOST = 256 };
 
 static mi_atomic(uint64_t) xwatched;       /* the process that has the thread */
@@ -147,7 +153,7 @@ static void* watch(void* arg) {
     const uint32_t now = __atomic_load_n(&enabled_capabilities, __ATOMIC_RELAXED);  /* GHC's: a hint */
     if (now != enabled) rest = 1, left = 0;
     enabled = now;
-    if (!mi_load_acquire(&xnoted)) continue;                              /* pairs with itself: no drainer is there yet */
+    if (!mi_load_acquire(&xnoted)) continue;  /* pairs with itself: no drainer is there yet */
     start_drainers();
     if (mi_option_get(mi_option_purge_delay) < 0 || (left > 0 && --left > 0)) continue;
     if (drain_idle(activity, enabled)) left = rest = (uint32_t)mi_min(2 * rest, REST_MOST);
@@ -158,6 +164,8 @@ static void* watch(void* arg) {
 void mi_drain_watch(void) {
   const uint64_t self = mi_os_process_id();
   uint64_t found = mi_load_relaxed(&xwatched);                            /* the swap decides */
-  if (found == self || !rtsSupportsBoundThreads() || !mi_cas_acq_rel(&xwatched, &found, self)) return;   /* pairs with itself */
-  if (!mi_os_thread_start(&watch, NULL)) mi_exchange_acq_rel(&xwatched, 0);     /* pairs with itself: another tries again */
+  /* pairs with itself */
+  if (found == self || !rtsSupportsBoundThreads() || !mi_cas_acq_rel(&xwatched, &found, self)) return;
+  /* pairs with itself: another tries again */
+  if (!mi_os_thread_start(&watch, NULL)) mi_exchange_acq_rel(&xwatched, 0);
 }

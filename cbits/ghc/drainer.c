@@ -1,17 +1,19 @@
 /* drain.h. How a capability is held by a thread that is on none.
-   An enabled one is taken as by whoever calls Haskell from C. A disabled one cannot be taken so. But a Haskell thread that is bound and
-   locked to it stays there. So each capability that may be disabled gets such a thread at its first use, its drainer, which waits for an
-   MVar (drainers.cmm). It costs an OS thread that sleeps, 17 KB resident.
-   (To raise the number of capabilities for a moment would do it, too, but is not safe in every program. GHC stops its timer while the number is
-   set, and waits for a Haskell thread then: a busy thread may never let that run. And the child of a fork in that moment may find locks
-   of base's that nobody opens.) */
+   An enabled one is taken as by whoever calls Haskell from C. A disabled one cannot be taken so. But a
+   Haskell thread that is bound and locked to it stays there. So each capability that may be disabled gets
+   such a thread at its first use, its drainer, which waits for an MVar (drainers.cmm). It costs an OS thread
+   that sleeps, 17 KB resident.
+   (To raise the number of capabilities for a moment would do it, too, but is not safe in every program. GHC
+   stops its timer while the number is set, and waits for a Haskell thread then: a busy thread may never let
+   that run. And the child of a fork in that moment may find locks of base's that nobody opens.) */
 #include "Rts.h"
 
 #include "core/os.h"
 #include "ghc/drain.h"
 #include "include/mimalloc-cap.h"
 
-/* The state of a capability's drainer stands in the lowest bits, above it the process in which that holds: a forked one has none. */
+/* The state of a capability's drainer stands in the lowest bits, above it the process in which that holds: a
+   forked one has none. */
 typedef enum { NONE, STARTS, COMES, WAITS, ASKED, STATES } state_t;
 
 typedef struct {
@@ -22,7 +24,8 @@ typedef struct {
 
 static drainer_t drainers[MI_CAPS_MAX];
 
-#define GHC_ENABLED __atomic_load_n(&enabled_capabilities, __ATOMIC_RELAXED)   /* GHC's, which others write: a hint */
+/* GHC's, which others write: a hint */
+#define GHC_ENABLED __atomic_load_n(&enabled_capabilities, __ATOMIC_RELAXED)
 
 static uint64_t word(state_t state) { return mi_os_process_id() * STATES + state; }
 
@@ -57,7 +60,7 @@ static bool drainer_strayed(void) {
 static void* drainer(void* arg) {
   const uint32_t number = (uint32_t)(uintptr_t)arg;
   if (!change(number, STARTS, COMES)) return NULL;                        /* it took too long */
-  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());            /* for this thread, in mi_drainer_enter */
+  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* for this thread, in mi_drainer_enter */
   rts_setInCallCapability((int)number, 0);
   while (drainer_strayed() && number < GHC_ENABLED) {}
   hs_thread_done();
@@ -65,15 +68,16 @@ static void* drainer(void* arg) {
   return NULL;
 }
 
-/* Who asks for a capability when the runtime system has ended ends the process with an error. So whoever starts a drainer keeps that from
-   ending until the drainer is about to ask: some 50 us, or until the system has a processor for it. If that takes too long, the drainer
-   shall not ask any more. */
+/* Who asks for a capability when the runtime system has ended ends the process with an error. So whoever
+   starts a drainer keeps that from ending until the drainer is about to ask: some 50 us, or until the system
+   has a processor for it. If that takes too long, the drainer shall not ask any more. */
 enum { START_YIELDS = 100, START_MS = 2000 };
 
 void mi_drainer_start(uint32_t number) {
   uint64_t found = mi_load_acquire(&drainers[number].xstate);             /* pairs with change */
   if (found % STATES != NONE && found / STATES == mi_os_process_id()) return;
-  if (!mi_cas_acq_rel(&drainers[number].xstate, &found, word(STARTS))) return;  /* pairs with change: another starts it */
+  /* pairs with change: another starts it */
+  if (!mi_cas_acq_rel(&drainers[number].xstate, &found, word(STARTS))) return;
   if (mi_os_thread_start(&drainer, (void*)(uintptr_t)number)) {
     for (int i = 0; i < START_YIELDS && is(number, STARTS); i++) mi_os_yield();
     for (int ms = 0; ms < START_MS && is(number, STARTS); ms++) mi_os_sleep_ms(1);
@@ -82,7 +86,9 @@ void mi_drainer_start(uint32_t number) {
 }
 
 void mi_drainers_start(void) {
-  for (uint32_t i = 1; i < GHC_ENABLED && i < MI_CAPS_MAX; i++) if (mi_cap_activity((int)i) != 0) mi_drainer_start(i);
+  for (uint32_t i = 1; i < GHC_ENABLED && i < MI_CAPS_MAX; i++) {
+    if (mi_cap_activity((int)i) != 0) mi_drainer_start(i);
+  }
 }
 
 void mi_drainers_ready(void) {
@@ -93,12 +99,13 @@ void mi_drainers_ready(void) {
 /* Capability-held, in the drainer. False: this is another capability than its own. */
 HsBool mi_drainer_enter(HsStablePtr mvar) {
   const uint32_t number = (uint32_t)mi_cap_number();
-  if (number >= MI_CAPS_MAX || !is(number, COMES) || mi_load_relaxed(&drainers[number].xthread) != mi_os_thread()) {   /* I wrote mine */
+  const bool comes = number < MI_CAPS_MAX && is(number, COMES);
+  if (!comes || mi_load_relaxed(&drainers[number].xthread) != mi_os_thread()) {  /* I wrote mine */
     hs_free_stable_ptr(mvar);
     return false;
   }
   drainer_t* d = &drainers[number];
-  if (d->mvar != NULL) hs_free_stable_ptr(d->mvar);                       /* the drainer's of the process that was forked */
+  if (d->mvar != NULL) hs_free_stable_ptr(d->mvar);  /* the drainer's of the process that was forked */
   d->mvar = mvar;
   return change(number, COMES, WAITS);
 }
