@@ -558,7 +558,8 @@ hGetContentsLazy h = Lazy.fromChunks <$> go
       if ByteString.null s then [] <$ hClose h else (s :) <$> go
 
 -- | A file mapped into memory: read by the system when it is looked at, and unmapped when the byte string is gone. The file must neither be
--- written to nor cut meanwhile: bytes would change, and reading what was cut off ends the process.
+-- written to nor cut meanwhile: bytes would change, and reading what was cut off ends the process. What has no size or cannot be mapped, as
+-- files of @\/proc@ and @\/sys@, is read instead, into a block. What is no file (a folder, a pipe, a device) is an 'IOException'.
 --
 -- >>> directory <- getTemporaryDirectory
 -- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"

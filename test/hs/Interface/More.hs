@@ -19,9 +19,11 @@ import qualified Data.Vector.Storable as V
 import qualified Data.Vector.Storable.Mutable as VM
 import Data.Word (Word32, Word8)
 import Foreign.Marshal.Array (pokeArray)
-import System.Directory (getTemporaryDirectory, removeFile)
+import GHC.IO.Exception (IOErrorType (..), IOException (..))
+import System.Directory (doesFileExist, getTemporaryDirectory, listDirectory, removeFile)
 import System.IO
 import System.IO.Unsafe (unsafePerformIO)
+import System.Process (callProcess)
 import System.Timeout (timeout)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
@@ -88,6 +90,26 @@ bytes =
       s <- M.mapFile path
       s @?= B.replicate n 9
       try (M.mapFile (path ++ ".not there")) >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "a file that is not there"))
+  , testCase "what cannot be mapped is read" $ forM_ ["/proc/version", "/proc/filesystems", "/sys/kernel/mm/transparent_hugepage/enabled"] $ \path -> do
+      there <- doesFileExist path
+      when there $ do
+        s <- B.readFile path
+        assertBool "nothing in it" (B.length s > 0)
+        M.mapFile path >>= (@?= s)
+        v <- MV.mapFile path
+        v @?= V.fromList (B.unpack s)
+  , testCase "only files are mapped" $ withFile_ B.empty $ \path -> do
+      fds <- length <$> listDirectory "/proc/self/fd"
+      let pipe = path ++ ".pipe"
+          nothing = path ++ ".not there"
+      callProcess "mkfifo" [pipe]
+      (`finally` removeFile pipe) $ forM_ [(pipe, InappropriateType), ("/", InappropriateType), ("/dev/zero", InappropriateType), (nothing, NoSuchThing)] $ \(p, kind) ->
+        forM_ [void (M.mapFile p), void (MV.mapFile p :: IO (V.Vector Word8))] $ \act -> do
+          r <- timeout 60000000 (try act)                   -- who opens a pipe may wait for ever
+          case r of
+            Just (Left e) -> (ioe_type e, ioe_location e, ioe_filename e) @?= (kind, "mapFile", Just p)
+            _ -> assertFailure (p ++ " was mapped, or waited for")
+      length <$> listDirectory "/proc/self/fd" >>= (@?= fds)
   , testCase "mapped, and given back" $ withFile_ (B.replicate 50000000 9) $ \path -> do
       forM_ [1 .. 20 :: Int] $ \_ -> M.mapFile path >>= evaluate . B.length >> collectAll
       maps <- Char8.readFile "/proc/self/maps"
