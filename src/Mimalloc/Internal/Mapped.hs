@@ -53,7 +53,7 @@ mapped name path = bracket opened c_close $ \fd -> do
 -- All there is from where it is, in a block.
 contents :: String -> FilePath -> CInt -> IO (ForeignPtr Word8, Int)
 contents name path fd = do
-  g <- newGrowable 0
+  g <- newGrowableFor name 0
   let go more = do
         n <- fillElements name g more $ \p ->
           fromIntegral <$> retried name path (c_safe_read fd p (fromIntegral more))
