@@ -20,7 +20,7 @@ import Foreign.C.String (newCString)
 import Foreign.C.Types (CLong, CSize)
 import Foreign.Marshal.Alloc (alloca, free)
 import qualified Foreign.Marshal.Utils as Marshal (with)
-import Foreign.Ptr (castPtr, nullPtr)
+import Foreign.Ptr (castPtr, nullFunPtr, nullPtr)
 import GHC.IO.Exception (IOException (..))
 import System.Directory (getTemporaryDirectory, removeFile)
 import System.Environment (setEnv)
@@ -363,6 +363,26 @@ nulls =
       Mutable.length v @?= 0
       w <- V.freeze v
       w @?= Vector.empty)
+  , ("a heap", do
+      block <- mi_zalloc 100 :: IO (Ptr Word8)              -- the capability has a heap now
+      let none = nullPtr :: Ptr MiHeap
+      forM_ [mi_heap_malloc none, mi_heap_zalloc none, mi_heap_malloc_small none, mi_heap_calloc none 3, mi_heap_mallocn none 3, mi_heap_malloc_aligned none 64
+            , (\n -> mi_heap_zalloc_aligned_at none n 64 8), mi_heap_realloc none block, mi_heap_rezalloc none block, mi_heap_recalloc none block 1000] $ \f ->
+        forM_ [101, 5000000] $ \n -> f n >>= (@?= nullPtr)
+      Marshal.with 0 $ \s -> forM_ [mi_heap_strdup none s, mi_heap_strndup none s 1, mi_heap_realpath none s nullPtr] (>>= (@?= nullPtr))
+      mi_heap_collect none 1 >> mi_heap_delete none >> mi_heap_destroy none
+      main_ <- mi_heap_get_default
+      mi_heap_set_default none >>= (@?= main_)
+      mi_heap_get_default >>= (@?= main_)
+      mi_heap_contains_block none block >>= (@?= 0)
+      mi_heap_check_owned none block >>= (@?= 0)
+      visitHeapBlocks none True (\_ _ _ _ -> pure True) >>= (@?= False)
+      mi_heap_visit_blocks main_ 1 nullFunPtr nullPtr >>= (@?= 0)
+      freed block)
+  , ("a place for the result", do
+      mi_posix_memalign nullPtr 16 16 >>= assertBool "no error" . (/= 0)
+      mi_process_info nullPtr nullPtr nullPtr nullPtr nullPtr nullPtr nullPtr nullPtr
+      mi_subproc_delete nullPtr >> mi_subproc_add_current_thread nullPtr)
   , ("mi_free and its like", mapM_ ($ nullPtr) [mi_free, mi_cfree])
   , ("mi_strdup", mi_strdup nullPtr >>= (@?= nullPtr) . castPtr @_ @())
   , ("mi_strndup", mi_strndup nullPtr 3 >>= (@?= nullPtr) . castPtr @_ @())
