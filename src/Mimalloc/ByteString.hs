@@ -114,9 +114,9 @@ import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes hiding (packCString)
 import Mimalloc.Internal.Error
+import Mimalloc.Internal.Files (mapped)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
-import Mimalloc.Internal.Mapped (mapped)
 
 -- $setup
 -- >>> :set -XOverloadedStrings

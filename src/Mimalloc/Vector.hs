@@ -102,9 +102,9 @@ import System.IO.Unsafe (unsafePerformIO)
 
 import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes (copyMuch)
+import Mimalloc.Internal.Files (mapped)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
-import Mimalloc.Internal.Mapped (mapped)
 
 -- $setup
 -- >>> import qualified Data.Vector.Storable as Vector
@@ -381,7 +381,7 @@ heapCopyVector heap v = do
 -- | A file mapped into memory, as elements in this machine's order; bytes at its end that are no whole element are left out. It is read by the
 -- system when it is looked at, and unmapped when the vector is gone. The file must neither be written to nor cut meanwhile: elements would
 -- change, and reading what was cut off ends the process. What has no size or cannot be mapped, as files of @\/proc@ and @\/sys@, is read
--- instead. What is no file (a folder, a pipe, a device) is an 'IOException'.
+-- instead. What is no file (a folder, a pipe, a device) is an @IOError@.
 --
 -- >>> directory <- getTemporaryDirectory
 -- >>> withBinaryFile (directory ++ "/mimalloc-example") WriteMode (\h -> Vector.unsafeWith (Vector.fromList [1, 2, 3 :: Int]) (\p -> hPutBuf h p 24))
