@@ -63,6 +63,12 @@ import Mimalloc.Internal.Heap
 -- @since 0.1.0.0
 data Store = Store !(Heap RealWorld) !(IORef Lock) !(IORef Table)
 
+-- | It is evaluated as far as it can be.
+--
+-- @since 0.1.0.0
+instance NFData Store where
+  rnf store = store `seq` ()
+
 -- Of the process with that many forks among its ancestors and itself. In a forked process who had it is gone, and there is another.
 data Lock = Lock !Word32 !(MVar ())
 
@@ -84,10 +90,15 @@ type Block = Ptr Word64
 -- @since 0.1.0.0
 newtype Handle = Handle Word64 deriving (Eq, Ord, Show)
 
+-- | All of it is evaluated.
+--
+-- @since 0.1.0.0
 instance NFData Handle where
   rnf (Handle w) = rnf w
 
 -- | For vectors and arrays of them.
+--
+-- @since 0.1.0.0
 instance Storable Handle where
   sizeOf _ = 8
   alignment _ = 8

@@ -34,6 +34,7 @@ module Mimalloc.Internal.Growable
   , takeBlock
   ) where
 
+import Control.DeepSeq (NFData (..))
 import Control.Exception (mask_)
 import Control.Monad (when)
 import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
@@ -58,6 +59,12 @@ newtype Growable a = Growable (ForeignPtr (Box a))
 -- @since 0.1.0.0
 instance Eq (Growable a) where
   Growable a == Growable b = a == b
+
+-- | Its elements are what they are: it is evaluated as far as it can be.
+--
+-- @since 0.1.0.0
+instance NFData (Growable a) where
+  rnf g = g `seq` ()
 
 -- Three words.
 data Box a = Box !(Ptr a) !Int !Int

@@ -3,6 +3,7 @@
 module Interface.More (tests) where
 
 import Control.Concurrent
+import Control.DeepSeq (rnf)
 import Control.Exception
 import Control.Monad
 import Control.Monad.ST (runST)
@@ -151,6 +152,14 @@ vectors =
       (g, k) <- (,) <$> MV.newGrowable 0 <*> MV.newGrowable 0 :: IO (MV.Growable Int, MV.Growable Int)
       (s, t) <- (,) <$> Store.newStore <*> Store.newStore
       (h == h, h == i, g == g, g == k, s == s, s == t) @?= (True, False, True, False, True, False)
+  , testCase "and parts of what is evaluated" $ do
+      h <- newHeap
+      g <- MV.newGrowable 0 :: IO (MV.Growable Int)
+      s <- Store.newStore
+      k <- Store.putString s B.empty
+      evaluate (rnf (h, g, s, [k]))
+      r <- try (evaluate (rnf (s, undefined :: GCHeap, g)))
+      either (\e -> const (pure ()) (e :: ErrorCall)) (const (assertFailure "not evaluated")) r
   , testProperty "replicate, any size" $ forAll (choose (0, 3000)) $ \n -> MV.replicate n (Line (fromIntegral n)) === V.replicate n (Line (fromIntegral n))
   , testProperty "in ST" $ \(xs :: [Int]) -> runST (MV.thawST (V.fromList xs) >>= \v -> forM_ [0 .. length xs - 1] (\i -> VM.read v i >>= VM.write v i . (+ 1)) >> MV.freezeST v) === V.map (+ 1) (V.fromList xs)
   , testProperty "heapCopyVector" $ \(xs :: [Int]) -> ioProperty $ newHeap >>= \h -> (=== V.fromList xs) <$> MV.heapCopyVector h (V.fromList xs)
