@@ -147,6 +147,7 @@ void* mi_thread_leave(void* p) {
 mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap) {
   mi_lheap_t* lh = mi_thread_lheap_own();
   if (lh == NULL) return NULL;
+  if (mi_unlikely(heap == NULL)) return mi_thread_leave(mi_error_fail(MI_ERROR_ARGUMENT, 0));
   lh = mi_heap_lheap(heap, lh->owner);
   return lh != NULL ? lh : mi_thread_leave(mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t)));
 }

@@ -258,6 +258,7 @@ void* mi_cap_pvalloc(size_t size) {
 
 /* `expression` in terms of lh, the capability's local heap of `heap`; `other` past the table. */
 static mi_lheap_t* lheap_in(mi_heap_t* heap, const mi_lheap_t* mine) {
+  if (mi_unlikely(heap == NULL)) return mi_error_fail(MI_ERROR_ARGUMENT, 0);
   mi_lheap_t* lh = mi_heap_lheap(heap, mine->owner);
   return lh != NULL ? lh : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
 }
@@ -315,7 +316,7 @@ void* mi_cap_heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, s
 void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
   const uint32_t number = cap_number();
   mi_lheap_t* mine = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;  /* as in lheap_of */
-  if (mine != NULL) {
+  if (mine != NULL && heap != NULL) {
     mi_owner_enter(mine->owner);
     mi_lheap_t* lh = mi_heap_lheap(heap, mine->owner);
     if (lh != NULL) mi_lheap_collect(lh, force);

@@ -154,7 +154,7 @@ mi_decl_export int mi_wdupenv_s(unsigned short** buf, size_t* size, const unsign
 /* ---- heaps: usable from every thread and capability at once ----
 
    A heap's blocks are freed like all others, by anybody, and are all freed with mi_heap_destroy. Heap
-   functions take and return what the functions without `heap` do. */
+   functions take and return what the functions without `heap` do; from a NULL heap they give NULL and EINVAL. */
 
 typedef struct mi_heap_s mi_heap_t;
 typedef int mi_arena_id_t;

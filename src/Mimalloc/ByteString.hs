@@ -114,9 +114,9 @@ import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes hiding (packCString)
 import Mimalloc.Internal.Error
+import Mimalloc.Internal.Files (mapped)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
-import Mimalloc.Internal.Mapped (mapped)
 
 -- $setup
 -- >>> :set -XOverloadedStrings
@@ -250,7 +250,7 @@ createAndTrim' room fill = do
   when (from < 0 || n < 0 || from > room || n > room - from) $ badLength "createAndTrim'" (from + n) room
   let s = ByteString.drop from (fromBlock fp (from + n))
   if n > room `quot` 2 then pure (s, r) else do
-    small <- evaluate (copy s)
+    small <- evaluate (copyFor "createAndTrim'" s)
     (small, r) <$ finalizeForeignPtr fp
 
 -- | A copy in a block of its own. It frees a small piece from the large one it was cut from, and what lives long from GHC's
@@ -261,9 +261,13 @@ createAndTrim' room fill = do
 --
 -- @since 0.1.0.0
 copy :: ByteString -> ByteString
-copy s
+copy = copyFor "copy"
+
+-- Failures are reported under the name.
+copyFor :: String -> ByteString -> ByteString
+copyFor name s
   | ByteString.null s = ByteString.empty
-  | otherwise = pureBytes "copy" (ByteString.length s) $ \p -> unsafeUseAsByteString s (copyMuch p)
+  | otherwise = pureBytes name (ByteString.length s) $ \p -> unsafeUseAsByteString s (copyMuch p)
 
 -- | A copy in a heap. In one whose foreign pointers live together ('Mimalloc.Heap.newHeap') copies of up to 1 KiB are packed one
 -- behind the other into pieces of 8 KiB, one piece at a time for each capability, and cost no finalizer: for thousands
@@ -300,9 +304,12 @@ pack ws = pureBytes "pack" (length ws) $ \p -> foldM_ (\q w -> (q `plusPtr` 1) <
 --
 -- @since 0.1.0.0
 concat :: [ByteString] -> ByteString
-concat pieces
+concat = concatFor "concat"
+
+concatFor :: String -> [ByteString] -> ByteString
+concatFor name pieces
   | total == 0 = ByteString.empty
-  | otherwise = pureBytes "concat" total (`copyAll` pieces)
+  | otherwise = pureBytes name total (`copyAll` pieces)
   where total = lengths pieces
 
 -- | Two in one block.
@@ -312,7 +319,7 @@ concat pieces
 --
 -- @since 0.1.0.0
 append :: ByteString -> ByteString -> ByteString
-append s t = concat [s, t]
+append s t = concatFor "append" [s, t]
 
 -- | So many times the same byte. Empty for a size below 1, as in bytestring.
 --
@@ -357,9 +364,9 @@ unfoldrN :: Int -> (a -> Maybe (Word8, a)) -> a -> (ByteString, Maybe a)
 unfoldrN n f seed
   | n < 0 = (ByteString.empty, Just seed)
   | otherwise = unsafePerformIO $ do
-      g <- newGrowable (min n 1024)
+      g <- newGrowableFor "unfoldrN" (min n 1024)
       let go i s | i >= n = pure (Just s)
-                 | otherwise = maybe (pure Nothing) (\(w, s') -> push g w >> go (i + 1 :: Int) s') (f s)
+                 | otherwise = maybe (pure Nothing) (\(w, s') -> pushFor "unfoldrN" g w >> go (i + 1 :: Int) s') (f s)
       rest <- go 0 seed
       (\s -> (s, rest)) <$> takeGrowable g
 
@@ -412,7 +419,7 @@ fromShort s
 --
 -- @since 0.1.0.0
 fromLazy :: Lazy.ByteString -> ByteString
-fromLazy = concat . Lazy.toChunks
+fromLazy = concatFor "fromLazy" . Lazy.toChunks
 
 -- | 'create' in a heap. How long it lives is said in "Mimalloc.Heap".
 --
@@ -422,8 +429,11 @@ fromLazy = concat . Lazy.toChunks
 --
 -- @since 0.1.0.0
 heapCreate :: Heap s -> Int -> (Ptr Word8 -> IO ()) -> IO ByteString
-heapCreate heap n fill = do
-  fp <- newHeapBytes "heapCreate" heap n
+heapCreate = heapCreateFor "heapCreate"
+
+heapCreateFor :: String -> Heap s -> Int -> (Ptr Word8 -> IO ()) -> IO ByteString
+heapCreateFor name heap n fill = do
+  fp <- newHeapBytes name heap n
   withForeignPtr fp fill
   pure (fromBlock fp n)
 
@@ -435,7 +445,10 @@ heapCreate heap n fill = do
 --
 -- @since 0.1.0.0
 heapConcat :: Heap s -> [ByteString] -> IO ByteString
-heapConcat heap pieces = heapCreate heap (lengths pieces) (`copyAll` pieces)
+heapConcat = heapConcatFor "heapConcat"
+
+heapConcatFor :: String -> Heap s -> [ByteString] -> IO ByteString
+heapConcatFor name heap pieces = heapCreateFor name heap (lengths pieces) (`copyAll` pieces)
 
 -- | 'readFile' into a heap. A file that has no size, or a false one, is copied once more.
 --
@@ -453,7 +466,7 @@ heapReadFile heap path = withBinaryFile path ReadMode $ \h -> do
   fp <- newHeapBytes "heapReadFile" heap (if n > 0 && n < 1099511627776 then n else 0)
   got <- withForeignPtr fp $ \p -> if n > 0 then hGetBuf h p n else pure 0
   rest <- readRest "heapReadFile" h 1024
-  if ByteString.null rest then pure (fromBlock fp got) else heapConcat heap [fromBlock fp got, rest]
+  if ByteString.null rest then pure (fromBlock fp got) else heapConcatFor "heapReadFile" heap [fromBlock fp got, rest]
 
 lengths :: [ByteString] -> Int
 lengths = foldr (\s n -> checkedSum (ByteString.length s) n) 0
@@ -529,7 +542,7 @@ hGetNonBlocking h n = trimmed "hGetNonBlocking" n $ \p -> hGetBufNonBlocking h p
 --
 -- @since 0.1.0.0
 hGetLine :: Handle -> IO ByteString
-hGetLine h = Char8.hGetLine h >>= evaluate . copy
+hGetLine h = Char8.hGetLine h >>= evaluate . copyFor "hGetLine"
 
 -- | A whole file, read when it is needed, in chunks of 32 KiB; closed at its end.
 --
@@ -558,7 +571,8 @@ hGetContentsLazy h = Lazy.fromChunks <$> go
       if ByteString.null s then [] <$ hClose h else (s :) <$> go
 
 -- | A file mapped into memory: read by the system when it is looked at, and unmapped when the byte string is gone. The file must neither be
--- written to nor cut meanwhile: bytes would change, and reading what was cut off ends the process.
+-- written to nor cut meanwhile: bytes would change, and reading what was cut off ends the process. What has no size or cannot be mapped, as
+-- files of @\/proc@ and @\/sys@, is read instead, into a block. What is no file (a folder, a pipe, a device) is an 'IOException'.
 --
 -- >>> directory <- getTemporaryDirectory
 -- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
@@ -583,7 +597,7 @@ hGetContents h = readRest "hGetContents" h 1024 `finally` hClose h
 -- A block that doubles, in place or by remapping when it can, until a read falls short.
 readRest :: String -> Handle -> Int -> IO ByteString
 readRest name h hint = do
-  g <- newGrowable 0
+  g <- newGrowableFor name 0
   let go more = do
         n <- fillElements name g more (\p -> hGetBuf h p more)
         if n < more then takeGrowable g else growableLength g >>= go
@@ -610,7 +624,7 @@ takeGrowable g = mask_ $ do
 --
 -- @since 0.1.0.0
 appendGrowable :: Growable Word8 -> ByteString -> IO ()
-appendGrowable g s = unsafeUseAsByteString s (appendElements g)
+appendGrowable g s = unsafeUseAsByteString s (appendElements "appendGrowable" g)
 
 -- | Makes a block a byte string of so many bytes, without copying. The block is from this allocator, by whichever function,
 -- Haskell's or C's; the garbage collector frees it from now on, nobody else may, and nobody may write to it. A null pointer
@@ -623,9 +637,12 @@ appendGrowable g s = unsafeUseAsByteString s (appendElements g)
 --
 -- @since 0.1.0.0
 unsafePackMallocByteString :: Ptr Word8 -> Int -> IO ByteString
-unsafePackMallocByteString p n
-  | n < 0 = negativeSize "unsafePackMallocByteString" n
-  | p == nullPtr = if n == 0 then pure ByteString.empty else nullPointer "unsafePackMallocByteString"
+unsafePackMallocByteString = packMallocFor "unsafePackMallocByteString"
+
+packMallocFor :: String -> Ptr Word8 -> Int -> IO ByteString
+packMallocFor name p n
+  | n < 0 = negativeSize name n
+  | p == nullPtr = if n == 0 then pure ByteString.empty else nullPointer name
   | otherwise = mask_ (adopt p n)
 
 -- | The same with a C string, up to its end. A null pointer is an invalid argument.
@@ -638,7 +655,7 @@ unsafePackMallocCString :: CString -> IO ByteString
 unsafePackMallocCString s = do
   when (s == nullPtr) $ nullPointer "unsafePackMallocCString"
   n <- Internal.c_strlen s
-  unsafePackMallocByteString (castPtr s) (fromIntegral n)
+  packMallocFor "unsafePackMallocCString" (castPtr s) (fromIntegral n)
 
 -- | The same with a C string and its length.
 --
@@ -648,7 +665,7 @@ unsafePackMallocCString s = do
 --
 -- @since 0.1.0.0
 unsafePackMallocCStringLen :: CStringLen -> IO ByteString
-unsafePackMallocCStringLen (s, n) = unsafePackMallocByteString (castPtr s) n
+unsafePackMallocCStringLen (s, n) = packMallocFor "unsafePackMallocCStringLen" (castPtr s) n
 
 -- | The bytes of a byte string, any byte string, and how many they are, while the action runs. They are not copied: the
 -- action must not write to them, unless the byte string is new and nobody else has seen it. For an empty one the pointer
@@ -734,7 +751,7 @@ written name room writer = do
 -- @since 0.1.0.0
 toStrictByteString :: Builder -> ByteString
 toStrictByteString builder = unsafePerformIO $ do
-  g <- newGrowable 0
+  g <- newGrowableFor "toStrictByteString" 0
   let go least writer = do
         room <- max (max 1024 least) <$> growableLength g
         box <- newIORef Done
@@ -742,5 +759,5 @@ toStrictByteString builder = unsafePerformIO $ do
         readIORef box >>= \next -> case next of
           Done -> takeGrowable g
           More more writer' -> go more writer'
-          Chunk s writer' -> appendGrowable g s >> go 0 writer'
+          Chunk s writer' -> unsafeUseAsByteString s (appendElements "toStrictByteString" g) >> go 0 writer'
   go 0 (runBuilder builder)

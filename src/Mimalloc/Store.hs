@@ -4,11 +4,11 @@
 --
 -- A byte string costs a foreign pointer: words in GHC's heap that each major collection copies, and, if the block is ours, a weak pointer.
 -- A /store/ holds the strings themselves, and nothing of them is in GHC's heap: they are put in, got (as copies), replaced and deleted one by one,
--- by a 'Handle' of 8 bytes. A deleted string's memory is free at once. The garbage collector sees one object, and frees all that is left when the store is
+-- by a t'Handle' of 8 bytes. A deleted string's memory is free at once. The garbage collector sees one object, and frees all that is left when the store is
 -- not reachable any more.
 --
 -- For caches and indices whose entries come and go for as long as the program runs. Keep the handles in what is no list of boxes if
--- there are many: 'Handle' is 'Storable'.
+-- there are many: t'Handle' is 'Storable'.
 --
 -- * All functions may be called from any thread, by many at once. They wait for each other.
 -- * A handle whose string was deleted is an invalid argument ('Mimalloc.isInvalidArgument'), thrown, too, when another string has its place
@@ -63,6 +63,12 @@ import Mimalloc.Internal.Heap
 -- @since 0.1.0.0
 data Store = Store !(Heap RealWorld) !(IORef Lock) !(IORef Table)
 
+-- | It is evaluated as far as it can be.
+--
+-- @since 0.1.0.0
+instance NFData Store where
+  rnf store = store `seq` ()
+
 -- Of the process with that many forks among its ancestors and itself. In a forked process who had it is gone, and there is another.
 data Lock = Lock !Word32 !(MVar ())
 
@@ -84,10 +90,15 @@ type Block = Ptr Word64
 -- @since 0.1.0.0
 newtype Handle = Handle Word64 deriving (Eq, Ord, Show)
 
+-- | All of it is evaluated.
+--
+-- @since 0.1.0.0
 instance NFData Handle where
   rnf (Handle w) = rnf w
 
 -- | For vectors and arrays of them.
+--
+-- @since 0.1.0.0
 instance Storable Handle where
   sizeOf _ = 8
   alignment _ = 8

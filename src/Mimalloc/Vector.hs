@@ -102,9 +102,9 @@ import System.IO.Unsafe (unsafePerformIO)
 
 import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes (copyMuch)
+import Mimalloc.Internal.Files (mapped)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
-import Mimalloc.Internal.Mapped (mapped)
 
 -- $setup
 -- >>> import qualified Data.Vector.Storable as Vector
@@ -261,14 +261,18 @@ each n act = go 0
 --
 -- @since 0.1.0.0
 unfoldrN :: Storable a => Int -> (b -> Maybe (a, b)) -> b -> Vector a
-unfoldrN n f seed
+unfoldrN = unfoldrNFor "unfoldrN"
+{-# INLINE unfoldrN #-}
+
+unfoldrNFor :: Storable a => String -> Int -> (b -> Maybe (a, b)) -> b -> Vector a
+unfoldrNFor name n f seed
   | n <= 0 = Vector.empty
   | otherwise = unsafePerformIO $ do
-      g <- newGrowable (min n 1024)
-      let go !i s | i < n, Just (x, s') <- f s = push g x >> go (i + 1) s'
+      g <- newGrowableFor name (min n 1024)
+      let go !i s | i < n, Just (x, s') <- f s = pushFor name g x >> go (i + 1) s'
                   | otherwise = takeVector g
       go 0 seed
-{-# INLINE unfoldrN #-}
+{-# INLINE unfoldrNFor #-}
 
 -- | The first so many elements of a list, or all if it has fewer.
 --
@@ -277,7 +281,7 @@ unfoldrN n f seed
 --
 -- @since 0.1.0.0
 fromListN :: Storable a => Int -> [a] -> Vector a
-fromListN n = unfoldrN n next
+fromListN n = unfoldrNFor "fromListN" n next
   where next (x : xs) = Just (x, xs)
         next [] = Nothing
 {-# INLINE fromListN #-}
@@ -342,8 +346,8 @@ replicateM n act
 fromList :: Storable a => [a] -> Vector a
 fromList [] = Vector.empty
 fromList xs = unsafePerformIO $ do
-  g <- newGrowable 16
-  mapM_ (push g) xs
+  g <- newGrowableFor "fromList" 16
+  mapM_ (pushFor "fromList" g) xs
   takeVector g
 {-# INLINE fromList #-}
 
@@ -376,7 +380,8 @@ heapCopyVector heap v = do
 
 -- | A file mapped into memory, as elements in this machine's order; bytes at its end that are no whole element are left out. It is read by the
 -- system when it is looked at, and unmapped when the vector is gone. The file must neither be written to nor cut meanwhile: elements would
--- change, and reading what was cut off ends the process.
+-- change, and reading what was cut off ends the process. What has no size or cannot be mapped, as files of @\/proc@ and @\/sys@, is read
+-- instead. What is no file (a folder, a pipe, a device) is an @IOError@.
 --
 -- >>> directory <- getTemporaryDirectory
 -- >>> withBinaryFile (directory ++ "/mimalloc-example") WriteMode (\h -> Vector.unsafeWith (Vector.fromList [1, 2, 3 :: Int]) (\p -> hPutBuf h p 24))
@@ -464,14 +469,18 @@ freezeST v = do
 --
 -- @since 0.1.0.0
 generateST :: Storable a => Int -> (Int -> ST s a) -> ST s (Vector a)
-generateST n f
+generateST = generateSTFor "generateST"
+{-# INLINE generateST #-}
+
+generateSTFor :: Storable a => String -> Int -> (Int -> ST s a) -> ST s (Vector a)
+generateSTFor name n f
   | n <= 0 = pure Vector.empty
   | otherwise = do
-      v <- unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newMany "generateST" n)
+      v <- unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newMany name n)
       let go !i | i >= n = Vector.unsafeFreeze v
                 | otherwise = f i >>= Mutable.unsafeWrite v i >> go (i + 1)
       go 0
-{-# INLINE generateST #-}
+{-# INLINE generateSTFor #-}
 
 -- | 'replicateM' in 'ST'.
 --
@@ -480,7 +489,7 @@ generateST n f
 --
 -- @since 0.1.0.0
 replicateST :: Storable a => Int -> ST s a -> ST s (Vector a)
-replicateST n act = generateST n (const act)
+replicateST n act = generateSTFor "replicateST" n (const act)
 {-# INLINE replicateST #-}
 
 copied :: forall a. Storable a => String -> Vector a -> IO (ForeignPtr a)
@@ -530,5 +539,5 @@ freezeGrowable g = withGrowable g $ \p n -> if n == 0 then pure Vector.empty els
 --
 -- @since 0.1.0.0
 extend :: Storable a => Growable a -> Vector a -> IO ()
-extend g v = Vector.unsafeWith v $ \p -> appendElements g p (Vector.length v)
+extend g v = Vector.unsafeWith v $ \p -> appendElements "extend" g p (Vector.length v)
 {-# INLINE extend #-}

@@ -20,7 +20,8 @@ main = do
     ("README.md has a program", pure (if null programs then Just "no block marked haskell" else Nothing)) :
     [ ("README.md, program " ++ show n, program compiler flags (dir </> ("Readme" ++ show n)) text) | (n, text) <- zip [1 :: Int ..] programs ]
     ++ [("examples/Recv.hs", readFile "examples/Recv.hs" >>= program compiler flags (dir </> "Recv"))]
-    ++ [("examples in the modules", examples flags dir), ("each module's first example is one that runs", firstExamples)]
+    ++ [("examples in the modules", examples flags dir), ("each module's first example is one that runs", firstExamples)
+       , ("names in the modules' texts lead somewhere", names compiler flags dir)]
     ++ runTests compiler flags dir
 
 -- What stands in Markdown blocks marked haskell and is a program.
@@ -40,7 +41,7 @@ program compiler flags exe text = do
 -- doctest interprets the modules' sources, with the C code of the library that was built; it prints the number of examples.
 examples :: [String] -> FilePath -> IO Problem
 examples flags dir = do
-  sources <- filter (not . ("Checking.hs" `isSuffixOf`)) <$> haskellFiles "src"
+  sources <- documented
   (problem, said) <- output 3600 "doctest" (joined flags ++ ["-package=mimalloc", "-isrc", "-outputdir=" ++ dir] ++ sources) ""
   let counts = filter ("Examples: " `isPrefixOf`) (lines said)
   mapM_ putStrLn counts
@@ -50,6 +51,21 @@ examples flags dir = do
     joined (flag : value : rest) | flag `elem` ["-package-env", "-package-db"] = (flag ++ "=" ++ value) : joined rest
     joined (flag : rest) = flag : joined rest
     joined [] = []
+
+documented :: IO [FilePath]
+documented = filter (not . ("Checking.hs" `isSuffixOf`)) <$> haskellFiles "src"
+
+-- Haddock says which do not: what is not in scope, and what is ours and on no page (but for the types that instances of Generic
+-- define). It is not there with every compiler.
+names :: FilePath -> [String] -> FilePath -> IO Problem
+names compiler flags dir = do
+  sources <- documented
+  there <- run 60 haddock ["--version"] ""
+  (problem, said) <- output 1800 haddock (["--html", "-o", dir </> "html"] ++ map ("--optghc=" ++) (flags ++ ["-isrc", "-outputdir=" ++ dir </> "html.o"]) ++ sources) ""
+  let wrong = filter (\l -> any (`isInfixOf` l) ["out of scope", "is ambiguous", "- Mimalloc."] && not ("Rep_" `isInfixOf` l)) (lines said)
+  pure (if there /= Nothing then Nothing else if null wrong then problem else Just (unlines ("dead names" : wrong)))
+  where haddock = if hasDirectory compiler then takeDirectory compiler </> "haddock" else "haddock"
+        hasDirectory = ('/' `elem`)
 
 -- What users see of a module first is tried: no module without example, and none whose first is only shown ("-- > ").
 firstExamples :: IO Problem

@@ -12,10 +12,12 @@ import InPlace
 runTests :: FilePath -> [String] -> FilePath -> [(String, IO Problem)]
 runTests compiler flags dir =
   [ ("./run --help", says 0 "sh" ["./run", "--help"] ["--check", "status"])
+  , ("./run, help and what is wrong", says 0 "sh" ["./run", dir </> "nothing", "--chekc", "--help"] ["--check", "status"])
   , ("./run, unknown option", says 2 "sh" ["./run", "--chekc"] ["unknown option --chekc", "[PATH...]"])
   , ("./run, no such path", says 2 "sh" ["./run", dir </> "nothing"] ["nothing: no such"])
   , ("the program builds", build)
   , ("--help", says 0 wordfreq ["--help"] ["usage:", "--check"])
+  , ("--help and what is wrong", says 0 wordfreq [tree </> "nothing", "--chekc", "--help"] ["usage:"])
   , ("an unknown option", says 2 wordfreq [tree, "--chekc"] ["unknown option --chekc", "usage:"])
   , ("a path that is not there", says 2 wordfreq [tree, tree </> "nothing"] ["nothing", "does not exist"])
   , ("a folder without files", says 2 wordfreq [tree </> "empty"] ["no files"])

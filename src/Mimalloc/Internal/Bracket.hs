@@ -52,7 +52,7 @@ foreign import prim "mi_bracket_interrupt" interrupt# :: Any -> Any -> State# Re
 foreign import prim "mi_bracket_free"      free#      :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
 foreign import prim "mi_bracket_disarm"    disarm#    :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
 
--- | What an 'IO' action is inside.
+-- | What an action is inside.
 type Step a = State# RealWorld -> (# State# RealWorld, a #)
 
 -- | No size at all.

@@ -18,6 +18,7 @@ module Mimalloc.Internal.Error
   , outOfRange
   , badLength
   , badIndex
+  , noRegularFile
     -- * Telling them apart
   , isResourceExhausted
   , isInvalidArgument
@@ -84,6 +85,11 @@ badLength name n room = failure InvalidArgument name ("length " ++ show n ++ " o
 badIndex :: String -> Int -> Int -> IO a
 badIndex name i n = failure InvalidArgument name ("index " ++ show i ++ " of " ++ show n ++ " elements")
 {-# NOINLINE badIndex #-}
+
+-- | A folder, a pipe, a device where there must be a file.
+noRegularFile :: String -> FilePath -> IO a
+noRegularFile name path = ioError (IOError Nothing InappropriateType name "not a regular file" Nothing (Just path))
+{-# NOINLINE noRegularFile #-}
 
 failure :: IOErrorType -> String -> String -> IO a
 failure kind name why = ioError (IOError Nothing kind name why Nothing Nothing)

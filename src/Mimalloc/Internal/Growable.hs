@@ -24,6 +24,9 @@ module Mimalloc.Internal.Growable
   , forGrowable
   , foldGrowable
     -- * For vectors
+    -- | Failures are reported under the name that is given.
+  , newGrowableFor
+  , pushFor
   , withGrowable
   , appendElements
   , fillElements
@@ -31,6 +34,7 @@ module Mimalloc.Internal.Growable
   , takeBlock
   ) where
 
+import Control.DeepSeq (NFData (..))
 import Control.Exception (mask_)
 import Control.Monad (when)
 import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
@@ -56,6 +60,12 @@ newtype Growable a = Growable (ForeignPtr (Box a))
 instance Eq (Growable a) where
   Growable a == Growable b = a == b
 
+-- | Its elements are what they are: it is evaluated as far as it can be.
+--
+-- @since 0.1.0.0
+instance NFData (Growable a) where
+  rnf g = g `seq` ()
+
 -- Three words.
 data Box a = Box !(Ptr a) !Int !Int
 instance Storable (Box a) where
@@ -74,16 +84,20 @@ instance Storable (Box a) where
 --
 -- @since 0.1.0.0
 newGrowable :: Storable a => Int -> IO (Growable a)
-newGrowable room
-  | room < 0 = negativeSize "newGrowable" room
+newGrowable = newGrowableFor "newGrowable"
+{-# INLINABLE newGrowable #-}
+
+newGrowableFor :: Storable a => String -> Int -> IO (Growable a)
+newGrowableFor name room
+  | room < 0 = negativeSize name room
   | otherwise = do
       relieved
       fp <- newBlockFreedBy mi_cap_free_box_finalizer $ do
-        b <- one "newGrowable" Zeros 8
+        b <- one name Zeros 8
         b <$ poke b (Box nullPtr 0 0)
       let g = Growable fp
-      g <$ when (room > 0) (resize "newGrowable" g room)
-{-# INLINABLE newGrowable #-}
+      g <$ when (room > 0) (resize name g room)
+{-# INLINABLE newGrowableFor #-}
 
 -- | How many elements there are.
 --
@@ -149,14 +163,18 @@ writeGrowable (Growable fp) i x = unsafeWithForeignPtr fp $ \b -> do
 --
 -- @since 0.1.0.0
 push :: Storable a => Growable a -> a -> IO ()
-push g@(Growable fp) x = unsafeWithForeignPtr fp $ \b -> do
+push = pushFor "push"
+{-# INLINE push #-}
+
+pushFor :: Storable a => String -> Growable a -> a -> IO ()
+pushFor name g@(Growable fp) x = unsafeWithForeignPtr fp $ \b -> do
   Box p n room <- peek b
   if n < room then pokeElemOff p n x >> setLength b (n + 1) else do
-    makeRoom "push" g (n + 1)
+    makeRoom name g (n + 1)
     Box q _ _ <- peek b
     pokeElemOff q n x
     setLength b (n + 1)
-{-# INLINE push #-}
+{-# INLINE pushFor #-}
 
 -- | Takes the last element off; 'Nothing' if there is none. The room stays.
 --
@@ -259,10 +277,10 @@ withGrowable :: Growable a -> (Ptr a -> Int -> IO b) -> IO b
 withGrowable (Growable fp) act = withForeignPtr fp $ \b -> peek b >>= \(Box p n _) -> act p n
 
 -- | Appends so many elements from elsewhere; they may be of the same vector only if it has room for them.
-appendElements :: Storable a => Growable a -> Ptr a -> Int -> IO ()
-appendElements g@(Growable fp) from more = withForeignPtr fp $ \b -> when (more > 0) $ do
+appendElements :: Storable a => String -> Growable a -> Ptr a -> Int -> IO ()
+appendElements name g@(Growable fp) from more = withForeignPtr fp $ \b -> when (more > 0) $ do
   Box _ n room <- peek b
-  when (more > room - n) $ if more > maxBound - n then sizeOverflow "extend" more n else makeRoom "extend" g (n + more)
+  when (more > room - n) $ if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
   Box p _ _ <- peek b
   copyElements (p `advancePtr` n) from more
   setLength b (n + more)

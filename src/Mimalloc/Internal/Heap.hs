@@ -51,6 +51,7 @@ module Mimalloc.Internal.Heap
   , touchHeap
   ) where
 
+import Control.DeepSeq (NFData (..))
 import Control.Exception (mask_)
 import Control.Monad (void, when)
 import Foreign.C.Error (eINVAL, getErrno)
@@ -78,6 +79,12 @@ type role Heap nominal
 -- @since 0.1.0.0
 instance Eq (Heap s) where
   Heap a _ == Heap b _ = isTrue# (sameMutableByteArray# a b)
+
+-- | It is evaluated as far as it can be.
+--
+-- @since 0.1.0.0
+instance NFData (Heap s) where
+  rnf heap = heap `seq` ()
 
 -- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap has ended.
 each, together, togetherMade, ended :: Int

@@ -5,7 +5,8 @@
 -- "Mimalloc.Primitive" says of all its functions holds here; it re-exports this module.
 --
 -- A heap may be used from every capability and thread at once. Nobody may use it while it ends or afterwards; freeing its
--- blocks goes on working throughout. "Mimalloc.Heap" has heaps that cannot be used too long.
+-- blocks goes on working throughout. A null pointer is no heap: what would allocate from it gives null and @EINVAL@, and nothing else happens
+-- ("Mimalloc.Heap" has heaps that cannot be used too long).
 --
 -- >>> heap <- mi_heap_new
 -- >>> p <- mi_heap_malloc heap 100

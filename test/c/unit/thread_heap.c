@@ -50,6 +50,13 @@ static void no_heap(void) {
   mi_heap_delete(NULL);
   mi_heap_destroy(NULL);
   mi_heap_collect(NULL, true);
+  test_expect_errors();
+  errno = 0;
+  CHECK(mi_heap_malloc(NULL, 10) == NULL && errno == EINVAL);
+  CHECK(mi_heap_zalloc(NULL, 10000000) == NULL && mi_heap_malloc_aligned(NULL, 10, 64) == NULL && mi_heap_strdup(NULL, "a") == NULL);
+  void* p = mi_malloc(10);
+  CHECK(mi_heap_realloc(NULL, p, 100000) == NULL && mi_heap_contains_block(main, p));
+  mi_free(p);
   CHECK(!mi_heap_check_owned(NULL, main) && !mi_heap_contains_block(NULL, NULL) && !mi_heap_contains_block(main, NULL));
   mi_thread_done();
   test_nothing_left();

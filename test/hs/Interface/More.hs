@@ -3,6 +3,7 @@
 module Interface.More (tests) where
 
 import Control.Concurrent
+import Control.DeepSeq (rnf)
 import Control.Exception
 import Control.Monad
 import Control.Monad.ST (runST)
@@ -19,9 +20,11 @@ import qualified Data.Vector.Storable as V
 import qualified Data.Vector.Storable.Mutable as VM
 import Data.Word (Word32, Word8)
 import Foreign.Marshal.Array (pokeArray)
-import System.Directory (getTemporaryDirectory, removeFile)
+import GHC.IO.Exception (IOErrorType (..), IOException (..))
+import System.Directory (doesFileExist, getTemporaryDirectory, listDirectory, removeFile)
 import System.IO
 import System.IO.Unsafe (unsafePerformIO)
+import System.Process (callProcess)
 import System.Timeout (timeout)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
@@ -88,6 +91,26 @@ bytes =
       s <- M.mapFile path
       s @?= B.replicate n 9
       try (M.mapFile (path ++ ".not there")) >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "a file that is not there"))
+  , testCase "what cannot be mapped is read" $ forM_ ["/proc/version", "/proc/filesystems", "/sys/kernel/mm/transparent_hugepage/enabled"] $ \path -> do
+      there <- doesFileExist path
+      when there $ do
+        s <- B.readFile path
+        assertBool "nothing in it" (B.length s > 0)
+        M.mapFile path >>= (@?= s)
+        v <- MV.mapFile path
+        v @?= V.fromList (B.unpack s)
+  , testCase "only files are mapped" $ withFile_ B.empty $ \path -> do
+      fds <- length <$> listDirectory "/proc/self/fd"
+      let pipe = path ++ ".pipe"
+          nothing = path ++ ".not there"
+      callProcess "mkfifo" [pipe]
+      (`finally` removeFile pipe) $ forM_ [(pipe, InappropriateType), ("/", InappropriateType), ("/dev/zero", InappropriateType), (nothing, NoSuchThing)] $ \(p, kind) ->
+        forM_ [void (M.mapFile p), void (MV.mapFile p :: IO (V.Vector Word8))] $ \act -> do
+          r <- timeout 60000000 (try act)                   -- who opens a pipe may wait for ever
+          case r of
+            Just (Left e) -> (ioe_type e, ioe_location e, ioe_filename e) @?= (kind, "mapFile", Just p)
+            _ -> assertFailure (p ++ " was mapped, or waited for")
+      length <$> listDirectory "/proc/self/fd" >>= (@?= fds)
   , testCase "mapped, and given back" $ withFile_ (B.replicate 50000000 9) $ \path -> do
       forM_ [1 .. 20 :: Int] $ \_ -> M.mapFile path >>= evaluate . B.length >> collectAll
       maps <- Char8.readFile "/proc/self/maps"
@@ -129,6 +152,14 @@ vectors =
       (g, k) <- (,) <$> MV.newGrowable 0 <*> MV.newGrowable 0 :: IO (MV.Growable Int, MV.Growable Int)
       (s, t) <- (,) <$> Store.newStore <*> Store.newStore
       (h == h, h == i, g == g, g == k, s == s, s == t) @?= (True, False, True, False, True, False)
+  , testCase "and parts of what is evaluated" $ do
+      h <- newHeap
+      g <- MV.newGrowable 0 :: IO (MV.Growable Int)
+      s <- Store.newStore
+      k <- Store.putString s B.empty
+      evaluate (rnf (h, g, s, [k]))
+      r <- try (evaluate (rnf (s, undefined :: GCHeap, g)))
+      either (\e -> const (pure ()) (e :: ErrorCall)) (const (assertFailure "not evaluated")) r
   , testProperty "replicate, any size" $ forAll (choose (0, 3000)) $ \n -> MV.replicate n (Line (fromIntegral n)) === V.replicate n (Line (fromIntegral n))
   , testProperty "in ST" $ \(xs :: [Int]) -> runST (MV.thawST (V.fromList xs) >>= \v -> forM_ [0 .. length xs - 1] (\i -> VM.read v i >>= VM.write v i . (+ 1)) >> MV.freezeST v) === V.map (+ 1) (V.fromList xs)
   , testProperty "heapCopyVector" $ \(xs :: [Int]) -> ioProperty $ newHeap >>= \h -> (=== V.fromList xs) <$> MV.heapCopyVector h (V.fromList xs)
