@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <malloc.h>
 
-#include "core/arena.h"
+#include "core/commit.h"
+#include "core/memory.h"
 #include "core/options.h"
 #include "core/stats.h"
 #include "thread.h"
@@ -64,9 +65,9 @@ EXPORT void* __libc_pvalloc(size_t size) { return pvalloc(size); }
 
 EXPORT int malloc_trim(size_t pad) {
   (void)pad;
-  const size_t before = mi_load_relaxed(&mi_arena_totals.xpurged);        /* a statistic */
+  const size_t before = mi_load_relaxed(&mi_commit_totals.xpurged);        /* a statistic */
   mi_collect_all();
-  return mi_load_relaxed(&mi_arena_totals.xpurged) != before;
+  return mi_load_relaxed(&mi_commit_totals.xpurged) != before;
 }
 
 /* 1 for a parameter that there is, whatever it is set to: these are numbers of another allocator's. */
@@ -81,7 +82,7 @@ EXPORT struct mallinfo2 mallinfo2(void) {
   struct mallinfo2 info = { 0 };
   mi_snapshot_t s;
   if (!mi_snapshot_take(&s)) return info;
-  const size_t mapped = mi_load_relaxed(&mi_arena_totals.xmapped);        /* a statistic */
+  const size_t mapped = mi_load_relaxed(&mi_commit_totals.xmapped);        /* a statistic */
   const size_t committed = s.totals.committed_bytes - s.totals.structure_bytes;
   size_t pages = 0;
   for (size_t i = 0; i < s.classes.n; i++) pages += s.classes.parts[i].page_bytes;
@@ -120,7 +121,7 @@ EXPORT int malloc_info(int options, FILE* f) {
             (size_t)p->pages, (size_t)p->page_bytes);
   }
   fprintf(f, "</sizes>\n<total type=\"live\" count=\"%zu\" size=\"%zu\"/>\n", (size_t)s.totals.used_blocks, (size_t)s.totals.used_bytes);
-  fprintf(f, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", (size_t)s.totals.mappings, (size_t)mi_load_relaxed(&mi_arena_totals.xmapped));  /* a statistic */
+  fprintf(f, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", (size_t)s.totals.mappings, (size_t)mi_load_relaxed(&mi_commit_totals.xmapped));  /* a statistic */
   fprintf(f, "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n", (size_t)s.totals.committed_bytes, (size_t)s.totals.peak_committed_bytes);
   fprintf(f, "<aspace type=\"total\" size=\"%zu\"/>\n</malloc>\n", (size_t)s.totals.reserved_bytes);
   mi_snapshot_drop(&s);

@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/arena.h"
+#include "core/memory.h"
 #include "core/keep.h"
 #include "core/meta.h"
 #include "core/options.h"
 #include "core/owner.h"
 #include "core/pressure.h"
 #include "core/pooled.h"
+#include "core/purge.h"
 #include "core/purger.h"
 #include "core/realloc.h"
 #include "core/visit.h"
@@ -48,6 +49,7 @@ static void before_fork(void) {
   mi_heap_before_fork();
   mi_owner_before_fork();
   mi_arena_before_fork();
+  mi_mapping_before_fork();
   mi_meta_before_fork();
 }
 
@@ -58,7 +60,7 @@ static void mend(void) {
   mi_pressure_after_fork();
   mi_page_after_fork();
   mi_keep_mend();
-  mi_arena_mend();
+  mi_purge_after_fork();
   mi_owner_mend(mi_thread_id());
 }
 
@@ -66,6 +68,7 @@ static void after_fork(bool child) {
   if (!mi_fork_leave(child)) return;
   if (child) mend();
   mi_meta_after_fork(child);
+  mi_mapping_after_fork(child);
   mi_arena_after_fork(child);
   mi_owner_after_fork(child);
   mi_heap_after_fork(child);
@@ -312,7 +315,7 @@ void mi_collect(bool force) {
   mi_owner_t* owner = my_owner();
   if (force && mi_has_deferred_free) mi_deferred_free_call(true, 0);
   if (owner != NULL) mi_owner_drain(owner, force);
-  mi_purge(force);
+  mi_purger_run(force);
   if (!force) return;
   mi_pooled_now();
   mi_error_tell();
@@ -321,7 +324,7 @@ void mi_collect(bool force) {
 __attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.c says true */
 
 void mi_collect_reduce(size_t target_size) {
-  if (mi_arena_committed() > target_size) mi_collect(true);
+  if (mi_memory_committed() > target_size) mi_collect(true);
 }
 
 int mi_version(void) { return MI_MALLOC_VERSION; }
@@ -332,5 +335,5 @@ bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_vis
 }
 
 bool mi_is_in_heap_region(const void* p) {
-  return mi_arena_of_address(p) != NULL || mi_arena_page_of(p) != NULL;
+  return mi_arena_of_address(p) != NULL || mi_memory_page_of(p) != NULL;
 }

@@ -2,7 +2,7 @@
    Described in mimalloc.h. */
 #include <string.h>
 
-#include "core/arena.h"
+#include "core/memory.h"
 #include "core/heaps.h"
 #include "core/options.h"
 #include "core/purger.h"
@@ -115,7 +115,7 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
     mi_error_tell();
     mi_thread_leave(NULL);
   }
-  mi_purge(force);
+  mi_purger_run(force);
 }
 
 /* ---- questions ---- */
@@ -129,7 +129,7 @@ mi_heap_t* mi_heap_of(const void* p) {
 bool mi_heap_contains_block(mi_heap_t* heap, const void* p) { return heap != NULL && mi_heap_of(p) == heap; }
 
 bool mi_heap_check_owned(mi_heap_t* heap, const void* p) {
-  mi_page_t* page = mi_arena_page_of(p);
+  mi_page_t* page = mi_memory_page_of(p);
   return page != NULL && heap != NULL && mi_load_relaxed(&page->xheap) == heap;  /* an answer for now */
 }
 bool mi_check_owned(const void* p) { return mi_heap_check_owned(mi_heap_get_default(), p); }

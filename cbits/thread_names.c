@@ -2,7 +2,7 @@
    And what a program with threads that sleep calls. Any thread. */
 #include <errno.h>
 
-#include "core/arena.h"
+#include "core/memory.h"
 #include "core/keep.h"
 #include "core/options.h"
 #include "core/owner.h"
@@ -22,12 +22,12 @@ void mi_thread_idle(void) {
 void mi_collect_all(void) {
   mi_lheap_ask_all();
   mi_collect(true);
-  mi_purge(true);
+  mi_purger_run(true);
 }
 
 void mi_arenas_purge(void) {
   mi_pooled_now();
-  mi_purge(true);
+  mi_purger_run(true);
   mi_error_tell();
 }
 
@@ -74,7 +74,7 @@ mi_heap_t* mi_heap_main(void) { return mi_heap_get_backing(); }
 bool mi_heap_contains(const mi_heap_t* heap, const void* p) {
   return mi_heap_check_owned(heap == NULL ? mi_heap_main() : (mi_heap_t*)(uintptr_t)heap, p);
 }
-bool mi_any_heap_contains(const void* p) { return mi_arena_page_of(p) != NULL; }
+bool mi_any_heap_contains(const void* p) { return mi_memory_page_of(p) != NULL; }
 
 /* `heap` of a thread: there is no other way to a local heap than through its heap and whoever calls. */
 mi_theap_t* mi_heap_theap(mi_heap_t* heap) { return heap; }
@@ -103,7 +103,7 @@ bool mi_abandoned_visit_blocks(mi_subproc_id_t subproc_id, int heap_tag, bool vi
 
 /* The calling thread's page, so that its fields hold still. */
 bool mi_unsafe_heap_page_is_under_utilized(mi_heap_t* heap, void* p, size_t perc_threshold) {
-  mi_page_t* page = p == NULL ? NULL : mi_arena_page_of(p);
+  mi_page_t* page = p == NULL ? NULL : mi_memory_page_of(p);
   if (page == NULL || mi_page_is_single(page) || (heap != NULL && mi_load_relaxed(&page->xheap) != heap)) return false;  /* the caller's */
   if (page->capacity < page->reserved || !mi_page_is_listed(page) || page->prev == NULL) return false;  /* the first of a queue is what is allocated from */
   return (size_t)mi_page_live(page) * 100 < perc_threshold * page->reserved;

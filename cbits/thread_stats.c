@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/arena.h"
+#include "core/memory.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "core/stats.h"

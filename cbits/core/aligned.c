@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "aligned.h"
-#include "arena.h"
+#include "memory.h"
 #include "free.h"
 #include "options.h"
 #include "os.h"

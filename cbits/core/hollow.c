@@ -2,6 +2,7 @@
    word of the page; who frees a block reads them as he reads its mark: that of a live block has been clear since it was allocated. */
 #include <string.h>
 
+#include "commit.h"
 #include "hollow.h"
 #include "options.h"
 #include "os.h"
@@ -135,7 +136,7 @@ bool mi_hollow_dig(mi_page_t* page) {
     mi_hollow_fill(page);
     return false;
   }
-  mi_add_relaxed(&mi_arena_totals.xpurged, dug);                          /* a statistic */
+  mi_add_relaxed(&mi_commit_totals.xpurged, dug);                          /* a statistic */
   return true;
 }
 

@@ -4,7 +4,7 @@
 #ifndef MI_HOLLOW_H
 #define MI_HOLLOW_H
 
-#include "arena.h"
+#include "memory.h"
 #include "page.h"
 
 /* A bit for each block of a page. */

@@ -1,9 +1,10 @@
 /* See keep.h. */
-#include "arena.h"
+#include "memory.h"
 #include "clock.h"
 #include "keep.h"
 #include "options.h"
 #include "os.h"
+#include "policy.h"
 
 #define COLUMNS 64u                      /* for single pages: by the owner's slot, so that owners stay out of each other's way */
 #define PLACES  MI_KEEP_SLICES           /* in a column: a cache line */
@@ -17,7 +18,7 @@ void mi_keep_give(mi_page_t* page) {
   if (mi_page_where(page) == MI_WHERE_SINGLE) mi_page_single_to_dead(page);    /* a lost one stays lost */
   else if (mi_page_where(page) == MI_WHERE_CACHED) mi_page_cached_to_dead(page);
   mi_page_map(page, false);
-  mi_arena_give(page);
+  mi_memory_give(page);
 }
 
 mi_page_t* mi_keep_take(uint32_t slot, size_t nslices) {

@@ -8,6 +8,8 @@
 #include "mend.h"
 #include "options.h"
 #include "os.h"
+#include "policy.h"
+#include "purge.h"
 #include "purger.h"
 
 mi_lheap_t mi_lheap_empty = { .direct = { [0 ... MI_DIRECT_COUNT - 1] = &mi_page_empty } };
@@ -228,9 +230,9 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
   bool zero;
   mi_page_t* page = heap->arena == MI_ARENA_NONE ? mi_keep_take_class(bin) : NULL;
   const bool kept = page != NULL;
-  if (!kept) page = mi_arena_claim(nslices * MI_SLICE_SIZE, MI_SLICE_SIZE, heap->arena, &zero);
+  if (!kept) page = mi_memory_claim(nslices * MI_SLICE_SIZE, MI_SLICE_SIZE, heap->arena, &zero);
   if (page == NULL) return NULL;
-  if (!mi_page_init(page, size, bin, heap, lh->xid)) { mi_arena_give(page); return NULL; }
+  if (!mi_page_init(page, size, bin, heap, lh->xid)) { mi_memory_give(page); return NULL; }
   if (mi_heap_is_listed(heap)) mi_heap_page_add(heap, page);
   page_dead_to_queued(lh, page);
   count(kept ? &lh->xcounts.adopted_pages : &lh->xcounts.fresh_pages, 1);
@@ -627,11 +629,11 @@ static void* malloc_bin(mi_lheap_t* lh, unsigned bin) {
 /* From an arena. A large one that would touch new memory: what lies between kept pages is better. */
 static mi_page_t* single_claim(size_t size, size_t align, uint16_t arena, bool* zero) {
   if (size > MI_MEDIUM_SLICES * MI_SLICE_SIZE && arena == MI_ARENA_NONE) {
-    mi_page_t* page = mi_arena_claim_touched(size, align, zero);
+    mi_page_t* page = mi_memory_claim_touched(size, align, zero);
     if (page != NULL) return page;
     mi_keep_flush_classes();
   }
-  return mi_arena_claim(size, align, arena, zero);
+  return mi_memory_claim(size, align, arena, zero);
 }
 
 static void* single_again(mi_lheap_t* lh, size_t size) {
@@ -656,7 +658,7 @@ static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool room,
   mi_assert(mi_is_pow2(align) && size <= MI_ADDRESSES);
   mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* as above */
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
-  mi_page_t* page = room ? mi_arena_claim_roomy(size, heap->arena, zero) : NULL;
+  mi_page_t* page = room ? mi_memory_claim_headroom(size, heap->arena, zero) : NULL;
   if (page == NULL && align <= MI_SLICE_SIZE) {
     void* p = single_again(lh, size);
     *zero = false;
@@ -664,7 +666,7 @@ static void* malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool room,
   }
   if (page == NULL) page = single_claim(size, align, heap->arena, zero);
   if (page == NULL) return NULL;
-  if (!mi_page_init(page, size, MI_BIN_SINGLE, heap, lh->xid == 0 ? 0 : lh->xid | 1)) { mi_arena_give(page); return NULL; }
+  if (!mi_page_init(page, size, MI_BIN_SINGLE, heap, lh->xid == 0 ? 0 : lh->xid | 1)) { mi_memory_give(page); return NULL; }
   if (mi_heap_is_listed(heap)) mi_heap_page_add(heap, page);
   count(&lh->xcounts.fresh_pages, 1);
   return page->start;
@@ -699,12 +701,12 @@ static void* malloc_any(mi_lheap_t* lh, size_t size, bool* zero) {
 /* No memory: what this owner can give back, and what is kept, may be enough. False if that is nothing, so that asking again is in vain:
    a program may ask for too much again and again. */
 mi_cold static bool make_room(mi_lheap_t* lh) {
-  const uint64_t before = mi_arena_changes();
-  const size_t committed = mi_load_relaxed(&mi_arena_totals.xcommitted);  /* a hint */
+  const uint64_t before = mi_memory_changes();
+  const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);  /* a hint */
   mi_lheap_collect(lh, true);
-  if (mi_keep_any()) mi_purge(true);
-  else if (mi_arena_commit_counts()) mi_arena_purge(true);
-  return mi_arena_changes() != before || mi_load_relaxed(&mi_arena_totals.xcommitted) < committed;  /* a hint */
+  if (mi_keep_any()) mi_purger_run(true);
+  else if (mi_commit_is_limited()) mi_purge_some(true);
+  return mi_memory_changes() != before || mi_load_relaxed(&mi_commit_totals.xcommitted) < committed;  /* a hint */
 }
 
 void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {

@@ -27,7 +27,7 @@ void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero);
 mi_noinline void* mi_lheap_malloc_kept(mi_lheap_t* lh, size_t size);
 /* A block with a page of its own, aligned to any power of two. */
 void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero);
-/* The same, for a block that grows; `room`: to go on, if there is any (mi_arena_claim_roomy). */
+/* The same, for a block that grows; `room`: to go on, if there is any (mi_memory_claim_headroom). */
 void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool room, bool* zero);
 /* `used` is 0: the block that was freed last was the page's last, so free the page, or keep it a while; or the page was parked. */
 void mi_lheap_page_emptied(mi_page_t* page);

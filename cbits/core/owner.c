@@ -1,7 +1,7 @@
 /* See owner.h. */
 #include <string.h>
 
-#include "arena.h"
+#include "memory.h"
 #include "meta.h"
 #include "options.h"
 #include "owner.h"
@@ -135,7 +135,7 @@ static void forget_pages(uintptr_t self) {
     size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);                   /* a page's first slice was handed out: dirty */
     for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) forget_page(&a->pages[i], (void*)self);
   }
-  mi_arena_mappings_each(&forget_mapping, (void*)self);
+  mi_mapping_each(&forget_mapping, (void*)self);
 }
 
 void mi_owner_after_fork(bool child) { (child ? &mi_lock_reset : &mi_unlock)(&owners_lock); }

@@ -1,7 +1,7 @@
 /* See page.h. */
 #include <string.h>
 
-#include "arena.h"
+#include "memory.h"
 #include "local.h"
 #include "options.h"
 #include "os.h"

@@ -1,7 +1,8 @@
 /* See purger.h. */
 #include <errno.h>
 
-#include "arena.h"
+#include "commit.h"
+#include "purge.h"
 #include "options.h"
 #include "os.h"
 #include "purger.h"
@@ -61,9 +62,9 @@ static bool pages_piece(size_t npages) {
 
 /* What was freed before the last round goes back; then what was kept or freed since is due in the next. True: there is more. */
 static bool slices_piece(void) {
-  if (mi_arena_purge(false)) return true;
+  if (mi_purge_some(false)) return true;
   mi_keep_flush();
-  if (mi_arena_age()) mi_clock_ask();
+  if (mi_purge_age()) mi_clock_ask();
   return false;
 }
 
@@ -88,10 +89,10 @@ static bool work(uint64_t now, size_t npages) {
   return false;
 }
 
-void mi_purge(bool force) {
+void mi_purger_run(bool force) {
   if (force) {
     mi_keep_flush();
-    mi_arena_purge_all();
+    mi_purge_all();
     return;
   }
   if (!mi_trylock(&working)) return;
@@ -108,7 +109,7 @@ static bool piece(uint64_t now, size_t npages) {
   return more;
 }
 
-void mi_purge_piece(void) { piece(mi_os_now_ms(), PIECE_PAGES_BY); }
+void mi_purger_run_piece(void) { piece(mi_os_now_ms(), PIECE_PAGES_BY); }
 
 /* ---- the thread ---- */
 
@@ -180,14 +181,14 @@ static bool too_much_waits(uint32_t ticks) {
   mi_store_relaxed(&xticks, since < EARLY_TICKS ? since : 0);             /* a hint */
   if (since < EARLY_TICKS) return false;
   if (credit() <= CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
-  const size_t waiting = mi_arena_waiting(), committed = mi_load_relaxed(&mi_arena_totals.xcommitted);   /* a statistic */
+  const size_t waiting = mi_purge_waiting(), committed = mi_load_relaxed(&mi_commit_totals.xcommitted);   /* a statistic */
   return waiting > MI_PURGER_EARLY && waiting > committed / 5;
 }
 
 static void purge_early(uint32_t ticks) {
   if (!too_much_waits(ticks) || !mi_trylock(&working)) return;
   const uint64_t since = mi_os_cpu_us();
-  mi_arena_purge(true);
+  mi_purge_some(true);
   charge(since, 1);
   mi_unlock(&working);
 }

@@ -11,7 +11,7 @@
 #ifndef MI_PURGER_H
 #define MI_PURGER_H
 
-#include "arena.h"
+#include "commit.h"
 #include "clock.h"
 #include "keep.h"
 #include "local.h"
@@ -29,7 +29,7 @@ mi_noinline void mi_purger_look(void);
 mi_inline bool mi_purger_lacks_thread(void) {
   const long option = mi_option_quick(mi_option_purge_thread);
   if (mi_load_relaxed(&mi_due.xthread) != 0) return false;                /* a hint */
-  return option < 0 ? mi_load_relaxed(&mi_arena_totals.xcommitted) >= MI_PURGER_MIN && mi_os_has_threads() : option > 0;   /* a hint */
+  return option < 0 ? mi_load_relaxed(&mi_commit_totals.xcommitted) >= MI_PURGER_MIN && mi_os_has_threads() : option > 0;   /* a hint */
 }
 
 /* At the end of a slow path, with nothing half done and no lock held. Keeps errno. */
@@ -40,9 +40,9 @@ mi_inline void mi_purger_tend(void) {
 }
 
 /* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is kept or free, at once. */
-void mi_purge(bool force);
+void mi_purger_run(bool force);
 /* The same round, a piece of it only. */
-void mi_purge_piece(void);
+void mi_purger_run_piece(void);
 
 /* What else a round does, so many pages at a time, each time with the lock of mi_purger_stop held: true if there are more. Set by who
    makes owners, since what is called lies above. */

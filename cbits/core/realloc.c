@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "arena.h"
+#include "memory.h"
+#include "move.h"
+#include "policy.h"
 #include "heap.h"
 #include "keep.h"
 #include "options.h"
@@ -14,7 +16,7 @@ static bool single_resize(mi_page_t* page, size_t size) {
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
   if (mi_load_relaxed(&page->xinner) != 0 || page->arena == MI_ARENA_NONE) return false;  /* an offset block, the caller's; a mapping of its own */
   const size_t nslices = mi_page_nslices(page);
-  if (mi_divide_up(size, MI_SLICE_SIZE) != nslices && !mi_arena_resize(page, size)) return false;
+  if (mi_divide_up(size, MI_SLICE_SIZE) != nslices && !mi_memory_resize(page, size)) return false;
   mi_heap_page_resized(page, nslices);
   mi_store_relaxed(&page->xsize, size);
   return true;
@@ -27,10 +29,10 @@ static void* mapping_resize(mi_page_t* page, size_t size) {
   if (mi_load_relaxed(&page->xinner) != 0) return NULL;                   /* the caller's: an offset block: its inner pointer would move */
   mi_page_map(page, false);                                               /* nobody else has the block */
   const size_t nslices = mi_page_nslices(page);
-  const bool ok = mi_arena_remap(page, mi_page_size(page), size);
+  const bool ok = mi_mapping_resize(page, mi_page_size(page), size);
   if (ok) mi_heap_page_resized(page, nslices);
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start);                  /* shown to others together with the block */
-  mi_page_map(page, true);                                                /* its leaf exists: mi_arena_remap made it */
+  mi_page_map(page, true);                                                /* its leaf exists: mi_mapping_resize made it */
   return ok ? page->start : NULL;
 }
 
@@ -51,7 +53,7 @@ static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize)
   const size_t usable = mi_page_size(page) - at;
   const bool large = newsize > MI_MEDIUM_MAX && mi_page_is_single(page) && at == 0;
   if (large && page->arena == MI_ARENA_NONE) return mapping_resize(page, newsize);
-  if (large && !(mi_policy_leaves_early(usable, newsize) && mi_arena_is_narrow(page)) && single_resize(page, newsize)) return p;
+  if (large && !(mi_policy_leaves_early(usable, newsize) && mi_memory_is_narrow(page)) && single_resize(page, newsize)) return p;
   return mi_realloc_stays(usable, newsize) ? p : NULL;
 }
 
@@ -61,7 +63,7 @@ static void* grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) 
   bool zero;
   void* q = mi_lheap_malloc_growing(lh, newsize, mi_policy_wants_room(old, newsize), &zero);
   if (q == NULL) return NULL;
-  const mi_os_result_t moved = mi_policy_moves(mi_page_nslices(page), zero) ? mi_arena_move(page, mi_page_of(q)) : MI_OS_NOT;
+  const mi_os_result_t moved = mi_policy_moves(mi_page_nslices(page), zero) ? mi_move_slices(page, mi_page_of(q)) : MI_OS_NOT;
   if (moved == MI_OS_LOST) {                                              /* q is not ours any more: nothing moves from now on */
     mi_free_as(q, lh->owner, lh->owner->id);
     q = mi_lheap_malloc_growing(lh, newsize, false, &zero);

@@ -1,5 +1,6 @@
 /* See stats.h. Any thread. */
-#include "arena.h"
+#include "commit.h"
+#include "memory.h"
 #include "meta.h"
 #include "os.h"
 #include "owner.h"
@@ -61,8 +62,8 @@ mi_use_t mi_stats_use(uintptr_t id) {
   mi_use_of_t of = { id, { 0, 0 } };
   pages_read(&add_use, &of);
   if (id == 0) {
-    of.use.blocks += mi_load_relaxed(&mi_arena_totals.xmappings);         /* statistics */
-    of.use.bytes += mi_load_relaxed(&mi_arena_totals.xmapped);
+    of.use.blocks += mi_load_relaxed(&mi_commit_totals.xmappings);         /* statistics */
+    of.use.bytes += mi_load_relaxed(&mi_commit_totals.xmapped);
   }
   return of.use;
 }
@@ -154,10 +155,10 @@ static void add_counts(mi_totals_t* t, const mi_lheap_counts_t* c) {
   t->remote_freed_blocks += mi_load_relaxed(&c->remote_freed);
 }
 
-uint64_t mi_stats_committed(void) { return mi_arena_committed() + mi_meta_committed(); }
+uint64_t mi_stats_committed(void) { return mi_memory_committed() + mi_meta_committed(); }
 /* The two need not have been at the same time. */
 uint64_t mi_stats_peak_committed(void) {
-  return mi_load_relaxed(&mi_arena_totals.xpeak_committed) + mi_meta_peak_committed();  /* a statistic */
+  return mi_load_relaxed(&mi_commit_totals.xpeak_committed) + mi_meta_peak_committed();  /* a statistic */
 }
 
 /* Counters of the owners' main local heaps, which outlive their owners, and the gauges of the arenas. */
@@ -170,11 +171,11 @@ static void totals_take(mi_totals_t* t) {
     add_counts(t, &owner->main.xcounts);
   }
   t->structure_bytes = mi_meta_committed();
-  t->reserved_bytes = mi_load_relaxed(&mi_arena_totals.xreserved) + mi_meta_reserved();  /* statistics */
+  t->reserved_bytes = mi_load_relaxed(&mi_commit_totals.xreserved) + mi_meta_reserved();  /* statistics */
   t->committed_bytes = mi_stats_committed();
   t->peak_committed_bytes = mi_stats_peak_committed();
-  t->purged_bytes = mi_load_relaxed(&mi_arena_totals.xpurged);
-  t->mappings = mi_load_relaxed(&mi_arena_totals.xmappings);
+  t->purged_bytes = mi_load_relaxed(&mi_commit_totals.xpurged);
+  t->mappings = mi_load_relaxed(&mi_commit_totals.xmappings);
   t->arenas = mi_arena_count();
 }
 
@@ -198,7 +199,7 @@ void mi_stats_restart(void) {
   mi_store_relaxed(&base.full, t.full_pages);
   mi_store_relaxed(&base.retired, t.retired_pages);
   mi_store_relaxed(&base.remote, t.remote_freed_blocks);
-  mi_store_relaxed(&mi_arena_totals.xpeak_committed, mi_load_relaxed(&mi_arena_totals.xcommitted));
+  mi_store_relaxed(&mi_commit_totals.xpeak_committed, mi_load_relaxed(&mi_commit_totals.xcommitted));
   mi_meta_restart_peak();
 }
 
@@ -230,7 +231,7 @@ bool mi_snapshot_take(mi_snapshot_t* s) {
   totals_take(&s->totals);
   totals_subtract_base(&s->totals);
   pages_read(&add_page, s);
-  add_mappings(s, s->totals.mappings, mi_load_relaxed(&mi_arena_totals.xmapped));  /* a statistic */
+  add_mappings(s, s->totals.mappings, mi_load_relaxed(&mi_commit_totals.xmapped));  /* a statistic */
   snapshot_end(s);
   return true;
 }

@@ -45,7 +45,7 @@ typedef enum {
   MI_WHERE_WAITED,                  /* .. and nobody did for a round: it may get holes (hollow.h); */
   MI_WHERE_DUG,                     /* .. and a round looked for holes; since then no holder found anything freed in it */
   MI_WHERE_SINGLE,                  /* has one block, which lives */
-  MI_WHERE_LOST                     /* a single page whose memory is not ours any more (mi_arena_move): its slices stay claimed for ever */
+  MI_WHERE_LOST                     /* a single page whose memory is not ours any more (mi_move_slices): its slices stay claimed for ever */
 } mi_where_t;
 
 struct mi_page_s {

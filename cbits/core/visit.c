@@ -48,11 +48,11 @@ static bool visit_mapping(mi_page_t* page, void* arg) {
 
 static void visit_mappings(mi_visit_list_t* list) {
   mi_visit_mappings_t v = { list, NULL };
-  mi_arena_mappings_each(&visit_mapping, &v);
+  mi_mapping_each(&visit_mapping, &v);
   while (v.strange != NULL) {
     mi_lheap_page_to_pool(v.strange);
     v.strange = NULL;
-    mi_arena_mappings_each(&visit_mapping, &v);                           /* those that are taken are not taken again */
+    mi_mapping_each(&visit_mapping, &v);                           /* those that are taken are not taken again */
   }
 }
 
@@ -87,7 +87,7 @@ static size_t visit_count(mi_heap_t* heap) {
   size_t n = 0;
   if (!mi_heap_is_listed(heap)) {
     for (size_t i = 0; i < mi_arena_count(); i++) n += mi_bitmap_count(mi_arena_at(i)->dirty, mi_arena_at(i)->nslices);
-    return n + mi_load_relaxed(&mi_arena_totals.xmappings);               /* a statistic */
+    return n + mi_load_relaxed(&mi_commit_totals.xmappings);               /* a statistic */
   }
   mi_lock(mi_heap_lock(heap));
   for (const mi_page_t* page = heap->pages; page != NULL; page = page->heap_next) n++;

@@ -243,7 +243,7 @@ static size_t visit_live(mi_arena_t* a, size_t i, mi_page_t* page) {
   return mi_xword_state(w) == MI_PAGE_OWNED ? mi_page_live(page) - mi_xword_count(w) : mi_xword_count(w);
 }
 
-size_t mi_check_live_blocks(void) { return pages_visit(&visit_live) + mi_arena_totals.xmappings; }
+size_t mi_check_live_blocks(void) { return pages_visit(&visit_live) + mi_commit_totals.xmappings; }
 
 static size_t visit_holes(mi_arena_t* a, size_t i, mi_page_t* page) {
   const size_t from = i * (MI_SLICE_SIZE / MI_HOLE_SIZE), to = from + mi_page_nslices(page) * (MI_SLICE_SIZE / MI_HOLE_SIZE);
@@ -261,8 +261,8 @@ static bool check_mapping(mi_page_t* page, void* count) {
 
 static void check_arenas(void) {
   size_t nmappings = 0;
-  mi_arena_mappings_each(&check_mapping, &nmappings);
-  if (nmappings != mi_arena_totals.xmappings) broken(2, &mi_page_empty, "the list has every mapping");
+  mi_mapping_each(&check_mapping, &nmappings);
+  if (nmappings != mi_commit_totals.xmappings) broken(2, &mi_page_empty, "the list has every mapping");
   size_t nholes = 0;
   for (size_t n = 0; n < mi_arena_count(); n++) nholes += mi_bitmap_count(mi_arena_at(n)->holes, mi_arena_nholes(mi_arena_at(n)));
   if (nholes != pages_visit(&visit_holes)) broken(16, &mi_page_empty, "only pooled pages have holes");
@@ -272,7 +272,7 @@ static void check_arenas(void) {
     mi_arena_t* a = mi_arena_at(n);
     for (size_t i = 0; i < a->nslices; i++) if (mi_xword_state(a->pages[i].xword) == MI_PAGE_DEAD) check_dead(a, i, &a->pages[i]);
   }
-  if (dirty * MI_SLICE_SIZE > mi_arena_totals.xcommitted) broken(15, &mi_page_empty, "committed counts every dirty slice");
+  if (dirty * MI_SLICE_SIZE > mi_commit_totals.xcommitted) broken(15, &mi_page_empty, "committed counts every dirty slice");
 }
 
 size_t mi_check_all(void) {
@@ -293,7 +293,7 @@ static size_t visit_count_page(mi_arena_t* a, size_t i, mi_page_t* page) { (void
 
 void mi_check_dump(void) {
   mi_message("mimalloc: %zu arenas, %zu pages, %zu live blocks; committed %zu of %zu KiB\n", mi_arena_count(),
-             pages_visit(&visit_count_page), mi_check_live_blocks(), mi_arena_totals.xcommitted / MI_KiB, mi_arena_totals.xreserved / MI_KiB);
+             pages_visit(&visit_count_page), mi_check_live_blocks(), mi_commit_totals.xcommitted / MI_KiB, mi_commit_totals.xreserved / MI_KiB);
   for (uint32_t s = 0; s < mi_owner_slots() && s < 16; s++) {
     mi_owner_t* owner = mi_owner_at(s);
     if (owner->xkind == MI_OWNER_UNUSED) continue;

@@ -315,7 +315,7 @@ void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
     mi_owner_leave(mine->owner);
     mi_error_tell();
   }
-  mi_purge_piece();
+  mi_purger_run_piece();
 }
 
 mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
@@ -358,7 +358,7 @@ void mi_cap_collect(bool force) {
     mi_owner_drain(lh->owner, force);
     mi_owner_leave(lh->owner);
   }
-  mi_purge_piece();
+  mi_purger_run_piece();
 }
 
 void mi_cap_drain(void) {

@@ -100,7 +100,7 @@ static void owner_step(void) {
 }
 
 static void check_everything(void) {
-  size_t live = 0, mappings = mi_load_relaxed(&mi_arena_totals.xmappings);
+  size_t live = 0, mappings = mi_load_relaxed(&mi_commit_totals.xmappings);
   for (shadow_t* s = shadow; s < shadow + BLOCKS; s++) if (s->p != NULL) { check_block(s); live++; }
   MUST(mi_check_all() == 0);
   if (MI_CHECK >= 2) MUST(mi_check_live_blocks() == live || mi_check_live_blocks() + mappings == live);
@@ -111,7 +111,7 @@ static void step(void) {
   switch (random_below(100)) {
     case 0: if (random_below(10) == 0) heap_step(); break;
     case 1: if (random_below(3) == 0) owner_step(); break;
-    case 2: mi_purge(random_below(4) == 0); break;
+    case 2: mi_purger_run(random_below(4) == 0); break;
     case 3: case 4: case 5: case 6: case 7: case 8: case 9: if (s->p != NULL) resize(s); break;
     default: if (s->p != NULL) release(s); else allocate(s);
   }

@@ -279,7 +279,7 @@ static void free_and_visit_heap(void) {
 /* ---- keeping pages (keep.h) ---- */
 
 static void set_single(void) { block = o_malloc(1, 200000); block2 = o_malloc(2, 130000); o_free(2, block2); }
-static void purge_all(void) { mi_purge(true); }
+static void purge_all(void) { mi_purger_run(true); }
 static bool something_is_due(void) { return mi_load_relaxed(&mi_due.xsince) != 0; }
 static void known(void) {
   if (!mi_page_is_none(mi_page_of(block)) || !mi_page_is_none(mi_page_of(block2))) CHECK(something_is_due());

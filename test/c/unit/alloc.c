@@ -154,9 +154,9 @@ static void steady_state(void) {
     void* p[300];
     for (int i = 0; i < 300; i++) CHECK((p[i] = mi_lheap_malloc(lh, (size_t)i * (size_t)i)) != NULL);
     for (int i = 0; i < 300; i++) release(p[(i * 7) % 300]);
-    if (round == 20) peak = mi_arena_totals.xpeak_committed;
+    if (round == 20) peak = mi_commit_totals.xpeak_committed;
   }
-  CHECK(mi_arena_totals.xpeak_committed <= peak + 4 * MI_MiB);
+  CHECK(mi_commit_totals.xpeak_committed <= peak + 4 * MI_MiB);
   end();
 }
 

@@ -116,7 +116,7 @@ static void arenas(void) {
   mi_arena_t* a = mi_arena_of_address(p[0]);
   const size_t i = mi_arena_slice_of(a, page->start);
   FOUND(a->free[i / 64], a->free[i / 64] | (uint64_t)1 << i % 64);
-  FOUND(mi_arena_totals.xcommitted, 0);
+  FOUND(mi_commit_totals.xcommitted, 0);
   CHECK(mi_pagemap_set(page->start, 1, NULL));
   CHECK_EQ(mi_check_all() > 0, MI_CHECK >= 2);
   CHECK(mi_pagemap_set(page->start, 1, page));

@@ -265,9 +265,9 @@ static void locked_memory(void) {
     return;
   }
   mi_owner_abandon(owners[0]);
-  const size_t committed = mi_arena_committed(), purged = mi_arena_totals.xpurged;
+  const size_t committed = mi_memory_committed(), purged = mi_commit_totals.xpurged;
   mi_pooled_now();
-  CHECK(holes() == 0 && mi_arena_committed() == committed && mi_arena_totals.xpurged == purged && mi_check_all() == 0);
+  CHECK(holes() == 0 && mi_memory_committed() == committed && mi_commit_totals.xpurged == purged && mi_check_all() == 0);
 }
 
 /* A page in slices that were used before goes back to its end, also where no block has been yet. */

@@ -8,7 +8,7 @@ enum { PUT = 12 };
 
 static mi_page_t* dead_page(size_t nslices) {
   bool zero;
-  mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
+  mi_page_t* page = mi_memory_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
   CHECK(page != NULL && mi_page_init(page, nslices * MI_SLICE_SIZE, MI_BIN_SINGLE, &mi_main_heap, 0));
   mi_xlist_t list;
   CHECK(mi_remote_acquire(&page->xword, true, &list));
@@ -20,7 +20,7 @@ static mi_page_t* dead_page(size_t nslices) {
 static mi_page_t* dead_class_page(unsigned bin) {
   bool zero;
   const size_t nslices = bin <= MI_BIN_SMALL_LAST ? 1 : MI_MEDIUM_SLICES;
-  mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
+  mi_page_t* page = mi_memory_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
   CHECK(page != NULL && mi_page_init(page, mi_bin_size(bin), bin, &mi_main_heap, 16) && mi_page_extend(page));
   mi_page_where_set(page, MI_WHERE_POOLED);                                 /* it was in no queue */
   mi_page_die(page);
@@ -34,7 +34,7 @@ static void put_and_take(void) {
     mi_keep_put(3, page);
     CHECK(mi_keep_take(4, n) == NULL && mi_keep_take(3, n + 1) == NULL);
     if (n > 1) CHECK(mi_keep_take(3, n - 1) == NULL);
-    CHECK(mi_page_of(page->start) == page && mi_arena_page_of(page->start) == NULL);
+    CHECK(mi_page_of(page->start) == page && mi_memory_page_of(page->start) == NULL);
     CHECK(mi_keep_take(3, n) == page && mi_keep_take(3, n) == NULL);
     mi_page_again(page, n * MI_SLICE_SIZE - 5000, 0);
     CHECK_EQ(mi_xword_state(page->xword), MI_PAGE_FULL);
@@ -65,7 +65,7 @@ static void put_and_take_classes(void) {
     const int most = MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? 8 : 2;
     for (int i = 0; i < PUT; i++) mi_keep_put_class(page[i] = dead_class_page(bin));
     for (int i = 0; i < PUT; i++) CHECK_EQ(mi_page_is_none(mi_page_of(page[i]->start)), i >= most);
-    CHECK(mi_arena_page_of(page[0]->start) == NULL && mi_block_usable(page[0]->start) == 0);
+    CHECK(mi_memory_page_of(page[0]->start) == NULL && mi_block_usable(page[0]->start) == 0);
     CHECK(mi_keep_take_class(bin - 1 == 0 ? MI_BIN_LAST : bin - 1) == NULL);
     for (int i = 0; i < most; i++) CHECK(mi_keep_take_class(bin) == page[i]);
     CHECK(mi_keep_take_class(bin) == NULL);
@@ -94,17 +94,17 @@ static void flushed_after_the_delay(void) {
   mi_page_t *a = dead_page(2), *b = dead_class_page(70);
   mi_option_set(mi_option_purge_delay, 1000000);
   mi_keep_put(0, a), mi_keep_put_class(b);
-  mi_purge(false);
+  mi_purger_run(false);
   CHECK(mi_keep_take(0, 2) == a && mi_keep_take_class(70) == b);
-  mi_purge(true);                                /* and so no time to flush is set */
+  mi_purger_run(true);                                /* and so no time to flush is set */
   mi_option_set(mi_option_purge_delay, 1);
   mi_keep_put(0, a);
   usleep(5000);
-  mi_purge(false);
+  mi_purger_run(false);
   CHECK(mi_keep_take(0, 2) == NULL && mi_page_is_none(mi_page_of(a->start)));
   mi_keep_put_class(b);
   usleep(5000);
-  mi_purge(false);
+  mi_purger_run(false);
   CHECK(mi_keep_take_class(70) == NULL && mi_page_is_none(mi_page_of(b->start)));
   test_nothing_left();
 }
@@ -116,7 +116,7 @@ static void* flush_each_round(void* arg) {
   for (int n = 1; n <= *(const int*)arg; n++) {
     while (mi_load_acquire(&round_begun) < n) mi_os_yield();
     spin(n % 64);
-    mi_purge(true);
+    mi_purger_run(true);
     mi_store_release(&round_ended, n);
   }
   return NULL;
@@ -137,7 +137,7 @@ static void put_while_another_flushes(void) {
     while (mi_load_acquire(&round_ended) < n) mi_os_yield();
     if (mi_page_is_none(mi_page_of(a->start))) continue;
     usleep(6000);
-    mi_purge(false);
+    mi_purger_run(false);
     CHECK_AT(mi_page_is_none(mi_page_of(a->start)), "round %d", n);
   }
   pthread_join(flusher, NULL);
@@ -198,10 +198,10 @@ static void kept_for_ever(void) {
   mi_keep_put(0, a), mi_keep_put_class(b);
   CHECK_EQ(mi_clock_at(), 0);
   usleep(2000);
-  mi_purge(false);
+  mi_purger_run(false);
   CHECK(mi_keep_take(0, 2) == a && mi_keep_take_class(9) == b);
   mi_keep_put(0, a), mi_keep_put_class(b);
-  mi_purge(true);
+  mi_purger_run(true);
   CHECK(mi_page_is_none(mi_page_of(a->start)) && mi_page_is_none(mi_page_of(b->start)));
   test_nothing_left();
 }
@@ -273,9 +273,9 @@ static void large_before_kept(void) {
   mi_page_t* page[PUT];
   for (int i = 0; i < PUT; i++) page[i] = dead_class_page(30 + (unsigned)i);
   for (int i = 0; i < PUT; i++) mi_keep_put_class(page[i]);
-  const size_t committed = mi_arena_totals.xcommitted, peak = mi_arena_totals.xpeak_committed;
+  const size_t committed = mi_commit_totals.xcommitted, peak = mi_commit_totals.xpeak_committed;
   uint8_t* p = mi_malloc(PUT * MI_SLICE_SIZE);
-  CHECK(p == page[0]->start && mi_arena_totals.xcommitted == committed && mi_arena_totals.xpeak_committed == peak);
+  CHECK(p == page[0]->start && mi_commit_totals.xcommitted == committed && mi_commit_totals.xpeak_committed == peak);
   CHECK_EQ(mi_check_all(), 0);
   for (int i = 0; i < 3; i++) mi_keep_put_class(page[i] = dead_class_page(30));
   uint8_t* small = mi_malloc(MI_MEDIUM_SLICES * MI_SLICE_SIZE);              /* not large */

@@ -42,7 +42,7 @@ static void cost(void) {
          used / (MANY / 2), resident / (MANY / 2));
   mi_stats_t s;
   mi_stats_get(sizeof s, &s);
-  CHECK(s.structures.current == (int64_t)mi_meta_committed() && s.committed.current == (int64_t)(mi_arena_totals.xcommitted + mi_meta_committed()));
+  CHECK(s.structures.current == (int64_t)mi_meta_committed() && s.committed.current == (int64_t)(mi_commit_totals.xcommitted + mi_meta_committed()));
 }
 
 static void waves(bool blocks) {

@@ -137,12 +137,12 @@ static void pages_move(void) {
   for (int i = 0; i < (MI_HARD ? 0 : 2); i++) {  /* in the hard mode such a block has a mapping of its own */
     const size_t slices = mi_align_up(size, MI_SLICE_SIZE);
     CHECK((wall[i] = mi_lheap_malloc(lh, size)) == p + slices);
-    const size_t committed = mi_arena_totals.xcommitted;
+    const size_t committed = mi_commit_totals.xcommitted;
     uint8_t* q = mi_lheap_realloc(lh, p, 2 * size, 0, 0, i % 2 == 1);
     CHECK(q != NULL && q != p && test_filled(q, size, 6));
     CHECK_EQ(mi_check_all(), 0);
     if (i % 2 == 1) CHECK(test_all(q + size, mi_block_usable(q) - size, 0));
-    CHECK(mi_arena_totals.xcommitted <= committed + mi_align_up(2 * size, MI_SLICE_SIZE) - slices);
+    CHECK(mi_commit_totals.xcommitted <= committed + mi_align_up(2 * size, MI_SLICE_SIZE) - slices);
     p = q;
     size *= 2;
     test_fill(p, size, 6);
@@ -164,17 +164,17 @@ static void pages_move_to_clean(void) {
     test_fill(p, size, 7);
     void* wall = mi_lheap_malloc(lh, size);
     if (clean == 0) o_free(0, mi_lheap_malloc(lh, 2 * size));
-    const size_t committed = mi_arena_totals.xcommitted;
+    const size_t committed = mi_commit_totals.xcommitted;
     uint8_t* q = mi_lheap_realloc(lh, p, 2 * size, 0, 0, false);
     CHECK(q != p && test_filled(q, size, 7));
-    CHECK_EQ(mi_arena_totals.xcommitted, committed + (clean ? size : 0));
+    CHECK_EQ(mi_commit_totals.xcommitted, committed + (clean ? size : 0));
     CHECK_EQ(mi_check_all(), 0);
     o_free(0, q), o_free(0, wall);
   }
   end();
 }
 
-/* Each move makes seams between mappings; before there are too many of them for a process, it is told that pages do not move. */
+/* Each move makes boundaries between mappings; before there are too many of them for a process, it is told that pages do not move. */
 static void moves_end(void) {
   if (MI_HARD) return;                              /* as above */
   enum { MOST = 10000 };
@@ -183,13 +183,13 @@ static void moves_end(void) {
   int n = 0;
   CHECK_EQ(mi_reserve_os_memory(MI_GiB, true, false), 0);
   for (bool moved = true; moved && n < MOST; n++) {
-    CHECK((spacer[n] = mi_arena_claim(1, 1, MI_ARENA_NONE, &zero)) != NULL);
-    mi_page_t *to = mi_arena_claim(MI_MiB, 1, MI_ARENA_NONE, &zero), *from = mi_arena_claim(MI_MiB, 1, MI_ARENA_NONE, &zero);
-    moved = mi_arena_move(from, to) == MI_OS_DONE;
-    mi_arena_give(from), mi_arena_give(to);
+    CHECK((spacer[n] = mi_memory_claim(1, 1, MI_ARENA_NONE, &zero)) != NULL);
+    mi_page_t *to = mi_memory_claim(MI_MiB, 1, MI_ARENA_NONE, &zero), *from = mi_memory_claim(MI_MiB, 1, MI_ARENA_NONE, &zero);
+    moved = mi_move_slices(from, to) == MI_OS_DONE;
+    mi_memory_give(from), mi_memory_give(to);
   }
   CHECK(n > 4000 && n < MOST);
-  while (n > 0) mi_arena_give(spacer[--n]);
+  while (n > 0) mi_memory_give(spacer[--n]);
   test_nothing_left();
 }
 
@@ -276,10 +276,10 @@ static void pages_are_copied_then(void) {
   test_fill(p, MI_MiB, 8);
   uint8_t* q = mi_lheap_malloc(lh, MI_MiB + MI_SLICE_SIZE);
   mi_os_fail_in(1, 1);
-  CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(p, MI_MiB, 8) && test_filled(q, MI_MiB, 8));
+  CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(p, MI_MiB, 8) && test_filled(q, MI_MiB, 8));
   memset(q, 0, MI_MiB);
-  CHECK(mi_arena_move(mi_page_of(q), mi_page_of(p)) == MI_OS_NOT);       /* no room */
-  CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(q, MI_MiB, 8) && test_all(p, MI_MiB, 0));
+  CHECK(mi_move_slices(mi_page_of(q), mi_page_of(p)) == MI_OS_NOT);       /* no room */
+  CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(q, MI_MiB, 8) && test_all(p, MI_MiB, 0));
   for (int i = 0; i < 2; i++) {
     mi_os_fail_call(MI_OS_MOVE_PAGES, MI_OS_AT_START, i == 0 ? 0 : 1, 1);
     test_fill(q, MI_MiB, 9);
@@ -318,7 +318,7 @@ static void pages_of_several_mappings(void) {
     test_fill(p, MI_MiB, 8);
     uint8_t* q = mi_lheap_malloc(lh, 3 * MI_MiB / 2);
     errno = 7;
-    CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && errno == 7 && test_filled(q, MI_MiB, 8));
+    CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && errno == 7 && test_filled(q, MI_MiB, 8));
     o_free(0, p), o_free(0, q), o_free(0, wall);
   }
   several_mappings = AS_IT_IS;
@@ -390,19 +390,19 @@ static void every_fault(void) {
 static void second_part_is_lost(void) {
   CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);
   bool zero;
-  mi_page_t *a = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero), *b = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
+  mi_page_t *a = mi_memory_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero), *b = mi_memory_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
   mi_page_dead_to_single(a), mi_page_dead_to_single(b);
   mi_arena_t* arena = mi_arena_at(a->arena);
   test_fill(a->start, 2 * MI_MiB, 5);
-  mi_bitmap_set(arena->seams, mi_arena_slice_of(arena, a->start) + 7, 1);
-  const size_t committed = mi_arena_totals.xcommitted;
+  mi_bitmap_set(arena->boundaries, mi_arena_slice_of(arena, a->start) + 7, 1);
+  const size_t committed = mi_commit_totals.xcommitted;
   mi_os_fail_call(MI_OS_MOVE_PAGES, MI_OS_TAKEN, 2, 1);
-  CHECK(mi_arena_move(a, b) == MI_OS_LOST && test_filled(a->start, 2 * MI_MiB, 5));
-  CHECK_EQ(mi_arena_totals.xcommitted, committed);
-  mi_arena_give(b);
-  CHECK_EQ(mi_arena_totals.xcommitted, committed - 2 * MI_MiB);
-  mi_page_t* c = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
-  CHECK(c->start != b->start && mi_arena_move(a, c) == MI_OS_NOT);        /* nothing moves any more */
+  CHECK(mi_move_slices(a, b) == MI_OS_LOST && test_filled(a->start, 2 * MI_MiB, 5));
+  CHECK_EQ(mi_commit_totals.xcommitted, committed);
+  mi_memory_give(b);
+  CHECK_EQ(mi_commit_totals.xcommitted, committed - 2 * MI_MiB);
+  mi_page_t* c = mi_memory_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
+  CHECK(c->start != b->start && mi_move_slices(a, c) == MI_OS_NOT);        /* nothing moves any more */
 }
 
 /* Whatever of a block that moved is taken for the next one: it is counted, and zero when it is said to be. */

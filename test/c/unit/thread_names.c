@@ -41,10 +41,10 @@ static void nothing_is_held_for_who_sleeps(void) {
   pthread_barrier_wait(&barrier);
   for (int i = 0; i < THREADS; i++) CHECK(owner_of_thread[i] != NULL && held(owner_of_thread[i]) == 0);
   CHECK_EQ(mi_check_all(), 0);
-  const size_t before = mi_arena_committed();
+  const size_t before = mi_memory_committed();
   for (int i = 0; i < THREADS; i++) for (int k = 0; k < N; k++) mi_free(block[i][k]);
   mi_collect_all();
-  CHECK_AT(mi_arena_committed() <= 2 * THREADS * MI_SLICE_SIZE && before >= 10 * MI_MiB, "%zu of %zu", mi_arena_committed(), before);
+  CHECK_AT(mi_memory_committed() <= 2 * THREADS * MI_SLICE_SIZE && before >= 10 * MI_MiB, "%zu of %zu", mi_memory_committed(), before);
   pthread_barrier_wait(&barrier);
   for (int i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
   mi_collect_all();

@@ -204,8 +204,8 @@ static void structure(void) {
   CHECK(s.malloc_normal.current == BYTES && s.malloc_huge.current == LARGE_BYTES);
   const size_t structures = mi_meta_committed();
   CHECK(s.structures.current == (int64_t)structures && structures > 0 && structures <= 2 * sizeof(mi_owner_t) + 16384);
-  CHECK(s.reserved.current == (int64_t)(mi_arena_totals.xreserved + mi_meta_reserved()) && s.committed.current == (int64_t)(mi_arena_totals.xcommitted + structures));
-  CHECK(s.committed.peak == (int64_t)(mi_arena_totals.xpeak_committed + mi_meta_peak_committed()) && s.committed.peak >= s.committed.current);
+  CHECK(s.reserved.current == (int64_t)(mi_commit_totals.xreserved + mi_meta_reserved()) && s.committed.current == (int64_t)(mi_commit_totals.xcommitted + structures));
+  CHECK(s.committed.peak == (int64_t)(mi_commit_totals.xpeak_committed + mi_meta_peak_committed()) && s.committed.peak >= s.committed.current);
   CHECK(s.pages_fresh.total == 4 && s.pages_retire.total == 0 && s.pages_reclaim.total == 0 && s.purged.total == 0 && s.remote_freed.total == 0);
   for (unsigned bin = 0; bin < MI_STAT_BINS; bin++) {
     const int64_t bytes = bin == mi_bin_of(100) ? 1120 : bin == mi_bin_of(5000) ? 15360 : bin == MI_STAT_BINS - 1 ? LARGE_BYTES : 0;
@@ -292,8 +292,8 @@ static void process(void) {
   mi_process_info(&w[0], &w[1], NULL, NULL, NULL, NULL, NULL, NULL);
   do mi_process_info(&v[0], &v[1], NULL, NULL, NULL, NULL, NULL, NULL); while (v[0] < w[0] + 20 || v[1] < w[1] + 5);
   mi_process_info(&v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]);
-  CHECK(v[0] > 0 && v[1] > 0 && v[3] >= 20 * MI_MiB && v[4] >= v[3] && v[5] == mi_arena_totals.xcommitted + mi_meta_committed()
-        && v[6] == mi_arena_totals.xpeak_committed + mi_meta_peak_committed());
+  CHECK(v[0] > 0 && v[1] > 0 && v[3] >= 20 * MI_MiB && v[4] >= v[3] && v[5] == mi_commit_totals.xcommitted + mi_meta_committed()
+        && v[6] == mi_commit_totals.xpeak_committed + mi_meta_peak_committed());
   mi_free(p);
   mi_collect(true);
   for (int i = 0; i < 8; i++) {                         /* each by itself */

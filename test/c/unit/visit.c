@@ -56,7 +56,7 @@ static void main_heap_mappings(void) {
   for (int i = 0; i < 3; i++) CHECK((p[i] = mi_malloc(size)) != NULL);
   CHECK((p[3] = mi_malloc_aligned_at(size, 4096, 8)) != NULL);
   uint8_t* offset = p[3];
-  p[3] = mi_arena_page_of(offset)->start;
+  p[3] = mi_memory_page_of(offset)->start;
   mi_heap_t* heap = mi_heap_new();
   p[4] = mi_heap_malloc(heap, size);
   for (size_t round = 1; round <= 2; round++) {
