@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "core/memory.h"
-#include "core/keep.h"
+#include "core/cache.h"
 #include "core/meta.h"
 #include "core/options.h"
 #include "core/owner.h"
 #include "core/pressure.h"
-#include "core/pooled.h"
+#include "core/pool_round.h"
 #include "core/purge.h"
 #include "core/purger.h"
 #include "core/realloc.h"
@@ -59,7 +59,7 @@ static void mend(void) {
   mi_options_after_fork();
   mi_pressure_after_fork();
   mi_page_after_fork();
-  mi_keep_mend();
+  mi_cache_after_fork();
   mi_purge_after_fork();
   mi_owner_mend(mi_thread_id());
 }
@@ -317,7 +317,7 @@ void mi_collect(bool force) {
   if (owner != NULL) mi_owner_drain(owner, force);
   mi_purger_run(force);
   if (!force) return;
-  mi_pooled_now();
+  mi_purger_run_pages();
   mi_error_tell();
 }
 

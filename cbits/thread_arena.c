@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "core/arena.h"
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "thread.h"

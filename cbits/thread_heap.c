@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/memory.h"
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "core/options.h"
 #include "core/purger.h"
 #include "core/realloc.h"
@@ -78,9 +78,9 @@ mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id) { return mi_heap_new_ex(
 static void default_to(mi_lheap_t* lh) {
   mi_lheap_t* old = mi_local()->lheap;
   if (lh == old) return;
-  mi_lheap_is_default(lh, true);
+  mi_heap_lheap_is_default(lh, true);
   mi_local()->lheap = lh;
-  mi_lheap_is_default(old, false);
+  mi_heap_lheap_is_default(old, false);
 }
 
 static void heap_end(mi_heap_t* heap, bool keep_blocks) {

@@ -3,11 +3,11 @@
 #include <errno.h>
 
 #include "core/memory.h"
-#include "core/keep.h"
+#include "core/cache.h"
 #include "core/options.h"
 #include "core/owner.h"
 #include "core/purger.h"
-#include "core/pooled.h"
+#include "core/pool_round.h"
 #include "core/visit.h"
 #include "thread.h"
 
@@ -26,7 +26,7 @@ void mi_collect_all(void) {
 }
 
 void mi_arenas_purge(void) {
-  mi_pooled_now();
+  mi_purger_run_pages();
   mi_purger_run(true);
   mi_error_tell();
 }

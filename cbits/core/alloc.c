@@ -1,16 +1,59 @@
-/* See alloc.h. */
+/* See alloc.h. Owner-only. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
+#include "cache.h"
+#include "commit.h"
+#include "memory.h"
+#include "purge.h"
 #include "os.h"
+#include "purger.h"
 
 size_t mi_size_good(size_t size) {
   if (size <= MI_MEDIUM_MAX) return mi_bin_size(mi_bin_of(size));
   return size > MI_SIZE_LIMIT ? size : mi_align_up(size, mi_os_page_size());
 }
+
+/* ---- the slow path ---- */
+
+mi_inline void* malloc_once(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
+  *zero = false;
+  if (size <= MI_MEDIUM_MAX && align == 0) return mi_lheap_block(lh, mi_bin_of(size));
+  return mi_single_malloc(lh, size, mi_max(align, MI_SLICE_SIZE), headroom, zero);
+}
+
+/* No memory: what this owner can give back, and what is kept, may be enough. False if that is nothing, so that asking again is in vain:
+   a program may ask for too much again and again. */
+mi_cold static bool make_room(mi_lheap_t* lh) {
+  const uint64_t before = mi_memory_changes();
+  const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);  /* a hint */
+  mi_lheap_collect(lh, true);
+  if (mi_cache_any()) mi_purger_run(true);
+  else if (mi_commit_is_limited()) mi_purge_some(true);
+  return mi_memory_changes() != before || mi_load_relaxed(&mi_commit_totals.xcommitted) < committed;  /* a hint */
+}
+
+/* Inline, so that each caller has its own. `align`: 0, or of a block with a page of its own. */
+mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
+  if (mi_unlikely(size > MI_ADDRESSES || align > MI_ADDRESSES)) return mi_error_fail(MI_ERROR_NO_MEMORY, size);
+  mi_lheap_housekeep(lh);
+  void* p = malloc_once(lh, size, align, headroom, zero);
+  if (mi_unlikely(p == NULL) && make_room(lh)) p = malloc_once(lh, size, align, headroom, zero);
+  mi_error_tell();
+  mi_purger_tend();
+  return mi_likely(p != NULL) ? p : mi_error_fail(MI_ERROR_NO_MEMORY, size);
+}
+
+void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) { return malloc_slow(lh, size, 0, false, zero); }
+
+void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) { return malloc_slow(lh, size, align, false, zero); }
+
+void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* zero) { return malloc_slow(lh, size, MI_SLICE_SIZE, headroom, zero); }
+
+/* ---- what the rings call ---- */
 
 static void* malloc_zero(mi_lheap_t* lh, size_t size, bool* zero) {
   void* p = mi_lheap_malloc_queued(lh, size);

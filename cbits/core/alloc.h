@@ -11,10 +11,17 @@
 
 #include <string.h>
 
-#include "lheap.h"
 #include "options.h"
+#include "single.h"
 
 mi_noinline void* mi_lheap_malloc_generic(mi_lheap_t* lh, size_t size);
+/* The slow path of an allocation of `size` bytes, at most MI_SIZE_LIMIT. NULL and errno if there is no
+   memory; *zero: the block is all zeros. */
+void* mi_lheap_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero);
+/* A block with a page of its own, aligned to any power of two. */
+void* mi_lheap_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero);
+/* The same, for a block that grows; `headroom`: to go on, if there is any (mi_memory_claim_headroom). */
+void* mi_lheap_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* zero);
 
 /* Pops a block; NULL if there is none, or if it was written to. FAST */
 mi_inline void* mi_page_pop(mi_page_t* page) {
@@ -47,7 +54,7 @@ mi_inline void* mi_lheap_zalloc_fast(mi_lheap_t* lh, size_t size) {
 mi_inline void* mi_lheap_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(page->lheap == lh && mi_page_is_listed(page));
   if (page->free != &mi_nil) return NULL;
-  if (mi_unlikely(!mi_lheap_may_hurry(lh))) return NULL;
+  if (mi_unlikely(!mi_lheap_may_skip(lh))) return NULL;
   if (mi_load_relaxed(&page->local_free->xmark) == page->key) {           /* its own */
     page->free = page->local_free;
     page->local_free = &mi_nil;
@@ -63,7 +70,7 @@ mi_inline void* mi_lheap_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
 /* The same from the first page of its queue: what has no place in `direct`, and what the holder freed. Or a page of its own that
    was kept. FAST */
 mi_inline void* mi_lheap_malloc_queued(mi_lheap_t* lh, size_t size) {
-  if (size > MI_MEDIUM_MAX) return mi_lheap_malloc_kept(lh, size);
+  if (size > MI_MEDIUM_MAX) return mi_single_malloc_cached(lh, size);
   mi_page_t* page = lh->queue[mi_bin_of(size)].first;
   if (page == NULL) return NULL;
   void* p = mi_page_pop(page);

@@ -25,9 +25,9 @@ struct mi_arena_s {
   mi_bits_t*  due;                  /* .. and that for a round, so to be purged in the next */
   mi_bits_t*  dirty;                /* set: handed out since it was last purged; not zero, counts as committed */
   mi_bits_t*  boundaries;                /* set: the system may keep what begins here apart from what is in front */
-  mi_bits_t*  changed;              /* set: a pooled page starts here in which a round may find something (pooled.h) */
-  mi_bits_t*  holes;                /* a bit for each MI_HOLE_SIZE. Set: given back inside a page (hollow.h) */
-  mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: abandon.h */
+  mi_bits_t*  changed;              /* set: a pooled page starts here in which a round may find something (pool_round.h) */
+  mi_bits_t*  holes;                /* a bit for each MI_HOLE_SIZE. Set: given back inside a page (holes.h) */
+  mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: pool_bits.h */
   mi_atomic(size_t) xhint[MI_ARENA_HINTS] mi_cachealign;  /* [n-1]: no run of n free slices begins below, as far as is known; the last: nor a longer one */
   mi_atomic(uint64_t) xlongest;     /* changes << 32 | n: no run of more than n free slices; UINT32_MAX: unknown */
 };

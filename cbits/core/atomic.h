@@ -1,6 +1,6 @@
 /* Atomics: the one place that names <stdatomic.h>.
    Any thread.
-   The protocols (remote.h, abandon.h) include only this file: test/c/model replaces it by one
+   The protocols (remote.h, pool_bits.h) include only this file: test/c/model replaces it by one
    whose operations yield to an exhaustive scheduler (-DMI_MODEL_ATOMICS="file").
    Orders are part of the names, so that each use says what it needs. */
 #ifndef MI_ATOMIC_H

@@ -9,9 +9,9 @@
      mi_free_local                 own page, a start, not free yet: push, done
        mi_lheap_page_emptied       .. and it was the last: retire the page or free it. Or the first of a parked page
      mi_free_slow                  anything else
-       mi_keep_put                 .. a page of its own (R5)
+       mi_cache_put                 .. a page of its own (R5)
        mi_page_remote_free         .. another's page
-       mi_lheap_full_to_owned      .. a page this owner gave up full
+       mi_lheap_take_back      .. a page this owner gave up full
        mi_error_misuse             .. no live block */
 
 /* Is the block marked with its page's key? Its upper half is looked at first: a user's 8-byte store to the first word has

@@ -22,7 +22,6 @@ typedef struct {
   struct { int error; const void* p; size_t size; } errors[MI_ERRORS_LATER];
 } mi_local_t;
 
-extern mi_lheap_t mi_lheap_empty;           /* no queue of it has a page (lheap.c) */
 #define MI_LOCAL_INIT { .lheap = &mi_lheap_empty }
 
 /* In the child of fork: what other threads had is free. */

@@ -132,7 +132,7 @@ static mi_page_t* arena_claim_headroom(mi_arena_t* a, size_t n, size_t room, boo
 
 /* With at least `least` slices. */
 static mi_page_t* arenas_claim_headroom(size_t n, size_t least, uint16_t number, bool* zero) {
-  for (size_t room = MI_ARENA_ROOM / MI_SLICE_SIZE; room >= least; room /= 2) {   /* less: what is left between those that have more */
+  for (size_t room = MI_HEADROOM_MOST / MI_SLICE_SIZE; room >= least; room /= 2) {   /* less: what is left between those that have more */
     for (size_t k = 0; k < mi_arena_count(); k++) {
       mi_arena_t* a = mi_arena_at(k);
       mi_page_t* page = mi_arena_serves(a, number) ? arena_claim_headroom(a, n, room, zero) : NULL;
@@ -154,12 +154,12 @@ static bool headroom_reserve(size_t much, size_t little, uint16_t number) {
 }
 
 bool mi_memory_is_narrow(const mi_page_t* page) {
-  return page->arena != MI_ARENA_NONE && mi_arena_at(page->arena)->nslices < 2 * MI_ARENA_ROOM / MI_SLICE_SIZE
-         && 2 * MI_ARENA_ROOM <= mi_arena_most() && mi_arena_refused() == SIZE_MAX && may_ask_os(MI_ARENA_NONE);
+  return page->arena != MI_ARENA_NONE && mi_arena_at(page->arena)->nslices < 2 * MI_HEADROOM_MOST / MI_SLICE_SIZE
+         && 2 * MI_HEADROOM_MOST <= mi_arena_most() && mi_arena_refused() == SIZE_MAX && may_ask_os(MI_ARENA_NONE);
 }
 
 mi_page_t* mi_memory_claim_headroom(size_t size, uint16_t number, bool* zero) {
-  const size_t n = mi_divide_up(size, MI_SLICE_SIZE), most = MI_ARENA_ROOM / MI_SLICE_SIZE;
+  const size_t n = mi_divide_up(size, MI_SLICE_SIZE), most = MI_HEADROOM_MOST / MI_SLICE_SIZE;
   const size_t little = mi_min((size_t)1 << mi_log2(8 * n), most);         /* so that it is copied seldom */
   if (2 * n > most) return NULL;
   mi_page_t* page = arenas_claim_headroom(n, most, number, zero);

@@ -14,7 +14,7 @@ void mi_mend(mi_page_t* page) {
   mi_assert(!mi_page_is_single(page) && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED);
   uint32_t nlive = 0;
   mi_assert(mi_page_where(page) != MI_WHERE_PARKED && mi_page_where(page) != MI_WHERE_WATCHED);
-  if (mi_page_has_waited(page)) mi_hollow_fill(page);
+  if (mi_page_has_waited(page)) mi_holes_undo(page);
   mi_remote_collect(&page->xword);                                        /* C1: its blocks are marked */
   page->free = page->local_free = &mi_nil;
   for (size_t i = page->capacity; i-- > 0; ) {
@@ -29,7 +29,7 @@ bool mi_mend_is_empty(mi_page_t* page) {
   const bool waited = mi_page_has_waited(page);
   if (!page->doubted || mi_page_is_single(page)) return true;
   for (size_t i = 0; i < page->capacity; i++) {
-    if (is_free(page, i) || (waited && mi_hollow_touches(page, block_at(page, i)))) continue;
+    if (is_free(page, i) || (waited && mi_holes_touch(page, block_at(page, i)))) continue;
     mi_error_later(MI_ERROR_MISCOUNTED, page->start, mi_page_size(page));
     mi_mend(page);
     return false;

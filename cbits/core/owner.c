@@ -5,8 +5,6 @@
 #include "meta.h"
 #include "options.h"
 #include "owner.h"
-#include "pooled.h"
-#include "purger.h"
 
 typedef mi_atomic(mi_owner_t*) mi_xowner_t;
 
@@ -77,7 +75,6 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   mi_assert(mi_load_relaxed(&owner->main.xcounts.pages) == 0);            /* ours now */
   owner->id = id;
   mi_lheap_init(&owner->main, owner, main, id);
-  mi_purger_also(&mi_pooled_piece);
   mi_store_release(&owner->xkind, kind);                                  /* pairs with readers of the table: shows the id */
   return owner;
 }

@@ -3,7 +3,7 @@
 #ifndef MI_OWNER_H
 #define MI_OWNER_H
 
-#include "heaps.h"
+#include "heap.h"
 
 /* A new owner with that id (a multiple of 16, not 0, of no other owner). Any thread; the caller is
    its owner from now on. NULL if there is no memory. */

@@ -7,9 +7,6 @@
 #include "os.h"
 #include "page.h"
 
-mi_block_t mi_nil;
-mi_page_t mi_page_empty = { .free = &mi_nil, .local_free = &mi_nil, .key = 1 };
-
 /* ---- keys ---- */
 
 static mi_atomic(uint64_t) xlives;       /* so many lives of pages, from a start that differs from process to process; 0: none yet */
@@ -93,7 +90,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
   return true;
 }
 
-void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner) {
+void mi_page_revive(mi_page_t* page, size_t size, uintptr_t xowner) {
   mi_assert(mi_page_is_single(page) && size > 0 && size <= mi_page_nslices(page) * MI_SLICE_SIZE);
   new_life(page);
   mi_page_cached_to_single(page);
@@ -146,7 +143,7 @@ static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
 void mi_page_take_list(mi_page_t* page, mi_xlist_t list) {
   mi_assert(!mi_page_is_listed(page) && list.count <= mi_page_used(page));
   if (list.head != 0 && mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_pooled(page);  /* its word was: R3 */
-  if (list.head != 0 && mi_page_where(page) == MI_WHERE_DUG) mi_page_dug_to_waited(page);
+  if (list.head != 0 && mi_page_where(page) == MI_WHERE_SEARCHED) mi_page_searched_to_waited(page);
   take_remote(page, list.head, mi_page_used(page) - list.count);
 }
 

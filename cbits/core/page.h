@@ -1,19 +1,17 @@
 /* A page: its three lists, its constants, the checks of a free.
    docs/DESIGN.md, section 3; docs/protocols.md, section 6.
-   Owner-only (the holder), but for what says any-thread. */
+   Holder, but for what says any-thread. */
 #ifndef MI_PAGE_H
 #define MI_PAGE_H
 
 #include "pagemap.h"
 #include "where.h"
 
-extern mi_page_t mi_page_empty;     /* what `direct` holds where there is no page: its free list is empty */
-
 /* A page for blocks of `size` bytes from freshly claimed slices: mapped, nothing in its lists; OWNED, or FULL if it has
    one block only. False if the page map has no room; then nothing was changed. */
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner);
 /* A single page of the main heap, kept since it died, once more: FULL. A new life, as every birth is: with a key of its own. */
-void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner);
+void mi_page_revive(mi_page_t* page, size_t size, uintptr_t xowner);
 /* Enters a page into the page map, or takes it out; false if there is no room. Its holder. */
 bool mi_page_map(mi_page_t* page, bool on);
 /* Nothing is live in it: DEAD, still mapped; the slices are the caller's to give back. */

@@ -1,6 +1,6 @@
 /* What memory is retained: each decision is a predicate here, one sentence and one expression, and who acts on it calls it. A constant
    stands beside the measurement that chose it: instructions are callgrind's, of a program of one thread. Changes nothing.
-   Owner-only (the holder of the page), but for what says any-thread. */
+   Holder, but for what says any-thread. */
 #ifndef MI_POLICY_H
 #define MI_POLICY_H
 
@@ -58,35 +58,35 @@ mi_inline uint32_t mi_policy_watch_limit(mi_page_t* page) {
 /* ---- cached pages: any thread ---- */
 
 /* A block of 128 KiB allocated and freed: 430 instructions; 1759 where none is cached. */
-#define MI_KEEP_SLICES 8u                /* the largest single page that is cached; one of each size in a column */
+#define MI_CACHE_SLICES 8u                /* the largest single page that is cached; one of each size in a column */
 
-mi_inline bool mi_policy_caches(size_t nslices) { return nslices <= MI_KEEP_SLICES; }
+mi_inline bool mi_policy_caches(size_t nslices) { return nslices <= MI_CACHE_SLICES; }
 
 /* So many pages of a class are cached. 300 threads, one after the other, with 2000 blocks of up to 1 KiB each: 2.8 MiB resident at most, 541
    page faults; 3.3 and 663 with two pages of a class, 4.0 and 801 with none. */
 mi_inline unsigned mi_policy_cached_of(unsigned bin) {
-  return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? MI_KEEP_SLICES : MI_KEEP_SLICES / 4;
+  return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? MI_CACHE_SLICES : MI_CACHE_SLICES / 4;
 }
 
 /* ---- blocks that grow: any thread ---- */
 
-#define MI_ARENA_ROOM  (32 * MI_MiB)     /* for a block that grows; as large a block is moved, not copied */
-#define MI_ROOMY_MIN   (128 * MI_KiB)    /* so large a block that has to be copied gets room to go on, unless it doubles: that is seldom */
-#define MI_ROOMY_EARLY MI_MiB            /* below this it is copied early */
+#define MI_HEADROOM_MOST  (32 * MI_MiB)     /* for a block that grows; as large a block is moved, not copied */
+#define MI_HEADROOM_MIN   (128 * MI_KiB)    /* so large a block that has to be copied gets room to go on, unless it doubles: that is seldom */
+#define MI_HEADROOM_EARLY MI_MiB            /* below this it is copied early */
 
 /* A block that grows a little at a time gets room to go on. Eight blocks grown by turns, by an eighth each, to 12 MiB: 64 ms of processor
    time and 104 MiB at most; 93 ms and 98 MiB where none gets room. */
-mi_inline bool mi_policy_wants_room(size_t old, size_t newsize) {
-  return old >= MI_ROOMY_MIN && newsize < old / 4 * 7 && newsize <= MI_ARENA_ROOM / 2;
+mi_inline bool mi_policy_wants_headroom(size_t old, size_t newsize) {
+  return old >= MI_HEADROOM_MIN && newsize < old / 4 * 7 && newsize <= MI_HEADROOM_MOST / 2;
 }
 
 /* .. and is copied while it is small, and not where it comes to the end of a small arena. */
 mi_inline bool mi_policy_leaves_early(size_t old, size_t newsize) {
-  return newsize > old && old < MI_ROOMY_EARLY && mi_policy_wants_room(old, newsize);
+  return newsize > old && old < MI_HEADROOM_EARLY && mi_policy_wants_headroom(old, newsize);
 }
 
 /* Pages are moved: a smaller block is copied as fast, to memory that is warm; but to memory that is not (`clean`) it would be resident twice. */
-mi_inline bool mi_policy_moves(size_t nslices, bool clean) { return nslices >= (clean ? MI_MiB : MI_ARENA_ROOM) / MI_SLICE_SIZE; }
-_Static_assert(MI_MiB / MI_SLICE_SIZE > MI_KEEP_SLICES, "what a move leaves behind is committed no more, so it may not be cached for the next block");
+mi_inline bool mi_policy_moves(size_t nslices, bool clean) { return nslices >= (clean ? MI_MiB : MI_HEADROOM_MOST) / MI_SLICE_SIZE; }
+_Static_assert(MI_MiB / MI_SLICE_SIZE > MI_CACHE_SLICES, "what a move leaves behind is committed no more, so it may not be cached for the next block");
 
 #endif

@@ -5,6 +5,7 @@
 #include "purge.h"
 #include "options.h"
 #include "os.h"
+#include "pool_round.h"
 #include "purger.h"
 
 #define EARLY_TICKS    64                /* the same, 4 MiB at most, between two counts of what waits */
@@ -48,14 +49,11 @@ void mi_purger_charge(uint64_t since) { charge(since, 2); }
 static mi_lock_t working = MI_LOCK_INIT(MI_RANK_PURGER);
 mi_atomic(bool) mi_purger_xround;        /* changed under the lock */
 static bool at_pages;                    /* the lock's: slices are done, pages are looked at */
-static mi_atomic(mi_purger_piece_t) xalso;
-
-void mi_purger_also(mi_purger_piece_t piece) { mi_store_release(&xalso, piece); } /* pairs with pages_piece */
+static mi_pool_place_t place;            /* the lock's: where in the pages */
 
 static bool pages_piece(size_t npages) {
-  const mi_purger_piece_t piece = mi_load_acquire(&xalso);                /* pairs with mi_purger_also */
-  if (piece == NULL || mi_option_get(mi_option_purge_delay) < 0) return false;
-  if (mi_purger_affords()) return piece(npages);
+  if (mi_option_get(mi_option_purge_delay) < 0) return false;
+  if (mi_purger_affords()) return mi_pool_round(&place, npages, false);
   mi_clock_ask();                                                         /* it goes on where it stands in a later round */
   return false;
 }
@@ -63,7 +61,7 @@ static bool pages_piece(size_t npages) {
 /* What was freed before the last round goes back; then what was kept or freed since is due in the next. True: there is more. */
 static bool slices_piece(void) {
   if (mi_purge_some(false)) return true;
-  mi_keep_flush();
+  mi_cache_flush();
   if (mi_purge_age()) mi_clock_ask();
   return false;
 }
@@ -91,7 +89,7 @@ static bool work(uint64_t now, size_t npages) {
 
 void mi_purger_run(bool force) {
   if (force) {
-    mi_keep_flush();
+    mi_cache_flush();
     mi_purge_all();
     return;
   }
@@ -110,6 +108,15 @@ static bool piece(uint64_t now, size_t npages) {
 }
 
 void mi_purger_run_piece(void) { piece(mi_os_now_ms(), PIECE_PAGES_BY); }
+
+void mi_purger_run_pages(void) {
+  mi_pool_place_t at = { 0, 0 };
+  for (bool more = true; more; ) {
+    mi_purger_stop();
+    more = mi_pool_round(&at, PIECE_PAGES, true);
+    mi_purger_go_on();
+  }
+}
 
 /* ---- the thread ---- */
 

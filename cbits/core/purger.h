@@ -13,7 +13,7 @@
 
 #include "commit.h"
 #include "clock.h"
-#include "keep.h"
+#include "cache.h"
 #include "local.h"
 #include "options.h"
 #include "os.h"
@@ -44,10 +44,9 @@ void mi_purger_run(bool force);
 /* The same round, a piece of it only. */
 void mi_purger_run_piece(void);
 
-/* What else a round does, so many pages at a time, each time with the lock of mi_purger_stop held: true if there are more. Set by who
-   makes owners, since what is called lies above. */
-typedef bool (*mi_purger_piece_t)(size_t npages);
-void mi_purger_also(mi_purger_piece_t piece);
+/* A whole round over the pages of the pool, which waits for nothing: what is pooled now gets its holes. Pieces by others come between its
+   own. Followed by mi_error_tell. */
+void mi_purger_run_pages(void);
 
 /* For others who look for OS pages inside pages: may they, and what it took. `since`: mi_os_cpu_us before it. */
 bool mi_purger_affords(void);

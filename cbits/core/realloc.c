@@ -5,8 +5,8 @@
 #include "memory.h"
 #include "move.h"
 #include "policy.h"
-#include "heap.h"
-#include "keep.h"
+#include "heap_pages.h"
+#include "cache.h"
 #include "options.h"
 #include "realloc.h"
 
@@ -17,7 +17,7 @@ static bool single_resize(mi_page_t* page, size_t size) {
   if (mi_load_relaxed(&page->xinner) != 0 || page->arena == MI_ARENA_NONE) return false;  /* an offset block, the caller's; a mapping of its own */
   const size_t nslices = mi_page_nslices(page);
   if (mi_divide_up(size, MI_SLICE_SIZE) != nslices && !mi_memory_resize(page, size)) return false;
-  mi_heap_page_resized(page, nslices);
+  mi_heap_pages_resized(page, nslices);
   mi_store_relaxed(&page->xsize, size);
   return true;
 }
@@ -30,7 +30,7 @@ static void* mapping_resize(mi_page_t* page, size_t size) {
   mi_page_map(page, false);                                               /* nobody else has the block */
   const size_t nslices = mi_page_nslices(page);
   const bool ok = mi_mapping_resize(page, mi_page_size(page), size);
-  if (ok) mi_heap_page_resized(page, nslices);
+  if (ok) mi_heap_pages_resized(page, nslices);
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start);                  /* shown to others together with the block */
   mi_page_map(page, true);                                                /* its leaf exists: mi_mapping_resize made it */
   return ok ? page->start : NULL;
@@ -61,7 +61,7 @@ static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize)
 static void* grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) {
   mi_assert(mi_page_is_single(page) && old < newsize);
   bool zero;
-  void* q = mi_lheap_malloc_growing(lh, newsize, mi_policy_wants_room(old, newsize), &zero);
+  void* q = mi_lheap_malloc_growing(lh, newsize, mi_policy_wants_headroom(old, newsize), &zero);
   if (q == NULL) return NULL;
   const mi_os_result_t moved = mi_policy_moves(mi_page_nslices(page), zero) ? mi_move_slices(page, mi_page_of(q)) : MI_OS_NOT;
   if (moved == MI_OS_LOST) {                                              /* q is not ours any more: nothing moves from now on */

@@ -208,7 +208,7 @@ static bool snapshot_begin(mi_snapshot_t* s) {
   *s = (mi_snapshot_t){ 0 };
   s->classes.max = 2 * MI_BIN_COUNT;
   s->owners.max = 2 * ((size_t)mi_owner_slots() + 16);
-  s->heaps.max = 2 * (mi_heaps_count() + 16);
+  s->heaps.max = 2 * (mi_heap_count() + 16);
   const size_t parts = s->classes.max + s->owners.max + s->heaps.max;
   s->memory_bytes = mi_align_up(parts * sizeof(mi_part_t), mi_os_page_size());
   s->memory = mi_os_reserve(s->memory_bytes, mi_os_page_size());

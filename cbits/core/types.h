@@ -31,19 +31,19 @@ extern mi_block_t mi_nil;           /* ends every list; its mark is 0, which is 
 #define MI_ARENA_NONE ((uint16_t)0xffff)    /* page->arena of a block with a mapping of its own */
 
 /* Where a page is: docs/DESIGN.md, section 3, has the picture. Only its holder changes that, and only by functions that are named by
-   the two ends of a transition (page_queued_to_parked): where.h and lheap.c. Who takes a page by a swap of its word (A2, H1, R4) holds
+   the two ends of a transition (page_queued_to_parked): where.h and queue.c. Who takes a page by a swap of its word (A2, H1, R4) holds
    it, and finds it where it was left. */
 typedef enum {
   MI_WHERE_DEAD,                    /* nowhere: its slice is free, or inside another page, or about to be either */
-  MI_WHERE_CACHED,                  /* dead, but its slices are claimed and mapped still: in the table of keep.h */
+  MI_WHERE_CACHED,                  /* dead, but its slices are claimed and mapped still: in the table of cache.h */
   MI_WHERE_QUEUED,                  /* in a queue of `lheap` */
   MI_WHERE_WATCHED,                 /* in a queue; its holder's frees come by when it has become sparse */
   MI_WHERE_RETIRED,                 /* alone in its queue, and empty: freed after some sweeps */
   MI_WHERE_PARKED,                  /* no block of it is free: in a list of `lheap` that malloc does not look at */
   MI_WHERE_FULL,                    /* no block of it was free when its owner gave it up. Who frees one since changes the word alone */
   MI_WHERE_POOLED,                  /* given up, for anybody to adopt; */
-  MI_WHERE_WAITED,                  /* .. and nobody did for a round: it may get holes (hollow.h); */
-  MI_WHERE_DUG,                     /* .. and a round looked for holes; since then no holder found anything freed in it */
+  MI_WHERE_WAITED,                  /* .. and nobody did for a round: it may get holes (holes.h); */
+  MI_WHERE_SEARCHED,                     /* .. and a round looked for holes; since then no holder found anything freed in it */
   MI_WHERE_SINGLE,                  /* has one block, which lives */
   MI_WHERE_LOST                     /* a single page whose memory is not ours any more (mi_move_slices): its slices stay claimed for ever */
 } mi_where_t;
@@ -117,7 +117,9 @@ mi_inline void mi_page_leave_out_none(mi_page_t* page) {
 }
 
 mi_inline mi_where_t mi_page_where(const mi_page_t* page) { return (mi_where_t)mi_load_relaxed(&page->xwhere); }
-mi_inline void mi_page_where_set(mi_page_t* page, mi_where_t where) { mi_store_relaxed(&page->xwhere, (uint8_t)where); }  /* where.h and lheap.c only */
+mi_inline void mi_page_where_set(mi_page_t* page, mi_where_t where) { mi_store_relaxed(&page->xwhere, (uint8_t)where); }  /* where.h and queue.c only */
+
+mi_inline mi_heap_t* mi_page_heap(mi_page_t* page) { return mi_load_relaxed(&page->xheap); }   /* by its holder, who alone changes it */
 
 typedef struct { mi_page_t *first, *last; } mi_queue_t;
 
@@ -130,6 +132,10 @@ typedef struct {
   mi_atomic(uint64_t) remote_freed; /* blocks collected from remote lists */
   mi_atomic(uint64_t) retired_pages;/* emptied and freed */
 } mi_lheap_counts_t;
+
+mi_inline void mi_lheap_count(mi_atomic(uint64_t)* counter, uint64_t n) {
+  mi_store_relaxed(counter, mi_load_relaxed(counter) + n);                /* one writer; a statistic */
+}
 
 /* Where an owner and a heap meet. Owner-only, but for the counters. */
 struct mi_lheap_s {
@@ -145,7 +151,7 @@ struct mi_lheap_s {
   uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
   uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   uint32_t    drains_seen;          /* how often everybody was asked to drain, at its last slow path */
-  mi_atomic(bool) xdefault;         /* its owner may point to it even when its heap has ended (heaps.c) */
+  mi_atomic(bool) xdefault;         /* its owner may point to it even when its heap has ended (heap.c) */
   uint16_t    seen[MI_BIN_COUNT];   /* of what the next allocation from each queue would take, at the last look: 16 bits that are seldom equal */
   uint32_t    look_from[MI_BIN_COUNT];  /* where adoption looks first: arena << 20 | slice / 16 */
   mi_lheap_counts_t xcounts;
@@ -157,6 +163,10 @@ struct mi_lheap_s {
 };
 
 #define MI_LHEAP_SIZE offsetof(mi_lheap_t, parked)
+
+/* Never written (types.c). */
+extern mi_page_t mi_page_empty;     /* what `direct` holds where there is no page: its free list is empty */
+extern mi_lheap_t mi_lheap_empty;   /* of who has none: no queue of it has a page */
 
 typedef enum { MI_OWNER_UNUSED, MI_OWNER_THREAD, MI_OWNER_CAPABILITY } mi_owner_kind_t;
 

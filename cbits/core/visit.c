@@ -2,8 +2,9 @@
    holder by H1, so that no remote free can end them), listed, visited, and given up again. */
 #include <string.h>
 
-#include "hollow.h"
+#include "holes.h"
 #include "os.h"
+#include "pool.h"
 #include "purger.h"
 #include "visit.h"
 
@@ -13,7 +14,7 @@ typedef struct { mi_visit_t* pages; size_t n, max; } mi_visit_list_t;
 static void visit_add(mi_visit_list_t* list, mi_page_t* page, bool taken) {
   mi_assert(list->n <= list->max && !(taken && mi_page_is_listed(page)));
   if (list->n < list->max) list->pages[list->n++] = (mi_visit_t){ page, taken };
-  else if (taken) mi_lheap_page_to_pool(page);
+  else if (taken) mi_pool_page_put(page);
 }
 
 /* A page that has no holder. */
@@ -33,7 +34,7 @@ static void visit_main(mi_visit_list_t* list, mi_page_t* page, const mi_owner_t*
   if (mi_load_relaxed(&page->xheap) != &mi_main_heap) return;             /* looked at again */
   if (!visit_take(page)) { if (is_of(page, owner)) visit_add(list, page, false); }
   else if (mi_load_relaxed(&page->xheap) == &mi_main_heap) visit_add(list, page, true);
-  else mi_lheap_page_to_pool(page);                                       /* another life of the slice */
+  else mi_pool_page_put(page);                                       /* another life of the slice */
 }
 
 typedef struct { mi_visit_list_t* list; mi_page_t* strange; } mi_visit_mappings_t;
@@ -50,7 +51,7 @@ static void visit_mappings(mi_visit_list_t* list) {
   mi_visit_mappings_t v = { list, NULL };
   mi_mapping_each(&visit_mapping, &v);
   while (v.strange != NULL) {
-    mi_lheap_page_to_pool(v.strange);
+    mi_pool_page_put(v.strange);
     v.strange = NULL;
     mi_mapping_each(&visit_mapping, &v);                           /* those that are taken are not taken again */
   }
@@ -72,14 +73,14 @@ static void visit_arenas(mi_visit_list_t* list, const mi_owner_t* owner) {
 /* A heap with a list, whose lock keeps its pages from ending. One that is held is in a queue, where it stays (in a
    sub-process's main heap: if it is the owner's), or a remote free holds it, which has emptied it. */
 static void visit_listed(mi_visit_list_t* list, mi_heap_t* heap, const mi_owner_t* owner) {
-  mi_lock(mi_heap_lock(heap));
+  mi_lock(mi_heap_pages_lock(heap));
   for (mi_page_t* page = heap->pages; page != NULL; page = page->heap_next) {
     if (list->n == list->max) break;
     if (mi_load_relaxed(&page->xowner) == MI_ID_GONE) continue;           /* left by fork, in any state: nobody may look into it */
     const bool queued = heap->is_main ? is_of(page, owner) : mi_page_is_listed(page);
     if (queued || visit_take(page)) visit_add(list, page, !queued);
   }
-  mi_unlock(mi_heap_lock(heap));
+  mi_unlock(mi_heap_pages_lock(heap));
 }
 
 /* At least how many pages there are to visit. */
@@ -89,9 +90,9 @@ static size_t visit_count(mi_heap_t* heap) {
     for (size_t i = 0; i < mi_arena_count(); i++) n += mi_bitmap_count(mi_arena_at(i)->dirty, mi_arena_at(i)->nslices);
     return n + mi_load_relaxed(&mi_commit_totals.xmappings);               /* a statistic */
   }
-  mi_lock(mi_heap_lock(heap));
+  mi_lock(mi_heap_pages_lock(heap));
   for (const mi_page_t* page = heap->pages; page != NULL; page = page->heap_next) n++;
-  mi_unlock(mi_heap_lock(heap));
+  mi_unlock(mi_heap_pages_lock(heap));
   return n;
 }
 
@@ -100,7 +101,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
   uint32_t nremote = 0;
   const bool single = mi_page_is_single(page);
   const size_t size = mi_page_size(page);
-  if (!single) mi_lheap_page_unpark(page);
+  if (!single) mi_queue_page_unpark(page);
   if (!single) mi_page_collect(page, &nremote);
   mi_assert(mi_page_left_out(page) <= 0 && page->capacity <= page->reserved);
   const mi_heap_area_t area = {
@@ -108,7 +109,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
     .used = single ? mi_page_used(page) : mi_page_live(page), .block_size = size, .full_block_size = size, .heap_tag = heap->tag,
   };
   if (single) memset(&is_free, 0, sizeof is_free);
-  else mi_hollow_free_blocks(page, &is_free);
+  else mi_holes_free_blocks(page, &is_free);
   if (!visitor(heap, &area, NULL, 0, arg)) return false;
   for (size_t i = 0; blocks && i < page->capacity; i++) {
     if (mi_block_bit(&is_free, i)) continue;
@@ -134,8 +135,8 @@ bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_vis
   for (size_t i = 0; i < list.n; i++) {
     more = more && visit_page(list.pages[i].page, heap, blocks, visitor, arg);
     if (!list.pages[i].taken) continue;
-    if (mi_page_where(list.pages[i].page) == MI_WHERE_DUG) mi_page_dug_to_waited(list.pages[i].page);  /* what was freed meanwhile is in its list now */
-    mi_lheap_page_to_pool(list.pages[i].page);
+    if (mi_page_where(list.pages[i].page) == MI_WHERE_SEARCHED) mi_page_searched_to_waited(list.pages[i].page);  /* what was freed meanwhile is in its list now */
+    mi_pool_page_put(list.pages[i].page);
   }
   mi_os_release(list.pages, bytes);
   return more;

@@ -4,7 +4,7 @@
 #define MI_VISIT_H
 
 #include "../include/mimalloc.h"
-#include "heaps.h"
+#include "heap.h"
 
 /* As mi_heap_visit_blocks; `owner`: whose pages of a main heap are looked at besides nobody's; may be NULL. */
 bool mi_visit_heap(mi_heap_t* heap, mi_owner_t* owner, bool blocks, mi_block_visit_fun* visitor, void* arg);

@@ -3,6 +3,7 @@
 #include "../core/mend.h"
 #include "../core/options.h"
 #include "../core/owner.h"
+#include "../core/pool.h"
 #include "../core/purger.h"
 
 #if MI_CHECK >= 2
@@ -49,16 +50,16 @@ static size_t visit_freed_twice(mi_arena_t* a, size_t i, mi_page_t* page) {
   if (page->xowner == MI_ID_GONE || page->xheap == NULL || !is_freed_twice(page, state)) return 0;
   if (state != MI_PAGE_OWNED && !mi_remote_acquire(&page->xword, true, &list)) return 0;  /* H1 */
   mi_error_later(MI_ERROR_MISCOUNTED, page->start, mi_page_size(page));
-  if (mi_page_is_listed(page)) mi_lheap_page_unpark(page);
+  if (mi_page_is_listed(page)) mi_queue_page_unpark(page);
   mi_mend(page);
-  if (state != MI_PAGE_OWNED) mi_lheap_page_to_pool(page);
+  if (state != MI_PAGE_OWNED) mi_pool_page_put(page);
   return 1;
 }
 
 /* ---- one page ---- */
 
 static bool block_ok(mi_page_t* page, mi_block_t* b) {
-  return (uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key && !mi_hollow_touches(page, b);
+  return (uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key && !mi_holes_touch(page, b);
 }
 
 /* How many blocks a list has; stops at the first that is none of the page's. */
@@ -72,7 +73,7 @@ static size_t list_length(mi_page_t* page, mi_block_t* b) {
 
 static size_t hollow_blocks(mi_page_t* page) {
   size_t n = 0;
-  for (size_t i = 0; i < page->capacity; i++) n += mi_hollow_touches(page, (const mi_block_t*)(const void*)(page->start + i * mi_page_size(page)));
+  for (size_t i = 0; i < page->capacity; i++) n += mi_holes_touch(page, (const mi_block_t*)(const void*)(page->start + i * mi_page_size(page)));
   return n;
 }
 
@@ -143,7 +144,7 @@ static void check_where(mi_arena_t* a, size_t i, mi_page_t* page) {
   CHECK(19, page, left_out_ok(page, where));
   CHECK(16, page, mi_page_is_single(page) || mi_page_has_waited(page) || hollow_blocks(page) == 0);
   CHECK(21, page, !pooled || mi_bitmap_run(mi_arena_pool(a, mi_page_bin(page)), a->nslices, i, 1) != 0);
-  CHECK(21, page, !pooled || where == MI_WHERE_DUG || mi_bitmap_run(a->changed, a->nslices, i, 1) != 0);
+  CHECK(21, page, !pooled || where == MI_WHERE_SEARCHED || mi_bitmap_run(a->changed, a->nslices, i, 1) != 0);
 }
 
 /* No page begins here. What fork left behind in the middle of a single page's birth or end stays claimed. */

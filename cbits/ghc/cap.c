@@ -327,7 +327,7 @@ mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
   mi_heap_t* old = mi_load_relaxed(&mine->xheap);                         /* mine: read by me */
   mi_lheap_t* lh = heap == NULL ? NULL : lheap_in(heap, mine);
   if (lh != NULL) {
-    mi_lheap_is_default(lh, true);                                        /* from now on for ever: mi_cap_stats may look at it late, and finds its owner */
+    mi_heap_lheap_is_default(lh, true);                                        /* from now on for ever: mi_cap_stats may look at it late, and finds its owner */
     mi_store_release(&xlheaps[number], lh);                               /* pairs with mi_cap_stats, default_end */
   }
   mi_owner_leave(mine->owner);

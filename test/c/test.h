@@ -13,7 +13,7 @@
 
 #include "include/mimalloc.h"
 #include "core/aligned.h"
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "core/purger.h"
 #include "core/os.h"
 #include "core/alloc.h"

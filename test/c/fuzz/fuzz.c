@@ -1,7 +1,7 @@
 /* Random operations of eight owners, played by one thread, against a shadow of what must be live: where, how
    large, with what inside, in which heap. Reproducible: arguments seed and number of operations (or FUZZ_SEED,
    FUZZ_OPERATIONS). A failure prints the operation's number; the same seed repeats it. */
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "test.h"
 
 enum { BLOCKS = 700, HEAPS = 4 };

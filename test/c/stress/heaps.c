@@ -168,7 +168,7 @@ static void step(uint64_t* r) {
   place_t* place = &places[test_random(r) % PLACES];
   const uint64_t kind = test_random(r) % 64;
   if (kind == 0) mi_collect(test_random(r) % 16 == 0);
-  else if (kind == 1 && (mi_heaps_count() > PLACES + 1 || mi_stats_words(NULL, 0) == 0)) wrong(place, "statistics");
+  else if (kind == 1 && (mi_heap_count() > PLACES + 1 || mi_stats_words(NULL, 0) == 0)) wrong(place, "statistics");
   else if (kind < 4) place_end(place);
   else if (kind < 8) place_begin(place, r);
   else if (kind < 12) race(&places[test_random(r) % WITH_ARENA], r);
@@ -194,7 +194,7 @@ static void nothing_left(void) {
   mi_thread_done();
   mi_collect(true);
   test_nothing_left();
-  CHECK_EQ(mi_heaps_count(), 1);
+  CHECK_EQ(mi_heap_count(), 1);
   CHECK_EQ(mi_stats_use(0).blocks, 0);
   CHECK(mi_commit_totals.xcommitted <= ARENA_BYTES);     /* the user's own memory is never purged */
   CHECK(mi_owner_slots() <= (uint32_t)nthreads + 1);

@@ -418,13 +418,13 @@ static void roomy(void) {
   CHECK_EQ(mi_reserve_os_memory(MI_GiB, true, false), 0);
   mi_page_t* page[N];
   bool zero;
-  CHECK(mi_memory_claim_headroom(MI_ARENA_ROOM / 2 + 1, MI_ARENA_NONE, &zero) == NULL);
+  CHECK(mi_memory_claim_headroom(MI_HEADROOM_MOST / 2 + 1, MI_ARENA_NONE, &zero) == NULL);
   mi_memory_give(claim(1, 1, NULL));                /* there is an arena */
   const mi_arena_t* a = mi_arena_at(0);
   for (int i = 0; i < N; i++) {
     CHECK((page[i] = mi_memory_claim_headroom(200000, MI_ARENA_NONE, &zero)) != NULL && page[i] > &a->pages[a->nslices / 2 - 1]);
     CHECK_EQ(mi_page_nslices(page[i]), 4);
-    const size_t room = i < 16 ? MI_ARENA_ROOM : i < 32 ? MI_ARENA_ROOM / 2 : MI_ARENA_ROOM / 4;
+    const size_t room = i < 16 ? MI_HEADROOM_MOST : i < 32 ? MI_HEADROOM_MOST / 2 : MI_HEADROOM_MOST / 4;
     CHECK_EQ(mi_bitmap_run(a->free, a->nslices, mi_arena_slice_of(a, page[i]->start) + 4, room / MI_SLICE_SIZE - 4), room / MI_SLICE_SIZE - 4);
   }
   for (int i = 0; i < N; i++) mi_memory_give(page[i]);

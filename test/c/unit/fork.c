@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <ucontext.h>
 
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "include/mimalloc-stats.h"
 #include "test.h"
 

@@ -15,7 +15,7 @@ static void full_and_back(bool parked) {
     const size_t n = 3 * mi_min(4096, (size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE / size) + 1;
     const uint64_t full = lh(0)->xcounts.full_pages;
     for (size_t i = 0; i < n; i++) CHECK((block[i] = o_malloc(0, size)) != NULL);
-    if (!parked) mi_lheap_unpark(lh(0));
+    if (!parked) mi_queue_unpark_all(lh(0));
     CHECK(parked ? MI_HARD || lh(0)->nparked[bin] == 1 : lh(0)->xcounts.full_pages >= full + 3);
     CHECK_EQ(mi_check_all(), 0);
     if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), n);
@@ -40,7 +40,7 @@ static void freed_by_others(bool parked) {
   static void* block[10000];
   owners_begin();
   for (int i = 0; i < 10000; i++) block[i] = o_malloc(0, 64);
-  if (!parked) mi_lheap_unpark(lh(0));
+  if (!parked) mi_queue_unpark_all(lh(0));
   for (int i = 0; i < 10000; i += 2) o_free(1 + i % 7, block[i]);
   CHECK_EQ(mi_check_all(), 0);
   const uint64_t fresh = lh(0)->xcounts.fresh_pages;
@@ -345,7 +345,7 @@ static void full_to_owned(void) {
   CHECK(mi_xword_state(page->xword) == MI_PAGE_FULL && page->xowner == (owners[0]->id | 1));
   o_free(0, p[0]);
   CHECK(mi_xword_state(page->xword) == MI_PAGE_OWNED && page->xowner == owners[0]->id && page->lheap == lh(0));
-  CHECK(!mi_lheap_full_to_owned(lh(0), page));
+  CHECK(!mi_lheap_take_back(lh(0), page));
   for (int i = 1; i < 5000; i++) o_free(0, p[i]);
   owners_end();
   test_nothing_left();

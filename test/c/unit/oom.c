@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "test.h"
 
 static size_t nfailed;

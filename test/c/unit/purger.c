@@ -1,4 +1,4 @@
-/* purger.h, pooled.h: memory that comes back when nobody calls anything; and the limit of what is committed. */
+/* purger.h, pool_round.h: memory that comes back when nobody calls anything; and the limit of what is committed. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/pooled.h"
+#include "core/pool_round.h"
 #include "core/purger.h"
 #include "test.h"
 

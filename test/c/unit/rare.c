@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "core/purger.h"
 #include "test.h"
 

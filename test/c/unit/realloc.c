@@ -407,7 +407,7 @@ static void second_part_is_lost(void) {
 
 /* Whatever of a block that moved is taken for the next one: it is counted, and zero when it is said to be. */
 static void what_a_move_leaves(void) {
-  static const size_t sizes[] = { 1, MI_KEEP_SLICES, MI_KEEP_SLICES + 1, 512, 515 };
+  static const size_t sizes[] = { 1, MI_CACHE_SLICES, MI_CACHE_SLICES + 1, 512, 515 };
   for (size_t k = 0; k < (MI_HARD ? 3 : 5); k++) {
     const size_t n = sizes[k], size = n * MI_SLICE_SIZE - 4096;
     uint8_t *p = mi_malloc(size), *wall = mi_malloc(size);

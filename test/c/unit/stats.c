@@ -1,7 +1,7 @@
 /* stats.h: what is live, by class, owner and heap; the same sums everywhere. */
 #include <pthread.h>
 
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "core/stats.h"
 #include "test.h"
 

@@ -3,7 +3,7 @@
 #include <sys/prctl.h>
 
 #include "core/meta.h"
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "core/stats.h"
 #include "include/mimalloc-stats.h"
 #include "test.h"

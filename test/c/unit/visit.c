@@ -1,7 +1,7 @@
 /* visit.h: every live block of a heap once, and no other. */
 #include <pthread.h>
 
-#include "core/pooled.h"
+#include "core/pool_round.h"
 #include "core/purger.h"
 #include "core/visit.h"
 #include "test.h"
@@ -97,7 +97,7 @@ static void* fill_and_end(void* arg) {
   return arg;
 }
 static void* purge_as_it_does(void* arg) {
-  while (!mi_load_relaxed(&visited)) mi_pooled_now();
+  while (!mi_load_relaxed(&visited)) mi_purger_run_pages();
   return arg;
 }
 static void while_pages_are_purged(void) {

@@ -1,12 +1,8 @@
-/* See pooled.h. */
-#include "hollow.h"
-#include "pooled.h"
-#include "purger.h"
-
-#define PIECE_PAGES 64                   /* of a whole round: whoever forks or visits waits for a piece */
-
-typedef struct { size_t arena, slice; } mi_place_t;
-static mi_place_t place;                 /* where the round is; of who has the purging thread stopped */
+/* See pool_round.h. Any thread. */
+#include "holes.h"
+#include "memory.h"
+#include "pool.h"
+#include "pool_round.h"
 
 /* xowner becomes 0 before there are holes: from then on whoever frees a block looks whether one touches it (mi_block_find). It stays as it is where
    there are none, so that frees take the short way. */
@@ -20,14 +16,14 @@ static void page_round(mi_page_t* page, bool now) {
   if (!waited) mi_page_pooled_to_waited(page);
   if (waited || now) {
     mi_store_relaxed(&page->xowner, 0);                                   /* as in P1 */
-    if (mi_hollow_dig(page)) home = 0;
-    if (mi_page_where(page) == MI_WHERE_WAITED) mi_page_waited_to_dug(page);
+    if (mi_holes_make(page)) home = 0;
+    if (mi_page_where(page) == MI_WHERE_WAITED) mi_page_waited_to_searched(page);
   }
   mi_assert(mi_page_has_waited(page) && (home == 0 || (home & 1) != 0));
-  mi_lheap_page_to_pool_of(page, home);                                   /* P1 */
+  mi_pool_page_put_of(page, home);                                   /* P1 */
 }
 
-static bool piece(mi_place_t* at, size_t npages, bool now) {
+bool mi_pool_round(mi_pool_place_t* at, size_t npages, bool now) {
   mi_assert(npages > 0);
   for (size_t n = 0; at->arena < mi_arena_count(); at->arena++, at->slice = 0) {
     mi_arena_t* a = mi_arena_at(at->arena);
@@ -37,17 +33,6 @@ static bool piece(mi_place_t* at, size_t npages, bool now) {
       page_round(&a->pages[at->slice++], now);
     }
   }
-  *at = (mi_place_t){ 0, 0 };
+  *at = (mi_pool_place_t){ 0, 0 };
   return false;
-}
-
-bool mi_pooled_piece(size_t npages) { return piece(&place, npages, false); }
-
-void mi_pooled_now(void) {
-  mi_place_t at = { 0, 0 };
-  for (bool more = true; more; ) {
-    mi_purger_stop();
-    more = piece(&at, PIECE_PAGES, true);
-    mi_purger_go_on();
-  }
 }
