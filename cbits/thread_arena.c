@@ -1,11 +1,9 @@
-/* Arenas and sub-processes, as mimalloc.h describes them. Any thread. */
+/* Arenas, as mimalloc.h describes them. Any thread. */
 #include <errno.h>
 
 #include "core/arena.h"
-#include "core/heap.h"
 #include "core/options.h"
 #include "core/os.h"
-#include "thread.h"
 
 /* ---- arenas ---- */
 
@@ -85,23 +83,4 @@ void mi_arenas_print(void) {
                a->nslices * kib, mi_bitmap_count(a->free, a->nslices) * kib, mi_bitmap_count(a->dirty, a->nslices) * kib,
                (mi_bitmap_count(a->purge, a->nslices) + mi_bitmap_count(a->due, a->nslices)) * kib, a->exclusive ? ", exclusive" : "", a->pinned ? ", pinned" : "");
   }
-}
-
-/* ---- sub-processes: each has a main heap of its own, and adoption never crosses heaps ---- */
-
-mi_subproc_id_t mi_subproc_main(void) { return NULL; }
-
-mi_subproc_id_t mi_subproc_new(void) {
-  mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
-  if (heap == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
-  heap->is_main = true;
-  return heap;
-}
-
-void mi_subproc_delete(mi_subproc_id_t subproc) {
-  if (subproc != NULL) mi_heap_end(subproc, true);
-}
-
-void mi_subproc_add_current_thread(mi_subproc_id_t subproc) {
-  mi_thread_join(subproc == NULL ? &mi_main_heap : subproc);
 }

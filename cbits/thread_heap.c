@@ -1,4 +1,4 @@
-/* The thread ring's heap functions: those of thread.c with a heap as first argument. Any thread.
+/* The thread ring's heap functions: those of thread.c with a heap as first argument; and sub-processes. Any thread.
    Described in mimalloc.h. */
 #include <string.h>
 
@@ -133,3 +133,22 @@ bool mi_heap_check_owned(mi_heap_t* heap, const void* p) {
   return page != NULL && heap != NULL && mi_load_relaxed(&page->xheap) == heap;  /* an answer for now */
 }
 bool mi_check_owned(const void* p) { return mi_heap_check_owned(mi_heap_get_default(), p); }
+
+/* ---- sub-processes: each has a main heap of its own, and adoption never crosses heaps ---- */
+
+mi_subproc_id_t mi_subproc_main(void) { return NULL; }
+
+mi_subproc_id_t mi_subproc_new(void) {
+  mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
+  if (heap == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
+  heap->is_main = true;
+  return heap;
+}
+
+void mi_subproc_delete(mi_subproc_id_t subproc) {
+  if (subproc != NULL) mi_heap_end(subproc, true);
+}
+
+void mi_subproc_add_current_thread(mi_subproc_id_t subproc) {
+  mi_thread_join(subproc == NULL ? &mi_main_heap : subproc);
+}
