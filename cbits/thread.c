@@ -8,7 +8,7 @@
 #include "core/memory.h"
 #include "core/cache.h"
 #include "core/meta.h"
-#include "core/options.h"
+#include "core/report.h"
 #include "core/owner.h"
 #include "core/pressure.h"
 #include "core/pool_round.h"
@@ -56,7 +56,7 @@ static void before_fork(void) {
 /* What others, who are gone, had begun. */
 static void mend(void) {
   mi_local_after_fork();
-  mi_options_after_fork();
+  mi_callback_after_fork();
   mi_pressure_after_fork();
   mi_page_after_fork();
   mi_cache_after_fork();
@@ -85,8 +85,8 @@ static void reserve_memory(void) {
   const size_t huge = mi_option_get_size(mi_option_reserve_huge_os_pages);
   const size_t memory = mi_option_get_size(mi_option_reserve_os_memory);
   const bool tell = mi_option_is_enabled(mi_option_verbose);
-  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && tell) mi_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
-  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && tell) mi_message("mimalloc: no %zu bytes to reserve\n", memory);
+  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && tell) mi_report_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
+  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && tell) mi_report_message("mimalloc: no %zu bytes to reserve\n", memory);
 }
 
 static void process_begin_once(void) {
@@ -95,8 +95,8 @@ static void process_begin_once(void) {
   if (!has_key) mi_store_relaxed(&xunnoticed, true);                      /* shown by pthread_once */
   mi_fork_set_mend(&after_fork_child);
   const bool has_handlers = mi_os_atfork(&before_fork, &after_fork_parent, &after_fork_child);
-  if (verbose && !has_key) mi_message("mimalloc: all thread keys are taken: ends of threads are not noticed\n");
-  if (verbose && !has_handlers) mi_message("mimalloc: no memory for handlers of fork\n");
+  if (verbose && !has_key) mi_report_message("mimalloc: all thread keys are taken: ends of threads are not noticed\n");
+  if (verbose && !has_handlers) mi_report_message("mimalloc: no memory for handlers of fork\n");
   reserve_memory();
 }
 
@@ -132,7 +132,7 @@ mi_lheap_t* mi_thread_lheap_own(void) {
     return mi_local()->lheap;
   }
   mi_owner_t* owner = owner_begin();
-  if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
+  if (owner == NULL) return mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
   mi_local()->lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
   mi_process_begin();
   if (!mi_local()->ended && has_key && pthread_setspecific(end_key, owner) != 0) {
@@ -151,14 +151,14 @@ mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap) {
   mi_lheap_t* lh = mi_thread_lheap_own();
   if (lh == NULL) return NULL;
   lh = mi_heap_lheap(heap, lh->owner);
-  return lh != NULL ? lh : mi_thread_leave(mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t)));
+  return lh != NULL ? lh : mi_thread_leave(mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t)));
 }
 
 mi_noinline void* mi_thread_malloc_slow(size_t size) {
-  void* p = mi_lheap_malloc_queued(mi_local()->lheap, size);
+  void* p = mi_alloc_malloc_queued(mi_local()->lheap, size);
   if (mi_likely(p != NULL)) return p;
   mi_lheap_t* lh = mi_thread_lheap_own();
-  return lh == NULL ? NULL : mi_thread_leave(mi_lheap_malloc_generic(lh, size));
+  return lh == NULL ? NULL : mi_thread_leave(mi_alloc_malloc_generic(lh, size));
 }
 
 mi_noinline void mi_thread_free_slow(void* p) { mi_free_slow(p, my_owner(), mi_thread_id()); }
@@ -181,9 +181,9 @@ void mi_process_done(void) { mi_collect(true); }
 
 void* mi_malloc(size_t size) { return mi_thread_malloc(size); }
 void* mi_malloc_small(size_t size) { return mi_thread_malloc(size); }
-static mi_noinline void* zalloc_slow(size_t size) { WITH_LHEAP(mi_lheap_zalloc(lh, size)); }
+static mi_noinline void* zalloc_slow(size_t size) { WITH_LHEAP(mi_alloc_zalloc(lh, size)); }
 void* mi_zalloc(size_t size) {
-  void* p = mi_lheap_zalloc_fast(mi_local()->lheap, size);
+  void* p = mi_alloc_zalloc_fast(mi_local()->lheap, size);
   return mi_likely(p != NULL) ? p : zalloc_slow(size);
 }
 void* mi_zalloc_small(size_t size) { return mi_zalloc(size); }
@@ -191,10 +191,10 @@ void* mi_calloc(size_t n, size_t size) {
   size_t total;
   return mi_size_product(n, size, &total) ? mi_zalloc(total) : NULL;
 }
-void* mi_mallocn(size_t n, size_t size) { WITH_LHEAP(mi_lheap_mallocn(lh, n, size)); }
-char* mi_strdup(const char* s) { WITH_LHEAP(mi_lheap_strdup(lh, s)); }
-char* mi_strndup(const char* s, size_t n) { WITH_LHEAP(mi_lheap_strndup(lh, s, n)); }
-char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_lheap_realpath(lh, name, resolved)); }
+void* mi_mallocn(size_t n, size_t size) { WITH_LHEAP(mi_alloc_mallocn(lh, n, size)); }
+char* mi_strdup(const char* s) { WITH_LHEAP(mi_alloc_strdup(lh, s)); }
+char* mi_strndup(const char* s, size_t n) { WITH_LHEAP(mi_alloc_strndup(lh, s, n)); }
+char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_alloc_realpath(lh, name, resolved)); }
 
 void mi_free(void* p) { mi_thread_free(p); }
 void mi_cfree(void* p) { mi_thread_free(p); }
@@ -219,7 +219,7 @@ size_t mi_malloc_good_size(size_t size) { return mi_size_good(size); }
 /* ---- resizing ---- */
 
 static void* resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
-  WITH_LHEAP(mi_lheap_realloc(lh, p, size, align, offset, zero));
+  WITH_LHEAP(mi_realloc_block(lh, p, size, align, offset, zero));
 }
 
 static void* resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
@@ -269,7 +269,7 @@ int mi_reallocarr(void* pp, size_t n, size_t size) {
 /* ---- aligned ---- */
 
 static void* aligned(size_t size, size_t align, size_t offset, bool zero) {
-  WITH_LHEAP(mi_lheap_aligned(lh, size, align, offset, zero));
+  WITH_LHEAP(mi_aligned_block(lh, size, align, offset, zero));
 }
 
 void* mi_malloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, false); }
@@ -295,7 +295,7 @@ void* mi_valloc(size_t size) { return aligned(size, mi_os_page_size(), 0, false)
 
 void* mi_pvalloc(size_t size) {
   const size_t page = mi_os_page_size();
-  if (size > MI_SIZE_LIMIT) return mi_error_fail(MI_ERROR_TOO_LARGE, size);
+  if (size > MI_SIZE_LIMIT) return mi_report_fail(MI_ERROR_TOO_LARGE, size);
   return aligned(mi_align_up(mi_max(size, 1), page), page, 0, false);
 }
 
@@ -313,12 +313,12 @@ int mi_posix_memalign(void** p, size_t align, size_t size) {
 
 void mi_collect(bool force) {
   mi_owner_t* owner = my_owner();
-  if (force && mi_has_deferred_free) mi_deferred_free_call(true, 0);
+  if (force && mi_callback_has_deferred_free) mi_callback_deferred_free(true, 0);
   if (owner != NULL) mi_owner_drain(owner, force);
   mi_purger_run(force);
   if (!force) return;
   mi_purger_run_pages();
-  mi_error_tell();
+  mi_report_pending();
 }
 
 __attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.c says true */

@@ -30,7 +30,7 @@ mi_noinline void* mi_thread_malloc_slow(size_t size);
 mi_noinline void mi_thread_free_slow(void* p);
 
 mi_inline void* mi_thread_malloc(size_t size) {
-  void* p = mi_lheap_malloc_fast(mi_local()->lheap, size);
+  void* p = mi_alloc_malloc_fast(mi_local()->lheap, size);
   return mi_likely(p != NULL) ? p : mi_thread_malloc_slow(size);
 }
 

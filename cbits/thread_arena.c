@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "core/arena.h"
-#include "core/options.h"
+#include "core/report.h"
 #include "core/os.h"
 
 /* ---- arenas ---- */
@@ -57,7 +57,7 @@ bool mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is
   (void)is_large; (void)numa_node;
   if (arena_id != NULL) *arena_id = 0;
   if (!is_committed || !mi_arena_add(start, size, is_zero, true, exclusive, &number)) {
-    mi_error_fail(is_committed && errno == ENOMEM ? MI_ERROR_NO_MEMORY : MI_ERROR_ARGUMENT, size);
+    mi_report_fail(is_committed && errno == ENOMEM ? MI_ERROR_NO_MEMORY : MI_ERROR_ARGUMENT, size);
     return false;
   }
   if (arena_id != NULL) *arena_id = number + 1;
@@ -79,7 +79,7 @@ void mi_arenas_print(void) {
     mi_arena_t* a = mi_arena_at(i);
     if (mi_load_relaxed(&a->xgone)) continue;                             /* for ever */
     const size_t kib = MI_SLICE_SIZE / MI_KiB;
-    mi_message("mimalloc: arena %zu at %p: %zu KiB, %zu free, %zu committed, %zu to be purged%s%s\n", i + 1, (void*)a->start,
+    mi_report_message("mimalloc: arena %zu at %p: %zu KiB, %zu free, %zu committed, %zu to be purged%s%s\n", i + 1, (void*)a->start,
                a->nslices * kib, mi_bitmap_count(a->free, a->nslices) * kib, mi_bitmap_count(a->dirty, a->nslices) * kib,
                (mi_bitmap_count(a->purge, a->nslices) + mi_bitmap_count(a->due, a->nslices)) * kib, a->exclusive ? ", exclusive" : "", a->pinned ? ", pinned" : "");
   }

@@ -4,7 +4,7 @@
 
 #include "core/memory.h"
 #include "core/heap.h"
-#include "core/options.h"
+#include "core/report.h"
 #include "core/purger.h"
 #include "core/realloc.h"
 #include "thread.h"
@@ -15,7 +15,7 @@
   return lh == NULL ? NULL : mi_thread_leave(expression)
 
 static void* resize(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
-  WITH_HEAP(mi_lheap_realloc(lh, p, size, align, offset, zero));
+  WITH_HEAP(mi_realloc_block(lh, p, size, align, offset, zero));
 }
 
 static void* resize_n(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
@@ -24,17 +24,17 @@ static void* resize_n(mi_heap_t* heap, void* p, size_t n, size_t size, size_t al
 }
 
 static void* aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
-  WITH_HEAP(mi_lheap_aligned(lh, size, align, offset, zero));
+  WITH_HEAP(mi_aligned_block(lh, size, align, offset, zero));
 }
 
-void* mi_heap_malloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_lheap_malloc(lh, size)); }
-void* mi_heap_malloc_small(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_lheap_malloc(lh, size)); }
-void* mi_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_lheap_zalloc(lh, size)); }
-void* mi_heap_calloc(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_lheap_calloc(lh, n, size)); }
-void* mi_heap_mallocn(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_lheap_mallocn(lh, n, size)); }
-char* mi_heap_strdup(mi_heap_t* heap, const char* s) { WITH_HEAP(mi_lheap_strdup(lh, s)); }
-char* mi_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_HEAP(mi_lheap_strndup(lh, s, n)); }
-char* mi_heap_realpath(mi_heap_t* heap, const char* name, char* resolved) { WITH_HEAP(mi_lheap_realpath(lh, name, resolved)); }
+void* mi_heap_malloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_alloc_malloc(lh, size)); }
+void* mi_heap_malloc_small(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_alloc_malloc(lh, size)); }
+void* mi_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_alloc_zalloc(lh, size)); }
+void* mi_heap_calloc(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_alloc_calloc(lh, n, size)); }
+void* mi_heap_mallocn(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_alloc_mallocn(lh, n, size)); }
+char* mi_heap_strdup(mi_heap_t* heap, const char* s) { WITH_HEAP(mi_alloc_strdup(lh, s)); }
+char* mi_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_HEAP(mi_alloc_strndup(lh, s, n)); }
+char* mi_heap_realpath(mi_heap_t* heap, const char* name, char* resolved) { WITH_HEAP(mi_alloc_realpath(lh, name, resolved)); }
 
 void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t size) { return resize(heap, p, size, 0, 0, false); }
 void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t n, size_t size) { return resize_n(heap, p, n, size, 0, 0, false); }
@@ -67,9 +67,9 @@ void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p, size_t n, size_t siz
 
 mi_heap_t* mi_heap_new_ex(int tag, bool allow_destroy, mi_arena_id_t arena_id) {
   uint16_t arena;
-  if (!mi_arena_of_id(arena_id, &arena)) return mi_error_fail(MI_ERROR_ARGUMENT, 0);
+  if (!mi_arena_of_id(arena_id, &arena)) return mi_report_fail(MI_ERROR_ARGUMENT, 0);
   mi_heap_t* heap = mi_heap_make(arena, tag, allow_destroy);
-  return heap != NULL ? heap : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
+  return heap != NULL ? heap : mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
 }
 mi_heap_t* mi_heap_new(void) { return mi_heap_new_ex(0, true, 0); }
 mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id) { return mi_heap_new_ex(0, true, arena_id); }
@@ -112,7 +112,7 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
   mi_lheap_t* lh = heap == NULL ? NULL : mi_thread_lheap_of(heap);
   if (lh != NULL) {
     mi_lheap_collect(lh, force);
-    mi_error_tell();
+    mi_report_pending();
     mi_thread_leave(NULL);
   }
   mi_purger_run(force);
@@ -140,7 +140,7 @@ mi_subproc_id_t mi_subproc_main(void) { return NULL; }
 
 mi_subproc_id_t mi_subproc_new(void) {
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
-  if (heap == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
+  if (heap == NULL) return mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
   heap->is_main = true;
   return heap;
 }

@@ -4,7 +4,7 @@
 
 #include "core/memory.h"
 #include "core/cache.h"
-#include "core/options.h"
+#include "core/report.h"
 #include "core/owner.h"
 #include "core/purger.h"
 #include "core/pool_round.h"
@@ -20,7 +20,7 @@ void mi_thread_idle(void) {
 
 /* Pages that a round empties are kept or due, hence purged after it. */
 void mi_collect_all(void) {
-  mi_lheap_ask_all();
+  mi_lheap_schedule_drains();
   mi_collect(true);
   mi_purger_run(true);
 }
@@ -28,7 +28,7 @@ void mi_collect_all(void) {
 void mi_arenas_purge(void) {
   mi_purger_run_pages();
   mi_purger_run(true);
-  mi_error_tell();
+  mi_report_pending();
 }
 
 /* Pages are adopted by whoever needs them, whatever their threads do. */

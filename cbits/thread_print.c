@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "core/heap_pages.h"
-#include "core/options.h"
+#include "core/report.h"
 #include "core/os.h"
 #include "core/stats.h"
 #include "thread_print.h"
@@ -29,7 +29,7 @@ static void line(mi_output_fun* out, void* arg, const char* format, ...) {
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
   if (out != NULL) out(text, arg);
-  else mi_message("%s", text);
+  else mi_report_message("%s", text);
 }
 
 static void print_parts(mi_output_fun* out, void* arg, const mi_part_t* p, const char* name) {
@@ -88,3 +88,7 @@ void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg) {
 
 void mi_stats_print(void* out) { (void)out; mi_stats_print_out(NULL, NULL); }
 void mi_thread_stats_print_out(mi_output_fun* out, void* arg) { mi_stats_print_out(out, arg); }
+
+void mi_options_print(void) {
+  for (int i = 0; i < _mi_option_last; i++) mi_report_message("mimalloc: option %s = %ld\n", mi_options[i].name, mi_option_get((mi_option_t)i));
+}

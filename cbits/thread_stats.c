@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/memory.h"
-#include "core/options.h"
+#include "core/report.h"
 #include "core/os.h"
 #include "core/stats.h"
 #include "include/mimalloc-stats.h"
@@ -133,14 +133,14 @@ static char* json_of(mi_snapshot_t* s, size_t buf_size, char* buf) {
 
 char* mi_stats_get_json(size_t buf_size, char* buf) {
   mi_snapshot_t s;
-  return mi_snapshot_take(&s) ? json_of(&s, buf_size, buf) : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
+  return mi_snapshot_take(&s) ? json_of(&s, buf_size, buf) : mi_report_fail(MI_ERROR_NO_MEMORY, sizeof s);
 }
 
 static const mi_heap_t* or_main(const mi_heap_t* heap) { return heap == NULL ? &mi_main_heap : heap; }
 
 char* mi_heap_stats_get_json(mi_heap_t* heap, size_t buf_size, char* buf) {
   mi_snapshot_t s;
-  return mi_snapshot_take_heap(&s, or_main(heap)) ? json_of(&s, buf_size, buf) : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
+  return mi_snapshot_take_heap(&s, or_main(heap)) ? json_of(&s, buf_size, buf) : mi_report_fail(MI_ERROR_NO_MEMORY, sizeof s);
 }
 
 /* ---- structures ---- */

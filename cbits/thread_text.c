@@ -63,7 +63,7 @@ static void* new_slow(size_t size, size_t align, bool nothrow) {
 }
 
 void* mi_new(size_t size) {
-  void* p = mi_lheap_malloc_fast(mi_local()->lheap, size);
+  void* p = mi_alloc_malloc_fast(mi_local()->lheap, size);
   return mi_likely(p != NULL) ? p : new_slow(size, 1, false);
 }
 void* mi_new_nothrow(size_t size) { return new_slow(size, 1, true); }

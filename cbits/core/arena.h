@@ -24,7 +24,7 @@ struct mi_arena_s {
   mi_bits_t*  purge;                /* set: free, and not yet given back to the OS; */
   mi_bits_t*  due;                  /* .. and that for a round, so to be purged in the next */
   mi_bits_t*  dirty;                /* set: handed out since it was last purged; not zero, counts as committed */
-  mi_bits_t*  boundaries;                /* set: the system may keep what begins here apart from what is in front */
+  mi_bits_t*  boundaries;           /* set: the system may keep what begins here apart from what is in front */
   mi_bits_t*  changed;              /* set: a pooled page starts here in which a round may find something (pool_round.h) */
   mi_bits_t*  holes;                /* a bit for each MI_HOLE_SIZE. Set: given back inside a page (holes.h) */
   mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: pool_bits.h */

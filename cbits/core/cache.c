@@ -40,7 +40,7 @@ void mi_cache_put(uint32_t slot, mi_page_t* page) {
                 && may_be_cached(page))) {
     mi_page_single_to_cached(page);                                       /* shown to others by the exchange */
     page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);  /* pairs with mi_cache_take, mi_cache_flush */
-    mi_clock_ask_again();
+    mi_clock_schedule_again();
   }
   if (mi_unlikely(page != NULL)) mi_cache_release(page);
 }
@@ -73,7 +73,7 @@ void mi_cache_put_class(mi_page_t* page) {
     mi_page_t* none = NULL;
     if (mi_load_relaxed(&columns[COLUMNS + bin].xpage[i]) != NULL) continue;        /* a hint */
     if (!mi_cas_acq_rel(&columns[COLUMNS + bin].xpage[i], &none, page)) continue;   /* pairs with mi_cache_take_class, mi_cache_flush */
-    mi_clock_ask_again();
+    mi_clock_schedule_again();
     return;
   }
   mi_cache_release(page);
@@ -100,4 +100,4 @@ void mi_cache_flush(void) {
 }
 
 /* One thread only. */
-void mi_cache_after_fork(void) { if (mi_cache_any()) mi_clock_ask(); }
+void mi_cache_after_fork(void) { if (mi_cache_any()) mi_clock_schedule(); }

@@ -4,7 +4,7 @@
 #include "free.h"
 #include "holes.h"
 #include "cache.h"
-#include "options.h"
+#include "report.h"
 #include "pool.h"
 
 /* Of a small or medium page. Only a page without owner has holes; it may be adopted meanwhile, and the mark is there again. */
@@ -19,17 +19,17 @@ static bool is_free(mi_page_t* page, const mi_block_t* block) {
 mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
   mi_page_t* page = mi_page_of(p);
   if (mi_page_is_none(page)) {
-    if (report) mi_error_misuse(MI_ERROR_NOT_A_BLOCK, p, 0);
+    if (report) mi_report_misuse(MI_ERROR_NOT_A_BLOCK, p, 0);
     return NULL;
   }
   *block = mi_page_block_of(page, p);
   if (*block == NULL) {
-    if (report) mi_error_misuse(MI_ERROR_INTERIOR, p, mi_page_size(page));
+    if (report) mi_report_misuse(MI_ERROR_INTERIOR, p, mi_page_size(page));
     return NULL;
   }
   /* A single page's memory is never marked, nor touched: it may be gone. Kept for the next block, a page is DEAD. */
   if (mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD || (!mi_page_is_single(page) && is_free(page, *block))) {
-    if (report) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
+    if (report) mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
     return NULL;
   }
   return page;
@@ -45,7 +45,7 @@ size_t mi_block_usable(const void* p) {
 /* The block was claimed, and then its page was found to have died: it had been freed before. Its first word is what it was. */
 mi_cold static void free_dead(unsigned bin, mi_block_t* block, const void* p, uint64_t key, uint64_t was) {
   if (bin != MI_BIN_SINGLE) mi_cas_acquire(&block->xmark, &key, was);     /* pairs with nobody: if it is another's by now he wrote to it */
-  mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
+  mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
 }
 
 /* Of the main heap. The thread that freed it may want another of its size. */
@@ -76,7 +76,7 @@ static void remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_owne
 static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t key, uint64_t w, bool listed, mi_owner_t* owner) {
   uint64_t was = 0;
   if (mi_xword_state(w) == MI_PAGE_DEAD) {                                /* too late: not a word is written */
-    mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
+    mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
     return true;
   }
   if (listed && !mi_remote_pin(&page->xword, w)) return false;
@@ -106,7 +106,7 @@ static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
     if (found != page) continue;                                          /* mapped anew meanwhile */
     const uintptr_t xowner = mi_load_relaxed(&page->xowner);              /* as in mi_free_local; id|1 is a hint */
     if (xowner == id || (mi_page_bin(page) <= MI_BIN_SMALL_LAST && owner != NULL && xowner == (id | 1) && mi_lheap_take_back(&owner->main, page))) {
-      if (!mi_free_local(block, id)) mi_error_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));  /* an offset block, or ours again. Another was faster */
+      if (!mi_free_local(block, id)) mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));  /* an offset block, or ours again. Another was faster */
       return;
     }
     if (free_remote(page, block, p, key, w, listed, owner)) return;

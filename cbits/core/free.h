@@ -12,7 +12,7 @@
        mi_cache_put                 .. a page of its own (R5)
        mi_page_remote_free         .. another's page
        mi_lheap_take_back      .. a page this owner gave up full
-       mi_error_misuse             .. no live block */
+       mi_report_misuse             .. no live block */
 
 /* Is the block marked with its page's key? Its upper half is looked at first: a user's 8-byte store to the first word has
    both halves at hand, but one of fewer bytes (an int, a char) must reach the cache before 8 bytes can be read: 4 ns. The key

@@ -1,7 +1,7 @@
 /* See heap.h. */
 #include "heap.h"
 #include "meta.h"
-#include "options.h"
+#include "report.h"
 #include "pool.h"
 
 static mi_lock_t heaps_lock = MI_LOCK_INIT(MI_RANK_HEAPS);    /* the list, and which owner has a local heap of which heap */
@@ -210,7 +210,7 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
   }
   mi_assert(heap->pages == NULL && heap->lheaps == NULL);
   mi_meta_free(MI_META_HEAP, heap);
-  mi_error_tell();
+  mi_report_pending();
 }
 
 void mi_heap_before_fork(void) {

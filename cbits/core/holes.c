@@ -124,7 +124,7 @@ bool mi_holes_make(mi_page_t* page) {
   mi_block_bits_t is_free;
   const size_t step = mi_max(mi_os_page_size(), MI_HOLE_SIZE);
   if (!may_have_holes(page, step)) return has_holes(page);
-  if (mi_holes_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return has_holes(page);   /* a damaged list: told when it is met */
+  if (mi_holes_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return has_holes(page);   /* a damaged list: reported when it is met */
   hole_bits_t fresh = { { 0, 0 } };
   const size_t dug = holes_mark(page, step, &is_free, &fresh);
   if (dug == 0) return has_holes(page);

@@ -6,7 +6,7 @@
 #include "lheap.h"
 #include "memory.h"
 #include "mend.h"
-#include "options.h"
+#include "report.h"
 #include "os.h"
 #include "pool.h"
 #include "purger.h"
@@ -22,13 +22,13 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
   const size_t nslices = size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES;
   bool zero;
   mi_page_t* page = heap->arena == MI_ARENA_NONE ? mi_cache_take_class(bin) : NULL;
-  const bool kept = page != NULL;
-  if (!kept) page = mi_memory_claim(nslices * MI_SLICE_SIZE, MI_SLICE_SIZE, heap->arena, &zero);
+  const bool cached = page != NULL;
+  if (!cached) page = mi_memory_claim(nslices * MI_SLICE_SIZE, MI_SLICE_SIZE, heap->arena, &zero);
   if (page == NULL) return NULL;
   if (!mi_page_init(page, size, bin, heap, lh->xid)) { mi_memory_give(page); return NULL; }
   if (mi_heap_is_listed(heap)) mi_heap_pages_add(heap, page);
   mi_page_dead_to_queued(lh, page);
-  mi_lheap_count(kept ? &lh->xcounts.adopted_pages : &lh->xcounts.fresh_pages, 1);
+  mi_lheap_count(cached ? &lh->xcounts.adopted_pages : &lh->xcounts.fresh_pages, 1);
   return page;
 }
 
@@ -71,7 +71,7 @@ bool mi_lheap_take_back(mi_lheap_t* lh, mi_page_t* page) {
 /* A write to a free block, or a block that was freed twice and taken once. */
 mi_cold static void free_is_damaged(mi_page_t* page) {
   if (!page->doubted && mi_xword_head(mi_load_relaxed(&page->xword)) == 0) { mi_page_drop_free(page); return; }  /* a hint: what was pushed before is seen */
-  mi_error_later(MI_ERROR_CORRUPT, page->free, mi_page_size(page));
+  mi_report_later(MI_ERROR_CORRUPT, page->free, mi_page_size(page));
   mi_mend(page);
 }
 
@@ -103,7 +103,7 @@ void* mi_lheap_block(mi_lheap_t* lh, unsigned bin) {
     if (block == &mi_nil || mi_load_relaxed(&block->xmark) != page->key) continue;  /* its own; fresh, adopted or damaged: queue_find sees to it */
     page->free = block->next;
     mi_own_increment(&page->xused);
-    mi_store_relaxed(&block->xmark, 0);                                   /* as in mi_page_pop */
+    mi_store_relaxed(&block->xmark, 0);                                   /* as in mi_alloc_pop */
     return block;
   }
 }
@@ -160,21 +160,21 @@ static void sweep_idle(mi_lheap_t* lh) {
 
 /* ---- now and then ---- */
 
-/* Everybody is asked to drain: counted. */
-static mi_atomic(uint32_t) xdrains_asked;
+/* How often a drain of every local heap was scheduled. */
+static mi_atomic(uint32_t) xdrains_scheduled;
 
-void mi_lheap_ask_all(void) { mi_add_relaxed(&xdrains_asked, 1); }        /* publishes nothing: whoever sees it does what it may do at any time */
+void mi_lheap_schedule_drains(void) { mi_add_relaxed(&xdrains_scheduled, 1); }        /* publishes nothing: whoever sees it does what it may do at any time */
 
-static void drain_as_asked(mi_lheap_t* lh) {
-  lh->drains_seen = mi_load_relaxed(&xdrains_asked);                      /* as above */
+static void drain_as_scheduled(mi_lheap_t* lh) {
+  lh->drains_seen = mi_load_relaxed(&xdrains_scheduled);                      /* as above */
   mi_lheap_collect(lh, true);
 }
 
 void mi_lheap_housekeep(mi_lheap_t* lh) {
   const uint32_t before = lh->tick;
   lh->tick += 8;
-  if (mi_unlikely(lh->drains_seen != mi_load_relaxed(&xdrains_asked))) drain_as_asked(lh);  /* as above */
-  if (mi_unlikely(mi_load_relaxed(&mi_has_deferred_free))) mi_deferred_free_call(false, lh->tick);  /* a hint */
+  if (mi_unlikely(lh->drains_seen != mi_load_relaxed(&xdrains_scheduled))) drain_as_scheduled(lh);  /* as above */
+  if (mi_unlikely(mi_load_relaxed(&mi_callback_has_deferred_free))) mi_callback_deferred_free(false, lh->tick);  /* a hint */
   if (before / MI_SWEEP_EVERY == lh->tick / MI_SWEEP_EVERY) return;
   if (lh->nretired > 0) mi_queue_sweep_retired(lh);
   sweep_idle(lh);
@@ -187,8 +187,8 @@ mi_inline void freed(mi_lheap_t* lh) {
     if (lh->nretired > 0 && lh->free_tick % MI_SWEEP_EVERY == 0) mi_queue_sweep_retired(lh);
     sweep_idle(lh);
   }
-  mi_error_tell();
-  mi_purger_tend();
+  mi_report_pending();
+  mi_purger_start_if_due();
 }
 
 void mi_lheap_freed(mi_lheap_t* lh) { freed(lh); }
@@ -206,7 +206,7 @@ void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t
   for (size_t w = 0; w < MI_DIRECT_COUNT; w++) lh->direct[w] = &mi_page_empty;
   if (xid != 0) memset(lh->park_more, 0, sizeof lh->park_more);           /* it may have been another's */
   lh->xid = xid;
-  lh->drains_seen = mi_load_relaxed(&xdrains_asked);                      /* it has nothing */
+  lh->drains_seen = mi_load_relaxed(&xdrains_scheduled);                      /* it has nothing */
   lh->owner = owner;
   mi_store_relaxed(&lh->xheap, heap);                                     /* shown to others together with the local heap */
 }

@@ -18,7 +18,7 @@ typedef struct {
   unsigned    held_ranks;   /* a bit for each rank that it has, or is about to take; the field's address is the thread's number */
   uint32_t    clock_ticks;  /* what slow paths gave back, in slices, since this thread looked at the clock */
   uint64_t    life;         /* of the pages that are born here, the next; none if a multiple of what is drawn at once (page.c) */
-  unsigned    nerrors;      /* that wait to be told (options.c) */
+  unsigned    nerrors;      /* that wait to be reported (report.c) */
   struct { int error; const void* p; size_t size; } errors[MI_ERRORS_LATER];
 } mi_local_t;
 

@@ -12,7 +12,7 @@
 mi_page_t* mi_memory_page_of(const void* p) {
   if ((uintptr_t)p >> 48 != 0) return NULL;
   mi_page_t* page = mi_page_of(p);
-  if (page != &mi_pagemap.zero.none) return mi_xword_state(mi_load_acquire(&page->xword)) == MI_PAGE_DEAD ? NULL : page;  /* pairs with mi_remote_birth; DEAD: kept */
+  if (page != &mi_pagemap.zero.none) return mi_xword_state(mi_load_acquire(&page->xword)) == MI_PAGE_DEAD ? NULL : page;  /* pairs with mi_remote_birth; DEAD: cached */
   const mi_arena_t* a = mi_arena_of_address(p);
   if (a == NULL) return mi_mapping_page_of(p);
   const size_t slice = mi_arena_slice_of(a, p);

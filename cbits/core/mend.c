@@ -1,7 +1,7 @@
 /* See mend.h. A remote free that has claimed its block and not pushed it yet is taken for one that is done: its block is in a list
    early, and `used` is one too low once more. So a page that is mended stays doubted. */
 #include "mend.h"
-#include "options.h"
+#include "report.h"
 
 static mi_block_t* block_at(mi_page_t* page, size_t i) { return (mi_block_t*)(void*)(page->start + i * mi_page_size(page)); }
 
@@ -30,7 +30,7 @@ bool mi_mend_is_empty(mi_page_t* page) {
   if (!page->doubted || mi_page_is_single(page)) return true;
   for (size_t i = 0; i < page->capacity; i++) {
     if (is_free(page, i) || (waited && mi_holes_touch(page, block_at(page, i)))) continue;
-    mi_error_later(MI_ERROR_MISCOUNTED, page->start, mi_page_size(page));
+    mi_report_later(MI_ERROR_MISCOUNTED, page->start, mi_page_size(page));
     mi_mend(page);
     return false;
   }

@@ -7,7 +7,7 @@
 
 #include "holes.h"
 
-/* `used` is 0, or 1 in a retired page. True if no block is live; else that is told (mi_error_later), and the page mended. */
+/* `used` is 0, or 1 in a retired page. True if no block is live; else that is reported (mi_report_later), and the page mended. */
 bool mi_mend_is_empty(mi_page_t* page);
 /* The lists anew, and `used`, by what each block carries. */
 void mi_mend(mi_page_t* page);

@@ -3,7 +3,7 @@
 
 #include "memory.h"
 #include "meta.h"
-#include "options.h"
+#include "report.h"
 #include "owner.h"
 
 typedef mi_atomic(mi_owner_t*) mi_xowner_t;
@@ -88,21 +88,21 @@ void mi_owner_end(mi_owner_t* owner) {
   owner->next_free = free_owners;
   free_owners = owner;
   mi_unlock(&owners_lock);
-  mi_error_tell();
+  mi_report_pending();
 }
 
 void mi_owner_drain(mi_owner_t* owner, bool force) {
   mi_assert(mi_load_relaxed(&owner->xkind) != MI_OWNER_UNUSED);            /* its own */
   mi_lheap_collect(&owner->main, force);
   mi_heap_drain_lheaps(owner, force);
-  mi_error_tell();
+  mi_report_pending();
 }
 
 void mi_owner_abandon(mi_owner_t* owner) {
   mi_assert(mi_load_relaxed(&owner->xkind) != MI_OWNER_UNUSED);            /* its own */
   mi_lheap_end(&owner->main);
   mi_heap_abandon_lheaps(owner);
-  mi_error_tell();
+  mi_report_pending();
 }
 
 /* ---- fork ---- */

@@ -3,7 +3,7 @@
 
 #include "memory.h"
 #include "local.h"
-#include "options.h"
+#include "report.h"
 #include "os.h"
 #include "page.h"
 
@@ -116,7 +116,7 @@ static void list_append(mi_page_t* page, mi_block_t* first, uint32_t n) {
   mi_block_t* last = NULL;
   for (mi_block_t* b = first; n > 0; n--, last = b, b = b->next) {
     if ((uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key) continue;  /* shown by C1 */
-    mi_error_later(MI_ERROR_CORRUPT, last == NULL ? first : last, mi_page_size(page));
+    mi_report_later(MI_ERROR_CORRUPT, last == NULL ? first : last, mi_page_size(page));
     mi_page_used_set(page, mi_page_used(page) + n);                       /* what is lost stays used */
     break;
   }
@@ -186,7 +186,7 @@ void mi_page_drop_free(mi_page_t* page) {
   page->free = &mi_nil;
   /* What is lost counts as live for ever. Never fewer than before, which were live: a damaged link may lead local_free in a circle. */
   mi_page_used_set(page, (uint32_t)mi_max(mi_page_used(page), page->capacity - nlocal + (mi_page_where(page) == MI_WHERE_RETIRED)));
-  mi_error_later(MI_ERROR_CORRUPT, bad, mi_page_size(page));
+  mi_report_later(MI_ERROR_CORRUPT, bad, mi_page_size(page));
 }
 
 /* ---- any thread ---- */

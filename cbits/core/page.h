@@ -10,7 +10,7 @@
 /* A page for blocks of `size` bytes from freshly claimed slices: mapped, nothing in its lists; OWNED, or FULL if it has
    one block only. False if the page map has no room; then nothing was changed. */
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner);
-/* A single page of the main heap, kept since it died, once more: FULL. A new life, as every birth is: with a key of its own. */
+/* A single page of the main heap, cached since it died, once more: FULL. A new life, as every birth is: with a key of its own. */
 void mi_page_revive(mi_page_t* page, size_t size, uintptr_t xowner);
 /* Enters a page into the page map, or takes it out; false if there is no room. Its holder. */
 bool mi_page_map(mi_page_t* page, bool on);

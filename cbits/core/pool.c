@@ -36,7 +36,7 @@ void mi_pool_page_changed(const mi_page_t* page) {
   const size_t i = mi_arena_slice_of(a, page->start);
   if ((mi_load_relaxed(&a->changed[i / 64]) >> (i % 64) & 1) != 0) return;  /* a hint: a round is still to come, or has still to look at it */
   mi_pool_bit_set(a->changed, i);
-  mi_clock_ask();
+  mi_clock_schedule();
 }
 
 /* ---- a page ends, or is given up ---- */

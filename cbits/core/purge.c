@@ -83,5 +83,5 @@ size_t mi_purge_waiting(void) {
 /* Who was purging is gone: nobody waits for him, and what he had begun is due. One thread only. */
 void mi_purge_after_fork(void) {
   mi_store_relaxed(&npurging, 0);
-  if (mi_purge_waiting() > 0) mi_clock_ask();
+  if (mi_purge_waiting() > 0) mi_clock_schedule();
 }

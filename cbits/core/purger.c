@@ -3,7 +3,7 @@
 
 #include "commit.h"
 #include "purge.h"
-#include "options.h"
+#include "report.h"
 #include "os.h"
 #include "pool_round.h"
 #include "purger.h"
@@ -54,15 +54,15 @@ static mi_pool_place_t place;            /* the lock's: where in the pages */
 static bool pages_piece(size_t npages) {
   if (mi_option_get(mi_option_purge_delay) < 0) return false;
   if (mi_purger_affords()) return mi_pool_round(&place, npages, false);
-  mi_clock_ask();                                                         /* it goes on where it stands in a later round */
+  mi_clock_schedule();                                                         /* it goes on where it stands in a later round */
   return false;
 }
 
-/* What was freed before the last round goes back; then what was kept or freed since is due in the next. True: there is more. */
+/* What was freed before the last round goes back; then what was cached or freed since is due in the next. True: there is more. */
 static bool slices_piece(void) {
   if (mi_purge_some(false)) return true;
   mi_cache_flush();
-  if (mi_purge_age()) mi_clock_ask();
+  if (mi_purge_age()) mi_clock_schedule();
   return false;
 }
 
@@ -96,14 +96,14 @@ void mi_purger_run(bool force) {
   if (!mi_trylock(&working)) return;
   while (work(mi_os_now_ms(), PIECE_PAGES)) {}
   mi_unlock(&working);
-  mi_error_tell();
+  mi_report_pending();
 }
 
 static bool piece(uint64_t now, size_t npages) {
   if (!mi_trylock(&working)) return false;
   const bool more = work(now, npages);
   mi_unlock(&working);
-  mi_error_tell();
+  mi_report_pending();
   return more;
 }
 
@@ -164,9 +164,9 @@ static bool thread_start(void) {
     mi_store_relaxed(&xretry_at, ok ? 0 : mi_os_now_ms() + RETRY_MS);     /* a time only */
     if (!ok) mi_exchange_acq_rel(&mi_due.xthread, 0);                     /* pairs with mi_due_thread_begins of the next */
   }
-  const bool told = !ok && mi_option_is_enabled(mi_option_verbose);
+  const bool report = !ok && mi_option_is_enabled(mi_option_verbose);
   mi_unlock(&working);
-  if (told) mi_message("mimalloc: no thread for purging\n");
+  if (report) mi_report_message("mimalloc: no thread for purging\n");
   return ok;
 }
 

@@ -1,4 +1,4 @@
-/* Giving memory back: rounds, each half of purge_delay after something was asked for (clock.h), in pieces; and the thread that makes
+/* Giving memory back: rounds, each half of purge_delay after something was scheduled (clock.h), in pieces; and the thread that makes
    them when nobody else does.
    Any thread.
 
@@ -15,7 +15,7 @@
 #include "clock.h"
 #include "cache.h"
 #include "local.h"
-#include "options.h"
+#include "report.h"
 #include "os.h"
 
 #define MI_PURGER_TICKS 16               /* slices given back, or slow paths, between two looks at the clock */
@@ -33,19 +33,19 @@ mi_inline bool mi_purger_lacks_thread(void) {
 }
 
 /* At the end of a slow path, with nothing half done and no lock held. Keeps errno. */
-mi_inline void mi_purger_tend(void) {
+mi_inline void mi_purger_start_if_due(void) {
   const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
   if (!round && mi_load_relaxed(&mi_due.xsince) == 0) return;             /* a hint */
   if (++mi_local()->clock_ticks >= MI_PURGER_TICKS || round || mi_purger_lacks_thread()) mi_purger_look();
 }
 
-/* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is kept or free, at once. */
+/* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is cached or free, at once. */
 void mi_purger_run(bool force);
 /* The same round, a piece of it only. */
 void mi_purger_run_piece(void);
 
 /* A whole round over the pages of the pool, which waits for nothing: what is pooled now gets its holes. Pieces by others come between its
-   own. Followed by mi_error_tell. */
+   own. Followed by mi_report_pending. */
 void mi_purger_run_pages(void);
 
 /* For others who look for OS pages inside pages: may they, and what it took. `since`: mi_os_cpu_us before it. */

@@ -7,7 +7,7 @@
 #include "policy.h"
 #include "heap_pages.h"
 #include "cache.h"
-#include "options.h"
+#include "report.h"
 #include "realloc.h"
 
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be without moving. */
@@ -61,12 +61,12 @@ static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize)
 static void* grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) {
   mi_assert(mi_page_is_single(page) && old < newsize);
   bool zero;
-  void* q = mi_lheap_malloc_growing(lh, newsize, mi_policy_wants_headroom(old, newsize), &zero);
+  void* q = mi_alloc_malloc_growing(lh, newsize, mi_policy_wants_headroom(old, newsize), &zero);
   if (q == NULL) return NULL;
   const mi_os_result_t moved = mi_policy_moves(mi_page_nslices(page), zero) ? mi_move_slices(page, mi_page_of(q)) : MI_OS_NOT;
   if (moved == MI_OS_LOST) {                                              /* q is not ours any more: nothing moves from now on */
     mi_free_as(q, lh->owner, lh->owner->id);
-    q = mi_lheap_malloc_growing(lh, newsize, false, &zero);
+    q = mi_alloc_malloc_growing(lh, newsize, false, &zero);
     if (q == NULL) return NULL;
   }
   if (moved != MI_OS_DONE) memcpy(q, page->start, old);
@@ -78,14 +78,14 @@ static void zero_tail(void* p, size_t from) {
   if (from < usable) memset((uint8_t*)p + from, 0, usable - from);
 }
 
-void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, size_t offset, bool zero) {
-  if (align != 0 && !mi_is_pow2(align)) return mi_error_fail(MI_ERROR_ALIGNMENT, newsize);
-  if (newsize > MI_SIZE_LIMIT) return mi_error_fail(MI_ERROR_TOO_LARGE, newsize);
-  if (newsize > MI_ADDRESSES) return mi_error_fail(MI_ERROR_NO_MEMORY, newsize);
-  if (p == NULL) return mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, zero);
+void* mi_realloc_block(mi_lheap_t* lh, void* p, size_t newsize, size_t align, size_t offset, bool zero) {
+  if (align != 0 && !mi_is_pow2(align)) return mi_report_fail(MI_ERROR_ALIGNMENT, newsize);
+  if (newsize > MI_SIZE_LIMIT) return mi_report_fail(MI_ERROR_TOO_LARGE, newsize);
+  if (newsize > MI_ADDRESSES) return mi_report_fail(MI_ERROR_NO_MEMORY, newsize);
+  if (p == NULL) return mi_aligned_block(lh, newsize, mi_max(align, 1), offset, zero);
   mi_block_t* block;
   mi_page_t* page = mi_block_find(p, &block, true);
-  if (page == NULL) { errno = EINVAL; return NULL; }                      /* told by mi_block_find */
+  if (page == NULL) { errno = EINVAL; return NULL; }                      /* reported by mi_block_find */
   const size_t old = mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
   const bool fits = align == 0 || (((uintptr_t)p + offset) & (align - 1)) == 0;
   if (fits && align <= MI_SLICE_SIZE) {                                   /* a mapping moves to a multiple of the slice */
@@ -96,7 +96,7 @@ void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
     }
   }
   const bool grows = align == 0 && newsize > mi_max(old, MI_MEDIUM_MAX) && mi_page_is_single(page) && page->start == p;
-  void* q = grows ? grown(lh, page, old, newsize) : mi_lheap_aligned(lh, newsize, mi_max(align, 1), offset, false);
+  void* q = grows ? grown(lh, page, old, newsize) : mi_aligned_block(lh, newsize, mi_max(align, 1), offset, false);
   if (q == NULL) return NULL;
   if (!grows) memcpy(q, p, mi_min(old, newsize));
   if (zero) zero_tail(q, mi_min(old, newsize));

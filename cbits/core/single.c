@@ -4,7 +4,7 @@
 #include "os.h"
 #include "single.h"
 
-/* From an arena. A large one that would touch new memory: what lies between kept pages is better. */
+/* From an arena. A large one that would touch new memory: what lies between cached pages is better. */
 static mi_page_t* single_claim(size_t size, size_t align, uint16_t arena, bool* zero) {
   if (size > MI_MEDIUM_SLICES * MI_SLICE_SIZE && arena == MI_ARENA_NONE) {
     mi_page_t* page = mi_memory_claim_touched(size, align, zero);

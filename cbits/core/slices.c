@@ -154,7 +154,7 @@ void mi_slices_give(mi_arena_t* a, size_t i, size_t n) {
   if (delay > 0) mi_bitmap_set(a->purge, i, n);
   mi_slices_free(a, i, n);
   mi_clock_tick(n);
-  if (delay > 0) mi_clock_ask();
+  if (delay > 0) mi_clock_schedule();
 }
 
 void mi_slices_lose(mi_arena_t* a, size_t i, size_t n) {

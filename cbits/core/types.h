@@ -127,7 +127,7 @@ typedef struct { mi_page_t *first, *last; } mi_queue_t;
 typedef struct {
   mi_atomic(uint64_t) pages;        /* in its queues and parked: a gauge, all others count up */
   mi_atomic(uint64_t) fresh_pages;  /* taken from an arena or the OS */
-  mi_atomic(uint64_t) adopted_pages;/* taken from a pool, taken back, or kept */
+  mi_atomic(uint64_t) adopted_pages;/* taken from a pool, taken back, or from the cache */
   mi_atomic(uint64_t) full_pages;   /* given up full */
   mi_atomic(uint64_t) remote_freed; /* blocks collected from remote lists */
   mi_atomic(uint64_t) retired_pages;/* emptied and freed */
@@ -150,7 +150,7 @@ struct mi_lheap_s {
   mi_lheap_t *heap_next, *heap_prev;/* of the same heap; next of unused (the same lock) */
   uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
   uint32_t    free_tick;            /* slow paths of its owner's frees so far */
-  uint32_t    drains_seen;          /* how often everybody was asked to drain, at its last slow path */
+  uint32_t    drains_seen;          /* how many drains were scheduled, at its last slow path */
   mi_atomic(bool) xdefault;         /* its owner may point to it even when its heap has ended (heap.c) */
   uint16_t    seen[MI_BIN_COUNT];   /* of what the next allocation from each queue would take, at the last look: 16 bits that are seldom equal */
   uint32_t    look_from[MI_BIN_COUNT];  /* where adoption looks first: arena << 20 | slice / 16 */

@@ -1,7 +1,7 @@
 /* The whole-heap checker: one check for each numbered invariant of docs/protocols.md, section 2, and a
    dump on one screen. Only with MI_CHECK = 2. Nobody may allocate or free meanwhile. */
 #include "../core/mend.h"
-#include "../core/options.h"
+#include "../core/report.h"
 #include "../core/owner.h"
 #include "../core/pool.h"
 #include "../core/purger.h"
@@ -11,11 +11,11 @@
 static size_t nbroken;
 
 static void broken(unsigned number, mi_page_t* page, const char* what) {
-  if (++nbroken <= 20) mi_message("mimalloc: invariant %u: %s (page %p, %zu-byte blocks)\n", number, what, (const void*)page, mi_page_size(page));
+  if (++nbroken <= 20) mi_report_message("mimalloc: invariant %u: %s (page %p, %zu-byte blocks)\n", number, what, (const void*)page, mi_page_size(page));
 }
 #define CHECK(number, page, condition) do { if (!(condition)) broken(number, page, #condition); } while (0)
 
-/* ---- two frees of one block at the same moment (mend.h), which their page's holder has not met yet: told, and mended ---- */
+/* ---- two frees of one block at the same moment (mend.h), which their page's holder has not met yet: reported, and mended ---- */
 
 typedef struct { mi_block_bits_t seen; size_t n; bool twice; } mi_walk_t;
 
@@ -29,7 +29,7 @@ static void walk_list(mi_page_t* page, const mi_block_t* b, bool strict, mi_walk
   }
 }
 
-static size_t hollow_blocks(mi_page_t* page);
+static size_t hole_blocks(mi_page_t* page);
 
 static bool is_freed_twice(mi_page_t* page, mi_page_state_t state) {
   mi_walk_t walk = { .n = 0 };
@@ -40,7 +40,7 @@ static bool is_freed_twice(mi_page_t* page, mi_page_state_t state) {
   if (head != 0) walk_list(page, mi_page_slot(page, (uint32_t)head), true, &walk);
   const size_t nremote = walk.n - nlocal, count = mi_xword_count(page->xword);
   if (walk.twice || !page->doubted) return walk.twice;
-  return nlocal + hollow_blocks(page) + mi_page_live(page) != page->capacity || (state == MI_PAGE_OWNED ? nremote : mi_page_used(page) - nremote) != count;
+  return nlocal + hole_blocks(page) + mi_page_live(page) != page->capacity || (state == MI_PAGE_OWNED ? nremote : mi_page_used(page) - nremote) != count;
 }
 
 static size_t visit_freed_twice(mi_arena_t* a, size_t i, mi_page_t* page) {
@@ -49,7 +49,7 @@ static size_t visit_freed_twice(mi_arena_t* a, size_t i, mi_page_t* page) {
   (void)a; (void)i;
   if (page->xowner == MI_ID_GONE || page->xheap == NULL || !is_freed_twice(page, state)) return 0;
   if (state != MI_PAGE_OWNED && !mi_remote_acquire(&page->xword, true, &list)) return 0;  /* H1 */
-  mi_error_later(MI_ERROR_MISCOUNTED, page->start, mi_page_size(page));
+  mi_report_later(MI_ERROR_MISCOUNTED, page->start, mi_page_size(page));
   if (mi_page_is_listed(page)) mi_queue_page_unpark(page);
   mi_mend(page);
   if (state != MI_PAGE_OWNED) mi_pool_page_put(page);
@@ -71,7 +71,7 @@ static size_t list_length(mi_page_t* page, mi_block_t* b) {
   return n;
 }
 
-static size_t hollow_blocks(mi_page_t* page) {
+static size_t hole_blocks(mi_page_t* page) {
   size_t n = 0;
   for (size_t i = 0; i < page->capacity; i++) n += mi_holes_touch(page, (const mi_block_t*)(const void*)(page->start + i * mi_page_size(page)));
   return n;
@@ -101,9 +101,9 @@ static void check_lists(mi_page_t* page) {
   }
   const size_t nremote = mi_xword_head(w) == 0 ? 0 : list_length(page, mi_page_slot(page, mi_xword_head(w)));
   const size_t nfree = list_length(page, page->free), nlocal = list_length(page, page->local_free);
-  const size_t nhollow = hollow_blocks(page);
-  CHECK(5, page, nfree + nlocal + nhollow + mi_page_live(page) == page->capacity);
-  CHECK(16, page, nhollow == 0 || state == MI_PAGE_POOLED);
+  const size_t nholed = hole_blocks(page);
+  CHECK(5, page, nfree + nlocal + nholed + mi_page_live(page) == page->capacity);
+  CHECK(16, page, nholed == 0 || state == MI_PAGE_POOLED);
   if (state == MI_PAGE_OWNED) CHECK(6, page, mi_xword_count(w) == nremote && nremote <= mi_page_live(page));
   else {
     CHECK(6, page, mi_xword_count(w) == mi_page_used(page) - nremote);
@@ -142,7 +142,7 @@ static void check_where(mi_arena_t* a, size_t i, mi_page_t* page) {
   CHECK(11, page, (page->lheap != NULL) == mi_page_is_listed(page));
   CHECK(11, page, mi_page_is_listed(page) || (page->next == NULL && page->prev == NULL));
   CHECK(19, page, left_out_ok(page, where));
-  CHECK(16, page, mi_page_is_single(page) || mi_page_has_waited(page) || hollow_blocks(page) == 0);
+  CHECK(16, page, mi_page_is_single(page) || mi_page_has_waited(page) || hole_blocks(page) == 0);
   CHECK(21, page, !pooled || mi_bitmap_run(mi_arena_pool(a, mi_page_bin(page)), a->nslices, i, 1) != 0);
   CHECK(21, page, !pooled || where == MI_WHERE_SEARCHED || mi_bitmap_run(a->changed, a->nslices, i, 1) != 0);
 }
@@ -286,20 +286,20 @@ size_t mi_check_all(void) {
   if (says != nlisted) broken(11, &mi_page_empty, "as many pages are in queues and lists as say so");
   check_arenas();
   mi_purger_go_on();
-  mi_error_tell();
+  mi_report_pending();
   return nbroken;
 }
 
 static size_t visit_count_page(mi_arena_t* a, size_t i, mi_page_t* page) { (void)a; (void)i; (void)page; return 1; }
 
 void mi_check_dump(void) {
-  mi_message("mimalloc: %zu arenas, %zu pages, %zu live blocks; committed %zu of %zu KiB\n", mi_arena_count(),
+  mi_report_message("mimalloc: %zu arenas, %zu pages, %zu live blocks; committed %zu of %zu KiB\n", mi_arena_count(),
              pages_visit(&visit_count_page), mi_check_live_blocks(), mi_commit_totals.xcommitted / MI_KiB, mi_commit_totals.xreserved / MI_KiB);
   for (uint32_t s = 0; s < mi_owner_slots() && s < 16; s++) {
     mi_owner_t* owner = mi_owner_at(s);
     if (owner->xkind == MI_OWNER_UNUSED) continue;
     const mi_lheap_counts_t* c = &owner->main.xcounts;
-    mi_message("  owner %u id %#zx %s: %zu pages queued, %llu fresh, %llu adopted, %llu full, %llu retired, %llu blocks from others\n",
+    mi_report_message("  owner %u id %#zx %s: %zu pages queued, %llu fresh, %llu adopted, %llu full, %llu retired, %llu blocks from others\n",
                s, (size_t)owner->id, owner->xkind == MI_OWNER_THREAD ? "thread" : "capability", (size_t)c->pages,
                (unsigned long long)c->fresh_pages, (unsigned long long)c->adopted_pages, (unsigned long long)c->full_pages,
                (unsigned long long)c->retired_pages, (unsigned long long)c->remote_freed);

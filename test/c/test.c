@@ -191,7 +191,7 @@ void test_expect_errors(void) {
 }
 
 bool test_one_error(int err) {
-  mi_error_tell();
+  mi_report_pending();
   return test_nerrors == 1 && test_last_error == err;
 }
 

@@ -90,7 +90,7 @@ extern int test_last_error;
 extern mi_owner_t* owners[NOWNERS];
 void owners_begin(void);
 void owners_end(void);
-static inline void* o_malloc(int i, size_t size) { return mi_lheap_malloc(&owners[i]->main, size); }
+static inline void* o_malloc(int i, size_t size) { return mi_alloc_malloc(&owners[i]->main, size); }
 static inline void o_free(int i, void* p) { mi_free_as(p, owners[i], owners[i]->id); }
 
 #endif

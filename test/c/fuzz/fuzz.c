@@ -49,10 +49,10 @@ static void allocate(shadow_t* s) {
   const bool zero = random_below(4) == 0;
   if (random_below(6) == 0) {
     const size_t align = (size_t)1 << random_below(20), offset = random_below(2) * random_below(5000);
-    s->p = mi_lheap_aligned(lh, s->size, align, offset, zero);
+    s->p = mi_aligned_block(lh, s->size, align, offset, zero);
     MUST(((uintptr_t)s->p + offset) % align == 0);
   }
-  else s->p = zero ? mi_lheap_zalloc(lh, s->size) : mi_lheap_malloc(lh, s->size);
+  else s->p = zero ? mi_alloc_zalloc(lh, s->size) : mi_alloc_malloc(lh, s->size);
   if (zero) MUST(test_all(s->p, s->size, 0));
   fill(s);
 }
@@ -72,7 +72,7 @@ static void resize(shadow_t* s) {
   const int heap = heaps[s->heap] != NULL || s->heap == 0 ? s->heap : 0;
   s->size = random_size();
   uint8_t* before = s->p;
-  s->p = mi_lheap_realloc(lheap_of(heap, someone()), s->p, s->size, 0, 0, zero);
+  s->p = mi_realloc_block(lheap_of(heap, someone()), s->p, s->size, 0, 0, zero);
   MUST(s->p != NULL && test_filled(s->p, mi_min(mi_min(old, s->size), 300), s->seed));
   if (zero && s->size > usable) MUST(test_all(s->p + usable, s->size - usable, 0));
   if (s->p != before) s->heap = heap;

@@ -709,7 +709,7 @@ void due_thread(void) {
 
 void due_asker(unsigned i) {
   mi_or_acq_rel(&waiting[i], 1);
-  if (!mi_due_is_asked(&due)) mi_due_ask_at(&due, 1);
+  if (!mi_due_is_scheduled(&due)) mi_due_schedule(&due, 1);
   if (mi_load_relaxed(&due.xsince) != 0 && mi_load_relaxed(&due.xthread) == 0 && mi_due_thread_begins(&due, 1)) due_thread();
 }
 

@@ -10,7 +10,7 @@ enum { SMALL = 100, LARGE = 3 * MI_MiB };   /* a block of a small page; one with
 static mi_heap_t* heap;
 static void *first, *block, *block2, *again[2];
 
-static void* h_malloc(int owner, size_t size) { return mi_lheap_malloc(mi_heap_lheap(heap, owners[owner]), size); }
+static void* h_malloc(int owner, size_t size) { return mi_alloc_malloc(mi_heap_lheap(heap, owners[owner]), size); }
 
 static void begin(void) {
   mi_option_set(mi_option_arena_reserve, 4 * MI_KiB);            /* KiB: small, since the whole is looked at after each order */
@@ -24,7 +24,7 @@ static void make(void) {
 
 /* Every slice is free and no invariant broken; `nerrors`: as many reports as there may be. */
 static void all_is_well(size_t nerrors) {
-  mi_error_tell();
+  mi_report_pending();
   CHECK(test_nerrors <= nerrors);
   test_nerrors = 0;
   CHECK_EQ(mi_check_all(), 0);
@@ -84,12 +84,12 @@ static void pinned_lives(void) {
 /* An offset block: what says that it is one is read while the mapping ends. */
 static void set_offset(void) {
   make();
-  block = mi_lheap_aligned(mi_heap_lheap(heap, owners[0]), LARGE, 4096, 8, false);
+  block = mi_aligned_block(mi_heap_lheap(heap, owners[0]), LARGE, 4096, 8, false);
   CHECK(block != NULL && mi_page_of(block)->arena == MI_ARENA_NONE);
 }
 static void set_offset_in_arena(void) {
   make();
-  block = mi_lheap_aligned(mi_heap_lheap(heap, owners[0]), 300000, 4096, 8, false);
+  block = mi_aligned_block(mi_heap_lheap(heap, owners[0]), 300000, 4096, 8, false);
 }
 static void set_mapping(void) {
   make();
@@ -233,10 +233,10 @@ static void free_it_at_home(void) { o_free(0, block); }
 static void set_two(void) { first = o_malloc(0, SMALL); block = o_malloc(0, SMALL); block2 = again[0] = NULL; }
 static void set_two_pooled(void) { set_two(); mi_owner_abandon(owners[0]); }
 static void counts_are_whole(void) {
-  mi_error_tell();
+  mi_report_pending();
   test_nerrors = 0;
   mi_check_all();
-  mi_error_tell();
+  mi_report_pending();
   CHECK_EQ(mi_check_all(), 0);
   test_nerrors = 0;
   free_rest();

@@ -11,7 +11,7 @@ static size_t size_of(int i) { return (size_t)i % 50 == 0 ? 66000 + (size_t)i * 
 static void* h_malloc(mi_heap_t* heap, int owner, size_t size) {
   mi_lheap_t* lh = mi_heap_lheap(heap, owners[owner]);
   CHECK(lh != NULL);
-  return mi_lheap_malloc(lh, size);
+  return mi_alloc_malloc(lh, size);
 }
 
 static void fill_heap(mi_heap_t* heap) {
@@ -110,7 +110,7 @@ static void owners_end_first(void) {
     CHECK((o[i] = mi_owner_begin(MI_OWNER_THREAD, 0x10000 + 16 * i)) != NULL);
     mi_lheap_t* lh = mi_heap_lheap(heap, o[i]);
     CHECK(lh != NULL && mi_heap_lheap(heap, o[i]) == lh);
-    for (int k = 0; k < 10; k++) CHECK(mi_lheap_malloc(lh, 100) != NULL);
+    for (int k = 0; k < 10; k++) CHECK(mi_alloc_malloc(lh, 100) != NULL);
   }
   CHECK_EQ(mi_check_all(), 0);
   for (uint32_t i = 0; i < OWNERS; i += 2) mi_owner_end(o[i]);

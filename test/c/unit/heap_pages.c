@@ -38,7 +38,7 @@ static void pages_come_and_go(void) {
   for (int i = 0; i < 3000; i++) {
     mi_lheap_t* lh = mi_heap_lheap(heap, owners[i % NOWNERS]);
     CHECK(lh != NULL && lh != &owners[i % NOWNERS]->main);
-    p[i] = mi_lheap_malloc(lh, 1 + (size_t)i * 37 % 70000);
+    p[i] = mi_alloc_malloc(lh, 1 + (size_t)i * 37 % 70000);
     CHECK(mi_page_of(p[i])->xheap == heap && mi_page_of(p[i])->xowner == 0);
   }
   CHECK(npages(heap) > 100);

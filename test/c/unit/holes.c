@@ -54,7 +54,7 @@ static void holes_and_back(void) {
       test_nerrors = 0;
       o_free(i % 3, block[i]);
       CHECK_AT(test_one_error(EAGAIN) && mi_block_usable(block[i]) == 0, "bin = %u, i = %zu", bin, i);
-      if (i % 16 == 0) CHECK(mi_lheap_realloc(&owners[1]->main, block[i], 10, 0, 0, false) == NULL && errno == EINVAL);
+      if (i % 16 == 0) CHECK(mi_realloc_block(&owners[1]->main, block[i], 10, 0, 0, false) == NULL && errno == EINVAL);
     }
     CHECK_EQ(mi_check_all(), 0);
     const uint64_t fresh = owners[1]->main.xcounts.fresh_pages;
@@ -96,7 +96,7 @@ static bool see(const mi_heap_t* heap, const mi_heap_area_t* area, void* b, size
 static mi_heap_t* heap_with_holes(bool allow_destroy) {
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, allow_destroy);
   n = 400;
-  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 3000)) != NULL);
+  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 3000)) != NULL);
   for (size_t i = 0; i < 400; i++) if (!stays(i)) o_free(0, block[i]);
   mi_owner_abandon(owners[0]);
   mi_purger_run_pages();
@@ -213,7 +213,7 @@ static void not_given_up(void) {
   CHECK(mi_arena_of_id(arena, &number));
   mi_heap_t* heap = mi_heap_make(number, 0, true);
   mi_lheap_t* lh = mi_heap_lheap(heap, owners[0]);
-  for (size_t i = 0; i < n; i++) CHECK((block[i] = mi_lheap_malloc(lh, 2000)) != NULL);
+  for (size_t i = 0; i < n; i++) CHECK((block[i] = mi_alloc_malloc(lh, 2000)) != NULL);
   for (size_t i = 0; i < n; i++) if (i % 16 != 0) o_free(0, block[i]);
   mi_lheap_collect(lh, true);
   CHECK(lh->xcounts.pages > 0);
@@ -246,7 +246,7 @@ static void asked(void) {
   owners_begin();
   mi_option_set(mi_option_purge_delay, 1000);
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
-  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 2000)) != NULL);
+  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 2000)) != NULL);
   for (size_t i = 0; i < 400; i++) if (i % 32 != 0) o_free(0, block[i]);
   mi_store_relaxed(&mi_due.xsince, 0);
   mi_heap_end(heap, true);
@@ -295,12 +295,12 @@ static void own_page_is_found(void) {
   mi_heap_t* last = NULL;
   for (int i = 0; i <= HEAPS; i++) {
     last = mi_heap_make(MI_ARENA_NONE, 0, true);
-    CHECK(last != NULL && mi_lheap_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
+    CHECK(last != NULL && mi_alloc_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
     mi_owner_abandon(owners[0]);
   }
   const uint64_t fresh = mi_heap_lheap(last, owners[0])->xcounts.fresh_pages;
   for (int i = 0; i < 200; i++) {
-    CHECK(mi_lheap_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
+    CHECK(mi_alloc_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
     mi_owner_abandon(owners[0]);
   }
   CHECK_AT(mi_heap_lheap(last, owners[0])->xcounts.fresh_pages <= fresh + 20, "%d", (int)(mi_heap_lheap(last, owners[0])->xcounts.fresh_pages - fresh));

@@ -325,7 +325,7 @@ static void single_of_every_size(void) {
   for (size_t size = MI_MEDIUM_MAX + 1; size < MI_GiB; size = size * 3 / 2) {
     for (size_t align = 1; align <= 4 * MI_MiB; align *= 16) {
       bool zero;
-      uint8_t* p = mi_lheap_malloc_single(lh(0), size, align, &zero);
+      uint8_t* p = mi_alloc_malloc_single(lh(0), size, align, &zero);
       CHECK(p != NULL && (uintptr_t)p % align == 0 && mi_block_usable(p) >= size);
       CHECK(!zero || (p[0] == 0 && p[size - 1] == 0));
       p[0] = p[size - 1] = 1;

@@ -20,7 +20,7 @@ static void page_end(mi_page_t* page) {
 }
 
 static mi_block_t* pop(mi_page_t* page) {
-  mi_block_t* b = mi_page_pop(page);
+  mi_block_t* b = mi_alloc_pop(page);
   CHECK(b == NULL || (mi_page_of(b) == page && mi_page_is_start(page, b)));
   return b;
 }

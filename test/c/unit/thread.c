@@ -112,7 +112,7 @@ static void* with_callbacks(void* arg) {
     for (int k = 0; k < 20; k++) CHECK((p[k] = mi_malloc((size_t)k * 700)) != NULL);
     for (int k = 0; k < 20; k++) mi_free(p[k]);
     if (i % 10 == 0) mi_free(arg);               /* no block */
-    if (i % 10 == 1) mi_message("a line\n");
+    if (i % 10 == 1) mi_report_message("a line\n");
     if (i % 10 == 2) CHECK(mi_malloc(SIZE_MAX) == NULL);
     if (i % 50 == 3) mi_stats_print(NULL);
   }

@@ -58,7 +58,7 @@ static void who_is_awake_is_asked(void) {
   mi_lheap_t* other = mi_heap_lheap(heap, owners[1]);
   for (int i = 0; i < N; i++) {
     CHECK((block[0][i] = o_malloc(0, size_of(i))) != NULL);
-    CHECK((block[1][i] = mi_lheap_malloc(other, size_of(i))) != NULL);
+    CHECK((block[1][i] = mi_alloc_malloc(other, size_of(i))) != NULL);
   }
   for (int i = 0; i < N; i++) {
     o_free(2, block[0][i]);
@@ -71,7 +71,7 @@ static void who_is_awake_is_asked(void) {
   o_free(0, o_malloc(0, 60000));         /* the first of its size: a slow path */
   CHECK_AT(held(owners[0]) <= 2, "%zu", held(owners[0]));
   CHECK(mi_load_relaxed(&other->xcounts.pages) == others);
-  mi_free(mi_lheap_malloc(other, 60000));
+  mi_free(mi_alloc_malloc(other, 60000));
   CHECK(mi_load_relaxed(&other->xcounts.pages) <= 2);
   CHECK_EQ(mi_check_all(), 0);
   mi_heap_end(heap, false);

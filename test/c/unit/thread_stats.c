@@ -136,7 +136,7 @@ static void json_of_others(void) {
   owners_begin();
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
   for (int i = 0; i < 80; i++) CHECK(o_malloc(i % NOWNERS, 100) != NULL);
-  void* p = mi_lheap_malloc(mi_heap_lheap(heap, owners[3]), 5000);
+  void* p = mi_alloc_malloc(mi_heap_lheap(heap, owners[3]), 5000);
   CHECK(mi_stats_get_json(sizeof text, text) == text);
   JSON_EQ(text, "gauges.capabilities", NOWNERS);
   JSON_EQ(text, "owners.0.kind=nobody", 1);             /* the heap's page: of no owner */
@@ -319,7 +319,7 @@ static void keep(const char* text, void* arg) {
   CHECK(p != NULL && mi_stats_words(NULL, 0) > 0);
   mi_free(p);
   if (nlines == 1) nested = mi_stats_use(0).blocks;
-  if (nlines == 20) mi_message("from inside\n");         /* it is not called from inside itself */
+  if (nlines == 20) mi_report_message("from inside\n");         /* it is not called from inside itself */
 }
 
 static bool has_line(const char* line) { return strstr(said, line) != NULL; }
@@ -342,7 +342,7 @@ static void print_of_others(void) {
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
   char want[100];
   for (int i = 0; i < 80; i++) CHECK(o_malloc(i % NOWNERS, 1000) != NULL);
-  for (int i = 0; i < 63; i++) CHECK(mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 16) != NULL);
+  for (int i = 0; i < 63; i++) CHECK(mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 16) != NULL);
   mi_thread_stats_print_out(&keep, &nlines);            /* all there is */
   CHECK(has_line("  capability 0                     10 blocks ") && has_line("  capability 7                     10 blocks ") && !has_line("capability 8"));
   CHECK(has_line("  nobody (adoptable)               63 blocks       1008 B live in       1 pages of     64.0 KiB\n"));

@@ -23,7 +23,7 @@ static bool visitor(const mi_heap_t* heap, const mi_heap_area_t* area, void* blo
 static void heap_of_many(void) {
   owners_begin();
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
-  for (size_t i = 0; i < N; i++) CHECK((p[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[i % NOWNERS]), i % 100 == 0 ? 70000 + i : i)) != NULL);
+  for (size_t i = 0; i < N; i++) CHECK((p[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[i % NOWNERS]), i % 100 == 0 ? 70000 + i : i)) != NULL);
   for (int i = 0; i < N; i += 3) { o_free(i % 5, p[i]); p[i] = NULL; }
   size_t live = 0;
   for (int i = 0; i < N; i++) live += p[i] != NULL;
