@@ -11,8 +11,6 @@
 #include "pool.h"
 #include "purger.h"
 
-#define FREE_TICKS    16                 /* slow halves of free between two looks at the clock */
-
 /* ---- pages that come: fresh, adopted, taken back ---- */
 
 /* A page for this class, at the front of its queue. NULL if there is no memory. */
@@ -183,7 +181,7 @@ void mi_lheap_housekeep(mi_lheap_t* lh) {
 /* At the end of the slow half of a free, where nothing is held: what a slow path of malloc does now and then. A program that only frees
    gets its memory back, too. */
 mi_inline void freed(mi_lheap_t* lh) {
-  if (lh != NULL && ++lh->free_tick % FREE_TICKS == 0) {
+  if (lh != NULL && ++lh->free_tick % MI_CLOCK_TICKS == 0) {
     if (lh->nretired > 0 && lh->free_tick % MI_SWEEP_EVERY == 0) mi_queue_sweep_retired(lh);
     sweep_idle(lh);
   }

@@ -8,8 +8,6 @@
 #include "options.h"
 #include "queue.h"
 
-#define MI_SWEEP_EVERY 256u               /* ticks between sweeps; a power of two. A slow path is 8, a short one, which hurries, is 1 */
-
 /* May the next allocation do without what the slow path does now and then? */
 mi_inline bool mi_lheap_may_skip(const mi_lheap_t* lh) {
   return (lh->tick + 1) % MI_SWEEP_EVERY != 0 && !mi_load_relaxed(&mi_callback_has_deferred_free);  /* a hint */

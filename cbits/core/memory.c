@@ -68,10 +68,10 @@ static bool is_huge(size_t size, size_t align) {
    ended since the look before. */
 static mi_page_t* claim_behind_purge(mi_claim_t* c, size_t before) {
   mi_page_t* page = NULL;
-  for (int i = 0; page == NULL && i < 300; i++) {                           /* a tenth of a second at most: who purges may have no processor */
+  for (int i = 0; page == NULL && i < MI_CLAIM_YIELDS + MI_CLAIM_SLEEPS; i++) {
     const size_t now = mi_purge_turns();                                    /* before the next question */
     if (now == before && !mi_purge_is_under_way()) break;
-    if (i >= 200) mi_os_sleep_ms(1);
+    if (i >= MI_CLAIM_YIELDS) mi_os_sleep_ms(1);
     else if (i > 0) mi_os_yield();
     before = now;
     page = arenas_try_claim(c);

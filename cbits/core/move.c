@@ -3,8 +3,8 @@
 
 #include "commit.h"
 #include "move.h"
+#include "policy.h"
 
-#define BOUNDARIES_MAX 8192u                  /* each may be a mapping, of which a process has 65530 on Linux */
 static mi_atomic(size_t) nboundaries;
 
 static void boundary_at(mi_arena_t* a, size_t i) {
@@ -39,14 +39,14 @@ mi_os_result_t mi_move_slices(mi_page_t* from, mi_page_t* to) {
   const size_t n = mi_page_nslices(from);
   if (from->arena == MI_ARENA_NONE || to->arena == MI_ARENA_NONE || mi_page_nslices(to) < n) return MI_OS_NOT;
   mi_arena_t *a = mi_arena_at(from->arena), *b = mi_arena_at(to->arena);
-  if (a->pinned || b->pinned || mi_load_relaxed(&nboundaries) >= BOUNDARIES_MAX) return MI_OS_NOT;   /* a count */
+  if (a->pinned || b->pinned || mi_load_relaxed(&nboundaries) >= MI_BOUNDARIES_MAX) return MI_OS_NOT;   /* a count */
   const size_t i = mi_arena_slice_of(a, from->start), j = mi_arena_slice_of(b, to->start);
   for (size_t done = 0, len; done < n; done += len) {
     len = mi_bitmap_next(a->boundaries, i + n, i + done + 1) - i - done;
     if (part_move(a, i + done, b, j + done, len)) continue;
     part_restore(a, i, to->start, done);
     mi_page_single_to_lost(to);
-    mi_store_relaxed(&nboundaries, BOUNDARIES_MAX);                                  /* as above */
+    mi_store_relaxed(&nboundaries, MI_BOUNDARIES_MAX);                                  /* as above */
     return MI_OS_LOST;
   }
   return MI_OS_DONE;

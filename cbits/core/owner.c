@@ -67,7 +67,7 @@ mi_owner_t* mi_owner_of_thread(uintptr_t id) {
 mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) { return mi_owner_begin_in(kind, id, &mi_main_heap); }
 
 mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* main) {
-  mi_assert(kind != MI_OWNER_UNUSED && id != 0 && id % 16 == 0 && id != MI_ID_GONE && main->is_main);
+  mi_assert(kind != MI_OWNER_UNUSED && id != 0 && id % MI_ID_STEP == 0 && id != MI_ID_GONE && main->is_main);
   mi_lock(&owners_lock);
   mi_owner_t* owner = owner_make();
   mi_unlock(&owners_lock);

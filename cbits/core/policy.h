@@ -68,6 +68,33 @@ mi_inline unsigned mi_policy_cached_of(unsigned bin) {
   return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? MI_CACHE_SLICES : MI_CACHE_SLICES / 4;
 }
 
+/* ---- housekeeping: how often a slow path does more than it must ---- */
+
+#define MI_SWEEP_EVERY 256u              /* ticks between sweeps; a power of two. A slow path is 8, one that skips housekeeping is 1 */
+#define MI_CLOCK_TICKS 16u               /* slices given back, slow paths, or slow halves of free, between two looks at the clock */
+#define MI_ADOPT_LOOKS 128u              /* at pooled pages before a fresh one is taken; a swap counts as four */
+/* Who finds no free slices while others are being purged tries again: so often at once, then after a millisecond each. A tenth of a
+   second at most: who purges may have no processor. */
+#define MI_CLAIM_YIELDS 200
+#define MI_CLAIM_SLEEPS 100
+
+/* ---- rounds, and the thread that makes them: any thread ---- */
+
+#define MI_ROUND_PAGES 64u               /* that the thread looks at in one piece: whoever forks or visits waits for it; */
+#define MI_ROUND_PAGES_BY_OTHERS 16u     /* .. and that a slow path does */
+#define MI_ROUND_PAUSE_MS 1u             /* between two pieces of the thread: others need the kernel's lock, too */
+#define MI_PURGE_SLEEP_MS 500u           /* the longest that the thread sleeps: then it looks whether the others have ended */
+#define MI_PURGE_RETRY_MS 1000u          /* after a thread could not be made */
+#define MI_PURGE_THREAD_MIN  (MI_HARD ? MI_MiB : 8 * MI_MiB)   /* committed, before there is a thread by default */
+#define MI_PURGE_EARLY_BYTES (8 * MI_MiB)   /* where there is no thread, so much may wait, or a fifth of what is committed */
+#define MI_PURGE_EARLY_TICKS 64u         /* slices given back between two counts of what waits: 4 MiB at most */
+
+/* What it may cost, in microseconds of processor time: 2 % of a processor, and a tenth of a second that was not used before. */
+#define MI_CREDIT_PER_MS (MI_HARD ? 200 : 20)
+#define MI_CREDIT_MOST   (MI_HARD ? 2000000 : 100000)
+#define MI_CREDIT_PAGES  (MI_CREDIT_MOST / 10 * 3)   /* less is for slices, which bring more for the same time; what is done in pages counts twice */
+#define MI_CREDIT_EARLY  (MI_CREDIT_MOST / 10 * 7)   /* less is not for what is not due yet */
+
 /* ---- blocks that grow: any thread ---- */
 
 #define MI_HEADROOM_MOST  (32 * MI_MiB)     /* for a block that grows; as large a block is moved, not copied */
@@ -84,6 +111,8 @@ mi_inline bool mi_policy_wants_headroom(size_t old, size_t newsize) {
 mi_inline bool mi_policy_leaves_early(size_t old, size_t newsize) {
   return newsize > old && old < MI_HEADROOM_EARLY && mi_policy_wants_headroom(old, newsize);
 }
+
+#define MI_BOUNDARIES_MAX 8192u          /* mapping boundaries: each may be a mapping, of which a process has 65530 on Linux */
 
 /* Pages are moved: a smaller block is copied as fast, to memory that is warm; but to memory that is not (`clean`) it would be resident twice. */
 mi_inline bool mi_policy_moves(size_t nslices, bool clean) { return nslices >= (clean ? MI_MiB : MI_HEADROOM_MOST) / MI_SLICE_SIZE; }

@@ -3,11 +3,12 @@
 #include "clock.h"
 #include "holes.h"
 #include "mend.h"
+#include "policy.h"
 #include "pool.h"
 #include "pool_bits.h"
 
-#define ADOPT_LOOKS   128                /* at pooled pages before a fresh one is taken; a swap counts as four */
-#define LOOK_SLICES   0xfffffu           /* in look_from: a place in an arena, in 16 slices */
+#define LOOK_GRAIN    16u                /* in look_from: a place in an arena, in so many slices */
+#define LOOK_SLICES   0xfffffu
 _Static_assert((uint64_t)MI_ARENAS_MAX * (LOOK_SLICES + 1) <= (uint64_t)1 << 32, "look_from has room for each arena's number");
 
 /* How many pool bits of a class are set, in all arenas: is it worth looking? */
@@ -104,15 +105,15 @@ static mi_page_t* adopt_from(mi_arena_t* a, mi_heap_t* heap, unsigned bin, size_
 /* Who looked at many pages in vain leaves off there, and looks on behind them the next time: other heaps' pages do not hide a heap's
    own for ever. */
 mi_page_t* mi_pool_adopt(mi_heap_t* heap, unsigned bin, uint32_t* look_from, mi_xlist_t* list) {
-  unsigned looks = ADOPT_LOOKS;
+  unsigned looks = MI_ADOPT_LOOKS;
   if (mi_load_relaxed(&npooled[bin]) == 0) return NULL;                   /* a hint */
   for (uint32_t from = *look_from, again = 1; again != 0 && looks > 0; from = 0) {
-    size_t i = (size_t)(from & LOOK_SLICES) * 16;
+    size_t i = (size_t)(from & LOOK_SLICES) * LOOK_GRAIN;
     for (size_t n = from / (LOOK_SLICES + 1); n < mi_arena_count() && looks > 0; n++, i = 0) {
       mi_arena_t* a = mi_arena_at(n);
       mi_page_t* page = mi_arena_serves(a, heap->arena) ? adopt_from(a, heap, bin, &i, &looks, list) : NULL;
       if (page != NULL) return page;
-      if (looks == 0) *look_from = (uint32_t)(n * (LOOK_SLICES + 1) + mi_min(i / 16, LOOK_SLICES));
+      if (looks == 0) *look_from = (uint32_t)(n * (LOOK_SLICES + 1) + mi_min(i / LOOK_GRAIN, LOOK_SLICES));
     }
     if (looks > 0) *look_from = 0;
     again = from;                                                         /* from the start, what was left out */

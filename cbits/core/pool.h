@@ -21,7 +21,7 @@ void mi_pool_index(const mi_page_t* page, unsigned bin);
 /* Any thread: there is something for the next round (pool_round.h) in this page, or was. */
 void mi_pool_page_changed(const mi_page_t* page);
 /* Any thread: takes a page of this class and heap, with the list that came with it; NULL if none is found. *look_from: where to look
-   first, of who looks: arena << 20 | slice / 16. */
+   first, of who looks. */
 mi_page_t* mi_pool_adopt(mi_heap_t* heap, unsigned bin, uint32_t* look_from, mi_xlist_t* list);
 
 #endif

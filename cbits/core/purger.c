@@ -5,37 +5,26 @@
 #include "purge.h"
 #include "report.h"
 #include "os.h"
+#include "policy.h"
 #include "pool_round.h"
 #include "purger.h"
 
-#define EARLY_TICKS    64                /* the same, 4 MiB at most, between two counts of what waits */
-#define PIECE_PAGES    64                /* pages that the thread looks at in one piece: whoever forks or visits waits for it */
-#define PIECE_PAGES_BY 16                /* .. and a slow path */
-#define PIECE_PAUSE_MS 1                 /* between two pieces of the thread: others need the kernel's lock, too */
-#define LONGEST_MS     500               /* that the thread sleeps: then it looks whether the others have ended */
-#define RETRY_MS       1000              /* after a thread could not be made */
-
 /* ---- what it may cost: microseconds of processor time ---- */
 
-#define CREDIT_PER_MS  (MI_HARD ? 200 : 20)
-#define CREDIT_MOST    (MI_HARD ? 2000000 : 100000)
-#define CREDIT_PAGES   (CREDIT_MOST / 10 * 3)   /* less is for slices, which bring more for the same time; what is done in pages counts twice */
-#define CREDIT_EARLY   (CREDIT_MOST / 10 * 7)   /* less is not for what is not due yet */
-
-static mi_atomic(int64_t) xcredit = CREDIT_MOST;
+static mi_atomic(int64_t) xcredit = MI_CREDIT_MOST;
 
 static int64_t credit(void) { return mi_load_relaxed(&xcredit); }         /* a sum; nothing is published */
 
 /* Under the lock: one adds, anybody takes. */
 static void credit_grow(uint64_t now) {
   static uint64_t last;
-  const uint64_t ms = last == 0 || now < last ? 0 : mi_min(now - last, CREDIT_MOST / CREDIT_PER_MS);
-  const int64_t room = CREDIT_MOST - credit(), more = (int64_t)ms * CREDIT_PER_MS;
+  const uint64_t ms = last == 0 || now < last ? 0 : mi_min(now - last, MI_CREDIT_MOST / MI_CREDIT_PER_MS);
+  const int64_t room = MI_CREDIT_MOST - credit(), more = (int64_t)ms * MI_CREDIT_PER_MS;
   last = now;
   mi_add_relaxed(&xcredit, more < room ? more : room);
 }
 
-bool mi_purger_affords(void) { return credit() > CREDIT_PAGES; }
+bool mi_purger_affords(void) { return credit() > MI_CREDIT_PAGES; }
 
 /* In the child of fork a process's time begins anew, and what a signal's handler interrupted there goes on. */
 static void charge(uint64_t since, int times) {
@@ -68,7 +57,7 @@ static bool slices_piece(void) {
 
 /* Under the lock. A piece of the round that is under way or due. True: there is more, to be done now. */
 static bool work(uint64_t now, size_t npages) {
-  mi_assert(npages > 0 && credit() <= CREDIT_MOST);
+  mi_assert(npages > 0 && credit() <= MI_CREDIT_MOST);
   const uint64_t at = mi_clock_at();
   credit_grow(now);
   if (!mi_load_relaxed(&mi_purger_xround)) {                              /* the lock's */
@@ -94,7 +83,7 @@ void mi_purger_run(bool force) {
     return;
   }
   if (!mi_trylock(&working)) return;
-  while (work(mi_os_now_ms(), PIECE_PAGES)) {}
+  while (work(mi_os_now_ms(), MI_ROUND_PAGES)) {}
   mi_unlock(&working);
   mi_report_pending();
 }
@@ -107,13 +96,13 @@ static bool piece(uint64_t now, size_t npages) {
   return more;
 }
 
-void mi_purger_run_piece(void) { piece(mi_os_now_ms(), PIECE_PAGES_BY); }
+void mi_purger_run_piece(void) { piece(mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS); }
 
 void mi_purger_run_pages(void) {
   mi_pool_place_t at = { 0, 0 };
   for (bool more = true; more; ) {
     mi_purger_stop();
-    more = mi_pool_round(&at, PIECE_PAGES, true);
+    more = mi_pool_round(&at, MI_ROUND_PAGES, true);
     mi_purger_go_on();
   }
 }
@@ -129,7 +118,7 @@ static uint64_t thread_work(void) {
   const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
   if (!round && at == 0) return 0;
   if (!round && now < at) return at - now;
-  return piece(now, PIECE_PAGES) || credit() > 0 ? PIECE_PAUSE_MS : LONGEST_MS / 10;
+  return piece(now, MI_ROUND_PAGES) || credit() > 0 ? MI_ROUND_PAUSE_MS : MI_PURGE_SLEEP_MS / 10;
 }
 
 static void* thread_run(void* arg) {
@@ -145,9 +134,9 @@ static void* thread_run(void* arg) {
       idle = true;
       ms = mi_max(mi_clock_round_ms(), 1);
     }
-    if (ms >= LONGEST_MS / 2 && mi_os_is_last_thread()) return NULL;      /* the process ends with it */
+    if (ms >= MI_PURGE_SLEEP_MS / 2 && mi_os_is_last_thread()) return NULL;      /* the process ends with it */
     if (mi_option_get(mi_option_purge_thread) == 0) break;
-    mi_os_wait(mi_min(ms, LONGEST_MS));
+    mi_os_wait(mi_min(ms, MI_PURGE_SLEEP_MS));
   }
   mi_exchange_acq_rel(&mi_due.xthread, 0);                                /* pairs with mi_due_thread_begins of the next */
   return NULL;
@@ -161,7 +150,7 @@ static bool thread_start(void) {
   if (!mi_trylock(&working)) return false;
   if (mi_due_thread_begins(&mi_due, mi_os_process_id())) {
     ok = mi_os_thread_start(&thread_run);
-    mi_store_relaxed(&xretry_at, ok ? 0 : mi_os_now_ms() + RETRY_MS);     /* a time only */
+    mi_store_relaxed(&xretry_at, ok ? 0 : mi_os_now_ms() + MI_PURGE_RETRY_MS);     /* a time only */
     if (!ok) mi_exchange_acq_rel(&mi_due.xthread, 0);                     /* pairs with mi_due_thread_begins of the next */
   }
   const bool report = !ok && mi_option_is_enabled(mi_option_verbose);
@@ -185,11 +174,11 @@ static bool thread_is_elsewhere(uint64_t now) {
 static bool too_much_waits(uint32_t ticks) {
   static mi_atomic(uint32_t) xticks;
   const uint32_t since = mi_load_relaxed(&xticks) + ticks;                /* a hint */
-  mi_store_relaxed(&xticks, since < EARLY_TICKS ? since : 0);             /* a hint */
-  if (since < EARLY_TICKS) return false;
-  if (credit() <= CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
+  mi_store_relaxed(&xticks, since < MI_PURGE_EARLY_TICKS ? since : 0);             /* a hint */
+  if (since < MI_PURGE_EARLY_TICKS) return false;
+  if (credit() <= MI_CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
   const size_t waiting = mi_purge_waiting(), committed = mi_load_relaxed(&mi_commit_totals.xcommitted);   /* a statistic */
-  return waiting > MI_PURGER_EARLY && waiting > committed / 5;
+  return waiting > MI_PURGE_EARLY_BYTES && waiting > committed / 5;
 }
 
 static void purge_early(uint32_t ticks) {
@@ -203,7 +192,7 @@ static void purge_early(uint32_t ticks) {
 static void look(void) {
   uint32_t* mine = &mi_local()->clock_ticks;
   const uint32_t ticks = *mine;
-  const bool ticked = ticks >= MI_PURGER_TICKS, has_thread = mi_purger_has_thread();
+  const bool ticked = ticks >= MI_CLOCK_TICKS, has_thread = mi_purger_has_thread();
   if (ticked) *mine = 0;
   else if (has_thread) return;
   const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);   /* a time only */
@@ -211,7 +200,7 @@ static void look(void) {
   if (mi_purger_lacks_thread() && mi_clock_at() != 0 && retry_at <= now && thread_start()) return;
   if (!ticked && (!mi_load_relaxed(&mi_purger_xround) || credit() <= 0)) return;          /* hints */
   const uint64_t at = mi_clock_at();
-  if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now)) piece(ticked ? now : mi_os_now_ms(), PIECE_PAGES_BY);  /* a hint */
+  if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now)) piece(ticked ? now : mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS);  /* a hint */
   else purge_early(ticks);
 }
 

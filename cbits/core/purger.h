@@ -4,7 +4,7 @@
 
    Where no thread of ours runs, slow paths of malloc and free make the rounds, a piece each. A thread is begun at the end of a slow path, where
    nothing is held, if the option purge_thread says so: by default only in a process that has threads already and has
-   committed MI_PURGER_MIN. It ends when nothing has been due for a round, and is begun again.
+   committed MI_PURGE_THREAD_MIN. It ends when nothing has been due for a round, and is begun again.
 
    All of it together may use 2 % of a processor, and a tenth of a second that it did not use before: what is due waits for that. What
    is done inside pages may use half as much, because it brings less. */
@@ -17,10 +17,7 @@
 #include "local.h"
 #include "report.h"
 #include "os.h"
-
-#define MI_PURGER_TICKS 16               /* slices given back, or slow paths, between two looks at the clock */
-#define MI_PURGER_MIN   (MI_HARD ? MI_MiB : 8 * MI_MiB)
-#define MI_PURGER_EARLY (8 * MI_MiB)     /* where there is no thread, so much may wait, or a fifth of what is committed */
+#include "policy.h"
 
 extern mi_atomic(bool) mi_purger_xround;   /* a round is under way */
 mi_noinline void mi_purger_look(void);
@@ -29,14 +26,14 @@ mi_noinline void mi_purger_look(void);
 mi_inline bool mi_purger_lacks_thread(void) {
   const long option = mi_option_quick(mi_option_purge_thread);
   if (mi_load_relaxed(&mi_due.xthread) != 0) return false;                /* a hint */
-  return option < 0 ? mi_load_relaxed(&mi_commit_totals.xcommitted) >= MI_PURGER_MIN && mi_os_has_threads() : option > 0;   /* a hint */
+  return option < 0 ? mi_load_relaxed(&mi_commit_totals.xcommitted) >= MI_PURGE_THREAD_MIN && mi_os_has_threads() : option > 0;   /* a hint */
 }
 
 /* At the end of a slow path, with nothing half done and no lock held. Keeps errno. */
 mi_inline void mi_purger_start_if_due(void) {
   const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
   if (!round && mi_load_relaxed(&mi_due.xsince) == 0) return;             /* a hint */
-  if (++mi_local()->clock_ticks >= MI_PURGER_TICKS || round || mi_purger_lacks_thread()) mi_purger_look();
+  if (++mi_local()->clock_ticks >= MI_CLOCK_TICKS || round || mi_purger_lacks_thread()) mi_purger_look();
 }
 
 /* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is cached or free, at once. */

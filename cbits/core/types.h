@@ -153,7 +153,7 @@ struct mi_lheap_s {
   uint32_t    drains_seen;          /* how many drains were scheduled, at its last slow path */
   mi_atomic(bool) xdefault;         /* its owner may point to it even when its heap has ended (heap.c) */
   uint16_t    seen[MI_BIN_COUNT];   /* of what the next allocation from each queue would take, at the last look: 16 bits that are seldom equal */
-  uint32_t    look_from[MI_BIN_COUNT];  /* where adoption looks first: arena << 20 | slice / 16 */
+  uint32_t    look_from[MI_BIN_COUNT];  /* where adoption looks first: pool.c packs an arena and a slice */
   mi_lheap_counts_t xcounts;
 
   /* Only where xid is not 0, in a main heap: others park no page, and their memory ends here (MI_LHEAP_SIZE). */
@@ -170,12 +170,14 @@ extern mi_lheap_t mi_lheap_empty;   /* of who has none: no queue of it has a pag
 
 typedef enum { MI_OWNER_UNUSED, MI_OWNER_THREAD, MI_OWNER_CAPABILITY } mi_owner_kind_t;
 
-#define MI_ID_GONE (~(uintptr_t)15) /* what a page of a thread that fork left behind carries: nobody's id */
-mi_inline uintptr_t mi_id_of_capability(uint32_t number) { return 16 * ((uintptr_t)number + 1); }
+#define MI_ID_STEP 16u             /* ids are multiples of it: bit 0 says that the owner gave a page up full */
+#define MI_ID_GONE (~(uintptr_t)(MI_ID_STEP - 1)) /* what a page of a thread that fork left behind carries: nobody's id */
+mi_inline uintptr_t mi_id_of_capability(uint32_t number) { return MI_ID_STEP * ((uintptr_t)number + 1); }
+mi_inline uint32_t mi_id_capability(uintptr_t id) { return (uint32_t)(id / MI_ID_STEP - 1); }
 mi_inline bool mi_id_is_capability(uintptr_t id) { return id != 0 && id <= mi_id_of_capability(MI_CAPS_MAX); }
 
 struct mi_owner_s {
-  uintptr_t   id;                   /* multiple of 16, never 0 */
+  uintptr_t   id;                   /* a multiple of MI_ID_STEP, never 0 */
   uint32_t    slot;                 /* in the owner table, for ever */
   mi_atomic(int) xkind;             /* mi_owner_kind_t */
   mi_lheap_t* lheaps;               /* all of them but `main` (the lock of the list of heaps) */

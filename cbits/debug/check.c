@@ -204,7 +204,7 @@ static void check_owners(void) {
   for (uint32_t s = 0; s < mi_owner_slots(); s++) {
     mi_owner_t* owner = mi_owner_at(s);
     if (owner->xkind == MI_OWNER_UNUSED || owner->id == MI_ID_GONE) continue;
-    if (owner->id == 0 || owner->id % 16 != 0) broken(13, &mi_page_empty, "an id is a multiple of 16, not 0");
+    if (owner->id == 0 || owner->id % MI_ID_STEP != 0) broken(13, &mi_page_empty, "an id is a multiple of 16, not 0");
     for (uint32_t t = 0; t < s; t++) {
       mi_owner_t* other = mi_owner_at(t);
       if (other->xkind != MI_OWNER_UNUSED && other->id == owner->id) broken(13, &mi_page_empty, "ids are distinct");
