@@ -85,8 +85,10 @@ static void reserve_memory(void) {
   const size_t huge = mi_option_get_size(mi_option_reserve_huge_os_pages);
   const size_t memory = mi_option_get_size(mi_option_reserve_os_memory);
   const bool tell = mi_option_is_enabled(mi_option_verbose);
-  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && tell) mi_report_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
-  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && tell) mi_report_message("mimalloc: no %zu bytes to reserve\n", memory);
+  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && tell)
+    mi_report_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
+  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && tell)
+    mi_report_message("mimalloc: no %zu bytes to reserve\n", memory);
 }
 
 static void process_begin_once(void) {
@@ -95,7 +97,8 @@ static void process_begin_once(void) {
   if (!has_key) mi_store_relaxed(&xunnoticed, true);                      /* shown by pthread_once */
   mi_fork_set_mend(&after_fork_child);
   const bool has_handlers = mi_os_atfork(&before_fork, &after_fork_parent, &after_fork_child);
-  if (verbose && !has_key) mi_report_message("mimalloc: all thread keys are taken: ends of threads are not noticed\n");
+  if (verbose && !has_key)
+    mi_report_message("mimalloc: all thread keys are taken: ends of threads are not noticed\n");
   if (verbose && !has_handlers) mi_report_message("mimalloc: no memory for handlers of fork\n");
   reserve_memory();
 }
@@ -108,18 +111,22 @@ void mi_process_begin(void) {
   *within = false;
 }
 
-/* Before the constructors of whoever else is in this object; the shared library's run before everybody's (Makefile). So our handlers of
-   fork are the first that are registered: the outermost are those of others, who may have locks of their own that we know nothing of. */
+/* Before the constructors of whoever else is in this object; the shared library's run before everybody's
+   (Makefile). So our handlers of fork are the first that are registered: the outermost are those of others,
+   who may have locks of their own that we know nothing of. */
 __attribute__((constructor(102))) static void process_loaded(void) { mi_process_begin(); }
 
 __attribute__((destructor)) static void process_end(void) {
   if (mi_option_is_enabled(mi_option_show_stats)) mi_stats_print(NULL);
 }
 
-/* An id is of one owner at a time: one whose thread ended unnoticed is taken over by the thread that has the id now, or ended by it. */
+/* An id is of one owner at a time: one whose thread ended unnoticed is taken over by the thread that has the
+   id now, or ended by it. */
 static mi_owner_t* owner_begin(void) {
-  mi_owner_t* left = mi_load_relaxed(&xunnoticed) ? mi_owner_of_thread(mi_thread_id()) : NULL;  /* set before such a thread ended */
-  if (left != NULL && mi_load_relaxed(&left->main.xheap) == my_main()) return left;  /* nobody else changes it */
+  /* Set before such a thread ended. */
+  mi_owner_t* left = mi_load_relaxed(&xunnoticed) ? mi_owner_of_thread(mi_thread_id()) : NULL;
+  /* Nobody else changes it. */
+  if (left != NULL && mi_load_relaxed(&left->main.xheap) == my_main()) return left;
   if (left != NULL) mi_owner_end(left);
   return mi_owner_begin_in(MI_OWNER_THREAD, mi_thread_id(), my_main());
 }
@@ -128,7 +135,8 @@ mi_lheap_t* mi_thread_lheap_own(void) {
   if (mi_likely(my_owner() != NULL)) {
     if (mi_unlikely(mi_local()->ended)) mi_local()->late_calls++;
     /* Another ended the heap that was the default here; not while this thread allocated, so it sees that. */
-    if (mi_unlikely(mi_load_relaxed(&mi_local()->lheap->xheap) == NULL)) mi_local()->lheap = &my_owner()->main;
+    if (mi_unlikely(mi_load_relaxed(&mi_local()->lheap->xheap) == NULL))
+      mi_local()->lheap = &my_owner()->main;
     return mi_local()->lheap;
   }
   mi_owner_t* owner = owner_begin();
@@ -136,7 +144,7 @@ mi_lheap_t* mi_thread_lheap_own(void) {
   mi_local()->lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
   mi_process_begin();
   if (!mi_local()->ended && has_key && pthread_setspecific(end_key, owner) != 0) {
-    mi_store_relaxed(&xunnoticed, true);                                  /* seen by who has this id next: this thread has ended then */
+    mi_store_relaxed(&xunnoticed, true);  /* seen by who has this id next: this thread has ended then */
   }
   if (mi_unlikely(mi_local()->ended)) mi_local()->late_calls++;
   return mi_local()->lheap;
@@ -199,7 +207,7 @@ char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_alloc_realpa
 void mi_free(void* p) { mi_thread_free(p); }
 void mi_cfree(void* p) { mi_thread_free(p); }
 mi_noinline void mi_thread_free_size_slow(void* p, size_t size, size_t align) {
-  mi_block_suits(p, size, align);                                         /* the block is one, whatever was said of it */
+  mi_block_suits(p, size, align);  /* the block is one, whatever was said of it */
   mi_thread_free(p);
 }
 mi_noinline void mi_thread_free_aligned_slow(void* p, size_t align) {
@@ -273,21 +281,39 @@ static void* aligned(size_t size, size_t align, size_t offset, bool zero) {
 }
 
 void* mi_malloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, false); }
-void* mi_malloc_aligned_at(size_t size, size_t align, size_t offset) { return aligned(size, align, offset, false); }
+void* mi_malloc_aligned_at(size_t size, size_t align, size_t offset) {
+  return aligned(size, align, offset, false);
+}
 void* mi_zalloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, true); }
-void* mi_zalloc_aligned_at(size_t size, size_t align, size_t offset) { return aligned(size, align, offset, true); }
-void* mi_calloc_aligned(size_t n, size_t size, size_t align) { return mi_calloc_aligned_at(n, size, align, 0); }
+void* mi_zalloc_aligned_at(size_t size, size_t align, size_t offset) {
+  return aligned(size, align, offset, true);
+}
+void* mi_calloc_aligned(size_t n, size_t size, size_t align) {
+  return mi_calloc_aligned_at(n, size, align, 0);
+}
 void* mi_calloc_aligned_at(size_t n, size_t size, size_t align, size_t offset) {
   size_t total;
   return mi_size_product(n, size, &total) ? aligned(total, align, offset, true) : NULL;
 }
 
-void* mi_realloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, mi_align_asked(align), 0, false); }
-void* mi_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, mi_align_asked(align), offset, false); }
-void* mi_rezalloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, mi_align_asked(align), 0, true); }
-void* mi_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, mi_align_asked(align), offset, true); }
-void* mi_recalloc_aligned(void* p, size_t n, size_t size, size_t align) { return resize_n(p, n, size, mi_align_asked(align), 0, true); }
-void* mi_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(p, n, size, mi_align_asked(align), offset, true); }
+void* mi_realloc_aligned(void* p, size_t size, size_t align) {
+  return resize(p, size, mi_align_asked(align), 0, false);
+}
+void* mi_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) {
+  return resize(p, size, mi_align_asked(align), offset, false);
+}
+void* mi_rezalloc_aligned(void* p, size_t size, size_t align) {
+  return resize(p, size, mi_align_asked(align), 0, true);
+}
+void* mi_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) {
+  return resize(p, size, mi_align_asked(align), offset, true);
+}
+void* mi_recalloc_aligned(void* p, size_t n, size_t size, size_t align) {
+  return resize_n(p, n, size, mi_align_asked(align), 0, true);
+}
+void* mi_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) {
+  return resize_n(p, n, size, mi_align_asked(align), offset, true);
+}
 
 void* mi_memalign(size_t align, size_t size) { return aligned(size, align, 0, false); }
 void* mi_aligned_alloc(size_t align, size_t size) { return aligned(size, align, 0, false); }

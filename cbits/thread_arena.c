@@ -23,7 +23,8 @@ static int reserve(size_t size, bool huge, bool exclusive, mi_arena_id_t* id) {
   return 0;
 }
 
-int mi_reserve_os_memory_ex(size_t size, bool commit, bool allow_large, bool exclusive, mi_arena_id_t* arena_id) {
+int mi_reserve_os_memory_ex(size_t size, bool commit, bool allow_large, bool exclusive,
+                            mi_arena_id_t* arena_id) {
   (void)commit; (void)allow_large;                                        /* committed as it is used */
   return reserve(size, false, exclusive, arena_id);
 }
@@ -31,7 +32,8 @@ int mi_reserve_os_memory(size_t size, bool commit, bool allow_large) {
   return mi_reserve_os_memory_ex(size, commit, allow_large, false, NULL);
 }
 
-int mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_msecs, bool exclusive, mi_arena_id_t* arena_id) {
+int mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_msecs, bool exclusive,
+                                   mi_arena_id_t* arena_id) {
   (void)numa_node; (void)timeout_msecs;
   if (arena_id != NULL) *arena_id = 0;
   if (pages > MI_SIZE_LIMIT / MI_GiB) return EINVAL;
@@ -52,7 +54,8 @@ int mi_reserve_huge_os_pages(size_t pages, double max_secs, size_t* pages_reserv
 }
 
 /* The user's memory is never purged: what is behind it is not ours to drop. */
-bool mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node, bool exclusive, mi_arena_id_t* arena_id) {
+bool mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large, bool is_zero,
+                            int numa_node, bool exclusive, mi_arena_id_t* arena_id) {
   uint16_t number;
   (void)is_large; (void)numa_node;
   if (arena_id != NULL) *arena_id = 0;
@@ -63,13 +66,16 @@ bool mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is
   if (arena_id != NULL) *arena_id = number + 1;
   return true;
 }
-bool mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node) {
+bool mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_large, bool is_zero,
+                         int numa_node) {
   return mi_manage_os_memory_ex(start, size, is_committed, is_large, is_zero, numa_node, false, NULL);
 }
 
 void* mi_arena_area(mi_arena_id_t arena_id, size_t* size) {
   uint16_t number;
-  const bool ok = mi_arena_of_id(arena_id, &number) && number != MI_ARENA_NONE && !mi_load_relaxed(&mi_arena_at(number)->xgone);  /* its holder's, as any id */
+  /* Its holder's, as any id. */
+  const bool ok = mi_arena_of_id(arena_id, &number) && number != MI_ARENA_NONE
+                  && !mi_load_relaxed(&mi_arena_at(number)->xgone);
   if (size != NULL) *size = ok ? mi_arena_at(number)->nslices * MI_SLICE_SIZE : 0;
   return ok ? mi_arena_at(number)->start : NULL;
 }
@@ -79,8 +85,10 @@ void mi_arenas_print(void) {
     mi_arena_t* a = mi_arena_at(i);
     if (mi_load_relaxed(&a->xgone)) continue;                             /* for ever */
     const size_t kib = MI_SLICE_SIZE / MI_KiB;
-    mi_report_message("mimalloc: arena %zu at %p: %zu KiB, %zu free, %zu committed, %zu to be purged%s%s\n", i + 1, (void*)a->start,
-               a->nslices * kib, mi_bitmap_count(a->free, a->nslices) * kib, mi_bitmap_count(a->dirty, a->nslices) * kib,
-               (mi_bitmap_count(a->purge, a->nslices) + mi_bitmap_count(a->due, a->nslices)) * kib, a->exclusive ? ", exclusive" : "", a->pinned ? ", pinned" : "");
+    mi_report_message("mimalloc: arena %zu at %p: %zu KiB, %zu free, %zu committed, %zu to be purged%s%s\n",
+                      i + 1, (void*)a->start, a->nslices * kib, mi_bitmap_count(a->free, a->nslices) * kib,
+                      mi_bitmap_count(a->dirty, a->nslices) * kib,
+                      (mi_bitmap_count(a->purge, a->nslices) + mi_bitmap_count(a->due, a->nslices)) * kib,
+                      a->exclusive ? ", exclusive" : "", a->pinned ? ", pinned" : "");
   }
 }

@@ -1,5 +1,5 @@
-/* The thread ring's heap functions: those of thread.c with a heap as first argument; and sub-processes. Any thread.
-   Described in mimalloc.h. */
+/* The thread ring's heap functions: those of thread.c with a heap as first argument; and sub-processes. Any
+   thread. Described in mimalloc.h. */
 #include <string.h>
 
 #include "core/memory.h"
@@ -18,7 +18,8 @@ static void* resize(mi_heap_t* heap, void* p, size_t size, size_t align, size_t 
   WITH_HEAP(mi_realloc_block(lh, p, size, align, offset, zero));
 }
 
-static void* resize_n(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
+static void* resize_n(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset,
+                      bool zero) {
   size_t total;
   return mi_size_product(n, size, &total) ? resize(heap, p, total, align, offset, zero) : NULL;
 }
@@ -34,34 +35,63 @@ void* mi_heap_calloc(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_allo
 void* mi_heap_mallocn(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_alloc_mallocn(lh, n, size)); }
 char* mi_heap_strdup(mi_heap_t* heap, const char* s) { WITH_HEAP(mi_alloc_strdup(lh, s)); }
 char* mi_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_HEAP(mi_alloc_strndup(lh, s, n)); }
-char* mi_heap_realpath(mi_heap_t* heap, const char* name, char* resolved) { WITH_HEAP(mi_alloc_realpath(lh, name, resolved)); }
+char* mi_heap_realpath(mi_heap_t* heap, const char* name, char* resolved) {
+  WITH_HEAP(mi_alloc_realpath(lh, name, resolved));
+}
 
 void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t size) { return resize(heap, p, size, 0, 0, false); }
-void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t n, size_t size) { return resize_n(heap, p, n, size, 0, 0, false); }
+void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t n, size_t size) {
+  return resize_n(heap, p, n, size, 0, 0, false);
+}
 void* mi_heap_rezalloc(mi_heap_t* heap, void* p, size_t size) { return resize(heap, p, size, 0, 0, true); }
-void* mi_heap_recalloc(mi_heap_t* heap, void* p, size_t n, size_t size) { return resize_n(heap, p, n, size, 0, 0, true); }
+void* mi_heap_recalloc(mi_heap_t* heap, void* p, size_t n, size_t size) {
+  return resize_n(heap, p, n, size, 0, 0, true);
+}
 void* mi_heap_reallocf(mi_heap_t* heap, void* p, size_t size) {
   void* q = mi_heap_realloc(heap, p, size);
   if (q == NULL) mi_free(p);
   return q;
 }
 
-void* mi_heap_malloc_aligned(mi_heap_t* heap, size_t size, size_t align) { return aligned(heap, size, align, 0, false); }
-void* mi_heap_malloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) { return aligned(heap, size, align, offset, false); }
-void* mi_heap_zalloc_aligned(mi_heap_t* heap, size_t size, size_t align) { return aligned(heap, size, align, 0, true); }
-void* mi_heap_zalloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) { return aligned(heap, size, align, offset, true); }
-void* mi_heap_calloc_aligned(mi_heap_t* heap, size_t n, size_t size, size_t align) { return mi_heap_calloc_aligned_at(heap, n, size, align, 0); }
+void* mi_heap_malloc_aligned(mi_heap_t* heap, size_t size, size_t align) {
+  return aligned(heap, size, align, 0, false);
+}
+void* mi_heap_malloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) {
+  return aligned(heap, size, align, offset, false);
+}
+void* mi_heap_zalloc_aligned(mi_heap_t* heap, size_t size, size_t align) {
+  return aligned(heap, size, align, 0, true);
+}
+void* mi_heap_zalloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) {
+  return aligned(heap, size, align, offset, true);
+}
+void* mi_heap_calloc_aligned(mi_heap_t* heap, size_t n, size_t size, size_t align) {
+  return mi_heap_calloc_aligned_at(heap, n, size, align, 0);
+}
 void* mi_heap_calloc_aligned_at(mi_heap_t* heap, size_t n, size_t size, size_t align, size_t offset) {
   size_t total;
   return mi_size_product(n, size, &total) ? aligned(heap, total, align, offset, true) : NULL;
 }
 
-void* mi_heap_realloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) { return resize(heap, p, size, mi_align_asked(align), 0, false); }
-void* mi_heap_realloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) { return resize(heap, p, size, mi_align_asked(align), offset, false); }
-void* mi_heap_rezalloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) { return resize(heap, p, size, mi_align_asked(align), 0, true); }
-void* mi_heap_rezalloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) { return resize(heap, p, size, mi_align_asked(align), offset, true); }
-void* mi_heap_recalloc_aligned(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align) { return resize_n(heap, p, n, size, mi_align_asked(align), 0, true); }
-void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(heap, p, n, size, mi_align_asked(align), offset, true); }
+void* mi_heap_realloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) {
+  return resize(heap, p, size, mi_align_asked(align), 0, false);
+}
+void* mi_heap_realloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) {
+  return resize(heap, p, size, mi_align_asked(align), offset, false);
+}
+void* mi_heap_rezalloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) {
+  return resize(heap, p, size, mi_align_asked(align), 0, true);
+}
+void* mi_heap_rezalloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) {
+  return resize(heap, p, size, mi_align_asked(align), offset, true);
+}
+void* mi_heap_recalloc_aligned(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align) {
+  return resize_n(heap, p, n, size, mi_align_asked(align), 0, true);
+}
+void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align,
+                                  size_t offset) {
+  return resize_n(heap, p, n, size, mi_align_asked(align), offset, true);
+}
 
 /* ---- heaps themselves ---- */
 
@@ -85,7 +115,8 @@ static void default_to(mi_lheap_t* lh) {
 
 static void heap_end(mi_heap_t* heap, bool keep_blocks) {
   if (heap == NULL || heap->is_main) return;
-  if (mi_load_relaxed(&mi_local()->lheap->xheap) == heap) default_to(&mi_local()->lheap->owner->main);  /* mine: read by me */
+  /* Mine: read by me. */
+  if (mi_load_relaxed(&mi_local()->lheap->xheap) == heap) default_to(&mi_local()->lheap->owner->main);
   mi_heap_end(heap, keep_blocks || !heap->allow_destroy);
 }
 void mi_heap_delete(mi_heap_t* heap) { heap_end(heap, true); }
@@ -123,7 +154,8 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
 mi_heap_t* mi_heap_of(const void* p) {
   mi_block_t* block;
   mi_page_t* page = p == NULL ? NULL : mi_block_find(p, &block, false);
-  return page == NULL ? NULL : mi_load_relaxed(&page->xheap);             /* of a live block: does not change but when its heap ends */
+  /* Of a live block: does not change but when its heap ends. */
+  return page == NULL ? NULL : mi_load_relaxed(&page->xheap);
 }
 
 bool mi_heap_contains_block(mi_heap_t* heap, const void* p) { return heap != NULL && mi_heap_of(p) == heap; }

@@ -34,20 +34,24 @@ static void line(mi_output_fun* out, void* arg, const char* format, ...) {
 
 static void print_parts(mi_output_fun* out, void* arg, const mi_part_t* p, const char* name) {
   char live[16], pages[16];
-  line(out, arg, "  %-24s %10llu blocks %12s live in %7llu pages of %12s\n", name, number(p->blocks), human(live, p->bytes),
-       number(p->pages), human(pages, p->page_bytes));
+  line(out, arg, "  %-24s %10llu blocks %12s live in %7llu pages of %12s\n", name, number(p->blocks),
+       human(live, p->bytes), number(p->pages), human(pages, p->page_bytes));
 }
 
 static void print_totals(mi_output_fun* out, void* arg, const mi_totals_t* n) {
   char a[16], b[16], c[16], d[16], e[16];
   mi_os_process_t info;
   mi_os_process(&info);
-  line(out, arg, "mimalloc: live %s in %llu blocks; committed %s (peak %s), reserved %s\n", human(a, n->used_bytes), number(n->used_blocks),
-       human(b, n->committed_bytes), human(c, n->peak_committed_bytes), human(d, n->reserved_bytes));
-  line(out, arg, "  resident %s (peak %s); given back %s so far; structures %s\n", human(a, info.rss), human(b, info.peak_rss),
-       human(c, n->purged_bytes), human(e, n->structure_bytes));
-  line(out, arg, "  pages: %llu now; %llu fresh, %llu adopted, %llu given up full, %llu given back empty; %llu blocks freed by others\n", number(n->pages),
-       number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages), number(n->retired_pages), number(n->remote_freed_blocks));
+  line(out, arg, "mimalloc: live %s in %llu blocks; committed %s (peak %s), reserved %s\n",
+       human(a, n->used_bytes), number(n->used_blocks), human(b, n->committed_bytes),
+       human(c, n->peak_committed_bytes), human(d, n->reserved_bytes));
+  line(out, arg, "  resident %s (peak %s); given back %s so far; structures %s\n", human(a, info.rss),
+       human(b, info.peak_rss), human(c, n->purged_bytes), human(e, n->structure_bytes));
+  line(out, arg,
+       "  pages: %llu now; %llu fresh, %llu adopted, %llu given up full, %llu given back empty; %llu blocks "
+       "freed by others\n",
+       number(n->pages), number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages),
+       number(n->retired_pages), number(n->remote_freed_blocks));
 }
 
 static void print_classes(mi_output_fun* out, void* arg, const mi_parts_t* classes) {
@@ -65,7 +69,8 @@ void mi_stats_print_out(mi_output_fun* out, void* arg) {
   print_totals(out, arg, &s.totals);
   for (size_t i = 0; i < s.owners.n; i++) {
     const uint64_t id = s.owners.parts[i].key;
-    snprintf(name, sizeof name, mi_id_is_capability(id) ? "%s %llu" : "%s %#llx", mi_print_owner_kind(id), number(mi_print_owner_number(id)));
+    snprintf(name, sizeof name, mi_id_is_capability(id) ? "%s %llu" : "%s %#llx", mi_print_owner_kind(id),
+             number(mi_print_owner_number(id)));
     print_parts(out, arg, &s.owners.parts[i], id == 0 ? "nobody (adoptable)" : name);
   }
   for (size_t i = 0; i < s.heaps.n && s.heaps.n > 1; i++) {
@@ -80,8 +85,9 @@ void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg) {
   mi_snapshot_t s;
   char live[16], pages[16];
   if (!mi_snapshot_take_heap(&s, heap == NULL ? &mi_main_heap : heap)) return;
-  line(out, arg, "mimalloc: a heap: live %s in %llu blocks, in %llu pages of %s\n", human(live, s.totals.used_bytes), number(s.totals.used_blocks),
-       number(s.totals.pages), human(pages, s.totals.committed_bytes));
+  line(out, arg, "mimalloc: a heap: live %s in %llu blocks, in %llu pages of %s\n",
+       human(live, s.totals.used_bytes), number(s.totals.used_blocks), number(s.totals.pages),
+       human(pages, s.totals.committed_bytes));
   print_classes(out, arg, &s.classes);
   mi_snapshot_drop(&s);
 }
@@ -90,5 +96,6 @@ void mi_stats_print(void* out) { (void)out; mi_stats_print_out(NULL, NULL); }
 void mi_thread_stats_print_out(mi_output_fun* out, void* arg) { mi_stats_print_out(out, arg); }
 
 void mi_options_print(void) {
-  for (int i = 0; i < _mi_option_last; i++) mi_report_message("mimalloc: option %s = %ld\n", mi_options[i].name, mi_option_get((mi_option_t)i));
+  for (int i = 0; i < _mi_option_last; i++)
+    mi_report_message("mimalloc: option %s = %ld\n", mi_options[i].name, mi_option_get((mi_option_t)i));
 }

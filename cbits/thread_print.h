@@ -7,6 +7,8 @@
 mi_inline const char* mi_print_owner_kind(uint64_t id) {
   return id == 0 ? "nobody" : mi_id_is_capability(id) ? "capability" : "thread";
 }
-mi_inline uint64_t mi_print_owner_number(uint64_t id) { return mi_id_is_capability(id) ? mi_id_capability(id) : id; }
+mi_inline uint64_t mi_print_owner_number(uint64_t id) {
+  return mi_id_is_capability(id) ? mi_id_capability(id) : id;
+}
 
 #endif

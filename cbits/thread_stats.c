@@ -18,14 +18,17 @@ void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_m
   mi_os_process_t info;
   mi_os_process(&info);
   const size_t commit = mi_stats_committed(), peak = mi_stats_peak_committed();
-  size_t* const out[] = { elapsed_msecs, user_msecs, system_msecs, current_rss, peak_rss, current_commit, peak_commit, page_faults };
-  const size_t value[] = { info.elapsed_ms, info.user_ms, info.system_ms, info.rss, info.peak_rss, commit, peak, info.page_faults };
+  size_t* const out[] = { elapsed_msecs, user_msecs,     system_msecs, current_rss,
+                          peak_rss,      current_commit, peak_commit,  page_faults };
+  const size_t value[] = { info.elapsed_ms, info.user_ms, info.system_ms, info.rss,
+                           info.peak_rss,   commit,       peak,           info.page_faults };
   for (size_t i = 0; i < sizeof out / sizeof *out; i++) if (out[i] != NULL) *out[i] = value[i];
 }
 
 /* ---- text that grows ---- */
 
-typedef struct { char* text; size_t length, room; } mi_text_t;   /* length: of all there is, also what did not fit */
+/* Length: of all there is, also what did not fit. */
+typedef struct { char* text; size_t length, room; } mi_text_t;
 
 static void put(mi_text_t* t, const char* text, size_t n) {
   if (t->length < t->room) memcpy(t->text + t->length, text, mi_min(n, t->room - t->length));
@@ -124,7 +127,8 @@ static char* json_of(mi_snapshot_t* s, size_t buf_size, char* buf) {
   mi_text_t t = { buf, 0, buf == NULL ? 0 : buf_size };
   json(&t, s);
   if (buf == NULL) {
-    t = (mi_text_t){ mi_malloc(t.length + 256), 0, t.length + 256 };      /* the process's own numbers may be longer by now */
+    /* The process's own numbers may be longer by now. */
+    t = (mi_text_t){ mi_malloc(t.length + 256), 0, t.length + 256 };
     if (t.text != NULL) json(&t, s);
   }
   mi_snapshot_drop(s);
@@ -140,12 +144,15 @@ static const mi_heap_t* or_main(const mi_heap_t* heap) { return heap == NULL ? &
 
 char* mi_heap_stats_get_json(mi_heap_t* heap, size_t buf_size, char* buf) {
   mi_snapshot_t s;
-  return mi_snapshot_take_heap(&s, or_main(heap)) ? json_of(&s, buf_size, buf) : mi_report_fail(MI_ERROR_NO_MEMORY, sizeof s);
+  return mi_snapshot_take_heap(&s, or_main(heap)) ? json_of(&s, buf_size, buf)
+                                                  : mi_report_fail(MI_ERROR_NO_MEMORY, sizeof s);
 }
 
 /* ---- structures ---- */
 
-size_t mi_stats_get_bin_size(size_t bin) { return bin == 0 || bin > MI_BIN_LAST ? 0 : mi_bin_size((unsigned)bin); }
+size_t mi_stats_get_bin_size(size_t bin) {
+  return bin == 0 || bin > MI_BIN_LAST ? 0 : mi_bin_size((unsigned)bin);
+}
 
 static mi_stat_count_t gauge(uint64_t n) { return (mi_stat_count_t){ (int64_t)n, (int64_t)n, (int64_t)n }; }
 static mi_stat_counter_t counter(uint64_t n) { return (mi_stat_counter_t){ (int64_t)n }; }
@@ -155,7 +162,8 @@ static void structure_of(mi_snapshot_t* s, mi_stats_t* r) {
   const mi_totals_t* n = &s->totals;
   r->pages = gauge(n->pages);
   r->reserved = gauge(n->reserved_bytes);
-  r->committed = (mi_stat_count_t){ (int64_t)n->committed_bytes, (int64_t)n->peak_committed_bytes, (int64_t)n->committed_bytes };
+  r->committed = (mi_stat_count_t){ (int64_t)n->committed_bytes, (int64_t)n->peak_committed_bytes,
+                                    (int64_t)n->committed_bytes };
   r->structures = gauge(n->structure_bytes);
   r->threads = gauge(n->threads);
   r->purged = counter(n->purged_bytes);

@@ -72,7 +72,7 @@ void* mi_new_aligned_nothrow(size_t size, size_t align) { return new_slow(size, 
 
 void* mi_new_n(size_t n, size_t size) {
   size_t total;
-  return mi_new(mi_mul(n, size, &total) ? total : SIZE_MAX);              /* too large fails as no memory does */
+  return mi_new(mi_mul(n, size, &total) ? total : SIZE_MAX);  /* too large fails as no memory does */
 }
 
 static void* heap_new(mi_heap_t* heap, size_t size) {

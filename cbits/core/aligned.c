@@ -59,7 +59,8 @@ static size_t size_given(size_t size, size_t align) {
   return mi_size_good(mi_align_up(mi_max(size, 1), align));
 }
 
-/* By a request for these bytes; or a realloc left it where it is, which wastes no more than half. `size` is at most `usable`. */
+/* By a request for these bytes; or a realloc left it where it is, which wastes no more than half. `size` is
+   at most `usable`. */
 static bool size_suits(size_t usable, size_t size, size_t align) {
   mi_assert(size <= usable && mi_is_pow2(align));
   return size >= usable / 2 || size_given(size, align) == usable;
@@ -76,7 +77,8 @@ static bool size_suits_somehow(const void* p, size_t usable, size_t size) {
 bool mi_block_suits_align(const void* p, size_t align) {
   mi_block_t* block;
   mi_page_t* page = p == NULL ? NULL : mi_block_find(p, &block, false);
-  if (page == NULL || block != p || !mi_is_pow2(align) || ((uintptr_t)p & (align - 1)) == 0) return true;  /* an offset block: something behind p is aligned */
+  /* An offset block: something behind p is aligned. */
+  if (page == NULL || block != p || !mi_is_pow2(align) || ((uintptr_t)p & (align - 1)) == 0) return true;
   mi_report_misuse(MI_ERROR_FREE_ALIGNMENT, p, mi_page_size(page));
   return false;
 }
@@ -88,7 +90,9 @@ bool mi_block_suits(const void* p, size_t size, size_t align) {
   if (!mi_block_suits_align(p, mi_max(align, 1))) return false;
   const size_t usable = mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
   const bool offset = block != p, known = mi_is_pow2(align);
-  if (size <= usable && (offset || (known ? size_suits(usable, size, align) : size_suits_somehow(p, usable, size)))) return true;
+  if (size <= usable
+      && (offset || (known ? size_suits(usable, size, align) : size_suits_somehow(p, usable, size))))
+    return true;
   mi_report_misuse(MI_ERROR_FREE_SIZE, p, mi_page_size(page));
   return false;
 }

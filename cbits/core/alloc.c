@@ -25,20 +25,22 @@ mi_inline void* malloc_once(mi_lheap_t* lh, size_t size, size_t align, bool head
   return mi_single_malloc(lh, size, mi_max(align, MI_SLICE_SIZE), headroom, zero);
 }
 
-/* No memory: what this owner can give back, and what is cached, may be enough. False if that is nothing, so that asking again is in vain:
-   a program may ask for too much again and again. */
+/* No memory: what this owner can give back, and what is cached, may be enough. False if that is nothing, so
+   that asking again is in vain: a program may ask for too much again and again. */
 mi_cold static bool make_room(mi_lheap_t* lh) {
   const uint64_t before = mi_memory_changes();
   const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);  /* a hint */
   mi_lheap_collect(lh, true);
   if (mi_cache_any()) mi_purger_run(true);
   else if (mi_commit_is_limited()) mi_purge_some(true);
-  return mi_memory_changes() != before || mi_load_relaxed(&mi_commit_totals.xcommitted) < committed;  /* a hint */
+  /* A hint. */
+  return mi_memory_changes() != before || mi_load_relaxed(&mi_commit_totals.xcommitted) < committed;
 }
 
 /* Inline, so that each caller has its own. `align`: 0, or of a block with a page of its own. */
 mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
-  if (mi_unlikely(size > MI_ADDRESSES || align > MI_ADDRESSES)) return mi_report_fail(MI_ERROR_NO_MEMORY, size);
+  if (mi_unlikely(size > MI_ADDRESSES || align > MI_ADDRESSES))
+    return mi_report_fail(MI_ERROR_NO_MEMORY, size);
   mi_lheap_housekeep(lh);
   void* p = malloc_once(lh, size, align, headroom, zero);
   if (mi_unlikely(p == NULL) && make_room(lh)) p = malloc_once(lh, size, align, headroom, zero);
@@ -47,11 +49,17 @@ mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool head
   return mi_likely(p != NULL) ? p : mi_report_fail(MI_ERROR_NO_MEMORY, size);
 }
 
-void* mi_alloc_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) { return malloc_slow(lh, size, 0, false, zero); }
+void* mi_alloc_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
+  return malloc_slow(lh, size, 0, false, zero);
+}
 
-void* mi_alloc_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) { return malloc_slow(lh, size, align, false, zero); }
+void* mi_alloc_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
+  return malloc_slow(lh, size, align, false, zero);
+}
 
-void* mi_alloc_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* zero) { return malloc_slow(lh, size, MI_SLICE_SIZE, headroom, zero); }
+void* mi_alloc_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* zero) {
+  return malloc_slow(lh, size, MI_SLICE_SIZE, headroom, zero);
+}
 
 /* ---- what the rings call ---- */
 
@@ -96,8 +104,12 @@ static char* copy_text(mi_lheap_t* lh, const char* s, size_t length) {
   return copy;
 }
 
-char* mi_alloc_strdup(mi_lheap_t* lh, const char* s) { return s == NULL ? NULL : copy_text(lh, s, strlen(s)); }
-char* mi_alloc_strndup(mi_lheap_t* lh, const char* s, size_t n) { return s == NULL ? NULL : copy_text(lh, s, strnlen(s, n)); }
+char* mi_alloc_strdup(mi_lheap_t* lh, const char* s) {
+  return s == NULL ? NULL : copy_text(lh, s, strlen(s));
+}
+char* mi_alloc_strndup(mi_lheap_t* lh, const char* s, size_t n) {
+  return s == NULL ? NULL : copy_text(lh, s, strnlen(s, n));
+}
 
 char* mi_alloc_realpath(mi_lheap_t* lh, const char* name, char* resolved) {
   char buffer[PATH_MAX];

@@ -26,12 +26,13 @@ void* mi_alloc_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* 
 /* Pops a block; NULL if there is none, or if it was written to. FAST */
 mi_inline void* mi_alloc_pop(mi_page_t* page) {
   mi_block_t* block = mi_returned(page->free);
-  if (mi_unlikely(mi_load_relaxed(&block->xmark) != page->key)) return NULL;  /* shown with the list; so is that a live one has none */
+  /* Shown with the list; so is that a live one has none. */
+  if (mi_unlikely(mi_load_relaxed(&block->xmark) != page->key)) return NULL;
   mi_block_t* next = block->next;
   page->free = next;
-  mi_prefetch_write(next);                                                /* another thread may have freed it */
+  mi_prefetch_write(next);  /* another thread may have freed it */
   mi_own_increment(&page->xused);
-  mi_store_relaxed(&block->xmark, 0);                                     /* the caller's, who shows it to others */
+  mi_store_relaxed(&block->xmark, 0);  /* the caller's, who shows it to others */
   return block;
 }
 
@@ -49,8 +50,9 @@ mi_inline void* mi_alloc_zalloc_fast(mi_lheap_t* lh, size_t size) {
   return mi_likely(p != NULL) ? memset(p, 0, mi_page_size(page)) : NULL;
 }
 
-/* A block of a queue's first page whose `free` is empty: one that its holder freed, or one more of those that come one at a
-   time. What a page of a few blocks comes to again and again. Not when it is time for a sweep, which the slow path sees to. FAST */
+/* A block of a queue's first page whose `free` is empty: one that its holder freed, or one more of those that
+   come one at a time. What a page of a few blocks comes to again and again. Not when it is time for a sweep,
+   which the slow path sees to. FAST */
 mi_inline void* mi_alloc_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(page->lheap == lh && mi_page_is_listed(page));
   if (page->free != &mi_nil) return NULL;
@@ -60,15 +62,18 @@ mi_inline void* mi_alloc_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
     page->local_free = &mi_nil;
   }
   else {
-    if (page->capacity == page->reserved || page->local_free != &mi_nil || 2 * mi_page_size(page) <= MI_EXTEND_BYTES) return NULL;
-    if (mi_xword_head(mi_load_relaxed(&page->xword)) != 0 || !mi_page_extend(page)) return NULL;  /* a hint: those that others freed go first */
+    if (page->capacity == page->reserved || page->local_free != &mi_nil
+        || 2 * mi_page_size(page) <= MI_EXTEND_BYTES)
+      return NULL;
+    /* A hint: those that others freed go first. */
+    if (mi_xword_head(mi_load_relaxed(&page->xword)) != 0 || !mi_page_extend(page)) return NULL;
   }
   lh->tick++;
   return mi_alloc_pop(page);
 }
 
-/* The same from the first page of its queue: what has no place in `direct`, and what the holder freed. Or a page of its own that
-   was cached. FAST */
+/* The same from the first page of its queue: what has no place in `direct`, and what the holder freed. Or a
+   page of its own that was cached. FAST */
 mi_inline void* mi_alloc_malloc_queued(mi_lheap_t* lh, size_t size) {
   if (size > MI_MEDIUM_MAX) return mi_single_malloc_cached(lh, size);
   mi_page_t* page = lh->queue[mi_bin_of(size)].first;

@@ -14,7 +14,9 @@ static size_t arenas_bytes;              /* of those that are not exclusive (the
 mi_arena_t* mi_arena_of_address(const void* p) {
   for (size_t i = 0; i < mi_arena_count(); i++) {
     mi_arena_t* a = mi_arena_at(i);
-    if ((uintptr_t)p - (uintptr_t)a->start < a->nslices * MI_SLICE_SIZE && !mi_load_relaxed(&a->xgone)) return a;  /* nothing of it is used */
+    /* Nothing of it is used. */
+    if ((uintptr_t)p - (uintptr_t)a->start < a->nslices * MI_SLICE_SIZE && !mi_load_relaxed(&a->xgone))
+      return a;
   }
   return NULL;
 }
@@ -29,11 +31,11 @@ bool mi_arena_of_id(int id, uint16_t* number) {
 
 /* Under the lock. */
 static bool arena_publish(mi_arena_t* a) {
-  const size_t n = mi_load_relaxed(&mi_arena_xcount);                              /* changed under the lock only */
+  const size_t n = mi_load_relaxed(&mi_arena_xcount);  /* changed under the lock only */
   if (n == MI_ARENAS_MAX || !mi_pagemap_prepare(a->start, a->nslices * MI_SLICE_SIZE)) return false;
   a->number = (uint16_t)n;
-  mi_store_release(&mi_arena_table[n], a);                                         /* pairs with mi_arena_at */
-  mi_store_release(&mi_arena_xcount, n + 1);                                       /* pairs with mi_arena_count */
+  mi_store_release(&mi_arena_table[n], a);  /* pairs with mi_arena_at */
+  mi_store_release(&mi_arena_xcount, n + 1);  /* pairs with mi_arena_count */
   if (!a->exclusive) arenas_bytes += a->nslices * MI_SLICE_SIZE;
   return true;
 }
@@ -43,7 +45,8 @@ static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
   const size_t words = mi_bitmap_words(n) * sizeof(mi_bits_t);
   const size_t head = mi_align_up(sizeof(mi_arena_t), 128);
   const size_t hole_words = mi_bitmap_words(n * (MI_SLICE_SIZE / MI_HOLE_SIZE)) * sizeof(mi_bits_t);
-  *bytes = mi_align_up(head + n * sizeof(mi_page_t) + (6 + MI_BIN_COUNT) * words + hole_words, mi_os_page_size());
+  *bytes =
+      mi_align_up(head + n * sizeof(mi_page_t) + (6 + MI_BIN_COUNT) * words + hole_words, mi_os_page_size());
   uint8_t* p = mi_os_reserve(*bytes, mi_os_page_size());
   if (p == NULL) return NULL;
   if (!mi_os_commit(p, *bytes)) { mi_os_release(p, *bytes); return NULL; }
@@ -58,7 +61,7 @@ static mi_arena_t* arena_structures(size_t n, size_t* bytes) {
   a->changed = a->boundaries + mi_bitmap_words(n);
   a->pool = a->changed + mi_bitmap_words(n);
   a->holes = a->pool + MI_BIN_COUNT * mi_bitmap_words(n);
-  mi_store_relaxed(&a->xlongest, UINT32_MAX);                              /* shown to others with the arena */
+  mi_store_relaxed(&a->xlongest, UINT32_MAX);  /* shown to others with the arena */
   return a;
 }
 
@@ -91,15 +94,18 @@ bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusi
 
 /* ---- more addresses, and fewer ---- */
 
-size_t mi_arena_most(void) { return mi_max(mi_align_up(mi_option_get_size(mi_option_arena_reserve), MI_SLICE_SIZE), MI_ARENA_MIN); }
+size_t mi_arena_most(void) {
+  return mi_max(mi_align_up(mi_option_get_size(mi_option_arena_reserve), MI_SLICE_SIZE), MI_ARENA_MIN);
+}
 
 size_t mi_arena_bytes(void) { return arenas_bytes; }
 
-/* As much as there is, so that what a small program reserves is small and the number of arenas too; at most mi_arena_reserve, and then an
-   eighth. */
+/* As much as there is, so that what a small program reserves is small and the number of arenas too; at most
+   mi_arena_reserve, and then an eighth. */
 size_t mi_arena_next_size(void) {
   const size_t first = mi_min(MI_ARENA_FIRST, mi_arena_most());
-  return mi_max(mi_min(mi_max(arenas_bytes, first), mi_arena_most()), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
+  return mi_max(mi_min(mi_max(arenas_bytes, first), mi_arena_most()),
+                mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
 }
 
 /* Its structures stay, since others may look at them; no slice of it is ever free again. */
@@ -108,7 +114,8 @@ bool mi_arena_release(void) {
   for (size_t i = 0; i < mi_arena_count(); i++) {
     mi_arena_t* a = mi_arena_at(i);
     const size_t size = a->nslices * MI_SLICE_SIZE;
-    if (!a->own || mi_load_relaxed(&a->xgone) || !mi_bitmap_claim_at(a->free, 0, a->nslices)) continue;  /* changed under the lock */
+    /* Changed under the lock. */
+    if (!a->own || mi_load_relaxed(&a->xgone) || !mi_bitmap_claim_at(a->free, 0, a->nslices)) continue;
     mi_store_relaxed(&a->xgone, true);
     mi_bitmap_clear(a->purge, 0, a->nslices);
     mi_bitmap_clear(a->due, 0, a->nslices);
@@ -123,7 +130,8 @@ bool mi_arena_release(void) {
 }
 
 static mi_atomic(size_t) xrefused = SIZE_MAX;
-size_t mi_arena_refused(void) { return mi_load_relaxed(&xrefused); }           /* written under the lock; without it a hint */
+/* Written under the lock; without it a hint. */
+size_t mi_arena_refused(void) { return mi_load_relaxed(&xrefused); }
 void mi_arena_refused_set(size_t size) { mi_store_relaxed(&xrefused, size); }   /* as above */
 
 /* An arena of `size` bytes that the system is asked for. MI_OS_NOT: it refused. */
@@ -144,7 +152,8 @@ static mi_os_result_t arena_ask(size_t size) {
 bool mi_arena_reserve(size_t size) {
   size = mi_align_up(size, MI_SLICE_SIZE);
   size_t want = mi_arena_next_size();
-  if (want > size && mi_os_locks_memory()) want = mi_max(mi_min(want, MI_ARENA_FIRST), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
+  if (want > size && mi_os_locks_memory())
+    want = mi_max(mi_min(want, MI_ARENA_FIRST), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
   if (want >= mi_arena_refused()) want = mi_align_up(mi_arena_refused() / 2, MI_SLICE_SIZE);
   for (want = mi_max(want, size); ; want = mi_align_up(mi_max(want / 2, size), MI_SLICE_SIZE)) {
     mi_os_result_t result = arena_ask(want);

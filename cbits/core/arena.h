@@ -1,5 +1,5 @@
-/* Arenas: reservations of addresses that are cut into slices. The table of them all, how one is made, and how one ends.
-   Any thread.
+/* Arenas: reservations of addresses that are cut into slices. The table of them all, how one is made, and how
+   one ends. Any thread.
 
    The structures lie in a mapping apart from the blocks: this one, its bitmaps, its pages, its pools. */
 #ifndef MI_ARENA_H
@@ -23,20 +23,25 @@ struct mi_arena_s {
   mi_bits_t*  free;                 /* set: to be claimed */
   mi_bits_t*  purge;                /* set: free, and not yet given back to the OS; */
   mi_bits_t*  due;                  /* .. and that for a round, so to be purged in the next */
-  mi_bits_t*  dirty;                /* set: handed out since it was last purged; not zero, counts as committed */
-  mi_bits_t*  boundaries;           /* set: the system may keep what begins here apart from what is in front */
-  mi_bits_t*  changed;              /* set: a pooled page starts here in which a round may find something (pool_round.h) */
+  mi_bits_t*  dirty;  /* set: handed out since it was last purged; not zero, counts as committed */
+  mi_bits_t*  boundaries;  /* set: the system may keep what begins here apart from what is in front */
+  /* Set: a pooled page starts here in which a round may find something (pool_round.h). */
+  mi_bits_t*  changed;
   mi_bits_t*  holes;                /* a bit for each MI_HOLE_SIZE. Set: given back inside a page (holes.h) */
   mi_bits_t*  pool;                 /* MI_BIN_COUNT bitmaps: pool_bits.h */
-  mi_atomic(size_t) xhint[MI_ARENA_HINTS] mi_cachealign;  /* [n-1]: no run of n free slices begins below, as far as is known; the last: nor a longer one */
-  mi_atomic(uint64_t) xlongest;     /* changes << 32 | n: no run of more than n free slices; UINT32_MAX: unknown */
+  /* [n-1]: no run of n free slices begins below, as far as is known; the last: nor a longer one. */
+  mi_atomic(size_t) xhint[MI_ARENA_HINTS] mi_cachealign;
+  /* Changes << 32 | n: no run of more than n free slices; UINT32_MAX: unknown. */
+  mi_atomic(uint64_t) xlongest;
 };
 
 /* The table: only ever longer. */
 extern mi_atomic(mi_arena_t*) mi_arena_table[MI_ARENAS_MAX];
 extern mi_atomic(size_t) mi_arena_xcount;
-mi_inline size_t mi_arena_count(void) { return mi_load_acquire(&mi_arena_xcount); }                          /* pairs with arena_publish */
-mi_inline mi_arena_t* mi_arena_at(size_t number) { return mi_load_acquire(&mi_arena_table[number]); }        /* pairs with arena_publish */
+/* Pairs with arena_publish. */
+mi_inline size_t mi_arena_count(void) { return mi_load_acquire(&mi_arena_xcount); }
+/* Pairs with arena_publish. */
+mi_inline mi_arena_t* mi_arena_at(size_t number) { return mi_load_acquire(&mi_arena_table[number]); }
 
 mi_arena_t* mi_arena_of_address(const void* p);
 /* The arena with a public id (its number + 1), or MI_ARENA_NONE for id 0; false if there is none. */
@@ -62,13 +67,15 @@ extern mi_lock_t mi_arena_lock;          /* for adding an arena */
 
 /* One more arena, with room for `size` aligned bytes; half as large where the system refuses. */
 bool mi_arena_reserve(size_t size);
-/* Gives the addresses of arenas back in which all is free, where the system has no more: true if there was one. */
+/* Gives the addresses of arenas back in which all is free, where the system has no more: true if there was
+   one. */
 bool mi_arena_release(void);
 /* The size of the next arena that is reserved. */
 size_t mi_arena_next_size(void);
 /* Bytes of those that are not exclusive. */
 size_t mi_arena_bytes(void);
-/* What the system refused to reserve last, doubled by each that it granted; SIZE_MAX: nothing yet. Without the lock a hint. */
+/* What the system refused to reserve last, doubled by each that it granted; SIZE_MAX: nothing yet. Without
+   the lock a hint. */
 size_t mi_arena_refused(void);
 void mi_arena_refused_set(size_t size);
 

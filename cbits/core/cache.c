@@ -6,7 +6,7 @@
 #include "os.h"
 #include "policy.h"
 
-#define COLUMNS 64u                      /* for single pages: by the owner's slot, so that owners stay out of each other's way */
+#define COLUMNS 64u  /* for single pages: by the owner's slot, so that owners stay out of each other's way */
 #define PLACES  MI_CACHE_SLICES           /* in a column: a cache line */
 
 /* First the columns for single pages, a place for each number of slices; then one for each class. */
@@ -30,16 +30,18 @@ mi_page_t* mi_cache_take(uint32_t slot, size_t nslices) {
 }
 
 static bool may_be_cached(mi_page_t* page) {
-  if (page->arena == MI_ARENA_NONE || !mi_arena_serves(mi_arena_at(page->arena), MI_ARENA_NONE)) return false;   /* left by a heap that was deleted */
+  /* Left by a heap that was deleted. */
+  if (page->arena == MI_ARENA_NONE || !mi_arena_serves(mi_arena_at(page->arena), MI_ARENA_NONE)) return false;
   return MI_HARD || mi_option_quick(mi_option_purge_delay) != 0;
 }
 
 void mi_cache_put(uint32_t slot, mi_page_t* page) {
   mi_assert(mi_page_is_single(page) && mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD);
-  if (mi_likely(mi_policy_caches(mi_page_nslices(page)) && mi_load_relaxed(&page->xinner) == 0 && mi_page_where(page) == MI_WHERE_SINGLE
-                && may_be_cached(page))) {
-    mi_page_single_to_cached(page);                                       /* shown to others by the exchange */
-    page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);  /* pairs with mi_cache_take, mi_cache_flush */
+  if (mi_likely(mi_policy_caches(mi_page_nslices(page)) && mi_load_relaxed(&page->xinner) == 0
+                && mi_page_where(page) == MI_WHERE_SINGLE && may_be_cached(page))) {
+    mi_page_single_to_cached(page);  /* shown to others by the exchange */
+    /* Pairs with mi_cache_take, mi_cache_flush. */
+    page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);
     mi_clock_schedule_again();
   }
   if (mi_unlikely(page != NULL)) mi_cache_release(page);
@@ -72,7 +74,8 @@ void mi_cache_put_class(mi_page_t* page) {
   for (unsigned i = 0; i < n; i++) {
     mi_page_t* none = NULL;
     if (mi_load_relaxed(&columns[COLUMNS + bin].xpage[i]) != NULL) continue;        /* a hint */
-    if (!mi_cas_acq_rel(&columns[COLUMNS + bin].xpage[i], &none, page)) continue;   /* pairs with mi_cache_take_class, mi_cache_flush */
+    /* Pairs with mi_cache_take_class, mi_cache_flush. */
+    if (!mi_cas_acq_rel(&columns[COLUMNS + bin].xpage[i], &none, page)) continue;
     mi_clock_schedule_again();
     return;
   }
@@ -94,7 +97,8 @@ void mi_cache_flush_classes(void) {
 
 void mi_cache_flush(void) {
   for (size_t i = 0; i < sizeof columns / sizeof *columns * PLACES; i++) {
-    mi_page_t* page = mi_exchange_acq_rel(&columns[i / PLACES].xpage[i % PLACES], NULL);  /* pairs with both ways to put, also where there is none */
+    /* Pairs with both ways to put, also where there is none. */
+    mi_page_t* page = mi_exchange_acq_rel(&columns[i / PLACES].xpage[i % PLACES], NULL);
     if (page != NULL) mi_cache_release(page);
   }
 }

@@ -11,9 +11,14 @@ static bool is_over_limit(size_t committed) {
   return mi_unlikely(limit != 0 && committed > limit);
 }
 
-bool mi_commit_allows(size_t bytes) { return !is_over_limit(mi_load_relaxed(&mi_commit_totals.xcommitted) + bytes); }  /* a hint */
+/* A hint. */
+bool mi_commit_allows(size_t bytes) {
+  return !is_over_limit(mi_load_relaxed(&mi_commit_totals.xcommitted) + bytes);
+}
 
-bool mi_commit_is_limited(void) { return mi_option_get_size(mi_option_commit_limit) != 0 || mi_os_must_commit(); }
+bool mi_commit_is_limited(void) {
+  return mi_option_get_size(mi_option_commit_limit) != 0 || mi_os_must_commit();
+}
 
 bool mi_commit_add(size_t bytes, bool own) {
   const size_t now = mi_add_relaxed(&mi_commit_totals.xcommitted, bytes) + bytes;     /* a statistic */
@@ -23,6 +28,7 @@ bool mi_commit_add(size_t bytes, bool own) {
     return false;
   }
   size_t peak = mi_load_relaxed(&mi_commit_totals.xpeak_committed);
-  while (now > peak && !mi_cas_acq_rel(&mi_commit_totals.xpeak_committed, &peak, now)) {}  /* pairs with itself */
+  /* Pairs with itself. */
+  while (now > peak && !mi_cas_acq_rel(&mi_commit_totals.xpeak_committed, &peak, now)) {}
   return true;
 }

@@ -16,10 +16,12 @@ extern mi_commit_totals_t mi_commit_totals;
 
 /* Does the limit allow so many bytes more? A hint: mi_commit_add decides. */
 bool mi_commit_allows(size_t bytes);
-/* Is there a limit to what is committed, so that free slices that were not purged are in the way of others? */
+/* Is there a limit to what is committed, so that free slices that were not purged are in the way of
+   others? */
 bool mi_commit_is_limited(void);
 /* Counts bytes. False, and nothing done, if the limit is in the way. Not asked for the user's own memory. */
 bool mi_commit_add(size_t bytes, bool own);
-mi_inline void mi_commit_sub(size_t bytes) { mi_sub_relaxed(&mi_commit_totals.xcommitted, bytes); }   /* a statistic */
+/* A statistic. */
+mi_inline void mi_commit_sub(size_t bytes) { mi_sub_relaxed(&mi_commit_totals.xcommitted, bytes); }
 
 #endif

@@ -4,7 +4,8 @@
 #include "report.h"
 #include "pool.h"
 
-static mi_lock_t heaps_lock = MI_LOCK_INIT(MI_RANK_HEAPS);    /* the list, and which owner has a local heap of which heap */
+/* The list, and which owner has a local heap of which heap. */
+static mi_lock_t heaps_lock = MI_LOCK_INIT(MI_RANK_HEAPS);
 static mi_heap_t* heaps;
 static uint64_t last_id = 1;
 static mi_atomic(size_t) nheaps = 1;
@@ -25,7 +26,8 @@ static mi_xlheap_t* heap_make_place(mi_heap_t* heap, uint32_t slot) {
   return mi_heap_place(heap, slot);
 }
 
-/* Under the list's lock: one that this owner may point to as its default still, or anybody's that is no more, or a new one. */
+/* Under the list's lock: one that this owner may point to as its default still, or anybody's that is no more,
+   or a new one. */
 static mi_lheap_t* lheap_make(mi_heap_t* heap, mi_owner_t* owner) {
   mi_assert(!heap->is_main && mi_owner_chunk(owner->slot) < MI_OWNER_CHUNKS);
   mi_lheap_t* lh = owner->unused;
@@ -47,12 +49,13 @@ static mi_lheap_t* lheap_make(mi_heap_t* heap, mi_owner_t* owner) {
 mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner) {
   if (heap->is_main) return &owner->main;
   mi_xlheap_t* place = mi_heap_place(heap, owner->slot);
-  mi_lheap_t* lh = place == NULL ? NULL : mi_load_relaxed(place);         /* written by this owner, or when the heap ends */
+  /* Written by this owner, or when the heap ends. */
+  mi_lheap_t* lh = place == NULL ? NULL : mi_load_relaxed(place);
   if (mi_likely(lh != NULL)) return lh;
   mi_lock(&heaps_lock);
   place = heap_make_place(heap, owner->slot);
   if (place != NULL && (lh = lheap_make(heap, owner)) != NULL) {
-    mi_store_release(place, lh);                                          /* pairs with nobody: only this owner reads it */
+    mi_store_release(place, lh);  /* pairs with nobody: only this owner reads it */
   }
   mi_unlock(&heaps_lock);
   return lh;
@@ -60,8 +63,9 @@ mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner) {
 
 /* Statistics all. */
 static uint64_t steps(const mi_lheap_counts_t* c) {
-  return mi_load_relaxed(&c->fresh_pages) + mi_load_relaxed(&c->adopted_pages) + mi_load_relaxed(&c->full_pages)
-         + mi_load_relaxed(&c->retired_pages) + mi_load_relaxed(&c->remote_freed);
+  return mi_load_relaxed(&c->fresh_pages) + mi_load_relaxed(&c->adopted_pages)
+         + mi_load_relaxed(&c->full_pages) + mi_load_relaxed(&c->retired_pages)
+         + mi_load_relaxed(&c->remote_freed);
 }
 
 /* Under the list's lock: out of its heap's list and its owner's, one of whom is ending. */
@@ -76,11 +80,13 @@ static void lheap_unlink(mi_heap_t* heap, mi_lheap_t* lh) {
   owner->ended_steps += steps(&lh->xcounts);
 }
 
-/* Under the lock, after its heap's end. If it is its owner's default, that finds here that the heap has ended. */
+/* Under the lock, after its heap's end. If it is its owner's default, that finds here that the heap has
+   ended. */
 static void lheap_drop(mi_lheap_t* lh) {
   mi_assert(mi_load_relaxed(&lh->xcounts.pages) == 0 || lh->owner->id == MI_ID_GONE);
   mi_store_relaxed(&lh->xheap, NULL);                                     /* under the lock */
-  if (!mi_load_acquire(&lh->xdefault)) {                                  /* pairs with mi_heap_lheap_is_default: its owner is past its last look */
+  /* Pairs with mi_heap_lheap_is_default: its owner is past its last look. */
+  if (!mi_load_acquire(&lh->xdefault)) {
     mi_meta_free(MI_META_LHEAP, lh);
     return;
   }
@@ -101,7 +107,8 @@ void mi_heap_abandon_lheaps(mi_owner_t* owner) {
 }
 
 uint64_t mi_heap_activity(const mi_owner_t* owner) {
-  uint64_t npages = mi_load_relaxed(&owner->main.xcounts.pages), nsteps = steps(&owner->main.xcounts);  /* statistics */
+  /* Statistics. */
+  uint64_t npages = mi_load_relaxed(&owner->main.xcounts.pages), nsteps = steps(&owner->main.xcounts);
   mi_lock(&heaps_lock);
   nsteps += owner->ended_steps;
   for (const mi_lheap_t* lh = owner->lheaps; lh != NULL; lh = lh->next) {
@@ -135,7 +142,9 @@ mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy) {
   heap->prev = NULL;
   heap->lheaps = NULL;
   heap->pages = NULL;
-  for (unsigned chunk = 0; chunk < MI_OWNER_CHUNKS; chunk++) mi_store_relaxed(&heap->xlheaps[chunk], chunk == 0 ? heap->first : NULL);  /* not shown to others yet */
+  /* Not shown to others yet. */
+  for (unsigned chunk = 0; chunk < MI_OWNER_CHUNKS; chunk++)
+    mi_store_relaxed(&heap->xlheaps[chunk], chunk == 0 ? heap->first : NULL);
   for (unsigned i = 0; i < MI_OWNER_FIRST; i++) mi_store_relaxed(&heap->first[i], NULL);  /* the same */
   heap->is_main = false;
   heap->arena = arena;
@@ -143,7 +152,7 @@ mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy) {
   heap->allow_destroy = allow_destroy;
   heap->weighs = false;
   mi_lock(&heaps_lock);
-  mi_store_relaxed(&heap->xid, ++last_id);                                /* shown to others together with its first page */
+  mi_store_relaxed(&heap->xid, ++last_id);  /* shown to others together with its first page */
   heap->next = heaps;
   if (heaps != NULL) heaps->prev = heap;
   heaps = heap;
@@ -162,8 +171,8 @@ static void page_reassign(mi_heap_t* heap, mi_page_t* page, bool keep_blocks) {
   mi_pool_page_put(page);
 }
 
-/* The first page that can be taken; NULL: none. *rest: some are held by remote frees, which take them out themselves. One at a time:
-   so in the child of fork no more than one is held by who is gone. */
+/* The first page that can be taken; NULL: none. *rest: some are held by remote frees, which take them out
+   themselves. One at a time: so in the child of fork no more than one is held by who is gone. */
 static mi_page_t* page_take(mi_heap_t* heap, bool* rest) {
   mi_assert(mi_heap_is_listed(heap));
   mi_page_t* taken = NULL;
@@ -172,7 +181,8 @@ static mi_page_t* page_take(mi_heap_t* heap, bool* rest) {
   mi_lock(mi_heap_pages_lock(heap));
   for (mi_page_t *page = heap->pages, *next; page != NULL && taken == NULL; page = next) {
     next = page->heap_next;
-    if (mi_load_relaxed(&page->xowner) == MI_ID_GONE) {                   /* left by fork, in any state: it stays so, in the main heap */
+    /* Left by fork, in any state: it stays so, in the main heap. */
+    if (mi_load_relaxed(&page->xowner) == MI_ID_GONE) {
       mi_heap_pages_unlink(heap, page);
       mi_store_release(&page->xheap, &mi_main_heap);                      /* pairs with mi_free_slow */
     }
@@ -190,7 +200,8 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
   mi_assert(heap != &mi_main_heap);
   mi_lock(&heaps_lock);
   for (mi_lheap_t* lh; (lh = heap->lheaps) != NULL; ) {
-    if (lh->owner->id != MI_ID_GONE) mi_lheap_end(lh);                    /* nobody allocates from it: its pages are ours to pool */
+    /* Nobody allocates from it: its pages are ours to pool. */
+    if (lh->owner->id != MI_ID_GONE) mi_lheap_end(lh);
     lheap_unlink(heap, lh);
     lheap_drop(lh);
   }

@@ -7,8 +7,9 @@
 
 /* The owner's local heap of this heap, made if need be. Owner-only. NULL if there is no memory. */
 mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner);
-/* Owner-only: is this local heap, any but a main one, what its owner allocates from by default? Where it was, that is said only when
-   the owner points to it no more: the heap may have ended, and then the structure is anybody's from here on. */
+/* Owner-only: is this local heap, any but a main one, what its owner allocates from by default? Where it was,
+   that is said only when the owner points to it no more: the heap may have ended, and then the structure is
+   anybody's from here on. */
 mi_inline void mi_heap_lheap_is_default(mi_lheap_t* lh, bool is) {
   if (lh->xid == 0) mi_store_release(&lh->xdefault, is);                  /* pairs with lheap_drop */
 }
@@ -16,7 +17,8 @@ mi_inline void mi_heap_lheap_is_default(mi_lheap_t* lh, bool is) {
 void mi_heap_drain_lheaps(mi_owner_t* owner, bool force);
 /* Pools or frees all their pages; they are as new. Owner-only, under the lock. */
 void mi_heap_abandon_lheaps(mi_owner_t* owner);
-/* Changes when any of the owner's local heaps does anything but allocate and free in its pages; 0: none has a page. Any thread. */
+/* Changes when any of the owner's local heaps does anything but allocate and free in its pages; 0: none has a
+   page. Any thread. */
 uint64_t mi_heap_activity(const mi_owner_t* owner);
 /* The owner ends: it has no local heaps but its main one any more. Owner-only. */
 void mi_heap_owner_ends(mi_owner_t* owner);

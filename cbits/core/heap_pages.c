@@ -3,9 +3,13 @@
 
 mi_heap_t mi_main_heap = { .xid = 1, .arena = MI_ARENA_NONE, .is_main = true };
 
-static struct { mi_lock_t lock; } mi_cachealign locks[MI_HEAP_LOCKS] = { [0 ... MI_HEAP_LOCKS - 1] = { MI_LOCK_INIT(MI_RANK_HEAP) } };
+static struct {
+  mi_lock_t lock;
+} mi_cachealign locks[MI_HEAP_LOCKS] = { [0 ... MI_HEAP_LOCKS - 1] = { MI_LOCK_INIT(MI_RANK_HEAP) } };
 
-mi_lock_t* mi_heap_pages_lock(const mi_heap_t* heap) { return &locks[((uintptr_t)heap >> 7) * 0x9e3779b97f4a7c15u >> 59].lock; }
+mi_lock_t* mi_heap_pages_lock(const mi_heap_t* heap) {
+  return &locks[((uintptr_t)heap >> 7) * 0x9e3779b97f4a7c15u >> 59].lock;
+}
 _Static_assert(MI_HEAP_LOCKS == 1u << (64 - 59), "five bits of a product are the number of a lock");
 
 static size_t weight(mi_page_t* page) { return mi_page_nslices(page) * MI_SLICE_SIZE; }
@@ -25,7 +29,8 @@ void mi_heap_pages_unlink(mi_heap_t* heap, mi_page_t* page) {
   mi_assert(page->heap_prev == NULL ? heap->pages == page : page->heap_prev->heap_next == page);
   mi_assert(page->heap_next == NULL || page->heap_next->heap_prev == page);
   if (heap->weighs) mi_pressure_drop_shared(weight(page));
-  if (page->heap_prev != NULL) page->heap_prev->heap_next = page->heap_next; else heap->pages = page->heap_next;
+  if (page->heap_prev != NULL) page->heap_prev->heap_next = page->heap_next;
+  else heap->pages = page->heap_next;
   if (page->heap_next != NULL) page->heap_next->heap_prev = page->heap_prev;
   page->heap_next = page->heap_prev = NULL;
 }
@@ -47,7 +52,8 @@ void mi_heap_pages_after_fork(bool child) {
 
 void mi_heap_pages_resized(mi_page_t* page, size_t nslices) {
   mi_assert(nslices > 0);
-  if (!mi_load_relaxed(&page->xheap)->weighs) return;                     /* the block is live: its heap does not end meanwhile */
+  /* The block is live: its heap does not end meanwhile. */
+  if (!mi_load_relaxed(&page->xheap)->weighs) return;
   mi_pressure_hold_shared(weight(page));
   mi_pressure_drop_shared(nslices * MI_SLICE_SIZE);
 }

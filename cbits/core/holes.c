@@ -1,5 +1,6 @@
-/* See holes.h. The bits lie with the arena, one for each MI_HOLE_SIZE bytes. They are written by a page's holder, shown by the
-   word of the page; who frees a block reads them as he reads its mark: that of a live block has been clear since it was allocated. */
+/* See holes.h. The bits lie with the arena, one for each MI_HOLE_SIZE bytes. They are written by a page's
+   holder, shown by the word of the page; who frees a block reads them as he reads its mark: that of a live
+   block has been clear since it was allocated. */
 #include <string.h>
 
 #include "commit.h"
@@ -34,18 +35,25 @@ bool mi_holes_touch(mi_page_t* page, const mi_block_t* block) {
 
 /* ---- the holder ---- */
 
-static mi_block_t* block_at(mi_page_t* page, size_t i) { return (mi_block_t*)(void*)(page->start + i * mi_page_size(page)); }
+static mi_block_t* block_at(mi_page_t* page, size_t i) {
+  return (mi_block_t*)(void*)(page->start + i * mi_page_size(page));
+}
 static void set_bit(mi_block_bits_t* of, size_t i) {
   mi_assert(i < 8 * sizeof *of);
   of->bits[i / 64] |= (uint64_t)1 << (i % 64);
 }
 
 /* The block behind the last one that bytes below `to` are in. */
-static size_t blocks_end(mi_page_t* page, size_t to) { return mi_min((to - 1) / mi_page_size(page) + 1, page->capacity); }
+static size_t blocks_end(mi_page_t* page, size_t to) {
+  return mi_min((to - 1) / mi_page_size(page) + 1, page->capacity);
+}
 
 static uint32_t mark_list(mi_page_t* page, const mi_block_t* b, mi_block_bits_t* is_free) {
   uint32_t n = 0;
-  for (; b != &mi_nil && n < page->capacity && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key; b = b->next, n++) {  /* shown with the page */
+  /* Shown with the page. */
+  for (; b != &mi_nil && n < page->capacity && mi_page_is_start(page, b)
+         && mi_load_relaxed(&b->xmark) == page->key;
+       b = b->next, n++) {
     set_bit(is_free, ((uintptr_t)b - (uintptr_t)page->start) / mi_page_size(page));
   }
   return n;
@@ -64,7 +72,8 @@ uint32_t mi_holes_free_blocks(mi_page_t* page, mi_block_bits_t* is_free) {
 /* Is no block live that touches the bytes from `from` to `to`? */
 static bool is_hole(mi_page_t* page, size_t from, size_t to, const mi_block_bits_t* is_free) {
   mi_assert(from < to && to <= page_bytes(page));
-  for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++) if (!mi_block_bit(is_free, i)) return false;
+  for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++)
+    if (!mi_block_bit(is_free, i)) return false;
   return true;
 }
 
@@ -88,7 +97,9 @@ _Static_assert(MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_HOLE_SIZE <= 128, "one bit 
 static bool holes_purge(mi_page_t* page, const hole_bits_t* fresh, size_t step) {
   bool ok = true;
   for (size_t at = 0, end; at < page_bytes(page); at = end + step) {
-    for (end = at; end < page_bytes(page) && (fresh->bits[end / MI_HOLE_SIZE / 64] >> (end / MI_HOLE_SIZE % 64) & 1) != 0; ) end += step;
+    for (end = at; end < page_bytes(page)
+                   && (fresh->bits[end / MI_HOLE_SIZE / 64] >> (end / MI_HOLE_SIZE % 64) & 1) != 0;)
+      end += step;
     if (end > at) ok &= mi_os_purge(page->start + at, end - at);
   }
   return ok;
@@ -102,7 +113,9 @@ static bool has_holes(mi_page_t* page) {
 /* Can it be that an OS page has only free blocks? And may it be given back? */
 static bool may_have_holes(mi_page_t* page, size_t step) {
   mi_assert(mi_is_pow2(step) && mi_page_used(page) <= page->reserved);
-  if (mi_arena_at(page->arena)->pinned || mi_option_is_enabled(mi_option_allow_large_os_pages) || step > MI_SLICE_SIZE) return false;
+  if (mi_arena_at(page->arena)->pinned || mi_option_is_enabled(mi_option_allow_large_os_pages)
+      || step > MI_SLICE_SIZE)
+    return false;
   return (page->reserved - mi_page_used(page)) * mi_page_size(page) >= step;
 }
 
@@ -124,12 +137,14 @@ bool mi_holes_make(mi_page_t* page) {
   mi_block_bits_t is_free;
   const size_t step = mi_max(mi_os_page_size(), MI_HOLE_SIZE);
   if (!may_have_holes(page, step)) return has_holes(page);
-  if (mi_holes_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return has_holes(page);   /* a damaged list: reported when it is met */
+  /* A damaged list: reported when it is met. */
+  if (mi_holes_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return has_holes(page);
   hole_bits_t fresh = { { 0, 0 } };
   const size_t dug = holes_mark(page, step, &is_free, &fresh);
   if (dug == 0) return has_holes(page);
   for (size_t from = 0, to; next_holes(page, &from, &to); from = to) {
-    for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++) is_free.bits[i / 64] &= ~((uint64_t)1 << (i % 64));
+    for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++)
+      is_free.bits[i / 64] &= ~((uint64_t)1 << (i % 64));
   }
   list_anew(page, &is_free);
   if (!holes_purge(page, &fresh, step)) {                                               /* locked memory */

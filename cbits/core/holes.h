@@ -1,6 +1,6 @@
-/* Holes: OS pages of a small or medium page that no live block touches, given back while the page is nobody's. Mark and link of
-   a free block that is touched may be gone, so it is in no list; whoever adopts the page puts it back into one.
-   Holder, but for what says any-thread. */
+/* Holes: OS pages of a small or medium page that no live block touches, given back while the page is
+   nobody's. Mark and link of a free block that is touched may be gone, so it is in no list; whoever adopts
+   the page puts it back into one. Holder, but for what says any-thread. */
 #ifndef MI_HOLES_H
 #define MI_HOLES_H
 
@@ -11,7 +11,9 @@
 typedef struct { uint64_t bits[MI_SLICE_SIZE / MI_GRANULE / 64]; } mi_block_bits_t;
 _Static_assert(MI_SLICE_SIZE / MI_GRANULE >= MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_SMALL_MAX,
                "one bit for each block of any page: small pages have the most");
-mi_inline bool mi_block_bit(const mi_block_bits_t* of, size_t i) { return (of->bits[i / 64] >> (i % 64) & 1) != 0; }
+mi_inline bool mi_block_bit(const mi_block_bits_t* of, size_t i) {
+  return (of->bits[i / 64] >> (i % 64) & 1) != 0;
+}
 
 /* The blocks that are free: in `free`, in `local_free`, or touched by a hole. Returns how many. */
 uint32_t mi_holes_free_blocks(mi_page_t* page, mi_block_bits_t* is_free);

@@ -15,7 +15,7 @@
 
 /* A page for this class, at the front of its queue. NULL if there is no memory. */
 static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
-  mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                          /* this owner may use it: it is not deleted */
+  mi_heap_t* heap = mi_load_relaxed(&lh->xheap);  /* this owner may use it: it is not deleted */
   const size_t size = mi_bin_size(bin);
   const size_t nslices = size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES;
   bool zero;
@@ -32,10 +32,12 @@ static mi_page_t* page_fresh(mi_lheap_t* lh, unsigned bin) {
 
 /* Held by us, who took it: into this local heap's queue. H1 and A4 end here. */
 static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
-  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED && mi_page_heap(page) == mi_load_relaxed(&lh->xheap));
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED
+            && mi_page_heap(page) == mi_load_relaxed(&lh->xheap));
   mi_page_take_list(page, list);
   if (mi_page_has_waited(page)) mi_holes_undo(page);
-  mi_store_release(&page->xowner, lh->xid);                               /* H1, A4: only an equal id means something to a reader; pairs with is_free: shows the marks */
+  /* H1, A4: only an equal id means something to a reader; pairs with is_free: shows the marks. */
+  mi_store_release(&page->xowner, lh->xid);
   if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_queued(lh, page, false);
   else mi_page_pooled_to_queued(lh, page);
   mi_lheap_count(&lh->xcounts.adopted_pages, 1);
@@ -44,7 +46,8 @@ static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
 /* One that another owner gave up. */
 static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
   mi_xlist_t list;
-  mi_page_t* page = mi_pool_adopt(mi_load_relaxed(&lh->xheap), bin, &lh->look_from[bin], &list);  /* this owner may use it: it is not deleted */
+  /* This owner may use it: it is not deleted. */
+  mi_page_t* page = mi_pool_adopt(mi_load_relaxed(&lh->xheap), bin, &lh->look_from[bin], &list);
   if (page != NULL) page_attach(lh, page, list);                          /* A4 */
   return page;
 }
@@ -52,14 +55,14 @@ static mi_page_t* page_adopt(mi_lheap_t* lh, unsigned bin) {
 bool mi_lheap_take_back(mi_lheap_t* lh, mi_page_t* page) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, true, &list)) return false;        /* H1 */
-  mi_pool_unindex(page);                                                     /* it may have become POOLED meanwhile */
+  mi_pool_unindex(page);  /* it may have become POOLED meanwhile */
   if (mi_page_heap(page) == mi_load_relaxed(&lh->xheap)) {                     /* its owner reads it */
     mi_queue_park_more(lh, mi_page_bin(page));
     page_attach(lh, page, list);
     mi_queue_watch(page);
     return true;
   }
-  mi_page_take_list(page, list);                                          /* another owner's, who had the same id in another sub-process */
+  mi_page_take_list(page, list);  /* another owner's, who had the same id in another sub-process */
   mi_pool_page_put(page);
   return false;
 }
@@ -68,18 +71,25 @@ bool mi_lheap_take_back(mi_lheap_t* lh, mi_page_t* page) {
 
 /* A write to a free block, or a block that was freed twice and taken once. */
 mi_cold static void free_is_damaged(mi_page_t* page) {
-  if (!page->doubted && mi_xword_head(mi_load_relaxed(&page->xword)) == 0) { mi_page_drop_free(page); return; }  /* a hint: what was pushed before is seen */
+  /* A hint: what was pushed before is seen. */
+  if (!page->doubted && mi_xword_head(mi_load_relaxed(&page->xword)) == 0) {
+    mi_page_drop_free(page);
+    return;
+  }
   mi_report_later(MI_ERROR_CORRUPT, page->free, mi_page_size(page));
   mi_mend(page);
 }
 
-/* A page of the queue with something in `free`, moved to its front; full pages leave. NULL if there is none. */
+/* A page of the queue with something in `free`, moved to its front; full pages leave. NULL if there is
+   none. */
 static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* page = lh->queue[bin].first;
   while (page != NULL) {
     mi_page_t* next = page->next;
     mi_queue_unwatch(page);
-    if (mi_unlikely(page->free != &mi_nil && mi_load_relaxed(&page->free->xmark) != page->key)) free_is_damaged(page);  /* its own */
+    /* Its own. */
+    if (mi_unlikely(page->free != &mi_nil && mi_load_relaxed(&page->free->xmark) != page->key))
+      free_is_damaged(page);
     if (mi_queue_page_collect(lh, page) || mi_page_extend(page) || !mi_queue_page_leave(lh, page)) {
       if (page->prev != NULL) mi_queue_to_front(lh, page);
       return page;
@@ -93,12 +103,14 @@ void* mi_lheap_block(mi_lheap_t* lh, unsigned bin) {
   mi_assert(bin >= 1 && bin <= MI_BIN_LAST);
   for (;;) {
     mi_page_t* page = queue_find(lh, bin);
-    if (page == NULL && (lh->queue[bin].first != NULL || mi_queue_unpark_freed(lh, bin))) continue;  /* it came there from those that were parked */
+    /* It came there from those that were parked. */
+    if (page == NULL && (lh->queue[bin].first != NULL || mi_queue_unpark_freed(lh, bin))) continue;
     if (page == NULL) page = page_adopt(lh, bin);
     if (page == NULL) page = page_fresh(lh, bin);
     if (page == NULL) return NULL;
     mi_block_t* block = page->free;
-    if (block == &mi_nil || mi_load_relaxed(&block->xmark) != page->key) continue;  /* its own; fresh, adopted or damaged: queue_find sees to it */
+    /* Its own; fresh, adopted or damaged: queue_find sees to it. */
+    if (block == &mi_nil || mi_load_relaxed(&block->xmark) != page->key) continue;
     page->free = block->next;
     mi_own_increment(&page->xused);
     mi_store_relaxed(&block->xmark, 0);                                   /* as in mi_alloc_pop */
@@ -120,7 +132,7 @@ static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
   for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
     next = page->next;
     if (mi_page_where(page) == MI_WHERE_RETIRED) {
-      if (mi_page_used(page) <= 1) continue;                              /* empty: mi_queue_sweep_retired's */
+      if (mi_page_used(page) <= 1) continue;  /* empty: mi_queue_sweep_retired's */
       mi_queue_unretire(page);
     }
     const bool watched = mi_page_where(page) == MI_WHERE_WATCHED;
@@ -135,13 +147,14 @@ static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
   }
 }
 
-/* Of what the next allocation takes, if nobody frees: what is taken from a queue shows in it, but where it is the same block again
-   and again, or one with the same 16 bits; then its page is adopted again. */
+/* Of what the next allocation takes, if nobody frees: what is taken from a queue shows in it, but where it is
+   the same block again and again, or one with the same 16 bits; then its page is adopted again. */
 static uint16_t next_block(mi_lheap_t* lh, unsigned bin) {
   mi_page_t* page = lh->queue[bin].first;
   if (page == NULL) return 0;
-  const uintptr_t p = page->free != &mi_nil ? (uintptr_t)page->free : mi_load_relaxed(&page->xtop);  /* its holder */
-  return (uint16_t)(p >> MI_GRANULE_SHIFT ^ p >> 20);                     /* its place in the slice, and the slice's */
+  /* Its holder. */
+  const uintptr_t p = page->free != &mi_nil ? (uintptr_t)page->free : mi_load_relaxed(&page->xtop);
+  return (uint16_t)(p >> MI_GRANULE_SHIFT ^ p >> 20);  /* its place in the slice, and the slice's */
 }
 
 static void sweep_idle(mi_lheap_t* lh) {
@@ -161,7 +174,8 @@ static void sweep_idle(mi_lheap_t* lh) {
 /* How often a drain of every local heap was scheduled. */
 static mi_atomic(uint32_t) xdrains_scheduled;
 
-void mi_lheap_schedule_drains(void) { mi_add_relaxed(&xdrains_scheduled, 1); }        /* publishes nothing: whoever sees it does what it may do at any time */
+/* Publishes nothing: whoever sees it does what it may do at any time. */
+void mi_lheap_schedule_drains(void) { mi_add_relaxed(&xdrains_scheduled, 1); }
 
 static void drain_as_scheduled(mi_lheap_t* lh) {
   lh->drains_seen = mi_load_relaxed(&xdrains_scheduled);                      /* as above */
@@ -171,15 +185,18 @@ static void drain_as_scheduled(mi_lheap_t* lh) {
 void mi_lheap_housekeep(mi_lheap_t* lh) {
   const uint32_t before = lh->tick;
   lh->tick += 8;
-  if (mi_unlikely(lh->drains_seen != mi_load_relaxed(&xdrains_scheduled))) drain_as_scheduled(lh);  /* as above */
-  if (mi_unlikely(mi_load_relaxed(&mi_callback_has_deferred_free))) mi_callback_deferred_free(false, lh->tick);  /* a hint */
+  /* As above. */
+  if (mi_unlikely(lh->drains_seen != mi_load_relaxed(&xdrains_scheduled))) drain_as_scheduled(lh);
+  /* A hint. */
+  if (mi_unlikely(mi_load_relaxed(&mi_callback_has_deferred_free)))
+    mi_callback_deferred_free(false, lh->tick);
   if (before / MI_SWEEP_EVERY == lh->tick / MI_SWEEP_EVERY) return;
   if (lh->nretired > 0) mi_queue_sweep_retired(lh);
   sweep_idle(lh);
 }
 
-/* At the end of the slow half of a free, where nothing is held: what a slow path of malloc does now and then. A program that only frees
-   gets its memory back, too. */
+/* At the end of the slow half of a free, where nothing is held: what a slow path of malloc does now and then.
+   A program that only frees gets its memory back, too. */
 mi_inline void freed(mi_lheap_t* lh) {
   if (lh != NULL && ++lh->free_tick % MI_CLOCK_TICKS == 0) {
     if (lh->nretired > 0 && lh->free_tick % MI_SWEEP_EVERY == 0) mi_queue_sweep_retired(lh);
@@ -206,7 +223,7 @@ void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t
   lh->xid = xid;
   lh->drains_seen = mi_load_relaxed(&xdrains_scheduled);                      /* it has nothing */
   lh->owner = owner;
-  mi_store_relaxed(&lh->xheap, heap);                                     /* shown to others together with the local heap */
+  mi_store_relaxed(&lh->xheap, heap);  /* shown to others together with the local heap */
 }
 
 void mi_lheap_collect(mi_lheap_t* lh, bool force) {

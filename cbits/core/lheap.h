@@ -1,5 +1,5 @@
-/* Local heaps: where an owner and a heap meet. A block of a class from one of its pages, or a page for it; what is done now and then.
-   Owner-only, but for what says any-thread. */
+/* Local heaps: where an owner and a heap meet. A block of a class from one of its pages, or a page for it;
+   what is done now and then. Owner-only, but for what says any-thread. */
 #ifndef MI_LHEAP_H
 #define MI_LHEAP_H
 
@@ -10,7 +10,8 @@
 
 /* May the next allocation do without what the slow path does now and then? */
 mi_inline bool mi_lheap_may_skip(const mi_lheap_t* lh) {
-  return (lh->tick + 1) % MI_SWEEP_EVERY != 0 && !mi_load_relaxed(&mi_callback_has_deferred_free);  /* a hint */
+  /* A hint. */
+  return (lh->tick + 1) % MI_SWEEP_EVERY != 0 && !mi_load_relaxed(&mi_callback_has_deferred_free);
 }
 
 /* `xid`: what its pages carry in xowner; 0 for a heap other than the main one. */
@@ -20,17 +21,20 @@ void mi_lheap_end(mi_lheap_t* lh);
 
 /* A block of a class. NULL and errno if there is no memory. */
 void* mi_lheap_block(mi_lheap_t* lh, unsigned bin);
-/* `used` is 0: the block that was freed last was the page's last, so free the page, or retire it; or the page was parked. */
+/* `used` is 0: the block that was freed last was the page's last, so free the page, or retire it; or the page
+   was parked. */
 void mi_lheap_page_emptied(mi_page_t* page);
 /* H1: a block of a page that this owner gave up is being freed by it. False: it has another holder by now. */
 bool mi_lheap_take_back(mi_lheap_t* lh, mi_page_t* page);
 
-/* Collects remote frees, frees empty pages; force: also those that are retired, and pools those that are sparse. */
+/* Collects remote frees, frees empty pages; force: also those that are retired, and pools those that are
+   sparse. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
 /* Any thread: asks each local heap to collect by force in its next slow path. */
 void mi_lheap_schedule_drains(void);
 
-/* What a slow path does now and then: retired pages, idle queues, the deferred-free function, and a drain that was scheduled. */
+/* What a slow path does now and then: retired pages, idle queues, the deferred-free function, and a drain
+   that was scheduled. */
 void mi_lheap_housekeep(mi_lheap_t* lh);
 /* Ends every slow half of a free, with nothing held: `lh` of the one who frees, NULL if it has none. */
 void mi_lheap_freed(mi_lheap_t* lh);

@@ -8,7 +8,8 @@
 #include "where.h"
 
 static mi_lock_t mappings_lock = MI_LOCK_INIT(MI_RANK_MAPPINGS);
-static mi_mapping_t* mappings;           /* the lock's, as are next and prev; start and xsize change under it once they are here */
+/* The lock's, as are next and prev; start and xsize change under it once they are here. */
+static mi_mapping_t* mappings;
 
 static void mapping_link(mi_mapping_t* m) {
   mi_lock(&mappings_lock);
@@ -39,7 +40,8 @@ typedef struct { const void* p; mi_page_t* page; } mapping_search_t;
 static bool mapping_is_elsewhere(mi_page_t* page, void* search) {
   mapping_search_t* s = search;
   if ((uintptr_t)s->p - (uintptr_t)page->start >= mi_page_size(page)) return true;
-  if (mi_xword_state(mi_load_acquire(&page->xword)) != MI_PAGE_DEAD) s->page = page;   /* pairs with mi_remote_birth */
+  /* Pairs with mi_remote_birth. */
+  if (mi_xword_state(mi_load_acquire(&page->xword)) != MI_PAGE_DEAD) s->page = page;
   return false;
 }
 
@@ -86,7 +88,7 @@ mi_page_t* mi_mapping_claim(size_t size, size_t align, bool* zero) {
   m->page.start = start;
   m->page.arena = MI_ARENA_NONE;
   nslices_set(&m->page, size);
-  mi_store_relaxed(&m->page.xsize, size);                   /* mi_memory_give needs it even before the page is made */
+  mi_store_relaxed(&m->page.xsize, size);  /* mi_memory_give needs it even before the page is made */
   mi_add_relaxed(&mi_commit_totals.xreserved, size);
   mi_add_relaxed(&mi_commit_totals.xmappings, 1);                           /* statistics */
   mi_add_relaxed(&mi_commit_totals.xmapped, size);
@@ -106,7 +108,8 @@ void mi_mapping_give(mi_page_t* page) {
   mi_meta_free(MI_META_PAGE, page);
 }
 
-/* The start of the mapping when it has the new size, where the page map has an entry; NULL: it is as it was. */
+/* The start of the mapping when it has the new size, where the page map has an entry; NULL: it is as it
+   was. */
 static uint8_t* mapping_move(uint8_t* start, size_t old_size, size_t size) {
   if (mi_os_resize(start, old_size, size)) return start;
   if (size <= old_size) return NULL;
@@ -121,7 +124,7 @@ static uint8_t* mapping_move(uint8_t* start, size_t old_size, size_t size) {
 bool mi_mapping_resize(mi_page_t* page, size_t old_size, size_t size) {
   const size_t more = size > old_size ? size - old_size : 0;
   if (page->arena != MI_ARENA_NONE || (more > 0 && !mi_commit_allows(more))) return false;
-  mi_lock(&mappings_lock);                                                 /* nobody finds an address in it while it moves */
+  mi_lock(&mappings_lock);  /* nobody finds an address in it while it moves */
   uint8_t* start = mapping_move(page->start, old_size, size);
   if (start != NULL) {
     page->start = start;
@@ -130,7 +133,8 @@ bool mi_mapping_resize(mi_page_t* page, size_t old_size, size_t size) {
   }
   mi_unlock(&mappings_lock);
   if (start == NULL) return false;
-  mi_add_relaxed(&mi_commit_totals.xreserved, size - old_size);             /* statistics; they wrap to less when it shrinks */
+  /* Statistics; they wrap to less when it shrinks. */
+  mi_add_relaxed(&mi_commit_totals.xreserved, size - old_size);
   mi_add_relaxed(&mi_commit_totals.xmapped, size - old_size);
   if (more > 0) mi_commit_add(more, true);                                 /* asked above */
   else mi_commit_sub(old_size - size);

@@ -12,11 +12,12 @@
 mi_page_t* mi_memory_claim(size_t size, size_t align, uint16_t number, bool* zero);
 /* The same for any arena, but not what is all new memory, nor from a new arena: NULL. */
 mi_page_t* mi_memory_claim_touched(size_t size, size_t align, bool* zero);
-/* The same where MI_HEADROOM_MOST bytes are free, or a half of that and so on to twice the size, of which the page is the start: for a
-   block that grows. In an arena's upper half, so that what is claimed first-fit does not come to lie behind it. NULL if there is no
-   such room now and none is to be had. */
+/* The same where MI_HEADROOM_MOST bytes are free, or a half of that and so on to twice the size, of which the
+   page is the start: for a block that grows. In an arena's upper half, so that what is claimed first-fit does
+   not come to lie behind it. NULL if there is no such room now and none is to be had. */
 mi_page_t* mi_memory_claim_headroom(size_t size, uint16_t number, bool* zero);
-/* Has the page's arena no such place, so that a block that goes on growing in it will have to be copied, and others have? */
+/* Has the page's arena no such place, so that a block that goes on growing in it will have to be copied, and
+   others have? */
 bool mi_memory_is_narrow(const mi_page_t* page);
 /* Gives all slices of an unmapped page back. */
 void mi_memory_give(mi_page_t* page);

@@ -1,9 +1,12 @@
-/* See mend.h. A remote free that has claimed its block and not pushed it yet is taken for one that is done: its block is in a list
-   early, and `used` is one too low once more. So a page that is mended stays doubted. */
+/* See mend.h. A remote free that has claimed its block and not pushed it yet is taken for one that is done:
+   its block is in a list early, and `used` is one too low once more. So a page that is mended stays
+   doubted. */
 #include "mend.h"
 #include "report.h"
 
-static mi_block_t* block_at(mi_page_t* page, size_t i) { return (mi_block_t*)(void*)(page->start + i * mi_page_size(page)); }
+static mi_block_t* block_at(mi_page_t* page, size_t i) {
+  return (mi_block_t*)(void*)(page->start + i * mi_page_size(page));
+}
 
 /* Of a page without holes. */
 static bool is_free(mi_page_t* page, size_t i) {

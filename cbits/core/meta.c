@@ -12,7 +12,8 @@
 
 typedef struct mi_meta_free_s { struct mi_meta_free_s* next; } mi_meta_free_t;
 
-/* What is known of a slab lies at the start of its region, apart from it, so that all of a slab can be given back. */
+/* What is known of a slab lies at the start of its region, apart from it, so that all of a slab can be given
+   back. */
 typedef struct mi_slab_s {
   struct mi_slab_s *next, *prev;        /* in its kind's list, if there is room in it */
   mi_meta_free_t* free;
@@ -26,7 +27,7 @@ typedef struct {
 } mi_region_t;
 
 typedef struct {
-  mi_slab_t  *first, *last;             /* in which there is room; those whose memory went back are the last */
+  mi_slab_t  *first, *last;  /* in which there is room; those whose memory went back are the last */
   uint32_t    nempty;                   /* in which nothing is used, and whose memory did not go back */
   size_t      size;                     /* of its structures, rounded up */
 } mi_kind_t;
@@ -35,7 +36,8 @@ static mi_lock_t meta_lock = MI_LOCK_INIT(MI_RANK_META);
 static mi_kind_t kinds[MI_META_KINDS];
 static mi_region_t* region;              /* the newest; */
 static size_t region_used;               /* .. and how many of its slabs are some kind's */
-static mi_atomic(size_t) xcommitted, xpeak, xreserved;   /* written under the lock, but for the peak when it starts anew */
+/* Written under the lock, but for the peak when it starts anew. */
+static mi_atomic(size_t) xcommitted, xpeak, xreserved;
 
 size_t mi_meta_committed(void) { return mi_load_relaxed(&xcommitted); }   /* statistics */
 size_t mi_meta_peak_committed(void) { return mi_load_relaxed(&xpeak); }
@@ -59,7 +61,9 @@ static void* reserve(size_t size, size_t align) {
 
 /* ---- the slabs of a kind: under the lock ---- */
 
-static bool is_full(const mi_slab_t* slab, size_t size) { return slab->free == NULL && slab->bump + size > SLAB_SIZE; }
+static bool is_full(const mi_slab_t* slab, size_t size) {
+  return slab->free == NULL && slab->bump + size > SLAB_SIZE;
+}
 
 static void slab_remove(mi_kind_t* kind, mi_slab_t* slab) {
   mi_assert(slab->prev == NULL ? kind->first == slab : slab->prev->next == slab);
@@ -114,10 +118,12 @@ static void* slab_alloc(mi_kind_t* kind, mi_slab_t* slab, bool* used) {
   return p;
 }
 
-/* Nothing in it is used. A page's word goes on counting its lives, so its memory stays; what is locked does, too. */
+/* Nothing in it is used. A page's word goes on counting its lives, so its memory stays; what is locked does,
+   too. */
 static void slab_emptied(mi_kind_t* kind, mi_slab_t* slab) {
   mi_assert(slab->nlive == 0);
-  if (++kind->nempty <= EMPTY_MAX || kind == &kinds[MI_META_PAGE] || !mi_os_purge(slab->start, SLAB_SIZE)) return;
+  if (++kind->nempty <= EMPTY_MAX || kind == &kinds[MI_META_PAGE] || !mi_os_purge(slab->start, SLAB_SIZE))
+    return;
   kind->nempty--;
   committed_add(0 - slab_committed(slab));
   slab->free = NULL;
@@ -127,7 +133,8 @@ static void slab_emptied(mi_kind_t* kind, mi_slab_t* slab) {
 }
 
 static void slab_free(mi_kind_t* kind, mi_slab_t* slab, mi_meta_free_t* p) {
-  mi_assert(slab->nlive > 0 && (size_t)((uint8_t*)p - slab->start) < slab->bump && (size_t)((uint8_t*)p - slab->start) % kind->size == 0);
+  mi_assert(slab->nlive > 0 && (size_t)((uint8_t*)p - slab->start) < slab->bump
+            && (size_t)((uint8_t*)p - slab->start) % kind->size == 0);
   const bool was_full = is_full(slab, kind->size);
   p->next = slab->free;
   slab->free = p;
@@ -151,7 +158,9 @@ void* mi_meta_alloc(mi_meta_kind_t k, size_t size) {
   }
   else if (kind->first != NULL || slab_make(kind)) p = slab_alloc(kind, kind->first, &used);
   mi_unlock(&meta_lock);
-  const bool kept = k == MI_META_HEAP || k == MI_META_PAGE;               /* a heap's id may be being read, a page's word goes on counting its lives: who takes one sets every field */
+  /* A heap's id may be being read, a page's word goes on counting its lives: who takes one sets every
+     field. */
+  const bool kept = k == MI_META_HEAP || k == MI_META_PAGE;
   return used && !kept ? memset(p, 0, size) : p;
 }
 

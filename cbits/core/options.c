@@ -54,7 +54,10 @@ mi_option_entry_t mi_options[_mi_option_last] = {
 };
 #undef OPTION
 
-static bool is_size(mi_option_t option) { return option == mi_option_arena_reserve || option == mi_option_reserve_os_memory || option == mi_option_commit_limit; }
+static bool is_size(mi_option_t option) {
+  return option == mi_option_arena_reserve || option == mi_option_reserve_os_memory
+         || option == mi_option_commit_limit;
+}
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
@@ -68,7 +71,10 @@ static bool take_word(const char** text, const char* word) {
 
 /* KiB for one of the units, which is taken from *text; 1 if there is none. */
 static long take_unit(const char** text) {
-  static const struct { const char* name; long kib; } units[] = { { "k", 1 }, { "m", 1 << 10 }, { "g", 1 << 20 }, { "t", 1 << 30 } };
+  static const struct {
+    const char* name;
+    long kib;
+  } units[] = { { "k", 1 }, { "m", 1 << 10 }, { "g", 1 << 20 }, { "t", 1 << 30 } };
   for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
     if (!take_word(text, units[i].name)) continue;
     if (!take_word(text, "ib")) take_word(text, "b");
@@ -90,7 +96,8 @@ static bool take_number(const char** text, long* value) {
   return p != first;
 }
 
-/* Numbers; yes/no words; sizes in KiB or with a unit, such as 64M or 2GiB. Anything else leaves the default. */
+/* Numbers; yes/no words; sizes in KiB or with a unit, such as 64M or 2GiB. Anything else leaves the
+   default. */
 static bool parse_option(const char* text, bool size, long* value) {
   static const char* const words[] = { "false", "true", "no", "yes", "off", "on" };
   long n;
@@ -121,9 +128,10 @@ static void option_read(const char* text) {
     const char* value = text;
     long old = mi_load_relaxed(&e->xvalue), n;                            /* every thread reads the same */
     if (!take_word(&value, e->name) || !in_capitals(text, value) || *value++ != '=') continue;
-    if (mi_load_acquire(&e->xset) || !parse_option(value, is_size((mi_option_t)i), &n)) return;  /* pairs with mi_option_set; the first one counts */
-    mi_cas_release(&e->xvalue, &old, n);                                  /* pairs with nobody: what a function set meanwhile stays */
-    mi_store_release(&e->xset, true);                                     /* pairs with mi_option_set_default */
+    /* Pairs with mi_option_set; the first one counts. */
+    if (mi_load_acquire(&e->xset) || !parse_option(value, is_size((mi_option_t)i), &n)) return;
+    mi_cas_release(&e->xvalue, &old, n);  /* pairs with nobody: what a function set meanwhile stays */
+    mi_store_release(&e->xset, true);  /* pairs with mi_option_set_default */
     return;
   }
 }
@@ -143,24 +151,29 @@ mi_cold void mi_options_read_own(void) {
 
 long mi_option_get(mi_option_t option) {
   if ((unsigned)option >= _mi_option_last) return 0;
-  if (mi_unlikely(!mi_load_acquire(&mi_options_xread))) mi_options_read_own();       /* pairs with mi_options_read */
-  if (option == mi_option_abort_on_error && !mi_load_relaxed(&mi_options[option].xset)) return mi_abort_by_default;  /* nobody set it */
+  /* Pairs with mi_options_read. */
+  if (mi_unlikely(!mi_load_acquire(&mi_options_xread))) mi_options_read_own();
+  /* Nobody set it. */
+  if (option == mi_option_abort_on_error && !mi_load_relaxed(&mi_options[option].xset))
+    return mi_abort_by_default;
   return mi_load_relaxed(&mi_options[option].xvalue);
 }
 
 void mi_option_set(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
   mi_store_relaxed(&mi_options[option].xvalue, value);
-  mi_store_release(&mi_options[option].xset, true);                          /* pairs with option_read, mi_option_set_default */
-  if (option == mi_option_purge_delay || option == mi_option_purge_thread) mi_os_wake();  /* the thread that purges sleeps by the old one */
+  mi_store_release(&mi_options[option].xset, true);  /* pairs with option_read, mi_option_set_default */
+  /* The thread that purges sleeps by the old one. */
+  if (option == mi_option_purge_delay || option == mi_option_purge_thread) mi_os_wake();
 }
 
 void mi_option_set_default(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
   mi_option_get(option);                                                  /* the environment is read */
-  if (mi_load_acquire(&mi_options[option].xset)) return;                     /* pairs with the releases that set it */
+  if (mi_load_acquire(&mi_options[option].xset)) return;  /* pairs with the releases that set it */
   mi_store_relaxed(&mi_options[option].xvalue, value);
-  if (option == mi_option_abort_on_error) mi_option_set(option, value);   /* whose default is not in the table */
+  /* Whose default is not in the table. */
+  if (option == mi_option_abort_on_error) mi_option_set(option, value);
 }
 
 bool mi_option_is_enabled(mi_option_t option) { return mi_option_get(option) != 0; }

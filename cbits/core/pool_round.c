@@ -4,12 +4,12 @@
 #include "pool.h"
 #include "pool_round.h"
 
-/* xowner becomes 0 before there are holes: from then on whoever frees a block looks whether one touches it (mi_block_find). It stays as it is where
-   there are none, so that frees take the short way. */
+/* xowner becomes 0 before there are holes: from then on whoever frees a block looks whether one touches it
+   (mi_block_find). It stays as it is where there are none, so that frees take the short way. */
 static void page_round(mi_page_t* page, bool now) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, false, &list)) return;             /* A2 */
-  uintptr_t home = mi_load_relaxed(&page->xowner);                        /* its holder, who alone changes it */
+  uintptr_t home = mi_load_relaxed(&page->xowner);  /* its holder, who alone changes it */
   mi_page_take_list(page, list);
   mi_assert(!mi_page_is_single(page) && mi_page_is_pooled(page));
   const bool waited = mi_page_has_waited(page);
@@ -29,7 +29,7 @@ bool mi_pool_round(mi_pool_place_t* at, size_t npages, bool now) {
     mi_arena_t* a = mi_arena_at(at->arena);
     while ((at->slice = mi_bitmap_next(a->changed, a->nslices, at->slice)) < a->nslices) {
       if (n++ == npages) return true;
-      mi_bitmap_clear(a->changed, at->slice, 1);                          /* before A2: what changes from here on sets it again */
+      mi_bitmap_clear(a->changed, at->slice, 1);  /* before A2: what changes from here on sets it again */
       page_round(&a->pages[at->slice++], now);
     }
   }

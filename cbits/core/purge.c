@@ -2,14 +2,17 @@
 #include "clock.h"
 #include "purge.h"
 
-static mi_atomic(size_t) npurging, npurges;   /* threads that may have free slices claimed for purging; how often one began or ended */
+/* Threads that may have free slices claimed for purging; how often one began or ended. */
+static mi_atomic(size_t) npurging, npurges;
 
-bool mi_purge_is_under_way(void) { return mi_load_relaxed(&npurging) != 0; }      /* a hint: a claim that fails in vain is no more than that */
+/* A hint: a claim that fails in vain is no more than that. */
+bool mi_purge_is_under_way(void) { return mi_load_relaxed(&npurging) != 0; }
 size_t mi_purge_turns(void) { return mi_load_relaxed(&npurges); }         /* the same */
 
-/* One thread fewer. In the child of fork it may be 0 already, when a signal's handler forked in the middle of a purge. */
+/* One thread fewer. In the child of fork it may be 0 already, when a signal's handler forked in the middle of
+   a purge. */
 static void purge_ends(void) {
-  size_t n = mi_load_relaxed(&npurging);                                   /* hints for claim_behind_purge; the swap decides */
+  size_t n = mi_load_relaxed(&npurging);  /* hints for claim_behind_purge; the swap decides */
   mi_add_relaxed(&npurges, 1);
   while (n > 0 && !mi_cas_acq_rel(&npurging, &n, n - 1)) {}                /* pairs with itself */
 }
@@ -22,24 +25,28 @@ static size_t arena_purge_some(mi_arena_t* a, mi_bits_t* map, size_t budget) {
   while (i < a->nslices && budget > 0) {
     size_t n = mi_bitmap_run(map, a->nslices, i, mi_min(budget, MI_PURGE_PIECE / MI_SLICE_SIZE));
     bool mine = n > 0 && mi_bitmap_claim_at(a->free, i, n);
-    if (!mine && n > 1) mine = mi_bitmap_claim_at(a->free, i, n = 1);      /* part of the run was claimed meanwhile: its first slice alone */
+    /* Part of the run was claimed meanwhile: its first slice alone. */
+    if (!mine && n > 1) mine = mi_bitmap_claim_at(a->free, i, n = 1);
     if (mine) {
-      const bool set = mi_bitmap_clear(map, i, n);                         /* not set: somebody had them meanwhile and gave them back purged */
+      /* Not set: somebody had them meanwhile and gave them back purged. */
+      const bool set = mi_bitmap_clear(map, i, n);
       (set ? &mi_slices_purge : &mi_slices_free)(a, i, n);
       budget -= n;
     }
-    i = mi_bitmap_next(map, a->nslices, i + (mine ? n : 1));               /* claimed: its new holder clears the bit */
+    i = mi_bitmap_next(map, a->nslices, i + (mine ? n : 1));  /* claimed: its new holder clears the bit */
   }
   purge_ends();
   return budget;
 }
 
-/* What was given back since the last round is due in the next: so it stays free for at least the delay. A slice that
-   is claimed just now may stay marked: then it is purged early the next time that it is free. True if there is any. */
+/* What was given back since the last round is due in the next: so it stays free for at least the delay. A
+   slice that is claimed just now may stay marked: then it is purged early the next time that it is free. True
+   if there is any. */
 static bool arena_age(mi_arena_t* a) {
   uint64_t any = 0;
   for (size_t w = 0; w < mi_bitmap_words(a->nslices); w++) {
-    if (mi_load_relaxed(&a->purge[w]) == 0) continue;                      /* a hint: what is set from now on is for the next round */
+    /* A hint: what is set from now on is for the next round. */
+    if (mi_load_relaxed(&a->purge[w]) == 0) continue;
     const uint64_t bits = mi_exchange_acq_rel(&a->purge[w], 0);            /* pairs with mi_bitmap_set */
     mi_or_acq_rel(&a->due[w], bits);                                       /* pairs with mi_bitmap_clear */
     any |= bits;

@@ -1,11 +1,12 @@
-/* Free slices that wait to be purged, in all arenas: what is freed is due one round later, and is given back in pieces.
-   Any thread. When that is done is purger.h's. */
+/* Free slices that wait to be purged, in all arenas: what is freed is due one round later, and is given back
+   in pieces. Any thread. When that is done is purger.h's. */
 #ifndef MI_PURGE_H
 #define MI_PURGE_H
 
 #include "slices.h"
 
-/* Purges of what is due at most MI_PURGE_PIECE; `now`: also of what was freed since. True: there may be more. */
+/* Purges of what is due at most MI_PURGE_PIECE; `now`: also of what was freed since. True: there may be
+   more. */
 bool mi_purge_some(bool now);
 /* Everything that is free. */
 void mi_purge_all(void);

@@ -26,7 +26,8 @@ static void credit_grow(uint64_t now) {
 
 bool mi_purger_affords(void) { return credit() > MI_CREDIT_PAGES; }
 
-/* In the child of fork a process's time begins anew, and what a signal's handler interrupted there goes on. */
+/* In the child of fork a process's time begins anew, and what a signal's handler interrupted there goes
+   on. */
 static void charge(uint64_t since, int times) {
   const uint64_t now = mi_os_cpu_us();
   if (now > since) mi_sub_relaxed(&xcredit, times * (int64_t)(now - since));                    /* a sum */
@@ -43,11 +44,12 @@ static mi_pool_place_t place;            /* the lock's: where in the pages */
 static bool pages_piece(size_t npages) {
   if (mi_option_get(mi_option_purge_delay) < 0) return false;
   if (mi_purger_affords()) return mi_pool_round(&place, npages, false);
-  mi_clock_schedule();                                                         /* it goes on where it stands in a later round */
+  mi_clock_schedule();  /* it goes on where it stands in a later round */
   return false;
 }
 
-/* What was freed before the last round goes back; then what was cached or freed since is due in the next. True: there is more. */
+/* What was freed before the last round goes back; then what was cached or freed since is due in the next.
+   True: there is more. */
 static bool slices_piece(void) {
   if (mi_purge_some(false)) return true;
   mi_cache_flush();
@@ -110,7 +112,8 @@ void mi_purger_run_pages(void) {
 /* ---- the thread ---- */
 
 static mi_atomic(uint64_t) xretry_at;    /* there could be none; milliseconds */
-__attribute__((destructor)) static void process_ends(void) { mi_store_relaxed(&xretry_at, UINT64_MAX); }  /* a time only: no other is begun */
+/* A time only: no other is begun. */
+__attribute__((destructor)) static void process_ends(void) { mi_store_relaxed(&xretry_at, UINT64_MAX); }
 
 /* How long it sleeps; 0: nothing is due. */
 static uint64_t thread_work(void) {
@@ -134,24 +137,25 @@ static void* thread_run(void* arg) {
       idle = true;
       ms = mi_max(mi_clock_round_ms(), 1);
     }
-    if (ms >= MI_PURGE_SLEEP_MS / 2 && mi_os_is_last_thread()) return NULL;      /* the process ends with it */
+    if (ms >= MI_PURGE_SLEEP_MS / 2 && mi_os_is_last_thread()) return NULL;  /* the process ends with it */
     if (mi_option_get(mi_option_purge_thread) == 0) break;
     mi_os_wait(mi_min(ms, MI_PURGE_SLEEP_MS));
   }
-  mi_exchange_acq_rel(&mi_due.xthread, 0);                                /* pairs with mi_due_thread_begins of the next */
+  mi_exchange_acq_rel(&mi_due.xthread, 0);  /* pairs with mi_due_thread_begins of the next */
   return NULL;
 }
 
 bool mi_purger_has_thread(void) { return mi_load_relaxed(&mi_due.xthread) != 0; }
 
-/* With the lock, so not between fork and its child; and what the C library allocates for a thread finds it taken. */
+/* With the lock, so not between fork and its child; and what the C library allocates for a thread finds it
+   taken. */
 static bool thread_start(void) {
   bool ok = false;
   if (!mi_trylock(&working)) return false;
   if (mi_due_thread_begins(&mi_due, mi_os_process_id())) {
     ok = mi_os_thread_start(&thread_run);
     mi_store_relaxed(&xretry_at, ok ? 0 : mi_os_now_ms() + MI_PURGE_RETRY_MS);     /* a time only */
-    if (!ok) mi_exchange_acq_rel(&mi_due.xthread, 0);                     /* pairs with mi_due_thread_begins of the next */
+    if (!ok) mi_exchange_acq_rel(&mi_due.xthread, 0);  /* pairs with mi_due_thread_begins of the next */
   }
   const bool report = !ok && mi_option_is_enabled(mi_option_verbose);
   mi_unlock(&working);
@@ -159,13 +163,15 @@ static bool thread_start(void) {
   return ok;
 }
 
-/* A round that is late by as much again: does the thread run in another process, whose copy this one is (a raw clone, _Fork)? Whoever had the
-   lock there has no copy here; but nobody else is to be disturbed. */
+/* A round that is late by as much again: does the thread run in another process, whose copy this one is (a
+   raw clone, _Fork)? Whoever had the lock there has no copy here; but nobody else is to be disturbed. */
 static bool thread_is_elsewhere(uint64_t now) {
   const uint64_t at = mi_clock_at();
   uint64_t thread = mi_load_relaxed(&mi_due.xthread);                     /* a hint */
   if (!mi_load_relaxed(&mi_purger_xround) && (at == 0 || now < at + mi_clock_round_ms())) return false;
-  if (thread == 0 || thread == mi_os_process_id() || !mi_cas_acq_rel(&mi_due.xthread, &thread, 0)) return false;  /* pairs with mi_due_thread_begins */
+  /* Pairs with mi_due_thread_begins. */
+  if (thread == 0 || thread == mi_os_process_id() || !mi_cas_acq_rel(&mi_due.xthread, &thread, 0))
+    return false;
   if (mi_os_threads() == 1) mi_lock_reset(&working);
   return true;
 }
@@ -177,7 +183,8 @@ static bool too_much_waits(uint32_t ticks) {
   mi_store_relaxed(&xticks, since < MI_PURGE_EARLY_TICKS ? since : 0);             /* a hint */
   if (since < MI_PURGE_EARLY_TICKS) return false;
   if (credit() <= MI_CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
-  const size_t waiting = mi_purge_waiting(), committed = mi_load_relaxed(&mi_commit_totals.xcommitted);   /* a statistic */
+  /* A statistic. */
+  const size_t waiting = mi_purge_waiting(), committed = mi_load_relaxed(&mi_commit_totals.xcommitted);
   return waiting > MI_PURGE_EARLY_BYTES && waiting > committed / 5;
 }
 
@@ -195,12 +202,14 @@ static void look(void) {
   const bool ticked = ticks >= MI_CLOCK_TICKS, has_thread = mi_purger_has_thread();
   if (ticked) *mine = 0;
   else if (has_thread) return;
-  const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);   /* a time only */
+  const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);  /* a time only */
   if (has_thread && !thread_is_elsewhere(now)) return;
   if (mi_purger_lacks_thread() && mi_clock_at() != 0 && retry_at <= now && thread_start()) return;
   if (!ticked && (!mi_load_relaxed(&mi_purger_xround) || credit() <= 0)) return;          /* hints */
   const uint64_t at = mi_clock_at();
-  if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now)) piece(ticked ? now : mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS);  /* a hint */
+  /* A hint. */
+  if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now))
+    piece(ticked ? now : mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS);
   else purge_early(ticks);
 }
 

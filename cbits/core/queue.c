@@ -117,8 +117,8 @@ void mi_queue_sweep_retired(mi_lheap_t* lh) {
   }
 }
 
-/* ---- watched pages: an owner that took a full page back by a free may go on to free on the fast path alone, for long. `used` comes to 0
-   when the page has become sparse. ---- */
+/* ---- watched pages: an owner that took a full page back by a free may go on to free on the fast path alone,
+   for long. `used` comes to 0 when the page has become sparse. ---- */
 
 static void page_queued_to_watched(mi_page_t* page, uint32_t limit) {
   mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
@@ -176,7 +176,8 @@ static void page_queued_to_full(mi_lheap_t* lh, mi_page_t* page) {
   queue_remove(lh, page);
 }
 
-/* Gives up a page in which nothing is left. False if something was remotely freed meanwhile: it is in its queue again. */
+/* Gives up a page in which nothing is left. False if something was remotely freed meanwhile: it is in its
+   queue again. */
 static bool full_page_leave(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_FULL);
   mi_assert(page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved);
@@ -191,22 +192,24 @@ static bool full_page_leave(mi_lheap_t* lh, mi_page_t* page) {
   return false;
 }
 
-/* ---- parked pages: nothing is left in them. Where blocks come and go at random one of them is freed soon, and their owner finds
-   them OWNED still: two swaps less. One of a class; more where the owner frees in them, fewer where it does not: what others empty
-   stays as long as the owner does nothing. ---- */
+/* ---- parked pages: nothing is left in them. Where blocks come and go at random one of them is freed soon,
+   and their owner finds them OWNED still: two swaps less. One of a class; more where the owner frees in them,
+   fewer where it does not: what others empty stays as long as the owner does nothing. ---- */
 
 void mi_queue_park_more(mi_lheap_t* lh, unsigned bin) {
   if (mi_policy_parks_more(lh, bin)) lh->park_more[bin] += 2;
 }
 
 static bool is_exhausted(mi_page_t* page) {
-  return page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved && mi_xword_head(mi_load_relaxed(&page->xword)) == 0;  /* a hint */
+  /* A hint. */
+  return page->free == &mi_nil && page->local_free == &mi_nil && page->capacity == page->reserved
+         && mi_xword_head(mi_load_relaxed(&page->xword)) == 0;
 }
 
 static void parked_push(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(lh->xid != 0 && page->lheap == NULL);
   const unsigned bin = mi_page_bin(page);
-  mi_page_leave_out(page, page->reserved - 1u);                           /* its holder's next free comes by */
+  mi_page_leave_out(page, page->reserved - 1u);  /* its holder's next free comes by */
   page->lheap = lh;
   list_push(&lh->parked[bin], page, true);
   lh->nparked[bin]++;
@@ -285,7 +288,7 @@ static void parked_page_freed(mi_lheap_t* lh, mi_page_t* page) {
 /* Pages of other heaps than a main one have no free of their holder's. */
 bool mi_queue_page_leave(mi_lheap_t* lh, mi_page_t* page) {
   if (lh->xid != 0) { page_park(lh, page); return true; }
-  mi_queue_unretire(page);                                                    /* nor is it watched: that are main heaps' */
+  mi_queue_unretire(page);  /* nor is it watched: that are main heaps' */
   page_queued_to_full(lh, page);
   return full_page_leave(lh, page);
 }
@@ -319,7 +322,7 @@ void mi_queue_page_emptied(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(mi_page_used(page) == 0 && page->lheap == lh);
   if (mi_page_where(page) == MI_WHERE_PARKED) parked_page_freed(lh, page);
   else if (mi_page_where(page) == MI_WHERE_WATCHED) watched_page_freed(page);
-  else if (is_retired(page)) {                                            /* it was empty before, as it seemed (mend.h) */
+  else if (is_retired(page)) {  /* it was empty before, as it seemed (mend.h) */
     if (mi_mend_is_empty(page)) mi_page_used_set(page, 1);
   }
   else if (!mi_policy_retires(page)) mi_queue_page_free(lh, page);

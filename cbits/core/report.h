@@ -9,7 +9,8 @@
 /* What an error is. Each has one clear line and a code for mi_register_error's function. */
 typedef enum {
   MI_ERROR_DOUBLE_FREE,    /* EAGAIN */
-  MI_ERROR_MISCOUNTED,     /* EAGAIN: the same, found later: more was freed in a page than was live; `p` is its start */
+  /* EAGAIN: the same, found later: more was freed in a page than was live; `p` is its start. */
+  MI_ERROR_MISCOUNTED,
   MI_ERROR_NOT_A_BLOCK,    /* EINVAL: foreign, or freed together with its page */
   MI_ERROR_INTERIOR,       /* EINVAL: inside a page, not the start of a block */
   MI_ERROR_CORRUPT,        /* EFAULT: a free block was written to */
@@ -25,12 +26,15 @@ typedef enum {
    set. `p` is the pointer in question, `size` its block's size, 0 if unknown. */
 mi_cold void mi_report_misuse(mi_error_t error, const void* p, size_t size);
 
-/* Misuse found by who is in the middle of a change or holds a lock, where the callback must not run:
-   reported by this thread's next mi_report_pending, which ends every slow path. At most MI_ERRORS_LATER wait. */
+/* Misuse found by who is in the middle of a change or holds a lock, where the callback must not run: reported
+   by this thread's next mi_report_pending, which ends every slow path. At most MI_ERRORS_LATER wait. */
 mi_cold void mi_report_later(mi_error_t error, const void* p, size_t size);
 mi_cold void mi_report_pending_all(void);
 extern mi_atomic(bool) mi_report_xever;   /* some thread found one, some time */
-mi_inline void mi_report_pending(void) { if (mi_unlikely(mi_load_relaxed(&mi_report_xever))) mi_report_pending_all(); }   /* mine was written by me */
+/* Mine was written by me. */
+mi_inline void mi_report_pending(void) {
+  if (mi_unlikely(mi_load_relaxed(&mi_report_xever))) mi_report_pending_all();
+}
 
 /* A request that fails: the callback, errno, a line only if verbose. Always NULL. */
 mi_cold void* mi_report_fail(mi_error_t error, size_t size);

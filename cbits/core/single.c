@@ -15,7 +15,8 @@ static mi_page_t* single_claim(size_t size, size_t align, uint16_t arena, bool* 
 }
 
 static void* single_revive(mi_lheap_t* lh, size_t size) {
-  if (mi_heap_is_listed(mi_load_relaxed(&lh->xheap))) return NULL;        /* this owner may use it: it is not deleted */
+  /* This owner may use it: it is not deleted. */
+  if (mi_heap_is_listed(mi_load_relaxed(&lh->xheap))) return NULL;
   size = mi_align_up(size, mi_os_page_size());
   mi_page_t* page = mi_cache_take(lh->owner->slot, mi_divide_up(size, MI_SLICE_SIZE));
   if (page == NULL) return NULL;
@@ -27,7 +28,7 @@ static void* single_revive(mi_lheap_t* lh, size_t size) {
 void* mi_single_malloc_cached(mi_lheap_t* lh, size_t size) {
   if (size > MI_CACHE_SLICES * MI_SLICE_SIZE || !mi_lheap_may_skip(lh)) return NULL;
   void* p = single_revive(lh, size);
-  if (p != NULL) lh->tick++;                                              /* else it may be nobody's, which has no pages */
+  if (p != NULL) lh->tick++;  /* else it may be nobody's, which has no pages */
   return p;
 }
 
@@ -43,7 +44,10 @@ void* mi_single_malloc(mi_lheap_t* lh, size_t size, size_t align, bool headroom,
   }
   if (page == NULL) page = single_claim(size, align, heap->arena, zero);
   if (page == NULL) return NULL;
-  if (!mi_page_init(page, size, MI_BIN_SINGLE, heap, lh->xid == 0 ? 0 : lh->xid | 1)) { mi_memory_give(page); return NULL; }
+  if (!mi_page_init(page, size, MI_BIN_SINGLE, heap, lh->xid == 0 ? 0 : lh->xid | 1)) {
+    mi_memory_give(page);
+    return NULL;
+  }
   if (mi_heap_is_listed(heap)) mi_heap_pages_add(heap, page);
   mi_lheap_count(&lh->xcounts.fresh_pages, 1);
   return page->start;

@@ -6,7 +6,8 @@
 
 static size_t ndirty(const mi_arena_t* a, size_t i, size_t n) {
   size_t count = 0, end = i + n;
-  for (size_t len; (i = mi_bitmap_next(a->dirty, end, i)) < end; i += len, count += len) len = mi_bitmap_run(a->dirty, end, i, end - i);
+  for (size_t len; (i = mi_bitmap_next(a->dirty, end, i)) < end; i += len, count += len)
+    len = mi_bitmap_run(a->dirty, end, i, end - i);
   return count;
 }
 
@@ -15,31 +16,37 @@ size_t mi_slices_dirty(const mi_arena_t* a, size_t i, size_t n) { return ndirty(
 /* ---- where free slices are ---- */
 
 /* Hints may be too high (slices were given back meanwhile): who finds nothing looks from the start. */
-static mi_atomic(size_t)* hint_for(mi_arena_t* a, size_t n) { return &a->xhint[mi_min(n, MI_ARENA_HINTS) - 1]; }
+static mi_atomic(size_t) * hint_for(mi_arena_t* a, size_t n) {
+  return &a->xhint[mi_min(n, MI_ARENA_HINTS) - 1];
+}
 
 static void hints_lower(mi_arena_t* a, size_t i) {
   for (size_t k = 0; k < MI_ARENA_HINTS; k++) {
-    const size_t first = i < k ? 0 : i - k;                                /* where a run of k + 1 may begin now */
+    const size_t first = i < k ? 0 : i - k;  /* where a run of k + 1 may begin now */
     if (first < mi_load_relaxed(&a->xhint[k])) mi_store_relaxed(&a->xhint[k], first);  /* a hint */
   }
 }
 
-/* xlongest is no hint: where a run is longer than it, somebody has set bits and not been here yet. It is lowered by who searched
-   the whole arena and found that it did not change meanwhile; each change has a number. */
+/* xlongest is no hint: where a run is longer than it, somebody has set bits and not been here yet. It is
+   lowered by who searched the whole arena and found that it did not change meanwhile; each change has a
+   number. */
 #define LONGEST_SOUGHT 1024u             /* a longer run counts as unknown */
 
 static uint32_t longest_of(uint64_t word) { return (uint32_t)word; }
 
 static void longest_raise(mi_arena_t* a, size_t i, size_t n) {
-  uint64_t old = mi_load_acquire(&a->xlongest), word;                      /* pairs with the swap below, by who gave the slices beside these: it or I see both */
+  /* Pairs with the swap below, by who gave the slices beside these: it or I see both. */
+  uint64_t old = mi_load_acquire(&a->xlongest), word;
   do {
     size_t run = UINT32_MAX;
     if (longest_of(old) != UINT32_MAX) {
-      run = n + mi_bitmap_run_before(a->free, i, LONGEST_SOUGHT) + mi_bitmap_run(a->free, a->nslices, i + n, LONGEST_SOUGHT);
+      run = n + mi_bitmap_run_before(a->free, i, LONGEST_SOUGHT)
+            + mi_bitmap_run(a->free, a->nslices, i + n, LONGEST_SOUGHT);
       run = run >= LONGEST_SOUGHT ? UINT32_MAX : mi_max(run, longest_of(old));
     }
     word = ((old >> 32) + 1) << 32 | run;
-  } while (!mi_cas_acq_rel(&a->xlongest, &old, word));                     /* pairs with itself and the acquire in slices_claim */
+  /* Pairs with itself and the acquire in slices_claim. */
+  } while (!mi_cas_acq_rel(&a->xlongest, &old, word));
 }
 
 void mi_slices_free(mi_arena_t* a, size_t i, size_t n) {
@@ -53,7 +60,8 @@ void mi_slices_free(mi_arena_t* a, size_t i, size_t n) {
 
 /* The first n free slices at an index that is `first` modulo `align`: claimed, *i is the first one. */
 static bool slices_claim(mi_arena_t* a, size_t n, size_t align, size_t first, size_t* i) {
-  uint64_t longest = mi_load_acquire(&a->xlongest);                        /* pairs with longest_raise: shows the bits that it is about */
+  /* Pairs with longest_raise: shows the bits that it is about. */
+  uint64_t longest = mi_load_acquire(&a->xlongest);
   mi_atomic(size_t)* xhint = hint_for(a, n);
   const size_t hint = mi_load_relaxed(xhint);                              /* a hint */
   if (n > longest_of(longest)) return false;
@@ -61,23 +69,26 @@ static bool slices_claim(mi_arena_t* a, size_t n, size_t align, size_t first, si
     mi_add_relaxed(&mi_commit_totals.xscans, 1);                            /* a statistic */
     *i = from;
     if (mi_bitmap_claim_run(a->free, a->nslices, n, align, first, i)) {
-      if (n <= MI_ARENA_HINTS && align == 1 && hint == mi_load_relaxed(xhint)) mi_store_relaxed(xhint, *i);  /* a hint */
+      /* A hint. */
+      if (n <= MI_ARENA_HINTS && align == 1 && hint == mi_load_relaxed(xhint)) mi_store_relaxed(xhint, *i);
       return true;
     }
     if (from == 0) break;
   }
-  if (align == 1) mi_cas_acq_rel(&a->xlongest, &longest, (longest & ~(uint64_t)UINT32_MAX) | (n - 1));  /* pairs with longest_raise */
+  /* Pairs with longest_raise. */
+  if (align == 1) mi_cas_acq_rel(&a->xlongest, &longest, (longest & ~(uint64_t)UINT32_MAX) | (n - 1));
   return false;
 }
 
-/* Slices i .. i+n are ours: those that are not dirty count no more, where the system counts what can be written to. They are given
-   back, but for what was lost. */
+/* Slices i .. i+n are ours: those that are not dirty count no more, where the system counts what can be
+   written to. They are given back, but for what was lost. */
 static void slices_uncommit(mi_arena_t* a, size_t i, size_t n) {
   for (size_t at = i, len; at < i + n; at += len) {
     len = mi_bitmap_run(a->dirty, i + n, at, i + n - at);
     const bool dirty = len > 0;
     if (!dirty) len = mi_bitmap_next(a->dirty, i + n, at) - at;
-    if (dirty || mi_os_decommit(a->start + at * MI_SLICE_SIZE, len * MI_SLICE_SIZE) != MI_OS_LOST) mi_slices_free(a, at, len);
+    if (dirty || mi_os_decommit(a->start + at * MI_SLICE_SIZE, len * MI_SLICE_SIZE) != MI_OS_LOST)
+      mi_slices_free(a, at, len);
   }
 }
 
@@ -106,16 +117,19 @@ bool mi_slices_commit(mi_arena_t* a, size_t i, size_t n, bool* zero) {
 mi_page_t* mi_slices_page(mi_arena_t* a, size_t i, size_t n, bool* zero) {
   if (!mi_slices_commit(a, i, n, zero)) return NULL;
   mi_page_t* page = &a->pages[i];
-  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD && mi_page_where(page) == MI_WHERE_DEAD);
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD
+            && mi_page_where(page) == MI_WHERE_DEAD);
   mi_store_relaxed(&page->xnslices, (uint32_t)n);
   if (mi_likely(page->start != NULL)) return page;
-  page->start = a->start + i * MI_SLICE_SIZE;                              /* for ever: P2 reads them when the page may have another life */
+  /* For ever: P2 reads them when the page may have another life. */
+  page->start = a->start + i * MI_SLICE_SIZE;
   page->arena = a->number;
   return page;
 }
 
 mi_page_t* mi_slices_page_for(mi_arena_t* a, mi_claim_t* c) {
-  const size_t first = 0 - (uintptr_t)a->start / MI_SLICE_SIZE;            /* an aligned slice, modulo the alignment in slices */
+  /* An aligned slice, modulo the alignment in slices. */
+  const size_t first = 0 - (uintptr_t)a->start / MI_SLICE_SIZE;
   size_t i;
   if (!slices_claim(a, c->n, c->align / MI_SLICE_SIZE, first, &i)) return NULL;
   if (c->touched && ndirty(a, i, c->n) == 0) {

@@ -8,15 +8,23 @@
 
 /* ---- one page ---- */
 
-typedef struct { uint64_t blocks; size_t size, nslices; uintptr_t owner; mi_heap_t* heap; bool single; } mi_reading_t;
+typedef struct {
+  uint64_t blocks;
+  size_t size, nslices;
+  uintptr_t owner;
+  mi_heap_t* heap;
+  bool single;
+} mi_reading_t;
 
 /* False: it had another life meanwhile, or is dead. */
 static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* again) {
-  const uint64_t w = mi_load_acquire(&page->xword);                       /* pairs with mi_remote_birth, F1, P1: shows what they wrote */
+  /* Pairs with mi_remote_birth, F1, P1: shows what they wrote. */
+  const uint64_t w = mi_load_acquire(&page->xword);
   const mi_page_state_t state = mi_xword_state(w);
   *again = false;
   if (state == MI_PAGE_DEAD) return false;
-  r->owner = mi_load_acquire(&page->xowner) & ~(uintptr_t)1;              /* pairs with nobody: keeps the second look behind these */
+  /* Pairs with nobody: keeps the second look behind these. */
+  r->owner = mi_load_acquire(&page->xowner) & ~(uintptr_t)1;
   r->heap = mi_load_acquire(&page->xheap);                                /* pairs with nobody: the same */
   r->size = mi_load_acquire(&page->xsize);                                /* pairs with nobody: the same */
   r->nslices = mi_load_acquire(&page->xnslices);                          /* pairs with nobody: the same */
@@ -25,7 +33,8 @@ static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* again) {
   const int32_t left_out = mi_load_acquire(&page->xleft_out);             /* pairs with nobody: the same */
   *again = (mi_load_relaxed(&page->xword) ^ w) >= MI_XVERSION_ONE;
   const uint32_t reserved = r->size == 0 ? 0 : (uint32_t)(r->nslices * MI_SLICE_SIZE / r->size);
-  const uint32_t live = used == 0 && left_out < 0 ? 0 : (uint32_t)mi_min(used + (uint32_t)left_out, reserved);  /* they may be of two moments */
+  /* They may be of two moments. */
+  const uint32_t live = used == 0 && left_out < 0 ? 0 : (uint32_t)mi_min(used + (uint32_t)left_out, reserved);
   const uint32_t count = mi_xword_count(w);
   r->blocks = state != MI_PAGE_OWNED ? count : live > count ? live - count : 0;
   return !*again;
@@ -43,7 +52,8 @@ static void pages_read(void (*visit)(const mi_reading_t* r, void* arg), void* ar
   for (size_t n = 0; n < mi_arena_count(); n++) {
     const mi_arena_t* a = mi_arena_at(n);
     size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);
-    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) if (page_read(&a->pages[i], &r)) visit(&r, arg);
+    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1))
+      if (page_read(&a->pages[i], &r)) visit(&r, arg);
   }
 }
 
@@ -73,11 +83,12 @@ mi_use_t mi_stats_use(uintptr_t id) {
 /* Adds a page to the part with that key. */
 static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* r) {
   mi_assert(parts->n <= parts->max / 2 && parts->max > 0);
-  size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % parts->max;      /* a hash table: max is twice what there can be */
+  /* A hash table: max is twice what there can be. */
+  size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % parts->max;
   while (parts->parts[i].pages != 0 && parts->parts[i].key != key) i = (i + 1) % parts->max;
   mi_part_t* part = &parts->parts[i];
   if (part->pages == 0) {
-    if (parts->n >= parts->max / 2) return part;                          /* owners or heaps came up meanwhile: left out */
+    if (parts->n >= parts->max / 2) return part;  /* owners or heaps came up meanwhile: left out */
     parts->n++;
     part->key = key;
   }
@@ -93,7 +104,8 @@ static void add_page(const mi_reading_t* r, void* arg) {
   if (s->of != NULL && r->heap != s->of) return;
   part_add(&s->classes, r->single ? 0 : r->size, r);
   part_add(&s->owners, r->owner == MI_ID_GONE ? 0 : r->owner, r);
-  part_add(&s->heaps, r->heap == NULL ? 0 : mi_load_relaxed(&r->heap->xid), r);              /* heaps' structures are never unmapped */
+  /* Heaps' structures are never unmapped. */
+  part_add(&s->heaps, r->heap == NULL ? 0 : mi_load_relaxed(&r->heap->xid), r);
   s->totals.pages++;
   s->totals.used_blocks += r->blocks;
   s->totals.used_bytes += r->blocks * r->size;
@@ -115,7 +127,8 @@ static void add_mappings(mi_snapshot_t* s, uint64_t n, uint64_t bytes) {
   s->totals.used_bytes += bytes;
 }
 
-/* Moves n parts from one place to another, in order of byte `byte` of their keys; what is equal stays in order. */
+/* Moves n parts from one place to another, in order of byte `byte` of their keys; what is equal stays in
+   order. */
 static void sort_by_byte(const mi_part_t* from, mi_part_t* to, size_t n, unsigned byte) {
   mi_assert(byte < sizeof from->key);
   size_t end[257] = { 0 };
@@ -124,8 +137,8 @@ static void sort_by_byte(const mi_part_t* from, mi_part_t* to, size_t n, unsigne
   for (size_t i = 0; i < n; i++) to[end[from[i].key >> byte * 8 & 255]++] = from[i];
 }
 
-/* The parts that are there, in order of key, at the front: byte by byte, those in which all are equal left out. The half that is not
-   used is the room for it. */
+/* The parts that are there, in order of key, at the front: byte by byte, those in which all are equal left
+   out. The half that is not used is the room for it. */
 static void parts_sort(mi_parts_t* parts) {
   mi_part_t *from = parts->parts, *to = parts->parts + parts->max / 2;
   uint64_t differ = 0;

@@ -1,6 +1,7 @@
-/* Where a page is: what is asked of that byte, and the transitions that change nothing else; those that change a queue or a count, too,
-   are in queue.c. Each asserts where the page is, then says where it goes. docs/DESIGN.md, section 3, draws them all, and `make lint`
-   compares. Holder, but for what says any-thread. */
+/* Where a page is: what is asked of that byte, and the transitions that change nothing else; those that
+   change a queue or a count, too, are in queue.c. Each asserts where the page is, then says where it goes.
+   docs/DESIGN.md, section 3, draws them all, and `make lint` compares. Holder, but for what says
+   any-thread. */
 #ifndef MI_WHERE_H
 #define MI_WHERE_H
 
@@ -9,7 +10,8 @@
 /* In a queue of page->lheap, or in its list of parked pages? Any thread: a hint, but for the holder. */
 mi_inline bool mi_page_is_listed(const mi_page_t* page) {
   const mi_where_t where = mi_page_where(page);
-  return where == MI_WHERE_QUEUED || where == MI_WHERE_WATCHED || where == MI_WHERE_RETIRED || where == MI_WHERE_PARKED;
+  return where == MI_WHERE_QUEUED || where == MI_WHERE_WATCHED || where == MI_WHERE_RETIRED
+         || where == MI_WHERE_PARKED;
 }
 
 /* Given up for anybody: pooled, and for how long ever. */
