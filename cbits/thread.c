@@ -54,7 +54,7 @@ static void before_fork(void) {
 }
 
 /* What others, who are gone, had begun. */
-static void mend(void) {
+static void mend_child(void) {
   mi_local_after_fork();
   mi_callback_after_fork();
   mi_pressure_after_fork();
@@ -66,7 +66,7 @@ static void mend(void) {
 
 static void after_fork(bool child) {
   if (!mi_fork_leave(child)) return;
-  if (child) mend();
+  if (child) mend_child();
   mi_meta_after_fork(child);
   mi_mapping_after_fork(child);
   mi_arena_after_fork(child);
@@ -226,18 +226,18 @@ size_t mi_malloc_good_size(size_t size) { return mi_size_good(size); }
 
 /* ---- resizing ---- */
 
-static void* resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
+static void* thread_resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
   WITH_LHEAP(mi_realloc_block(lh, p, size, align, offset, zero));
 }
 
-static void* resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
+static void* thread_resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
   size_t total;
-  return mi_size_product(n, size, &total) ? resize(p, total, align, offset, zero) : NULL;
+  return mi_size_product(n, size, &total) ? thread_resize(p, total, align, offset, zero) : NULL;
 }
 
 /* `old`: its usable bytes if it is of this thread's page of more than one block; else 0. */
 static mi_noinline void* realloc_move(void* p, size_t old, size_t size) {
-  if (old == 0 || size > MI_MEDIUM_MAX) return resize(p, size, 0, 0, false);
+  if (old == 0 || size > MI_MEDIUM_MAX) return thread_resize(p, size, 0, 0, false);
   void* q = mi_thread_malloc(size);
   if (mi_unlikely(q == NULL)) return NULL;
   memcpy(q, p, mi_min(old, size));
@@ -249,10 +249,10 @@ void* mi_realloc(void* p, size_t size) {
   const size_t old = mi_block_size_local(p, mi_thread_id());
   return mi_likely(old != 0 && mi_realloc_stays(old, size)) ? p : realloc_move(p, old, size);
 }
-void* mi_reallocn(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
-void* mi_reallocarray(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
-void* mi_rezalloc(void* p, size_t size) { return resize(p, size, 0, 0, true); }
-void* mi_recalloc(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, true); }
+void* mi_reallocn(void* p, size_t n, size_t size) { return thread_resize_n(p, n, size, 0, 0, false); }
+void* mi_reallocarray(void* p, size_t n, size_t size) { return thread_resize_n(p, n, size, 0, 0, false); }
+void* mi_rezalloc(void* p, size_t size) { return thread_resize(p, size, 0, 0, true); }
+void* mi_recalloc(void* p, size_t n, size_t size) { return thread_resize_n(p, n, size, 0, 0, true); }
 void* mi_expand(void* p, size_t size) { return mi_block_expand(p, size); }
 
 void* mi_reallocf(void* p, size_t size) {
@@ -276,59 +276,59 @@ int mi_reallocarr(void* pp, size_t n, size_t size) {
 
 /* ---- aligned ---- */
 
-static void* aligned(size_t size, size_t align, size_t offset, bool zero) {
+static void* thread_aligned(size_t size, size_t align, size_t offset, bool zero) {
   WITH_LHEAP(mi_aligned_block(lh, size, align, offset, zero));
 }
 
-void* mi_malloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, false); }
+void* mi_malloc_aligned(size_t size, size_t align) { return thread_aligned(size, align, 0, false); }
 void* mi_malloc_aligned_at(size_t size, size_t align, size_t offset) {
-  return aligned(size, align, offset, false);
+  return thread_aligned(size, align, offset, false);
 }
-void* mi_zalloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, true); }
+void* mi_zalloc_aligned(size_t size, size_t align) { return thread_aligned(size, align, 0, true); }
 void* mi_zalloc_aligned_at(size_t size, size_t align, size_t offset) {
-  return aligned(size, align, offset, true);
+  return thread_aligned(size, align, offset, true);
 }
 void* mi_calloc_aligned(size_t n, size_t size, size_t align) {
   return mi_calloc_aligned_at(n, size, align, 0);
 }
 void* mi_calloc_aligned_at(size_t n, size_t size, size_t align, size_t offset) {
   size_t total;
-  return mi_size_product(n, size, &total) ? aligned(total, align, offset, true) : NULL;
+  return mi_size_product(n, size, &total) ? thread_aligned(total, align, offset, true) : NULL;
 }
 
 void* mi_realloc_aligned(void* p, size_t size, size_t align) {
-  return resize(p, size, mi_align_asked(align), 0, false);
+  return thread_resize(p, size, mi_align_asked(align), 0, false);
 }
 void* mi_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) {
-  return resize(p, size, mi_align_asked(align), offset, false);
+  return thread_resize(p, size, mi_align_asked(align), offset, false);
 }
 void* mi_rezalloc_aligned(void* p, size_t size, size_t align) {
-  return resize(p, size, mi_align_asked(align), 0, true);
+  return thread_resize(p, size, mi_align_asked(align), 0, true);
 }
 void* mi_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) {
-  return resize(p, size, mi_align_asked(align), offset, true);
+  return thread_resize(p, size, mi_align_asked(align), offset, true);
 }
 void* mi_recalloc_aligned(void* p, size_t n, size_t size, size_t align) {
-  return resize_n(p, n, size, mi_align_asked(align), 0, true);
+  return thread_resize_n(p, n, size, mi_align_asked(align), 0, true);
 }
 void* mi_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) {
-  return resize_n(p, n, size, mi_align_asked(align), offset, true);
+  return thread_resize_n(p, n, size, mi_align_asked(align), offset, true);
 }
 
-void* mi_memalign(size_t align, size_t size) { return aligned(size, align, 0, false); }
-void* mi_aligned_alloc(size_t align, size_t size) { return aligned(size, align, 0, false); }
-void* mi_valloc(size_t size) { return aligned(size, mi_os_page_size(), 0, false); }
+void* mi_memalign(size_t align, size_t size) { return thread_aligned(size, align, 0, false); }
+void* mi_aligned_alloc(size_t align, size_t size) { return thread_aligned(size, align, 0, false); }
+void* mi_valloc(size_t size) { return thread_aligned(size, mi_os_page_size(), 0, false); }
 
 void* mi_pvalloc(size_t size) {
   const size_t page = mi_os_page_size();
   if (size > MI_SIZE_LIMIT) return mi_report_fail(MI_ERROR_TOO_LARGE, size);
-  return aligned(mi_align_up(mi_max(size, 1), page), page, 0, false);
+  return thread_aligned(mi_align_up(mi_max(size, 1), page), page, 0, false);
 }
 
 int mi_posix_memalign(void** p, size_t align, size_t size) {
   const int saved = errno;
   if (p == NULL || align % sizeof(void*) != 0 || !mi_is_pow2(align)) return EINVAL;
-  void* q = aligned(size, align, 0, false);
+  void* q = thread_aligned(size, align, 0, false);
   errno = saved;
   if (q == NULL) return ENOMEM;
   *p = q;

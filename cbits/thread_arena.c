@@ -8,7 +8,7 @@
 /* ---- arenas ---- */
 
 /* Memory from the OS as an arena; an error number, or 0 and its id. */
-static int reserve(size_t size, bool huge, bool exclusive, mi_arena_id_t* id) {
+static int arena_reserve(size_t size, bool huge, bool exclusive, mi_arena_id_t* id) {
   const int saved = errno;
   uint16_t number;
   if (id != NULL) *id = 0;
@@ -26,7 +26,7 @@ static int reserve(size_t size, bool huge, bool exclusive, mi_arena_id_t* id) {
 int mi_reserve_os_memory_ex(size_t size, bool commit, bool allow_large, bool exclusive,
                             mi_arena_id_t* arena_id) {
   (void)commit; (void)allow_large;                                        /* committed as it is used */
-  return reserve(size, false, exclusive, arena_id);
+  return arena_reserve(size, false, exclusive, arena_id);
 }
 int mi_reserve_os_memory(size_t size, bool commit, bool allow_large) {
   return mi_reserve_os_memory_ex(size, commit, allow_large, false, NULL);
@@ -37,7 +37,7 @@ int mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_m
   (void)numa_node; (void)timeout_msecs;
   if (arena_id != NULL) *arena_id = 0;
   if (pages > MI_SIZE_LIMIT / MI_GiB) return EINVAL;
-  return pages == 0 ? 0 : reserve(pages * MI_GiB, true, exclusive, arena_id);
+  return pages == 0 ? 0 : arena_reserve(pages * MI_GiB, true, exclusive, arena_id);
 }
 int mi_reserve_huge_os_pages_at(size_t pages, int numa_node, size_t timeout_msecs) {
   return mi_reserve_huge_os_pages_at_ex(pages, numa_node, timeout_msecs, false, NULL);

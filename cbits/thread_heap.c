@@ -14,17 +14,17 @@
   mi_lheap_t* lh = mi_thread_lheap_of(heap); \
   return lh == NULL ? NULL : mi_thread_leave(expression)
 
-static void* resize(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
+static void* heap_resize(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
   WITH_HEAP(mi_realloc_block(lh, p, size, align, offset, zero));
 }
 
-static void* resize_n(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset,
+static void* heap_resize_n(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset,
                       bool zero) {
   size_t total;
-  return mi_size_product(n, size, &total) ? resize(heap, p, total, align, offset, zero) : NULL;
+  return mi_size_product(n, size, &total) ? heap_resize(heap, p, total, align, offset, zero) : NULL;
 }
 
-static void* aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
+static void* heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
   WITH_HEAP(mi_aligned_block(lh, size, align, offset, zero));
 }
 
@@ -39,13 +39,17 @@ char* mi_heap_realpath(mi_heap_t* heap, const char* name, char* resolved) {
   WITH_HEAP(mi_alloc_realpath(lh, name, resolved));
 }
 
-void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t size) { return resize(heap, p, size, 0, 0, false); }
-void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t n, size_t size) {
-  return resize_n(heap, p, n, size, 0, 0, false);
+void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t size) {
+  return heap_resize(heap, p, size, 0, 0, false);
 }
-void* mi_heap_rezalloc(mi_heap_t* heap, void* p, size_t size) { return resize(heap, p, size, 0, 0, true); }
+void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t n, size_t size) {
+  return heap_resize_n(heap, p, n, size, 0, 0, false);
+}
+void* mi_heap_rezalloc(mi_heap_t* heap, void* p, size_t size) {
+  return heap_resize(heap, p, size, 0, 0, true);
+}
 void* mi_heap_recalloc(mi_heap_t* heap, void* p, size_t n, size_t size) {
-  return resize_n(heap, p, n, size, 0, 0, true);
+  return heap_resize_n(heap, p, n, size, 0, 0, true);
 }
 void* mi_heap_reallocf(mi_heap_t* heap, void* p, size_t size) {
   void* q = mi_heap_realloc(heap, p, size);
@@ -54,43 +58,43 @@ void* mi_heap_reallocf(mi_heap_t* heap, void* p, size_t size) {
 }
 
 void* mi_heap_malloc_aligned(mi_heap_t* heap, size_t size, size_t align) {
-  return aligned(heap, size, align, 0, false);
+  return heap_aligned(heap, size, align, 0, false);
 }
 void* mi_heap_malloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) {
-  return aligned(heap, size, align, offset, false);
+  return heap_aligned(heap, size, align, offset, false);
 }
 void* mi_heap_zalloc_aligned(mi_heap_t* heap, size_t size, size_t align) {
-  return aligned(heap, size, align, 0, true);
+  return heap_aligned(heap, size, align, 0, true);
 }
 void* mi_heap_zalloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) {
-  return aligned(heap, size, align, offset, true);
+  return heap_aligned(heap, size, align, offset, true);
 }
 void* mi_heap_calloc_aligned(mi_heap_t* heap, size_t n, size_t size, size_t align) {
   return mi_heap_calloc_aligned_at(heap, n, size, align, 0);
 }
 void* mi_heap_calloc_aligned_at(mi_heap_t* heap, size_t n, size_t size, size_t align, size_t offset) {
   size_t total;
-  return mi_size_product(n, size, &total) ? aligned(heap, total, align, offset, true) : NULL;
+  return mi_size_product(n, size, &total) ? heap_aligned(heap, total, align, offset, true) : NULL;
 }
 
 void* mi_heap_realloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) {
-  return resize(heap, p, size, mi_align_asked(align), 0, false);
+  return heap_resize(heap, p, size, mi_align_asked(align), 0, false);
 }
 void* mi_heap_realloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) {
-  return resize(heap, p, size, mi_align_asked(align), offset, false);
+  return heap_resize(heap, p, size, mi_align_asked(align), offset, false);
 }
 void* mi_heap_rezalloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) {
-  return resize(heap, p, size, mi_align_asked(align), 0, true);
+  return heap_resize(heap, p, size, mi_align_asked(align), 0, true);
 }
 void* mi_heap_rezalloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) {
-  return resize(heap, p, size, mi_align_asked(align), offset, true);
+  return heap_resize(heap, p, size, mi_align_asked(align), offset, true);
 }
 void* mi_heap_recalloc_aligned(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align) {
-  return resize_n(heap, p, n, size, mi_align_asked(align), 0, true);
+  return heap_resize_n(heap, p, n, size, mi_align_asked(align), 0, true);
 }
 void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align,
                                   size_t offset) {
-  return resize_n(heap, p, n, size, mi_align_asked(align), offset, true);
+  return heap_resize_n(heap, p, n, size, mi_align_asked(align), offset, true);
 }
 
 /* ---- heaps themselves ---- */

@@ -6,6 +6,7 @@
 #include "core/report.h"
 #include "core/os.h"
 #include "core/stats.h"
+#include "include/mimalloc-stats.h"
 #include "thread_print.h"
 
 static unsigned long long number(uint64_t n) { return n; }

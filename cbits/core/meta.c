@@ -51,7 +51,7 @@ static void committed_add(size_t bytes) {
   if (now > mi_load_relaxed(&xpeak)) mi_store_relaxed(&xpeak, now);
 }
 
-static void* reserve(size_t size, size_t align) {
+static void* slab_reserve(size_t size, size_t align) {
   void* p = mi_os_reserve(size, align);
   if (p == NULL) return NULL;
   if (!mi_os_commit(p, size)) { mi_os_release(p, size); return NULL; }
@@ -81,7 +81,7 @@ static void slab_add(mi_kind_t* kind, mi_slab_t* slab, bool front) {
 
 static bool slab_make(mi_kind_t* kind) {
   if (region == NULL || region_used == REGION_SIZE / SLAB_SIZE) {
-    mi_region_t* fresh = reserve(REGION_SIZE, REGION_SIZE);
+    mi_region_t* fresh = slab_reserve(REGION_SIZE, REGION_SIZE);
     if (fresh == NULL) return false;
     committed_add(mi_align_up(sizeof *fresh, mi_os_page_size()));
     region = fresh;
@@ -153,7 +153,7 @@ void* mi_meta_alloc(mi_meta_kind_t k, size_t size) {
   mi_assert(kind->size == 0 || kind->size == rounded);
   kind->size = rounded;
   if (kind->size > LARGE_MIN) {
-    p = reserve(kind->size, mi_os_page_size());
+    p = slab_reserve(kind->size, mi_os_page_size());
     if (p != NULL) committed_add(kind->size);
   }
   else if (kind->first != NULL || slab_make(kind)) p = slab_alloc(kind, kind->first, &used);

@@ -118,7 +118,7 @@ bool mi_os_must_commit(void) {
 
 /* Memory at `at` or, without flags that say so, anywhere. Where every page counts none is exempt from
    that. */
-static void* map(void* at, size_t size, int flags) {
+static void* map_memory(void* at, size_t size, int flags) {
   const bool must = mi_os_must_commit();
   return mmap(at, size, must ? PROT_READ : PROT_READ | PROT_WRITE,
               MAP_PRIVATE | MAP_ANONYMOUS | (must ? 0 : MAP_NORESERVE) | flags, -1, 0);
@@ -126,7 +126,7 @@ static void* map(void* at, size_t size, int flags) {
 
 /* mmap of addresses that the system chooses: done or not. */
 static void* map_anywhere(size_t size) {
-  void* p = fault_of(MI_OS_RESERVE, true) != MI_OS_GOES_ON ? MAP_FAILED : map(NULL, size, 0);
+  void* p = fault_of(MI_OS_RESERVE, true) != MI_OS_GOES_ON ? MAP_FAILED : map_memory(NULL, size, 0);
   if (p == MAP_FAILED) { errno = ENOMEM; return NULL; }
   return p;
 }
@@ -200,7 +200,7 @@ static bool range_is_signed(void* p) {
 /* After such a call failed for a range that was signed: it is there still, or is put back. */
 static mi_os_result_t range_back(void* p, size_t size) {
   if (range_is_signed(p)) return MI_OS_NOT;
-  void* q = map(p, size, MAP_FIXED_NOREPLACE);
+  void* q = map_memory(p, size, MAP_FIXED_NOREPLACE);
   if (q == p) return MI_OS_NOT;
   if (q != MAP_FAILED) (void)munmap(q, size);  /* before Linux 4.17 it was a hint */
   return MI_OS_LOST;
@@ -224,7 +224,7 @@ mi_os_result_t mi_os_decommit(void* p, size_t size) {
   mi_os_result_t result = MI_OS_DONE;
   if (fault != MI_OS_AT_START && range_sign(p)) {
     range_fault(fault, p, size);
-    if (fault != MI_OS_GOES_ON || map(p, size, MAP_FIXED) != p) result = range_back(p, size);
+    if (fault != MI_OS_GOES_ON || map_memory(p, size, MAP_FIXED) != p) result = range_back(p, size);
     /* Zero, though it counts. */
     if (result == MI_OS_NOT) result = mi_os_purge(p, mi_os_page_size()) ? MI_OS_DONE : MI_OS_NOT;
   }
@@ -301,7 +301,7 @@ void mi_os_advise_huge(void* p, size_t size, bool huge) {
 bool mi_os_locks_memory(void) {
   const int saved = errno;
   unsigned char resident = 0;
-  void* p = map(NULL, mi_os_page_size(), 0);
+  void* p = map_memory(NULL, mi_os_page_size(), 0);
   if (p != MAP_FAILED) {
     if (mincore(p, mi_os_page_size(), &resident) != 0) resident = 0;
     (void)munmap(p, mi_os_page_size());

@@ -43,11 +43,11 @@ static struct {
   bool     asked;  /* the collections since the last look were asked for, for all that is known */
 } book = { .floor = MI_PRESSURE_FLOOR, .ncaps = 1 };
 
-static bool take(int what) {
+static bool book_take(int what) {
   int expected = FREE;
   return mi_cas_acq_rel(&xtaken, &expected, what);                        /* pairs with give */
 }
-static void give(void) {
+static void book_give(void) {
   mi_assert(mi_load_relaxed(&xtaken) != FREE);                            /* ours */
   mi_store_release(&xtaken, FREE);                                        /* pairs with take */
 }
@@ -88,7 +88,7 @@ static uint64_t major_growth_most(uint64_t minor) {
   return mi_max(minor + minor / 2, book.live + book.after_major / 2);
 }
 
-static mi_pressure_due_t decide(uint64_t held, uint64_t now) {
+static mi_pressure_due_t book_decide(uint64_t held, uint64_t now) {
   const int64_t budget = mi_load_relaxed(&xbudget);
   book.after_minor = mi_min(book.after_minor, held);
   book.after_major = mi_min(book.after_major, held);
@@ -107,19 +107,19 @@ static mi_pressure_due_t decide(uint64_t held, uint64_t now) {
 
 /* Where collections are cheap there are twice as many, if minor ones bring much. That a major one is cheap
    says the same of minor ones. */
-static void ease(uint64_t now) {
+static void floor_ease(uint64_t now) {
   if ((now - book.began) * 4 * SHARE < book.began - book.ended && book.fruitful)
     book.floor = mi_max(book.floor / 2, MI_PRESSURE_FLOOR);
 }
 
 /* Where they are dear, or bring little, there are half as many. */
-static void adapt(uint64_t made, uint64_t freed, uint64_t now) {
+static void floor_adapt(uint64_t made, uint64_t freed, uint64_t now) {
   const uint64_t cost = now - book.began, since = book.began - book.ended;
   book.ndear = cost * (SHARE - 1) > since ? book.ndear + 1 : 0;
   const uint64_t most = is_untouched(made, book.began) ? mi_max(floor_most(), UNTOUCHED) : floor_most();
   book.fruitful = freed >= made / 4 * 3;
   if (freed < made / 4 || book.ndear >= NDEAR) book.floor = mi_min(2 * book.floor, most);
-  else ease(now);
+  else floor_ease(now);
 }
 
 /* ---- the ledger ---- */
@@ -156,7 +156,7 @@ bool mi_pressure_shared_enough(void) {
 /* ---- turns ---- */
 
 mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
-  if (!take(LOOKING))
+  if (!book_take(LOOKING))
     return mi_pressure_held() >= mi_load_relaxed(&xnext) && mi_load_relaxed(&xbudget) != 0 ? MI_PRESSURE_MINOR
                                                                                            : MI_PRESSURE_NONE;
   mi_store_relaxed(&xcaps, mi_min(collector->ncaps, MI_CAPS_MAX));
@@ -172,13 +172,13 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
   book.asked = false;
   book.live = collector->live;
   book.ncaps = collector->ncaps;
-  const mi_pressure_due_t due = decide(held, collector->now);
-  give();
+  const mi_pressure_due_t due = book_decide(held, collector->now);
+  book_give();
   return due;
 }
 
 /* What was made in the pause is no result of the collection, and the pause no part of its cost. */
-static mi_pressure_due_t resume(uint64_t now) {
+static mi_pressure_due_t turn_resume(uint64_t now) {
   const uint64_t held = mi_pressure_held(), made = held - mi_min(held, book.paused_held);
   book.before += made;
   book.after_minor += made;
@@ -188,12 +188,12 @@ static mi_pressure_due_t resume(uint64_t now) {
 }
 
 mi_pressure_due_t mi_pressure_begin(uint64_t now) {
-  if (mi_load_relaxed(&xtaken) != FREE || !take(COLLECTING)) return MI_PRESSURE_NONE;
-  if (book.paused != 0) return resume(now);
+  if (mi_load_relaxed(&xtaken) != FREE || !book_take(COLLECTING)) return MI_PRESSURE_NONE;
+  if (book.paused != 0) return turn_resume(now);
   book.before = mi_pressure_held();
   book.began = now;
-  const mi_pressure_due_t due = decide(book.before, now);
-  if (due == MI_PRESSURE_NONE) give();
+  const mi_pressure_due_t due = book_decide(book.before, now);
+  if (due == MI_PRESSURE_NONE) book_give();
   return due;
 }
 
@@ -201,7 +201,7 @@ bool mi_pressure_pause(uint64_t now) {
   if (mi_load_relaxed(&xbudget) >= 0) return false;
   book.paused = mi_max(now, 1);
   book.paused_held = mi_pressure_held();
-  give();
+  book_give();
   return true;
 }
 
@@ -210,13 +210,13 @@ static uint64_t freed_by(uint64_t held) { return held < book.before ? book.befor
 mi_pressure_due_t mi_pressure_after_minor(uint64_t now) {
   mi_assert(mi_load_relaxed(&xtaken) == COLLECTING);                      /* by the caller */
   const uint64_t held = mi_pressure_held(), made = book.before - mi_min(book.before, book.after_minor);
-  adapt(made, freed_by(held), now);
+  floor_adapt(made, freed_by(held), now);
   mi_add_relaxed(&xminor, 1);                                             /* statistics */
   mi_add_relaxed(&xminor_freed, freed_by(held));
   book.before = book.after_minor = held;
   book.asked = true;
   book.ended = book.began = now;
-  decide(held, now);
+  book_decide(held, now);
   return held >= mi_load_relaxed(&xnext_major) ? MI_PRESSURE_MAJOR : MI_PRESSURE_NONE;
 }
 
@@ -226,14 +226,14 @@ void mi_pressure_end(mi_pressure_due_t last, uint64_t now) {
   if (last == MI_PRESSURE_MAJOR) {
     mi_add_relaxed(&xmajor, 1);                                           /* statistics */
     mi_add_relaxed(&xmajor_freed, freed_by(held));
-    ease(now);
+    floor_ease(now);
     book.after_minor = book.after_major = held;
     book.major_from = now + (now - book.began) * (SHARE - 1);
     book.ended = now;
-    decide(held, now);
+    book_decide(held, now);
   }
   mi_add_relaxed(&xturns, 1);  /* who waits for it looks again anyway */
-  give();
+  book_give();
 }
 
 void mi_pressure_asked(uint64_t freed) {
@@ -244,11 +244,11 @@ void mi_pressure_asked(uint64_t freed) {
 void mi_pressure_set(int64_t budget) {
   mi_store_relaxed(&xbudget, budget < 0 ? -1 : budget);
   mi_store_relaxed(&xstep, budget > 0 ? mi_min(STEP, mi_max((size_t)budget / 16, 1)) : STEP);
-  if (!take(LOOKING)) return;                                             /* who has the books decides anew */
+  if (!book_take(LOOKING)) return;  /* who has the books decides anew */
   book.after_minor = book.after_major = mi_pressure_held();
   book.paused = 0;
-  decide(book.after_minor, 0);
-  give();
+  book_decide(book.after_minor, 0);
+  book_give();
 }
 
 void mi_pressure_stats(mi_pressure_stats_t* stats) {

@@ -28,11 +28,11 @@ bool mi_purger_affords(void) { return credit() > MI_CREDIT_PAGES; }
 
 /* In the child of fork a process's time begins anew, and what a signal's handler interrupted there goes
    on. */
-static void charge(uint64_t since, int times) {
+static void credit_charge(uint64_t since, int times) {
   const uint64_t now = mi_os_cpu_us();
   if (now > since) mi_sub_relaxed(&xcredit, times * (int64_t)(now - since));                    /* a sum */
 }
-void mi_purger_charge(uint64_t since) { charge(since, 2); }
+void mi_purger_charge(uint64_t since) { credit_charge(since, 2); }
 
 /* ---- rounds ---- */
 
@@ -58,7 +58,7 @@ static bool slices_piece(void) {
 }
 
 /* Under the lock. A piece of the round that is under way or due. True: there is more, to be done now. */
-static bool work(uint64_t now, size_t npages) {
+static bool round_work(uint64_t now, size_t npages) {
   mi_assert(npages > 0 && credit() <= MI_CREDIT_MOST);
   const uint64_t at = mi_clock_at();
   credit_grow(now);
@@ -71,7 +71,7 @@ static bool work(uint64_t now, size_t npages) {
   if (credit() <= 0) return false;
   const uint64_t since = mi_os_cpu_us();
   const bool more = at_pages ? pages_piece(npages) : slices_piece();
-  charge(since, at_pages ? 2 : 1);
+  credit_charge(since, at_pages ? 2 : 1);
   if (more) return true;
   if (!at_pages) return at_pages = true;
   mi_store_relaxed(&mi_purger_xround, false);
@@ -85,20 +85,20 @@ void mi_purger_run(bool force) {
     return;
   }
   if (!mi_trylock(&working)) return;
-  while (work(mi_os_now_ms(), MI_ROUND_PAGES)) {}
+  while (round_work(mi_os_now_ms(), MI_ROUND_PAGES)) {}
   mi_unlock(&working);
   mi_report_pending();
 }
 
-static bool piece(uint64_t now, size_t npages) {
+static bool round_piece(uint64_t now, size_t npages) {
   if (!mi_trylock(&working)) return false;
-  const bool more = work(now, npages);
+  const bool more = round_work(now, npages);
   mi_unlock(&working);
   mi_report_pending();
   return more;
 }
 
-void mi_purger_run_piece(void) { piece(mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS); }
+void mi_purger_run_piece(void) { round_piece(mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS); }
 
 void mi_purger_run_pages(void) {
   mi_pool_place_t at = { 0, 0 };
@@ -121,7 +121,7 @@ static uint64_t thread_work(void) {
   const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
   if (!round && at == 0) return 0;
   if (!round && now < at) return at - now;
-  return piece(now, MI_ROUND_PAGES) || credit() > 0 ? MI_ROUND_PAUSE_MS : MI_PURGE_SLEEP_MS / 10;
+  return round_piece(now, MI_ROUND_PAGES) || credit() > 0 ? MI_ROUND_PAUSE_MS : MI_PURGE_SLEEP_MS / 10;
 }
 
 static void* thread_run(void* arg) {
@@ -192,11 +192,11 @@ static void purge_early(uint32_t ticks) {
   if (!too_much_waits(ticks) || !mi_trylock(&working)) return;
   const uint64_t since = mi_os_cpu_us();
   mi_purge_some(true);
-  charge(since, 1);
+  credit_charge(since, 1);
   mi_unlock(&working);
 }
 
-static void look(void) {
+static void clock_look(void) {
   uint32_t* mine = &mi_local()->clock_ticks;
   const uint32_t ticks = *mine;
   const bool ticked = ticks >= MI_CLOCK_TICKS, has_thread = mi_purger_has_thread();
@@ -209,13 +209,13 @@ static void look(void) {
   const uint64_t at = mi_clock_at();
   /* A hint. */
   if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now))
-    piece(ticked ? now : mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS);
+    round_piece(ticked ? now : mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS);
   else purge_early(ticks);
 }
 
 void mi_purger_look(void) {
   const int saved = errno;
-  look();
+  clock_look();
   errno = saved;
 }
 

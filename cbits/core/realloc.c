@@ -50,7 +50,7 @@ void* mi_block_expand(void* p, size_t newsize) {
 }
 
 /* p's block where it is, or its mapping elsewhere; NULL: it has to be copied. */
-static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize) {
+static void* block_resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize) {
   mi_assert((uintptr_t)p - (uintptr_t)block < mi_page_size(page));
   const size_t at = (uintptr_t)p - (uintptr_t)block;
   const size_t usable = mi_page_size(page) - at;
@@ -63,7 +63,7 @@ static void* resize(mi_page_t* page, mi_block_t* block, void* p, size_t newsize)
 }
 
 /* The contents of a single page's block, `old` bytes, in a new one that is larger. */
-static void* grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) {
+static void* block_grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) {
   mi_assert(mi_page_is_single(page) && old < newsize);
   bool zero;
   void* q = mi_alloc_malloc_growing(lh, newsize, mi_policy_wants_headroom(old, newsize), &zero);
@@ -95,7 +95,7 @@ void* mi_realloc_block(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
   const size_t old = mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
   const bool fits = align == 0 || (((uintptr_t)p + offset) & (align - 1)) == 0;
   if (fits && align <= MI_SLICE_SIZE) {  /* a mapping moves to a multiple of the slice */
-    void* same = resize(page, block, p, newsize);
+    void* same = block_resize(page, block, p, newsize);
     if (same != NULL) {
       if (zero) zero_tail(same, mi_min(old, newsize));
       return same;
@@ -103,8 +103,8 @@ void* mi_realloc_block(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
   }
   const bool grows =
       align == 0 && newsize > mi_max(old, MI_MEDIUM_MAX) && mi_page_is_single(page) && page->start == p;
-  void* q =
-      grows ? grown(lh, page, old, newsize) : mi_aligned_block(lh, newsize, mi_max(align, 1), offset, false);
+  void* q = grows ? block_grown(lh, page, old, newsize)
+                  : mi_aligned_block(lh, newsize, mi_max(align, 1), offset, false);
   if (q == NULL) return NULL;
   if (!grows) memcpy(q, p, mi_min(old, newsize));
   if (zero) zero_tail(q, mi_min(old, newsize));
