@@ -1,5 +1,5 @@
 /* Ground: the compiler, constants, configuration. The only file that asks which compiler this is.
-   It calls nothing. */
+   Any thread. It calls nothing. */
 #ifndef MI_BASE_H
 #define MI_BASE_H
 

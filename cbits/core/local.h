@@ -1,7 +1,7 @@
 /* What an OS thread has for itself, of every layer. Two ways to find it, chosen here and nowhere else:
    thread-local storage; or, where MI_LOCAL_BY_KEY is set (the Haskell package), a thread key, because GHC's
    linker for object files knows no thread-local storage. Each thread has its own: no field is shared.
-   local.c, or ghc/local_key.c, has them. */
+   Any thread. local.c, or ghc/local_key.c, has them. */
 #ifndef MI_LOCAL_H
 #define MI_LOCAL_H
 
