@@ -289,6 +289,6 @@ static void large_before_kept(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("keep", TEST(put_and_take), TEST(one_of_a_size), TEST(put_and_take_classes), TEST(not_without_delay), TEST(flushed_after_the_delay),
+TEST_MAIN("cache", TEST(put_and_take), TEST(one_of_a_size), TEST(put_and_take_classes), TEST(not_without_delay), TEST(flushed_after_the_delay),
          TEST(put_while_another_flushes), TEST(by_malloc_and_free), TEST(short_lived_threads),
          TEST(large_before_kept), TEST(kept_for_ever), TEST(bound_heap), TEST(left_by_a_bound_heap), TEST(kept_is_not_zero))

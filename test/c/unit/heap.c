@@ -205,5 +205,5 @@ static void odd_arguments(void) {
   mi_free(q);
 }
 
-TEST_MAIN("heaps", TEST(destroy), TEST(delete_keeps_blocks), TEST(deleted_pages_are_adopted), TEST(heaps_do_not_mix), TEST(owners_end_first),
+TEST_MAIN("heap", TEST(destroy), TEST(delete_keeps_blocks), TEST(deleted_pages_are_adopted), TEST(heaps_do_not_mix), TEST(owners_end_first),
           TEST(in_an_arena), TEST(delete_while_others_free), TEST(threads_come_and_go), TEST(odd_arguments))

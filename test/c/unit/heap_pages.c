@@ -51,4 +51,4 @@ static void pages_come_and_go(void) {
   owners_end();
 }
 
-TEST_MAIN("heap", TEST(list_of_pages), TEST(main_heap), TEST(pages_come_and_go))
+TEST_MAIN("heap_pages", TEST(list_of_pages), TEST(main_heap), TEST(pages_come_and_go))

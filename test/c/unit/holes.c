@@ -337,6 +337,6 @@ static void under_way(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("hollow", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list), TEST(idle_queues), TEST(idle_and_once_retired), TEST(not_at_first_sight), TEST(not_given_up),
+TEST_MAIN("holes", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list), TEST(idle_queues), TEST(idle_and_once_retired), TEST(not_at_first_sight), TEST(not_given_up),
           TEST(freed_and_visited), TEST(asked), TEST(locked_memory), TEST(beyond_capacity), TEST(own_page_is_found),
           TEST(holes_are_not_committed), TEST(under_way))
