@@ -1,8 +1,7 @@
-/* Functions of mimalloc.h under names that no other library has, for the imports of
-   src/Mimalloc/Internal/FFI.hs: code that was inlined into a program finds them by name, and another
-   mimalloc, preloaded or linked, has the public ones. (Names with `cap`, and those in C--, are only here.)
-   What they call is this package's in any case: its public names are protected (mimalloc.h). Any thread, all
-   of them. */
+/* Functions of mimalloc.h under names that no other library has, for the imports of src/Mimalloc/Internal/FFI.hs:
+   code that was inlined into a program finds them by name, and another mimalloc, preloaded or linked, has the public
+   ones. (Names with `cap`, and those in C--, are only here.) What they call is this package's in any case: its
+   public names are protected (mimalloc.h). Any thread, all of them. */
 #include "include/mimalloc-cap.h"
 #include "include/mimalloc-stats.h"
 #include "include/mimalloc.h"
