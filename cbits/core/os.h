@@ -48,10 +48,9 @@ bool  mi_os_locks_memory(void);
 void* mi_os_reserve_huge(size_t size, size_t align);
 
 /* A thread of our own, without signals, whose stack is as large as any other's: the program's thread-local
-   storage lies in it. False if there can be none. One for the process: mi_os_wait waits for a mi_os_wake
-   since the last time, of which one is enough, and at most so long. mi_os_wake takes no lock and keeps
-   errno. */
-bool     mi_os_thread_start(void* (*run)(void* arg));
+   storage lies in it. False if there can be none. mi_os_wait, for one of them, waits for a mi_os_wake since
+   the last time, of which one is enough, and at most so long. mi_os_wake takes no lock and keeps errno. */
+bool     mi_os_thread_start(void* (*run)(void* arg), void* arg);
 void     mi_os_wait(uint64_t ms);
 void     mi_os_wake(void);
 /* Has this process more than one thread, or had it? Asked of the C library, which need not be asked twice. */

@@ -337,7 +337,7 @@ void* mi_os_reserve_huge(size_t size, size_t align) {
 
 /* No stack size is asked for: the C library puts the thread-local storage of every module into the stack, and
    only its own default is known to have room for it. What is not touched of it costs address space only. */
-bool mi_os_thread_start(void* (*run)(void* arg)) {
+bool mi_os_thread_start(void* (*run)(void* arg), void* arg) {
   pthread_t thread;
   pthread_attr_t attributes;
   sigset_t all, old;
@@ -346,7 +346,7 @@ bool mi_os_thread_start(void* (*run)(void* arg)) {
   sigfillset(&all);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  const bool ok = pthread_create(&thread, &attributes, run, NULL) == 0;
+  const bool ok = pthread_create(&thread, &attributes, run, arg) == 0;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attributes);
   errno = saved;

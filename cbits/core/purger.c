@@ -153,7 +153,7 @@ static bool thread_start(void) {
   bool ok = false;
   if (!mi_trylock(&working)) return false;
   if (mi_due_thread_begins(&mi_due, mi_os_process_id())) {
-    ok = mi_os_thread_start(&thread_run);
+    ok = mi_os_thread_start(&thread_run, NULL);
     mi_store_relaxed(&xretry_at, ok ? 0 : mi_os_now_ms() + MI_PURGE_RETRY_MS);     /* a time only */
     if (!ok) mi_exchange_acq_rel(&mi_due.xthread, 0);  /* pairs with mi_due_thread_begins of the next */
   }

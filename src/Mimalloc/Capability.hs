@@ -121,9 +121,9 @@ initializeCapabilities = pure ()
 -- they are. It never needs to be called: a disabled capability that does nothing is drained by itself after a second at most
 -- (after a quarter, if anything goes on; the option 'Mimalloc.Primitive.MiOptionPurgeDelay').
 --
--- A heap can only be touched while its capability is held, and a disabled one cannot be: so the number of capabilities is raised
--- for a moment. A @setNumCapabilities@ of somebody else in just that moment may be undone, if it sets what the number was raised to.
--- That holds for draining that happens by itself, too; where the number has to be sure, look at it once more and set it again.
+-- A heap can only be touched while its capability is held. So each capability but the first has a thread that sleeps there, from
+-- its first use on. One that was disabled within the few milliseconds that this thread needs to get there, or before
+-- this process was forked, keeps what it has until it is used again.
 -- No asynchronous exception interrupts it.
 --
 -- >>> reinitializeCapabilities

@@ -37,10 +37,11 @@ main = do
     , ("lowered number of capabilities", within [program "Lowered" "lowered" eventLog, run 900 (dir </> "lowered") ["+RTS", "-N4"] ""])
     , ("lowered number, event log", run 900 (dir </> "lowered") ["+RTS", "-N4", "-l", "-ol" ++ (dir </> "lowered.eventlog")] "")
     , ("lowered number, sanity checks", within [program "Lowered" "lowered-debug" ["-debug"], run 900 (dir </> "lowered-debug") ["+RTS", "-N4", "-DS"] ""])
-    , ("ends while others drain", within [program "Ends" "ends" ["-package", "unix"], run 1800 (dir </> "ends") ["+RTS", "-N3"] ""])
+    , ("ends while others drain", within [program "Ends" "ends" ["-package", "unix"], run 900 (dir </> "ends") ["+RTS", "-N3"] ""])
+    , ("ends while drainers start", within [program "First" "first" [], run 900 "sh" ["-c", "for i in $(seq 500); do said=$(\"$1\" +RTS -N3 2>&1) && [ -z \"$said\" ] || { echo \"run $i: $said\"; exit 1; }; done", "sh", dir </> "first"] ""])
     , ("forks while others drain", compile compiler flags "Drains" drains ["-O1", "-threaded", "-rtsopts", "-package", "unix"])
     ] ++
-    [ ("forks, " ++ what, run 1800 drains [what, "+RTS", "-N3"] "") | what <- ["drainAll", "reinitializeCapabilities", "startDraining", "stopDraining", "store"] ]
+    [ ("forks, " ++ what, run 900 drains [what, "+RTS", "-N3"] "") | what <- ["drainAll", "reinitializeCapabilities", "startDraining", "stopDraining", "store"] ]
 
 -- The first problem, if any.
 within :: [IO Problem] -> IO Problem
