@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <malloc.h>
 
-#include "core/arena.h"
+#include "core/commit.h"
+#include "core/memory.h"
 #include "core/options.h"
 #include "core/stats.h"
 #include "thread.h"
@@ -48,8 +49,10 @@ EXPORT void* reallocarray(void* p, size_t n, size_t size) {
   return mi_mul(n, size, &total) ? realloc(p, total) : mi_reallocarray(p, n, size);
 }
 
-/* glibc's own names for its functions, which old programs and wrappers call. A static program's malloc would be linked twice else. */
-void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void*, size_t), *__libc_memalign(size_t, size_t);
+/* glibc's own names for its functions, which old programs and wrappers call. A static program's malloc would
+   be linked twice else. */
+void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void*, size_t),
+    *__libc_memalign(size_t, size_t);
 void *__libc_valloc(size_t), *__libc_pvalloc(size_t);
 void __libc_free(void*);
 EXPORT void* __libc_malloc(size_t size) { return mi_thread_malloc(size); }
@@ -64,24 +67,26 @@ EXPORT void* __libc_pvalloc(size_t size) { return pvalloc(size); }
 
 EXPORT int malloc_trim(size_t pad) {
   (void)pad;
-  const size_t before = mi_load_relaxed(&mi_arena_totals.xpurged);        /* a statistic */
+  const size_t before = mi_load_relaxed(&mi_commit_totals.xpurged);        /* a statistic */
   mi_collect_all();
-  return mi_load_relaxed(&mi_arena_totals.xpurged) != before;
+  return mi_load_relaxed(&mi_commit_totals.xpurged) != before;
 }
 
 /* 1 for a parameter that there is, whatever it is set to: these are numbers of another allocator's. */
 EXPORT int mallopt(int parameter, int value) {
   (void)value;
-  return (parameter <= M_TRIM_THRESHOLD && parameter >= M_ARENA_MAX) || parameter == M_MXFAST || parameter == M_NLBLKS || parameter == M_GRAIN || parameter == M_KEEP;
+  return (parameter <= M_TRIM_THRESHOLD && parameter >= M_ARENA_MAX) || parameter == M_MXFAST
+         || parameter == M_NLBLKS || parameter == M_GRAIN || parameter == M_KEEP;
 }
 
-/* arena: committed bytes but those of blocks with mappings of their own, which are hblkhd; uordblks + fordblks: live and not;
-   keepcost: free, and not purged yet; ordblks: pages. All zero if there is no memory to find out. */
+/* arena: committed bytes but those of blocks with mappings of their own, which are hblkhd; uordblks +
+   fordblks: live and not; keepcost: free, and not purged yet; ordblks: pages. All zero if there is no memory
+   to find out. */
 EXPORT struct mallinfo2 mallinfo2(void) {
   struct mallinfo2 info = { 0 };
   mi_snapshot_t s;
   if (!mi_snapshot_take(&s)) return info;
-  const size_t mapped = mi_load_relaxed(&mi_arena_totals.xmapped);        /* a statistic */
+  const size_t mapped = mi_load_relaxed(&mi_commit_totals.xmapped);        /* a statistic */
   const size_t committed = s.totals.committed_bytes - s.totals.structure_bytes;
   size_t pages = 0;
   for (size_t i = 0; i < s.classes.n; i++) pages += s.classes.parts[i].page_bytes;
@@ -101,8 +106,13 @@ static int at_most_int(size_t n) { return (int)mi_min(n, INT_MAX); }
 EXPORT struct mallinfo mallinfo(void) {
   const struct mallinfo2 i = mallinfo2();
   return (struct mallinfo){
-    .arena = at_most_int(i.arena), .ordblks = at_most_int(i.ordblks), .hblks = at_most_int(i.hblks), .hblkhd = at_most_int(i.hblkhd),
-    .uordblks = at_most_int(i.uordblks), .fordblks = at_most_int(i.fordblks), .keepcost = at_most_int(i.keepcost),
+    .arena = at_most_int(i.arena),
+    .ordblks = at_most_int(i.ordblks),
+    .hblks = at_most_int(i.hblks),
+    .hblkhd = at_most_int(i.hblkhd),
+    .uordblks = at_most_int(i.uordblks),
+    .fordblks = at_most_int(i.fordblks),
+    .keepcost = at_most_int(i.keepcost),
   };
 }
 
@@ -116,12 +126,16 @@ EXPORT int malloc_info(int options, FILE* f) {
   fprintf(f, "<malloc version=\"1\">\n<sizes>\n");
   for (size_t i = 0; i < s.classes.n; i++) {
     const mi_part_t* p = &s.classes.parts[i];
-    fprintf(f, "  <size to=\"%zu\" count=\"%zu\" total=\"%zu\" pages=\"%zu\" reserved=\"%zu\"/>\n", (size_t)p->key, (size_t)p->blocks, (size_t)p->bytes,
-            (size_t)p->pages, (size_t)p->page_bytes);
+    fprintf(f, "  <size to=\"%zu\" count=\"%zu\" total=\"%zu\" pages=\"%zu\" reserved=\"%zu\"/>\n",
+            (size_t)p->key, (size_t)p->blocks, (size_t)p->bytes, (size_t)p->pages, (size_t)p->page_bytes);
   }
-  fprintf(f, "</sizes>\n<total type=\"live\" count=\"%zu\" size=\"%zu\"/>\n", (size_t)s.totals.used_blocks, (size_t)s.totals.used_bytes);
-  fprintf(f, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", (size_t)s.totals.mappings, (size_t)mi_load_relaxed(&mi_arena_totals.xmapped));  /* a statistic */
-  fprintf(f, "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n", (size_t)s.totals.committed_bytes, (size_t)s.totals.peak_committed_bytes);
+  fprintf(f, "</sizes>\n<total type=\"live\" count=\"%zu\" size=\"%zu\"/>\n", (size_t)s.totals.used_blocks,
+          (size_t)s.totals.used_bytes);
+  /* A statistic. */
+  fprintf(f, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", (size_t)s.totals.mappings,
+          (size_t)mi_load_relaxed(&mi_commit_totals.xmapped));
+  fprintf(f, "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n",
+          (size_t)s.totals.committed_bytes, (size_t)s.totals.peak_committed_bytes);
   fprintf(f, "<aspace type=\"total\" size=\"%zu\"/>\n</malloc>\n", (size_t)s.totals.reserved_bytes);
   mi_snapshot_drop(&s);
   return 0;
@@ -159,8 +173,12 @@ EXPORT void* _ZnwmRKSt9nothrow_t(size_t n, const mi_nothrow_t* t) { return nothr
 EXPORT void* _ZnamRKSt9nothrow_t(size_t n, const mi_nothrow_t* t) { return nothrow(n, t); }
 EXPORT void* _ZnwmSt11align_val_t(size_t n, size_t align) { return mi_new_aligned(n, align); }
 EXPORT void* _ZnamSt11align_val_t(size_t n, size_t align) { return mi_new_aligned(n, align); }
-EXPORT void* _ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) { return nothrow_aligned(n, align, t); }
-EXPORT void* _ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) { return nothrow_aligned(n, align, t); }
+EXPORT void* _ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) {
+  return nothrow_aligned(n, align, t);
+}
+EXPORT void* _ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) {
+  return nothrow_aligned(n, align, t);
+}
 EXPORT void _ZdlPv(void* p) { mi_thread_free(p); }
 EXPORT void _ZdaPv(void* p) { mi_thread_free(p); }
 EXPORT void _ZdlPvm(void* p, size_t n) { mi_thread_free_size(p, n, 1); }
@@ -171,5 +189,11 @@ EXPORT void _ZdlPvSt11align_val_t(void* p, size_t align) { mi_thread_free_aligne
 EXPORT void _ZdaPvSt11align_val_t(void* p, size_t align) { mi_thread_free_aligned(p, align); }
 EXPORT void _ZdlPvmSt11align_val_t(void* p, size_t n, size_t align) { mi_thread_free_size(p, n, align); }
 EXPORT void _ZdaPvmSt11align_val_t(void* p, size_t n, size_t align) { mi_thread_free_size(p, n, align); }
-EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void* p, size_t align, const mi_nothrow_t* t) { (void)t; mi_thread_free_aligned(p, align); }
-EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void* p, size_t align, const mi_nothrow_t* t) { (void)t; mi_thread_free_aligned(p, align); }
+EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void* p, size_t align, const mi_nothrow_t* t) {
+  (void)t;
+  mi_thread_free_aligned(p, align);
+}
+EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void* p, size_t align, const mi_nothrow_t* t) {
+  (void)t;
+  mi_thread_free_aligned(p, align);
+}

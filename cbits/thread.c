@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/arena.h"
-#include "core/keep.h"
+#include "core/memory.h"
+#include "core/cache.h"
 #include "core/meta.h"
-#include "core/options.h"
+#include "core/report.h"
 #include "core/owner.h"
 #include "core/pressure.h"
-#include "core/pooled.h"
+#include "core/pool_round.h"
+#include "core/purge.h"
 #include "core/purger.h"
 #include "core/realloc.h"
 #include "core/visit.h"
@@ -48,24 +49,26 @@ static void before_fork(void) {
   mi_heap_before_fork();
   mi_owner_before_fork();
   mi_arena_before_fork();
+  mi_mapping_before_fork();
   mi_meta_before_fork();
 }
 
 /* What others, who are gone, had begun. */
-static void mend(void) {
+static void mend_child(void) {
   mi_local_after_fork();
-  mi_options_after_fork();
+  mi_callback_after_fork();
   mi_pressure_after_fork();
   mi_page_after_fork();
-  mi_keep_mend();
-  mi_arena_mend();
+  mi_cache_after_fork();
+  mi_purge_after_fork();
   mi_owner_mend(mi_thread_id());
 }
 
 static void after_fork(bool child) {
   if (!mi_fork_leave(child)) return;
-  if (child) mend();
+  if (child) mend_child();
   mi_meta_after_fork(child);
+  mi_mapping_after_fork(child);
   mi_arena_after_fork(child);
   mi_owner_after_fork(child);
   mi_heap_after_fork(child);
@@ -82,8 +85,10 @@ static void reserve_memory(void) {
   const size_t huge = mi_option_get_size(mi_option_reserve_huge_os_pages);
   const size_t memory = mi_option_get_size(mi_option_reserve_os_memory);
   const bool tell = mi_option_is_enabled(mi_option_verbose);
-  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && tell) mi_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
-  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && tell) mi_message("mimalloc: no %zu bytes to reserve\n", memory);
+  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && tell)
+    mi_report_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
+  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && tell)
+    mi_report_message("mimalloc: no %zu bytes to reserve\n", memory);
 }
 
 static void process_begin_once(void) {
@@ -92,8 +97,9 @@ static void process_begin_once(void) {
   if (!has_key) mi_store_relaxed(&xunnoticed, true);                      /* shown by pthread_once */
   mi_fork_set_mend(&after_fork_child);
   const bool has_handlers = mi_os_atfork(&before_fork, &after_fork_parent, &after_fork_child);
-  if (verbose && !has_key) mi_message("mimalloc: all thread keys are taken: ends of threads are not noticed\n");
-  if (verbose && !has_handlers) mi_message("mimalloc: no memory for handlers of fork\n");
+  if (verbose && !has_key)
+    mi_report_message("mimalloc: all thread keys are taken: ends of threads are not noticed\n");
+  if (verbose && !has_handlers) mi_report_message("mimalloc: no memory for handlers of fork\n");
   reserve_memory();
 }
 
@@ -105,18 +111,22 @@ void mi_process_begin(void) {
   *within = false;
 }
 
-/* Before the constructors of whoever else is in this object; the shared library's run before everybody's (Makefile). So our handlers of
-   fork are the first that are registered: the outermost are those of others, who may have locks of their own that we know nothing of. */
+/* Before the constructors of whoever else is in this object; the shared library's run before everybody's
+   (Makefile). So our handlers of fork are the first that are registered: the outermost are those of others,
+   who may have locks of their own that we know nothing of. */
 __attribute__((constructor(102))) static void process_loaded(void) { mi_process_begin(); }
 
 __attribute__((destructor)) static void process_end(void) {
   if (mi_option_is_enabled(mi_option_show_stats)) mi_stats_print(NULL);
 }
 
-/* An id is of one owner at a time: one whose thread ended unnoticed is taken over by the thread that has the id now, or ended by it. */
+/* An id is of one owner at a time: one whose thread ended unnoticed is taken over by the thread that has the
+   id now, or ended by it. */
 static mi_owner_t* owner_begin(void) {
-  mi_owner_t* left = mi_load_relaxed(&xunnoticed) ? mi_owner_of_thread(mi_thread_id()) : NULL;  /* set before such a thread ended */
-  if (left != NULL && mi_load_relaxed(&left->main.xheap) == my_main()) return left;  /* nobody else changes it */
+  /* Set before such a thread ended. */
+  mi_owner_t* left = mi_load_relaxed(&xunnoticed) ? mi_owner_of_thread(mi_thread_id()) : NULL;
+  /* Nobody else changes it. */
+  if (left != NULL && mi_load_relaxed(&left->main.xheap) == my_main()) return left;
   if (left != NULL) mi_owner_end(left);
   return mi_owner_begin_in(MI_OWNER_THREAD, mi_thread_id(), my_main());
 }
@@ -125,15 +135,16 @@ mi_lheap_t* mi_thread_lheap_own(void) {
   if (mi_likely(my_owner() != NULL)) {
     if (mi_unlikely(mi_local()->ended)) mi_local()->late_calls++;
     /* Another ended the heap that was the default here; not while this thread allocated, so it sees that. */
-    if (mi_unlikely(mi_load_relaxed(&mi_local()->lheap->xheap) == NULL)) mi_local()->lheap = &my_owner()->main;
+    if (mi_unlikely(mi_load_relaxed(&mi_local()->lheap->xheap) == NULL))
+      mi_local()->lheap = &my_owner()->main;
     return mi_local()->lheap;
   }
   mi_owner_t* owner = owner_begin();
-  if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
+  if (owner == NULL) return mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
   mi_local()->lheap = &owner->main;        /* from here on allocation works: what follows may allocate */
   mi_process_begin();
   if (!mi_local()->ended && has_key && pthread_setspecific(end_key, owner) != 0) {
-    mi_store_relaxed(&xunnoticed, true);                                  /* seen by who has this id next: this thread has ended then */
+    mi_store_relaxed(&xunnoticed, true);  /* seen by who has this id next: this thread has ended then */
   }
   if (mi_unlikely(mi_local()->ended)) mi_local()->late_calls++;
   return mi_local()->lheap;
@@ -147,16 +158,16 @@ void* mi_thread_leave(void* p) {
 mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap) {
   mi_lheap_t* lh = mi_thread_lheap_own();
   if (lh == NULL) return NULL;
-  if (mi_unlikely(heap == NULL)) return mi_thread_leave(mi_error_fail(MI_ERROR_ARGUMENT, 0));
+  if (mi_unlikely(heap == NULL)) return mi_thread_leave(mi_report_fail(MI_ERROR_ARGUMENT, 0));
   lh = mi_heap_lheap(heap, lh->owner);
-  return lh != NULL ? lh : mi_thread_leave(mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t)));
+  return lh != NULL ? lh : mi_thread_leave(mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t)));
 }
 
 mi_noinline void* mi_thread_malloc_slow(size_t size) {
-  void* p = mi_lheap_malloc_queued(mi_local()->lheap, size);
+  void* p = mi_alloc_malloc_queued(mi_local()->lheap, size);
   if (mi_likely(p != NULL)) return p;
   mi_lheap_t* lh = mi_thread_lheap_own();
-  return lh == NULL ? NULL : mi_thread_leave(mi_lheap_malloc_generic(lh, size));
+  return lh == NULL ? NULL : mi_thread_leave(mi_alloc_malloc_generic(lh, size));
 }
 
 mi_noinline void mi_thread_free_slow(void* p) { mi_free_slow(p, my_owner(), mi_thread_id()); }
@@ -179,9 +190,9 @@ void mi_process_done(void) { mi_collect(true); }
 
 void* mi_malloc(size_t size) { return mi_thread_malloc(size); }
 void* mi_malloc_small(size_t size) { return mi_thread_malloc(size); }
-static mi_noinline void* zalloc_slow(size_t size) { WITH_LHEAP(mi_lheap_zalloc(lh, size)); }
+static mi_noinline void* zalloc_slow(size_t size) { WITH_LHEAP(mi_alloc_zalloc(lh, size)); }
 void* mi_zalloc(size_t size) {
-  void* p = mi_lheap_zalloc_fast(mi_local()->lheap, size);
+  void* p = mi_alloc_zalloc_fast(mi_local()->lheap, size);
   return mi_likely(p != NULL) ? p : zalloc_slow(size);
 }
 void* mi_zalloc_small(size_t size) { return mi_zalloc(size); }
@@ -189,15 +200,15 @@ void* mi_calloc(size_t n, size_t size) {
   size_t total;
   return mi_size_product(n, size, &total) ? mi_zalloc(total) : NULL;
 }
-void* mi_mallocn(size_t n, size_t size) { WITH_LHEAP(mi_lheap_mallocn(lh, n, size)); }
-char* mi_strdup(const char* s) { WITH_LHEAP(mi_lheap_strdup(lh, s)); }
-char* mi_strndup(const char* s, size_t n) { WITH_LHEAP(mi_lheap_strndup(lh, s, n)); }
-char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_lheap_realpath(lh, name, resolved)); }
+void* mi_mallocn(size_t n, size_t size) { WITH_LHEAP(mi_alloc_mallocn(lh, n, size)); }
+char* mi_strdup(const char* s) { WITH_LHEAP(mi_alloc_strdup(lh, s)); }
+char* mi_strndup(const char* s, size_t n) { WITH_LHEAP(mi_alloc_strndup(lh, s, n)); }
+char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_alloc_realpath(lh, name, resolved)); }
 
 void mi_free(void* p) { mi_thread_free(p); }
 void mi_cfree(void* p) { mi_thread_free(p); }
 mi_noinline void mi_thread_free_size_slow(void* p, size_t size, size_t align) {
-  mi_block_suits(p, size, align);                                         /* the block is one, whatever was said of it */
+  mi_block_suits(p, size, align);  /* the block is one, whatever was said of it */
   mi_thread_free(p);
 }
 mi_noinline void mi_thread_free_aligned_slow(void* p, size_t align) {
@@ -216,18 +227,18 @@ size_t mi_malloc_good_size(size_t size) { return mi_size_good(size); }
 
 /* ---- resizing ---- */
 
-static void* resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
-  WITH_LHEAP(mi_lheap_realloc(lh, p, size, align, offset, zero));
+static void* thread_resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
+  WITH_LHEAP(mi_realloc_block(lh, p, size, align, offset, zero));
 }
 
-static void* resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
+static void* thread_resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
   size_t total;
-  return mi_size_product(n, size, &total) ? resize(p, total, align, offset, zero) : NULL;
+  return mi_size_product(n, size, &total) ? thread_resize(p, total, align, offset, zero) : NULL;
 }
 
 /* `old`: its usable bytes if it is of this thread's page of more than one block; else 0. */
 static mi_noinline void* realloc_move(void* p, size_t old, size_t size) {
-  if (old == 0 || size > MI_MEDIUM_MAX) return resize(p, size, 0, 0, false);
+  if (old == 0 || size > MI_MEDIUM_MAX) return thread_resize(p, size, 0, 0, false);
   void* q = mi_thread_malloc(size);
   if (mi_unlikely(q == NULL)) return NULL;
   memcpy(q, p, mi_min(old, size));
@@ -239,10 +250,10 @@ void* mi_realloc(void* p, size_t size) {
   const size_t old = mi_block_size_local(p, mi_thread_id());
   return mi_likely(old != 0 && mi_realloc_stays(old, size)) ? p : realloc_move(p, old, size);
 }
-void* mi_reallocn(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
-void* mi_reallocarray(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
-void* mi_rezalloc(void* p, size_t size) { return resize(p, size, 0, 0, true); }
-void* mi_recalloc(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, true); }
+void* mi_reallocn(void* p, size_t n, size_t size) { return thread_resize_n(p, n, size, 0, 0, false); }
+void* mi_reallocarray(void* p, size_t n, size_t size) { return thread_resize_n(p, n, size, 0, 0, false); }
+void* mi_rezalloc(void* p, size_t size) { return thread_resize(p, size, 0, 0, true); }
+void* mi_recalloc(void* p, size_t n, size_t size) { return thread_resize_n(p, n, size, 0, 0, true); }
 void* mi_expand(void* p, size_t size) { return mi_block_expand(p, size); }
 
 void* mi_reallocf(void* p, size_t size) {
@@ -266,41 +277,59 @@ int mi_reallocarr(void* pp, size_t n, size_t size) {
 
 /* ---- aligned ---- */
 
-static void* aligned(size_t size, size_t align, size_t offset, bool zero) {
-  WITH_LHEAP(mi_lheap_aligned(lh, size, align, offset, zero));
+static void* thread_aligned(size_t size, size_t align, size_t offset, bool zero) {
+  WITH_LHEAP(mi_aligned_block(lh, size, align, offset, zero));
 }
 
-void* mi_malloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, false); }
-void* mi_malloc_aligned_at(size_t size, size_t align, size_t offset) { return aligned(size, align, offset, false); }
-void* mi_zalloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, true); }
-void* mi_zalloc_aligned_at(size_t size, size_t align, size_t offset) { return aligned(size, align, offset, true); }
-void* mi_calloc_aligned(size_t n, size_t size, size_t align) { return mi_calloc_aligned_at(n, size, align, 0); }
+void* mi_malloc_aligned(size_t size, size_t align) { return thread_aligned(size, align, 0, false); }
+void* mi_malloc_aligned_at(size_t size, size_t align, size_t offset) {
+  return thread_aligned(size, align, offset, false);
+}
+void* mi_zalloc_aligned(size_t size, size_t align) { return thread_aligned(size, align, 0, true); }
+void* mi_zalloc_aligned_at(size_t size, size_t align, size_t offset) {
+  return thread_aligned(size, align, offset, true);
+}
+void* mi_calloc_aligned(size_t n, size_t size, size_t align) {
+  return mi_calloc_aligned_at(n, size, align, 0);
+}
 void* mi_calloc_aligned_at(size_t n, size_t size, size_t align, size_t offset) {
   size_t total;
-  return mi_size_product(n, size, &total) ? aligned(total, align, offset, true) : NULL;
+  return mi_size_product(n, size, &total) ? thread_aligned(total, align, offset, true) : NULL;
 }
 
-void* mi_realloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, mi_align_asked(align), 0, false); }
-void* mi_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, mi_align_asked(align), offset, false); }
-void* mi_rezalloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, mi_align_asked(align), 0, true); }
-void* mi_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, mi_align_asked(align), offset, true); }
-void* mi_recalloc_aligned(void* p, size_t n, size_t size, size_t align) { return resize_n(p, n, size, mi_align_asked(align), 0, true); }
-void* mi_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(p, n, size, mi_align_asked(align), offset, true); }
+void* mi_realloc_aligned(void* p, size_t size, size_t align) {
+  return thread_resize(p, size, mi_align_asked(align), 0, false);
+}
+void* mi_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) {
+  return thread_resize(p, size, mi_align_asked(align), offset, false);
+}
+void* mi_rezalloc_aligned(void* p, size_t size, size_t align) {
+  return thread_resize(p, size, mi_align_asked(align), 0, true);
+}
+void* mi_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) {
+  return thread_resize(p, size, mi_align_asked(align), offset, true);
+}
+void* mi_recalloc_aligned(void* p, size_t n, size_t size, size_t align) {
+  return thread_resize_n(p, n, size, mi_align_asked(align), 0, true);
+}
+void* mi_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) {
+  return thread_resize_n(p, n, size, mi_align_asked(align), offset, true);
+}
 
-void* mi_memalign(size_t align, size_t size) { return aligned(size, align, 0, false); }
-void* mi_aligned_alloc(size_t align, size_t size) { return aligned(size, align, 0, false); }
-void* mi_valloc(size_t size) { return aligned(size, mi_os_page_size(), 0, false); }
+void* mi_memalign(size_t align, size_t size) { return thread_aligned(size, align, 0, false); }
+void* mi_aligned_alloc(size_t align, size_t size) { return thread_aligned(size, align, 0, false); }
+void* mi_valloc(size_t size) { return thread_aligned(size, mi_os_page_size(), 0, false); }
 
 void* mi_pvalloc(size_t size) {
   const size_t page = mi_os_page_size();
-  if (size > MI_SIZE_LIMIT) return mi_error_fail(MI_ERROR_TOO_LARGE, size);
-  return aligned(mi_align_up(mi_max(size, 1), page), page, 0, false);
+  if (size > MI_SIZE_LIMIT) return mi_report_fail(MI_ERROR_TOO_LARGE, size);
+  return thread_aligned(mi_align_up(mi_max(size, 1), page), page, 0, false);
 }
 
 int mi_posix_memalign(void** p, size_t align, size_t size) {
   const int saved = errno;
   if (p == NULL || align % sizeof(void*) != 0 || !mi_is_pow2(align)) return EINVAL;
-  void* q = aligned(size, align, 0, false);
+  void* q = thread_aligned(size, align, 0, false);
   errno = saved;
   if (q == NULL) return ENOMEM;
   *p = q;
@@ -311,18 +340,18 @@ int mi_posix_memalign(void** p, size_t align, size_t size) {
 
 void mi_collect(bool force) {
   mi_owner_t* owner = my_owner();
-  if (force && mi_has_deferred_free) mi_deferred_free_call(true, 0);
+  if (force && mi_callback_has_deferred_free) mi_callback_deferred_free(true, 0);
   if (owner != NULL) mi_owner_drain(owner, force);
-  mi_purge(force);
+  mi_purger_run(force);
   if (!force) return;
-  mi_pooled_now();
-  mi_error_tell();
+  mi_purger_run_pages();
+  mi_report_pending();
 }
 
 __attribute__((weak)) bool mi_is_redirected(void) { return false; }  /* preload.c says true */
 
 void mi_collect_reduce(size_t target_size) {
-  if (mi_arena_committed() > target_size) mi_collect(true);
+  if (mi_memory_committed() > target_size) mi_collect(true);
 }
 
 int mi_version(void) { return MI_MALLOC_VERSION; }
@@ -333,5 +362,5 @@ bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_vis
 }
 
 bool mi_is_in_heap_region(const void* p) {
-  return mi_arena_of_address(p) != NULL || mi_arena_page_of(p) != NULL;
+  return mi_arena_of_address(p) != NULL || mi_memory_page_of(p) != NULL;
 }

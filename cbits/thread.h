@@ -9,8 +9,10 @@
 #include "core/local.h"
 
 /* The thread's id: the thread pointer, which no other live thread has. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !MI_CHECK   /* UBSan takes fs:0 for a null pointer: sanitized builds check, too */
-mi_inline uintptr_t mi_thread_id(void) { return *(const uintptr_t __seg_fs*)0; }   /* the ABI keeps it at fs:0 */
+/* UBSan takes fs:0 for a null pointer: sanitized builds check, too. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !MI_CHECK
+/* The ABI keeps it at fs:0. */
+mi_inline uintptr_t mi_thread_id(void) { return *(const uintptr_t __seg_fs*)0; }
 #else
 mi_inline uintptr_t mi_thread_id(void) { return (uintptr_t)__builtin_thread_pointer(); }
 #endif
@@ -30,7 +32,7 @@ mi_noinline void* mi_thread_malloc_slow(size_t size);
 mi_noinline void mi_thread_free_slow(void* p);
 
 mi_inline void* mi_thread_malloc(size_t size) {
-  void* p = mi_lheap_malloc_fast(mi_local()->lheap, size);
+  void* p = mi_alloc_malloc_fast(mi_local()->lheap, size);
   return mi_likely(p != NULL) ? p : mi_thread_malloc_slow(size);
 }
 
@@ -38,11 +40,13 @@ mi_inline void mi_thread_free(void* p) {
   if (!mi_free_local(p, mi_thread_id())) mi_thread_free_slow(p);
 }
 
-/* Frees a block that its caller knows the size and alignment of (0: not the alignment); reports it first if that is not so. */
+/* Frees a block that its caller knows the size and alignment of (0: not the alignment); reports it first if
+   that is not so. */
 mi_noinline void mi_thread_free_size_slow(void* p, size_t size, size_t align);
 mi_noinline void mi_thread_free_aligned_slow(void* p, size_t align);
 mi_inline void mi_thread_free_size(void* p, size_t size, size_t align) {
-  if (mi_unlikely(!mi_block_suits_plainly(p, size, align == 0 ? 1 : align))) mi_thread_free_size_slow(p, size, align);
+  if (mi_unlikely(!mi_block_suits_plainly(p, size, align == 0 ? 1 : align)))
+    mi_thread_free_size_slow(p, size, align);
   else mi_thread_free(p);
 }
 mi_inline void mi_thread_free_aligned(void* p, size_t align) {

@@ -1,16 +1,14 @@
-/* Arenas and sub-processes, as mimalloc.h describes them. Any thread. */
+/* Arenas, as mimalloc.h describes them. Any thread. */
 #include <errno.h>
 
 #include "core/arena.h"
-#include "core/heaps.h"
-#include "core/options.h"
+#include "core/report.h"
 #include "core/os.h"
-#include "thread.h"
 
 /* ---- arenas ---- */
 
 /* Memory from the OS as an arena; an error number, or 0 and its id. */
-static int reserve(size_t size, bool huge, bool exclusive, mi_arena_id_t* id) {
+static int arena_reserve(size_t size, bool huge, bool exclusive, mi_arena_id_t* id) {
   const int saved = errno;
   uint16_t number;
   if (id != NULL) *id = 0;
@@ -25,19 +23,21 @@ static int reserve(size_t size, bool huge, bool exclusive, mi_arena_id_t* id) {
   return 0;
 }
 
-int mi_reserve_os_memory_ex(size_t size, bool commit, bool allow_large, bool exclusive, mi_arena_id_t* arena_id) {
+int mi_reserve_os_memory_ex(size_t size, bool commit, bool allow_large, bool exclusive,
+                            mi_arena_id_t* arena_id) {
   (void)commit; (void)allow_large;                                        /* committed as it is used */
-  return reserve(size, false, exclusive, arena_id);
+  return arena_reserve(size, false, exclusive, arena_id);
 }
 int mi_reserve_os_memory(size_t size, bool commit, bool allow_large) {
   return mi_reserve_os_memory_ex(size, commit, allow_large, false, NULL);
 }
 
-int mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_msecs, bool exclusive, mi_arena_id_t* arena_id) {
+int mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_msecs, bool exclusive,
+                                   mi_arena_id_t* arena_id) {
   (void)numa_node; (void)timeout_msecs;
   if (arena_id != NULL) *arena_id = 0;
   if (pages > MI_SIZE_LIMIT / MI_GiB) return EINVAL;
-  return pages == 0 ? 0 : reserve(pages * MI_GiB, true, exclusive, arena_id);
+  return pages == 0 ? 0 : arena_reserve(pages * MI_GiB, true, exclusive, arena_id);
 }
 int mi_reserve_huge_os_pages_at(size_t pages, int numa_node, size_t timeout_msecs) {
   return mi_reserve_huge_os_pages_at_ex(pages, numa_node, timeout_msecs, false, NULL);
@@ -54,24 +54,28 @@ int mi_reserve_huge_os_pages(size_t pages, double max_secs, size_t* pages_reserv
 }
 
 /* The user's memory is never purged: what is behind it is not ours to drop. */
-bool mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node, bool exclusive, mi_arena_id_t* arena_id) {
+bool mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large, bool is_zero,
+                            int numa_node, bool exclusive, mi_arena_id_t* arena_id) {
   uint16_t number;
   (void)is_large; (void)numa_node;
   if (arena_id != NULL) *arena_id = 0;
   if (!is_committed || !mi_arena_add(start, size, is_zero, true, exclusive, &number)) {
-    mi_error_fail(is_committed && errno == ENOMEM ? MI_ERROR_NO_MEMORY : MI_ERROR_ARGUMENT, size);
+    mi_report_fail(is_committed && errno == ENOMEM ? MI_ERROR_NO_MEMORY : MI_ERROR_ARGUMENT, size);
     return false;
   }
   if (arena_id != NULL) *arena_id = number + 1;
   return true;
 }
-bool mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_large, bool is_zero, int numa_node) {
+bool mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_large, bool is_zero,
+                         int numa_node) {
   return mi_manage_os_memory_ex(start, size, is_committed, is_large, is_zero, numa_node, false, NULL);
 }
 
 void* mi_arena_area(mi_arena_id_t arena_id, size_t* size) {
   uint16_t number;
-  const bool ok = mi_arena_of_id(arena_id, &number) && number != MI_ARENA_NONE && !mi_load_relaxed(&mi_arena_at(number)->xgone);  /* its holder's, as any id */
+  /* Its holder's, as any id. */
+  const bool ok = mi_arena_of_id(arena_id, &number) && number != MI_ARENA_NONE
+                  && !mi_load_relaxed(&mi_arena_at(number)->xgone);
   if (size != NULL) *size = ok ? mi_arena_at(number)->nslices * MI_SLICE_SIZE : 0;
   return ok ? mi_arena_at(number)->start : NULL;
 }
@@ -81,27 +85,10 @@ void mi_arenas_print(void) {
     mi_arena_t* a = mi_arena_at(i);
     if (mi_load_relaxed(&a->xgone)) continue;                             /* for ever */
     const size_t kib = MI_SLICE_SIZE / MI_KiB;
-    mi_message("mimalloc: arena %zu at %p: %zu KiB, %zu free, %zu committed, %zu to be purged%s%s\n", i + 1, (void*)a->start,
-               a->nslices * kib, mi_bitmap_count(a->free, a->nslices) * kib, mi_bitmap_count(a->dirty, a->nslices) * kib,
-               (mi_bitmap_count(a->purge, a->nslices) + mi_bitmap_count(a->due, a->nslices)) * kib, a->exclusive ? ", exclusive" : "", a->pinned ? ", pinned" : "");
+    mi_report_message("mimalloc: arena %zu at %p: %zu KiB, %zu free, %zu committed, %zu to be purged%s%s\n",
+                      i + 1, (void*)a->start, a->nslices * kib, mi_bitmap_count(a->free, a->nslices) * kib,
+                      mi_bitmap_count(a->dirty, a->nslices) * kib,
+                      (mi_bitmap_count(a->purge, a->nslices) + mi_bitmap_count(a->due, a->nslices)) * kib,
+                      a->exclusive ? ", exclusive" : "", a->pinned ? ", pinned" : "");
   }
-}
-
-/* ---- sub-processes: each has a main heap of its own, and adoption never crosses heaps ---- */
-
-mi_subproc_id_t mi_subproc_main(void) { return NULL; }
-
-mi_subproc_id_t mi_subproc_new(void) {
-  mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
-  if (heap == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
-  heap->is_main = true;
-  return heap;
-}
-
-void mi_subproc_delete(mi_subproc_id_t subproc) {
-  if (subproc != NULL) mi_heap_end(subproc, true);
-}
-
-void mi_subproc_add_current_thread(mi_subproc_id_t subproc) {
-  mi_thread_join(subproc == NULL ? &mi_main_heap : subproc);
 }

@@ -1,10 +1,10 @@
-/* The thread ring's heap functions: those of thread.c with a heap as first argument. Any thread.
-   Described in mimalloc.h. */
+/* The thread ring's heap functions: those of thread.c with a heap as first argument; and sub-processes. Any
+   thread. Described in mimalloc.h. */
 #include <string.h>
 
-#include "core/arena.h"
-#include "core/heaps.h"
-#include "core/options.h"
+#include "core/memory.h"
+#include "core/heap.h"
+#include "core/report.h"
 #include "core/purger.h"
 #include "core/realloc.h"
 #include "thread.h"
@@ -14,62 +14,96 @@
   mi_lheap_t* lh = mi_thread_lheap_of(heap); \
   return lh == NULL ? NULL : mi_thread_leave(expression)
 
-static void* resize(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
-  WITH_HEAP(mi_lheap_realloc(lh, p, size, align, offset, zero));
+static void* heap_resize(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
+  WITH_HEAP(mi_realloc_block(lh, p, size, align, offset, zero));
 }
 
-static void* resize_n(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
+static void* heap_resize_n(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset,
+                      bool zero) {
   size_t total;
-  return mi_size_product(n, size, &total) ? resize(heap, p, total, align, offset, zero) : NULL;
+  return mi_size_product(n, size, &total) ? heap_resize(heap, p, total, align, offset, zero) : NULL;
 }
 
-static void* aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
-  WITH_HEAP(mi_lheap_aligned(lh, size, align, offset, zero));
+static void* heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
+  WITH_HEAP(mi_aligned_block(lh, size, align, offset, zero));
 }
 
-void* mi_heap_malloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_lheap_malloc(lh, size)); }
-void* mi_heap_malloc_small(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_lheap_malloc(lh, size)); }
-void* mi_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_lheap_zalloc(lh, size)); }
-void* mi_heap_calloc(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_lheap_calloc(lh, n, size)); }
-void* mi_heap_mallocn(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_lheap_mallocn(lh, n, size)); }
-char* mi_heap_strdup(mi_heap_t* heap, const char* s) { WITH_HEAP(mi_lheap_strdup(lh, s)); }
-char* mi_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_HEAP(mi_lheap_strndup(lh, s, n)); }
-char* mi_heap_realpath(mi_heap_t* heap, const char* name, char* resolved) { WITH_HEAP(mi_lheap_realpath(lh, name, resolved)); }
+void* mi_heap_malloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_alloc_malloc(lh, size)); }
+void* mi_heap_malloc_small(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_alloc_malloc(lh, size)); }
+void* mi_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_alloc_zalloc(lh, size)); }
+void* mi_heap_calloc(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_alloc_calloc(lh, n, size)); }
+void* mi_heap_mallocn(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_alloc_mallocn(lh, n, size)); }
+char* mi_heap_strdup(mi_heap_t* heap, const char* s) { WITH_HEAP(mi_alloc_strdup(lh, s)); }
+char* mi_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_HEAP(mi_alloc_strndup(lh, s, n)); }
+char* mi_heap_realpath(mi_heap_t* heap, const char* name, char* resolved) {
+  WITH_HEAP(mi_alloc_realpath(lh, name, resolved));
+}
 
-void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t size) { return resize(heap, p, size, 0, 0, false); }
-void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t n, size_t size) { return resize_n(heap, p, n, size, 0, 0, false); }
-void* mi_heap_rezalloc(mi_heap_t* heap, void* p, size_t size) { return resize(heap, p, size, 0, 0, true); }
-void* mi_heap_recalloc(mi_heap_t* heap, void* p, size_t n, size_t size) { return resize_n(heap, p, n, size, 0, 0, true); }
+void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t size) {
+  return heap_resize(heap, p, size, 0, 0, false);
+}
+void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t n, size_t size) {
+  return heap_resize_n(heap, p, n, size, 0, 0, false);
+}
+void* mi_heap_rezalloc(mi_heap_t* heap, void* p, size_t size) {
+  return heap_resize(heap, p, size, 0, 0, true);
+}
+void* mi_heap_recalloc(mi_heap_t* heap, void* p, size_t n, size_t size) {
+  return heap_resize_n(heap, p, n, size, 0, 0, true);
+}
 void* mi_heap_reallocf(mi_heap_t* heap, void* p, size_t size) {
   void* q = mi_heap_realloc(heap, p, size);
   if (q == NULL) mi_free(p);
   return q;
 }
 
-void* mi_heap_malloc_aligned(mi_heap_t* heap, size_t size, size_t align) { return aligned(heap, size, align, 0, false); }
-void* mi_heap_malloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) { return aligned(heap, size, align, offset, false); }
-void* mi_heap_zalloc_aligned(mi_heap_t* heap, size_t size, size_t align) { return aligned(heap, size, align, 0, true); }
-void* mi_heap_zalloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) { return aligned(heap, size, align, offset, true); }
-void* mi_heap_calloc_aligned(mi_heap_t* heap, size_t n, size_t size, size_t align) { return mi_heap_calloc_aligned_at(heap, n, size, align, 0); }
+void* mi_heap_malloc_aligned(mi_heap_t* heap, size_t size, size_t align) {
+  return heap_aligned(heap, size, align, 0, false);
+}
+void* mi_heap_malloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) {
+  return heap_aligned(heap, size, align, offset, false);
+}
+void* mi_heap_zalloc_aligned(mi_heap_t* heap, size_t size, size_t align) {
+  return heap_aligned(heap, size, align, 0, true);
+}
+void* mi_heap_zalloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) {
+  return heap_aligned(heap, size, align, offset, true);
+}
+void* mi_heap_calloc_aligned(mi_heap_t* heap, size_t n, size_t size, size_t align) {
+  return mi_heap_calloc_aligned_at(heap, n, size, align, 0);
+}
 void* mi_heap_calloc_aligned_at(mi_heap_t* heap, size_t n, size_t size, size_t align, size_t offset) {
   size_t total;
-  return mi_size_product(n, size, &total) ? aligned(heap, total, align, offset, true) : NULL;
+  return mi_size_product(n, size, &total) ? heap_aligned(heap, total, align, offset, true) : NULL;
 }
 
-void* mi_heap_realloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) { return resize(heap, p, size, mi_align_asked(align), 0, false); }
-void* mi_heap_realloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) { return resize(heap, p, size, mi_align_asked(align), offset, false); }
-void* mi_heap_rezalloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) { return resize(heap, p, size, mi_align_asked(align), 0, true); }
-void* mi_heap_rezalloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) { return resize(heap, p, size, mi_align_asked(align), offset, true); }
-void* mi_heap_recalloc_aligned(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align) { return resize_n(heap, p, n, size, mi_align_asked(align), 0, true); }
-void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(heap, p, n, size, mi_align_asked(align), offset, true); }
+void* mi_heap_realloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) {
+  return heap_resize(heap, p, size, mi_align_asked(align), 0, false);
+}
+void* mi_heap_realloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) {
+  return heap_resize(heap, p, size, mi_align_asked(align), offset, false);
+}
+void* mi_heap_rezalloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) {
+  return heap_resize(heap, p, size, mi_align_asked(align), 0, true);
+}
+void* mi_heap_rezalloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) {
+  return heap_resize(heap, p, size, mi_align_asked(align), offset, true);
+}
+void* mi_heap_recalloc_aligned(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align) {
+  return heap_resize_n(heap, p, n, size, mi_align_asked(align), 0, true);
+}
+void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align,
+                                  size_t offset) {
+  return heap_resize_n(heap, p, n, size, mi_align_asked(align), offset, true);
+}
 
 /* ---- heaps themselves ---- */
 
 mi_heap_t* mi_heap_new_ex(int tag, bool allow_destroy, mi_arena_id_t arena_id) {
   uint16_t arena;
-  if (!mi_arena_of_id(arena_id, &arena)) return mi_error_fail(MI_ERROR_ARGUMENT, 0);
+  if (!mi_arena_of_id(arena_id, &arena)) return mi_report_fail(MI_ERROR_ARGUMENT, 0);
   mi_heap_t* heap = mi_heap_make(arena, tag, allow_destroy);
-  return heap != NULL ? heap : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
+  return heap != NULL ? heap : mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
 }
 mi_heap_t* mi_heap_new(void) { return mi_heap_new_ex(0, true, 0); }
 mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id) { return mi_heap_new_ex(0, true, arena_id); }
@@ -78,14 +112,15 @@ mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id) { return mi_heap_new_ex(
 static void default_to(mi_lheap_t* lh) {
   mi_lheap_t* old = mi_local()->lheap;
   if (lh == old) return;
-  mi_lheap_is_default(lh, true);
+  mi_heap_lheap_is_default(lh, true);
   mi_local()->lheap = lh;
-  mi_lheap_is_default(old, false);
+  mi_heap_lheap_is_default(old, false);
 }
 
 static void heap_end(mi_heap_t* heap, bool keep_blocks) {
   if (heap == NULL || heap->is_main) return;
-  if (mi_load_relaxed(&mi_local()->lheap->xheap) == heap) default_to(&mi_local()->lheap->owner->main);  /* mine: read by me */
+  /* Mine: read by me. */
+  if (mi_load_relaxed(&mi_local()->lheap->xheap) == heap) default_to(&mi_local()->lheap->owner->main);
   mi_heap_end(heap, keep_blocks || !heap->allow_destroy);
 }
 void mi_heap_delete(mi_heap_t* heap) { heap_end(heap, true); }
@@ -112,10 +147,10 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
   mi_lheap_t* lh = heap == NULL ? NULL : mi_thread_lheap_of(heap);
   if (lh != NULL) {
     mi_lheap_collect(lh, force);
-    mi_error_tell();
+    mi_report_pending();
     mi_thread_leave(NULL);
   }
-  mi_purge(force);
+  mi_purger_run(force);
 }
 
 /* ---- questions ---- */
@@ -123,13 +158,33 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
 mi_heap_t* mi_heap_of(const void* p) {
   mi_block_t* block;
   mi_page_t* page = p == NULL ? NULL : mi_block_find(p, &block, false);
-  return page == NULL ? NULL : mi_load_relaxed(&page->xheap);             /* of a live block: does not change but when its heap ends */
+  /* Of a live block: does not change but when its heap ends. */
+  return page == NULL ? NULL : mi_load_relaxed(&page->xheap);
 }
 
 bool mi_heap_contains_block(mi_heap_t* heap, const void* p) { return heap != NULL && mi_heap_of(p) == heap; }
 
 bool mi_heap_check_owned(mi_heap_t* heap, const void* p) {
-  mi_page_t* page = mi_arena_page_of(p);
+  mi_page_t* page = mi_memory_page_of(p);
   return page != NULL && heap != NULL && mi_load_relaxed(&page->xheap) == heap;  /* an answer for now */
 }
 bool mi_check_owned(const void* p) { return mi_heap_check_owned(mi_heap_get_default(), p); }
+
+/* ---- sub-processes: each has a main heap of its own, and adoption never crosses heaps ---- */
+
+mi_subproc_id_t mi_subproc_main(void) { return NULL; }
+
+mi_subproc_id_t mi_subproc_new(void) {
+  mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
+  if (heap == NULL) return mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_heap_t));
+  heap->is_main = true;
+  return heap;
+}
+
+void mi_subproc_delete(mi_subproc_id_t subproc) {
+  if (subproc != NULL) mi_heap_end(subproc, true);
+}
+
+void mi_subproc_add_current_thread(mi_subproc_id_t subproc) {
+  mi_thread_join(subproc == NULL ? &mi_main_heap : subproc);
+}

@@ -1,13 +1,13 @@
-/* What other versions of mimalloc call things, and functions of theirs that say less or more than ours: mimalloc.h.
-   And what a program with threads that sleep calls. Any thread. */
+/* What other versions of mimalloc call things, and functions of theirs that say less or more than ours:
+   mimalloc.h. And what a program with threads that sleep calls. Any thread. */
 #include <errno.h>
 
-#include "core/arena.h"
-#include "core/keep.h"
-#include "core/options.h"
+#include "core/memory.h"
+#include "core/cache.h"
+#include "core/report.h"
 #include "core/owner.h"
 #include "core/purger.h"
-#include "core/pooled.h"
+#include "core/pool_round.h"
 #include "core/visit.h"
 #include "thread.h"
 
@@ -20,15 +20,15 @@ void mi_thread_idle(void) {
 
 /* Pages that a round empties are kept or due, hence purged after it. */
 void mi_collect_all(void) {
-  mi_lheap_ask_all();
+  mi_lheap_schedule_drains();
   mi_collect(true);
-  mi_purge(true);
+  mi_purger_run(true);
 }
 
 void mi_arenas_purge(void) {
-  mi_pooled_now();
-  mi_purge(true);
-  mi_error_tell();
+  mi_purger_run_pages();
+  mi_purger_run(true);
+  mi_report_pending();
 }
 
 /* Pages are adopted by whoever needs them, whatever their threads do. */
@@ -46,8 +46,12 @@ void* mi_umalloc(size_t size, size_t* block_size) { return sized(mi_malloc(size)
 void* mi_umalloc_small(size_t size, size_t* block_size) { return sized(mi_malloc(size), block_size); }
 void* mi_ucalloc(size_t n, size_t size, size_t* block_size) { return sized(mi_calloc(n, size), block_size); }
 void* mi_uzalloc_small(size_t size, size_t* block_size) { return sized(mi_zalloc(size), block_size); }
-void* mi_umalloc_aligned(size_t size, size_t align, size_t* block_size) { return sized(mi_malloc_aligned(size, align), block_size); }
-void* mi_uzalloc_aligned(size_t size, size_t align, size_t* block_size) { return sized(mi_zalloc_aligned(size, align), block_size); }
+void* mi_umalloc_aligned(size_t size, size_t align, size_t* block_size) {
+  return sized(mi_malloc_aligned(size, align), block_size);
+}
+void* mi_uzalloc_aligned(size_t size, size_t align, size_t* block_size) {
+  return sized(mi_zalloc_aligned(size, align), block_size);
+}
 
 void* mi_urealloc(void* p, size_t newsize, size_t* block_size_pre, size_t* block_size_post) {
   sized(p, block_size_pre);
@@ -62,7 +66,9 @@ void* mi__expand(void* p, size_t newsize) {
   return q;
 }
 
-void* mi_aligned_recalloc(void* p, size_t n, size_t size, size_t align) { return mi_recalloc_aligned(p, n, size, align); }
+void* mi_aligned_recalloc(void* p, size_t n, size_t size, size_t align) {
+  return mi_recalloc_aligned(p, n, size, align);
+}
 void* mi_aligned_offset_recalloc(void* p, size_t n, size_t size, size_t align, size_t offset) {
   return mi_recalloc_aligned_at(p, n, size, align, offset);
 }
@@ -74,7 +80,7 @@ mi_heap_t* mi_heap_main(void) { return mi_heap_get_backing(); }
 bool mi_heap_contains(const mi_heap_t* heap, const void* p) {
   return mi_heap_check_owned(heap == NULL ? mi_heap_main() : (mi_heap_t*)(uintptr_t)heap, p);
 }
-bool mi_any_heap_contains(const void* p) { return mi_arena_page_of(p) != NULL; }
+bool mi_any_heap_contains(const void* p) { return mi_memory_page_of(p) != NULL; }
 
 /* `heap` of a thread: there is no other way to a local heap than through its heap and whoever calls. */
 mi_theap_t* mi_heap_theap(mi_heap_t* heap) { return heap; }
@@ -86,16 +92,37 @@ void* mi_theap_zalloc(mi_theap_t* theap, size_t size) { return mi_heap_zalloc(th
 void* mi_theap_calloc(mi_theap_t* theap, size_t n, size_t size) { return mi_heap_calloc(theap, n, size); }
 void* mi_theap_malloc_small(mi_theap_t* theap, size_t size) { return mi_heap_malloc(theap, size); }
 void* mi_theap_zalloc_small(mi_theap_t* theap, size_t size) { return mi_heap_zalloc(theap, size); }
-void* mi_theap_malloc_aligned(mi_theap_t* theap, size_t size, size_t align) { return mi_heap_malloc_aligned(theap, size, align); }
-void* mi_theap_realloc(mi_theap_t* theap, void* p, size_t newsize) { return mi_heap_realloc(theap, p, newsize); }
+void* mi_theap_malloc_aligned(mi_theap_t* theap, size_t size, size_t align) {
+  return mi_heap_malloc_aligned(theap, size, align);
+}
+void* mi_theap_realloc(mi_theap_t* theap, void* p, size_t newsize) {
+  return mi_heap_realloc(theap, p, newsize);
+}
 
 /* No block has a page of its own that nobody may touch behind it, so none is sampled for one. */
-void mi_heap_guarded_set_sample_rate(mi_heap_t* heap, size_t sample_rate, size_t seed) { (void)heap; (void)sample_rate; (void)seed; }
-void mi_heap_guarded_set_size_bound(mi_heap_t* heap, size_t min, size_t max) { (void)heap; (void)min; (void)max; }
-void mi_theap_guarded_set_sample_rate(mi_theap_t* theap, size_t sample_rate, size_t seed) { (void)theap; (void)sample_rate; (void)seed; }
-void mi_theap_guarded_set_size_bound(mi_theap_t* theap, size_t min, size_t max) { (void)theap; (void)min; (void)max; }
+void mi_heap_guarded_set_sample_rate(mi_heap_t* heap, size_t sample_rate, size_t seed) {
+  (void)heap;
+  (void)sample_rate;
+  (void)seed;
+}
+void mi_heap_guarded_set_size_bound(mi_heap_t* heap, size_t min, size_t max) {
+  (void)heap;
+  (void)min;
+  (void)max;
+}
+void mi_theap_guarded_set_sample_rate(mi_theap_t* theap, size_t sample_rate, size_t seed) {
+  (void)theap;
+  (void)sample_rate;
+  (void)seed;
+}
+void mi_theap_guarded_set_size_bound(mi_theap_t* theap, size_t min, size_t max) {
+  (void)theap;
+  (void)min;
+  (void)max;
+}
 
-bool mi_abandoned_visit_blocks(mi_subproc_id_t subproc_id, int heap_tag, bool visit_blocks, mi_block_visit_fun* visitor, void* arg) {
+bool mi_abandoned_visit_blocks(mi_subproc_id_t subproc_id, int heap_tag, bool visit_blocks,
+                               mi_block_visit_fun* visitor, void* arg) {
   mi_heap_t* heap = subproc_id == NULL ? &mi_main_heap : subproc_id;
   if (visitor == NULL) return false;
   return (heap_tag >= 0 && heap_tag != heap->tag) || mi_visit_heap(heap, NULL, visit_blocks, visitor, arg);
@@ -103,9 +130,12 @@ bool mi_abandoned_visit_blocks(mi_subproc_id_t subproc_id, int heap_tag, bool vi
 
 /* The calling thread's page, so that its fields hold still. */
 bool mi_unsafe_heap_page_is_under_utilized(mi_heap_t* heap, void* p, size_t perc_threshold) {
-  mi_page_t* page = p == NULL ? NULL : mi_arena_page_of(p);
-  if (page == NULL || mi_page_is_single(page) || (heap != NULL && mi_load_relaxed(&page->xheap) != heap)) return false;  /* the caller's */
-  if (page->capacity < page->reserved || !mi_page_is_listed(page) || page->prev == NULL) return false;  /* the first of a queue is what is allocated from */
+  mi_page_t* page = p == NULL ? NULL : mi_memory_page_of(p);
+  /* The caller's. */
+  if (page == NULL || mi_page_is_single(page) || (heap != NULL && mi_load_relaxed(&page->xheap) != heap))
+    return false;
+  /* The first of a queue is what is allocated from. */
+  if (page->capacity < page->reserved || !mi_page_is_listed(page) || page->prev == NULL) return false;
   return (size_t)mi_page_live(page) * 100 < perc_threshold * page->reserved;
 }
 

@@ -1,15 +1,14 @@
-/* Statistics for people and machines: mimalloc.h and mimalloc-stats.h. Any thread. */
+/* Statistics for machines: mimalloc.h and mimalloc-stats.h. Any thread. */
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "core/arena.h"
-#include "core/options.h"
+#include "core/memory.h"
+#include "core/report.h"
 #include "core/os.h"
 #include "core/stats.h"
 #include "include/mimalloc-stats.h"
 #include "thread.h"
+#include "thread_print.h"
 
 void mi_stats_reset(void) { mi_stats_restart(); }
 void mi_stats_merge(void) { }
@@ -19,23 +18,17 @@ void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_m
   mi_os_process_t info;
   mi_os_process(&info);
   const size_t commit = mi_stats_committed(), peak = mi_stats_peak_committed();
-  size_t* const out[] = { elapsed_msecs, user_msecs, system_msecs, current_rss, peak_rss, current_commit, peak_commit, page_faults };
-  const size_t value[] = { info.elapsed_ms, info.user_ms, info.system_ms, info.rss, info.peak_rss, commit, peak, info.page_faults };
+  size_t* const out[] = { elapsed_msecs, user_msecs,     system_msecs, current_rss,
+                          peak_rss,      current_commit, peak_commit,  page_faults };
+  const size_t value[] = { info.elapsed_ms, info.user_ms, info.system_ms, info.rss,
+                           info.peak_rss,   commit,       peak,           info.page_faults };
   for (size_t i = 0; i < sizeof out / sizeof *out; i++) if (out[i] != NULL) *out[i] = value[i];
 }
 
-/* ---- what an owner is called ---- */
-
-static unsigned long long number(uint64_t n) { return n; }
-
-static const char* owner_kind(uint64_t id) {
-  return id == 0 ? "nobody" : mi_id_is_capability(id) ? "capability" : "thread";
-}
-static uint64_t owner_number(uint64_t id) { return mi_id_is_capability(id) ? id / 16 - 1 : id; }
-
 /* ---- text that grows ---- */
 
-typedef struct { char* text; size_t length, room; } mi_text_t;   /* length: of all there is, also what did not fit */
+/* Length: of all there is, also what did not fit. */
+typedef struct { char* text; size_t length, room; } mi_text_t;
 
 static void put(mi_text_t* t, const char* text, size_t n) {
   if (t->length < t->room) memcpy(t->text + t->length, text, mi_min(n, t->room - t->length));
@@ -92,11 +85,11 @@ static void json_counters(mi_text_t* t, const mi_totals_t* n) {
 }
 
 static void json_owner(mi_text_t* t, uint64_t id) {
-  const char* kind = owner_kind(id);
+  const char* kind = mi_print_owner_kind(id);
   PUT(t, "{\"kind\":\"");
   put(t, kind, strlen(kind));
   PUT(t, "\"");
-  PUT_NEXT(t, "number", owner_number(id));
+  PUT_NEXT(t, "number", mi_print_owner_number(id));
 }
 
 static void json(mi_text_t* t, const mi_snapshot_t* s) {
@@ -134,7 +127,8 @@ static char* json_of(mi_snapshot_t* s, size_t buf_size, char* buf) {
   mi_text_t t = { buf, 0, buf == NULL ? 0 : buf_size };
   json(&t, s);
   if (buf == NULL) {
-    t = (mi_text_t){ mi_malloc(t.length + 256), 0, t.length + 256 };      /* the process's own numbers may be longer by now */
+    /* The process's own numbers may be longer by now. */
+    t = (mi_text_t){ mi_malloc(t.length + 256), 0, t.length + 256 };
     if (t.text != NULL) json(&t, s);
   }
   mi_snapshot_drop(s);
@@ -143,19 +137,22 @@ static char* json_of(mi_snapshot_t* s, size_t buf_size, char* buf) {
 
 char* mi_stats_get_json(size_t buf_size, char* buf) {
   mi_snapshot_t s;
-  return mi_snapshot_take(&s) ? json_of(&s, buf_size, buf) : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
+  return mi_snapshot_take(&s) ? json_of(&s, buf_size, buf) : mi_report_fail(MI_ERROR_NO_MEMORY, sizeof s);
 }
 
 static const mi_heap_t* or_main(const mi_heap_t* heap) { return heap == NULL ? &mi_main_heap : heap; }
 
 char* mi_heap_stats_get_json(mi_heap_t* heap, size_t buf_size, char* buf) {
   mi_snapshot_t s;
-  return mi_snapshot_take_heap(&s, or_main(heap)) ? json_of(&s, buf_size, buf) : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof s);
+  return mi_snapshot_take_heap(&s, or_main(heap)) ? json_of(&s, buf_size, buf)
+                                                  : mi_report_fail(MI_ERROR_NO_MEMORY, sizeof s);
 }
 
 /* ---- structures ---- */
 
-size_t mi_stats_get_bin_size(size_t bin) { return bin == 0 || bin > MI_BIN_LAST ? 0 : mi_bin_size((unsigned)bin); }
+size_t mi_stats_get_bin_size(size_t bin) {
+  return bin == 0 || bin > MI_BIN_LAST ? 0 : mi_bin_size((unsigned)bin);
+}
 
 static mi_stat_count_t gauge(uint64_t n) { return (mi_stat_count_t){ (int64_t)n, (int64_t)n, (int64_t)n }; }
 static mi_stat_counter_t counter(uint64_t n) { return (mi_stat_counter_t){ (int64_t)n }; }
@@ -165,7 +162,8 @@ static void structure_of(mi_snapshot_t* s, mi_stats_t* r) {
   const mi_totals_t* n = &s->totals;
   r->pages = gauge(n->pages);
   r->reserved = gauge(n->reserved_bytes);
-  r->committed = (mi_stat_count_t){ (int64_t)n->committed_bytes, (int64_t)n->peak_committed_bytes, (int64_t)n->committed_bytes };
+  r->committed = (mi_stat_count_t){ (int64_t)n->committed_bytes, (int64_t)n->peak_committed_bytes,
+                                    (int64_t)n->committed_bytes };
   r->structures = gauge(n->structure_bytes);
   r->threads = gauge(n->threads);
   r->purged = counter(n->purged_bytes);
@@ -243,84 +241,3 @@ size_t mi_stats_words(uint64_t* words, size_t max) {
   mi_snapshot_drop(&s);
   return w.n;
 }
-
-/* ---- for people ---- */
-
-/* A number of bytes with its unit, at most four digits before it. */
-static const char* human(char text[16], uint64_t bytes) {
-  static const char* const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-  unsigned u = 0;
-  double x = (double)bytes;
-  for (; x >= 1024 && u < 4; u++) x /= 1024;
-  snprintf(text, 16, u == 0 ? "%.0f %s" : "%.1f %s", x, units[u]);
-  return text;
-}
-
-/* A line to `out`, or where messages go. */
-static void line(mi_output_fun* out, void* arg, const char* format, ...) mi_printf_like(3, 4);
-static void line(mi_output_fun* out, void* arg, const char* format, ...) {
-  char text[256];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  if (out != NULL) out(text, arg);
-  else mi_message("%s", text);
-}
-
-static void print_parts(mi_output_fun* out, void* arg, const mi_part_t* p, const char* name) {
-  char live[16], pages[16];
-  line(out, arg, "  %-24s %10llu blocks %12s live in %7llu pages of %12s\n", name, number(p->blocks), human(live, p->bytes),
-       number(p->pages), human(pages, p->page_bytes));
-}
-
-static void print_totals(mi_output_fun* out, void* arg, const mi_totals_t* n) {
-  char a[16], b[16], c[16], d[16], e[16];
-  mi_os_process_t info;
-  mi_os_process(&info);
-  line(out, arg, "mimalloc: live %s in %llu blocks; committed %s (peak %s), reserved %s\n", human(a, n->used_bytes), number(n->used_blocks),
-       human(b, n->committed_bytes), human(c, n->peak_committed_bytes), human(d, n->reserved_bytes));
-  line(out, arg, "  resident %s (peak %s); given back %s so far; structures %s\n", human(a, info.rss), human(b, info.peak_rss),
-       human(c, n->purged_bytes), human(e, n->structure_bytes));
-  line(out, arg, "  pages: %llu now; %llu fresh, %llu adopted, %llu given up full, %llu given back empty; %llu blocks freed by others\n", number(n->pages),
-       number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages), number(n->retired_pages), number(n->remote_freed_blocks));
-}
-
-static void print_classes(mi_output_fun* out, void* arg, const mi_parts_t* classes) {
-  char name[48];
-  for (size_t i = 0; i < classes->n; i++) {
-    snprintf(name, sizeof name, "%llu-byte blocks", number(classes->parts[i].key));
-    print_parts(out, arg, &classes->parts[i], classes->parts[i].key == 0 ? "larger than 64 KiB" : name);
-  }
-}
-
-void mi_stats_print_out(mi_output_fun* out, void* arg) {
-  mi_snapshot_t s;
-  char name[48];
-  if (!mi_snapshot_take(&s)) return;
-  print_totals(out, arg, &s.totals);
-  for (size_t i = 0; i < s.owners.n; i++) {
-    const uint64_t id = s.owners.parts[i].key;
-    snprintf(name, sizeof name, mi_id_is_capability(id) ? "%s %llu" : "%s %#llx", owner_kind(id), number(owner_number(id)));
-    print_parts(out, arg, &s.owners.parts[i], id == 0 ? "nobody (adoptable)" : name);
-  }
-  for (size_t i = 0; i < s.heaps.n && s.heaps.n > 1; i++) {
-    snprintf(name, sizeof name, "heap %llu", number(s.heaps.parts[i].key));
-    print_parts(out, arg, &s.heaps.parts[i], name);
-  }
-  print_classes(out, arg, &s.classes);
-  mi_snapshot_drop(&s);
-}
-
-void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg) {
-  mi_snapshot_t s;
-  char live[16], pages[16];
-  if (!mi_snapshot_take_heap(&s, or_main(heap))) return;
-  line(out, arg, "mimalloc: a heap: live %s in %llu blocks, in %llu pages of %s\n", human(live, s.totals.used_bytes), number(s.totals.used_blocks),
-       number(s.totals.pages), human(pages, s.totals.committed_bytes));
-  print_classes(out, arg, &s.classes);
-  mi_snapshot_drop(&s);
-}
-
-void mi_stats_print(void* out) { (void)out; mi_stats_print_out(NULL, NULL); }
-void mi_thread_stats_print_out(mi_output_fun* out, void* arg) { mi_stats_print_out(out, arg); }

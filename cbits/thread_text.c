@@ -63,7 +63,7 @@ static void* new_slow(size_t size, size_t align, bool nothrow) {
 }
 
 void* mi_new(size_t size) {
-  void* p = mi_lheap_malloc_fast(mi_local()->lheap, size);
+  void* p = mi_alloc_malloc_fast(mi_local()->lheap, size);
   return mi_likely(p != NULL) ? p : new_slow(size, 1, false);
 }
 void* mi_new_nothrow(size_t size) { return new_slow(size, 1, true); }
@@ -72,7 +72,7 @@ void* mi_new_aligned_nothrow(size_t size, size_t align) { return new_slow(size, 
 
 void* mi_new_n(size_t n, size_t size) {
   size_t total;
-  return mi_new(mi_mul(n, size, &total) ? total : SIZE_MAX);              /* too large fails as no memory does */
+  return mi_new(mi_mul(n, size, &total) ? total : SIZE_MAX);  /* too large fails as no memory does */
 }
 
 static void* heap_new(mi_heap_t* heap, size_t size) {

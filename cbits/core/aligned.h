@@ -7,17 +7,20 @@
 
 /* A block p of `size` bytes with p + offset a multiple of `align`, any power of two; zeroed if `zero`.
    NULL and errno: EINVAL for another alignment, ENOMEM. */
-void* mi_lheap_aligned(mi_lheap_t* lh, size_t size, size_t align, size_t offset, bool zero);
+void* mi_aligned_block(mi_lheap_t* lh, size_t size, size_t align, size_t offset, bool zero);
 
-/* For functions that always ask for an alignment, where 0 is a mistake: it stays one (3 is no power of two either). */
+/* For functions that always ask for an alignment, where 0 is a mistake: it stays one (3 is no power of two
+   either). */
 mi_inline size_t mi_align_asked(size_t align) { return align == 0 ? 3 : align; }
 
-/* Frees that say what they free. Any thread. Is this a size that the block p may have been asked for by, aligned to `align` (a power
-   of two; 0: not known), and p aligned so? False, and a report. What is no live block is the free's to report: true. */
+/* Frees that say what they free. Any thread. Is this a size that the block p may have been asked for by,
+   aligned to `align` (a power of two; 0: not known), and p aligned so? False, and a report. What is no live
+   block is the free's to report: true. */
 mi_noinline bool mi_block_suits(const void* p, size_t size, size_t align);
 mi_noinline bool mi_block_suits_align(const void* p, size_t align);
 
-/* Most need no look at the block: of a class's size, or down to half of it or a granule less. A page that is none has size 0. FAST */
+/* Most need no look at the block: of a class's size, or down to half of it or a granule less. A page that is
+   none has size 0. FAST */
 mi_inline bool mi_block_suits_plainly(const void* p, size_t size, size_t align) {
   const size_t block_size = mi_page_size(mi_page_of(p));
   return ((uintptr_t)p & (align - 1)) == 0 && block_size - size <= mi_max(block_size / 2, MI_GRANULE);

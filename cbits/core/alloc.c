@@ -1,63 +1,118 @@
-/* See alloc.h. */
+/* See alloc.h. Owner-only. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
+#include "cache.h"
+#include "commit.h"
+#include "memory.h"
+#include "purge.h"
 #include "os.h"
+#include "purger.h"
 
 size_t mi_size_good(size_t size) {
   if (size <= MI_MEDIUM_MAX) return mi_bin_size(mi_bin_of(size));
   return size > MI_SIZE_LIMIT ? size : mi_align_up(size, mi_os_page_size());
 }
 
-static void* malloc_zero(mi_lheap_t* lh, size_t size, bool* zero) {
-  void* p = mi_lheap_malloc_queued(lh, size);
+/* ---- the slow path ---- */
+
+mi_inline void* malloc_once(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
   *zero = false;
-  if (mi_likely(p != NULL)) return p;
-  if (mi_unlikely(size > MI_SIZE_LIMIT)) return mi_error_fail(MI_ERROR_TOO_LARGE, size);
-  return mi_lheap_malloc_slow(lh, size, zero);
+  if (size <= MI_MEDIUM_MAX && align == 0) return mi_lheap_block(lh, mi_bin_of(size));
+  return mi_single_malloc(lh, size, mi_max(align, MI_SLICE_SIZE), headroom, zero);
 }
 
-void* mi_lheap_malloc_generic(mi_lheap_t* lh, size_t size) {
+/* No memory: what this owner can give back, and what is cached, may be enough. False if that is nothing, so
+   that asking again is in vain: a program may ask for too much again and again. */
+mi_cold static bool make_room(mi_lheap_t* lh) {
+  const uint64_t before = mi_memory_changes();
+  const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);  /* a hint */
+  mi_lheap_collect(lh, true);
+  if (mi_cache_any()) mi_purger_run(true);
+  else if (mi_commit_is_limited()) mi_purge_some(true);
+  /* A hint. */
+  return mi_memory_changes() != before || mi_load_relaxed(&mi_commit_totals.xcommitted) < committed;
+}
+
+/* Inline, so that each caller has its own. `align`: 0, or of a block with a page of its own. */
+mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
+  if (mi_unlikely(size > MI_ADDRESSES || align > MI_ADDRESSES))
+    return mi_report_fail(MI_ERROR_NO_MEMORY, size);
+  mi_lheap_housekeep(lh);
+  void* p = malloc_once(lh, size, align, headroom, zero);
+  if (mi_unlikely(p == NULL) && make_room(lh)) p = malloc_once(lh, size, align, headroom, zero);
+  mi_report_pending();
+  mi_purger_start_if_due();
+  return mi_likely(p != NULL) ? p : mi_report_fail(MI_ERROR_NO_MEMORY, size);
+}
+
+void* mi_alloc_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
+  return malloc_slow(lh, size, 0, false, zero);
+}
+
+void* mi_alloc_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
+  return malloc_slow(lh, size, align, false, zero);
+}
+
+void* mi_alloc_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* zero) {
+  return malloc_slow(lh, size, MI_SLICE_SIZE, headroom, zero);
+}
+
+/* ---- what the rings call ---- */
+
+static void* malloc_zero(mi_lheap_t* lh, size_t size, bool* zero) {
+  void* p = mi_alloc_malloc_queued(lh, size);
+  *zero = false;
+  if (mi_likely(p != NULL)) return p;
+  if (mi_unlikely(size > MI_SIZE_LIMIT)) return mi_report_fail(MI_ERROR_TOO_LARGE, size);
+  return mi_alloc_malloc_slow(lh, size, zero);
+}
+
+void* mi_alloc_malloc_generic(mi_lheap_t* lh, size_t size) {
   bool zero;
   return malloc_zero(lh, size, &zero);
 }
 
-void* mi_lheap_zalloc(mi_lheap_t* lh, size_t size) {
+void* mi_alloc_zalloc(mi_lheap_t* lh, size_t size) {
   bool zero;
-  void* p = mi_lheap_zalloc_fast(lh, size);
+  void* p = mi_alloc_zalloc_fast(lh, size);
   if (mi_likely(p != NULL)) return p;
   p = malloc_zero(lh, size, &zero);
   return p == NULL || zero ? p : memset(p, 0, mi_size_good(size));
 }
 
-bool mi_size_overflow(size_t size) { return mi_error_fail(MI_ERROR_TOO_LARGE, size) != NULL; }
+bool mi_size_overflow(size_t size) { return mi_report_fail(MI_ERROR_TOO_LARGE, size) != NULL; }
 
-void* mi_lheap_calloc(mi_lheap_t* lh, size_t n, size_t size) {
+void* mi_alloc_calloc(mi_lheap_t* lh, size_t n, size_t size) {
   size_t total;
-  return mi_size_product(n, size, &total) ? mi_lheap_zalloc(lh, total) : NULL;
+  return mi_size_product(n, size, &total) ? mi_alloc_zalloc(lh, total) : NULL;
 }
 
-void* mi_lheap_mallocn(mi_lheap_t* lh, size_t n, size_t size) {
+void* mi_alloc_mallocn(mi_lheap_t* lh, size_t n, size_t size) {
   size_t total;
-  return mi_size_product(n, size, &total) ? mi_lheap_malloc(lh, total) : NULL;
+  return mi_size_product(n, size, &total) ? mi_alloc_malloc(lh, total) : NULL;
 }
 
 static char* copy_text(mi_lheap_t* lh, const char* s, size_t length) {
-  char* copy = mi_lheap_malloc(lh, length + 1);
+  char* copy = mi_alloc_malloc(lh, length + 1);
   if (copy == NULL) return NULL;
   memcpy(copy, s, length);
   copy[length] = 0;
   return copy;
 }
 
-char* mi_lheap_strdup(mi_lheap_t* lh, const char* s) { return s == NULL ? NULL : copy_text(lh, s, strlen(s)); }
-char* mi_lheap_strndup(mi_lheap_t* lh, const char* s, size_t n) { return s == NULL ? NULL : copy_text(lh, s, strnlen(s, n)); }
+char* mi_alloc_strdup(mi_lheap_t* lh, const char* s) {
+  return s == NULL ? NULL : copy_text(lh, s, strlen(s));
+}
+char* mi_alloc_strndup(mi_lheap_t* lh, const char* s, size_t n) {
+  return s == NULL ? NULL : copy_text(lh, s, strnlen(s, n));
+}
 
-char* mi_lheap_realpath(mi_lheap_t* lh, const char* name, char* resolved) {
+char* mi_alloc_realpath(mi_lheap_t* lh, const char* name, char* resolved) {
   char buffer[PATH_MAX];
   if (resolved != NULL) return realpath(name, resolved);
-  return realpath(name, buffer) == NULL ? NULL : mi_lheap_strdup(lh, buffer);
+  return realpath(name, buffer) == NULL ? NULL : mi_alloc_strdup(lh, buffer);
 }

@@ -2,77 +2,89 @@
    Owner-only: the local heap is the identity.
 
    The call tree of an allocation:
-     mi_lheap_malloc                 size has a page in `direct`, and that a free block: pop, done
-       mi_lheap_malloc_generic       anything else
-         mi_lheap_malloc_queued      .. the first page of its queue has one, or one of its own is kept
-         mi_lheap_malloc_slow        .. the queue's pages, adoption, a fresh page */
+     mi_alloc_malloc                 size has a page in `direct`, and that a free block: pop, done
+       mi_alloc_malloc_generic       anything else
+         mi_alloc_malloc_queued      .. the first page of its queue has one, or one of its own is cached
+         mi_alloc_malloc_slow        .. the queue's pages, adoption, a fresh page */
 #ifndef MI_ALLOC_H
 #define MI_ALLOC_H
 
 #include <string.h>
 
-#include "lheap.h"
 #include "options.h"
+#include "single.h"
 
-mi_noinline void* mi_lheap_malloc_generic(mi_lheap_t* lh, size_t size);
+mi_noinline void* mi_alloc_malloc_generic(mi_lheap_t* lh, size_t size);
+/* The slow path of an allocation of `size` bytes, at most MI_SIZE_LIMIT. NULL and errno if there is no
+   memory; *zero: the block is all zeros. */
+void* mi_alloc_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero);
+/* A block with a page of its own, aligned to any power of two. */
+void* mi_alloc_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero);
+/* The same, for a block that grows; `headroom`: to go on, if there is any (mi_memory_claim_headroom). */
+void* mi_alloc_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* zero);
 
 /* Pops a block; NULL if there is none, or if it was written to. FAST */
-mi_inline void* mi_page_pop(mi_page_t* page) {
+mi_inline void* mi_alloc_pop(mi_page_t* page) {
   mi_block_t* block = mi_returned(page->free);
-  if (mi_unlikely(mi_load_relaxed(&block->xmark) != page->key)) return NULL;  /* shown with the list; so is that a live one has none */
+  /* Shown with the list; so is that a live one has none. */
+  if (mi_unlikely(mi_load_relaxed(&block->xmark) != page->key)) return NULL;
   mi_block_t* next = block->next;
   page->free = next;
-  mi_prefetch_write(next);                                                /* another thread may have freed it */
+  mi_prefetch_write(next);  /* another thread may have freed it */
   mi_own_increment(&page->xused);
-  mi_store_relaxed(&block->xmark, 0);                                     /* the caller's, who shows it to others */
+  mi_store_relaxed(&block->xmark, 0);  /* the caller's, who shows it to others */
   return block;
 }
 
 /* A small block from a page with a free one; NULL: take the generic way. FAST */
-mi_inline void* mi_lheap_malloc_fast(mi_lheap_t* lh, size_t size) {
+mi_inline void* mi_alloc_malloc_fast(mi_lheap_t* lh, size_t size) {
   if (mi_unlikely(size > MI_DIRECT_MAX)) return NULL;
-  return mi_page_pop(lh->direct[(size + MI_GRANULE - 1) / MI_GRANULE]);
+  return mi_alloc_pop(lh->direct[(size + MI_GRANULE - 1) / MI_GRANULE]);
 }
 
 /* The same, zeroed: all usable bytes. FAST */
-mi_inline void* mi_lheap_zalloc_fast(mi_lheap_t* lh, size_t size) {
+mi_inline void* mi_alloc_zalloc_fast(mi_lheap_t* lh, size_t size) {
   if (mi_unlikely(size > MI_DIRECT_MAX)) return NULL;
   mi_page_t* page = lh->direct[(size + MI_GRANULE - 1) / MI_GRANULE];
-  void* p = mi_page_pop(page);
+  void* p = mi_alloc_pop(page);
   return mi_likely(p != NULL) ? memset(p, 0, mi_page_size(page)) : NULL;
 }
 
-/* A block of a queue's first page whose `free` is empty: one that its holder freed, or one more of those that come one at a
-   time. What a page of a few blocks comes to again and again. Not when it is time for a sweep, which the slow path sees to. FAST */
-mi_inline void* mi_lheap_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
+/* A block of a queue's first page whose `free` is empty: one that its holder freed, or one more of those that
+   come one at a time. What a page of a few blocks comes to again and again. Not when it is time for a sweep,
+   which the slow path sees to. FAST */
+mi_inline void* mi_alloc_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(page->lheap == lh && mi_page_is_listed(page));
   if (page->free != &mi_nil) return NULL;
-  if (mi_unlikely(!mi_lheap_may_hurry(lh))) return NULL;
+  if (mi_unlikely(!mi_lheap_may_skip(lh))) return NULL;
   if (mi_load_relaxed(&page->local_free->xmark) == page->key) {           /* its own */
     page->free = page->local_free;
     page->local_free = &mi_nil;
   }
   else {
-    if (page->capacity == page->reserved || page->local_free != &mi_nil || 2 * mi_page_size(page) <= MI_EXTEND_BYTES) return NULL;
-    if (mi_xword_head(mi_load_relaxed(&page->xword)) != 0 || !mi_page_extend(page)) return NULL;  /* a hint: those that others freed go first */
+    if (page->capacity == page->reserved || page->local_free != &mi_nil
+        || 2 * mi_page_size(page) <= MI_EXTEND_BYTES)
+      return NULL;
+    /* A hint: those that others freed go first. */
+    if (mi_xword_head(mi_load_relaxed(&page->xword)) != 0 || !mi_page_extend(page)) return NULL;
   }
   lh->tick++;
-  return mi_page_pop(page);
+  return mi_alloc_pop(page);
 }
 
-/* The same from the first page of its queue: what has no place in `direct`, and what the holder freed. Or a page of its own that
-   was kept. FAST */
-mi_inline void* mi_lheap_malloc_queued(mi_lheap_t* lh, size_t size) {
-  if (size > MI_MEDIUM_MAX) return mi_lheap_malloc_kept(lh, size);
+/* The same from the first page of its queue: what has no place in `direct`, and what the holder freed. Or a
+   page of its own that was cached. FAST */
+mi_inline void* mi_alloc_malloc_queued(mi_lheap_t* lh, size_t size) {
+  if (size > MI_MEDIUM_MAX) return mi_single_malloc_cached(lh, size);
   mi_page_t* page = lh->queue[mi_bin_of(size)].first;
   if (page == NULL) return NULL;
-  void* p = mi_page_pop(page);
-  return mi_likely(p != NULL) ? p : mi_lheap_malloc_own(lh, page);
+  void* p = mi_alloc_pop(page);
+  return mi_likely(p != NULL) ? p : mi_alloc_malloc_own(lh, page);
 }
 
-mi_inline void* mi_lheap_malloc(mi_lheap_t* lh, size_t size) {
-  void* p = mi_lheap_malloc_fast(lh, size);
-  return mi_likely(p != NULL) ? p : mi_lheap_malloc_generic(lh, size);
+mi_inline void* mi_alloc_malloc(mi_lheap_t* lh, size_t size) {
+  void* p = mi_alloc_malloc_fast(lh, size);
+  return mi_likely(p != NULL) ? p : mi_alloc_malloc_generic(lh, size);
 }
 
 mi_cold bool mi_size_overflow(size_t size);
@@ -85,12 +97,12 @@ mi_inline bool mi_size_product(size_t n, size_t size, size_t* total) {
 size_t mi_size_good(size_t size);
 
 /* Sizes over PTRDIFF_MAX and products that overflow: NULL and errno. Zeroed: all usable bytes. */
-void* mi_lheap_zalloc(mi_lheap_t* lh, size_t size);
-void* mi_lheap_calloc(mi_lheap_t* lh, size_t n, size_t size);
-void* mi_lheap_mallocn(mi_lheap_t* lh, size_t n, size_t size);
+void* mi_alloc_zalloc(mi_lheap_t* lh, size_t size);
+void* mi_alloc_calloc(mi_lheap_t* lh, size_t n, size_t size);
+void* mi_alloc_mallocn(mi_lheap_t* lh, size_t n, size_t size);
 /* Copies of text; s == NULL gives NULL. */
-char* mi_lheap_strdup(mi_lheap_t* lh, const char* s);
-char* mi_lheap_strndup(mi_lheap_t* lh, const char* s, size_t n);
-char* mi_lheap_realpath(mi_lheap_t* lh, const char* name, char* resolved);
+char* mi_alloc_strdup(mi_lheap_t* lh, const char* s);
+char* mi_alloc_strndup(mi_lheap_t* lh, const char* s, size_t n);
+char* mi_alloc_realpath(mi_lheap_t* lh, const char* name, char* resolved);
 
 #endif

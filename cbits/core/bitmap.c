@@ -11,7 +11,7 @@ static uint64_t word_mask(size_t i, size_t n, size_t* len) {
 void mi_bitmap_set(mi_bits_t* map, size_t i, size_t n) {
   for (size_t len; n > 0; i += len, n -= len) {
     const uint64_t mask = word_mask(i, n, &len);
-    mi_or_acq_rel(&map[i / 64], mask);                                    /* pairs with claim_word: shows the memory behind the bits */
+    mi_or_acq_rel(&map[i / 64], mask);  /* pairs with claim_word: shows the memory behind the bits */
   }
 }
 
@@ -19,7 +19,8 @@ bool mi_bitmap_clear(mi_bits_t* map, size_t i, size_t n) {
   bool any = false;
   for (size_t len; n > 0; i += len, n -= len) {
     const uint64_t mask = word_mask(i, n, &len);
-    if ((mi_load_relaxed(&map[i / 64]) & mask) == 0) continue;            /* a hint: what is set later is its setter's */
+    /* A hint: what is set later is its setter's. */
+    if ((mi_load_relaxed(&map[i / 64]) & mask) == 0) continue;
     any |= (mi_and_acq_rel(&map[i / 64], ~mask) & mask) != 0;             /* pairs with mi_bitmap_set */
   }
   return any;
@@ -69,15 +70,17 @@ size_t mi_bitmap_run(const mi_bits_t* map, size_t nbits, size_t i, size_t max) {
 size_t mi_bitmap_run_before(const mi_bits_t* map, size_t i, size_t max) {
   size_t run = 0;
   while (run < max && run < i) {
-    const size_t at = i - run;                                            /* look at the bits below: from the top of their word on */
-    const uint64_t zeros = ~mi_load_relaxed(&map[(at - 1) / 64]) << (63 - (at - 1) % 64);  /* a snapshot: claims decide */
+    const size_t at = i - run;  /* look at the bits below: from the top of their word on */
+    /* A snapshot: claims decide. */
+    const uint64_t zeros = ~mi_load_relaxed(&map[(at - 1) / 64]) << (63 - (at - 1) % 64);
     if (zeros != 0) return mi_min(max, run + (size_t)__builtin_clzll(zeros));
     run += (at - 1) % 64 + 1;
   }
   return mi_min(run, max);
 }
 
-/* The lowest bit of w from which on n bits are set, n at most 64: each turn keeps those that have twice as many set above. 64: none. */
+/* The lowest bit of w from which on n bits are set, n at most 64: each turn keeps those that have twice as
+   many set above. 64: none. */
 static unsigned run_in_word(uint64_t w, size_t n) {
   for (size_t have = 1, more; have < n && w != 0; have += more) {
     more = mi_min(have, n - have);
@@ -87,7 +90,7 @@ static unsigned run_in_word(uint64_t w, size_t n) {
 }
 
 size_t mi_bitmap_find_run(const mi_bits_t* map, size_t nbits, size_t n, size_t i) {
-  size_t run = 0;                                                         /* set bits that end where this word begins */
+  size_t run = 0;  /* set bits that end where this word begins */
   for (size_t at = mi_align_down(i, 64); at < nbits; at += 64) {
     uint64_t w = mi_load_relaxed(&map[at / 64]);                          /* a snapshot: claims decide */
     if (at < i) w &= ~(uint64_t)0 << (i - at);
@@ -110,14 +113,14 @@ bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, s
     const size_t run = mi_bitmap_run(map, nbits, at, n);
     if (run < n) { at += run + 1; continue; }
     if (mi_bitmap_claim_at(map, at, n)) break;
-    at++;                                                                 /* somebody was quicker: look on behind */
+    at++;  /* somebody was quicker: look on behind */
   }
   *i = at;
   return true;
 }
 
 size_t mi_bitmap_count(const mi_bits_t* map, size_t nbits) {
-  size_t total = 0;                                                       /* bits at and above nbits are never set */
+  size_t total = 0;  /* bits at and above nbits are never set */
   for (size_t w = 0; w < mi_bitmap_words(nbits); w++) {
     const uint64_t word = mi_load_relaxed(&map[w]);                       /* a snapshot */
     if (word != 0) total += mi_popcount(word);

@@ -15,7 +15,8 @@ void mi_bitmap_set(mi_bits_t* map, size_t i, size_t n);
 bool mi_bitmap_clear(mi_bits_t* map, size_t i, size_t n);
 /* Clears n bits from i if all of them are set; else changes nothing. */
 bool mi_bitmap_claim_at(mi_bits_t* map, size_t i, size_t n);
-/* The first run of n set bits at or after *i whose index is `offset` modulo `align`, a power of two: claimed, *i is its start. */
+/* The first run of n set bits at or after *i whose index is `offset` modulo `align`, a power of two: claimed,
+   *i is its start. */
 bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, size_t offset, size_t* i);
 /* The first set bit at or after i; nbits if there is none. */
 size_t mi_bitmap_next(const mi_bits_t* map, size_t nbits, size_t i);

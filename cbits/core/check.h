@@ -1,5 +1,5 @@
 /* Assertions: the one home of the MI_CHECK question, but for the walker (cbits/debug).
-   It calls only mi_assert_fail. */
+   Any thread. It calls only mi_assert_fail. */
 #ifndef MI_CHECK_H
 #define MI_CHECK_H
 

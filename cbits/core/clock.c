@@ -18,5 +18,5 @@ uint64_t mi_clock_at(void) {
 
 void mi_clock_set(void) {
   const uint64_t now = mi_os_now_ms();
-  mi_due_ask_at(&mi_due, mi_max(now, 1));
+  mi_due_schedule(&mi_due, mi_max(now, 1));
 }

@@ -9,18 +9,22 @@
 
 extern mi_due_t mi_due;
 
-/* Where a slow path gives memory back it counts what that weighs, in slices; so that the clock is read now and then only. */
+/* Where a slow path gives memory back it counts what that weighs, in slices; so that the clock is read now
+   and then only. */
 mi_inline void mi_clock_tick(size_t nslices) { mi_local()->clock_ticks += (uint32_t)nslices; }
 
-/* A round begins half of purge_delay after something was asked for; what is free then is given back by the next. 0: never. */
+/* A round begins half of purge_delay after something was scheduled; what is free then is given back by the
+   next. 0: never. */
 uint64_t mi_clock_round_ms(void);
 /* When the next round is due, by mi_os_now_ms; 0: never. */
 uint64_t mi_clock_at(void);
 mi_cold void mi_clock_set(void);
 
 /* Something waits; what shows it was changed by an atomic operation of its own. */
-mi_inline void mi_clock_ask(void) { if (!mi_due_is_asked(&mi_due)) mi_clock_set(); }
-/* The same where a round changes by an exchange all that it looks at, what is empty too: so who comes after it sees its 0. */
-mi_inline void mi_clock_ask_again(void) { if (mi_load_relaxed(&mi_due.xsince) == 0) mi_clock_set(); }  /* shown by that exchange */
+mi_inline void mi_clock_schedule(void) { if (!mi_due_is_scheduled(&mi_due)) mi_clock_set(); }
+/* The same where a round changes by an exchange all that it looks at, what is empty too: so who comes after
+   it sees its 0. */
+/* Shown by that exchange. */
+mi_inline void mi_clock_schedule_again(void) { if (mi_load_relaxed(&mi_due.xsince) == 0) mi_clock_set(); }
 
 #endif

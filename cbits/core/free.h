@@ -7,31 +7,34 @@
 
 /* The call tree of a free:
      mi_free_local                 own page, a start, not free yet: push, done
-       mi_lheap_page_emptied       .. and it was the last: retire the page or free it. Or the first of a parked page
+       mi_lheap_page_emptied       .. and it was the last: retire the page or free it; or a parked one's first
      mi_free_slow                  anything else
-       mi_keep_put                 .. a page of its own (R5)
+       mi_cache_put                .. a page of its own (R5)
        mi_page_remote_free         .. another's page
-       mi_lheap_full_to_owned      .. a page this owner gave up full
-       mi_error_misuse             .. no live block */
+       mi_lheap_take_back          .. a page this owner gave up full
+       mi_report_misuse            .. no live block */
 
-/* Is the block marked with its page's key? Its upper half is looked at first: a user's 8-byte store to the first word has
-   both halves at hand, but one of fewer bytes (an int, a char) must reach the cache before 8 bytes can be read: 4 ns. The key
-   is where the upper half of it is one load away. FAST */
+/* Is the block marked with its page's key? Its upper half is looked at first: a user's 8-byte store to the
+   first word has both halves at hand, but one of fewer bytes (an int, a char) must reach the cache before 8
+   bytes can be read: 4 ns. The key is where the upper half of it is one load away. FAST */
 mi_inline bool mi_block_is_marked(const mi_block_t* block, const uint64_t* key) {
   typedef struct { uint32_t half[2]; } __attribute__((may_alias)) halves_t;
   enum { UPPER = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ };
-  if (mi_likely(((const halves_t*)(const void*)&block->xmark)->half[UPPER] != ((const halves_t*)(const void*)key)->half[UPPER])) return false;
-  return mi_load_relaxed(&block->xmark) == *key;                          /* whoever has the block has it with this word */
+  if (mi_likely(((const halves_t*)(const void*)&block->xmark)->half[UPPER]
+                != ((const halves_t*)(const void*)key)->half[UPPER]))
+    return false;
+  return mi_load_relaxed(&block->xmark) == *key;  /* whoever has the block has it with this word */
 }
 
 /* Frees a block of the owner `id`; false, and nothing done, if this is not that simple. FAST */
 mi_inline bool mi_free_local(void* p, uintptr_t id) {
   mi_page_t* page = mi_page_of(p);
-  if (mi_unlikely(mi_load_relaxed(&page->xowner) != id)) return false;    /* equal only if I wrote it; F1 and H1 are mine */
+  /* Equal only if I wrote it; F1 and H1 are mine. */
+  if (mi_unlikely(mi_load_relaxed(&page->xowner) != id)) return false;
   if (mi_unlikely(!mi_page_is_start(page, p))) return false;
   mi_block_t* block = p;
   if (mi_unlikely(mi_block_is_marked(block, &page->key))) return false;
-  mi_store_relaxed(&block->xmark, page->key);                             /* shown with the page, or not at all */
+  mi_store_relaxed(&block->xmark, page->key);  /* shown with the page, or not at all */
   block->next = page->local_free;
   page->local_free = block;
   if (mi_unlikely(mi_own_decrement(&page->xused))) mi_lheap_page_emptied(page);

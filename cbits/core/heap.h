@@ -1,53 +1,38 @@
-/* A heap: what the user names. Its structure, its list of pages, its place for each owner's local heap.
-   Any thread, under the heap's lock. Making and ending is heaps.h's. */
+/* The heaps: making and ending them, and which owner has a local heap of which.
+   Any thread, but for what says owner-only. All take the list's lock, except the look-up of mi_heap_lheap. */
 #ifndef MI_HEAP_H
 #define MI_HEAP_H
 
-#include "os.h"
-#include "pressure.h"
-#include "types.h"
+#include "lheap.h"
 
-typedef mi_atomic(mi_lheap_t*) mi_xlheap_t;
-
-struct mi_heap_s {
-  mi_heap_t  *next, *prev;          /* the list of heaps (its lock) */
-  mi_atomic(uint64_t) xid;          /* never used twice; the main heap's is 1. Statistics read it, even of a heap that ended */
-  uint16_t    arena;                /* pages come from this one only; MI_ARENA_NONE: from any */
-  bool        is_main;              /* of a process or sub-process: owners' own, never destroyed */
-  bool        allow_destroy;
-  bool        weighs;               /* a garbage collector ends it: its pages count (pressure.h) */
-  int         tag;                  /* the user's */
-  mi_lheap_t* lheaps;               /* not kept for a main heap (the list's lock) */
-  mi_page_t*  pages;                /* all its pages; not kept for the process's main heap (the heap's lock, mi_heap_lock) */
-  mi_atomic(mi_xlheap_t*) xlheaps[MI_OWNER_CHUNKS];  /* by the owner's slot; the first chunk is: */
-  mi_xlheap_t first[MI_OWNER_FIRST];
-};
-
-extern mi_heap_t mi_main_heap;        /* the process's */
-
-/* Does it keep a list of its pages? All do but the process's main heap, which never ends. */
-mi_inline bool mi_heap_is_listed(const mi_heap_t* heap) { return heap != &mi_main_heap; }
-
-/* The place of an owner's local heap; NULL if its chunk does not exist yet. */
-mi_inline mi_xlheap_t* mi_heap_place(mi_heap_t* heap, uint32_t slot) {
-  mi_xlheap_t* places = mi_load_acquire(&heap->xlheaps[mi_owner_chunk(slot)]);  /* pairs with heap_make_place */
-  return places == NULL ? NULL : &places[mi_owner_place(slot)];
+/* The owner's local heap of this heap, made if need be. Owner-only. NULL if there is no memory. */
+mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner);
+/* Owner-only: is this local heap, any but a main one, what its owner allocates from by default? Where it was,
+   that is said only when the owner points to it no more: the heap may have ended, and then the structure is
+   anybody's from here on. */
+mi_inline void mi_heap_lheap_is_default(mi_lheap_t* lh, bool is) {
+  if (lh->xid == 0) mi_store_release(&lh->xdefault, is);                  /* pairs with lheap_drop */
 }
+/* Collects the owner's local heaps but its main one. Owner-only; the lock keeps a heap's end away. */
+void mi_heap_drain_lheaps(mi_owner_t* owner, bool force);
+/* Pools or frees all their pages; they are as new. Owner-only, under the lock. */
+void mi_heap_abandon_lheaps(mi_owner_t* owner);
+/* Changes when any of the owner's local heaps does anything but allocate and free in its pages; 0: none has a
+   page. Any thread. */
+uint64_t mi_heap_activity(const mi_owner_t* owner);
+/* The owner ends: it has no local heaps but its main one any more. Owner-only. */
+void mi_heap_owner_ends(mi_owner_t* owner);
 
-/* The lock of its list of pages; some heaps share one. None is part of a heap: so fork finds all, those of heaps that are ending, too. */
-#define MI_HEAP_LOCKS 32u
-mi_lock_t* mi_heap_lock(const mi_heap_t* heap);
+/* NULL if there is no memory. */
+mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy);
+/* No allocation from it may be under way; frees may. Blocks stay (in the main heap), or are freed. */
+void mi_heap_end(mi_heap_t* heap, bool keep_blocks);
 
-/* Keeps the list of pages. The holder of the page. */
-void mi_heap_page_add(mi_heap_t* heap, mi_page_t* page);
-void mi_heap_page_remove(mi_heap_t* heap, mi_page_t* page);
-/* The same, under the heap's lock. */
-void mi_heap_page_unlink(mi_heap_t* heap, mi_page_t* page);
-/* Its only block was resized, by whoever owns that: so many slices before. */
-void mi_heap_page_resized(mi_page_t* page, size_t nslices);
+/* How many there are now, the main heap and all. */
+size_t mi_heap_count(void);
 
-/* All heaps' locks. */
-void mi_heap_locks_before_fork(void);
-void mi_heap_locks_after_fork(bool child);
+/* The lock of the list and all heaps' locks. */
+void mi_heap_before_fork(void);
+void mi_heap_after_fork(bool child);
 
 #endif

@@ -1,6 +1,7 @@
-/* What an OS thread has for itself, of every layer. Two ways to find it, chosen here and nowhere else: thread-local storage; or, where
-   MI_LOCAL_BY_KEY is set (the Haskell package), a thread key, because GHC's linker for object files knows no thread-local storage.
-   Each thread has its own: no field is shared. local.c, or ghc/local_key.c, has them. */
+/* What an OS thread has for itself, of every layer. Two ways to find it, chosen here and nowhere else:
+   thread-local storage; or, where MI_LOCAL_BY_KEY is set (the Haskell package), a thread key, because GHC's
+   linker for object files knows no thread-local storage. Each thread has its own: no field is shared.
+   Any thread. local.c, or ghc/local_key.c, has them. */
 #ifndef MI_LOCAL_H
 #define MI_LOCAL_H
 
@@ -15,14 +16,15 @@ typedef struct {
   bool        beginning;    /* within what a process does once: what is called there allocates */
   bool        in_callback;  /* once inside, none is called a second time */
   unsigned    late_calls;   /* calls that were made in callbacks of a call after the end */
-  unsigned    held_ranks;   /* a bit for each rank that it has, or is about to take; the field's address is the thread's number */
+  /* A bit for each rank that it has, or is about to take; the field's address is the thread's number. */
+  unsigned    held_ranks;
   uint32_t    clock_ticks;  /* what slow paths gave back, in slices, since this thread looked at the clock */
-  uint64_t    life;         /* of the pages that are born here, the next; none if a multiple of what is drawn at once (page.c) */
-  unsigned    nerrors;      /* that wait to be told (options.c) */
+  /* Of the pages that are born here, the next; none if a multiple of what is drawn at once (page.c). */
+  uint64_t    life;
+  unsigned    nerrors;      /* that wait to be reported (report.c) */
   struct { int error; const void* p; size_t size; } errors[MI_ERRORS_LATER];
 } mi_local_t;
 
-extern mi_lheap_t mi_lheap_empty;           /* no queue of it has a page (lheap.c) */
 #define MI_LOCAL_INIT { .lheap = &mi_lheap_empty }
 
 /* In the child of fork: what other threads had is free. */

@@ -12,7 +12,8 @@
 
 typedef struct mi_meta_free_s { struct mi_meta_free_s* next; } mi_meta_free_t;
 
-/* What is known of a slab lies at the start of its region, apart from it, so that all of a slab can be given back. */
+/* What is known of a slab lies at the start of its region, apart from it, so that all of a slab can be given
+   back. */
 typedef struct mi_slab_s {
   struct mi_slab_s *next, *prev;        /* in its kind's list, if there is room in it */
   mi_meta_free_t* free;
@@ -26,7 +27,7 @@ typedef struct {
 } mi_region_t;
 
 typedef struct {
-  mi_slab_t  *first, *last;             /* in which there is room; those whose memory went back are the last */
+  mi_slab_t  *first, *last;  /* in which there is room; those whose memory went back are the last */
   uint32_t    nempty;                   /* in which nothing is used, and whose memory did not go back */
   size_t      size;                     /* of its structures, rounded up */
 } mi_kind_t;
@@ -35,7 +36,8 @@ static mi_lock_t meta_lock = MI_LOCK_INIT(MI_RANK_META);
 static mi_kind_t kinds[MI_META_KINDS];
 static mi_region_t* region;              /* the newest; */
 static size_t region_used;               /* .. and how many of its slabs are some kind's */
-static mi_atomic(size_t) xcommitted, xpeak, xreserved;   /* written under the lock, but for the peak when it starts anew */
+/* Written under the lock, but for the peak when it starts anew. */
+static mi_atomic(size_t) xcommitted, xpeak, xreserved;
 
 size_t mi_meta_committed(void) { return mi_load_relaxed(&xcommitted); }   /* statistics */
 size_t mi_meta_peak_committed(void) { return mi_load_relaxed(&xpeak); }
@@ -49,7 +51,7 @@ static void committed_add(size_t bytes) {
   if (now > mi_load_relaxed(&xpeak)) mi_store_relaxed(&xpeak, now);
 }
 
-static void* reserve(size_t size, size_t align) {
+static void* slab_reserve(size_t size, size_t align) {
   void* p = mi_os_reserve(size, align);
   if (p == NULL) return NULL;
   if (!mi_os_commit(p, size)) { mi_os_release(p, size); return NULL; }
@@ -59,7 +61,9 @@ static void* reserve(size_t size, size_t align) {
 
 /* ---- the slabs of a kind: under the lock ---- */
 
-static bool is_full(const mi_slab_t* slab, size_t size) { return slab->free == NULL && slab->bump + size > SLAB_SIZE; }
+static bool is_full(const mi_slab_t* slab, size_t size) {
+  return slab->free == NULL && slab->bump + size > SLAB_SIZE;
+}
 
 static void slab_remove(mi_kind_t* kind, mi_slab_t* slab) {
   mi_assert(slab->prev == NULL ? kind->first == slab : slab->prev->next == slab);
@@ -77,7 +81,7 @@ static void slab_add(mi_kind_t* kind, mi_slab_t* slab, bool front) {
 
 static bool slab_make(mi_kind_t* kind) {
   if (region == NULL || region_used == REGION_SIZE / SLAB_SIZE) {
-    mi_region_t* fresh = reserve(REGION_SIZE, REGION_SIZE);
+    mi_region_t* fresh = slab_reserve(REGION_SIZE, REGION_SIZE);
     if (fresh == NULL) return false;
     committed_add(mi_align_up(sizeof *fresh, mi_os_page_size()));
     region = fresh;
@@ -114,10 +118,12 @@ static void* slab_alloc(mi_kind_t* kind, mi_slab_t* slab, bool* used) {
   return p;
 }
 
-/* Nothing in it is used. A page's word goes on counting its lives, so its memory stays; what is locked does, too. */
+/* Nothing in it is used. A page's word goes on counting its lives, so its memory stays; what is locked does,
+   too. */
 static void slab_emptied(mi_kind_t* kind, mi_slab_t* slab) {
   mi_assert(slab->nlive == 0);
-  if (++kind->nempty <= EMPTY_MAX || kind == &kinds[MI_META_PAGE] || !mi_os_purge(slab->start, SLAB_SIZE)) return;
+  if (++kind->nempty <= EMPTY_MAX || kind == &kinds[MI_META_PAGE] || !mi_os_purge(slab->start, SLAB_SIZE))
+    return;
   kind->nempty--;
   committed_add(0 - slab_committed(slab));
   slab->free = NULL;
@@ -127,7 +133,8 @@ static void slab_emptied(mi_kind_t* kind, mi_slab_t* slab) {
 }
 
 static void slab_free(mi_kind_t* kind, mi_slab_t* slab, mi_meta_free_t* p) {
-  mi_assert(slab->nlive > 0 && (size_t)((uint8_t*)p - slab->start) < slab->bump && (size_t)((uint8_t*)p - slab->start) % kind->size == 0);
+  mi_assert(slab->nlive > 0 && (size_t)((uint8_t*)p - slab->start) < slab->bump
+            && (size_t)((uint8_t*)p - slab->start) % kind->size == 0);
   const bool was_full = is_full(slab, kind->size);
   p->next = slab->free;
   slab->free = p;
@@ -146,12 +153,14 @@ void* mi_meta_alloc(mi_meta_kind_t k, size_t size) {
   mi_assert(kind->size == 0 || kind->size == rounded);
   kind->size = rounded;
   if (kind->size > LARGE_MIN) {
-    p = reserve(kind->size, mi_os_page_size());
+    p = slab_reserve(kind->size, mi_os_page_size());
     if (p != NULL) committed_add(kind->size);
   }
   else if (kind->first != NULL || slab_make(kind)) p = slab_alloc(kind, kind->first, &used);
   mi_unlock(&meta_lock);
-  const bool kept = k == MI_META_HEAP || k == MI_META_PAGE;               /* a heap's id may be being read, a page's word goes on counting its lives: who takes one sets every field */
+  /* A heap's id may be being read, a page's word goes on counting its lives: who takes one sets every
+     field. */
+  const bool kept = k == MI_META_HEAP || k == MI_META_PAGE;
   return used && !kept ? memset(p, 0, size) : p;
 }
 

@@ -1,9 +1,10 @@
-/* Memory for structures: owners, heaps, local heaps, pages with mappings of their own. From the OS layer, never
-   from the allocator. Any thread: one lock. 64-byte aligned; what is freed is used again for the same
+/* Memory for structures: owners, heaps, local heaps, pages with mappings of their own. From the OS layer,
+   never from the allocator. Any thread: one lock. 64-byte aligned; what is freed is used again for the same
    kind of thing only, so that a stale pointer finds a structure of its type (mi_meta_kind_t), or zeros.
 
    Structures of a kind lie in slabs of 64 KiB. A few slabs of which nothing is used are kept; others' memory
-   goes back to the system, and their addresses stay the kind's. What is larger than an eighth of a slab has a mapping of its own. */
+   goes back to the system, and their addresses stay the kind's. What is larger than an eighth of a slab has a
+   mapping of its own. */
 #ifndef MI_META_H
 #define MI_META_H
 
@@ -16,12 +17,13 @@ typedef enum {
   MI_META_KINDS = MI_META_PLACES + MI_OWNER_CHUNKS
 } mi_meta_kind_t;
 
-/* `size`: always the same for one kind. Zeroed, but for a heap or a page that was used before. NULL and ENOMEM if the OS refuses. */
+/* `size`: always the same for one kind. Zeroed, but for a heap or a page that was used before. NULL and
+   ENOMEM if the OS refuses. */
 void* mi_meta_alloc(mi_meta_kind_t kind, size_t size);
 void  mi_meta_free(mi_meta_kind_t kind, void* p);
 
-/* Bytes that structures occupy, never less than what is resident of them; the most so far, or since the restart; and their address
-   space. Statistics. */
+/* Bytes that structures occupy, never less than what is resident of them; the most so far, or since the
+   restart; and their address space. Statistics. */
 size_t mi_meta_committed(void);
 size_t mi_meta_peak_committed(void);
 size_t mi_meta_reserved(void);

@@ -1,8 +1,8 @@
-/* The operating system: the only file that calls it for memory, time and locks. os_linux.c
-   implements it; another platform is another file.
-   Any thread. Nothing here is a cancellation point. Sizes in bytes; addresses and sizes multiples of mi_os_page_size().
-   One failure policy: NULL or false, and errno = ENOMEM; the caller decides what that means.
-   A test can make calls for memory fail (mi_os_fail_in, mi_os_fail_call). */
+/* The operating system: the only file that calls it for memory, time and locks. os_linux.c implements it;
+   another platform is another file. Any thread. Nothing here is a cancellation point. Sizes in bytes;
+   addresses and sizes multiples of mi_os_page_size(). One failure policy: NULL or false, and errno = ENOMEM;
+   the caller decides what that means. A test can make calls for memory fail (mi_os_fail_in,
+   mi_os_fail_call). */
 #ifndef MI_OS_H
 #define MI_OS_H
 
@@ -15,11 +15,12 @@ size_t mi_os_page_size(void);
 typedef enum {
   MI_OS_DONE,
   MI_OS_NOT,                        /* and everything is ours still */
-  MI_OS_LOST,                       /* not done, and the range is ours no more: somebody else's may be there. Nobody touches it again */
+  /* Not done, and the range is ours no more: somebody else's may be there. Nobody touches it again. */
+  MI_OS_LOST,
 } mi_os_result_t;
 
-/* Address space, zero when first touched. `align`: a power of two. Where the system counts every writable page at once
-   (mi_os_must_commit) it can be read, and written to from mi_os_commit on. */
+/* Address space, zero when first touched. `align`: a power of two. Where the system counts every writable
+   page at once (mi_os_must_commit) it can be read, and written to from mi_os_commit on. */
 void* mi_os_reserve(size_t size, size_t align);
 bool  mi_os_must_commit(void);
 /* False: part of it may be committed. */
@@ -32,12 +33,12 @@ mi_os_result_t mi_os_decommit(void* p, size_t size);
 void  mi_os_release(void* p, size_t size);
 /* Grows or shrinks a whole reservation in place. False: it is as it was. */
 bool  mi_os_resize(void* p, size_t old_size, size_t new_size);
-/* Moves the pages of a whole reservation into a larger one, made for them; the old one is gone then. Else it is as it was, and
-   the result is about the new one. */
+/* Moves the pages of a whole reservation into a larger one, made for them; the old one is gone then. Else it
+   is as it was, and the result is about the new one. */
 mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size);
-/* Moves the pages of part of a reservation to another part, whose own are dropped; where they were is zero then and stays
-   reserved. Else they are where they were, as where the system cannot or they are not one mapping, and the result is about
-   the other part, of which nothing is known. */
+/* Moves the pages of part of a reservation to another part, whose own are dropped; where they were is zero
+   then and stays reserved. Else they are where they were, as where the system cannot or they are not one
+   mapping, and the result is about the other part, of which nothing is known. */
 mi_os_result_t mi_os_move_pages(void* p, void* to, size_t size);
 /* Advice: huge pages for this range, or not. Part of it may have it afterwards. */
 void  mi_os_advise_huge(void* p, size_t size, bool huge);
@@ -46,9 +47,9 @@ bool  mi_os_locks_memory(void);
 /* Explicit huge pages (committed and there, never purged); NULL if the system has none to give. */
 void* mi_os_reserve_huge(size_t size, size_t align);
 
-/* A thread of our own, without signals, whose stack is as large as any other's: the program's thread-local storage lies in it.
-   False if there can be none. mi_os_wait, for one of them, waits for a mi_os_wake since the last time, of which one is
-   enough, and at most so long. mi_os_wake takes no lock and keeps errno. */
+/* A thread of our own, without signals, whose stack is as large as any other's: the program's thread-local
+   storage lies in it. False if there can be none. mi_os_wait, for one of them, waits for a mi_os_wake since
+   the last time, of which one is enough, and at most so long. mi_os_wake takes no lock and keeps errno. */
 bool     mi_os_thread_start(void* (*run)(void* arg), void* arg);
 void     mi_os_wait(uint64_t ms);
 void     mi_os_wake(void);
@@ -56,7 +57,8 @@ void     mi_os_wake(void);
 bool     mi_os_has_threads(void);
 /* Threads that this process has now, the one that calls is one of them; 0 where unknown. */
 size_t   mi_os_threads(void);
-/* Is the caller the only thread that has not ended? (One that main left by pthread_exit is still counted by the system.) */
+/* Is the caller the only thread that has not ended? (One that main left by pthread_exit is still counted by
+   the system.) */
 bool     mi_os_is_last_thread(void);
 uint64_t mi_os_process_id(void);    /* not 0 */
 void     mi_os_sleep_ms(uint64_t ms);
@@ -65,8 +67,10 @@ uint64_t mi_os_now_ms(void);        /* monotonic, in steps of some milliseconds;
 uint64_t mi_os_salt(void);          /* a number that another process, or the next call, hardly gets */
 uint64_t mi_os_cpu_us(void);        /* processor time of this thread; a system call */
 void     mi_os_write(const char* text, size_t length);    /* to stderr */
-const char* mi_os_getenv(const char* name);      /* the C library's, which a program may replace: never within an allocation */
-/* The environment; NULL: not yet. An empty one if this process has more rights than who started it (AT_SECURE). */
+/* The C library's, which a program may replace: never within an allocation. */
+const char* mi_os_getenv(const char* name);
+/* The environment; NULL: not yet. An empty one if this process has more rights than who started it
+   (AT_SECURE). */
 char**   mi_os_environment(void);
 /* For who waits for another thread. */
 void     mi_os_yield(void);
@@ -93,30 +97,41 @@ uintptr_t mi_os_thread(void);
 /* pthread_atfork, for ever. False: no memory. */
 bool mi_os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
-/* Around fork (thread.c). From mi_fork_enter to mi_fork_leave the thread that forks keeps every lock that it takes: mi_lock passes
-   those that it has, mi_unlock does nothing. Signals wait; so no handler of one finds locks that its own thread has, but those that
-   it had before. mi_fork_leave: false if this is the parent of a fork within a fork, or if it was done before: then nothing is to be
-   done; else mi_unlock and mi_lock_reset work again, but not on the locks that an interrupted function of this very thread had
-   before; and mi_fork_left ends it. */
+/* Around fork (thread.c). From mi_fork_enter to mi_fork_leave the thread that forks keeps every lock that it
+   takes: mi_lock passes those that it has, mi_unlock does nothing. Signals wait; so no handler of one finds
+   locks that its own thread has, but those that it had before. mi_fork_leave: false if this is the parent of
+   a fork within a fork, or if it was done before: then nothing is to be done; else mi_unlock and
+   mi_lock_reset work again, but not on the locks that an interrupted function of this very thread had before;
+   and mi_fork_left ends it. */
 void mi_fork_enter(void);
 bool mi_fork_leave(bool child);
 void mi_fork_left(void);
 /* Is this thread between these? Then it must not make threads. */
 bool mi_forking(void);
-/* What mends the child. mi_os_yield calls it if the child waits before its handlers of fork came to us: for whom it waits is gone. */
+/* What mends the child. mi_os_yield calls it if the child waits before its handlers of fork came to us: for
+   whom it waits is gone. */
 void mi_fork_set_mend(void (*mend)(void));
 
 /* Tests: the nth call from now on that asks for memory fails, and `count` calls in all; 0 for none. */
 void mi_os_fail_in(size_t nth, size_t count);
 /* .. and of one kind, those that give back too, in a way: */
 typedef enum {
-  MI_OS_RESERVE, MI_OS_COMMIT, MI_OS_PURGE, MI_OS_DECOMMIT, MI_OS_RELEASE, MI_OS_RESIZE, MI_OS_MOVE, MI_OS_MOVE_PAGES,
-  MI_OS_ADVISE, MI_OS_RESERVE_HUGE, MI_OS_CALLS
+  MI_OS_RESERVE,
+  MI_OS_COMMIT,
+  MI_OS_PURGE,
+  MI_OS_DECOMMIT,
+  MI_OS_RELEASE,
+  MI_OS_RESIZE,
+  MI_OS_MOVE,
+  MI_OS_MOVE_PAGES,
+  MI_OS_ADVISE,
+  MI_OS_RESERVE_HUGE,
+  MI_OS_CALLS
 } mi_os_call_t;
 typedef enum {
   MI_OS_GOES_ON,
   MI_OS_AT_START,                   /* nothing was done */
-  MI_OS_HALF,                       /* as much as the system may have done when it fails (os_linux.c says what) */
+  MI_OS_HALF,  /* as much as the system may have done when it fails (os_linux.c says what) */
   MI_OS_TAKEN,                      /* the same, and another thread's mapping lies where it left a gap */
 } mi_os_way_t;
 void mi_os_fail_call(mi_os_call_t call, mi_os_way_t way, size_t nth, size_t count);

@@ -1,7 +1,8 @@
 /* Linux. See os.h. Any thread.
 
-   Inside an allocation the C library is called for nothing that is a cancellation point, that allocates, or that programs are known
-   to replace by what allocates: such calls go to the kernel (`syscall` is none of these). test/c/imports/list holds what is left. */
+   Inside an allocation the C library is called for nothing that is a cancellation point, that allocates, or
+   that programs are known to replace by what allocates: such calls go to the kernel (`syscall` is none of
+   these). test/c/imports/list holds what is left. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,8 @@ typedef void (*mi_mend_t)(void);
 
 /* ---- faults for tests ---- */
 
-typedef struct { mi_atomic(size_t) xafter, xcount; mi_atomic(int) xway; } mi_fault_t;   /* calls left before the first failure; 0: off */
+/* Calls left before the first failure; 0: off. */
+typedef struct { mi_atomic(size_t) xafter, xcount; mi_atomic(int) xway; } mi_fault_t;
 static mi_fault_t any_fault, faults[MI_OS_CALLS];
 static mi_atomic(bool) faulty;
 
@@ -39,7 +41,9 @@ static void fault_set(mi_fault_t* f, mi_os_way_t way, size_t nth, size_t count) 
 
 void mi_os_fail_in(size_t nth, size_t count) { fault_set(&any_fault, MI_OS_AT_START, nth, count); }
 
-void mi_os_fail_call(mi_os_call_t call, mi_os_way_t way, size_t nth, size_t count) { fault_set(&faults[call], way, nth, count); }
+void mi_os_fail_call(mi_os_call_t call, mi_os_way_t way, size_t nth, size_t count) {
+  fault_set(&faults[call], way, nth, count);
+}
 
 static mi_os_way_t fault_next(mi_fault_t* f) {
   if (mi_load_relaxed(&f->xafter) == 0) return MI_OS_GOES_ON;             /* a counter, publishes nothing */
@@ -58,7 +62,8 @@ static mi_os_way_t fault_of(mi_os_call_t call, bool asks) {
 /* ---- the process ---- */
 
 static uint64_t started;                 /* written before there are other threads */
-static char** first_environment;         /* what glibc gives to each constructor: our library's may run before its own */
+/* What glibc gives to each constructor: our library's may run before its own. */
+static char** first_environment;
 
 __attribute__((constructor(101))) static void process_starts(int argc, char** argv, char** env) {
   (void)argc, (void)argv;
@@ -97,7 +102,8 @@ static size_t file_read(const char* name, char* text, size_t size) {
 
 /* With vm.overcommit_memory = 2 every writable page counts at once: reserve what can only be read then. */
 static mi_atomic(int) must_commit;       /* 0 unknown, 1 no, 2 yes */
-void mi_os_set_must_commit(bool must) { mi_store_relaxed(&must_commit, must ? 2 : 1); }   /* tests: nothing else runs */
+/* Tests: nothing else runs. */
+void mi_os_set_must_commit(bool must) { mi_store_relaxed(&must_commit, must ? 2 : 1); }
 
 bool mi_os_must_commit(void) {
   int answer = mi_load_relaxed(&must_commit);                             /* idempotent */
@@ -110,27 +116,30 @@ bool mi_os_must_commit(void) {
   return answer == 2;
 }
 
-/* Memory at `at` or, without flags that say so, anywhere. Where every page counts none is exempt from that. */
-static void* map(void* at, size_t size, int flags) {
+/* Memory at `at` or, without flags that say so, anywhere. Where every page counts none is exempt from
+   that. */
+static void* map_memory(void* at, size_t size, int flags) {
   const bool must = mi_os_must_commit();
-  return mmap(at, size, must ? PROT_READ : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (must ? 0 : MAP_NORESERVE) | flags, -1, 0);
+  return mmap(at, size, must ? PROT_READ : PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | (must ? 0 : MAP_NORESERVE) | flags, -1, 0);
 }
 
 /* mmap of addresses that the system chooses: done or not. */
 static void* map_anywhere(size_t size) {
-  void* p = fault_of(MI_OS_RESERVE, true) != MI_OS_GOES_ON ? MAP_FAILED : map(NULL, size, 0);
+  void* p = fault_of(MI_OS_RESERVE, true) != MI_OS_GOES_ON ? MAP_FAILED : map_memory(NULL, size, 0);
   if (p == MAP_FAILED) { errno = ENOMEM; return NULL; }
   return p;
 }
 
-/* munmap: done or not, as when the process has no more map entries and an end of the range is inside a mapping (it may be split
-   there). Then at least its memory goes. */
+/* munmap: done or not, as when the process has no more map entries and an end of the range is inside a
+   mapping (it may be split there). Then at least its memory goes. */
 void mi_os_release(void* p, size_t size) {
   mi_assert(p != NULL && ((uintptr_t)p | size) % mi_os_page_size() == 0);
   const int saved = errno;
   const mi_os_way_t fault = fault_of(MI_OS_RELEASE, false);
   if (fault > MI_OS_AT_START) munmap(p, size / 2 / mi_os_page_size() * mi_os_page_size());
-  if (fault != MI_OS_GOES_ON || munmap(p, size) != 0) (void)madvise(p, size, MADV_DONTNEED);   /* passes over gaps */
+  /* Passes over gaps. */
+  if (fault != MI_OS_GOES_ON || munmap(p, size) != 0) (void)madvise(p, size, MADV_DONTNEED);
   errno = saved;
 }
 
@@ -152,8 +161,10 @@ void* mi_os_reserve(size_t size, size_t align) {
 bool mi_os_commit(void* p, size_t size) {
   mi_assert(((uintptr_t)p | size) % mi_os_page_size() == 0);
   const mi_os_way_t fault = fault_of(MI_OS_COMMIT, true);
-  if (fault > MI_OS_AT_START && mi_os_must_commit()) mprotect(p, size / 2 / mi_os_page_size() * mi_os_page_size(), PROT_READ | PROT_WRITE);
-  if (fault == MI_OS_GOES_ON && (!mi_os_must_commit() || mprotect(p, size, PROT_READ | PROT_WRITE) == 0)) return true;
+  if (fault > MI_OS_AT_START && mi_os_must_commit())
+    mprotect(p, size / 2 / mi_os_page_size() * mi_os_page_size(), PROT_READ | PROT_WRITE);
+  if (fault == MI_OS_GOES_ON && (!mi_os_must_commit() || mprotect(p, size, PROT_READ | PROT_WRITE) == 0))
+    return true;
   errno = ENOMEM;
   return false;
 }
@@ -168,8 +179,8 @@ bool mi_os_purge(void* p, size_t size) {
   return ok;
 }
 
-/* ---- calls that unmap a range before they put something else there: where they fail it may be a gap, in which the next mmap of
-   another thread may come to lie. So its first word says before whose it is. ---- */
+/* ---- calls that unmap a range before they put something else there: where they fail it may be a gap, in
+   which the next mmap of another thread may come to lie. So its first word says before whose it is. ---- */
 
 static uint64_t word_of(const void* p) { return (uint64_t)(uintptr_t)p * 0x9e3779b97f4a7c15u | 1; }
 
@@ -189,20 +200,21 @@ static bool range_is_signed(void* p) {
 /* After such a call failed for a range that was signed: it is there still, or is put back. */
 static mi_os_result_t range_back(void* p, size_t size) {
   if (range_is_signed(p)) return MI_OS_NOT;
-  void* q = map(p, size, MAP_FIXED_NOREPLACE);
+  void* q = map_memory(p, size, MAP_FIXED_NOREPLACE);
   if (q == p) return MI_OS_NOT;
-  if (q != MAP_FAILED) (void)munmap(q, size);                             /* before Linux 4.17 it was a hint */
+  if (q != MAP_FAILED) (void)munmap(q, size);  /* before Linux 4.17 it was a hint */
   return MI_OS_LOST;
 }
 
 /* What such a call leaves when it fails. */
 static void range_fault(mi_os_way_t fault, void* p, size_t size) {
   if (fault >= MI_OS_HALF) (void)munmap(p, size);
-  if (fault == MI_OS_TAKEN) (void)mmap(p, mi_os_page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  if (fault == MI_OS_TAKEN)
+    (void)mmap(p, mi_os_page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
-/* madvise, as above; then mmap over it: not done and unchanged, or a gap. A private mapping that nobody can write to counts for
-   nothing, and a change of protection alone would not take back what counts. */
+/* madvise, as above; then mmap over it: not done and unchanged, or a gap. A private mapping that nobody can
+   write to counts for nothing, and a change of protection alone would not take back what counts. */
 mi_os_result_t mi_os_decommit(void* p, size_t size) {
   mi_assert(((uintptr_t)p | size) % mi_os_page_size() == 0);
   if (!mi_os_purge(p, size)) return MI_OS_NOT;
@@ -212,8 +224,9 @@ mi_os_result_t mi_os_decommit(void* p, size_t size) {
   mi_os_result_t result = MI_OS_DONE;
   if (fault != MI_OS_AT_START && range_sign(p)) {
     range_fault(fault, p, size);
-    if (fault != MI_OS_GOES_ON || map(p, size, MAP_FIXED) != p) result = range_back(p, size);
-    if (result == MI_OS_NOT) result = mi_os_purge(p, mi_os_page_size()) ? MI_OS_DONE : MI_OS_NOT;   /* zero, though it counts */
+    if (fault != MI_OS_GOES_ON || map_memory(p, size, MAP_FIXED) != p) result = range_back(p, size);
+    /* Zero, though it counts. */
+    if (result == MI_OS_NOT) result = mi_os_purge(p, mi_os_page_size()) ? MI_OS_DONE : MI_OS_NOT;
   }
   errno = saved;
   return result;
@@ -226,15 +239,17 @@ bool mi_os_resize(void* p, size_t old_size, size_t new_size) {
   return mremap(p, old_size, new_size, 0) == p;
 }
 
-/* mremap to larger memory: what is moved is one mapping, or it fails. One mapping is moved whole or stays; the target is unmapped
-   first. (Where a mapping shrinks its end is unmapped before it is moved: so none that shrinks comes here.) */
+/* mremap to larger memory: what is moved is one mapping, or it fails. One mapping is moved whole or stays;
+   the target is unmapped first. (Where a mapping shrinks its end is unmapped before it is moved: so none that
+   shrinks comes here.) */
 mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
   const mi_os_way_t fault = fault_of(MI_OS_MOVE, true);
   mi_assert(new_size > old_size);
   mi_assert(((uintptr_t)p | (uintptr_t)to | old_size | new_size) % mi_os_page_size() == 0);
   if (fault != MI_OS_AT_START && range_sign(to)) {
     range_fault(fault, to, new_size);
-    if (fault == MI_OS_GOES_ON && mremap(p, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to) return MI_OS_DONE;
+    if (fault == MI_OS_GOES_ON && mremap(p, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to)
+      return MI_OS_DONE;
     if (!range_is_signed(to)) { errno = ENOMEM; return MI_OS_LOST; }
   }
   errno = ENOMEM;
@@ -242,23 +257,25 @@ mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
 }
 
 #ifdef MREMAP_DONTUNMAP
-/* Several mappings, as where the program gave part of its block another property, cannot grow (EFAULT); part of one mapping has no
-   room to. Nobody else splits it meanwhile: it is the caller's. */
+/* Several mappings, as where the program gave part of its block another property, cannot grow (EFAULT); part
+   of one mapping has no room to. Nobody else splits it meanwhile: it is the caller's. */
 static bool is_one_mapping(uint8_t* p, size_t size) {
   const bool grown = mremap(p, size, size + mi_os_page_size(), 0) == p;
   if (grown) (void)munmap(p + size, mi_os_page_size());                   /* its end, and nothing behind it */
   return grown || errno == ENOMEM || errno == EAGAIN;
 }
 
-/* mremap of as many mappings as there are, from Linux 6.17 on one after the other: when it fails the first of them have moved. So
-   only one is moved at a time, which is done or not; the target is unmapped first. */
+/* mremap of as many mappings as there are, from Linux 6.17 on one after the other: when it fails the first of
+   them have moved. So only one is moved at a time, which is done or not; the target is unmapped first. */
 mi_os_result_t mi_os_move_pages(void* p, void* to, size_t size) {
   const int saved = errno;
   const mi_os_way_t fault = fault_of(MI_OS_MOVE_PAGES, true);
   mi_os_result_t result = MI_OS_NOT;
-  if (fault != MI_OS_AT_START && !mi_os_must_commit() && is_one_mapping(p, size) && range_sign(to)) {   /* where every page counts these would twice */
+  /* Where every page counts these would twice. */
+  if (fault != MI_OS_AT_START && !mi_os_must_commit() && is_one_mapping(p, size) && range_sign(to)) {
     range_fault(fault, to, size);
-    const bool ok = fault == MI_OS_GOES_ON && mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+    const bool ok = fault == MI_OS_GOES_ON
+                    && mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
     result = ok ? MI_OS_DONE : range_back(to, size);
   }
   errno = saved;
@@ -284,7 +301,7 @@ void mi_os_advise_huge(void* p, size_t size, bool huge) {
 bool mi_os_locks_memory(void) {
   const int saved = errno;
   unsigned char resident = 0;
-  void* p = map(NULL, mi_os_page_size(), 0);
+  void* p = map_memory(NULL, mi_os_page_size(), 0);
   if (p != MAP_FAILED) {
     if (mincore(p, mi_os_page_size(), &resident) != 0) resident = 0;
     (void)munmap(p, mi_os_page_size());
@@ -293,8 +310,8 @@ bool mi_os_locks_memory(void) {
   return (resident & 1) != 0;
 }
 
-/* Are huge pages behind all of it? What cannot be had is told here, or the program is ended when it first touches it. Before Linux
-   5.14 it cannot be asked, and what mmap has set aside must do. */
+/* Are huge pages behind all of it? What cannot be had is told here, or the program is ended when it first
+   touches it. Before Linux 5.14 it cannot be asked, and what mmap has set aside must do. */
 static bool are_there(void* p, size_t size) {
 #ifdef MADV_POPULATE_WRITE
   return madvise(p, size, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
@@ -318,8 +335,8 @@ void* mi_os_reserve_huge(size_t size, size_t align) {
 
 /* ---- a thread ---- */
 
-/* No stack size is asked for: the C library puts the thread-local storage of every module into the stack, and only its own
-   default is known to have room for it. What is not touched of it costs address space only. */
+/* No stack size is asked for: the C library puts the thread-local storage of every module into the stack, and
+   only its own default is known to have room for it. What is not touched of it costs address space only. */
 bool mi_os_thread_start(void* (*run)(void* arg), void* arg) {
   pthread_t thread;
   pthread_attr_t attributes;
@@ -347,14 +364,15 @@ void mi_os_wait(uint64_t ms) {
 
 void mi_os_wake(void) {
   const int saved = errno;
-  if (mi_exchange_acq_rel(&woken, 1) == 0) syscall(SYS_futex, &woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);  /* pairs with mi_os_wait */
+  /* Pairs with mi_os_wait. */
+  if (mi_exchange_acq_rel(&woken, 1) == 0) syscall(SYS_futex, &woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
   errno = saved;
 }
 
 uint64_t mi_os_process_id(void) { return (uint64_t)syscall(SYS_getpid); }
 
-/* What /proc/self/stat says behind the name, which is in parentheses: field 3, the state of the thread that main was, is the first.
-   0 terminates it. NULL: unknown. */
+/* What /proc/self/stat says behind the name, which is in parentheses: field 3, the state of the thread that
+   main was, is the first. 0 terminates it. NULL: unknown. */
 static const char* process_stat(char* text, size_t size) {
   size_t n = file_read("/proc/self/stat", text, size - 1), end = n;
   while (n > 0 && text[n - 1] != ')') n--;
@@ -402,11 +420,17 @@ void mi_os_sleep_ms(uint64_t ms) {
 
 /* ---- time, text, process ---- */
 
-/* The kernel's clock: a function in an object that it maps into each process. The C library's own would do, but programs replace that,
-   by functions that allocate. NULL if it is not found; then a system call does it. */
+/* The kernel's clock: a function in an object that it maps into each process. The C library's own would do,
+   but programs replace that, by functions that allocate. NULL if it is not found; then a system call does
+   it. */
 typedef int (*mi_clock_t)(clockid_t clock, struct timespec* t);
 
-typedef struct { uintptr_t moved; const ElfW(Sym)* symbols; const char* names; const uint32_t* hash; } mi_object_t;
+typedef struct {
+  uintptr_t moved;
+  const ElfW(Sym) * symbols;
+  const char* names;
+  const uint32_t* hash;
+} mi_object_t;
 
 static mi_object_t object_read(uintptr_t start) {
   mi_object_t o = { 0, NULL, NULL, NULL };
@@ -472,7 +496,8 @@ uint64_t mi_os_now_ms(void) {
 uint64_t mi_os_salt(void) {
   struct timespec t;
   clock_read(CLOCK_MONOTONIC, &t);
-  return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec) ^ (uint64_t)(uintptr_t)&t << 20 ^ (uint64_t)(uintptr_t)&mi_os_salt << 8;
+  return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec) ^ (uint64_t)(uintptr_t)&t << 20
+         ^ (uint64_t)(uintptr_t)&mi_os_salt << 8;
 }
 
 uint64_t mi_os_cpu_us(void) {
@@ -530,7 +555,7 @@ void mi_os_process(mi_os_process_t* info) {
     info->page_faults = (size_t)u.ru_majflt;
   }
   info->rss = current_rss();
-  info->peak_rss = mi_max(info->peak_rss, info->rss);                     /* the system's own is behind at times */
+  info->peak_rss = mi_max(info->peak_rss, info->rss);  /* the system's own is behind at times */
   errno = saved;
 }
 
@@ -540,21 +565,28 @@ static unsigned* held_ranks(void) { return &mi_local()->held_ranks; }
 uintptr_t mi_os_thread(void) { return (uintptr_t)held_ranks(); }
 
 /* The half of the word that the kernel looks at. */
-static uint32_t* futex_of(mi_lock_t* lock) { return (uint32_t*)(void*)&lock->xholder + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__); }
+static uint32_t* futex_of(mi_lock_t* lock) {
+  return (uint32_t*)(void*)&lock->xholder + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
 
-static bool is_mine(mi_lock_t* lock) { return (mi_load_relaxed(&lock->xholder) & ~(uintptr_t)1) == mi_os_thread(); }  /* equal only if I wrote it */
+/* Equal only if I wrote it. */
+static bool is_mine(mi_lock_t* lock) {
+  return (mi_load_relaxed(&lock->xholder) & ~(uintptr_t)1) == mi_os_thread();
+}
 
 static bool lock_try(mi_lock_t* lock, uintptr_t mine) {
   uintptr_t none = 0;
   return mi_cas_acquire(&lock->xholder, &none, mine);                     /* pairs with lock_open */
 }
 
-/* Who has waited takes it with the mark that others may wait. A signal's handler that forks may take it meanwhile for this thread. */
+/* Who has waited takes it with the mark that others may wait. A signal's handler that forks may take it
+   meanwhile for this thread. */
 mi_cold static void lock_wait(mi_lock_t* lock) {
   const int saved = errno;
   while (!lock_try(lock, mi_os_thread() | 1) && !is_mine(lock)) {
     uintptr_t w = mi_load_relaxed(&lock->xholder);                        /* the swap decides */
-    if (w == 0 || ((w & 1) == 0 && !mi_cas_acquire(&lock->xholder, &w, w | 1))) continue;  /* pairs with lock_open, which sees the mark */
+    /* Pairs with lock_open, which sees the mark. */
+    if (w == 0 || ((w & 1) == 0 && !mi_cas_acquire(&lock->xholder, &w, w | 1))) continue;
     syscall(SYS_futex, futex_of(lock), FUTEX_WAIT_PRIVATE, (uint32_t)(w | 1), NULL, NULL, 0);
   }
   errno = saved;
@@ -566,7 +598,7 @@ static void lock_take(mi_lock_t* lock) {
 
 static void lock_open(mi_lock_t* lock) {
   if ((mi_exchange_acq_rel(&lock->xholder, 0) & 1) == 0) return;          /* pairs with lock_try, lock_wait */
-  const int saved = errno;                                                /* what the lock is in may be gone by now: nobody waits there then */
+  const int saved = errno;  /* what the lock is in may be gone by now: nobody waits there then */
   syscall(SYS_futex, futex_of(lock), FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
   errno = saved;
 }
@@ -582,7 +614,7 @@ mi_cold static void unlock_for_fork(mi_lock_t* lock);
 
 void mi_lock(mi_lock_t* lock) {
   if (mi_unlikely(mi_forking())) { lock_for_fork(lock); return; }
-  mi_assert(*held_ranks() >> lock->rank == 0);                               /* locks are taken in rising rank, one of each */
+  mi_assert(*held_ranks() >> lock->rank == 0);  /* locks are taken in rising rank, one of each */
   *held_ranks() |= 1u << lock->rank;
   lock_take(lock);
 }
@@ -598,19 +630,22 @@ void mi_unlock(mi_lock_t* lock) {
   if (mi_unlikely(mi_forking())) { unlock_for_fork(lock); return; }
   const unsigned rank = lock->rank;      /* once it is open, others may end what it is in */
   lock_open(lock);
-  *held_ranks() &= ~(1u << rank);        /* last: a signal's handler that forks before that waits for no other lock for ever */
+  *held_ranks() &=
+      ~(1u << rank); /* last: a signal's handler that forks before that waits for no other lock for ever */
 }
 
 /* ---- fork ---- */
 
-/* glibc has pthread_atfork in each object that calls it, where a loader of object files does not find it; it calls this. */
+/* glibc has pthread_atfork in each object that calls it, where a loader of object files does not find it; it
+   calls this. */
 #if defined(__GLIBC__)
 extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void* dso);
 #else
 #define __register_atfork(prepare, parent, child, dso) pthread_atfork(prepare, parent, child)
 #endif
 bool mi_os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
-  return __register_atfork(prepare, parent, child, NULL) == 0;            /* of no object: they stay when one is unloaded */
+  /* Of no object: they stay when one is unloaded. */
+  return __register_atfork(prepare, parent, child, NULL) == 0;
 }
 
 static mi_lock_t fork_lock;              /* who has it forks; the rest is its */
@@ -620,7 +655,9 @@ static uint64_t fork_signals;            /* the mask before */
 static pid_t fork_pid;                   /* of the parent */
 
 bool mi_forking(void) { return is_mine(&fork_lock); }
-static bool in_child_of_fork(void) { return mi_forking() && !fork_ends && (pid_t)syscall(SYS_getpid) != fork_pid; }
+static bool in_child_of_fork(void) {
+  return mi_forking() && !fork_ends && (pid_t)syscall(SYS_getpid) != fork_pid;
+}
 
 /* All signals, but those that a fault of this thread sends it and two that the C library needs. */
 static uint64_t signals_of_others(void) {
@@ -632,7 +669,8 @@ static uint64_t signals_of_others(void) {
 
 static void signals_set(int how, uint64_t set, uint64_t* old) {
   const int saved = errno;
-  syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set);                /* fails only in a sandbox: nothing is blocked then */
+  /* Fails only in a sandbox: nothing is blocked then. */
+  syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set);
   errno = saved;
 }
 
@@ -659,8 +697,9 @@ void mi_fork_left(void) {
   signals_set(SIG_SETMASK, before, NULL);
 }
 
-/* Where a signal's handler forks that interrupted this thread with a lock, the one who has another may wait for that: then it is left
-   to him after a tenth of a second. What it guards is whole while one waits for a second lock; in the child it is open. */
+/* Where a signal's handler forks that interrupted this thread with a lock, the one who has another may wait
+   for that: then it is left to him after a tenth of a second. What it guards is whole while one waits for a
+   second lock; in the child it is open. */
 static void lock_for_fork(mi_lock_t* lock) {
   if (is_mine(lock)) return;
   if (*held_ranks() == 0) lock_take(lock);
@@ -680,7 +719,7 @@ static void unlock_for_fork(mi_lock_t* lock) {
 }
 
 void mi_lock_reset(mi_lock_t* lock) {
-  if (is_mine(lock) && !lock->for_fork) return;                           /* an interrupted function's, which goes on in the child */
+  if (is_mine(lock) && !lock->for_fork) return;  /* an interrupted function's, which goes on in the child */
   lock->for_fork = false;
   mi_store_relaxed(&lock->xholder, 0);                                    /* one thread only */
 }

@@ -1,12 +1,10 @@
 /* See owner.h. */
 #include <string.h>
 
-#include "arena.h"
+#include "memory.h"
 #include "meta.h"
-#include "options.h"
+#include "report.h"
 #include "owner.h"
-#include "pooled.h"
-#include "purger.h"
 
 typedef mi_atomic(mi_owner_t*) mi_xowner_t;
 
@@ -61,15 +59,18 @@ static mi_owner_t* owner_make(void) {
 mi_owner_t* mi_owner_of_thread(uintptr_t id) {
   for (uint32_t slot = 0; slot < mi_owner_slots(); slot++) {
     mi_owner_t* owner = mi_owner_at(slot);
-    if (mi_load_acquire(&owner->xkind) == MI_OWNER_THREAD && owner->id == id) return owner;  /* pairs with mi_owner_begin_in */
+    /* Pairs with mi_owner_begin_in. */
+    if (mi_load_acquire(&owner->xkind) == MI_OWNER_THREAD && owner->id == id) return owner;
   }
   return NULL;
 }
 
-mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) { return mi_owner_begin_in(kind, id, &mi_main_heap); }
+mi_owner_t* mi_owner_begin(mi_owner_kind_t kind, uintptr_t id) {
+  return mi_owner_begin_in(kind, id, &mi_main_heap);
+}
 
 mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* main) {
-  mi_assert(kind != MI_OWNER_UNUSED && id != 0 && id % 16 == 0 && id != MI_ID_GONE && main->is_main);
+  mi_assert(kind != MI_OWNER_UNUSED && id != 0 && id % MI_ID_STEP == 0 && id != MI_ID_GONE && main->is_main);
   mi_lock(&owners_lock);
   mi_owner_t* owner = owner_make();
   mi_unlock(&owners_lock);
@@ -77,8 +78,7 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   mi_assert(mi_load_relaxed(&owner->main.xcounts.pages) == 0);            /* ours now */
   owner->id = id;
   mi_lheap_init(&owner->main, owner, main, id);
-  mi_purger_also(&mi_pooled_piece);
-  mi_store_release(&owner->xkind, kind);                                  /* pairs with readers of the table: shows the id */
+  mi_store_release(&owner->xkind, kind);  /* pairs with readers of the table: shows the id */
   return owner;
 }
 
@@ -87,38 +87,40 @@ void mi_owner_end(mi_owner_t* owner) {
   mi_heap_owner_ends(owner);
   mi_lheap_end(&owner->main);
   mi_lock(&owners_lock);
-  mi_store_release(&owner->xkind, MI_OWNER_UNUSED);                       /* pairs with readers of the table */
+  mi_store_release(&owner->xkind, MI_OWNER_UNUSED);  /* pairs with readers of the table */
   owner->next_free = free_owners;
   free_owners = owner;
   mi_unlock(&owners_lock);
-  mi_error_tell();
+  mi_report_pending();
 }
 
 void mi_owner_drain(mi_owner_t* owner, bool force) {
   mi_assert(mi_load_relaxed(&owner->xkind) != MI_OWNER_UNUSED);            /* its own */
   mi_lheap_collect(&owner->main, force);
   mi_heap_drain_lheaps(owner, force);
-  mi_error_tell();
+  mi_report_pending();
 }
 
 void mi_owner_abandon(mi_owner_t* owner) {
   mi_assert(mi_load_relaxed(&owner->xkind) != MI_OWNER_UNUSED);            /* its own */
   mi_lheap_end(&owner->main);
   mi_heap_abandon_lheaps(owner);
-  mi_error_tell();
+  mi_report_pending();
 }
 
 /* ---- fork ---- */
 
 void mi_owner_before_fork(void) { mi_lock(&owners_lock); }
 
-/* A page that is held by a thread that is gone: its lists may be half-way through a change. Nobody may
-   take it for his own, not even a new thread with the same thread pointer. One thread only.
-   What carries this thread's id is its own, also in no queue yet: a signal's handler may fork in the middle of that. */
+/* A page that is held by a thread that is gone: its lists may be half-way through a change. Nobody may take
+   it for his own, not even a new thread with the same thread pointer. One thread only. What carries this
+   thread's id is its own, also in no queue yet: a signal's handler may fork in the middle of that. */
 static void forget_page(mi_page_t* page, void* self) {
   mi_remote_unpin_all(&page->xword);
-  if (mi_xword_state(mi_load_relaxed(&page->xword)) != MI_PAGE_OWNED || mi_load_relaxed(&page->xowner) == (uintptr_t)self) return;
-  const mi_lheap_t* lh = mi_page_is_listed(page) ? page->lheap : NULL;    /* NULL, too, half-way into a queue */
+  if (mi_xword_state(mi_load_relaxed(&page->xword)) != MI_PAGE_OWNED
+      || mi_load_relaxed(&page->xowner) == (uintptr_t)self)
+    return;
+  const mi_lheap_t* lh = mi_page_is_listed(page) ? page->lheap : NULL;  /* NULL, too, half-way into a queue */
   const mi_owner_t* owner = lh == NULL ? NULL : lh->owner;
   if (owner != NULL && (owner->id == (uintptr_t)self || mi_id_is_capability(owner->id))) return;
   mi_store_relaxed(&page->xowner, MI_ID_GONE);
@@ -132,10 +134,11 @@ static bool forget_mapping(mi_page_t* page, void* self) {
 static void forget_pages(uintptr_t self) {
   for (size_t n = 0; n < mi_arena_count(); n++) {
     const mi_arena_t* a = mi_arena_at(n);
-    size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);                   /* a page's first slice was handed out: dirty */
-    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) forget_page(&a->pages[i], (void*)self);
+    size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);  /* a page's first slice was handed out: dirty */
+    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1))
+      forget_page(&a->pages[i], (void*)self);
   }
-  mi_arena_mappings_each(&forget_mapping, (void*)self);
+  mi_mapping_each(&forget_mapping, (void*)self);
 }
 
 void mi_owner_after_fork(bool child) { (child ? &mi_lock_reset : &mi_unlock)(&owners_lock); }
@@ -145,7 +148,7 @@ void mi_owner_mend(uintptr_t self) {
     mi_owner_t* owner = mi_owner_at(slot);
     const bool thread = mi_load_relaxed(&owner->xkind) == MI_OWNER_THREAD;  /* one thread only */
     if (!thread || owner->id == self) continue;
-    owner->id = MI_ID_GONE;                                               /* keeps its slot: what it had is not looked at again */
+    owner->id = MI_ID_GONE;  /* keeps its slot: what it had is not looked at again */
     mi_store_relaxed(&owner->xkind, MI_OWNER_UNUSED);
   }
   forget_pages(self);
@@ -157,9 +160,11 @@ void mi_owner_mend(uintptr_t self) {
 static mi_atomic(size_t) noverlaps;
 
 void mi_owner_enter(mi_owner_t* owner) {
-  if (mi_exchange_acq_rel(&owner->xbusy, 1) != 0) mi_add_relaxed(&noverlaps, 1);  /* pairs with mi_owner_leave; a count */
+  /* Pairs with mi_owner_leave; a count. */
+  if (mi_exchange_acq_rel(&owner->xbusy, 1) != 0) mi_add_relaxed(&noverlaps, 1);
 }
-void mi_owner_leave(mi_owner_t* owner) { mi_store_release(&owner->xbusy, 0); }    /* pairs with mi_owner_enter */
+/* Pairs with mi_owner_enter. */
+void mi_owner_leave(mi_owner_t* owner) { mi_store_release(&owner->xbusy, 0); }
 size_t mi_check_overlaps(void) { return mi_load_relaxed(&noverlaps); }    /* a count */
 #else
 size_t mi_check_overlaps(void) { return 0; }

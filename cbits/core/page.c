@@ -1,18 +1,16 @@
 /* See page.h. */
 #include <string.h>
 
-#include "arena.h"
+#include "memory.h"
 #include "local.h"
-#include "options.h"
+#include "report.h"
 #include "os.h"
 #include "page.h"
 
-mi_block_t mi_nil;
-mi_page_t mi_page_empty = { .free = &mi_nil, .local_free = &mi_nil, .key = 1 };
-
 /* ---- keys ---- */
 
-static mi_atomic(uint64_t) xlives;       /* so many lives of pages, from a start that differs from process to process; 0: none yet */
+/* So many lives of pages, from a start that differs from process to process; 0: none yet. */
+static mi_atomic(uint64_t) xlives;
 
 /* A bijection: different numbers stay different, and neighbours come to lie far apart. */
 static uint64_t scattered(uint64_t n) {
@@ -21,12 +19,14 @@ static uint64_t scattered(uint64_t n) {
   return n ^ n >> 32;
 }
 
-/* A thread takes some lives at a time, so that threads whose pages come and go stay out of each other's way. */
+/* A thread takes some lives at a time, so that threads whose pages come and go stay out of each other's
+   way. */
 #define LIVES 64u
 
 mi_cold static void lives_take(uint64_t* life) {
   uint64_t none = 0;
-  if (mi_load_relaxed(&xlives) == 0) mi_cas_acq_rel(&xlives, &none, scattered(mi_os_salt()));  /* pairs with nobody: who is first decides */
+  /* Pairs with nobody: who is first decides. */
+  if (mi_load_relaxed(&xlives) == 0) mi_cas_acq_rel(&xlives, &none, scattered(mi_os_salt()));
   *life = mi_add_relaxed(&xlives, 1) * LIVES + 1;                         /* a count */
 }
 
@@ -43,18 +43,21 @@ static uint64_t key_next(void) {
 
 void mi_page_after_fork(void) {
   mi_local()->life = 0;                  /* its parent has the others of these */
-  if (mi_load_relaxed(&xlives) != 0) mi_add_relaxed(&xlives, scattered(mi_os_salt()));  /* a count; one thread only */
+  /* A count; one thread only. */
+  if (mi_load_relaxed(&xlives) != 0) mi_add_relaxed(&xlives, scattered(mi_os_salt()));
 }
 
 /* ---- birth and death ---- */
 
-/* A single page is found by its first slice alone, and by the one that the pointer of an offset block is in. */
+/* A single page is found by its first slice alone, and by the one that the pointer of an offset block is
+   in. */
 bool mi_page_map(mi_page_t* page, bool on) {
   mi_assert(page->start != NULL && mi_page_nslices(page) > 0);
   const mi_page_t* entry = on ? page : NULL;
-  const uintptr_t inner = mi_load_relaxed(&page->xinner);                 /* shown to others together with the block */
+  const uintptr_t inner = mi_load_relaxed(&page->xinner);  /* shown to others together with the block */
   if (!mi_page_is_single(page)) return mi_pagemap_set(page->start, mi_page_nslices(page), entry);
-  return mi_pagemap_set(page->start, 1, entry) && (inner == 0 || mi_pagemap_set((const void*)inner, 1, entry));
+  return mi_pagemap_set(page->start, 1, entry)
+         && (inner == 0 || mi_pagemap_set((const void*)inner, 1, entry));
 }
 
 /* After the constants by which a block's start is found. */
@@ -62,15 +65,17 @@ static void new_life(mi_page_t* page) {
   page->key = key_next();
   mi_assert(page->key != 0);
   page->doubted = false;
-  mi_store_release(&page->xkey, page->key);                               /* pairs with mi_free_slow, free_any: who reads it finds no start of the life before */
+  /* Pairs with mi_free_slow, free_any: who reads it finds no start of the life before. */
+  mi_store_release(&page->xkey, page->key);
 }
 
 bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, uintptr_t xowner) {
-  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD && mi_page_where(page) == MI_WHERE_DEAD);
+  mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD
+            && mi_page_where(page) == MI_WHERE_DEAD);
   mi_assert(size > 0 && bin > 0 && bin <= MI_BIN_SINGLE && size <= mi_page_nslices(page) * MI_SLICE_SIZE);
   const bool single = (bin == MI_BIN_SINGLE);
   mi_page_left_out_set(page, 0);                                          /* nothing counts yet */
-  mi_store_relaxed(&page->xinner, 0);                                     /* shown to others together with the block */
+  mi_store_relaxed(&page->xinner, 0);  /* shown to others together with the block */
   mi_store_relaxed(&page->xbin, (uint8_t)bin);
   if (!mi_page_map(page, true)) {
     mi_page_map(page, false);
@@ -84,42 +89,47 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
   page->next = page->prev = page->heap_next = page->heap_prev = NULL;
   page->recip = single ? 1 : (UINT64_MAX / size + 1) | 1;
   mi_store_relaxed(&page->xsize, size);
-  mi_store_relaxed(&page->xowner, xowner);                                /* shown to others together with the first block */
+  mi_store_relaxed(&page->xowner, xowner);  /* shown to others together with the first block */
   mi_store_relaxed(&page->xtop, (uintptr_t)page->start - (single ? 0 : size));
   new_life(page);
   if (single) mi_page_dead_to_single(page);
-  mi_store_release(&page->xheap, heap);                                   /* pairs with mi_free_slow: whoever reads it knows that the life before is over */
+  /* Pairs with mi_free_slow: whoever reads it knows that the life before is over. */
+  mi_store_release(&page->xheap, heap);
   mi_remote_birth(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_OWNED, single);
   return true;
 }
 
-void mi_page_again(mi_page_t* page, size_t size, uintptr_t xowner) {
+void mi_page_revive(mi_page_t* page, size_t size, uintptr_t xowner) {
   mi_assert(mi_page_is_single(page) && size > 0 && size <= mi_page_nslices(page) * MI_SLICE_SIZE);
   new_life(page);
   mi_page_cached_to_single(page);
   mi_page_used_set(page, 1);
   mi_store_relaxed(&page->xsize, size);
-  mi_store_relaxed(&page->xowner, xowner);                                /* shown to others together with the block, as above */
+  mi_store_relaxed(&page->xowner, xowner);  /* shown to others together with the block, as above */
   mi_remote_birth(&page->xword, MI_PAGE_FULL, 1);
 }
 
 void mi_page_die(mi_page_t* page) {
   mi_assert(!mi_page_is_listed(page) && page->lheap == NULL);
   if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_dead(page);
-  else if (!mi_page_is_single(page)) mi_page_pooled_to_dead(page);        /* a single page stays what it is until it is given back, or cached */
-  mi_store_relaxed(&page->xowner, 0);                                     /* nothing live: a valid free cannot look */
-  while (!mi_remote_death(&page->xword)) mi_os_yield();                   /* D1: a pin lasts a few instructions */
+  else if (!mi_page_is_single(page))
+    mi_page_pooled_to_dead(page); /* a single page stays what it is until it is given back, or cached */
+  mi_store_relaxed(&page->xowner, 0);  /* nothing live: a valid free cannot look */
+  while (!mi_remote_death(&page->xword)) mi_os_yield();  /* D1: a pin lasts a few instructions */
 }
 
 /* ---- lists ---- */
 
-/* Puts `free` behind the n blocks from `first` on, where the last one names mi_nil. They are looked at on the way: what
-   is no free block of this page ends the list, a freed block was written to. */
+/* Puts `free` behind the n blocks from `first` on, where the last one names mi_nil. They are looked at on the
+   way: what is no free block of this page ends the list, a freed block was written to. */
 static void list_append(mi_page_t* page, mi_block_t* first, uint32_t n) {
   mi_block_t* last = NULL;
   for (mi_block_t* b = first; n > 0; n--, last = b, b = b->next) {
-    if ((uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key) continue;  /* shown by C1 */
-    mi_error_later(MI_ERROR_CORRUPT, last == NULL ? first : last, mi_page_size(page));
+    /* Shown by C1. */
+    if ((uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE
+        && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key)
+      continue;
+    mi_report_later(MI_ERROR_CORRUPT, last == NULL ? first : last, mi_page_size(page));
     mi_page_used_set(page, mi_page_used(page) + n);                       /* what is lost stays used */
     break;
   }
@@ -128,13 +138,14 @@ static void list_append(mi_page_t* page, mi_block_t* first, uint32_t n) {
   page->free = first;
 }
 
-/* n blocks that others freed, from the one at `head` on: to a list of the page that is empty, as they are. Nobody looks at
-   them before they are allocated: each may be in another's cache. */
+/* n blocks that others freed, from the one at `head` on: to a list of the page that is empty, as they are.
+   Nobody looks at them before they are allocated: each may be in another's cache. */
 static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
   mi_assert(n == 0 || head != 0 || mi_page_is_single(page));
   if (n == 0) return;
   const uint32_t used = mi_page_used(page), least = (mi_page_where(page) == MI_WHERE_RETIRED);
-  mi_page_used_set(page, used - n >= least && n <= used ? used - n : least);      /* more than were live: some were freed twice (mend.h) */
+  /* More than were live: some were freed twice (mend.h). */
+  mi_page_used_set(page, used - n >= least && n <= used ? used - n : least);
   page->doubted = true;
   if (mi_page_is_single(page)) return;                                    /* its one block is in no list */
   mi_block_t* first = mi_page_slot(page, head);
@@ -145,8 +156,9 @@ static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
 
 void mi_page_take_list(mi_page_t* page, mi_xlist_t list) {
   mi_assert(!mi_page_is_listed(page) && list.count <= mi_page_used(page));
-  if (list.head != 0 && mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_pooled(page);  /* its word was: R3 */
-  if (list.head != 0 && mi_page_where(page) == MI_WHERE_DUG) mi_page_dug_to_waited(page);
+  /* Its word was: R3. */
+  if (list.head != 0 && mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_pooled(page);
+  if (list.head != 0 && mi_page_where(page) == MI_WHERE_SEARCHED) mi_page_searched_to_waited(page);
   take_remote(page, list.head, mi_page_used(page) - list.count);
 }
 
@@ -172,12 +184,12 @@ bool mi_page_extend(mi_page_t* page) {
   uint8_t* last = first + (n - 1) * size;
   for (uint8_t* p = first; p <= last; p += size) {
     mi_block_t* b = (mi_block_t*)(void*)p;
-    mi_store_relaxed(&b->xmark, page->key);                               /* shown to others together with the block */
+    mi_store_relaxed(&b->xmark, page->key);  /* shown to others together with the block */
     b->next = (p == last) ? &mi_nil : (mi_block_t*)(void*)(p + size);
   }
   page->free = (mi_block_t*)(void*)first;
   page->capacity = (uint16_t)(page->capacity + n);
-  mi_store_relaxed(&page->xtop, (uintptr_t)last);                         /* shown to others together with a block below it */
+  mi_store_relaxed(&page->xtop, (uintptr_t)last);  /* shown to others together with a block below it */
   return true;
 }
 
@@ -185,24 +197,35 @@ void mi_page_drop_free(mi_page_t* page) {
   mi_assert(page->free != &mi_nil && !mi_page_is_single(page));
   mi_block_t* bad = page->free;
   uint32_t nlocal = 0;
-  for (mi_block_t* b = page->local_free; mi_load_relaxed(&b->xmark) == page->key && nlocal < page->capacity; b = b->next) nlocal++;  /* its own */
+  /* Its own. */
+  for (mi_block_t* b = page->local_free; mi_load_relaxed(&b->xmark) == page->key && nlocal < page->capacity;
+       b = b->next)
+    nlocal++;
   page->free = &mi_nil;
-  /* What is lost counts as live for ever. Never fewer than before, which were live: a damaged link may lead local_free in a circle. */
-  mi_page_used_set(page, (uint32_t)mi_max(mi_page_used(page), page->capacity - nlocal + (mi_page_where(page) == MI_WHERE_RETIRED)));
-  mi_error_later(MI_ERROR_CORRUPT, bad, mi_page_size(page));
+  /* What is lost counts as live for ever. Never fewer than before, which were live: a damaged link may lead
+     local_free in a circle. */
+  mi_page_used_set(page,
+                   (uint32_t)mi_max(mi_page_used(page),
+                                    page->capacity - nlocal + (mi_page_where(page) == MI_WHERE_RETIRED)));
+  mi_report_later(MI_ERROR_CORRUPT, bad, mi_page_size(page));
 }
 
 /* ---- any thread ---- */
 
-/* The note of an offset block of a small or medium page lies in front of its pointer: such pages are in arenas, which are
-   unmapped only when all in them is free. The memory of a single page is not read: it may be gone. */
+/* The note of an offset block of a small or medium page lies in front of its pointer: such pages are in
+   arenas, which are unmapped only when all in them is free. The memory of a single page is not read: it may
+   be gone. */
 mi_block_t* mi_page_block_of(mi_page_t* page, const void* p) {
   if (mi_page_is_start(page, p)) return (mi_block_t*)(uintptr_t)p;
   if ((uintptr_t)p >> 48 != 0) return NULL;
-  if (mi_page_is_single(page)) return mi_load_relaxed(&page->xinner) == (uintptr_t)p ? (mi_block_t*)(void*)page->start : NULL;  /* shown with the block */
+  /* Shown with the block. */
+  if (mi_page_is_single(page))
+    return mi_load_relaxed(&page->xinner) == (uintptr_t)p ? (mi_block_t*)(void*)page->start : NULL;
   const size_t at = (uintptr_t)p - (uintptr_t)page->start;
   const uintptr_t top = mi_load_relaxed(&page->xtop);                     /* as in mi_page_is_start */
-  if (at >= top + mi_page_size(page) - (uintptr_t)page->start || at % mi_page_size(page) < 2 * sizeof(uintptr_t)) return NULL;
+  if (at >= top + mi_page_size(page) - (uintptr_t)page->start
+      || at % mi_page_size(page) < 2 * sizeof(uintptr_t))
+    return NULL;
   const uintptr_t block = (uintptr_t)p - at % mi_page_size(page);
   uintptr_t before[2];
   memcpy(before, (const uint8_t*)p - sizeof before, sizeof before);       /* p need not be aligned */
@@ -210,9 +233,10 @@ mi_block_t* mi_page_block_of(mi_page_t* page, const void* p) {
 }
 
 void mi_page_set_offset(mi_page_t* page, void* block, void* p) {
-  mi_assert((uintptr_t)p - (uintptr_t)block >= 2 * sizeof(uintptr_t) && (uintptr_t)p - (uintptr_t)block < mi_page_size(page));
+  mi_assert((uintptr_t)p - (uintptr_t)block >= 2 * sizeof(uintptr_t)
+            && (uintptr_t)p - (uintptr_t)block < mi_page_size(page));
   if (mi_page_is_single(page)) {
-    mi_store_relaxed(&page->xinner, (uintptr_t)p);                        /* shown to others together with the block */
+    mi_store_relaxed(&page->xinner, (uintptr_t)p);  /* shown to others together with the block */
     mi_page_map(page, true);                                              /* its leaves exist */
     return;
   }

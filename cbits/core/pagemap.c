@@ -18,7 +18,8 @@ static mi_atomic(uintptr_t)* leaf_make(mi_atomic(uintptr_t)* root) {
   void* leaf = mi_os_reserve(size, mi_os_page_size());
   if (leaf == NULL) return NULL;
   const uintptr_t mine = ((uintptr_t)leaf - (uintptr_t)&mi_pagemap) / sizeof(uintptr_t);
-  if (!mi_os_commit(leaf, size) || !mi_cas_acq_rel(root, &distance, mine)) {  /* pairs with itself and the acquire in leaf_of */
+  /* Pairs with itself and the acquire in leaf_of. */
+  if (!mi_os_commit(leaf, size) || !mi_cas_acq_rel(root, &distance, mine)) {
     mi_os_release(leaf, size);
     return distance != 0 ? leaf_at(distance) : NULL;
   }
@@ -29,7 +30,7 @@ static mi_atomic(uintptr_t)* leaf_make(mi_atomic(uintptr_t)* root) {
 static mi_atomic(uintptr_t)* leaf_of(uintptr_t p) {
   if (p >> 48 != 0) return NULL;
   mi_atomic(uintptr_t)* root = &mi_pagemap.root[p >> 32];
-  const uintptr_t distance = mi_load_acquire(root);                       /* pairs with the swap above: shows zeros */
+  const uintptr_t distance = mi_load_acquire(root);  /* pairs with the swap above: shows zeros */
   return mi_likely(distance != 0) ? leaf_at(distance) : leaf_make(root);
 }
 
@@ -49,7 +50,8 @@ bool mi_pagemap_set(const void* start, size_t nslices, const mi_page_t* page) {
   for (size_t i = 0; i < nslices; i++, p += MI_SLICE_SIZE) {
     mi_atomic(uintptr_t)* leaf = leaf_of(p);
     if (leaf == NULL) return false;
-    mi_store_relaxed(&leaf[(uint32_t)p >> MI_SLICE_SHIFT], value);        /* shown to others together with the first block */
+    /* Shown to others together with the first block. */
+    mi_store_relaxed(&leaf[(uint32_t)p >> MI_SLICE_SHIFT], value);
   }
   return true;
 }

@@ -26,9 +26,10 @@ extern mi_pagemap_t mi_pagemap;
    such a block has it after that write. */
 mi_inline mi_page_t* mi_page_of(const void* p) {
   const uintptr_t base = (uintptr_t)&mi_pagemap;
-  const uintptr_t word = mi_add_loaded((uint32_t)(uintptr_t)p >> MI_SLICE_SHIFT, &mi_pagemap.root[(uint16_t)((uintptr_t)p >> 32)]);
+  const uintptr_t word = mi_add_loaded((uint32_t)(uintptr_t)p >> MI_SLICE_SHIFT,
+                                       &mi_pagemap.root[(uint16_t)((uintptr_t)p >> 32)]);
   mi_atomic(uintptr_t)* entry = (mi_atomic(uintptr_t)*)(base + word * sizeof(uintptr_t));
-  return (mi_page_t*)mi_add_loaded(base, entry);                          /* a live block's entry does not change while it lives */
+  return (mi_page_t*)mi_add_loaded(base, entry);  /* a live block's entry does not change while it lives */
 }
 
 /* Any-thread. Maps n slices from `start` to page (NULL: to none); false if a leaf cannot be had. */

@@ -1,6 +1,6 @@
-/* What memory is retained: each decision is a predicate here, one sentence and one expression, and who acts on it calls it. A constant
-   stands beside the measurement that chose it: instructions are callgrind's, of a program of one thread. Changes nothing.
-   Owner-only (the holder of the page), but for what says any-thread. */
+/* What memory is retained: each decision is a predicate here, one sentence and one expression, and who acts
+   on it calls it. A constant stands beside the measurement that chose it: instructions are callgrind's, of a
+   program of one thread. Changes nothing. Holder, but for what says any-thread. */
 #ifndef MI_POLICY_H
 #define MI_POLICY_H
 
@@ -8,49 +8,59 @@
 
 /* ---- retired pages ---- */
 
-/* A block of 500 bytes and one of 3000, allocated and freed by turns, cost 83 instructions each; 85 with one sweep, 1226 where no page
-   is retired. */
+/* A block of 500 bytes and one of 3000, allocated and freed by turns, cost 83 instructions each; 85 with one
+   sweep, 1226 where no page is retired. */
 #define MI_RETIRE_SWEEPS 2u              /* that an empty page survives */
 
 /* A page in which nothing lives is retired if it is the only one of its queue. */
-mi_inline bool mi_policy_retires(const mi_page_t* page) { return !MI_HARD && page->next == NULL && page->prev == NULL; }
+mi_inline bool mi_policy_retires(const mi_page_t* page) {
+  return !MI_HARD && page->next == NULL && page->prev == NULL;
+}
 
 /* ---- parked pages ---- */
 
-/* One of 64 blocks of 8 KiB, whichever, freed and allocated: 370 instructions; 1021 where no page is parked. One of 30000 blocks of
-   up to 1 KiB: 158 with 64 slices, and with 200; 187 with 16, 204 with none. */
+/* One of 64 blocks of 8 KiB, whichever, freed and allocated: 370 instructions; 1021 where no page is parked.
+   One of 30000 blocks of up to 1 KiB: 158 with 64 slices, and with 200; 187 with 16, 204 with none. */
 #define MI_PARKED_SLICES (MI_HARD ? 2u : 64u)   /* of an owner */
 
-/* A class has a page parked too many: more than it earned by frees in such pages, or all classes together have too many slices. */
+/* A class has a page parked too many: more than it earned by frees in such pages, or all classes together
+   have too many slices. */
 mi_inline bool mi_policy_parks_fewer(const mi_lheap_t* lh, unsigned bin) {
-  return lh->nparked[bin] > 1 + lh->park_more[bin] || (lh->parked_slices > MI_PARKED_SLICES && lh->nparked[bin] > 0);
+  return lh->nparked[bin] > 1 + lh->park_more[bin]
+         || (lh->parked_slices > MI_PARKED_SLICES && lh->nparked[bin] > 0);
 }
 
 /* A class whose owner frees in pages in which nothing was left may have more of them. */
-mi_inline bool mi_policy_parks_more(const mi_lheap_t* lh, unsigned bin) { return lh->park_more[bin] < MI_PARKED_SLICES; }
+mi_inline bool mi_policy_parks_more(const mi_lheap_t* lh, unsigned bin) {
+  return lh->park_more[bin] < MI_PARKED_SLICES;
+}
 
 /* ---- sparse pages, which are given up for others, or get holes ---- */
 
-/* 500000 blocks of 16 to 515 bytes, of which a tenth lives when the others have been freed in any order in 1.5 seconds: of 142 MiB 119 are
-   resident three seconds later. 141 with 1 in place of 3, 126 with 6. */
+/* 500000 blocks of 16 to 515 bytes, of which a tenth lives when the others have been freed in any order in
+   1.5 seconds: of 142 MiB 119 are resident three seconds later. 141 with 1 in place of 3, 126 with 6. */
 #define MI_SPARSE_TIMES 3u
 
-/* So few live blocks leave a page sparse: a live block keeps up to an OS page more than it fills, and neighbours share that. */
+/* So few live blocks leave a page sparse: a live block keeps up to an OS page more than it fills, and
+   neighbours share that. */
 mi_inline uint32_t mi_policy_sparse_limit(uint32_t nblocks, size_t size) {
   return (uint32_t)(MI_SPARSE_TIMES * nblocks * size / (size + MI_HOLE_SIZE));
 }
 
 /* A page is sparse, of what was ever handed out. */
 mi_inline bool mi_policy_is_sparse(mi_page_t* page) {
-  return mi_page_live(page) < page->capacity && mi_page_live(page) <= mi_policy_sparse_limit(page->capacity, mi_page_size(page));
+  return mi_page_live(page) < page->capacity
+         && mi_page_live(page) <= mi_policy_sparse_limit(page->capacity, mi_page_size(page));
 }
 
-/* The same program: 132 MiB if a page is watched for the first of these limits only, 142 if none is watched. */
+/* The same program: 132 MiB if a page is watched for the first of these limits only, 142 if none is
+   watched. */
 #define MI_WATCHES 4u                    /* at the limit, at a half of it, a quarter, an eighth */
 
 /* So many live blocks are left when a watched page is looked at next; 0: never. */
 mi_inline uint32_t mi_policy_watch_limit(mi_page_t* page) {
-  uint32_t at = (uint32_t)mi_min(mi_policy_sparse_limit(page->reserved, mi_page_size(page)), page->reserved / 2);
+  uint32_t at =
+      (uint32_t)mi_min(mi_policy_sparse_limit(page->reserved, mi_page_size(page)), page->reserved / 2);
   for (unsigned i = 0; i < MI_WATCHES; i++, at /= 2) if (at < mi_page_live(page)) return at;
   return 0;
 }
@@ -58,35 +68,78 @@ mi_inline uint32_t mi_policy_watch_limit(mi_page_t* page) {
 /* ---- cached pages: any thread ---- */
 
 /* A block of 128 KiB allocated and freed: 430 instructions; 1759 where none is cached. */
-#define MI_KEEP_SLICES 8u                /* the largest single page that is cached; one of each size in a column */
+#define MI_CACHE_SLICES 8u  /* the largest single page that is cached; one of each size in a column */
 
-mi_inline bool mi_policy_caches(size_t nslices) { return nslices <= MI_KEEP_SLICES; }
+mi_inline bool mi_policy_caches(size_t nslices) { return nslices <= MI_CACHE_SLICES; }
 
-/* So many pages of a class are cached. 300 threads, one after the other, with 2000 blocks of up to 1 KiB each: 2.8 MiB resident at most, 541
-   page faults; 3.3 and 663 with two pages of a class, 4.0 and 801 with none. */
+/* So many pages of a class are cached. 300 threads, one after the other, with 2000 blocks of up to 1 KiB
+   each: 2.8 MiB resident at most, 541 page faults; 3.3 and 663 with two pages of a class, 4.0 and 801 with
+   none. */
 mi_inline unsigned mi_policy_cached_of(unsigned bin) {
-  return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? MI_KEEP_SLICES : MI_KEEP_SLICES / 4;
+  return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? MI_CACHE_SLICES : MI_CACHE_SLICES / 4;
 }
+
+/* ---- housekeeping: how often a slow path does more than it must ---- */
+
+/* Ticks between sweeps; a power of two. A slow path is 8, one that skips housekeeping is 1. */
+#define MI_SWEEP_EVERY 256u
+/* Slices given back, slow paths, or slow halves of free, between two looks at the clock. */
+#define MI_CLOCK_TICKS 16u
+#define MI_ADOPT_LOOKS 128u  /* at pooled pages before a fresh one is taken; a swap counts as four */
+/* Who finds no free slices while others are being purged tries again: so often at once, then after a
+   millisecond each. A tenth of a second at most: who purges may have no processor. */
+#define MI_CLAIM_YIELDS 200
+#define MI_CLAIM_SLEEPS 100
+
+/* ---- rounds, and the thread that makes them: any thread ---- */
+
+#define MI_ROUND_PAGES 64u  /* that the thread looks at in one piece: whoever forks or visits waits for it; */
+#define MI_ROUND_PAGES_BY_OTHERS 16u     /* .. and that a slow path does */
+#define MI_ROUND_PAUSE_MS 1u  /* between two pieces of the thread: others need the kernel's lock, too */
+/* The longest that the thread sleeps: then it looks whether the others have ended. */
+#define MI_PURGE_SLEEP_MS 500u
+#define MI_PURGE_RETRY_MS 1000u          /* after a thread could not be made */
+/* Committed, before there is a thread by default. */
+#define MI_PURGE_THREAD_MIN  (MI_HARD ? MI_MiB : 8 * MI_MiB)
+/* Where there is no thread, so much may wait, or a fifth of what is committed. */
+#define MI_PURGE_EARLY_BYTES (8 * MI_MiB)
+#define MI_PURGE_EARLY_TICKS 64u  /* slices given back between two counts of what waits: 4 MiB at most */
+
+/* What it may cost, in microseconds of processor time: 2 % of a processor, and a tenth of a second that was
+   not used before. */
+#define MI_CREDIT_PER_MS (MI_HARD ? 200 : 20)
+#define MI_CREDIT_MOST   (MI_HARD ? 2000000 : 100000)
+/* Less is for slices, which bring more for the same time; what is done in pages counts twice. */
+#define MI_CREDIT_PAGES  (MI_CREDIT_MOST / 10 * 3)
+#define MI_CREDIT_EARLY  (MI_CREDIT_MOST / 10 * 7)   /* less is not for what is not due yet */
 
 /* ---- blocks that grow: any thread ---- */
 
-#define MI_ARENA_ROOM  (32 * MI_MiB)     /* for a block that grows; as large a block is moved, not copied */
-#define MI_ROOMY_MIN   (128 * MI_KiB)    /* so large a block that has to be copied gets room to go on, unless it doubles: that is seldom */
-#define MI_ROOMY_EARLY MI_MiB            /* below this it is copied early */
+#define MI_HEADROOM_MOST  (32 * MI_MiB)  /* for a block that grows; as large a block is moved, not copied */
+/* So large a block that has to be copied gets room to go on, unless it doubles: that is seldom. */
+#define MI_HEADROOM_MIN   (128 * MI_KiB)
+#define MI_HEADROOM_EARLY MI_MiB            /* below this it is copied early */
 
-/* A block that grows a little at a time gets room to go on. Eight blocks grown by turns, by an eighth each, to 12 MiB: 64 ms of processor
-   time and 104 MiB at most; 93 ms and 98 MiB where none gets room. */
-mi_inline bool mi_policy_wants_room(size_t old, size_t newsize) {
-  return old >= MI_ROOMY_MIN && newsize < old / 4 * 7 && newsize <= MI_ARENA_ROOM / 2;
+/* A block that grows a little at a time gets room to go on. Eight blocks grown by turns, by an eighth each,
+   to 12 MiB: 64 ms of processor time and 104 MiB at most; 93 ms and 98 MiB where none gets room. */
+mi_inline bool mi_policy_wants_headroom(size_t old, size_t newsize) {
+  return old >= MI_HEADROOM_MIN && newsize < old / 4 * 7 && newsize <= MI_HEADROOM_MOST / 2;
 }
 
 /* .. and is copied while it is small, and not where it comes to the end of a small arena. */
 mi_inline bool mi_policy_leaves_early(size_t old, size_t newsize) {
-  return newsize > old && old < MI_ROOMY_EARLY && mi_policy_wants_room(old, newsize);
+  return newsize > old && old < MI_HEADROOM_EARLY && mi_policy_wants_headroom(old, newsize);
 }
 
-/* Pages are moved: a smaller block is copied as fast, to memory that is warm; but to memory that is not (`clean`) it would be resident twice. */
-mi_inline bool mi_policy_moves(size_t nslices, bool clean) { return nslices >= (clean ? MI_MiB : MI_ARENA_ROOM) / MI_SLICE_SIZE; }
-_Static_assert(MI_MiB / MI_SLICE_SIZE > MI_KEEP_SLICES, "what a move leaves behind is committed no more, so it may not be cached for the next block");
+/* Mapping boundaries: each may be a mapping, of which a process has 65530 on Linux. */
+#define MI_BOUNDARIES_MAX 8192u
+
+/* Pages are moved: a smaller block is copied as fast, to memory that is warm; but to memory that is not
+   (`clean`) it would be resident twice. */
+mi_inline bool mi_policy_moves(size_t nslices, bool clean) {
+  return nslices >= (clean ? MI_MiB : MI_HEADROOM_MOST) / MI_SLICE_SIZE;
+}
+_Static_assert(MI_MiB / MI_SLICE_SIZE > MI_CACHE_SLICES,
+               "what a move leaves behind is committed no more, so it may not be cached for the next block");
 
 #endif

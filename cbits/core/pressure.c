@@ -4,12 +4,14 @@
 
 #define STEP  MI_MiB                     /* a capability looks at the sum when it has held so much more; .. */
 #define STEPS 64                         /* .. or, where much may be made, so many times on the way */
-#define SHARE 10                         /* a part in so many of the time goes to collections that were asked for */
-#define NS_PER_MIB 2000                  /* memory that is made in less time was not written to: touching new pages takes far longer */
+#define SHARE 10  /* a part in so many of the time goes to collections that were asked for */
+/* Memory that is made in less time was not written to: touching new pages takes far longer. */
+#define NS_PER_MIB 2000
 #define UNTOUCHED  (512 * MI_MiB)          /* so much of that may wait for a collection */
 #define NDEAR 3                          /* so many in a row: one alone may have been interrupted */
 
-/* By capability; the last is shared by all past the table. Balances wrap: what one made another may have freed. */
+/* By capability; the last is shared by all past the table. Balances wrap: what one made another may have
+   freed. */
 typedef struct { mi_atomic(uint64_t) xheld; size_t since; } mi_cachealign entry_t;
 static entry_t ledger[MI_CAPS_MAX + 1];
 static mi_atomic(uint32_t) xcaps = MI_CAPS_MAX;       /* so many entries to add up, and the last */
@@ -19,7 +21,8 @@ static mi_atomic(int64_t) xbudget = -1;
 static mi_atomic(size_t) xstep = STEP;
 static mi_atomic(uint32_t) xwaiting;
 static mi_atomic(uint64_t) xturns, xminor, xmajor, xminor_freed, xmajor_freed;
-static mi_atomic(uint64_t) xnext = MI_PRESSURE_FLOOR, xnext_major = MI_PRESSURE_MAJOR_FLOOR;  /* as last decided, for statistics */
+/* As last decided, for statistics. */
+static mi_atomic(uint64_t) xnext = MI_PRESSURE_FLOOR, xnext_major = MI_PRESSURE_MAJOR_FLOOR;
 
 /* The books are written by who has taken them, for a look or for a turn. */
 enum { FREE, LOOKING, COLLECTING };
@@ -28,7 +31,8 @@ static struct {
   uint64_t live;                         /* the collector's own bytes, at the last look */
   uint32_t ncaps;                        /* likewise */
   uint32_t collections, majors;          /* seen */
-  uint64_t after_minor, after_major;     /* the fewest bytes held since the last collection, since the last major one */
+  /* The fewest bytes held since the last collection, since the last major one. */
+  uint64_t after_minor, after_major;
   size_t   floor;                        /* from MI_PRESSURE_FLOOR to floor_most(), or to UNTOUCHED */
   uint64_t began, ended;                 /* this turn, the last one */
   uint64_t major_from;                   /* when the last major one will have cost less than its share */
@@ -36,14 +40,14 @@ static struct {
   uint64_t paused, paused_held;          /* when this turn paused, or 0; held then */
   unsigned ndear;
   bool     fruitful;                     /* the last minor one brought most of what was made */
-  bool     asked;                        /* the collections since the last look were asked for, for all that is known */
+  bool     asked;  /* the collections since the last look were asked for, for all that is known */
 } book = { .floor = MI_PRESSURE_FLOOR, .ncaps = 1 };
 
-static bool take(int what) {
+static bool book_take(int what) {
   int expected = FREE;
   return mi_cas_acq_rel(&xtaken, &expected, what);                        /* pairs with give */
 }
-static void give(void) {
+static void book_give(void) {
   mi_assert(mi_load_relaxed(&xtaken) != FREE);                            /* ours */
   mi_store_release(&xtaken, FREE);                                        /* pairs with take */
 }
@@ -56,30 +60,42 @@ uint64_t mi_pressure_held(void) {
 
 /* ---- the policy ---- */
 
-static uint64_t floor_most(void) { return mi_max(MI_PRESSURE_FLOOR_MOST(book.ncaps), (book.live + book.after_minor) / 4); }
+static uint64_t floor_most(void) {
+  return mi_max(MI_PRESSURE_FLOOR_MOST(book.ncaps), (book.live + book.after_minor) / 4);
+}
 
-/* Was so much made since the last turn that it cannot have been written to? Then most of it is not resident. */
-static bool is_untouched(uint64_t made, uint64_t now) { return now - book.ended < made / MI_MiB * NS_PER_MIB; }
+/* Was so much made since the last turn that it cannot have been written to? Then most of it is not
+   resident. */
+static bool is_untouched(uint64_t made, uint64_t now) {
+  return now - book.ended < made / MI_MiB * NS_PER_MIB;
+}
 
-/* How much may be made before a minor collection is due: a quarter of what lives here; where they are dear or bring little up to
-   a quarter of what lives in both heaps, and more while it is not written to. */
+/* How much may be made before a minor collection is due: a quarter of what lives here; where they are dear or
+   bring little up to a quarter of what lives in both heaps, and more while it is not written to. */
 static uint64_t minor_growth(uint64_t held, uint64_t now) {
   const bool untouched = is_untouched(held - book.after_minor, now);
   return mi_max(untouched ? book.floor : mi_min(book.floor, floor_most()), book.after_minor / 4);
 }
 
-/* How much before a major one is due, which costs in proportion to the collector's own heap: half of what lives in both heaps,
-   in its time. And how much at any time: half of what lives here and as much as the collector's heap, which is there twice anyway
-   while it is copied; but a minor one comes before each, which may bring it all. */
-static uint64_t major_growth(void) { return mi_max(MI_PRESSURE_MAJOR_FLOOR, (book.live + book.after_major) / 2); }
-static uint64_t major_growth_most(uint64_t minor) { return mi_max(minor + minor / 2, book.live + book.after_major / 2); }
+/* How much before a major one is due, which costs in proportion to the collector's own heap: half of what
+   lives in both heaps, in its time. And how much at any time: half of what lives here and as much as the
+   collector's heap, which is there twice anyway while it is copied; but a minor one comes before each, which
+   may bring it all. */
+static uint64_t major_growth(void) {
+  return mi_max(MI_PRESSURE_MAJOR_FLOOR, (book.live + book.after_major) / 2);
+}
+static uint64_t major_growth_most(uint64_t minor) {
+  return mi_max(minor + minor / 2, book.live + book.after_major / 2);
+}
 
-static mi_pressure_due_t decide(uint64_t held, uint64_t now) {
+static mi_pressure_due_t book_decide(uint64_t held, uint64_t now) {
   const int64_t budget = mi_load_relaxed(&xbudget);
   book.after_minor = mi_min(book.after_minor, held);
   book.after_major = mi_min(book.after_major, held);
   const uint64_t minor = minor_growth(held, now);
-  uint64_t next_major = book.after_major + (now >= book.major_from && minor <= floor_most() ? major_growth() : major_growth_most(minor));
+  uint64_t next_major =
+      book.after_major
+      + (now >= book.major_from && minor <= floor_most() ? major_growth() : major_growth_most(minor));
   uint64_t next = mi_min(book.after_minor + minor, next_major);
   if (budget > 0) next = next_major = (uint64_t)budget;
   else mi_store_relaxed(&xstep, mi_max(STEP, minor / STEPS));
@@ -89,19 +105,21 @@ static mi_pressure_due_t decide(uint64_t held, uint64_t now) {
   return held >= next_major && budget < 0 ? MI_PRESSURE_MAJOR : MI_PRESSURE_MINOR;
 }
 
-/* Where collections are cheap there are twice as many, if minor ones bring much. That a major one is cheap says the same of minor ones. */
-static void ease(uint64_t now) {
-  if ((now - book.began) * 4 * SHARE < book.began - book.ended && book.fruitful) book.floor = mi_max(book.floor / 2, MI_PRESSURE_FLOOR);
+/* Where collections are cheap there are twice as many, if minor ones bring much. That a major one is cheap
+   says the same of minor ones. */
+static void floor_ease(uint64_t now) {
+  if ((now - book.began) * 4 * SHARE < book.began - book.ended && book.fruitful)
+    book.floor = mi_max(book.floor / 2, MI_PRESSURE_FLOOR);
 }
 
 /* Where they are dear, or bring little, there are half as many. */
-static void adapt(uint64_t made, uint64_t freed, uint64_t now) {
+static void floor_adapt(uint64_t made, uint64_t freed, uint64_t now) {
   const uint64_t cost = now - book.began, since = book.began - book.ended;
   book.ndear = cost * (SHARE - 1) > since ? book.ndear + 1 : 0;
   const uint64_t most = is_untouched(made, book.began) ? mi_max(floor_most(), UNTOUCHED) : floor_most();
   book.fruitful = freed >= made / 4 * 3;
   if (freed < made / 4 || book.ndear >= NDEAR) book.floor = mi_min(2 * book.floor, most);
-  else ease(now);
+  else floor_ease(now);
 }
 
 /* ---- the ledger ---- */
@@ -109,7 +127,7 @@ static void adapt(uint64_t made, uint64_t freed, uint64_t now) {
 bool mi_pressure_hold(uint32_t number, size_t bytes) {
   entry_t* e = &ledger[mi_min(number, MI_CAPS_MAX)];
   if (mi_unlikely(number >= MI_CAPS_MAX)) {
-    mi_add_relaxed(&e->xheld, bytes);                                     /* a statistic, of several capabilities */
+    mi_add_relaxed(&e->xheld, bytes);  /* a statistic, of several capabilities */
     return bytes >= mi_load_relaxed(&xstep);
   }
   mi_store_relaxed(&e->xheld, mi_load_relaxed(&e->xheld) + bytes);        /* one writer; a statistic */
@@ -121,7 +139,8 @@ bool mi_pressure_hold(uint32_t number, size_t bytes) {
 
 void mi_pressure_drop(uint32_t number, size_t bytes) {
   entry_t* e = &ledger[mi_min(number, MI_CAPS_MAX)];
-  if (mi_unlikely(number >= MI_CAPS_MAX)) mi_sub_relaxed(&e->xheld, bytes);   /* a statistic, of several capabilities */
+  /* A statistic, of several capabilities. */
+  if (mi_unlikely(number >= MI_CAPS_MAX)) mi_sub_relaxed(&e->xheld, bytes);
   else mi_store_relaxed(&e->xheld, mi_load_relaxed(&e->xheld) - bytes);   /* one writer; a statistic */
 }
 
@@ -130,19 +149,21 @@ void mi_pressure_drop_shared(size_t bytes) { mi_sub_relaxed(&xshared, bytes); } 
 
 bool mi_pressure_shared_enough(void) {
   const uint64_t held = mi_load_relaxed(&xshared), looked = mi_load_relaxed(&xshared_looked);
-  if (held < looked) mi_store_relaxed(&xshared_looked, held);             /* the fewest since, or one of them */
+  if (held < looked) mi_store_relaxed(&xshared_looked, held);  /* the fewest since, or one of them */
   return held >= looked + mi_load_relaxed(&xstep);
 }
 
 /* ---- turns ---- */
 
 mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
-  if (!take(LOOKING)) return mi_pressure_held() >= mi_load_relaxed(&xnext) && mi_load_relaxed(&xbudget) != 0 ? MI_PRESSURE_MINOR : MI_PRESSURE_NONE;
+  if (!book_take(LOOKING))
+    return mi_pressure_held() >= mi_load_relaxed(&xnext) && mi_load_relaxed(&xbudget) != 0 ? MI_PRESSURE_MINOR
+                                                                                           : MI_PRESSURE_NONE;
   mi_store_relaxed(&xcaps, mi_min(collector->ncaps, MI_CAPS_MAX));
   const uint64_t held = mi_pressure_held();
   mi_store_relaxed(&xshared_looked, mi_load_relaxed(&xshared));
-  /* What a collection found dead is given back at the start of the next one, or sooner: the least that is seen meanwhile counts,
-     and half of what was made before is taken for dead. */
+  /* What a collection found dead is given back at the start of the next one, or sooner: the least that is
+     seen meanwhile counts, and half of what was made before is taken for dead. */
   if (collector->majors != book.majors) book.after_major = held;
   if (collector->collections != book.collections && book.paused == 0 && !book.asked)
     book.after_minor = (book.after_minor + mi_max(book.after_minor, held)) / 2;
@@ -151,13 +172,13 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
   book.asked = false;
   book.live = collector->live;
   book.ncaps = collector->ncaps;
-  const mi_pressure_due_t due = decide(held, collector->now);
-  give();
+  const mi_pressure_due_t due = book_decide(held, collector->now);
+  book_give();
   return due;
 }
 
 /* What was made in the pause is no result of the collection, and the pause no part of its cost. */
-static mi_pressure_due_t resume(uint64_t now) {
+static mi_pressure_due_t turn_resume(uint64_t now) {
   const uint64_t held = mi_pressure_held(), made = held - mi_min(held, book.paused_held);
   book.before += made;
   book.after_minor += made;
@@ -167,12 +188,12 @@ static mi_pressure_due_t resume(uint64_t now) {
 }
 
 mi_pressure_due_t mi_pressure_begin(uint64_t now) {
-  if (mi_load_relaxed(&xtaken) != FREE || !take(COLLECTING)) return MI_PRESSURE_NONE;
-  if (book.paused != 0) return resume(now);
+  if (mi_load_relaxed(&xtaken) != FREE || !book_take(COLLECTING)) return MI_PRESSURE_NONE;
+  if (book.paused != 0) return turn_resume(now);
   book.before = mi_pressure_held();
   book.began = now;
-  const mi_pressure_due_t due = decide(book.before, now);
-  if (due == MI_PRESSURE_NONE) give();
+  const mi_pressure_due_t due = book_decide(book.before, now);
+  if (due == MI_PRESSURE_NONE) book_give();
   return due;
 }
 
@@ -180,7 +201,7 @@ bool mi_pressure_pause(uint64_t now) {
   if (mi_load_relaxed(&xbudget) >= 0) return false;
   book.paused = mi_max(now, 1);
   book.paused_held = mi_pressure_held();
-  give();
+  book_give();
   return true;
 }
 
@@ -189,13 +210,13 @@ static uint64_t freed_by(uint64_t held) { return held < book.before ? book.befor
 mi_pressure_due_t mi_pressure_after_minor(uint64_t now) {
   mi_assert(mi_load_relaxed(&xtaken) == COLLECTING);                      /* by the caller */
   const uint64_t held = mi_pressure_held(), made = book.before - mi_min(book.before, book.after_minor);
-  adapt(made, freed_by(held), now);
+  floor_adapt(made, freed_by(held), now);
   mi_add_relaxed(&xminor, 1);                                             /* statistics */
   mi_add_relaxed(&xminor_freed, freed_by(held));
   book.before = book.after_minor = held;
   book.asked = true;
   book.ended = book.began = now;
-  decide(held, now);
+  book_decide(held, now);
   return held >= mi_load_relaxed(&xnext_major) ? MI_PRESSURE_MAJOR : MI_PRESSURE_NONE;
 }
 
@@ -205,14 +226,14 @@ void mi_pressure_end(mi_pressure_due_t last, uint64_t now) {
   if (last == MI_PRESSURE_MAJOR) {
     mi_add_relaxed(&xmajor, 1);                                           /* statistics */
     mi_add_relaxed(&xmajor_freed, freed_by(held));
-    ease(now);
+    floor_ease(now);
     book.after_minor = book.after_major = held;
     book.major_from = now + (now - book.began) * (SHARE - 1);
     book.ended = now;
-    decide(held, now);
+    book_decide(held, now);
   }
-  mi_add_relaxed(&xturns, 1);                                             /* who waits for it looks again anyway */
-  give();
+  mi_add_relaxed(&xturns, 1);  /* who waits for it looks again anyway */
+  book_give();
 }
 
 void mi_pressure_asked(uint64_t freed) {
@@ -223,18 +244,23 @@ void mi_pressure_asked(uint64_t freed) {
 void mi_pressure_set(int64_t budget) {
   mi_store_relaxed(&xbudget, budget < 0 ? -1 : budget);
   mi_store_relaxed(&xstep, budget > 0 ? mi_min(STEP, mi_max((size_t)budget / 16, 1)) : STEP);
-  if (!take(LOOKING)) return;                                             /* who has the books decides anew */
+  if (!book_take(LOOKING)) return;  /* who has the books decides anew */
   book.after_minor = book.after_major = mi_pressure_held();
   book.paused = 0;
-  decide(book.after_minor, 0);
-  give();
+  book_decide(book.after_minor, 0);
+  book_give();
 }
 
 void mi_pressure_stats(mi_pressure_stats_t* stats) {
   *stats = (mi_pressure_stats_t){
-    .budget = mi_load_relaxed(&xbudget), .held = mi_pressure_held(), .next = mi_load_relaxed(&xnext), .next_major = mi_load_relaxed(&xnext_major),
-    .minor = mi_load_relaxed(&xminor), .major = mi_load_relaxed(&xmajor),  /* statistics */
-    .minor_freed = mi_load_relaxed(&xminor_freed), .major_freed = mi_load_relaxed(&xmajor_freed),
+    .budget = mi_load_relaxed(&xbudget),
+    .held = mi_pressure_held(),
+    .next = mi_load_relaxed(&xnext),
+    .next_major = mi_load_relaxed(&xnext_major),
+    .minor = mi_load_relaxed(&xminor),
+    .major = mi_load_relaxed(&xmajor), /* statistics */
+    .minor_freed = mi_load_relaxed(&xminor_freed),
+    .major_freed = mi_load_relaxed(&xmajor_freed),
   };
 }
 

@@ -1,75 +1,65 @@
 /* See purger.h. */
 #include <errno.h>
 
-#include "arena.h"
-#include "options.h"
+#include "commit.h"
+#include "purge.h"
+#include "report.h"
 #include "os.h"
+#include "policy.h"
+#include "pool_round.h"
 #include "purger.h"
-
-#define EARLY_TICKS    64                /* the same, 4 MiB at most, between two counts of what waits */
-#define PIECE_PAGES    64                /* pages that the thread looks at in one piece: whoever forks or visits waits for it */
-#define PIECE_PAGES_BY 16                /* .. and a slow path */
-#define PIECE_PAUSE_MS 1                 /* between two pieces of the thread: others need the kernel's lock, too */
-#define LONGEST_MS     500               /* that the thread sleeps: then it looks whether the others have ended */
-#define RETRY_MS       1000              /* after a thread could not be made */
 
 /* ---- what it may cost: microseconds of processor time ---- */
 
-#define CREDIT_PER_MS  (MI_HARD ? 200 : 20)
-#define CREDIT_MOST    (MI_HARD ? 2000000 : 100000)
-#define CREDIT_PAGES   (CREDIT_MOST / 10 * 3)   /* less is for slices, which bring more for the same time; what is done in pages counts twice */
-#define CREDIT_EARLY   (CREDIT_MOST / 10 * 7)   /* less is not for what is not due yet */
-
-static mi_atomic(int64_t) xcredit = CREDIT_MOST;
+static mi_atomic(int64_t) xcredit = MI_CREDIT_MOST;
 
 static int64_t credit(void) { return mi_load_relaxed(&xcredit); }         /* a sum; nothing is published */
 
 /* Under the lock: one adds, anybody takes. */
 static void credit_grow(uint64_t now) {
   static uint64_t last;
-  const uint64_t ms = last == 0 || now < last ? 0 : mi_min(now - last, CREDIT_MOST / CREDIT_PER_MS);
-  const int64_t room = CREDIT_MOST - credit(), more = (int64_t)ms * CREDIT_PER_MS;
+  const uint64_t ms = last == 0 || now < last ? 0 : mi_min(now - last, MI_CREDIT_MOST / MI_CREDIT_PER_MS);
+  const int64_t room = MI_CREDIT_MOST - credit(), more = (int64_t)ms * MI_CREDIT_PER_MS;
   last = now;
   mi_add_relaxed(&xcredit, more < room ? more : room);
 }
 
-bool mi_purger_affords(void) { return credit() > CREDIT_PAGES; }
+bool mi_purger_affords(void) { return credit() > MI_CREDIT_PAGES; }
 
-/* In the child of fork a process's time begins anew, and what a signal's handler interrupted there goes on. */
-static void charge(uint64_t since, int times) {
+/* In the child of fork a process's time begins anew, and what a signal's handler interrupted there goes
+   on. */
+static void credit_charge(uint64_t since, int times) {
   const uint64_t now = mi_os_cpu_us();
   if (now > since) mi_sub_relaxed(&xcredit, times * (int64_t)(now - since));                    /* a sum */
 }
-void mi_purger_charge(uint64_t since) { charge(since, 2); }
+void mi_purger_charge(uint64_t since) { credit_charge(since, 2); }
 
 /* ---- rounds ---- */
 
 static mi_lock_t working = MI_LOCK_INIT(MI_RANK_PURGER);
 mi_atomic(bool) mi_purger_xround;        /* changed under the lock */
 static bool at_pages;                    /* the lock's: slices are done, pages are looked at */
-static mi_atomic(mi_purger_piece_t) xalso;
-
-void mi_purger_also(mi_purger_piece_t piece) { mi_store_release(&xalso, piece); } /* pairs with pages_piece */
+static mi_pool_place_t place;            /* the lock's: where in the pages */
 
 static bool pages_piece(size_t npages) {
-  const mi_purger_piece_t piece = mi_load_acquire(&xalso);                /* pairs with mi_purger_also */
-  if (piece == NULL || mi_option_get(mi_option_purge_delay) < 0) return false;
-  if (mi_purger_affords()) return piece(npages);
-  mi_clock_ask();                                                         /* it goes on where it stands in a later round */
+  if (mi_option_get(mi_option_purge_delay) < 0) return false;
+  if (mi_purger_affords()) return mi_pool_round(&place, npages, false);
+  mi_clock_schedule();  /* it goes on where it stands in a later round */
   return false;
 }
 
-/* What was freed before the last round goes back; then what was kept or freed since is due in the next. True: there is more. */
+/* What was freed before the last round goes back; then what was cached or freed since is due in the next.
+   True: there is more. */
 static bool slices_piece(void) {
-  if (mi_arena_purge(false)) return true;
-  mi_keep_flush();
-  if (mi_arena_age()) mi_clock_ask();
+  if (mi_purge_some(false)) return true;
+  mi_cache_flush();
+  if (mi_purge_age()) mi_clock_schedule();
   return false;
 }
 
 /* Under the lock. A piece of the round that is under way or due. True: there is more, to be done now. */
-static bool work(uint64_t now, size_t npages) {
-  mi_assert(npages > 0 && credit() <= CREDIT_MOST);
+static bool round_work(uint64_t now, size_t npages) {
+  mi_assert(npages > 0 && credit() <= MI_CREDIT_MOST);
   const uint64_t at = mi_clock_at();
   credit_grow(now);
   if (!mi_load_relaxed(&mi_purger_xround)) {                              /* the lock's */
@@ -81,39 +71,49 @@ static bool work(uint64_t now, size_t npages) {
   if (credit() <= 0) return false;
   const uint64_t since = mi_os_cpu_us();
   const bool more = at_pages ? pages_piece(npages) : slices_piece();
-  charge(since, at_pages ? 2 : 1);
+  credit_charge(since, at_pages ? 2 : 1);
   if (more) return true;
   if (!at_pages) return at_pages = true;
   mi_store_relaxed(&mi_purger_xround, false);
   return false;
 }
 
-void mi_purge(bool force) {
+void mi_purger_run(bool force) {
   if (force) {
-    mi_keep_flush();
-    mi_arena_purge_all();
+    mi_cache_flush();
+    mi_purge_all();
     return;
   }
   if (!mi_trylock(&working)) return;
-  while (work(mi_os_now_ms(), PIECE_PAGES)) {}
+  while (round_work(mi_os_now_ms(), MI_ROUND_PAGES)) {}
   mi_unlock(&working);
-  mi_error_tell();
+  mi_report_pending();
 }
 
-static bool piece(uint64_t now, size_t npages) {
+static bool round_piece(uint64_t now, size_t npages) {
   if (!mi_trylock(&working)) return false;
-  const bool more = work(now, npages);
+  const bool more = round_work(now, npages);
   mi_unlock(&working);
-  mi_error_tell();
+  mi_report_pending();
   return more;
 }
 
-void mi_purge_piece(void) { piece(mi_os_now_ms(), PIECE_PAGES_BY); }
+void mi_purger_run_piece(void) { round_piece(mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS); }
+
+void mi_purger_run_pages(void) {
+  mi_pool_place_t at = { 0, 0 };
+  for (bool more = true; more; ) {
+    mi_purger_stop();
+    more = mi_pool_round(&at, MI_ROUND_PAGES, true);
+    mi_purger_go_on();
+  }
+}
 
 /* ---- the thread ---- */
 
 static mi_atomic(uint64_t) xretry_at;    /* there could be none; milliseconds */
-__attribute__((destructor)) static void process_ends(void) { mi_store_relaxed(&xretry_at, UINT64_MAX); }  /* a time only: no other is begun */
+/* A time only: no other is begun. */
+__attribute__((destructor)) static void process_ends(void) { mi_store_relaxed(&xretry_at, UINT64_MAX); }
 
 /* How long it sleeps; 0: nothing is due. */
 static uint64_t thread_work(void) {
@@ -121,7 +121,7 @@ static uint64_t thread_work(void) {
   const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
   if (!round && at == 0) return 0;
   if (!round && now < at) return at - now;
-  return piece(now, PIECE_PAGES) || credit() > 0 ? PIECE_PAUSE_MS : LONGEST_MS / 10;
+  return round_piece(now, MI_ROUND_PAGES) || credit() > 0 ? MI_ROUND_PAUSE_MS : MI_PURGE_SLEEP_MS / 10;
 }
 
 static void* thread_run(void* arg) {
@@ -137,38 +137,41 @@ static void* thread_run(void* arg) {
       idle = true;
       ms = mi_max(mi_clock_round_ms(), 1);
     }
-    if (ms >= LONGEST_MS / 2 && mi_os_is_last_thread()) return NULL;      /* the process ends with it */
+    if (ms >= MI_PURGE_SLEEP_MS / 2 && mi_os_is_last_thread()) return NULL;  /* the process ends with it */
     if (mi_option_get(mi_option_purge_thread) == 0) break;
-    mi_os_wait(mi_min(ms, LONGEST_MS));
+    mi_os_wait(mi_min(ms, MI_PURGE_SLEEP_MS));
   }
-  mi_exchange_acq_rel(&mi_due.xthread, 0);                                /* pairs with mi_due_thread_begins of the next */
+  mi_exchange_acq_rel(&mi_due.xthread, 0);  /* pairs with mi_due_thread_begins of the next */
   return NULL;
 }
 
 bool mi_purger_has_thread(void) { return mi_load_relaxed(&mi_due.xthread) != 0; }
 
-/* With the lock, so not between fork and its child; and what the C library allocates for a thread finds it taken. */
+/* With the lock, so not between fork and its child; and what the C library allocates for a thread finds it
+   taken. */
 static bool thread_start(void) {
   bool ok = false;
   if (!mi_trylock(&working)) return false;
   if (mi_due_thread_begins(&mi_due, mi_os_process_id())) {
     ok = mi_os_thread_start(&thread_run, NULL);
-    mi_store_relaxed(&xretry_at, ok ? 0 : mi_os_now_ms() + RETRY_MS);     /* a time only */
-    if (!ok) mi_exchange_acq_rel(&mi_due.xthread, 0);                     /* pairs with mi_due_thread_begins of the next */
+    mi_store_relaxed(&xretry_at, ok ? 0 : mi_os_now_ms() + MI_PURGE_RETRY_MS);     /* a time only */
+    if (!ok) mi_exchange_acq_rel(&mi_due.xthread, 0);  /* pairs with mi_due_thread_begins of the next */
   }
-  const bool told = !ok && mi_option_is_enabled(mi_option_verbose);
+  const bool report = !ok && mi_option_is_enabled(mi_option_verbose);
   mi_unlock(&working);
-  if (told) mi_message("mimalloc: no thread for purging\n");
+  if (report) mi_report_message("mimalloc: no thread for purging\n");
   return ok;
 }
 
-/* A round that is late by as much again: does the thread run in another process, whose copy this one is (a raw clone, _Fork)? Whoever had the
-   lock there has no copy here; but nobody else is to be disturbed. */
+/* A round that is late by as much again: does the thread run in another process, whose copy this one is (a
+   raw clone, _Fork)? Whoever had the lock there has no copy here; but nobody else is to be disturbed. */
 static bool thread_is_elsewhere(uint64_t now) {
   const uint64_t at = mi_clock_at();
   uint64_t thread = mi_load_relaxed(&mi_due.xthread);                     /* a hint */
   if (!mi_load_relaxed(&mi_purger_xround) && (at == 0 || now < at + mi_clock_round_ms())) return false;
-  if (thread == 0 || thread == mi_os_process_id() || !mi_cas_acq_rel(&mi_due.xthread, &thread, 0)) return false;  /* pairs with mi_due_thread_begins */
+  /* Pairs with mi_due_thread_begins. */
+  if (thread == 0 || thread == mi_os_process_id() || !mi_cas_acq_rel(&mi_due.xthread, &thread, 0))
+    return false;
   if (mi_os_threads() == 1) mi_lock_reset(&working);
   return true;
 }
@@ -177,39 +180,42 @@ static bool thread_is_elsewhere(uint64_t now) {
 static bool too_much_waits(uint32_t ticks) {
   static mi_atomic(uint32_t) xticks;
   const uint32_t since = mi_load_relaxed(&xticks) + ticks;                /* a hint */
-  mi_store_relaxed(&xticks, since < EARLY_TICKS ? since : 0);             /* a hint */
-  if (since < EARLY_TICKS) return false;
-  if (credit() <= CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
-  const size_t waiting = mi_arena_waiting(), committed = mi_load_relaxed(&mi_arena_totals.xcommitted);   /* a statistic */
-  return waiting > MI_PURGER_EARLY && waiting > committed / 5;
+  mi_store_relaxed(&xticks, since < MI_PURGE_EARLY_TICKS ? since : 0);             /* a hint */
+  if (since < MI_PURGE_EARLY_TICKS) return false;
+  if (credit() <= MI_CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
+  /* A statistic. */
+  const size_t waiting = mi_purge_waiting(), committed = mi_load_relaxed(&mi_commit_totals.xcommitted);
+  return waiting > MI_PURGE_EARLY_BYTES && waiting > committed / 5;
 }
 
 static void purge_early(uint32_t ticks) {
   if (!too_much_waits(ticks) || !mi_trylock(&working)) return;
   const uint64_t since = mi_os_cpu_us();
-  mi_arena_purge(true);
-  charge(since, 1);
+  mi_purge_some(true);
+  credit_charge(since, 1);
   mi_unlock(&working);
 }
 
-static void look(void) {
+static void clock_look(void) {
   uint32_t* mine = &mi_local()->clock_ticks;
   const uint32_t ticks = *mine;
-  const bool ticked = ticks >= MI_PURGER_TICKS, has_thread = mi_purger_has_thread();
+  const bool ticked = ticks >= MI_CLOCK_TICKS, has_thread = mi_purger_has_thread();
   if (ticked) *mine = 0;
   else if (has_thread) return;
-  const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);   /* a time only */
+  const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);  /* a time only */
   if (has_thread && !thread_is_elsewhere(now)) return;
   if (mi_purger_lacks_thread() && mi_clock_at() != 0 && retry_at <= now && thread_start()) return;
   if (!ticked && (!mi_load_relaxed(&mi_purger_xround) || credit() <= 0)) return;          /* hints */
   const uint64_t at = mi_clock_at();
-  if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now)) piece(ticked ? now : mi_os_now_ms(), PIECE_PAGES_BY);  /* a hint */
+  /* A hint. */
+  if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now))
+    round_piece(ticked ? now : mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS);
   else purge_early(ticks);
 }
 
 void mi_purger_look(void) {
   const int saved = errno;
-  look();
+  clock_look();
   errno = saved;
 }
 

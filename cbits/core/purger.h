@@ -1,26 +1,23 @@
-/* Giving memory back: rounds, each half of purge_delay after something was asked for (clock.h), in pieces; and the thread that makes
-   them when nobody else does.
-   Any thread.
+/* Giving memory back: rounds, each half of purge_delay after something was scheduled (clock.h), in pieces;
+   and the thread that makes them when nobody else does. Any thread.
 
-   Where no thread of ours runs, slow paths of malloc and free make the rounds, a piece each. A thread is begun at the end of a slow path, where
-   nothing is held, if the option purge_thread says so: by default only in a process that has threads already and has
-   committed MI_PURGER_MIN. It ends when nothing has been due for a round, and is begun again.
+   Where no thread of ours runs, slow paths of malloc and free make the rounds, a piece each. A thread is
+   begun at the end of a slow path, where nothing is held, if the option purge_thread says so: by default only
+   in a process that has threads already and has committed MI_PURGE_THREAD_MIN. It ends when nothing has been
+   due for a round, and is begun again.
 
-   All of it together may use 2 % of a processor, and a tenth of a second that it did not use before: what is due waits for that. What
-   is done inside pages may use half as much, because it brings less. */
+   All of it together may use 2 % of a processor, and a tenth of a second that it did not use before: what is
+   due waits for that. What is done inside pages may use half as much, because it brings less. */
 #ifndef MI_PURGER_H
 #define MI_PURGER_H
 
-#include "arena.h"
+#include "commit.h"
 #include "clock.h"
-#include "keep.h"
+#include "cache.h"
 #include "local.h"
-#include "options.h"
+#include "report.h"
 #include "os.h"
-
-#define MI_PURGER_TICKS 16               /* slices given back, or slow paths, between two looks at the clock */
-#define MI_PURGER_MIN   (MI_HARD ? MI_MiB : 8 * MI_MiB)
-#define MI_PURGER_EARLY (8 * MI_MiB)     /* where there is no thread, so much may wait, or a fifth of what is committed */
+#include "policy.h"
 
 extern mi_atomic(bool) mi_purger_xround;   /* a round is under way */
 mi_noinline void mi_purger_look(void);
@@ -29,34 +26,39 @@ mi_noinline void mi_purger_look(void);
 mi_inline bool mi_purger_lacks_thread(void) {
   const long option = mi_option_quick(mi_option_purge_thread);
   if (mi_load_relaxed(&mi_due.xthread) != 0) return false;                /* a hint */
-  return option < 0 ? mi_load_relaxed(&mi_arena_totals.xcommitted) >= MI_PURGER_MIN && mi_os_has_threads() : option > 0;   /* a hint */
+  /* A hint. */
+  return option < 0
+             ? mi_load_relaxed(&mi_commit_totals.xcommitted) >= MI_PURGE_THREAD_MIN && mi_os_has_threads()
+             : option > 0;
 }
 
 /* At the end of a slow path, with nothing half done and no lock held. Keeps errno. */
-mi_inline void mi_purger_tend(void) {
+mi_inline void mi_purger_start_if_due(void) {
   const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
   if (!round && mi_load_relaxed(&mi_due.xsince) == 0) return;             /* a hint */
-  if (++mi_local()->clock_ticks >= MI_PURGER_TICKS || round || mi_purger_lacks_thread()) mi_purger_look();
+  if (++mi_local()->clock_ticks >= MI_CLOCK_TICKS || round || mi_purger_lacks_thread()) mi_purger_look();
 }
 
-/* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is kept or free, at once. */
-void mi_purge(bool force);
+/* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is cached or
+   free, at once. */
+void mi_purger_run(bool force);
 /* The same round, a piece of it only. */
-void mi_purge_piece(void);
+void mi_purger_run_piece(void);
 
-/* What else a round does, so many pages at a time, each time with the lock of mi_purger_stop held: true if there are more. Set by who
-   makes owners, since what is called lies above. */
-typedef bool (*mi_purger_piece_t)(size_t npages);
-void mi_purger_also(mi_purger_piece_t piece);
+/* A whole round over the pages of the pool, which waits for nothing: what is pooled now gets its holes.
+   Pieces by others come between its own. Followed by mi_report_pending. */
+void mi_purger_run_pages(void);
 
-/* For others who look for OS pages inside pages: may they, and what it took. `since`: mi_os_cpu_us before it. */
+/* For others who look for OS pages inside pages: may they, and what it took. `since`: mi_os_cpu_us before
+   it. */
 bool mi_purger_affords(void);
 void mi_purger_charge(uint64_t since);
 
 /* Does a thread of ours run? A hint. */
 bool mi_purger_has_thread(void);
 
-/* Keeps rounds from being made and the thread from being begun: for fork, and for who looks at everything. In the child of fork there is none. */
+/* Keeps rounds from being made and the thread from being begun: for fork, and for who looks at everything. In
+   the child of fork there is none. */
 void mi_purger_stop(void);
 void mi_purger_go_on(void);
 void mi_purger_after_fork(bool child);

@@ -19,6 +19,6 @@ mi_inline bool mi_realloc_stays(size_t old, size_t newsize) { return newsize <= 
 
 /* A block of newsize bytes with p's contents up to the smaller size; p is freed unless NULL is
    returned. align 0: none asked for. zero: what is beyond the old size is zero. */
-void* mi_lheap_realloc(mi_lheap_t* lh, void* p, size_t newsize, size_t align, size_t offset, bool zero);
+void* mi_realloc_block(mi_lheap_t* lh, void* p, size_t newsize, size_t align, size_t offset, bool zero);
 
 #endif

@@ -34,9 +34,12 @@ mi_inline size_t mi_bin_size(unsigned bin) {
   return (size_t)(bin - octave * 8) * (MI_GRANULE << octave);
 }
 
-_Static_assert(MI_MEDIUM_MAX == 4096 * MI_GRANULE, "MI_BIN_LAST is the bin of 4096 granules: change both together");
-_Static_assert(MI_SMALL_MAX == 512 * MI_GRANULE, "MI_BIN_SMALL_LAST is the bin of 512 granules: change both together");
+_Static_assert(MI_MEDIUM_MAX == 4096 * MI_GRANULE,
+               "MI_BIN_LAST is the bin of 4096 granules: change both together");
+_Static_assert(MI_SMALL_MAX == 512 * MI_GRANULE,
+               "MI_BIN_SMALL_LAST is the bin of 512 granules: change both together");
 _Static_assert(MI_SMALL_MAX * 8 == MI_SLICE_SIZE, "a small page holds at least eight blocks");
-_Static_assert(MI_MEDIUM_MAX * 8 == MI_MEDIUM_SLICES * MI_SLICE_SIZE, "a medium page holds at least eight blocks");
+_Static_assert(MI_MEDIUM_MAX * 8 == MI_MEDIUM_SLICES * MI_SLICE_SIZE,
+               "a medium page holds at least eight blocks");
 
 #endif

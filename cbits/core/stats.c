@@ -1,5 +1,6 @@
 /* See stats.h. Any thread. */
-#include "arena.h"
+#include "commit.h"
+#include "memory.h"
 #include "meta.h"
 #include "os.h"
 #include "owner.h"
@@ -7,15 +8,23 @@
 
 /* ---- one page ---- */
 
-typedef struct { uint64_t blocks; size_t size, nslices; uintptr_t owner; mi_heap_t* heap; bool single; } mi_reading_t;
+typedef struct {
+  uint64_t blocks;
+  size_t size, nslices;
+  uintptr_t owner;
+  mi_heap_t* heap;
+  bool single;
+} mi_reading_t;
 
 /* False: it had another life meanwhile, or is dead. */
 static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* again) {
-  const uint64_t w = mi_load_acquire(&page->xword);                       /* pairs with mi_remote_birth, F1, P1: shows what they wrote */
+  /* Pairs with mi_remote_birth, F1, P1: shows what they wrote. */
+  const uint64_t w = mi_load_acquire(&page->xword);
   const mi_page_state_t state = mi_xword_state(w);
   *again = false;
   if (state == MI_PAGE_DEAD) return false;
-  r->owner = mi_load_acquire(&page->xowner) & ~(uintptr_t)1;              /* pairs with nobody: keeps the second look behind these */
+  /* Pairs with nobody: keeps the second look behind these. */
+  r->owner = mi_load_acquire(&page->xowner) & ~(uintptr_t)1;
   r->heap = mi_load_acquire(&page->xheap);                                /* pairs with nobody: the same */
   r->size = mi_load_acquire(&page->xsize);                                /* pairs with nobody: the same */
   r->nslices = mi_load_acquire(&page->xnslices);                          /* pairs with nobody: the same */
@@ -24,7 +33,8 @@ static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* again) {
   const int32_t left_out = mi_load_acquire(&page->xleft_out);             /* pairs with nobody: the same */
   *again = (mi_load_relaxed(&page->xword) ^ w) >= MI_XVERSION_ONE;
   const uint32_t reserved = r->size == 0 ? 0 : (uint32_t)(r->nslices * MI_SLICE_SIZE / r->size);
-  const uint32_t live = used == 0 && left_out < 0 ? 0 : (uint32_t)mi_min(used + (uint32_t)left_out, reserved);  /* they may be of two moments */
+  /* They may be of two moments. */
+  const uint32_t live = used == 0 && left_out < 0 ? 0 : (uint32_t)mi_min(used + (uint32_t)left_out, reserved);
   const uint32_t count = mi_xword_count(w);
   r->blocks = state != MI_PAGE_OWNED ? count : live > count ? live - count : 0;
   return !*again;
@@ -42,7 +52,8 @@ static void pages_read(void (*visit)(const mi_reading_t* r, void* arg), void* ar
   for (size_t n = 0; n < mi_arena_count(); n++) {
     const mi_arena_t* a = mi_arena_at(n);
     size_t i = mi_bitmap_next(a->dirty, a->nslices, 0);
-    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1)) if (page_read(&a->pages[i], &r)) visit(&r, arg);
+    for (; i < a->nslices; i = mi_bitmap_next(a->dirty, a->nslices, i + 1))
+      if (page_read(&a->pages[i], &r)) visit(&r, arg);
   }
 }
 
@@ -61,8 +72,8 @@ mi_use_t mi_stats_use(uintptr_t id) {
   mi_use_of_t of = { id, { 0, 0 } };
   pages_read(&add_use, &of);
   if (id == 0) {
-    of.use.blocks += mi_load_relaxed(&mi_arena_totals.xmappings);         /* statistics */
-    of.use.bytes += mi_load_relaxed(&mi_arena_totals.xmapped);
+    of.use.blocks += mi_load_relaxed(&mi_commit_totals.xmappings);         /* statistics */
+    of.use.bytes += mi_load_relaxed(&mi_commit_totals.xmapped);
   }
   return of.use;
 }
@@ -72,11 +83,12 @@ mi_use_t mi_stats_use(uintptr_t id) {
 /* Adds a page to the part with that key. */
 static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* r) {
   mi_assert(parts->n <= parts->max / 2 && parts->max > 0);
-  size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % parts->max;      /* a hash table: max is twice what there can be */
+  /* A hash table: max is twice what there can be. */
+  size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % parts->max;
   while (parts->parts[i].pages != 0 && parts->parts[i].key != key) i = (i + 1) % parts->max;
   mi_part_t* part = &parts->parts[i];
   if (part->pages == 0) {
-    if (parts->n >= parts->max / 2) return part;                          /* owners or heaps came up meanwhile: left out */
+    if (parts->n >= parts->max / 2) return part;  /* owners or heaps came up meanwhile: left out */
     parts->n++;
     part->key = key;
   }
@@ -92,7 +104,8 @@ static void add_page(const mi_reading_t* r, void* arg) {
   if (s->of != NULL && r->heap != s->of) return;
   part_add(&s->classes, r->single ? 0 : r->size, r);
   part_add(&s->owners, r->owner == MI_ID_GONE ? 0 : r->owner, r);
-  part_add(&s->heaps, r->heap == NULL ? 0 : mi_load_relaxed(&r->heap->xid), r);              /* heaps' structures are never unmapped */
+  /* Heaps' structures are never unmapped. */
+  part_add(&s->heaps, r->heap == NULL ? 0 : mi_load_relaxed(&r->heap->xid), r);
   s->totals.pages++;
   s->totals.used_blocks += r->blocks;
   s->totals.used_bytes += r->blocks * r->size;
@@ -114,7 +127,8 @@ static void add_mappings(mi_snapshot_t* s, uint64_t n, uint64_t bytes) {
   s->totals.used_bytes += bytes;
 }
 
-/* Moves n parts from one place to another, in order of byte `byte` of their keys; what is equal stays in order. */
+/* Moves n parts from one place to another, in order of byte `byte` of their keys; what is equal stays in
+   order. */
 static void sort_by_byte(const mi_part_t* from, mi_part_t* to, size_t n, unsigned byte) {
   mi_assert(byte < sizeof from->key);
   size_t end[257] = { 0 };
@@ -123,8 +137,8 @@ static void sort_by_byte(const mi_part_t* from, mi_part_t* to, size_t n, unsigne
   for (size_t i = 0; i < n; i++) to[end[from[i].key >> byte * 8 & 255]++] = from[i];
 }
 
-/* The parts that are there, in order of key, at the front: byte by byte, those in which all are equal left out. The half that is not
-   used is the room for it. */
+/* The parts that are there, in order of key, at the front: byte by byte, those in which all are equal left
+   out. The half that is not used is the room for it. */
 static void parts_sort(mi_parts_t* parts) {
   mi_part_t *from = parts->parts, *to = parts->parts + parts->max / 2;
   uint64_t differ = 0;
@@ -154,10 +168,10 @@ static void add_counts(mi_totals_t* t, const mi_lheap_counts_t* c) {
   t->remote_freed_blocks += mi_load_relaxed(&c->remote_freed);
 }
 
-uint64_t mi_stats_committed(void) { return mi_arena_committed() + mi_meta_committed(); }
+uint64_t mi_stats_committed(void) { return mi_memory_committed() + mi_meta_committed(); }
 /* The two need not have been at the same time. */
 uint64_t mi_stats_peak_committed(void) {
-  return mi_load_relaxed(&mi_arena_totals.xpeak_committed) + mi_meta_peak_committed();  /* a statistic */
+  return mi_load_relaxed(&mi_commit_totals.xpeak_committed) + mi_meta_peak_committed();  /* a statistic */
 }
 
 /* Counters of the owners' main local heaps, which outlive their owners, and the gauges of the arenas. */
@@ -170,11 +184,11 @@ static void totals_take(mi_totals_t* t) {
     add_counts(t, &owner->main.xcounts);
   }
   t->structure_bytes = mi_meta_committed();
-  t->reserved_bytes = mi_load_relaxed(&mi_arena_totals.xreserved) + mi_meta_reserved();  /* statistics */
+  t->reserved_bytes = mi_load_relaxed(&mi_commit_totals.xreserved) + mi_meta_reserved();  /* statistics */
   t->committed_bytes = mi_stats_committed();
   t->peak_committed_bytes = mi_stats_peak_committed();
-  t->purged_bytes = mi_load_relaxed(&mi_arena_totals.xpurged);
-  t->mappings = mi_load_relaxed(&mi_arena_totals.xmappings);
+  t->purged_bytes = mi_load_relaxed(&mi_commit_totals.xpurged);
+  t->mappings = mi_load_relaxed(&mi_commit_totals.xmappings);
   t->arenas = mi_arena_count();
 }
 
@@ -198,7 +212,7 @@ void mi_stats_restart(void) {
   mi_store_relaxed(&base.full, t.full_pages);
   mi_store_relaxed(&base.retired, t.retired_pages);
   mi_store_relaxed(&base.remote, t.remote_freed_blocks);
-  mi_store_relaxed(&mi_arena_totals.xpeak_committed, mi_load_relaxed(&mi_arena_totals.xcommitted));
+  mi_store_relaxed(&mi_commit_totals.xpeak_committed, mi_load_relaxed(&mi_commit_totals.xcommitted));
   mi_meta_restart_peak();
 }
 
@@ -207,7 +221,7 @@ static bool snapshot_begin(mi_snapshot_t* s) {
   *s = (mi_snapshot_t){ 0 };
   s->classes.max = 2 * MI_BIN_COUNT;
   s->owners.max = 2 * ((size_t)mi_owner_slots() + 16);
-  s->heaps.max = 2 * (mi_heaps_count() + 16);
+  s->heaps.max = 2 * (mi_heap_count() + 16);
   const size_t parts = s->classes.max + s->owners.max + s->heaps.max;
   s->memory_bytes = mi_align_up(parts * sizeof(mi_part_t), mi_os_page_size());
   s->memory = mi_os_reserve(s->memory_bytes, mi_os_page_size());
@@ -230,7 +244,7 @@ bool mi_snapshot_take(mi_snapshot_t* s) {
   totals_take(&s->totals);
   totals_subtract_base(&s->totals);
   pages_read(&add_page, s);
-  add_mappings(s, s->totals.mappings, mi_load_relaxed(&mi_arena_totals.xmapped));  /* a statistic */
+  add_mappings(s, s->totals.mappings, mi_load_relaxed(&mi_commit_totals.xmapped));  /* a statistic */
   snapshot_end(s);
   return true;
 }

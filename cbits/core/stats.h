@@ -15,18 +15,21 @@ mi_use_t mi_stats_use(uintptr_t id);
 
 /* One size class, owner or heap: gauges. */
 typedef struct {
-  uint64_t key;             /* block size, 0 for blocks with pages of their own / owner's id, 0 for nobody's / heap's id */
+  /* Block size, 0 for blocks with pages of their own / owner's id, 0 for nobody's / heap's id. */
+  uint64_t key;
   uint64_t pages;
   uint64_t blocks;          /* live */
   uint64_t bytes;           /* of these */
   uint64_t page_bytes;      /* of the pages: slices */
 } mi_part_t;
 
-typedef struct { mi_part_t* parts; size_t n, max; } mi_parts_t;   /* room for max, of which at most half is used */
+/* Room for max, of which at most half is used. */
+typedef struct { mi_part_t* parts; size_t n, max; } mi_parts_t;
 
 typedef struct {
   /* gauges, bytes and numbers */
-  uint64_t reserved_bytes, committed_bytes, used_bytes, used_blocks, pages, arenas, mappings, threads, capabilities;
+  uint64_t reserved_bytes, committed_bytes, used_bytes, used_blocks, pages, arenas, mappings, threads,
+      capabilities;
   uint64_t peak_committed_bytes;
   /* counters; of pages and blocks: those of main heaps */
   uint64_t purged_bytes, fresh_pages, adopted_pages, full_pages, retired_pages, remote_freed_blocks;

@@ -1,6 +1,7 @@
-/* Where a page is: what is asked of that byte, and the transitions that change nothing else; those that change a queue or a count, too,
-   are in lheap.c. Each asserts where the page is, then says where it goes. docs/DESIGN.md, section 3, draws them all, and `make lint`
-   compares. Owner-only (the holder), but for what says any-thread. */
+/* Where a page is: what is asked of that byte, and the transitions that change nothing else; those that
+   change a queue or a count, too, are in queue.c. Each asserts where the page is, then says where it goes.
+   docs/DESIGN.md, section 3, draws them all, and `make lint` compares. Holder, but for what says
+   any-thread. */
 #ifndef MI_WHERE_H
 #define MI_WHERE_H
 
@@ -9,19 +10,20 @@
 /* In a queue of page->lheap, or in its list of parked pages? Any thread: a hint, but for the holder. */
 mi_inline bool mi_page_is_listed(const mi_page_t* page) {
   const mi_where_t where = mi_page_where(page);
-  return where == MI_WHERE_QUEUED || where == MI_WHERE_WATCHED || where == MI_WHERE_RETIRED || where == MI_WHERE_PARKED;
+  return where == MI_WHERE_QUEUED || where == MI_WHERE_WATCHED || where == MI_WHERE_RETIRED
+         || where == MI_WHERE_PARKED;
 }
 
 /* Given up for anybody: pooled, and for how long ever. */
 mi_inline bool mi_page_is_pooled(const mi_page_t* page) {
   const mi_where_t where = mi_page_where(page);
-  return where == MI_WHERE_POOLED || where == MI_WHERE_WAITED || where == MI_WHERE_DUG;
+  return where == MI_WHERE_POOLED || where == MI_WHERE_WAITED || where == MI_WHERE_SEARCHED;
 }
 
 /* Long enough to have holes: no other page has any. */
 mi_inline bool mi_page_has_waited(const mi_page_t* page) {
   const mi_where_t where = mi_page_where(page);
-  return where == MI_WHERE_WAITED || where == MI_WHERE_DUG;
+  return where == MI_WHERE_WAITED || where == MI_WHERE_SEARCHED;
 }
 
 /* ---- given up: who holds the page for a moment ---- */
@@ -37,14 +39,14 @@ mi_inline void mi_page_pooled_to_waited(mi_page_t* page) {
   mi_page_where_set(page, MI_WHERE_WAITED);
 }
 
-mi_inline void mi_page_waited_to_dug(mi_page_t* page) {
+mi_inline void mi_page_waited_to_searched(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_WAITED);
-  mi_page_where_set(page, MI_WHERE_DUG);
+  mi_page_where_set(page, MI_WHERE_SEARCHED);
 }
 
 /* A holder found something freed in it. */
-mi_inline void mi_page_dug_to_waited(mi_page_t* page) {
-  mi_assert(mi_page_where(page) == MI_WHERE_DUG);
+mi_inline void mi_page_searched_to_waited(mi_page_t* page) {
+  mi_assert(mi_page_where(page) == MI_WHERE_SEARCHED);
   mi_page_where_set(page, MI_WHERE_WAITED);
 }
 
@@ -77,7 +79,7 @@ mi_inline void mi_page_single_to_lost(mi_page_t* page) {
   mi_page_where_set(page, MI_WHERE_LOST);
 }
 
-/* ---- the table of keep.h ---- */
+/* ---- the table of cache.h ---- */
 
 mi_inline void mi_page_single_to_cached(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_SINGLE);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/options.h"
+#include "core/report.h"
 #include "core/os.h"
 #include "core/owner.h"
 #include "core/pressure.h"
@@ -87,7 +87,7 @@ static void begin_draining(uint32_t number) {
 /* The first use of a capability: its owner. NULL and errno if there is no memory. */
 mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_owner_t* owner = mi_owner_begin(MI_OWNER_CAPABILITY, mi_id_of_capability(number));
-  if (owner == NULL) return mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
+  if (owner == NULL) return mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
   for (uint32_t n = mi_load_relaxed(&xncaps); n <= number && !mi_cas_acq_rel(&xncaps, &n, number + 1); ) {}  /* pairs with itself; default_end says why no more */
   mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
   mi_process_begin();
@@ -118,14 +118,14 @@ mi_inline void* leave(mi_lheap_t* lh, void* p) {
 
 /* ---- blocks ---- */
 
-void* mi_cap_malloc(size_t size) { WITH_CAP(mi_lheap_malloc(lh, size), mi_malloc(size)); }
-void* mi_cap_malloc_small(size_t size) { WITH_CAP(mi_lheap_malloc(lh, size), mi_malloc(size)); }
-void* mi_cap_zalloc(size_t size) { WITH_CAP(mi_lheap_zalloc(lh, size), mi_zalloc(size)); }
-void* mi_cap_zalloc_small(size_t size) { WITH_CAP(mi_lheap_zalloc(lh, size), mi_zalloc(size)); }
-void* mi_cap_calloc(size_t n, size_t size) { WITH_CAP(mi_lheap_calloc(lh, n, size), mi_calloc(n, size)); }
-void* mi_cap_mallocn(size_t n, size_t size) { WITH_CAP(mi_lheap_mallocn(lh, n, size), mi_mallocn(n, size)); }
-char* mi_cap_strdup(const char* s) { WITH_CAP(mi_lheap_strdup(lh, s), mi_strdup(s)); }
-char* mi_cap_strndup(const char* s, size_t n) { WITH_CAP(mi_lheap_strndup(lh, s, n), mi_strndup(s, n)); }
+void* mi_cap_malloc(size_t size) { WITH_CAP(mi_alloc_malloc(lh, size), mi_malloc(size)); }
+void* mi_cap_malloc_small(size_t size) { WITH_CAP(mi_alloc_malloc(lh, size), mi_malloc(size)); }
+void* mi_cap_zalloc(size_t size) { WITH_CAP(mi_alloc_zalloc(lh, size), mi_zalloc(size)); }
+void* mi_cap_zalloc_small(size_t size) { WITH_CAP(mi_alloc_zalloc(lh, size), mi_zalloc(size)); }
+void* mi_cap_calloc(size_t n, size_t size) { WITH_CAP(mi_alloc_calloc(lh, n, size), mi_calloc(n, size)); }
+void* mi_cap_mallocn(size_t n, size_t size) { WITH_CAP(mi_alloc_mallocn(lh, n, size), mi_mallocn(n, size)); }
+char* mi_cap_strdup(const char* s) { WITH_CAP(mi_alloc_strdup(lh, s), mi_strdup(s)); }
+char* mi_cap_strndup(const char* s, size_t n) { WITH_CAP(mi_alloc_strndup(lh, s, n), mi_strndup(s, n)); }
 
 /* Past the table, and before the capability's first allocation: a remote free, for which no heap is made. What carries the
    capability's id needs no look at the table: it owns a page, so it is in it. */
@@ -195,13 +195,13 @@ void mi_cap_pressure_look(void) {
 /* ---- resizing and aligned ---- */
 
 static void* resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
-  WITH_CAP(mi_lheap_realloc(lh, p, size, align, offset, zero),
+  WITH_CAP(mi_realloc_block(lh, p, size, align, offset, zero),
            align == 0 ? (zero ? mi_rezalloc(p, size) : mi_realloc(p, size))
                       : (zero ? mi_rezalloc_aligned_at(p, size, align, offset) : mi_realloc_aligned_at(p, size, align, offset)));
 }
 
 static void* aligned(size_t size, size_t align, size_t offset, bool zero) {
-  WITH_CAP(mi_lheap_aligned(lh, size, align, offset, zero),
+  WITH_CAP(mi_aligned_block(lh, size, align, offset, zero),
            zero ? mi_zalloc_aligned_at(size, align, offset) : mi_malloc_aligned_at(size, align, offset));
 }
 
@@ -250,7 +250,7 @@ int mi_cap_posix_memalign(void** p, size_t align, size_t size) {
 void* mi_cap_valloc(size_t size) { return aligned(size, mi_os_page_size(), 0, false); }
 void* mi_cap_pvalloc(size_t size) {
   const size_t page = mi_os_page_size();
-  if (size > MI_SIZE_LIMIT) return mi_error_fail(MI_ERROR_TOO_LARGE, size);
+  if (size > MI_SIZE_LIMIT) return mi_report_fail(MI_ERROR_TOO_LARGE, size);
   return aligned(mi_align_up(mi_max(size, 1), page), page, 0, false);
 }
 
@@ -258,9 +258,9 @@ void* mi_cap_pvalloc(size_t size) {
 
 /* `expression` in terms of lh, the capability's local heap of `heap`; `other` past the table. */
 static mi_lheap_t* lheap_in(mi_heap_t* heap, const mi_lheap_t* mine) {
-  if (mi_unlikely(heap == NULL)) return mi_error_fail(MI_ERROR_ARGUMENT, 0);
+  if (mi_unlikely(heap == NULL)) return mi_report_fail(MI_ERROR_ARGUMENT, 0);
   mi_lheap_t* lh = mi_heap_lheap(heap, mine->owner);
-  return lh != NULL ? lh : mi_error_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
+  return lh != NULL ? lh : mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
 }
 #define WITH_CAP_HEAP(expression, other) \
   const uint32_t number = cap_number(); \
@@ -271,10 +271,10 @@ static mi_lheap_t* lheap_in(mi_heap_t* heap, const mi_lheap_t* mine) {
   mi_lheap_t* lh = lheap_in(heap, mine); \
   return leave(mine, lh == NULL ? NULL : expression)
 
-void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_lheap_malloc(lh, size), mi_heap_malloc(heap, size)); }
+void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_alloc_malloc(lh, size), mi_heap_malloc(heap, size)); }
 
 void* mi_cap_heap_malloc_noted(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps) {
-  WITH_CAP_HEAP(mi_lheap_malloc(lheaps[number] = lh, size), mi_heap_malloc(heap, size));
+  WITH_CAP_HEAP(mi_alloc_malloc(lheaps[number] = lh, size), mi_heap_malloc(heap, size));
 }
 
 /* A piece is a block, aligned to its size, so where something ends says where the piece does. 0, where nothing was, is in no piece. */
@@ -299,16 +299,16 @@ void* mi_cap_heap_pack(mi_heap_t* heap, size_t size, uint8_t* key) {
   return piece;
 }
 
-void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_lheap_zalloc(lh, size), mi_heap_zalloc(heap, size)); }
-char* mi_cap_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_CAP_HEAP(mi_lheap_strndup(lh, s, n), mi_heap_strndup(heap, s, n)); }
+void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_alloc_zalloc(lh, size), mi_heap_zalloc(heap, size)); }
+char* mi_cap_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_CAP_HEAP(mi_alloc_strndup(lh, s, n), mi_heap_strndup(heap, s, n)); }
 
 void* mi_cap_heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
-  WITH_CAP_HEAP(mi_lheap_aligned(lh, size, align, offset, zero),
+  WITH_CAP_HEAP(mi_aligned_block(lh, size, align, offset, zero),
                 zero ? mi_heap_zalloc_aligned_at(heap, size, align, offset) : mi_heap_malloc_aligned_at(heap, size, align, offset));
 }
 
 void* mi_cap_heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
-  WITH_CAP_HEAP(mi_lheap_realloc(lh, p, size, align, offset, zero),
+  WITH_CAP_HEAP(mi_realloc_block(lh, p, size, align, offset, zero),
                 align == 0 ? (zero ? mi_heap_rezalloc(heap, p, size) : mi_heap_realloc(heap, p, size))
                            : (zero ? mi_heap_rezalloc_aligned_at(heap, p, size, align, offset) : mi_heap_realloc_aligned_at(heap, p, size, align, offset)));
 }
@@ -321,9 +321,9 @@ void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
     mi_lheap_t* lh = mi_heap_lheap(heap, mine->owner);
     if (lh != NULL) mi_lheap_collect(lh, force);
     mi_owner_leave(mine->owner);
-    mi_error_tell();
+    mi_report_pending();
   }
-  mi_purge_piece();
+  mi_purger_run_piece();
 }
 
 mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
@@ -335,7 +335,7 @@ mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
   mi_heap_t* old = mi_load_relaxed(&mine->xheap);                         /* mine: read by me */
   mi_lheap_t* lh = heap == NULL ? NULL : lheap_in(heap, mine);
   if (lh != NULL) {
-    mi_lheap_is_default(lh, true);                                        /* from now on for ever: mi_cap_stats may look at it late, and finds its owner */
+    mi_heap_lheap_is_default(lh, true);                                        /* from now on for ever: mi_cap_stats may look at it late, and finds its owner */
     mi_store_release(&xlheaps[number], lh);                               /* pairs with mi_cap_stats, default_end */
   }
   mi_owner_leave(mine->owner);
@@ -366,7 +366,7 @@ void mi_cap_collect(bool force) {
     mi_owner_drain(lh->owner, force);
     mi_owner_leave(lh->owner);
   }
-  mi_purge_piece();
+  mi_purger_run_piece();
 }
 
 void mi_cap_drain(void) {
@@ -496,7 +496,7 @@ void mi_cap_stats(int number, mi_cap_stats_t* stats) {
 void* mi_test_cap_malloc_on(int number, size_t size) {
   mi_lheap_t* lh = lheap_of((uint32_t)number % MI_CAPS_MAX);
   mi_owner_enter(lh->owner);
-  return leave(lh, mi_lheap_malloc(lh, size));
+  return leave(lh, mi_alloc_malloc(lh, size));
 }
 
 void mi_test_cap_free_on(int number, void* p) {

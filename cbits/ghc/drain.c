@@ -157,7 +157,7 @@ static void* watch(void* arg) {
     start_drainers();
     if (mi_option_get(mi_option_purge_delay) < 0 || (left > 0 && --left > 0)) continue;
     if (drain_idle(activity, enabled)) left = rest = (uint32_t)mi_min(2 * rest, REST_MOST);
-    mi_purge(false);
+    mi_purger_run(false);
   }
 }
 

@@ -110,13 +110,13 @@ size_t test_free_slices(void) {
 }
 
 void test_nothing_left(void) {
-  mi_purge(true);
+  mi_purger_run(true);
   size_t all = 0;
   CHECK_EQ(mi_check_all(), 0);
   CHECK_EQ(mi_check_live_blocks(), 0);
   for (size_t i = 0; i < mi_arena_count(); i++) all += mi_arena_at(i)->xgone ? 0 : mi_arena_at(i)->nslices;
   CHECK_EQ(test_free_slices(), all);
-  CHECK_EQ(mi_arena_totals.xreserved, all * MI_SLICE_SIZE);      /* no mapping is left either */
+  CHECK_EQ(mi_commit_totals.xreserved, all * MI_SLICE_SIZE);      /* no mapping is left either */
 }
 
 size_t test_rss(void) {
@@ -191,7 +191,7 @@ void test_expect_errors(void) {
 }
 
 bool test_one_error(int err) {
-  mi_error_tell();
+  mi_report_pending();
   return test_nerrors == 1 && test_last_error == err;
 }
 

@@ -13,11 +13,15 @@
 
 #include "include/mimalloc.h"
 #include "core/aligned.h"
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "core/purger.h"
 #include "core/os.h"
 #include "core/alloc.h"
-#include "core/arena.h"
+#include "core/commit.h"
+#include "core/memory.h"
+#include "core/move.h"
+#include "core/policy.h"
+#include "core/purge.h"
 #include "core/free.h"
 #include "core/options.h"
 #include "core/owner.h"
@@ -86,7 +90,7 @@ extern int test_last_error;
 extern mi_owner_t* owners[NOWNERS];
 void owners_begin(void);
 void owners_end(void);
-static inline void* o_malloc(int i, size_t size) { return mi_lheap_malloc(&owners[i]->main, size); }
+static inline void* o_malloc(int i, size_t size) { return mi_alloc_malloc(&owners[i]->main, size); }
 static inline void o_free(int i, void* p) { mi_free_as(p, owners[i], owners[i]->id); }
 
 #endif

@@ -45,7 +45,7 @@ $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,h
 	@$(LINK_hard) $^ -o $@
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
-THREADED = keep keys bitmap many_heaps meta pagemap remote abandon heaps owner pressure purger thread stats thread_names thread_stats
+THREADED = cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats thread_names thread_stats
 SUITES += $(THREADED:%=%-hard-tsan)
 $(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o $(call TEST_O,hard-tsan)
 	@$(LINK_hard-tsan) $^ -o $@

@@ -51,7 +51,7 @@ static void allocate(player_t* a, own_t* o) {
   else {
     mi_owner_t* owner = someone(a);
     mi_lheap_t* lh = o->heap == 0 ? &owner->main : mi_heap_lheap(a->heaps[o->heap], owner);
-    o->p = offset != 0 ? mi_lheap_aligned(lh, o->size, 64, offset, false) : mi_lheap_malloc(lh, o->size);
+    o->p = offset != 0 ? mi_aligned_block(lh, o->size, 64, offset, false) : mi_alloc_malloc(lh, o->size);
   }
   stamp(a, o);
 }
@@ -71,7 +71,7 @@ static void resize(player_t* a, own_t* o) {
   const size_t old = o->size;
   check_block(o);
   o->size = some_size(a);
-  uint8_t* p = a->played ? mi_lheap_realloc(&someone(a)->main, o->p, o->size, 0, 0, false) : mi_realloc(o->p, o->size);
+  uint8_t* p = a->played ? mi_realloc_block(&someone(a)->main, o->p, o->size, 0, 0, false) : mi_realloc(o->p, o->size);
   if (o->size >= old) CHECK(memcmp(p + old - 8, &was, 8) == 0);
   if (p != o->p) o->heap = 0;
   o->p = p;

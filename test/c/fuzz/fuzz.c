@@ -1,7 +1,7 @@
 /* Random operations of eight owners, played by one thread, against a shadow of what must be live: where, how
    large, with what inside, in which heap. Reproducible: arguments seed and number of operations (or FUZZ_SEED,
    FUZZ_OPERATIONS). A failure prints the operation's number; the same seed repeats it. */
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "test.h"
 
 enum { BLOCKS = 700, HEAPS = 4 };
@@ -49,10 +49,10 @@ static void allocate(shadow_t* s) {
   const bool zero = random_below(4) == 0;
   if (random_below(6) == 0) {
     const size_t align = (size_t)1 << random_below(20), offset = random_below(2) * random_below(5000);
-    s->p = mi_lheap_aligned(lh, s->size, align, offset, zero);
+    s->p = mi_aligned_block(lh, s->size, align, offset, zero);
     MUST(((uintptr_t)s->p + offset) % align == 0);
   }
-  else s->p = zero ? mi_lheap_zalloc(lh, s->size) : mi_lheap_malloc(lh, s->size);
+  else s->p = zero ? mi_alloc_zalloc(lh, s->size) : mi_alloc_malloc(lh, s->size);
   if (zero) MUST(test_all(s->p, s->size, 0));
   fill(s);
 }
@@ -72,7 +72,7 @@ static void resize(shadow_t* s) {
   const int heap = heaps[s->heap] != NULL || s->heap == 0 ? s->heap : 0;
   s->size = random_size();
   uint8_t* before = s->p;
-  s->p = mi_lheap_realloc(lheap_of(heap, someone()), s->p, s->size, 0, 0, zero);
+  s->p = mi_realloc_block(lheap_of(heap, someone()), s->p, s->size, 0, 0, zero);
   MUST(s->p != NULL && test_filled(s->p, mi_min(mi_min(old, s->size), 300), s->seed));
   if (zero && s->size > usable) MUST(test_all(s->p + usable, s->size - usable, 0));
   if (s->p != before) s->heap = heap;
@@ -100,7 +100,7 @@ static void owner_step(void) {
 }
 
 static void check_everything(void) {
-  size_t live = 0, mappings = mi_load_relaxed(&mi_arena_totals.xmappings);
+  size_t live = 0, mappings = mi_load_relaxed(&mi_commit_totals.xmappings);
   for (shadow_t* s = shadow; s < shadow + BLOCKS; s++) if (s->p != NULL) { check_block(s); live++; }
   MUST(mi_check_all() == 0);
   if (MI_CHECK >= 2) MUST(mi_check_live_blocks() == live || mi_check_live_blocks() + mappings == live);
@@ -111,7 +111,7 @@ static void step(void) {
   switch (random_below(100)) {
     case 0: if (random_below(10) == 0) heap_step(); break;
     case 1: if (random_below(3) == 0) owner_step(); break;
-    case 2: mi_purge(random_below(4) == 0); break;
+    case 2: mi_purger_run(random_below(4) == 0); break;
     case 3: case 4: case 5: case 6: case 7: case 8: case 9: if (s->p != NULL) resize(s); break;
     default: if (s->p != NULL) release(s); else allocate(s);
   }

@@ -1,4 +1,4 @@
-/* The model's allocator (actors.h): transitions of pages round remote.h and abandon.h, and the
+/* The model's allocator (actors.h): transitions of pages round remote.h and pool_bits.h, and the
    check of what an execution leaves. Line 0, the constants and the blocks are tracked memory, so an
    access that the protocol does not order is a race.
    Ghost state (holder, live) is looked at and changed between two operations, so it is exact. */
@@ -228,7 +228,7 @@ static bool is_empty(page_t* g) {
 static void page_free(page_t* g) {
   if (!is_empty(g)) { pool_put(g); return; }
   const int bin = (int)model_get(&g->bin);
-  if (bin != SINGLE && (mi_load_relaxed(&pool[bin]) >> slice_of(g) & 1) != 0) mi_pool_clear(&pool[bin], slice_of(g));  /* one too many does no harm */
+  if (bin != SINGLE && (mi_load_relaxed(&pool[bin]) >> slice_of(g) & 1) != 0) mi_pool_bit_clear(&pool[bin], slice_of(g));  /* one too many does no harm */
   page_end(g, false);
 }
 
@@ -276,7 +276,7 @@ static bool full_to_owned(page_t* g) {
   if (!mi_remote_acquire(&g->xword, true, &list)) return false;
   take(g);
   model_note("has taken back", g->name);
-  mi_pool_clear(&pool[model_get(&g->bin)], slice_of(g));
+  mi_pool_bit_clear(&pool[model_get(&g->bin)], slice_of(g));
   take_list(g, list, false);
   if (mi_load_relaxed(&g->xheap) != MAIN) { pool_put(g); return false; }
   model_set(&g->lheap, (uint64_t)me());
@@ -329,7 +329,7 @@ static void free_remote(pointer_t p, bool pinned) {
   switch (todo) {
     case MI_REMOTE_DONE:
     case MI_REMOTE_SPARSER: break;
-    case MI_REMOTE_INDEX: mi_pool_set(&pool[bin], slice_of(g)); break;
+    case MI_REMOTE_INDEX: mi_pool_bit_set(&pool[bin], slice_of(g)); break;
     case MI_REMOTE_LAST:
       take(g);
       model_note("emptied", g->name);
@@ -397,7 +397,7 @@ void pointer_free(pointer_t p) {
 static void twice_end(pointer_t p, int bin, mi_remote_t todo) {
   page_t* g = p.page;
   if (todo != MI_REMOTE_DEAD) same_life(p);
-  if (todo == MI_REMOTE_INDEX) mi_pool_set(&pool[bin], slice_of(g));
+  if (todo == MI_REMOTE_INDEX) mi_pool_bit_set(&pool[bin], slice_of(g));
   if (todo == MI_REMOTE_LAST) {
     take(g);
     model_note("emptied", g->name);
@@ -475,7 +475,7 @@ static void pool_put(page_t* g) {
   }
   let_go(g);
   model_note("pooled", g->name);
-  if (bin != SINGLE) mi_pool_set(&pool[bin], slice_of(g));
+  if (bin != SINGLE) mi_pool_bit_set(&pool[bin], slice_of(g));
 }
 
 void page_to_pool(page_t* g) {
@@ -496,11 +496,11 @@ page_t* pool_adopt(int heap, int bin) {
     if (bits == 0) return NULL;
     i += (size_t)__builtin_ctzll(bits);
     if (mi_load_relaxed(&pages[i].xheap) != (uint64_t)heap) continue;  /* a look, before A1 */
-    if (!mi_pool_take(&pool[bin], PAGES, &i)) return NULL;     /* A1: this one, or one behind it */
+    if (!mi_pool_bit_take(&pool[bin], PAGES, &i)) return NULL;     /* A1: this one, or one behind it */
     page_t* g = &pages[i];
     mi_xlist_t list;
     if (mi_load_relaxed(&g->xheap) != (uint64_t)heap) {        /* A1: a hint, A3 decides */
-      mi_pool_set(&pool[bin], i);
+      mi_pool_bit_set(&pool[bin], i);
       continue;
     }
     if (!mi_remote_acquire(&g->xword, false, &list)) continue; /* A2 */
@@ -527,7 +527,7 @@ static bool take_any(page_t* g, const char* what) {
   return true;
 }
 
-void page_settle(page_t* g) {
+void page_reassign(page_t* g) {
   if (!take_any(g, "settles")) return;
   if (model_get(&g->used) == 0) { page_free(g); return; }
   mi_store_release(&g->xheap, MAIN);                           /* pairs with R0 */
@@ -709,7 +709,7 @@ void due_thread(void) {
 
 void due_asker(unsigned i) {
   mi_or_acq_rel(&waiting[i], 1);
-  if (!mi_due_is_asked(&due)) mi_due_ask_at(&due, 1);
+  if (!mi_due_is_scheduled(&due)) mi_due_schedule(&due, 1);
   if (mi_load_relaxed(&due.xsince) != 0 && mi_load_relaxed(&due.xthread) == 0 && mi_due_thread_begins(&due, 1)) due_thread();
 }
 

@@ -1,5 +1,5 @@
 /* A small allocator round the two verbatim headers: two pages of up to three blocks, transitions in the shape
-   of cbits/core's page.c, lheap.c, free.c, heaps.c and visit.c, step for step as docs/protocols.md has them.
+   of cbits/core's page.c, lheap.c, free.c, heap.c and visit.c, step for step as docs/protocols.md has them.
    Implemented in actors.c, called by scenarios.c. Function names are those of the state picture.
 
    An owner's id is 16 * its actor; in a setup any owner may act, also GONE, who is no actor. Slots count from 1. */
@@ -7,7 +7,7 @@
 #define MODEL_ACTORS_H
 
 #include "engine.h"
-#include "abandon.h"
+#include "pool_bits.h"
 #include "due.h"
 
 enum { PAGES = 2, BLOCKS = 3, BINS = 2, OWNERS = 5, NOBODY = -1, GONE = 4 };
@@ -65,7 +65,7 @@ bool page_to_full(page_t* g);
 void page_to_pool(page_t* g);                   /* frees it if nothing is live */
 page_t* pool_adopt(int heap, int bin);
 page_t* page_single(int heap);                  /* a page of its own for a block, given up full */
-void page_settle(page_t* g);                    /* its heap is deleted: any thread; takes it if it can, for the main heap */
+void page_reassign(page_t* g);                    /* its heap is deleted: any thread; takes it if it can, for the main heap */
 void page_destroy(page_t* g);                   /* its heap is destroyed: the same, and the page dies */
 void page_visit(page_t* g, int heap);           /* any thread; takes it if it can, looks, gives it back */
 void owner_end(int owner);                      /* pools or frees what is in the owner's queue */

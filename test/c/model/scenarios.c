@@ -63,7 +63,7 @@ static void malloc_then_pool(void) {
   page_to_pool(g0);
 }
 
-/* Allocates and gives up full as heap.c does; ends with the page either given up or in its queue. */
+/* Allocates and gives up full as heap_pages.c does; ends with the page either given up or in its queue. */
 static void use_up(page_t* g) {
   do fill(g); while (!page_to_full(g));
 }
@@ -158,7 +158,7 @@ static void single_page(int heap) {
   setting(1);
   as_owner(GONE);
   g0 = page_single(heap);
-  mi_pool_set(&pool[0], 0);
+  mi_pool_bit_set(&pool[0], 0);
 }
 static void single(void) { single_page(MAIN); }
 
@@ -167,9 +167,9 @@ static void shared_pooled(void) { setting(2); as_owner(GONE); g0 = owned_page(SH
 static void shared_given_up_full(void) { setting(2); as_owner(GONE); g0 = owned_page(SHARED, 0); page_to_full(g0); }
 static void shared_single(void) { single_page(SHARED); }
 static void shared_owned(void) { setting(2); g0 = owned_page(SHARED, 0); }
-static void settle_0(void) { page_settle(g0); }
+static void settle_0(void) { page_reassign(g0); }
 
-static void pool_and_settle(void) { page_to_pool(g0); page_settle(g0); }
+static void pool_and_settle(void) { page_to_pool(g0); page_reassign(g0); }
 
 /* The same when the heap is destroyed: what the freers have are addresses, good or too late. */
 static pointer_t at[2];
@@ -210,7 +210,7 @@ static void visit_shared(void) { page_visit(g0, SHARED); }
 /* A page that is owned and has an old bit in the pool: the holder's and the adopter's ways cross. */
 static void owned_with_old_bit(void) {
   owned_2();
-  mi_pool_set(&pool[0], 0);
+  mi_pool_bit_set(&pool[0], 0);
 }
 
 /* Frees all its blocks, so the page; then has one of bin 1 in its slice, and pools that. */

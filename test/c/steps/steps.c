@@ -1,7 +1,7 @@
 /* The protocols of docs/protocols.md, in the core's own functions, step by step (steps.h). The model plays the headers
    verbatim and a copy by hand of what stands round them; here is the original. */
-#include "core/hollow.h"
-#include "core/pooled.h"
+#include "core/holes.h"
+#include "core/pool_round.h"
 #include "core/visit.h"
 #include "steps/steps.h"
 
@@ -10,7 +10,7 @@ enum { SMALL = 100, LARGE = 3 * MI_MiB };   /* a block of a small page; one with
 static mi_heap_t* heap;
 static void *first, *block, *block2, *again[2];
 
-static void* h_malloc(int owner, size_t size) { return mi_lheap_malloc(mi_heap_lheap(heap, owners[owner]), size); }
+static void* h_malloc(int owner, size_t size) { return mi_alloc_malloc(mi_heap_lheap(heap, owners[owner]), size); }
 
 static void begin(void) {
   mi_option_set(mi_option_arena_reserve, 4 * MI_KiB);            /* KiB: small, since the whole is looked at after each order */
@@ -24,7 +24,7 @@ static void make(void) {
 
 /* Every slice is free and no invariant broken; `nerrors`: as many reports as there may be. */
 static void all_is_well(size_t nerrors) {
-  mi_error_tell();
+  mi_report_pending();
   CHECK(test_nerrors <= nerrors);
   test_nerrors = 0;
   CHECK_EQ(mi_check_all(), 0);
@@ -84,12 +84,12 @@ static void pinned_lives(void) {
 /* An offset block: what says that it is one is read while the mapping ends. */
 static void set_offset(void) {
   make();
-  block = mi_lheap_aligned(mi_heap_lheap(heap, owners[0]), LARGE, 4096, 8, false);
+  block = mi_aligned_block(mi_heap_lheap(heap, owners[0]), LARGE, 4096, 8, false);
   CHECK(block != NULL && mi_page_of(block)->arena == MI_ARENA_NONE);
 }
 static void set_offset_in_arena(void) {
   make();
-  block = mi_lheap_aligned(mi_heap_lheap(heap, owners[0]), 300000, 4096, 8, false);
+  block = mi_aligned_block(mi_heap_lheap(heap, owners[0]), 300000, 4096, 8, false);
 }
 static void set_mapping(void) {
   make();
@@ -128,7 +128,7 @@ static void set_abandoned(void) {
 }
 static void free_block2(void) { o_free(2, block2); }
 static void adopt(void) { again[0] = o_malloc(2, SMALL); }
-static void dig(void) { mi_pooled_now(); }
+static void dig(void) { mi_purger_run_pages(); }
 static void abandon(void) { mi_owner_abandon(owners[0]); }
 
 static void free_rest(void) {
@@ -186,7 +186,7 @@ static void set_parked(void) {
 }
 static void set_full(void) {
   set_parked();
-  mi_lheap_unpark(&owners[0]->main);
+  mi_queue_unpark_all(&owners[0]->main);
   CHECK_EQ(mi_xword_state(mi_page_of(block)->xword), MI_PAGE_FULL);
 }
 static void free_home(void) { o_free(0, block2); }
@@ -198,7 +198,7 @@ static void full(void (*set)(void), void (*other)(void)) {
   begin();
   steps_all(&(scenario_t){ set, { &free_block, other }, &rest_of_eight }, 2);
 }
-static void give_up_home(void) { mi_lheap_unpark(&owners[0]->main); o_free(0, block2); }
+static void give_up_home(void) { mi_queue_unpark_all(&owners[0]->main); o_free(0, block2); }
 static void free2_after_abandon(void) { abandon(); o_free(2, block2); }
 static void free_and_home(void) { full(&set_full, &free_home); }
 static void free_and_give_up(void) { full(&set_parked, &give_up_home); }
@@ -210,15 +210,15 @@ static void set_dug(void) {
   o_free(3, block2);
   o_free(0, first);
   mi_owner_abandon(owners[0]);
-  mi_pooled_now();
+  mi_purger_run_pages();
   first = NULL;
-  CHECK(mi_hollow_touches(mi_page_of(block), block2));
+  CHECK(mi_holes_touch(mi_page_of(block), block2));
   o_free(3, eight[7]);                           /* so that the next round comes by */
   eight[7] = NULL;
 }
 static void block_is_hole(void) {
-  mi_pooled_now();
-  CHECK(mi_hollow_touches(mi_page_of(block), block));
+  mi_purger_run_pages();
+  CHECK(mi_holes_touch(mi_page_of(block), block));
   rest_of_eight();
 }
 static void dug_the_next_time(void) {
@@ -233,10 +233,10 @@ static void free_it_at_home(void) { o_free(0, block); }
 static void set_two(void) { first = o_malloc(0, SMALL); block = o_malloc(0, SMALL); block2 = again[0] = NULL; }
 static void set_two_pooled(void) { set_two(); mi_owner_abandon(owners[0]); }
 static void counts_are_whole(void) {
-  mi_error_tell();
+  mi_report_pending();
   test_nerrors = 0;
   mi_check_all();
-  mi_error_tell();
+  mi_report_pending();
   CHECK_EQ(mi_check_all(), 0);
   test_nerrors = 0;
   free_rest();
@@ -276,10 +276,10 @@ static void free_and_visit_heap(void) {
   steps_all(&(scenario_t){ &set_listed, { &free_block, &visit_heap }, &end_listed }, 2);
 }
 
-/* ---- keeping pages (keep.h) ---- */
+/* ---- keeping pages (cache.h) ---- */
 
 static void set_single(void) { block = o_malloc(1, 200000); block2 = o_malloc(2, 130000); o_free(2, block2); }
-static void purge_all(void) { mi_purge(true); }
+static void purge_all(void) { mi_purger_run(true); }
 static bool something_is_due(void) { return mi_load_relaxed(&mi_due.xsince) != 0; }
 static void known(void) {
   if (!mi_page_is_none(mi_page_of(block)) || !mi_page_is_none(mi_page_of(block2))) CHECK(something_is_due());

@@ -168,7 +168,7 @@ static void step(uint64_t* r) {
   place_t* place = &places[test_random(r) % PLACES];
   const uint64_t kind = test_random(r) % 64;
   if (kind == 0) mi_collect(test_random(r) % 16 == 0);
-  else if (kind == 1 && (mi_heaps_count() > PLACES + 1 || mi_stats_words(NULL, 0) == 0)) wrong(place, "statistics");
+  else if (kind == 1 && (mi_heap_count() > PLACES + 1 || mi_stats_words(NULL, 0) == 0)) wrong(place, "statistics");
   else if (kind < 4) place_end(place);
   else if (kind < 8) place_begin(place, r);
   else if (kind < 12) race(&places[test_random(r) % WITH_ARENA], r);
@@ -194,9 +194,9 @@ static void nothing_left(void) {
   mi_thread_done();
   mi_collect(true);
   test_nothing_left();
-  CHECK_EQ(mi_heaps_count(), 1);
+  CHECK_EQ(mi_heap_count(), 1);
   CHECK_EQ(mi_stats_use(0).blocks, 0);
-  CHECK(mi_arena_totals.xcommitted <= ARENA_BYTES);     /* the user's own memory is never purged */
+  CHECK(mi_commit_totals.xcommitted <= ARENA_BYTES);     /* the user's own memory is never purged */
   CHECK(mi_owner_slots() <= (uint32_t)nthreads + 1);
 }
 
@@ -212,8 +212,8 @@ static void round_of(int n, uint64_t* r, time_t until, need_t* most) {
   for (int i = 0; i < n; i++) pthread_join(t[i], NULL);
   nothing_left();
   most->rss = mi_max(most->rss, test_rss());
-  most->peak = mi_max(most->peak, mi_arena_totals.xpeak_committed);
-  most->reserved = mi_max(most->reserved, mi_arena_totals.xreserved);
+  most->peak = mi_max(most->peak, mi_commit_totals.xpeak_committed);
+  most->reserved = mi_max(most->reserved, mi_commit_totals.xreserved);
 }
 
 static void begin(void) {

@@ -6,7 +6,7 @@ static void begin(void) { owners_begin(); lh = &owners[0]->main; }
 static void end(void) { owners_end(); test_nothing_left(); }
 
 static void try_one(size_t size, size_t align, size_t offset, bool zero) {
-  uint8_t* p = mi_lheap_aligned(lh, size, align, offset, zero);
+  uint8_t* p = mi_aligned_block(lh, size, align, offset, zero);
   CHECK_AT(p != NULL && ((uintptr_t)p + offset) % align == 0, "size = %zu, align = %zu, offset = %zu, p = %p", size, align, offset, (void*)p);
   const size_t usable = mi_block_usable(p);
   CHECK_AT(usable >= size, "size = %zu, align = %zu, offset = %zu, usable = %zu", size, align, offset, usable);
@@ -45,7 +45,7 @@ static void no_waste(void) {
     for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
       const size_t size = mi_bin_size(bin);
       if (size % align != 0) continue;
-      void* p = mi_lheap_aligned(lh, size, align, 0, false);
+      void* p = mi_aligned_block(lh, size, align, 0, false);
       CHECK_EQ(mi_block_usable(p), size);
       o_free(0, p);
     }
@@ -58,7 +58,7 @@ static void neighbours(void) {
   uint8_t* p[300];
   for (size_t i = 0; i < 300; i++) {
     const size_t align = (size_t)16 << i % 9;
-    CHECK((p[i] = mi_lheap_aligned(lh, 100 + i, align, i % 3 * 8, false)) != NULL);
+    CHECK((p[i] = mi_aligned_block(lh, 100 + i, align, i % 3 * 8, false)) != NULL);
     test_fill(p[i], mi_block_usable(p[i]), i);
   }
   for (size_t i = 0; i < 300; i++) CHECK(test_filled(p[i], mi_block_usable(p[i]), i));
@@ -72,8 +72,8 @@ static void bad_alignment(void) {
   const size_t bad[] = { 0, 3, 5, 6, 12, 24, 100, 4097, SIZE_MAX, SIZE_MAX - 1, ((size_t)1 << 63) + 1 };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     errno = 0;
-    CHECK(mi_lheap_aligned(lh, 100, bad[i], 0, false) == NULL && errno == EINVAL && test_last_error == EINVAL);
-    CHECK(mi_lheap_aligned(lh, 100, bad[i], 8, true) == NULL);
+    CHECK(mi_aligned_block(lh, 100, bad[i], 0, false) == NULL && errno == EINVAL && test_last_error == EINVAL);
+    CHECK(mi_aligned_block(lh, 100, bad[i], 8, true) == NULL);
   }
   end();
 }
@@ -83,9 +83,9 @@ static void too_large(void) {
   test_expect_errors();
   for (size_t offset = 0; offset < 16; offset += 8) for (unsigned bit = 0; bit < 64; bit++) {
     errno = 0;
-    CHECK(mi_lheap_aligned(lh, SIZE_MAX - bit, (size_t)1 << bit, offset, false) == NULL && errno == ENOMEM);
-    CHECK(mi_lheap_aligned(lh, (size_t)PTRDIFF_MAX - bit, (size_t)1 << bit, offset, false) == NULL && errno == ENOMEM);
-    if (bit >= 47) CHECK(mi_lheap_aligned(lh, 100, (size_t)1 << bit, offset, false) == NULL && errno == ENOMEM);
+    CHECK(mi_aligned_block(lh, SIZE_MAX - bit, (size_t)1 << bit, offset, false) == NULL && errno == ENOMEM);
+    CHECK(mi_aligned_block(lh, (size_t)PTRDIFF_MAX - bit, (size_t)1 << bit, offset, false) == NULL && errno == ENOMEM);
+    if (bit >= 47) CHECK(mi_aligned_block(lh, 100, (size_t)1 << bit, offset, false) == NULL && errno == ENOMEM);
   }
   end();
 }

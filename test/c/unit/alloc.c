@@ -14,12 +14,12 @@ static void end(void) {
 static void release(void* p) { mi_free_as(p, me, me->id); }
 
 static void try_size(size_t size) {
-  uint8_t* p = mi_lheap_malloc(lh, size);
+  uint8_t* p = mi_alloc_malloc(lh, size);
   CHECK_AT(p != NULL && (uintptr_t)p % 16 == 0, "size = %zu", size);
   CHECK_EQ(mi_block_usable(p), mi_size_good(size));
   CHECK(mi_block_usable(p) >= size);
   test_fill(p, size < 1 ? 1 : size, size);       /* all of it is ours */
-  uint8_t* q = mi_lheap_malloc(lh, size);
+  uint8_t* q = mi_alloc_malloc(lh, size);
   CHECK(q != NULL && q != p && (q >= p + mi_size_good(size) || p >= q + mi_size_good(size)));
   memset(q, 0xaa, mi_block_usable(q));
   CHECK(test_filled(p, size, size));
@@ -41,7 +41,7 @@ static void zero_size_is_unique(void) {
   begin();
   void* p[1000];
   for (int i = 0; i < 1000; i++) {
-    CHECK((p[i] = mi_lheap_malloc(lh, 0)) != NULL);
+    CHECK((p[i] = mi_alloc_malloc(lh, 0)) != NULL);
     CHECK(mi_block_usable(p[i]) >= 1);
     for (int k = 0; k < i; k++) CHECK(p[k] != p[i]);
   }
@@ -55,16 +55,16 @@ static void too_large(void) {
   const size_t sizes[] = { (size_t)PTRDIFF_MAX + 1, SIZE_MAX, SIZE_MAX - 15, SIZE_MAX - 4095, (size_t)1 << 63 };
   for (size_t i = 0; i < 5; i++) {
     errno = 0;
-    CHECK(mi_lheap_malloc(lh, sizes[i]) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
+    CHECK(mi_alloc_malloc(lh, sizes[i]) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
     errno = 0;
-    CHECK(mi_lheap_zalloc(lh, sizes[i]) == NULL && errno == ENOMEM);
+    CHECK(mi_alloc_zalloc(lh, sizes[i]) == NULL && errno == ENOMEM);
     errno = 0;
-    CHECK(mi_lheap_calloc(lh, sizes[i], 1) == NULL && errno == ENOMEM);
-    CHECK(mi_lheap_calloc(lh, 1, sizes[i]) == NULL && mi_lheap_mallocn(lh, sizes[i], 1) == NULL);
+    CHECK(mi_alloc_calloc(lh, sizes[i], 1) == NULL && errno == ENOMEM);
+    CHECK(mi_alloc_calloc(lh, 1, sizes[i]) == NULL && mi_alloc_mallocn(lh, sizes[i], 1) == NULL);
   }
   errno = 0;                                     /* allowed, but there is no such memory */
-  CHECK(mi_lheap_malloc(lh, PTRDIFF_MAX) == NULL && errno == ENOMEM && test_last_error == ENOMEM);
-  CHECK(mi_lheap_malloc(lh, (size_t)1 << 50) == NULL);
+  CHECK(mi_alloc_malloc(lh, PTRDIFF_MAX) == NULL && errno == ENOMEM && test_last_error == ENOMEM);
+  CHECK(mi_alloc_malloc(lh, (size_t)1 << 50) == NULL);
   end();
 }
 
@@ -73,14 +73,14 @@ static void products(void) {
   test_expect_errors();
   const size_t half = (size_t)1 << 32;
   errno = 0;
-  CHECK(mi_lheap_calloc(lh, half, half) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
-  CHECK(mi_lheap_mallocn(lh, half + 1, half) == NULL && mi_lheap_mallocn(lh, SIZE_MAX, SIZE_MAX) == NULL);
-  CHECK(mi_lheap_calloc(lh, SIZE_MAX / 2 + 1, 2) == NULL);
-  void *p = mi_lheap_calloc(lh, 0, SIZE_MAX), *q = mi_lheap_mallocn(lh, SIZE_MAX, 0);
+  CHECK(mi_alloc_calloc(lh, half, half) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
+  CHECK(mi_alloc_mallocn(lh, half + 1, half) == NULL && mi_alloc_mallocn(lh, SIZE_MAX, SIZE_MAX) == NULL);
+  CHECK(mi_alloc_calloc(lh, SIZE_MAX / 2 + 1, 2) == NULL);
+  void *p = mi_alloc_calloc(lh, 0, SIZE_MAX), *q = mi_alloc_mallocn(lh, SIZE_MAX, 0);
   CHECK(p != NULL && q != NULL && p != q);
   release(p);
   release(q);
-  p = mi_lheap_calloc(lh, 10, 10);
+  p = mi_alloc_calloc(lh, 10, 10);
   CHECK(p != NULL && mi_block_usable(p) >= 100 && test_all(p, mi_block_usable(p), 0));
   release(p);
   end();
@@ -93,7 +93,7 @@ static void zeroed(void) {
     for (size_t size = 0; size < 3 * MI_MiB; size = size * 9 / 8 + 1) {
       uint8_t* p[3];
       for (int i = 0; i < 3; i++) {
-        p[i] = i == 1 ? mi_lheap_calloc(lh, 1, size) : mi_lheap_zalloc(lh, size);
+        p[i] = i == 1 ? mi_alloc_calloc(lh, 1, size) : mi_alloc_zalloc(lh, size);
         CHECK_AT(p[i] != NULL && test_all(p[i], mi_block_usable(p[i]), 0), "size = %zu", size);
         memset(p[i], 0xff, mi_block_usable(p[i]));
       }
@@ -105,26 +105,26 @@ static void zeroed(void) {
 
 static void text(void) {
   begin();
-  char* s = mi_lheap_strdup(lh, "hello");
+  char* s = mi_alloc_strdup(lh, "hello");
   CHECK(s != NULL && strcmp(s, "hello") == 0);
   release(s);
-  s = mi_lheap_strndup(lh, "hello", 3);
+  s = mi_alloc_strndup(lh, "hello", 3);
   CHECK(s != NULL && strcmp(s, "hel") == 0);
   release(s);
-  s = mi_lheap_strndup(lh, "hello", SIZE_MAX);
+  s = mi_alloc_strndup(lh, "hello", SIZE_MAX);
   CHECK(s != NULL && strcmp(s, "hello") == 0);
   release(s);
-  s = mi_lheap_strdup(lh, "");
+  s = mi_alloc_strdup(lh, "");
   CHECK(s != NULL && *s == 0);
   release(s);
-  CHECK(mi_lheap_strdup(lh, NULL) == NULL && mi_lheap_strndup(lh, NULL, 3) == NULL);
-  s = mi_lheap_realpath(lh, "/usr/../etc", NULL);
+  CHECK(mi_alloc_strdup(lh, NULL) == NULL && mi_alloc_strndup(lh, NULL, 3) == NULL);
+  s = mi_alloc_realpath(lh, "/usr/../etc", NULL);
   CHECK(s != NULL && strcmp(s, "/etc") == 0 && mi_block_usable(s) > 0);
   release(s);
   errno = 0;
-  CHECK(mi_lheap_realpath(lh, "/no/such/file", NULL) == NULL && errno == ENOENT);
+  CHECK(mi_alloc_realpath(lh, "/no/such/file", NULL) == NULL && errno == ENOENT);
   char here[4096];
-  CHECK(mi_lheap_realpath(lh, "/etc/.", here) == here && strcmp(here, "/etc") == 0);
+  CHECK(mi_alloc_realpath(lh, "/etc/.", here) == here && strcmp(here, "/etc") == 0);
   end();
 }
 
@@ -137,7 +137,7 @@ static void no_overlap(void) {
   begin();
   for (int i = 0; i < N; i++) {
     size[i] = test_random(&r) % ((size_t)1 << (3 + test_random(&r) % 14));
-    CHECK((p[i] = mi_lheap_malloc(lh, size[i])) != NULL);
+    CHECK((p[i] = mi_alloc_malloc(lh, size[i])) != NULL);
     test_fill(p[i], mi_block_usable(p[i]), (uint64_t)i);
   }
   for (int i = 0; i < N; i++) CHECK(test_filled(p[i], mi_block_usable(p[i]), (uint64_t)i));
@@ -152,11 +152,11 @@ static void steady_state(void) {
   size_t peak = 0;
   for (int round = 0; round < 200; round++) {
     void* p[300];
-    for (int i = 0; i < 300; i++) CHECK((p[i] = mi_lheap_malloc(lh, (size_t)i * (size_t)i)) != NULL);
+    for (int i = 0; i < 300; i++) CHECK((p[i] = mi_alloc_malloc(lh, (size_t)i * (size_t)i)) != NULL);
     for (int i = 0; i < 300; i++) release(p[(i * 7) % 300]);
-    if (round == 20) peak = mi_arena_totals.xpeak_committed;
+    if (round == 20) peak = mi_commit_totals.xpeak_committed;
   }
-  CHECK(mi_arena_totals.xpeak_committed <= peak + 4 * MI_MiB);
+  CHECK(mi_commit_totals.xpeak_committed <= peak + 4 * MI_MiB);
   end();
 }
 

@@ -8,7 +8,7 @@
 
 static mi_page_t* claim(size_t size, size_t align, bool* zero) {
   bool dummy;
-  mi_page_t* page = mi_arena_claim(size, align, MI_ARENA_NONE, zero != NULL ? zero : &dummy);
+  mi_page_t* page = mi_memory_claim(size, align, MI_ARENA_NONE, zero != NULL ? zero : &dummy);
   CHECK(page != NULL && (uintptr_t)page->start % mi_max(align, MI_SLICE_SIZE) == 0);
   return page;
 }
@@ -25,13 +25,13 @@ static void claim_and_give(void) {
   }
   for (int i = 0; i < 300; i++) {
     CHECK(test_all(page[i]->start, MI_SLICE_SIZE / 2, (uint8_t)i));
-    mi_arena_give(page[i]);
+    mi_memory_give(page[i]);
   }
   test_nothing_left();
 }
 
 static void every_alignment(void) {
-  for (size_t align = 1; align <= 64 * MI_MiB; align *= 2) mi_arena_give(claim(100000, align, NULL));
+  for (size_t align = 1; align <= 64 * MI_MiB; align *= 2) mi_memory_give(claim(100000, align, NULL));
   test_nothing_left();
 }
 
@@ -41,15 +41,15 @@ static void zero_or_not(void) {
   mi_page_t* page = claim(8 * MI_SLICE_SIZE, 1, &zero);
   CHECK(zero && test_all(page->start, 8 * MI_SLICE_SIZE, 0));
   memset(page->start, 1, 8 * MI_SLICE_SIZE);
-  mi_arena_give(page);
+  mi_memory_give(page);
   page = claim(9 * MI_SLICE_SIZE, 1, &zero);
   CHECK(!zero);
   mi_option_set(mi_option_purge_delay, 0);
   memset(page->start, 1, 9 * MI_SLICE_SIZE);
-  mi_arena_give(page);
+  mi_memory_give(page);
   page = claim(9 * MI_SLICE_SIZE, 1, &zero);
   CHECK(zero && test_all(page->start, 9 * MI_SLICE_SIZE, 0));
-  mi_arena_give(page);
+  mi_memory_give(page);
 }
 
 /* What was given back and not purged is not called zero when its neighbours are. */
@@ -58,22 +58,22 @@ static void zero_in_part(void) {
   bool zero;
   mi_page_t* page = claim(1, 1, &zero);
   memset(page->start, 1, MI_SLICE_SIZE);
-  mi_arena_give(page);
+  mi_memory_give(page);
   page = claim(4 * MI_SLICE_SIZE, 1, &zero);
   CHECK(zero == test_all(page->start, 4 * MI_SLICE_SIZE, 0));
-  mi_arena_give(page);
+  mi_memory_give(page);
 }
 
 static void committed_is_counted(void) {
   mi_option_set(mi_option_purge_delay, 100000);
-  const size_t before = mi_arena_totals.xcommitted;
+  const size_t before = mi_commit_totals.xcommitted;
   mi_page_t* page = claim(10 * MI_SLICE_SIZE, 1, NULL);
-  CHECK_EQ(mi_arena_totals.xcommitted, before + 10 * MI_SLICE_SIZE);
-  mi_arena_give(page);
-  CHECK_EQ(mi_arena_totals.xcommitted, before + 10 * MI_SLICE_SIZE);
-  mi_arena_purge_all();
-  CHECK_EQ(mi_arena_totals.xcommitted, before);
-  CHECK(mi_arena_totals.xpeak_committed >= before + 10 * MI_SLICE_SIZE);
+  CHECK_EQ(mi_commit_totals.xcommitted, before + 10 * MI_SLICE_SIZE);
+  mi_memory_give(page);
+  CHECK_EQ(mi_commit_totals.xcommitted, before + 10 * MI_SLICE_SIZE);
+  mi_purge_all();
+  CHECK_EQ(mi_commit_totals.xcommitted, before);
+  CHECK(mi_commit_totals.xpeak_committed >= before + 10 * MI_SLICE_SIZE);
 }
 
 static void user_memory(void) {
@@ -93,25 +93,25 @@ static void user_memory(void) {
   CHECK(other->arena != number);                 /* exclusive: only for who names it */
   size_t n = 0;
   mi_page_t* page[40];
-  while ((page[n] = mi_arena_claim(MI_SLICE_SIZE, 1, number, &zero)) != NULL) n++;
+  while ((page[n] = mi_memory_claim(MI_SLICE_SIZE, 1, number, &zero)) != NULL) n++;
   CHECK_EQ(n, a->nslices);                       /* and no other is used when it is full */
-  while (n > 0) mi_arena_give(page[--n]);
-  CHECK(mi_arena_claim(a->nslices * MI_SLICE_SIZE + 1, 1, number, &zero) == NULL);
-  mi_arena_give(other);
+  while (n > 0) mi_memory_give(page[--n]);
+  CHECK(mi_memory_claim(a->nslices * MI_SLICE_SIZE + 1, 1, number, &zero) == NULL);
+  mi_memory_give(other);
 }
 
 static void resize_in_place(void) {
   mi_page_t* page = claim(4 * MI_SLICE_SIZE, 1, NULL);
-  CHECK(mi_arena_resize(page, 8 * MI_SLICE_SIZE));
+  CHECK(mi_memory_resize(page, 8 * MI_SLICE_SIZE));
   CHECK_EQ(mi_page_nslices(page), 8);
   memset(page->start, 1, 8 * MI_SLICE_SIZE);
   mi_page_t* next = claim(1, 1, NULL);
   CHECK(next->start == page->start + 8 * MI_SLICE_SIZE || next->arena != page->arena || next->start < page->start);
-  if (next->start == page->start + 8 * MI_SLICE_SIZE) CHECK(!mi_arena_resize(page, 9 * MI_SLICE_SIZE));
-  CHECK(mi_arena_resize(page, 1) && mi_page_nslices(page) == 1);
-  CHECK(!mi_arena_resize(page, (size_t)1 << 40));
-  mi_arena_give(page);
-  mi_arena_give(next);
+  if (next->start == page->start + 8 * MI_SLICE_SIZE) CHECK(!mi_memory_resize(page, 9 * MI_SLICE_SIZE));
+  CHECK(mi_memory_resize(page, 1) && mi_page_nslices(page) == 1);
+  CHECK(!mi_memory_resize(page, (size_t)1 << 40));
+  mi_memory_give(page);
+  mi_memory_give(next);
   test_nothing_left();
 }
 
@@ -121,14 +121,14 @@ static void mapping(void) {
   CHECK_EQ(page->arena, MI_ARENA_NONE);
   page->start[0] = 1;
   page->start[size - 1] = 2;
-  CHECK(!mi_arena_resize(page, size * 2));
-  CHECK(mi_arena_remap(page, size, size * 2));
+  CHECK(!mi_memory_resize(page, size * 2));
+  CHECK(mi_mapping_resize(page, size, size * 2));
   CHECK(page->start[0] == 1 && page->start[size - 1] == 2 && page->start[size * 2 - 1] == 0);
   mi_page_t* in_arena = claim(1, 1, NULL);
-  CHECK(!mi_arena_remap(in_arena, MI_SLICE_SIZE, size));
-  mi_arena_give(in_arena);
+  CHECK(!mi_mapping_resize(in_arena, MI_SLICE_SIZE, size));
+  mi_memory_give(in_arena);
   mi_store_relaxed(&page->xsize, size * 2);
-  mi_arena_give(page);
+  mi_memory_give(page);
   test_nothing_left();
 }
 
@@ -145,22 +145,22 @@ static void purge_after_delay(void) {
   mi_option_set(mi_option_purge_delay, 1000000);
   mi_page_t* page = claim(MI_SLICE_SIZE, 1, NULL);
   memset(page->start, 1, MI_SLICE_SIZE);
-  mi_arena_give(page);
-  mi_purge(false);
-  CHECK_EQ(mi_arena_totals.xpurged, 0);
+  mi_memory_give(page);
+  mi_purger_run(false);
+  CHECK_EQ(mi_commit_totals.xpurged, 0);
   mi_option_set(mi_option_purge_delay, 50);
   usleep(80000);
-  mi_purge(false);                         /* a round ends: the page was free for part of it */
+  mi_purger_run(false);                         /* a round ends: the page was free for part of it */
   mi_page_t* late = claim(3 * MI_SLICE_SIZE, 1, NULL);
   CHECK(late->start == page->start);
-  mi_arena_give(late);                           /* one slice of it was due, and is not any more */
-  CHECK_EQ(mi_arena_totals.xpurged, 0);
+  mi_memory_give(late);                           /* one slice of it was due, and is not any more */
+  CHECK_EQ(mi_commit_totals.xpurged, 0);
   usleep(80000);
-  mi_purge(false);
-  CHECK_EQ(mi_arena_totals.xpurged, 0);
+  mi_purger_run(false);
+  CHECK_EQ(mi_commit_totals.xpurged, 0);
   usleep(80000);
-  mi_purge(false);
-  CHECK_EQ(mi_arena_totals.xpurged, 3 * MI_SLICE_SIZE);
+  mi_purger_run(false);
+  CHECK_EQ(mi_commit_totals.xpurged, 3 * MI_SLICE_SIZE);
 }
 
 static void purge_in_pieces(void) {
@@ -169,14 +169,14 @@ static void purge_in_pieces(void) {
   mi_option_set(mi_option_purge_delay, 1);
   for (int i = 0; i < N; i++) memset((page[i] = claim(MI_SLICE_SIZE, 1, NULL))->start, 1, MI_SLICE_SIZE);
   const size_t full = test_rss();
-  for (int i = 0; i < N; i++) mi_arena_give(page[i]);
+  for (int i = 0; i < N; i++) mi_memory_give(page[i]);
   usleep(30000);
-  mi_purge_piece();
+  mi_purger_run_piece();
   usleep(30000);
   size_t calls = 0;
-  for (size_t last = 0; mi_arena_totals.xpurged < N * MI_SLICE_SIZE; last = mi_arena_totals.xpurged, calls++) {
-    mi_purge_piece();
-    CHECK(mi_arena_totals.xpurged - last <= MI_PURGE_PIECE);
+  for (size_t last = 0; mi_commit_totals.xpurged < N * MI_SLICE_SIZE; last = mi_commit_totals.xpurged, calls++) {
+    mi_purger_run_piece();
+    CHECK(mi_commit_totals.xpurged - last <= MI_PURGE_PIECE);
     CHECK(calls < 1000);
   }
   CHECK(calls >= N * MI_SLICE_SIZE / MI_PURGE_PIECE - 1);
@@ -190,23 +190,23 @@ static void purged_by_two(void) {
   mi_page_t* page = claim(8 * MI_SLICE_SIZE, 1, NULL);
   mi_arena_t* a = mi_arena_at(page->arena);
   const size_t first = mi_arena_slice_of(a, page->start);
-  mi_arena_give(page);
-  mi_arena_purge_all();
-  CHECK(mi_arena_totals.xcommitted == 0 && mi_arena_totals.xpurged == 8 * MI_SLICE_SIZE);
-  mi_arena_give(claim(3 * MI_SLICE_SIZE, 1, NULL));
+  mi_memory_give(page);
+  mi_purge_all();
+  CHECK(mi_commit_totals.xcommitted == 0 && mi_commit_totals.xpurged == 8 * MI_SLICE_SIZE);
+  mi_memory_give(claim(3 * MI_SLICE_SIZE, 1, NULL));
   mi_bitmap_set(a->due, first, 8);               /* as if the other had come between our look and our claim */
-  mi_arena_purge_all();
-  CHECK_EQ(mi_arena_totals.xcommitted, 0);
-  CHECK_EQ(mi_arena_totals.xpurged, 11 * MI_SLICE_SIZE);
+  mi_purge_all();
+  CHECK_EQ(mi_commit_totals.xcommitted, 0);
+  CHECK_EQ(mi_commit_totals.xpurged, 11 * MI_SLICE_SIZE);
   test_nothing_left();
 }
 
 static void purge_never(void) {
   mi_option_set(mi_option_purge_delay, -1);
-  mi_arena_give(claim(10 * MI_SLICE_SIZE, 1, NULL));
+  mi_memory_give(claim(10 * MI_SLICE_SIZE, 1, NULL));
   usleep(5000);
-  mi_purge(false);
-  CHECK_EQ(mi_arena_totals.xpurged, 0);
+  mi_purger_run(false);
+  CHECK_EQ(mi_commit_totals.xpurged, 0);
 }
 
 static void pinned_is_not_purged(void) {
@@ -215,25 +215,25 @@ static void pinned_is_not_purged(void) {
   bool zero;
   mi_option_set(mi_option_purge_delay, 0);
   CHECK(mi_arena_add(memory, sizeof memory, true, true, true, &number));
-  mi_page_t* page = mi_arena_claim(MI_SLICE_SIZE, 1, number, &zero);
+  mi_page_t* page = mi_memory_claim(MI_SLICE_SIZE, 1, number, &zero);
   memset(page->start, 1, MI_SLICE_SIZE);
-  mi_arena_give(page);
-  mi_arena_purge_all();
+  mi_memory_give(page);
+  mi_purge_all();
   CHECK_EQ(page->start[0], 1);
-  page = mi_arena_claim(MI_SLICE_SIZE, 1, number, &zero);
+  page = mi_memory_claim(MI_SLICE_SIZE, 1, number, &zero);
   CHECK(!zero);
-  mi_arena_give(page);
+  mi_memory_give(page);
 }
 
 static void no_memory(void) {
   bool zero;
   mi_os_fail_in(1, SIZE_MAX);
   errno = 0;
-  CHECK(mi_arena_claim(MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero) == NULL);
-  CHECK(mi_arena_claim(MI_ARENA_SIZE, 1, MI_ARENA_NONE, &zero) == NULL);
+  CHECK(mi_memory_claim(MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero) == NULL);
+  CHECK(mi_memory_claim(MI_ARENA_SIZE, 1, MI_ARENA_NONE, &zero) == NULL);
   CHECK_EQ(errno, ENOMEM);
   mi_os_fail_in(0, 0);
-  mi_arena_give(claim(MI_SLICE_SIZE, 1, NULL));
+  mi_memory_give(claim(MI_SLICE_SIZE, 1, NULL));
   test_nothing_left();
 }
 
@@ -244,8 +244,8 @@ static void small_first(void) {
   size_t sum = 0;
   mi_option_set(mi_option_arena_reserve, 64 * 1024);
   claim(1, 1, NULL);
-  CHECK(mi_arena_totals.xreserved == MI_ARENA_FIRST && MI_ARENA_FIRST <= 4 * MI_MiB);
-  while (mi_arena_totals.xreserved < 4 * MI_GiB) claim(MI_MEDIUM_SLICES * MI_SLICE_SIZE, 1, NULL);
+  CHECK(mi_commit_totals.xreserved == MI_ARENA_FIRST && MI_ARENA_FIRST <= 4 * MI_MiB);
+  while (mi_commit_totals.xreserved < 4 * MI_GiB) claim(MI_MEDIUM_SLICES * MI_SLICE_SIZE, 1, NULL);
   for (size_t i = 0; i < mi_arena_count(); i++) {
     const size_t size = mi_arena_at(i)->nslices * MI_SLICE_SIZE;
     CHECK_AT(size <= mi_max(MI_ARENA_FIRST, mi_max(mi_min(sum, 64 * MI_MiB), sum / 8 + MI_SLICE_SIZE)), "arena %zu, %zu bytes", i, size);
@@ -257,10 +257,10 @@ static void small_first(void) {
 /* The system refuses large reservations: smaller ones are tried; and again larger ones when it grants these. */
 static void smaller_arena(void) {
   for (size_t sum = 0; sum < 32 * MI_MiB; sum += MI_MiB) claim(MI_MiB, 1, NULL);
-  const size_t n = mi_arena_count(), before = mi_arena_totals.xreserved;
+  const size_t n = mi_arena_count(), before = mi_commit_totals.xreserved;
   mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, 1, 2);
   while (mi_arena_count() == n) claim(MI_SLICE_SIZE, 1, NULL);
-  CHECK(mi_arena_totals.xreserved > before && mi_arena_totals.xreserved <= before + mi_min(MI_ARENA_SIZE, before) / 4 + MI_SLICE_SIZE);
+  CHECK(mi_commit_totals.xreserved > before && mi_commit_totals.xreserved <= before + mi_min(MI_ARENA_SIZE, before) / 4 + MI_SLICE_SIZE);
   while (mi_arena_count() < n + 8) claim(MI_SLICE_SIZE, 1, NULL);
   CHECK(mi_arena_at(n + 7)->nslices * MI_SLICE_SIZE >= mi_min(MI_ARENA_SIZE, before));
 }
@@ -269,14 +269,14 @@ static void smaller_arena(void) {
 static void large_blocks(void) {
   const size_t size = MI_HARD ? 3 * MI_MiB / 2 : 20 * MI_MiB;
   mi_page_t* small = claim(1, 1, NULL);
-  const size_t before = mi_arena_totals.xreserved;
+  const size_t before = mi_commit_totals.xreserved;
   mi_page_t* page = claim(size - 5000, 1, NULL);
-  CHECK(page->arena == MI_ARENA_NONE && mi_arena_totals.xmappings == 1);
-  mi_arena_give(page);
-  CHECK(mi_arena_totals.xreserved == before && mi_arena_totals.xmappings == 0);
+  CHECK(page->arena == MI_ARENA_NONE && mi_commit_totals.xmappings == 1);
+  mi_memory_give(page);
+  CHECK(mi_commit_totals.xreserved == before && mi_commit_totals.xmappings == 0);
   page = claim(size - 5000, 1, NULL);
   CHECK(page->arena != MI_ARENA_NONE);
-  mi_arena_give(page), mi_arena_give(small);
+  mi_memory_give(page), mi_memory_give(small);
   test_nothing_left();
 }
 
@@ -285,17 +285,17 @@ static void large_blocks(void) {
 static void arenas_go(void) {
   const size_t size = MI_HARD ? 3 * MI_MiB / 2 : 20 * MI_MiB;
   mi_page_t* small = claim(1, 1, NULL);
-  mi_arena_give(claim(size, 1, NULL));
+  mi_memory_give(claim(size, 1, NULL));
   mi_page_t* page = claim(size, 1, NULL);
   const mi_arena_t* a = mi_arena_at(page->arena);
   memset(page->start, 1, size);
   const uint8_t* start = a->start;
-  const size_t before = mi_arena_totals.xreserved;
-  mi_arena_give(page);
+  const size_t before = mi_commit_totals.xreserved;
+  mi_memory_give(page);
   mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, 1, 1);
   page = claim(3 * size, 1, NULL);
-  CHECK(a->xgone && mi_arena_of_address(start) != a && mi_arena_totals.xreserved == before + mi_align_up(3 * size, MI_SLICE_SIZE) - a->nslices * MI_SLICE_SIZE);
-  mi_arena_give(page);
+  CHECK(a->xgone && mi_arena_of_address(start) != a && mi_commit_totals.xreserved == before + mi_align_up(3 * size, MI_SLICE_SIZE) - a->nslices * MI_SLICE_SIZE);
+  mi_memory_give(page);
   CHECK(claim(4 * size, 1, NULL)->arena == MI_ARENA_NONE);
   CHECK(!mi_arena_at(small->arena)->xgone && mi_check_all() == 0);
 }
@@ -309,17 +309,17 @@ static void looks_once(void) {
   bool zero;
   for (int i = 0; i < N; i++) page[i] = claim(1, 1, NULL);
   while (test_free_slices() > 0) claim(1, 1, NULL);
-  for (int i = 0; i < N; i += 2) mi_arena_give(page[i]);
-  const size_t scans = mi_arena_totals.xscans;
-  CHECK(mi_arena_claim_touched(2 * MI_SLICE_SIZE, 1, &zero) == NULL);
-  CHECK(mi_arena_totals.xscans > scans && mi_arena_totals.xscans <= scans + 2 * mi_arena_count());
+  for (int i = 0; i < N; i += 2) mi_memory_give(page[i]);
+  const size_t scans = mi_commit_totals.xscans;
+  CHECK(mi_memory_claim_touched(2 * MI_SLICE_SIZE, 1, &zero) == NULL);
+  CHECK(mi_commit_totals.xscans > scans && mi_commit_totals.xscans <= scans + 2 * mi_arena_count());
   for (size_t n = 2; n < 200; n++) {
-    const size_t before = mi_arena_totals.xscans;
-    CHECK(mi_arena_claim_touched(n * MI_SLICE_SIZE, 1, &zero) == NULL && mi_arena_totals.xscans == before);
-    mi_arena_give(claim(1, 1, NULL));                /* one is free: of no use to who wants two */
-    CHECK(mi_arena_totals.xscans <= before + 2);
+    const size_t before = mi_commit_totals.xscans;
+    CHECK(mi_memory_claim_touched(n * MI_SLICE_SIZE, 1, &zero) == NULL && mi_commit_totals.xscans == before);
+    mi_memory_give(claim(1, 1, NULL));                /* one is free: of no use to who wants two */
+    CHECK(mi_commit_totals.xscans <= before + 2);
   }
-  mi_arena_give(page[1]);
+  mi_memory_give(page[1]);
   mi_page_t* three = claim(3 * MI_SLICE_SIZE, 1, NULL);
   CHECK(three->start == page[0]->start || three->start == page[2]->start || three->arena == page[1]->arena);
 }
@@ -332,10 +332,10 @@ static void* crowd(void* seed) {
   bool zero;
   for (int i = 0; i < 30000; i++) {
     mi_page_t** p = &page[test_random(&r) % 12];
-    if (*p != NULL) mi_arena_give(*p);
-    *p = mi_arena_claim((1 + test_random(&r) % (i % 16 == 0 ? 40 : 5)) * MI_SLICE_SIZE, 1, crowded, &zero);
+    if (*p != NULL) mi_memory_give(*p);
+    *p = mi_memory_claim((1 + test_random(&r) % (i % 16 == 0 ? 40 : 5)) * MI_SLICE_SIZE, 1, crowded, &zero);
   }
-  for (int i = 0; i < 12; i++) if (page[i] != NULL) mi_arena_give(page[i]);
+  for (int i = 0; i < 12; i++) if (page[i] != NULL) mi_memory_give(page[i]);
   return NULL;
 }
 
@@ -348,9 +348,9 @@ static void crowd_finds_all(void) {
     pthread_t t[4];
     for (uintptr_t i = 0; i < 4; i++) CHECK_EQ(pthread_create(&t[i], NULL, &crowd, (void*)(i + 1)), 0);
     for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
-    mi_page_t* page = mi_arena_claim(n * MI_SLICE_SIZE, 1, crowded, &zero);
+    mi_page_t* page = mi_memory_claim(n * MI_SLICE_SIZE, 1, crowded, &zero);
     CHECK(page != NULL);
-    mi_arena_give(page);
+    mi_memory_give(page);
   }
   test_nothing_left();
 }
@@ -366,15 +366,15 @@ static void counts_no_more(void) {
   test_accounted();                                  /* which takes memory itself, at first */
   const size_t before = test_accounted();
   memset(page->start, 1, size);
-  mi_arena_give(page);
-  mi_arena_purge(true);
+  mi_memory_give(page);
+  mi_purge_some(true);
   CHECK_EQ(test_accounted(), before - size);
   bool zero;
   page = claim(size, 1, &zero);
   CHECK(zero && test_all(page->start, size, 0));
   CHECK_EQ(test_accounted(), before);
   memset(page->start, 1, size);
-  mi_arena_give(page), mi_arena_give(one);
+  mi_memory_give(page), mi_memory_give(one);
   test_nothing_left();
 }
 
@@ -386,14 +386,14 @@ static void commit_fails(void) {
   for (mi_os_way_t way = MI_OS_AT_START; way <= MI_OS_HALF; way++) {
     const size_t before = test_accounted(), n = mi_arena_count(), nfree = test_free_slices();
     mi_os_fail_call(MI_OS_COMMIT, way, 1, SIZE_MAX);
-    for (int i = 0; i < 3; i++) CHECK(mi_arena_claim(4 * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero) == NULL && errno == ENOMEM);
+    for (int i = 0; i < 3; i++) CHECK(mi_memory_claim(4 * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero) == NULL && errno == ENOMEM);
     mi_os_fail_call(MI_OS_COMMIT, way, 0, 0);
     CHECK(mi_arena_count() == n && test_free_slices() == nfree);
     CHECK_EQ(test_accounted(), before);
   }
   mi_page_t* page = claim(4 * MI_SLICE_SIZE, 1, NULL);
   memset(page->start, 1, 4 * MI_SLICE_SIZE);
-  mi_arena_give(page), mi_arena_give(one);
+  mi_memory_give(page), mi_memory_give(one);
   test_nothing_left();
 }
 
@@ -404,11 +404,11 @@ static void purge_loses(void) {
   mi_page_t *one = claim(1, 1, NULL), *page = claim(4 * MI_SLICE_SIZE, 1, NULL);
   const size_t nfree = test_free_slices();
   mi_os_fail_call(MI_OS_DECOMMIT, MI_OS_TAKEN, 1, 1);
-  mi_arena_give(page);
-  CHECK(test_free_slices() == nfree && mi_arena_totals.xcommitted == MI_SLICE_SIZE);
+  mi_memory_give(page);
+  CHECK(test_free_slices() == nfree && mi_commit_totals.xcommitted == MI_SLICE_SIZE);
   mi_page_t* other = claim(4 * MI_SLICE_SIZE, 1, NULL);
   CHECK(other->start != page->start);
-  mi_arena_give(other), mi_arena_give(one);
+  mi_memory_give(other), mi_memory_give(one);
 }
 
 /* Where a block that grows has room: a place for each, of half the room when there are no more; behind it no other. */
@@ -418,16 +418,16 @@ static void roomy(void) {
   CHECK_EQ(mi_reserve_os_memory(MI_GiB, true, false), 0);
   mi_page_t* page[N];
   bool zero;
-  CHECK(mi_arena_claim_roomy(MI_ARENA_ROOM / 2 + 1, MI_ARENA_NONE, &zero) == NULL);
-  mi_arena_give(claim(1, 1, NULL));                /* there is an arena */
+  CHECK(mi_memory_claim_headroom(MI_HEADROOM_MOST / 2 + 1, MI_ARENA_NONE, &zero) == NULL);
+  mi_memory_give(claim(1, 1, NULL));                /* there is an arena */
   const mi_arena_t* a = mi_arena_at(0);
   for (int i = 0; i < N; i++) {
-    CHECK((page[i] = mi_arena_claim_roomy(200000, MI_ARENA_NONE, &zero)) != NULL && page[i] > &a->pages[a->nslices / 2 - 1]);
+    CHECK((page[i] = mi_memory_claim_headroom(200000, MI_ARENA_NONE, &zero)) != NULL && page[i] > &a->pages[a->nslices / 2 - 1]);
     CHECK_EQ(mi_page_nslices(page[i]), 4);
-    const size_t room = i < 16 ? MI_ARENA_ROOM : i < 32 ? MI_ARENA_ROOM / 2 : MI_ARENA_ROOM / 4;
+    const size_t room = i < 16 ? MI_HEADROOM_MOST : i < 32 ? MI_HEADROOM_MOST / 2 : MI_HEADROOM_MOST / 4;
     CHECK_EQ(mi_bitmap_run(a->free, a->nslices, mi_arena_slice_of(a, page[i]->start) + 4, room / MI_SLICE_SIZE - 4), room / MI_SLICE_SIZE - 4);
   }
-  for (int i = 0; i < N; i++) mi_arena_give(page[i]);
+  for (int i = 0; i < N; i++) mi_memory_give(page[i]);
   test_nothing_left();
 }
 
@@ -436,12 +436,12 @@ static void touched(void) {
   mi_option_set(mi_option_purge_delay, -1);
   bool zero;
   mi_page_t *before = claim(1, 1, NULL), *p = claim(4 * MI_SLICE_SIZE, 1, NULL);
-  const size_t committed = mi_arena_totals.xcommitted, peak = mi_arena_totals.xpeak_committed;
-  CHECK(mi_arena_claim_touched(2 * MI_SLICE_SIZE, 1, &zero) == NULL);
-  CHECK(mi_arena_totals.xcommitted == committed && mi_arena_totals.xpeak_committed == peak);
-  mi_arena_give(p);
-  CHECK(mi_arena_claim_touched(5 * MI_SLICE_SIZE, 1, &zero) == p && !zero);   /* in part */
-  mi_arena_give(p), mi_arena_give(before);
+  const size_t committed = mi_commit_totals.xcommitted, peak = mi_commit_totals.xpeak_committed;
+  CHECK(mi_memory_claim_touched(2 * MI_SLICE_SIZE, 1, &zero) == NULL);
+  CHECK(mi_commit_totals.xcommitted == committed && mi_commit_totals.xpeak_committed == peak);
+  mi_memory_give(p);
+  CHECK(mi_memory_claim_touched(5 * MI_SLICE_SIZE, 1, &zero) == p && !zero);   /* in part */
+  mi_memory_give(p), mi_memory_give(before);
 }
 
 TEST_MAIN("arena", TEST(claim_and_give), TEST(every_alignment), TEST(zero_or_not), TEST(zero_in_part), TEST(committed_is_counted),

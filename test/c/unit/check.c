@@ -2,7 +2,7 @@
 #include <signal.h>
 
 #include "core/check.h"
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "test.h"
 
 static void* p[300];
@@ -14,7 +14,7 @@ static void begin(void) {
   owners_begin();
   for (int i = 0; i < 300; i++) {
     p[i] = o_malloc(0, 1000);
-    if (i == 150) mi_lheap_unpark(&owners[0]->main);
+    if (i == 150) mi_queue_unpark_all(&owners[0]->main);
   }
   full = mi_page_of(p[100]);
   parked = mi_page_of(p[200]);
@@ -78,7 +78,7 @@ static void places(void) {
   FOUND(page->xwhere, MI_WHERE_WATCHED);
   FOUND(page->xwhere, MI_WHERE_RETIRED);
   FOUND(page->xwhere, MI_WHERE_DEAD);
-  FOUND(full->xwhere, MI_WHERE_DUG);
+  FOUND(full->xwhere, MI_WHERE_SEARCHED);
   FOUND(full->xwhere, MI_WHERE_PARKED);
   FOUND(pooled->xwhere, MI_WHERE_FULL);
   FOUND(pooled->xwhere, MI_WHERE_QUEUED);
@@ -116,7 +116,7 @@ static void arenas(void) {
   mi_arena_t* a = mi_arena_of_address(p[0]);
   const size_t i = mi_arena_slice_of(a, page->start);
   FOUND(a->free[i / 64], a->free[i / 64] | (uint64_t)1 << i % 64);
-  FOUND(mi_arena_totals.xcommitted, 0);
+  FOUND(mi_commit_totals.xcommitted, 0);
   CHECK(mi_pagemap_set(page->start, 1, NULL));
   CHECK_EQ(mi_check_all() > 0, MI_CHECK >= 2);
   CHECK(mi_pagemap_set(page->start, 1, page));

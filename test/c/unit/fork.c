@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <ucontext.h>
 
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "include/mimalloc-stats.h"
 #include "test.h"
 
@@ -558,7 +558,7 @@ static void in_each_step_of_a_free(void) {
   if (stepped_child) _exit(0);
 }
 
-static void purge_all(void) { mi_arena_purge_all(); }
+static void purge_all(void) { mi_purge_all(); }
 
 /* Whoever finds no room waits for those that purge: not for one who is gone. */
 static void in_each_step_of_a_purge(void) {

@@ -85,7 +85,7 @@ static void offset_blocks(void) {
   owners_begin();
   for (int who = 0; who < 2; who++) for (size_t size = 1; size < 10 * MI_MiB; size = size * 3 + 5) {
     for (size_t align = 32; align <= 4 * MI_MiB; align *= 8) {
-      uint8_t* p = mi_lheap_aligned(&owners[0]->main, size, align, 24, false);
+      uint8_t* p = mi_aligned_block(&owners[0]->main, size, align, 24, false);
       CHECK(p != NULL && ((uintptr_t)p + 24) % align == 0);
       CHECK(mi_block_usable(p) >= size);
       memset(p, 1, mi_block_usable(p));

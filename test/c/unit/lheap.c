@@ -15,7 +15,7 @@ static void full_and_back(bool parked) {
     const size_t n = 3 * mi_min(4096, (size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE / size) + 1;
     const uint64_t full = lh(0)->xcounts.full_pages;
     for (size_t i = 0; i < n; i++) CHECK((block[i] = o_malloc(0, size)) != NULL);
-    if (!parked) mi_lheap_unpark(lh(0));
+    if (!parked) mi_queue_unpark_all(lh(0));
     CHECK(parked ? MI_HARD || lh(0)->nparked[bin] == 1 : lh(0)->xcounts.full_pages >= full + 3);
     CHECK_EQ(mi_check_all(), 0);
     if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), n);
@@ -40,7 +40,7 @@ static void freed_by_others(bool parked) {
   static void* block[10000];
   owners_begin();
   for (int i = 0; i < 10000; i++) block[i] = o_malloc(0, 64);
-  if (!parked) mi_lheap_unpark(lh(0));
+  if (!parked) mi_queue_unpark_all(lh(0));
   for (int i = 0; i < 10000; i += 2) o_free(1 + i % 7, block[i]);
   CHECK_EQ(mi_check_all(), 0);
   const uint64_t fresh = lh(0)->xcounts.fresh_pages;
@@ -325,7 +325,7 @@ static void single_of_every_size(void) {
   for (size_t size = MI_MEDIUM_MAX + 1; size < MI_GiB; size = size * 3 / 2) {
     for (size_t align = 1; align <= 4 * MI_MiB; align *= 16) {
       bool zero;
-      uint8_t* p = mi_lheap_malloc_single(lh(0), size, align, &zero);
+      uint8_t* p = mi_alloc_malloc_single(lh(0), size, align, &zero);
       CHECK(p != NULL && (uintptr_t)p % align == 0 && mi_block_usable(p) >= size);
       CHECK(!zero || (p[0] == 0 && p[size - 1] == 0));
       p[0] = p[size - 1] = 1;
@@ -345,7 +345,7 @@ static void full_to_owned(void) {
   CHECK(mi_xword_state(page->xword) == MI_PAGE_FULL && page->xowner == (owners[0]->id | 1));
   o_free(0, p[0]);
   CHECK(mi_xword_state(page->xword) == MI_PAGE_OWNED && page->xowner == owners[0]->id && page->lheap == lh(0));
-  CHECK(!mi_lheap_full_to_owned(lh(0), page));
+  CHECK(!mi_lheap_take_back(lh(0), page));
   for (int i = 1; i < 5000; i++) o_free(0, p[i]);
   owners_end();
   test_nothing_left();

@@ -42,7 +42,7 @@ static void cost(void) {
          used / (MANY / 2), resident / (MANY / 2));
   mi_stats_t s;
   mi_stats_get(sizeof s, &s);
-  CHECK(s.structures.current == (int64_t)mi_meta_committed() && s.committed.current == (int64_t)(mi_arena_totals.xcommitted + mi_meta_committed()));
+  CHECK(s.structures.current == (int64_t)mi_meta_committed() && s.committed.current == (int64_t)(mi_commit_totals.xcommitted + mi_meta_committed()));
 }
 
 static void waves(bool blocks) {
@@ -165,7 +165,7 @@ static void activity_goes_on(void) {
   uint64_t last = mi_heap_activity(owners[0]);
   for (int i = 0; i < 20; i++) {
     mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
-    for (int k = 0; k < 50; k++) CHECK(mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 5000) != NULL);
+    for (int k = 0; k < 50; k++) CHECK(mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 5000) != NULL);
     const uint64_t now = mi_heap_activity(owners[0]);
     CHECK(now > last);
     mi_heap_end(heap, false);
@@ -200,7 +200,7 @@ static void owners_in_order(void) {
     const size_t byte = i / 15;          /* fifteen ids that differ in one byte, the largest first; then any */
     const uintptr_t id = byte < 8 ? (uintptr_t)(15 - i % 15) << (byte * 8 + 4) : (uintptr_t)(test_random(&seed) >> (test_random(&seed) % 40) | 0x10001) & ~(uintptr_t)15;
     CHECK((o[i] = mi_owner_begin(MI_OWNER_THREAD, id)) != NULL);
-    CHECK(mi_lheap_malloc(&o[i]->main, 100) != NULL);
+    CHECK(mi_alloc_malloc(&o[i]->main, 100) != NULL);
   }
   mi_snapshot_t s;
   CHECK(mi_snapshot_take(&s) && s.owners.n > N / 2);

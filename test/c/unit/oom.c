@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "test.h"
 
 static size_t nfailed;
@@ -112,7 +112,7 @@ static void little_address_space(void) {
     }
     for (size_t i = 0; i < 2000; i++) mi_free(p[i]);
   }
-  CHECK(mi_arena_totals.xreserved < 64 * MI_MiB);
+  CHECK(mi_commit_totals.xreserved < 64 * MI_MiB);
 }
 
 /* Until nothing is left, and again: the second time there is as much. */
@@ -186,7 +186,7 @@ static void many_stacks(void) {
 static void locked_memory(void) {
   void* first = mi_malloc(100);
   const size_t before = test_mapped();
-  CHECK(mi_arena_totals.xreserved <= 4 * MI_MiB);
+  CHECK(mi_commit_totals.xreserved <= 4 * MI_MiB);
   if (TEST_SANITIZED || mlockall(MCL_CURRENT | MCL_FUTURE) != 0) return;  /* without the right to */
   void* p[40];
   for (int i = 0; i < 40; i++) CHECK((p[i] = mi_malloc((size_t)i * 20)) != NULL);

@@ -133,7 +133,7 @@ static void print(void) {
 static void output(void) {
   mi_register_output(&keep, said);
   errno = 9;
-  mi_message("%d and %s\n", 5, "text");
+  mi_report_message("%d and %s\n", 5, "text");
   CHECK_EQ(errno, 9);
   CHECK(strcmp(said, "5 and text\n") == 0);
 }
@@ -146,7 +146,7 @@ static void misuse_is_told(void) {
   errno = 9;
   for (int e = MI_ERROR_DOUBLE_FREE; e <= MI_ERROR_CORRUPT; e++) {
     said[0] = 0;
-    mi_error_misuse((mi_error_t)e, (void*)0x1230, 48);
+    mi_report_misuse((mi_error_t)e, (void*)0x1230, 48);
     CHECK(strncmp(said, "mimalloc: ", 10) == 0 && strstr(said, ": 0x1230 (48-byte blocks)\n") != NULL);
     CHECK_EQ(test_last_error, codes[e]);
   }
@@ -154,23 +154,23 @@ static void misuse_is_told(void) {
   CHECK_EQ(test_nerrors, 5);
   said[0] = 0;
   mi_option_disable(mi_option_show_errors);
-  mi_error_misuse(MI_ERROR_DOUBLE_FREE, said, 0);
+  mi_report_misuse(MI_ERROR_DOUBLE_FREE, said, 0);
   CHECK(said[0] == 0 && test_nerrors == 6);
 }
 
 static void failure_is_quiet(void) {
   test_expect_errors();
   mi_register_output(&keep, said);
-  CHECK(mi_error_fail(MI_ERROR_TOO_LARGE, 5) == NULL);
+  CHECK(mi_report_fail(MI_ERROR_TOO_LARGE, 5) == NULL);
   CHECK(errno == ENOMEM && test_last_error == EOVERFLOW && said[0] == 0);
-  CHECK(mi_error_fail(MI_ERROR_ALIGNMENT, 5) == NULL);
+  CHECK(mi_report_fail(MI_ERROR_ALIGNMENT, 5) == NULL);
   CHECK(errno == EINVAL && test_last_error == EINVAL);
   mi_option_enable(mi_option_verbose);
-  CHECK(mi_error_fail(MI_ERROR_NO_MEMORY, 77) == NULL);
+  CHECK(mi_report_fail(MI_ERROR_NO_MEMORY, 77) == NULL);
   CHECK(errno == ENOMEM && strcmp(said, "mimalloc: out of memory: 77 bytes\n") == 0);
 }
 
-static void report(void) { mi_error_misuse(MI_ERROR_DOUBLE_FREE, said, 0); }
+static void report(void) { mi_report_misuse(MI_ERROR_DOUBLE_FREE, said, 0); }
 static void abort_on_error(void) {
   mi_option_set(mi_option_abort_on_error, 1);
   CHECK(test_dies(&report, SIGABRT));

@@ -26,7 +26,7 @@ static void same_id_again(void) {
     mi_owner_t* o = mi_owner_begin(MI_OWNER_THREAD, 0x10000);
     for (int i = 0; i < 2000; i++) {
       if (round > 0) mi_free_as(p[i], o, o->id);
-      CHECK((p[i] = mi_lheap_malloc(&o->main, (size_t)i)) != NULL);
+      CHECK((p[i] = mi_alloc_malloc(&o->main, (size_t)i)) != NULL);
     }
     CHECK_EQ(mi_check_all(), 0);
     mi_owner_end(o);
@@ -53,7 +53,7 @@ static void abandon(void) {
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
   mi_lheap_t* lh = mi_heap_lheap(heap, owners[0]);
   for (int i = 0; i < 3000; i++) p[i] = o_malloc(0, (size_t)(i * 37 % 20000));
-  for (int i = 0; i < 300; i++) CHECK((q[i] = mi_lheap_malloc(lh, (size_t)i)) != NULL);
+  for (int i = 0; i < 300; i++) CHECK((q[i] = mi_alloc_malloc(lh, (size_t)i)) != NULL);
   for (int i = 0; i < 3000; i++) if (i % 10 != 0) o_free(i % 2, p[i]);
   mi_owner_abandon(owners[0]);
   CHECK(owners[0]->main.xcounts.pages == 0 && lh->xcounts.pages == 0);
@@ -90,7 +90,7 @@ static void* come_and_go(void* arg) {
   for (int i = 0; i < 500; i++) {
     mi_owner_t* o = mi_owner_begin(MI_OWNER_THREAD, (uintptr_t)arg);
     CHECK(o != NULL && o->id == (uintptr_t)arg && mi_owner_at(o->slot) == o);
-    void* p = mi_lheap_malloc(&o->main, 100);
+    void* p = mi_alloc_malloc(&o->main, 100);
     CHECK(p != NULL);
     if (i % 2) mi_free_as(p, o, o->id);
     mi_owner_end(o);

@@ -5,7 +5,7 @@
 static mi_page_t* page_make(unsigned bin) {
   bool zero;
   const size_t size = mi_bin_size(bin);
-  mi_page_t* page = mi_arena_claim((size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
+  mi_page_t* page = mi_memory_claim((size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
   CHECK(page != NULL && mi_page_init(page, size, bin, &mi_main_heap, 0));
   return page;
 }
@@ -16,11 +16,11 @@ static void page_end(mi_page_t* page) {
   mi_page_die(page);
   mi_page_map(page, false);
   CHECK(mi_page_is_none(mi_page_of(start)));
-  mi_arena_give(page);
+  mi_memory_give(page);
 }
 
 static mi_block_t* pop(mi_page_t* page) {
-  mi_block_t* b = mi_page_pop(page);
+  mi_block_t* b = mi_alloc_pop(page);
   CHECK(b == NULL || (mi_page_of(b) == page && mi_page_is_start(page, b)));
   return b;
 }
@@ -217,7 +217,7 @@ static void offset_blocks(void) {
 
 static void no_page_map(void) {
   bool zero;
-  mi_page_t* page = mi_arena_claim(MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
+  mi_page_t* page = mi_memory_claim(MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
   CHECK(page != NULL);
   mi_os_fail_in(1, 2);                           /* its leaves exist already: this cannot fail */
   CHECK(mi_page_init(page, 16, 1, &mi_main_heap, 0));

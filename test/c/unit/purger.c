@@ -1,4 +1,4 @@
-/* purger.h, pooled.h: memory that comes back when nobody calls anything; and the limit of what is committed. */
+/* purger.h, pool_round.h: memory that comes back when nobody calls anything; and the limit of what is committed. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/pooled.h"
+#include "core/pool_round.h"
 #include "core/purger.h"
 #include "test.h"
 
@@ -30,7 +30,7 @@ static bool within(unsigned ms, bool (*happens)(void)) {
   return happens();
 }
 
-static bool little_is_committed(void) { return mi_load_relaxed(&mi_arena_totals.xcommitted) <= 4 * MI_MiB; }
+static bool little_is_committed(void) { return mi_load_relaxed(&mi_commit_totals.xcommitted) <= 4 * MI_MiB; }
 #ifdef __SANITIZE_THREAD__               /* whose shadow is resident too, and which allows no thread in the child of a fork */
 static bool little_is_resident(void) { return true; }
 #define FORK_TESTS
@@ -77,10 +77,10 @@ static void not_without_it(void) {
   mi_option_set(mi_option_purge_delay, 1000000);
   use(BLOCKS, MI_MiB);
   drop(BLOCKS);
-  CHECK(mi_load_relaxed(&mi_arena_totals.xcommitted) <= 16 * MI_MiB && one_thread());
+  CHECK(mi_load_relaxed(&mi_commit_totals.xcommitted) <= 16 * MI_MiB && one_thread());
   use(BLOCKS, MI_MiB);
   drop(BLOCKS / 8);
-  CHECK(mi_load_relaxed(&mi_arena_totals.xcommitted) >= BLOCKS * MI_MiB || MI_HARD);
+  CHECK(mi_load_relaxed(&mi_commit_totals.xcommitted) >= BLOCKS * MI_MiB || MI_HARD);
   for (size_t i = BLOCKS / 8; i < BLOCKS; i++) mi_free(block[i]);
   mi_collect(true);
   CHECK(little_is_committed());
@@ -379,12 +379,12 @@ static void inside_of_pages(void) {
   for (size_t i = 0; i < BLOCKS; i++) memset(made(large[i] = mi_malloc(MI_MiB)), 1, MI_MiB);  /* so that there is the thread */
   for (size_t i = 0; i < BLOCKS; i++) mi_free(large[i]);
   for (size_t i = 0; i < N; i++) if (i % 16 != 0) mi_free(block[i]);
-  for (int t = 0; t < 24000 && mi_arena_committed() > 7 * MI_MiB; t++) {
+  for (int t = 0; t < 24000 && mi_memory_committed() > 7 * MI_MiB; t++) {
     for (size_t i = 0; i < BLOCKS; i++) made(large[i] = mi_malloc(60000));
     for (size_t i = 0; i < BLOCKS; i++) mi_free(large[i]);
     usleep(5000);
   }
-  CHECK_AT(mi_arena_committed() <= 7 * MI_MiB, "%zu", mi_arena_committed());
+  CHECK_AT(mi_memory_committed() <= 7 * MI_MiB, "%zu", mi_memory_committed());
   CHECK_AT(TEST_SANITIZED || test_rss() <= 12 * MI_MiB, "%zu", test_rss());
   for (size_t i = 0; i < N; i += 16) CHECK(test_filled(block[i], SIZE, i));
   CHECK_EQ(mi_check_all(), 0);
@@ -422,7 +422,7 @@ static void* work(void* seed) {
   return NULL;
 }
 
-static bool much_is_purged(void) { return mi_load_relaxed(&mi_arena_totals.xpurged) > 100 * MI_MiB; }
+static bool much_is_purged(void) { return mi_load_relaxed(&mi_commit_totals.xpurged) > 100 * MI_MiB; }
 
 static void under_way(void) {
   enum { THREADS = 3 };
@@ -484,7 +484,7 @@ static void limit(size_t size) {
   mi_option_set(mi_option_commit_limit, 64 * 1024);
   for (void* p; n < 4096 && (p = mi_malloc(size)) != NULL; n++) memset(block[n] = p, 1, size);
   CHECK_AT(errno == ENOMEM && test_last_error == ENOMEM && n * size <= 64 * MI_MiB && n * size >= 40 * MI_MiB, "%zu of %zu", n, size);
-  CHECK(mi_arena_totals.xcommitted <= 64 * MI_MiB && mi_arena_totals.xpeak_committed <= 64 * MI_MiB && mi_arena_totals.xreserved <= 2 * mi_max(MI_ARENA_SIZE, 64 * MI_MiB));
+  CHECK(mi_commit_totals.xcommitted <= 64 * MI_MiB && mi_commit_totals.xpeak_committed <= 64 * MI_MiB && mi_commit_totals.xreserved <= 2 * mi_max(MI_ARENA_SIZE, 64 * MI_MiB));
   CHECK(mi_realloc(block[0], 64 * MI_MiB) == NULL && mi_calloc(1, 60 * MI_MiB) == NULL && mi_malloc_aligned(32 * MI_MiB, MI_MiB) == NULL);
   for (size_t i = 0; i < n / 2; i++) mi_free(block[i]);
   for (size_t i = 0; i < n / 2; i++) CHECK((block[i] = mi_malloc(size)) != NULL);

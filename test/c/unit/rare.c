@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "core/purger.h"
 #include "test.h"
 
@@ -84,7 +84,7 @@ static void refused_purge_is_not_zero(void) {
   if (mlock(p + SIZE / 2, 4096) != 0) { printf("# no memory may be locked here\n"); return; }
   mi_free(p);
   mi_collect(true);
-  CHECK(mi_load_relaxed(&mi_arena_totals.xcommitted) >= MI_SLICE_SIZE);
+  CHECK(mi_load_relaxed(&mi_commit_totals.xcommitted) >= MI_SLICE_SIZE);
   for (int i = 0; i < 3; i++) {
     uint8_t* q = mi_zalloc(SIZE);
     CHECK(q == p && test_all(q, SIZE, 0));

@@ -23,7 +23,7 @@ static void contents_are_kept(void) {
   size_t old = 0;
   for (int i = 0; i < 3000; i++) {
     const size_t size = test_random(&r) % ((size_t)1 << (2 + test_random(&r) % (i % 100 == 0 ? 22 : 16)));
-    p = mi_lheap_realloc(lh, p, size, 0, 0, false);
+    p = mi_realloc_block(lh, p, size, 0, 0, false);
     CHECK(p != NULL && mi_block_usable(p) >= size && (uintptr_t)p % 16 == 0);
     CHECK_AT(test_filled(p, mi_min(old, size), 1), "old = %zu, size = %zu", old, size);
     test_fill(p, size, 1);
@@ -41,13 +41,13 @@ static void aligned_contents(void) {
     size_t old = 0;
     for (int i = 0; i < 60; i++) {
       const size_t size = test_random(&r) % ((size_t)1 << (2 + test_random(&r) % 20));
-      p = mi_lheap_realloc(lh, p, size, align, offset, false);
+      p = mi_realloc_block(lh, p, size, align, offset, false);
       CHECK(p != NULL && mi_block_usable(p) >= size && ((uintptr_t)p + offset) % align == 0);
       CHECK(test_filled(p, mi_min(old, size), 2));
       test_fill(p, size, 2);
       old = size;
     }
-    CHECK((p = mi_lheap_realloc(lh, p, old + 1, 0, 0, false)) != NULL && test_filled(p, old, 2));
+    CHECK((p = mi_realloc_block(lh, p, old + 1, 0, 0, false)) != NULL && test_filled(p, old, 2));
     o_free(1, p);
   }
   end();
@@ -58,16 +58,16 @@ static void zeroing(void) {
   begin();
   for (size_t big = 32; big <= (MI_HARD ? 8 : 64) * MI_MiB; big *= 2) {
     for (size_t small = 1; small < big; small = small * 5 + 3) {
-      uint8_t* p = mi_lheap_zalloc(lh, small);
+      uint8_t* p = mi_alloc_zalloc(lh, small);
       CHECK(p != NULL);
       memset(p, 0xff, small);
-      p = mi_lheap_realloc(lh, p, big, 0, 0, true);
+      p = mi_realloc_block(lh, p, big, 0, 0, true);
       CHECK_AT(p != NULL && test_all(p, small, 0xff) && test_all(p + small, mi_block_usable(p) - small, 0), "%zu to %zu", small, big);
       memset(p, 0xff, big);
-      p = mi_lheap_realloc(lh, p, small, 0, 0, true);
+      p = mi_realloc_block(lh, p, small, 0, 0, true);
       CHECK(p != NULL && test_all(p, small, 0xff));
       CHECK_AT(test_all(p + small, mi_block_usable(p) - small, 0), "%zu down to %zu", big, small);
-      p = mi_lheap_realloc(lh, p, big, 0, 0, true);
+      p = mi_realloc_block(lh, p, big, 0, 0, true);
       CHECK_AT(p != NULL && test_all(p, small, 0xff) && test_all(p + small, mi_block_usable(p) - small, 0), "%zu again to %zu", small, big);
       o_free(0, p);
       if (big > MI_MiB) small = small * 17;
@@ -78,9 +78,9 @@ static void zeroing(void) {
 
 static void from_null_and_to_zero(void) {
   begin();
-  void* p = mi_lheap_realloc(lh, NULL, 100, 0, 0, true);
+  void* p = mi_realloc_block(lh, NULL, 100, 0, 0, true);
   CHECK(p != NULL && test_all(p, 100, 0));
-  void* q = mi_lheap_realloc(lh, p, 0, 0, 0, false);
+  void* q = mi_realloc_block(lh, p, 0, 0, 0, false);
   CHECK(q != NULL && mi_block_usable(q) > 0);
   o_free(0, q);
   if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), 0);
@@ -91,12 +91,12 @@ static void from_null_and_to_zero(void) {
 
 static void small_in_place(void) {
   begin();
-  void* p = mi_lheap_malloc(lh, 1000);
-  CHECK(mi_lheap_realloc(lh, p, 1024, 0, 0, false) == p);
-  CHECK(mi_lheap_realloc(lh, p, 600, 0, 0, false) == p);         /* at least half of it is used */
+  void* p = mi_alloc_malloc(lh, 1000);
+  CHECK(mi_realloc_block(lh, p, 1024, 0, 0, false) == p);
+  CHECK(mi_realloc_block(lh, p, 600, 0, 0, false) == p);         /* at least half of it is used */
   CHECK(mi_block_expand(p, 1024) == p && mi_block_expand(p, 1) == p && mi_block_expand(p, 1025) == NULL);
   CHECK(mi_block_expand(NULL, 10) == NULL && mi_block_expand(p, SIZE_MAX) == NULL);
-  void* q = mi_lheap_realloc(lh, p, 100, 0, 0, false);
+  void* q = mi_realloc_block(lh, p, 100, 0, 0, false);
   CHECK(q != NULL && q != p && mi_block_usable(q) < 200);
   o_free(0, q);
   end();
@@ -105,21 +105,21 @@ static void small_in_place(void) {
 /* A large block grows into free slices behind it and shrinks, without moving. */
 static void single_in_place(void) {
   begin();
-  uint8_t* p = mi_lheap_malloc(lh, 100000);
+  uint8_t* p = mi_alloc_malloc(lh, 100000);
   test_fill(p, 100000, 3);
-  CHECK(mi_lheap_realloc(lh, p, 400000, 0, 0, false) == p);
+  CHECK(mi_realloc_block(lh, p, 400000, 0, 0, false) == p);
   CHECK(mi_block_usable(p) >= 400000 && test_filled(p, 100000, 3));
   CHECK_EQ(mi_check_all(), 0);
   test_fill(p, 400000, 4);
   const size_t before = test_free_slices();
-  CHECK(mi_lheap_realloc(lh, p, 70000, 0, 0, false) == p && test_filled(p, 70000, 4));
+  CHECK(mi_realloc_block(lh, p, 70000, 0, 0, false) == p && test_filled(p, 70000, 4));
   CHECK(test_free_slices() >= before + 4);
   CHECK_EQ(mi_check_all(), 0);
   CHECK(mi_block_expand(p, 200000) == p && mi_block_usable(p) >= 200000 && test_filled(p, 70000, 4));
-  uint8_t* wall = mi_lheap_malloc(lh, 100000);
+  uint8_t* wall = mi_alloc_malloc(lh, 100000);
   if (wall == p + mi_align_up(200000, MI_SLICE_SIZE)) {
     CHECK(mi_block_expand(p, 400000) == NULL);
-    uint8_t* q = mi_lheap_realloc(lh, p, 400000, 0, 0, false);
+    uint8_t* q = mi_realloc_block(lh, p, 400000, 0, 0, false);
     CHECK(q != NULL && q != p && test_filled(q, 70000, 4));
     p = q;
   }
@@ -132,17 +132,17 @@ static void single_in_place(void) {
 static void pages_move(void) {
   begin_roomy();
   size_t size = 33 * MI_MiB - 5000;
-  uint8_t *p = mi_lheap_malloc(lh, size), *wall[2];
+  uint8_t *p = mi_alloc_malloc(lh, size), *wall[2];
   test_fill(p, size, 6);
   for (int i = 0; i < (MI_HARD ? 0 : 2); i++) {  /* in the hard mode such a block has a mapping of its own */
     const size_t slices = mi_align_up(size, MI_SLICE_SIZE);
-    CHECK((wall[i] = mi_lheap_malloc(lh, size)) == p + slices);
-    const size_t committed = mi_arena_totals.xcommitted;
-    uint8_t* q = mi_lheap_realloc(lh, p, 2 * size, 0, 0, i % 2 == 1);
+    CHECK((wall[i] = mi_alloc_malloc(lh, size)) == p + slices);
+    const size_t committed = mi_commit_totals.xcommitted;
+    uint8_t* q = mi_realloc_block(lh, p, 2 * size, 0, 0, i % 2 == 1);
     CHECK(q != NULL && q != p && test_filled(q, size, 6));
     CHECK_EQ(mi_check_all(), 0);
     if (i % 2 == 1) CHECK(test_all(q + size, mi_block_usable(q) - size, 0));
-    CHECK(mi_arena_totals.xcommitted <= committed + mi_align_up(2 * size, MI_SLICE_SIZE) - slices);
+    CHECK(mi_commit_totals.xcommitted <= committed + mi_align_up(2 * size, MI_SLICE_SIZE) - slices);
     p = q;
     size *= 2;
     test_fill(p, size, 6);
@@ -160,21 +160,21 @@ static void pages_move_to_clean(void) {
   for (int clean = 0; clean < 2; clean++) {
     const size_t size = 2 * MI_MiB;
     mi_collect(true);
-    uint8_t* p = mi_lheap_malloc(lh, size);
+    uint8_t* p = mi_alloc_malloc(lh, size);
     test_fill(p, size, 7);
-    void* wall = mi_lheap_malloc(lh, size);
-    if (clean == 0) o_free(0, mi_lheap_malloc(lh, 2 * size));
-    const size_t committed = mi_arena_totals.xcommitted;
-    uint8_t* q = mi_lheap_realloc(lh, p, 2 * size, 0, 0, false);
+    void* wall = mi_alloc_malloc(lh, size);
+    if (clean == 0) o_free(0, mi_alloc_malloc(lh, 2 * size));
+    const size_t committed = mi_commit_totals.xcommitted;
+    uint8_t* q = mi_realloc_block(lh, p, 2 * size, 0, 0, false);
     CHECK(q != p && test_filled(q, size, 7));
-    CHECK_EQ(mi_arena_totals.xcommitted, committed + (clean ? size : 0));
+    CHECK_EQ(mi_commit_totals.xcommitted, committed + (clean ? size : 0));
     CHECK_EQ(mi_check_all(), 0);
     o_free(0, q), o_free(0, wall);
   }
   end();
 }
 
-/* Each move makes seams between mappings; before there are too many of them for a process, it is told that pages do not move. */
+/* Each move makes boundaries between mappings; before there are too many of them for a process, it is told that pages do not move. */
 static void moves_end(void) {
   if (MI_HARD) return;                              /* as above */
   enum { MOST = 10000 };
@@ -183,32 +183,32 @@ static void moves_end(void) {
   int n = 0;
   CHECK_EQ(mi_reserve_os_memory(MI_GiB, true, false), 0);
   for (bool moved = true; moved && n < MOST; n++) {
-    CHECK((spacer[n] = mi_arena_claim(1, 1, MI_ARENA_NONE, &zero)) != NULL);
-    mi_page_t *to = mi_arena_claim(MI_MiB, 1, MI_ARENA_NONE, &zero), *from = mi_arena_claim(MI_MiB, 1, MI_ARENA_NONE, &zero);
-    moved = mi_arena_move(from, to) == MI_OS_DONE;
-    mi_arena_give(from), mi_arena_give(to);
+    CHECK((spacer[n] = mi_memory_claim(1, 1, MI_ARENA_NONE, &zero)) != NULL);
+    mi_page_t *to = mi_memory_claim(MI_MiB, 1, MI_ARENA_NONE, &zero), *from = mi_memory_claim(MI_MiB, 1, MI_ARENA_NONE, &zero);
+    moved = mi_move_slices(from, to) == MI_OS_DONE;
+    mi_memory_give(from), mi_memory_give(to);
   }
   CHECK(n > 4000 && n < MOST);
-  while (n > 0) mi_arena_give(spacer[--n]);
+  while (n > 0) mi_memory_give(spacer[--n]);
   test_nothing_left();
 }
 
 /* Two blocks that grow by a quarter, side by side: each is copied once and then has room, more often where arenas are small. One that
    doubles is not given any. */
 static void grow_in_their_room(int most) {
-  uint8_t *p = mi_lheap_malloc(lh, 140000), *q = mi_lheap_malloc(lh, 140000), *doubled = mi_lheap_malloc(lh, 140000);
-  void* wall = mi_lheap_malloc(lh, 140000);
+  uint8_t *p = mi_alloc_malloc(lh, 140000), *q = mi_alloc_malloc(lh, 140000), *doubled = mi_alloc_malloc(lh, 140000);
+  void* wall = mi_alloc_malloc(lh, 140000);
   test_fill(p, 140000, 1), test_fill(q, 140000, 2), test_fill(doubled, 140000, 3);
   int moves = 0;
   for (size_t size = 140000; size < 16 * MI_MiB; size += size / 4) {
-    uint8_t* to = mi_lheap_realloc(lh, p, size, 0, 0, false);
+    uint8_t* to = mi_realloc_block(lh, p, size, 0, 0, false);
     moves += to != p, p = to;
-    to = mi_lheap_realloc(lh, q, size, 0, 0, false);
+    to = mi_realloc_block(lh, q, size, 0, 0, false);
     moves += to != q, q = to;
   }
   CHECK_AT(moves >= 2 && moves <= most, "%d moves", moves);
   CHECK(test_filled(p, 140000, 1) && test_filled(q, 140000, 2));
-  doubled = mi_lheap_realloc(lh, doubled, 280000, 0, 0, false);
+  doubled = mi_realloc_block(lh, doubled, 280000, 0, 0, false);
   CHECK(test_filled(doubled, 140000, 3) && doubled < mi_arena_at(0)->start + mi_arena_at(0)->nslices / 2 * MI_SLICE_SIZE);
   CHECK_EQ(mi_check_all(), 0);
   o_free(0, p), o_free(0, q), o_free(0, doubled), o_free(0, wall);
@@ -234,12 +234,12 @@ static void many_grow(void) {
   enum { MANY = 60, STAY = 20 };
   uint8_t* p[MANY];
   begin();
-  for (int i = 0; i < MANY; i++) test_fill(p[i] = mi_lheap_malloc(lh, 140000), 140000, (unsigned)i);
+  for (int i = 0; i < MANY; i++) test_fill(p[i] = mi_alloc_malloc(lh, 140000), 140000, (unsigned)i);
   int moves = 0;
   for (size_t size = 140000; size < 4 * MI_MiB; size += size / 4) {
     for (int i = 0; i < MANY; i++) {
       if (i < STAY && size > 200000) continue;
-      uint8_t* to = mi_lheap_realloc(lh, p[i], size, 0, 0, false);
+      uint8_t* to = mi_realloc_block(lh, p[i], size, 0, 0, false);
       moves += to != p[i], p[i] = to;
     }
   }
@@ -255,15 +255,15 @@ static void many_grow(void) {
 /* A page of its own for the sake of its alignment, or with an offset, is no reason for the next block to have one. */
 static void grows_from_aligned(void) {
   begin();
-  uint8_t* p = mi_lheap_aligned(lh, 100, MI_MiB, 0, false);
+  uint8_t* p = mi_aligned_block(lh, 100, MI_MiB, 0, false);
   test_fill(p, 100, 3);
-  p = mi_lheap_realloc(lh, p, 5000, 0, 0, false);
+  p = mi_realloc_block(lh, p, 5000, 0, 0, false);
   CHECK(!mi_page_is_single(mi_page_of(p)) && test_filled(p, 100, 3));
   o_free(0, p);
-  p = mi_lheap_aligned(lh, 200000, 4096, 8, false);
+  p = mi_aligned_block(lh, 200000, 4096, 8, false);
   CHECK(((uintptr_t)p + 8) % 4096 == 0);
   test_fill(p, 200000, 4);
-  p = mi_lheap_realloc(lh, p, 3 * MI_MiB, 0, 0, false);
+  p = mi_realloc_block(lh, p, 3 * MI_MiB, 0, 0, false);
   CHECK(test_filled(p, 200000, 4));
   o_free(0, p);
   end();
@@ -272,18 +272,18 @@ static void grows_from_aligned(void) {
 /* .. and are copied where the system does not move them. */
 static void pages_are_copied_then(void) {
   begin();
-  uint8_t *p = mi_lheap_malloc(lh, MI_MiB), *wall = mi_lheap_malloc(lh, MI_MiB);
+  uint8_t *p = mi_alloc_malloc(lh, MI_MiB), *wall = mi_alloc_malloc(lh, MI_MiB);
   test_fill(p, MI_MiB, 8);
-  uint8_t* q = mi_lheap_malloc(lh, MI_MiB + MI_SLICE_SIZE);
+  uint8_t* q = mi_alloc_malloc(lh, MI_MiB + MI_SLICE_SIZE);
   mi_os_fail_in(1, 1);
-  CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(p, MI_MiB, 8) && test_filled(q, MI_MiB, 8));
+  CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(p, MI_MiB, 8) && test_filled(q, MI_MiB, 8));
   memset(q, 0, MI_MiB);
-  CHECK(mi_arena_move(mi_page_of(q), mi_page_of(p)) == MI_OS_NOT);       /* no room */
-  CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(q, MI_MiB, 8) && test_all(p, MI_MiB, 0));
+  CHECK(mi_move_slices(mi_page_of(q), mi_page_of(p)) == MI_OS_NOT);       /* no room */
+  CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(q, MI_MiB, 8) && test_all(p, MI_MiB, 0));
   for (int i = 0; i < 2; i++) {
     mi_os_fail_call(MI_OS_MOVE_PAGES, MI_OS_AT_START, i == 0 ? 0 : 1, 1);
     test_fill(q, MI_MiB, 9);
-    q = mi_lheap_realloc(lh, q, 3 * MI_MiB / 2 + (size_t)i * MI_MiB, 0, 0, false);
+    q = mi_realloc_block(lh, q, 3 * MI_MiB / 2 + (size_t)i * MI_MiB, 0, 0, false);
     mi_os_fail_call(MI_OS_MOVE_PAGES, MI_OS_AT_START, 0, 0);
     CHECK(q != NULL && test_filled(q, MI_MiB, 9));
   }
@@ -314,11 +314,11 @@ void* mremap(void* p, size_t old, size_t new, int flags, ...) {
 static void pages_of_several_mappings(void) {
   begin();
   for (several_mappings = BEFORE; several_mappings <= SINCE; several_mappings++) {
-    uint8_t *p = mi_lheap_malloc(lh, MI_MiB), *wall = mi_lheap_malloc(lh, MI_MiB);
+    uint8_t *p = mi_alloc_malloc(lh, MI_MiB), *wall = mi_alloc_malloc(lh, MI_MiB);
     test_fill(p, MI_MiB, 8);
-    uint8_t* q = mi_lheap_malloc(lh, 3 * MI_MiB / 2);
+    uint8_t* q = mi_alloc_malloc(lh, 3 * MI_MiB / 2);
     errno = 7;
-    CHECK(mi_arena_move(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && errno == 7 && test_filled(q, MI_MiB, 8));
+    CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && errno == 7 && test_filled(q, MI_MiB, 8));
     o_free(0, p), o_free(0, q), o_free(0, wall);
   }
   several_mappings = AS_IT_IS;
@@ -390,24 +390,24 @@ static void every_fault(void) {
 static void second_part_is_lost(void) {
   CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);
   bool zero;
-  mi_page_t *a = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero), *b = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
+  mi_page_t *a = mi_memory_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero), *b = mi_memory_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
   mi_page_dead_to_single(a), mi_page_dead_to_single(b);
   mi_arena_t* arena = mi_arena_at(a->arena);
   test_fill(a->start, 2 * MI_MiB, 5);
-  mi_bitmap_set(arena->seams, mi_arena_slice_of(arena, a->start) + 7, 1);
-  const size_t committed = mi_arena_totals.xcommitted;
+  mi_bitmap_set(arena->boundaries, mi_arena_slice_of(arena, a->start) + 7, 1);
+  const size_t committed = mi_commit_totals.xcommitted;
   mi_os_fail_call(MI_OS_MOVE_PAGES, MI_OS_TAKEN, 2, 1);
-  CHECK(mi_arena_move(a, b) == MI_OS_LOST && test_filled(a->start, 2 * MI_MiB, 5));
-  CHECK_EQ(mi_arena_totals.xcommitted, committed);
-  mi_arena_give(b);
-  CHECK_EQ(mi_arena_totals.xcommitted, committed - 2 * MI_MiB);
-  mi_page_t* c = mi_arena_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
-  CHECK(c->start != b->start && mi_arena_move(a, c) == MI_OS_NOT);        /* nothing moves any more */
+  CHECK(mi_move_slices(a, b) == MI_OS_LOST && test_filled(a->start, 2 * MI_MiB, 5));
+  CHECK_EQ(mi_commit_totals.xcommitted, committed);
+  mi_memory_give(b);
+  CHECK_EQ(mi_commit_totals.xcommitted, committed - 2 * MI_MiB);
+  mi_page_t* c = mi_memory_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
+  CHECK(c->start != b->start && mi_move_slices(a, c) == MI_OS_NOT);        /* nothing moves any more */
 }
 
 /* Whatever of a block that moved is taken for the next one: it is counted, and zero when it is said to be. */
 static void what_a_move_leaves(void) {
-  static const size_t sizes[] = { 1, MI_KEEP_SLICES, MI_KEEP_SLICES + 1, 512, 515 };
+  static const size_t sizes[] = { 1, MI_CACHE_SLICES, MI_CACHE_SLICES + 1, 512, 515 };
   for (size_t k = 0; k < (MI_HARD ? 3 : 5); k++) {
     const size_t n = sizes[k], size = n * MI_SLICE_SIZE - 4096;
     uint8_t *p = mi_malloc(size), *wall = mi_malloc(size);
@@ -432,24 +432,24 @@ static void what_a_move_leaves(void) {
 static void mapping_moves(void) {
   begin();
   size_t size = MI_ARENA_SIZE / 2 + MI_MiB;
-  uint8_t* p = mi_lheap_malloc(lh, size);
+  uint8_t* p = mi_alloc_malloc(lh, size);
   CHECK(p != NULL && mi_page_of(p)->arena == MI_ARENA_NONE);
   p[0] = 1; p[size / 2] = 2; p[size - 1] = 3;
   for (int i = 0; i < 6; i++) {
-    uint8_t* wall = mi_lheap_malloc(lh, size);   /* so that it has to move now and then */
+    uint8_t* wall = mi_alloc_malloc(lh, size);   /* so that it has to move now and then */
     const size_t old = size;
     size += size / 4;
     const size_t rss = test_rss();
-    p = mi_lheap_realloc(lh, p, size, 0, 0, false);
+    p = mi_realloc_block(lh, p, size, 0, 0, false);
     CHECK(p != NULL && p[0] == 1 && p[(MI_ARENA_SIZE / 2 + MI_MiB) / 2] == 2 && p[MI_ARENA_SIZE / 2 + MI_MiB - 1] == 3);
     CHECK(mi_block_usable(p) >= size && p[old] == 0 && (uintptr_t)p % MI_SLICE_SIZE == 0);
     CHECK(test_rss() < rss + 16 * MI_MiB);
     CHECK(mi_page_of(p) != mi_page_of(wall) && !mi_page_is_none(mi_page_of(p)));
     o_free(0, wall);
   }
-  p = mi_lheap_realloc(lh, p, 100000, 0, 0, false);
+  p = mi_realloc_block(lh, p, 100000, 0, 0, false);
   CHECK(p != NULL && p[0] == 1);
-  p = mi_lheap_realloc(lh, p, 100, 0, 0, false);
+  p = mi_realloc_block(lh, p, 100, 0, 0, false);
   CHECK(p != NULL && p[0] == 1 && mi_block_usable(p) < 200);
   o_free(0, p);
   end();
@@ -460,13 +460,13 @@ static void mapping_moves(void) {
 static void fails_and_keeps(void) {
   begin();
   test_expect_errors();
-  uint8_t* p = mi_lheap_malloc(lh, 100);
+  uint8_t* p = mi_alloc_malloc(lh, 100);
   test_fill(p, 100, 9);
   errno = 0;
-  CHECK(mi_lheap_realloc(lh, p, SIZE_MAX, 0, 0, false) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
-  CHECK(mi_lheap_realloc(lh, p, 10, 3, 0, false) == NULL && errno == EINVAL);
-  CHECK(mi_lheap_realloc(lh, p, (size_t)1 << 60, 0, 0, false) == NULL && errno == ENOMEM);
-  CHECK(mi_lheap_realloc(lh, p, (size_t)1 << 60, 64, 8, true) == NULL && errno == ENOMEM);
+  CHECK(mi_realloc_block(lh, p, SIZE_MAX, 0, 0, false) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
+  CHECK(mi_realloc_block(lh, p, 10, 3, 0, false) == NULL && errno == EINVAL);
+  CHECK(mi_realloc_block(lh, p, (size_t)1 << 60, 0, 0, false) == NULL && errno == ENOMEM);
+  CHECK(mi_realloc_block(lh, p, (size_t)1 << 60, 64, 8, true) == NULL && errno == ENOMEM);
   CHECK(test_filled(p, 100, 9) && mi_block_usable(p) >= 100);
   o_free(0, p);
   end();
@@ -476,11 +476,11 @@ static void mapping_fails_and_stays(void) {
   begin();
   test_expect_errors();
   const size_t size = MI_ARENA_SIZE / 2 + MI_MiB;
-  uint8_t* p = mi_lheap_malloc(lh, size);
+  uint8_t* p = mi_alloc_malloc(lh, size);
   p[size - 1] = 7;
   for (size_t n = 1; n < 12; n++) {
     mi_os_fail_in(n, SIZE_MAX);
-    uint8_t* q = mi_lheap_realloc(lh, p, size * 2, 0, 0, false);
+    uint8_t* q = mi_realloc_block(lh, p, size * 2, 0, 0, false);
     mi_os_fail_in(0, 0);
     CHECK(mi_check_all() == 0);
     if (q != NULL) { p = q; break; }
@@ -495,13 +495,13 @@ static void not_a_block(void) {
   begin();
   test_expect_errors();
   int local;
-  uint8_t *p = mi_lheap_malloc(lh, 100), *keep = mi_lheap_malloc(lh, 100);   /* so that the page stays */
+  uint8_t *p = mi_alloc_malloc(lh, 100), *keep = mi_alloc_malloc(lh, 100);   /* so that the page stays */
   errno = 0;
-  CHECK(mi_lheap_realloc(lh, &local, 10, 0, 0, false) == NULL && errno == EINVAL);
+  CHECK(mi_realloc_block(lh, &local, 10, 0, 0, false) == NULL && errno == EINVAL);
   CHECK_EQ(test_nerrors, 1);                     /* one misuse, one report */
-  CHECK(mi_lheap_realloc(lh, p + 16, 10, 0, 0, false) == NULL && test_nerrors == 2 && test_last_error == EINVAL);
+  CHECK(mi_realloc_block(lh, p + 16, 10, 0, 0, false) == NULL && test_nerrors == 2 && test_last_error == EINVAL);
   o_free(0, p);
-  CHECK(mi_lheap_realloc(lh, p, 10, 0, 0, false) == NULL && test_nerrors == 3 && test_last_error == EAGAIN);
+  CHECK(mi_realloc_block(lh, p, 10, 0, 0, false) == NULL && test_nerrors == 3 && test_last_error == EAGAIN);
   CHECK(mi_block_expand(p, 10) == NULL && test_nerrors == 4);
   o_free(0, keep);
   end();

@@ -52,7 +52,7 @@ static void use(void) {
   mi_free(mi_malloc((size_t)600 << 20));
   mi_heap_delete(heap);
   mi_collect(true);
-  mi_error_fail(MI_ERROR_NO_MEMORY, 1);
+  mi_report_fail(MI_ERROR_NO_MEMORY, 1);
   test_rss();
   mi_option_get(mi_option_verbose);
   mi_os_yield();
@@ -69,7 +69,7 @@ static void nothing_is_called(void) {
   CHECK_AT(called == NULL, "called = %s", called);
 }
 
-/* mi_message writes by itself. */
+/* mi_report_message writes by itself. */
 static void messages(void) {
   CHECK(freopen("/dev/null", "w", stderr) != NULL);
   watched = true;

@@ -1,7 +1,7 @@
 /* stats.h: what is live, by class, owner and heap; the same sums everywhere. */
 #include <pthread.h>
 
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "core/stats.h"
 #include "test.h"
 
@@ -37,7 +37,7 @@ static void snapshot(void) {
   owners_begin();
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
   void* huge = o_malloc(0, MI_ARENA_SIZE / 2 + MI_MiB);
-  for (size_t i = 0; i < 1000; i++) CHECK(o_malloc((int)(i % NOWNERS), i * 90) != NULL && mi_lheap_malloc(mi_heap_lheap(heap, owners[i % 3]), i) != NULL);
+  for (size_t i = 0; i < 1000; i++) CHECK(o_malloc((int)(i % NOWNERS), i * 90) != NULL && mi_alloc_malloc(mi_heap_lheap(heap, owners[i % 3]), i) != NULL);
   mi_snapshot_t s;
   CHECK(mi_snapshot_take(&s));
   uint64_t bytes;

@@ -73,7 +73,7 @@ static void begin_and_end(void) {
   memset(p, 1, MI_MiB);
   mi_free(p);
   mi_process_done();                             /* what is free goes back; what is live stays, and the allocator works on */
-  CHECK_EQ(mi_arena_totals.xcommitted, 0);
+  CHECK_EQ(mi_commit_totals.xcommitted, 0);
   CHECK((p = mi_malloc(10)) != NULL && !mi_is_redirected() && mi_version() == MI_MALLOC_VERSION);
   mi_free(p);
 }
@@ -83,9 +83,9 @@ static void collect_reduce(void) {
   void* p = mi_malloc(MI_MiB);
   mi_free(p);
   mi_collect_reduce(2 * MI_MiB);                 /* less is committed */
-  CHECK(mi_arena_totals.xcommitted >= MI_MiB && mi_arena_totals.xpurged == 0);
+  CHECK(mi_commit_totals.xcommitted >= MI_MiB && mi_commit_totals.xpurged == 0);
   mi_collect_reduce(MI_MiB / 2);
-  CHECK(mi_arena_totals.xcommitted < MI_MiB / 2 && mi_arena_totals.xpurged >= MI_MiB);
+  CHECK(mi_commit_totals.xcommitted < MI_MiB / 2 && mi_commit_totals.xpurged >= MI_MiB);
 }
 
 /* No lock is held, and no state half way, when a function of the user's is called: it may do anything. */
@@ -112,7 +112,7 @@ static void* with_callbacks(void* arg) {
     for (int k = 0; k < 20; k++) CHECK((p[k] = mi_malloc((size_t)k * 700)) != NULL);
     for (int k = 0; k < 20; k++) mi_free(p[k]);
     if (i % 10 == 0) mi_free(arg);               /* no block */
-    if (i % 10 == 1) mi_message("a line\n");
+    if (i % 10 == 1) mi_report_message("a line\n");
     if (i % 10 == 2) CHECK(mi_malloc(SIZE_MAX) == NULL);
     if (i % 50 == 3) mi_stats_print(NULL);
   }
@@ -203,9 +203,9 @@ static void* generation(void* arg) {
 static void generations(void) {
   run_thread(&make_blocks, NULL);
   run_thread(&generation, NULL);
-  const size_t peak = mi_arena_totals.xpeak_committed;
+  const size_t peak = mi_commit_totals.xpeak_committed;
   for (int round = 0; round < 50; round++) run_thread(&generation, NULL);
-  CHECK(mi_arena_totals.xpeak_committed <= peak + peak / 2 + 4 * MI_MiB);
+  CHECK(mi_commit_totals.xpeak_committed <= peak + peak / 2 + 4 * MI_MiB);
   for (int i = 0; i < N; i++) mi_free(block[i]);
   test_nothing_left();
 }

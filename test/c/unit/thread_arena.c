@@ -20,8 +20,8 @@ static void reserve(void) {
   CHECK(mi_arena_area(id, NULL) == area);
   CHECK_EQ(mi_reserve_os_memory_ex(MI_SLICE_SIZE, true, true, false, &other), 0);
   CHECK(other > 0 && other != id && mi_arena_area(other, &size) != area && size == MI_SLICE_SIZE);
-  CHECK_EQ(mi_arena_totals.xreserved, 3 * MI_MiB + 2 * MI_SLICE_SIZE);
-  CHECK_EQ(mi_arena_totals.xcommitted, 0);              /* as it is used, and zero then */
+  CHECK_EQ(mi_commit_totals.xreserved, 3 * MI_MiB + 2 * MI_SLICE_SIZE);
+  CHECK_EQ(mi_commit_totals.xcommitted, 0);              /* as it is used, and zero then */
   CHECK_EQ(mi_reserve_os_memory(MI_MiB, true, false), 0);
   CHECK_EQ(mi_arena_count(), 3);
   CHECK_EQ(mi_reserve_os_memory_ex(MI_MiB, true, false, false, NULL), 0);
@@ -39,11 +39,11 @@ static void reserve_errors(void) {
   }
   for (size_t n = 1; n < 10; n++) {                     /* each call that asks the system may fail; nothing is left of it */
     mi_arena_id_t id = 77;
-    const size_t before = mi_arena_totals.xreserved, mapped = test_mapped();
+    const size_t before = mi_commit_totals.xreserved, mapped = test_mapped();
     mi_os_fail_in(n, 1);
     const int error = mi_reserve_os_memory_ex(64 * MI_MiB, true, false, true, &id);
     mi_os_fail_in(0, 0);
-    CHECK(error == 0 ? id > 0 : error == ENOMEM && id == 0 && mi_arena_totals.xreserved == before && test_mapped() < mapped + MI_MiB);
+    CHECK(error == 0 ? id > 0 : error == ENOMEM && id == 0 && mi_commit_totals.xreserved == before && test_mapped() < mapped + MI_MiB);
     CHECK(n > 2 || error == ENOMEM);                    /* the memory, and what describes it */
   }
   CHECK_EQ(errno, 5);
@@ -160,7 +160,7 @@ static void manage(void) {
   CHECK(within(area, memory, sizeof memory) && (uintptr_t)area % MI_SLICE_SIZE == 0 && size % MI_SLICE_SIZE == 0);
   CHECK(size >= sizeof memory - 2 * MI_SLICE_SIZE && area + size <= memory + sizeof memory - 6);
   CHECK(memory[0] == 0xcc && memory[sizeof memory - 1] == 0xcc);
-  CHECK_EQ(mi_arena_totals.xcommitted, size);           /* all of it is there already */
+  CHECK_EQ(mi_commit_totals.xcommitted, size);           /* all of it is there already */
   mi_heap_t* heap = mi_heap_new_in_arena(id);
   for (size_t n = 8; n < MI_MiB; n *= 3) {
     void *p = mi_heap_zalloc(heap, n), *q = mi_heap_calloc(heap, 1, n);
@@ -179,7 +179,7 @@ static void manage(void) {
 static void manage_zero(void) {
   mi_arena_id_t id;
   CHECK(mi_manage_os_memory_ex(memory, sizeof memory, true, true, true, 0, true, &id));
-  CHECK_EQ(mi_arena_totals.xcommitted, 0);
+  CHECK_EQ(mi_commit_totals.xcommitted, 0);
   const size_t rss = test_rss();
   mi_heap_t* heap = mi_heap_new_in_arena(id);
   uint8_t* p = mi_heap_zalloc(heap, 3 * MI_MiB);

@@ -1,7 +1,7 @@
 /* The heap functions of mimalloc.h: default heap, questions, arenas of the user. */
 #include <pthread.h>
 
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "test.h"
 
 static void names(void) {
@@ -69,7 +69,7 @@ static void no_memory_for_a_heap(void) {
   CHECK(mi_heap_new() == NULL && errno == ENOMEM && test_last_error == ENOMEM);
   CHECK(mi_heap_new_ex(1, true, 0) == NULL && mi_heap_get_default() == NULL && mi_heap_get_backing() == NULL);
   mi_os_fail_in(0, 0);
-  CHECK(mi_heap_get_backing() != NULL && mi_heaps_count() == 1);
+  CHECK(mi_heap_get_backing() != NULL && mi_heap_count() == 1);
 }
 
 /* The tag is the user's; a visitor is told it. */
@@ -159,7 +159,7 @@ static void may_not_be_destroyed(void) {
     errno = test_last_error = 0;
     CHECK(mi_heap_new_in_arena(none[i]) == NULL && errno == EINVAL && test_last_error == EINVAL && mi_heap_new_ex(0, true, none[i]) == NULL);
   }
-  CHECK_EQ(mi_heaps_count(), 1);
+  CHECK_EQ(mi_heap_count(), 1);
 }
 
 static void arena_of_the_user(void) {

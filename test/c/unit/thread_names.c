@@ -41,10 +41,10 @@ static void nothing_is_held_for_who_sleeps(void) {
   pthread_barrier_wait(&barrier);
   for (int i = 0; i < THREADS; i++) CHECK(owner_of_thread[i] != NULL && held(owner_of_thread[i]) == 0);
   CHECK_EQ(mi_check_all(), 0);
-  const size_t before = mi_arena_committed();
+  const size_t before = mi_memory_committed();
   for (int i = 0; i < THREADS; i++) for (int k = 0; k < N; k++) mi_free(block[i][k]);
   mi_collect_all();
-  CHECK_AT(mi_arena_committed() <= 2 * THREADS * MI_SLICE_SIZE && before >= 10 * MI_MiB, "%zu of %zu", mi_arena_committed(), before);
+  CHECK_AT(mi_memory_committed() <= 2 * THREADS * MI_SLICE_SIZE && before >= 10 * MI_MiB, "%zu of %zu", mi_memory_committed(), before);
   pthread_barrier_wait(&barrier);
   for (int i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
   mi_collect_all();
@@ -58,7 +58,7 @@ static void who_is_awake_is_asked(void) {
   mi_lheap_t* other = mi_heap_lheap(heap, owners[1]);
   for (int i = 0; i < N; i++) {
     CHECK((block[0][i] = o_malloc(0, size_of(i))) != NULL);
-    CHECK((block[1][i] = mi_lheap_malloc(other, size_of(i))) != NULL);
+    CHECK((block[1][i] = mi_alloc_malloc(other, size_of(i))) != NULL);
   }
   for (int i = 0; i < N; i++) {
     o_free(2, block[0][i]);
@@ -71,7 +71,7 @@ static void who_is_awake_is_asked(void) {
   o_free(0, o_malloc(0, 60000));         /* the first of its size: a slow path */
   CHECK_AT(held(owners[0]) <= 2, "%zu", held(owners[0]));
   CHECK(mi_load_relaxed(&other->xcounts.pages) == others);
-  mi_free(mi_lheap_malloc(other, 60000));
+  mi_free(mi_alloc_malloc(other, 60000));
   CHECK(mi_load_relaxed(&other->xcounts.pages) <= 2);
   CHECK_EQ(mi_check_all(), 0);
   mi_heap_end(heap, false);

@@ -3,7 +3,7 @@
 #include <sys/prctl.h>
 
 #include "core/meta.h"
-#include "core/heaps.h"
+#include "core/heap.h"
 #include "core/stats.h"
 #include "include/mimalloc-stats.h"
 #include "test.h"
@@ -136,7 +136,7 @@ static void json_of_others(void) {
   owners_begin();
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
   for (int i = 0; i < 80; i++) CHECK(o_malloc(i % NOWNERS, 100) != NULL);
-  void* p = mi_lheap_malloc(mi_heap_lheap(heap, owners[3]), 5000);
+  void* p = mi_alloc_malloc(mi_heap_lheap(heap, owners[3]), 5000);
   CHECK(mi_stats_get_json(sizeof text, text) == text);
   JSON_EQ(text, "gauges.capabilities", NOWNERS);
   JSON_EQ(text, "owners.0.kind=nobody", 1);             /* the heap's page: of no owner */
@@ -204,8 +204,8 @@ static void structure(void) {
   CHECK(s.malloc_normal.current == BYTES && s.malloc_huge.current == LARGE_BYTES);
   const size_t structures = mi_meta_committed();
   CHECK(s.structures.current == (int64_t)structures && structures > 0 && structures <= 2 * sizeof(mi_owner_t) + 16384);
-  CHECK(s.reserved.current == (int64_t)(mi_arena_totals.xreserved + mi_meta_reserved()) && s.committed.current == (int64_t)(mi_arena_totals.xcommitted + structures));
-  CHECK(s.committed.peak == (int64_t)(mi_arena_totals.xpeak_committed + mi_meta_peak_committed()) && s.committed.peak >= s.committed.current);
+  CHECK(s.reserved.current == (int64_t)(mi_commit_totals.xreserved + mi_meta_reserved()) && s.committed.current == (int64_t)(mi_commit_totals.xcommitted + structures));
+  CHECK(s.committed.peak == (int64_t)(mi_commit_totals.xpeak_committed + mi_meta_peak_committed()) && s.committed.peak >= s.committed.current);
   CHECK(s.pages_fresh.total == 4 && s.pages_retire.total == 0 && s.pages_reclaim.total == 0 && s.purged.total == 0 && s.remote_freed.total == 0);
   for (unsigned bin = 0; bin < MI_STAT_BINS; bin++) {
     const int64_t bytes = bin == mi_bin_of(100) ? 1120 : bin == mi_bin_of(5000) ? 15360 : bin == MI_STAT_BINS - 1 ? LARGE_BYTES : 0;
@@ -292,8 +292,8 @@ static void process(void) {
   mi_process_info(&w[0], &w[1], NULL, NULL, NULL, NULL, NULL, NULL);
   do mi_process_info(&v[0], &v[1], NULL, NULL, NULL, NULL, NULL, NULL); while (v[0] < w[0] + 20 || v[1] < w[1] + 5);
   mi_process_info(&v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]);
-  CHECK(v[0] > 0 && v[1] > 0 && v[3] >= 20 * MI_MiB && v[4] >= v[3] && v[5] == mi_arena_totals.xcommitted + mi_meta_committed()
-        && v[6] == mi_arena_totals.xpeak_committed + mi_meta_peak_committed());
+  CHECK(v[0] > 0 && v[1] > 0 && v[3] >= 20 * MI_MiB && v[4] >= v[3] && v[5] == mi_commit_totals.xcommitted + mi_meta_committed()
+        && v[6] == mi_commit_totals.xpeak_committed + mi_meta_peak_committed());
   mi_free(p);
   mi_collect(true);
   for (int i = 0; i < 8; i++) {                         /* each by itself */
@@ -319,7 +319,7 @@ static void keep(const char* text, void* arg) {
   CHECK(p != NULL && mi_stats_words(NULL, 0) > 0);
   mi_free(p);
   if (nlines == 1) nested = mi_stats_use(0).blocks;
-  if (nlines == 20) mi_message("from inside\n");         /* it is not called from inside itself */
+  if (nlines == 20) mi_report_message("from inside\n");         /* it is not called from inside itself */
 }
 
 static bool has_line(const char* line) { return strstr(said, line) != NULL; }
@@ -342,7 +342,7 @@ static void print_of_others(void) {
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
   char want[100];
   for (int i = 0; i < 80; i++) CHECK(o_malloc(i % NOWNERS, 1000) != NULL);
-  for (int i = 0; i < 63; i++) CHECK(mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 16) != NULL);
+  for (int i = 0; i < 63; i++) CHECK(mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 16) != NULL);
   mi_thread_stats_print_out(&keep, &nlines);            /* all there is */
   CHECK(has_line("  capability 0                     10 blocks ") && has_line("  capability 7                     10 blocks ") && !has_line("capability 8"));
   CHECK(has_line("  nobody (adoptable)               63 blocks       1008 B live in       1 pages of     64.0 KiB\n"));

@@ -1,7 +1,7 @@
 /* visit.h: every live block of a heap once, and no other. */
 #include <pthread.h>
 
-#include "core/pooled.h"
+#include "core/pool_round.h"
 #include "core/purger.h"
 #include "core/visit.h"
 #include "test.h"
@@ -23,7 +23,7 @@ static bool visitor(const mi_heap_t* heap, const mi_heap_area_t* area, void* blo
 static void heap_of_many(void) {
   owners_begin();
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
-  for (size_t i = 0; i < N; i++) CHECK((p[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[i % NOWNERS]), i % 100 == 0 ? 70000 + i : i)) != NULL);
+  for (size_t i = 0; i < N; i++) CHECK((p[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[i % NOWNERS]), i % 100 == 0 ? 70000 + i : i)) != NULL);
   for (int i = 0; i < N; i += 3) { o_free(i % 5, p[i]); p[i] = NULL; }
   size_t live = 0;
   for (int i = 0; i < N; i++) live += p[i] != NULL;
@@ -56,7 +56,7 @@ static void main_heap_mappings(void) {
   for (int i = 0; i < 3; i++) CHECK((p[i] = mi_malloc(size)) != NULL);
   CHECK((p[3] = mi_malloc_aligned_at(size, 4096, 8)) != NULL);
   uint8_t* offset = p[3];
-  p[3] = mi_arena_page_of(offset)->start;
+  p[3] = mi_memory_page_of(offset)->start;
   mi_heap_t* heap = mi_heap_new();
   p[4] = mi_heap_malloc(heap, size);
   for (size_t round = 1; round <= 2; round++) {
@@ -97,7 +97,7 @@ static void* fill_and_end(void* arg) {
   return arg;
 }
 static void* purge_as_it_does(void* arg) {
-  while (!mi_load_relaxed(&visited)) mi_pooled_now();
+  while (!mi_load_relaxed(&visited)) mi_purger_run_pages();
   return arg;
 }
 static void while_pages_are_purged(void) {

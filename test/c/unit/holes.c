@@ -1,9 +1,9 @@
-/* hollow.h, pooled.h, and how pages come there: what is free between live blocks goes back, and is known to be free. */
+/* holes.h, pool_round.h, and how pages come there: what is free between live blocks goes back, and is known to be free. */
 #include <pthread.h>
 #include <sys/mman.h>
 
-#include "core/hollow.h"
-#include "core/pooled.h"
+#include "core/holes.h"
+#include "core/pool_round.h"
 #include "core/purger.h"
 #include "core/stats.h"
 #include "core/visit.h"
@@ -43,7 +43,7 @@ static void holes_and_back(void) {
     few_stay(bin);
     mi_owner_abandon(owners[0]);
     const bool pooled = size >= 512;             /* of smaller ones hardly an OS page is free of live blocks */
-    mi_pooled_now();
+    mi_purger_run_pages();
     const mi_arena_t* a = mi_arena_at(0);
     const size_t nholes = mi_arena_nholes(a);
     CHECK_AT(!pooled || holes() * MI_HOLE_SIZE > n * size / 4, "bin = %u, %zu holes", bin, holes());
@@ -54,7 +54,7 @@ static void holes_and_back(void) {
       test_nerrors = 0;
       o_free(i % 3, block[i]);
       CHECK_AT(test_one_error(EAGAIN) && mi_block_usable(block[i]) == 0, "bin = %u, i = %zu", bin, i);
-      if (i % 16 == 0) CHECK(mi_lheap_realloc(&owners[1]->main, block[i], 10, 0, 0, false) == NULL && errno == EINVAL);
+      if (i % 16 == 0) CHECK(mi_realloc_block(&owners[1]->main, block[i], 10, 0, 0, false) == NULL && errno == EINVAL);
     }
     CHECK_EQ(mi_check_all(), 0);
     const uint64_t fresh = owners[1]->main.xcounts.fresh_pages;
@@ -77,7 +77,7 @@ static void last_free(void) {
   for (unsigned bin = 20; bin <= MI_BIN_LAST; bin += 12) {
     few_stay(bin);
     mi_owner_abandon(owners[0]);
-    mi_pooled_now();
+    mi_purger_run_pages();
     CHECK(holes() > 0);
     for (size_t i = 0; i < n; i++) if (stays(i)) o_free(1, block[i]);
     CHECK_EQ(holes(), 0);
@@ -96,10 +96,10 @@ static bool see(const mi_heap_t* heap, const mi_heap_area_t* area, void* b, size
 static mi_heap_t* heap_with_holes(bool allow_destroy) {
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, allow_destroy);
   n = 400;
-  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 3000)) != NULL);
+  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 3000)) != NULL);
   for (size_t i = 0; i < 400; i++) if (!stays(i)) o_free(0, block[i]);
   mi_owner_abandon(owners[0]);
-  mi_pooled_now();
+  mi_purger_run_pages();
   CHECK(holes() > 0);
   nlive = 0;
   CHECK(mi_visit_heap(heap, owners[1], true, &see, NULL) && nlive == 12 && holes() > 0);
@@ -124,7 +124,7 @@ static void damaged_list(void) {
   mi_owner_abandon(owners[0]);
   for (size_t i = 0; i < n; i++) if (!stays(i)) memset(block[i], 0x55, 16);
   test_expect_errors();
-  mi_pooled_now();
+  mi_purger_run_pages();
   for (size_t i = 0; i < n; i++) if (stays(i)) CHECK(test_filled(block[i], size, i));
   for (int i = 0; i < 100; i++) CHECK(o_malloc(1, 2000) != NULL);
   CHECK(test_nerrors > 0 && test_last_error == EFAULT);
@@ -158,7 +158,7 @@ static void idle_queues(void) {
   mi_option_set(mi_option_purge_delay, 20);
   for (int t = 0; t < 3000 && lh->queue[mi_bin_of(3000)].first != NULL; t++) meanwhile(0, 20);
   CHECK(lh->queue[mi_bin_of(3000)].first == NULL && mi_due.xsince != 0);
-  mi_pooled_now();
+  mi_purger_run_pages();
   CHECK(holes() * MI_HOLE_SIZE > n * size / 2 && mi_check_all() == 0);
   for (size_t i = 0; i < n; i++) if (stays(i)) o_free(0, block[i]);
   owners_end();
@@ -184,10 +184,11 @@ static void not_at_first_sight(void) {
   owners_begin();
   few_stay(mi_bin_of(2000));
   mi_owner_abandon(owners[0]);
+  mi_pool_place_t at = { 0, 0 };
   for (int rounds = 0; rounds < 2; rounds++) {
     CHECK(holes() == 0);
     mi_purger_stop();
-    while (mi_pooled_piece(64)) {}
+    while (mi_pool_round(&at, 64, false)) {}
     mi_purger_go_on();
   }
   CHECK(holes() > 0);
@@ -212,12 +213,12 @@ static void not_given_up(void) {
   CHECK(mi_arena_of_id(arena, &number));
   mi_heap_t* heap = mi_heap_make(number, 0, true);
   mi_lheap_t* lh = mi_heap_lheap(heap, owners[0]);
-  for (size_t i = 0; i < n; i++) CHECK((block[i] = mi_lheap_malloc(lh, 2000)) != NULL);
+  for (size_t i = 0; i < n; i++) CHECK((block[i] = mi_alloc_malloc(lh, 2000)) != NULL);
   for (size_t i = 0; i < n; i++) if (i % 16 != 0) o_free(0, block[i]);
   mi_lheap_collect(lh, true);
   CHECK(lh->xcounts.pages > 0);
   mi_owner_abandon(owners[0]);
-  mi_pooled_now();
+  mi_purger_run_pages();
   CHECK_EQ(mi_bitmap_count(mi_arena_at(number)->holes, mi_arena_nholes(mi_arena_at(number))), 0);
   mi_heap_end(heap, false);
 }
@@ -230,11 +231,11 @@ static void freed_and_visited(void) {
   for (size_t i = 0; i < 128; i += 2) o_free(0, block[i]);
   mi_owner_abandon(owners[0]);
   for (int visits = 0; visits < 2; visits++) {
-    mi_pooled_now();
+    mi_purger_run_pages();
     const size_t before = holes();
     for (size_t i = 1; i < 128; i += 2) if (i % 32 != 1 && i / 64 == (size_t)visits) o_free(1, block[i]);
     if (visits == 1) CHECK(mi_visit_heap(&mi_main_heap, owners[1], true, &see, NULL));
-    mi_pooled_now();
+    mi_purger_run_pages();
     CHECK_AT(holes() >= before + 20, "visits = %d: %zu and %zu", visits, before, holes());
   }
   CHECK(mi_page_of(block[1])->xowner == 0 && mi_check_all() == 0);
@@ -245,14 +246,14 @@ static void asked(void) {
   owners_begin();
   mi_option_set(mi_option_purge_delay, 1000);
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
-  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_lheap_malloc(mi_heap_lheap(heap, owners[0]), 2000)) != NULL);
+  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 2000)) != NULL);
   for (size_t i = 0; i < 400; i++) if (i % 32 != 0) o_free(0, block[i]);
   mi_store_relaxed(&mi_due.xsince, 0);
   mi_heap_end(heap, true);
   CHECK(mi_due.xsince != 0);
-  mi_pooled_now();
+  mi_purger_run_pages();
   mi_store_relaxed(&mi_due.xsince, 0);
-  mi_pooled_now();                               /* there is nothing left to do */
+  mi_purger_run_pages();                               /* there is nothing left to do */
   CHECK_EQ(mi_due.xsince, 0);
 }
 
@@ -265,9 +266,9 @@ static void locked_memory(void) {
     return;
   }
   mi_owner_abandon(owners[0]);
-  const size_t committed = mi_arena_committed(), purged = mi_arena_totals.xpurged;
-  mi_pooled_now();
-  CHECK(holes() == 0 && mi_arena_committed() == committed && mi_arena_totals.xpurged == purged && mi_check_all() == 0);
+  const size_t committed = mi_memory_committed(), purged = mi_commit_totals.xpurged;
+  mi_purger_run_pages();
+  CHECK(holes() == 0 && mi_memory_committed() == committed && mi_commit_totals.xpurged == purged && mi_check_all() == 0);
 }
 
 /* A page in slices that were used before goes back to its end, also where no block has been yet. */
@@ -281,7 +282,7 @@ static void beyond_capacity(void) {
   const mi_page_t* page = mi_page_of(block[0]);
   mi_owner_abandon(owners[0]);
   if (!TEST_SANITIZED) CHECK(is_resident(mi_arena_at(0), (size_t)((page->start - mi_arena_at(0)->start) / MI_HOLE_SIZE) + 10) || MI_HARD);
-  mi_pooled_now();
+  mi_purger_run_pages();
   CHECK(holes() >= MI_SLICE_SIZE / MI_HOLE_SIZE - 2 && mi_check_all() == 0);
   CHECK((block[1] = o_malloc(1, 200)) != NULL && mi_page_of(block[1]) == page);
   CHECK_EQ(holes(), 0);
@@ -294,12 +295,12 @@ static void own_page_is_found(void) {
   mi_heap_t* last = NULL;
   for (int i = 0; i <= HEAPS; i++) {
     last = mi_heap_make(MI_ARENA_NONE, 0, true);
-    CHECK(last != NULL && mi_lheap_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
+    CHECK(last != NULL && mi_alloc_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
     mi_owner_abandon(owners[0]);
   }
   const uint64_t fresh = mi_heap_lheap(last, owners[0])->xcounts.fresh_pages;
   for (int i = 0; i < 200; i++) {
-    CHECK(mi_lheap_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
+    CHECK(mi_alloc_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
     mi_owner_abandon(owners[0]);
   }
   CHECK_AT(mi_heap_lheap(last, owners[0])->xcounts.fresh_pages <= fresh + 20, "%d", (int)(mi_heap_lheap(last, owners[0])->xcounts.fresh_pages - fresh));
@@ -312,7 +313,7 @@ static void holes_are_not_committed(void) {
   mi_owner_abandon(owners[0]);
   mi_snapshot_t before, after;
   CHECK(mi_snapshot_take(&before));
-  mi_pooled_now();
+  mi_purger_run_pages();
   CHECK(mi_snapshot_take(&after));
   CHECK_EQ(before.totals.committed_bytes, after.totals.committed_bytes + holes() * MI_HOLE_SIZE);
   CHECK(after.totals.used_bytes == before.totals.used_bytes && after.totals.purged_bytes == before.totals.purged_bytes + holes() * MI_HOLE_SIZE);
@@ -320,7 +321,7 @@ static void holes_are_not_committed(void) {
 
 /* Threads free into each other's pages, which get holes all the time. */
 static void* dig_for_ever(void* arg) {
-  while (!mi_load_relaxed(&test_stop)) mi_pooled_now();
+  while (!mi_load_relaxed(&test_stop)) mi_purger_run_pages();
   return arg;
 }
 static void under_way(void) {
@@ -336,6 +337,6 @@ static void under_way(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("hollow", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list), TEST(idle_queues), TEST(idle_and_once_retired), TEST(not_at_first_sight), TEST(not_given_up),
+TEST_MAIN("holes", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list), TEST(idle_queues), TEST(idle_and_once_retired), TEST(not_at_first_sight), TEST(not_given_up),
           TEST(freed_and_visited), TEST(asked), TEST(locked_memory), TEST(beyond_capacity), TEST(own_page_is_found),
           TEST(holes_are_not_committed), TEST(under_way))

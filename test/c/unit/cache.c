@@ -1,4 +1,4 @@
-/* keep.h: pages that died a moment ago. */
+/* cache.h: pages that died a moment ago. */
 #include <pthread.h>
 #include <unistd.h>
 
@@ -8,7 +8,7 @@ enum { PUT = 12 };
 
 static mi_page_t* dead_page(size_t nslices) {
   bool zero;
-  mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
+  mi_page_t* page = mi_memory_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
   CHECK(page != NULL && mi_page_init(page, nslices * MI_SLICE_SIZE, MI_BIN_SINGLE, &mi_main_heap, 0));
   mi_xlist_t list;
   CHECK(mi_remote_acquire(&page->xword, true, &list));
@@ -20,7 +20,7 @@ static mi_page_t* dead_page(size_t nslices) {
 static mi_page_t* dead_class_page(unsigned bin) {
   bool zero;
   const size_t nslices = bin <= MI_BIN_SMALL_LAST ? 1 : MI_MEDIUM_SLICES;
-  mi_page_t* page = mi_arena_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
+  mi_page_t* page = mi_memory_claim(nslices * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
   CHECK(page != NULL && mi_page_init(page, mi_bin_size(bin), bin, &mi_main_heap, 16) && mi_page_extend(page));
   mi_page_where_set(page, MI_WHERE_POOLED);                                 /* it was in no queue */
   mi_page_die(page);
@@ -29,32 +29,32 @@ static mi_page_t* dead_class_page(unsigned bin) {
 
 /* What was put is taken by who asks for that size with that slot, once. */
 static void put_and_take(void) {
-  for (size_t n = 1; n <= MI_KEEP_SLICES; n++) {
+  for (size_t n = 1; n <= MI_CACHE_SLICES; n++) {
     mi_page_t* page = dead_page(n);
-    mi_keep_put(3, page);
-    CHECK(mi_keep_take(4, n) == NULL && mi_keep_take(3, n + 1) == NULL);
-    if (n > 1) CHECK(mi_keep_take(3, n - 1) == NULL);
-    CHECK(mi_page_of(page->start) == page && mi_arena_page_of(page->start) == NULL);
-    CHECK(mi_keep_take(3, n) == page && mi_keep_take(3, n) == NULL);
-    mi_page_again(page, n * MI_SLICE_SIZE - 5000, 0);
+    mi_cache_put(3, page);
+    CHECK(mi_cache_take(4, n) == NULL && mi_cache_take(3, n + 1) == NULL);
+    if (n > 1) CHECK(mi_cache_take(3, n - 1) == NULL);
+    CHECK(mi_page_of(page->start) == page && mi_memory_page_of(page->start) == NULL);
+    CHECK(mi_cache_take(3, n) == page && mi_cache_take(3, n) == NULL);
+    mi_page_revive(page, n * MI_SLICE_SIZE - 5000, 0);
     CHECK_EQ(mi_xword_state(page->xword), MI_PAGE_FULL);
     CHECK_EQ(mi_block_usable(page->start), n * MI_SLICE_SIZE - 5000);
     mi_free_slow(page->start, NULL, 16);         /* nobody's: not kept */
     CHECK(mi_page_is_none(mi_page_of(page->start)));
   }
-  CHECK(mi_keep_take(3, MI_KEEP_SLICES + 1) == NULL);
+  CHECK(mi_cache_take(3, MI_CACHE_SLICES + 1) == NULL);
   test_nothing_left();
 }
 
 /* Of two of a size the older one goes; what is too large is not kept. */
 static void one_of_a_size(void) {
-  mi_page_t *a = dead_page(2), *b = dead_page(2), *c = dead_page(MI_KEEP_SLICES + 1);
-  mi_keep_put(0, a);
-  mi_keep_put(64, b);                            /* the same place */
-  mi_keep_put(0, c);
+  mi_page_t *a = dead_page(2), *b = dead_page(2), *c = dead_page(MI_CACHE_SLICES + 1);
+  mi_cache_put(0, a);
+  mi_cache_put(64, b);                            /* the same place */
+  mi_cache_put(0, c);
   CHECK(mi_page_is_none(mi_page_of(a->start)) && mi_page_is_none(mi_page_of(c->start)));
-  CHECK(mi_keep_take(0, 2) == b);
-  mi_keep_put(0, b);
+  CHECK(mi_cache_take(0, 2) == b);
+  mi_cache_put(0, b);
   test_nothing_left();
 }
 
@@ -63,15 +63,15 @@ static void put_and_take_classes(void) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     mi_page_t* page[PUT];
     const int most = MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? 8 : 2;
-    for (int i = 0; i < PUT; i++) mi_keep_put_class(page[i] = dead_class_page(bin));
+    for (int i = 0; i < PUT; i++) mi_cache_put_class(page[i] = dead_class_page(bin));
     for (int i = 0; i < PUT; i++) CHECK_EQ(mi_page_is_none(mi_page_of(page[i]->start)), i >= most);
-    CHECK(mi_arena_page_of(page[0]->start) == NULL && mi_block_usable(page[0]->start) == 0);
-    CHECK(mi_keep_take_class(bin - 1 == 0 ? MI_BIN_LAST : bin - 1) == NULL);
-    for (int i = 0; i < most; i++) CHECK(mi_keep_take_class(bin) == page[i]);
-    CHECK(mi_keep_take_class(bin) == NULL);
-    mi_keep_give(page[0]);
-    for (int i = 1; i < most; i++) mi_keep_put_class(page[i]);
-    mi_keep_flush_classes();
+    CHECK(mi_memory_page_of(page[0]->start) == NULL && mi_block_usable(page[0]->start) == 0);
+    CHECK(mi_cache_take_class(bin - 1 == 0 ? MI_BIN_LAST : bin - 1) == NULL);
+    for (int i = 0; i < most; i++) CHECK(mi_cache_take_class(bin) == page[i]);
+    CHECK(mi_cache_take_class(bin) == NULL);
+    mi_cache_release(page[0]);
+    for (int i = 1; i < most; i++) mi_cache_put_class(page[i]);
+    mi_cache_flush_classes();
     for (int i = 0; i < most; i++) CHECK(mi_page_is_none(mi_page_of(page[i]->start)));
   }
   test_nothing_left();
@@ -80,32 +80,32 @@ static void put_and_take_classes(void) {
 static void not_without_delay(void) {
   mi_option_set(mi_option_purge_delay, 0);
   mi_page_t* small = dead_class_page(5);
-  mi_keep_put_class(small);
-  CHECK((mi_keep_take_class(5) == NULL) == !MI_HARD);
-  if (MI_HARD) mi_keep_put_class(small);
+  mi_cache_put_class(small);
+  CHECK((mi_cache_take_class(5) == NULL) == !MI_HARD);
+  if (MI_HARD) mi_cache_put_class(small);
   mi_page_t* a = dead_page(2);
-  mi_keep_put(0, a);
-  CHECK((mi_keep_take(0, 2) == NULL) == !MI_HARD);
-  if (MI_HARD) mi_keep_put(0, a);
+  mi_cache_put(0, a);
+  CHECK((mi_cache_take(0, 2) == NULL) == !MI_HARD);
+  if (MI_HARD) mi_cache_put(0, a);
   test_nothing_left();
 }
 
 static void flushed_after_the_delay(void) {
   mi_page_t *a = dead_page(2), *b = dead_class_page(70);
   mi_option_set(mi_option_purge_delay, 1000000);
-  mi_keep_put(0, a), mi_keep_put_class(b);
-  mi_purge(false);
-  CHECK(mi_keep_take(0, 2) == a && mi_keep_take_class(70) == b);
-  mi_purge(true);                                /* and so no time to flush is set */
+  mi_cache_put(0, a), mi_cache_put_class(b);
+  mi_purger_run(false);
+  CHECK(mi_cache_take(0, 2) == a && mi_cache_take_class(70) == b);
+  mi_purger_run(true);                                /* and so no time to flush is set */
   mi_option_set(mi_option_purge_delay, 1);
-  mi_keep_put(0, a);
+  mi_cache_put(0, a);
   usleep(5000);
-  mi_purge(false);
-  CHECK(mi_keep_take(0, 2) == NULL && mi_page_is_none(mi_page_of(a->start)));
-  mi_keep_put_class(b);
+  mi_purger_run(false);
+  CHECK(mi_cache_take(0, 2) == NULL && mi_page_is_none(mi_page_of(a->start)));
+  mi_cache_put_class(b);
   usleep(5000);
-  mi_purge(false);
-  CHECK(mi_keep_take_class(70) == NULL && mi_page_is_none(mi_page_of(b->start)));
+  mi_purger_run(false);
+  CHECK(mi_cache_take_class(70) == NULL && mi_page_is_none(mi_page_of(b->start)));
   test_nothing_left();
 }
 
@@ -116,7 +116,7 @@ static void* flush_each_round(void* arg) {
   for (int n = 1; n <= *(const int*)arg; n++) {
     while (mi_load_acquire(&round_begun) < n) mi_os_yield();
     spin(n % 64);
-    mi_purge(true);
+    mi_purger_run(true);
     mi_store_release(&round_ended, n);
   }
   return NULL;
@@ -129,15 +129,15 @@ static void put_while_another_flushes(void) {
   pthread_create(&flusher, NULL, &flush_each_round, &rounds);
   for (int n = 1; n <= rounds; n++) {
     mi_page_t *before = dead_page(1), *a = n % 2 == 0 ? dead_page(1) : dead_class_page(20);
-    mi_keep_put(1, before);                      /* so that a time to flush is set */
+    mi_cache_put(1, before);                      /* so that a time to flush is set */
     mi_store_release(&round_begun, n);
     spin(n / 64 % 64);
-    if (n % 2 == 0) mi_keep_put(0, a);
-    else mi_keep_put_class(a);
+    if (n % 2 == 0) mi_cache_put(0, a);
+    else mi_cache_put_class(a);
     while (mi_load_acquire(&round_ended) < n) mi_os_yield();
     if (mi_page_is_none(mi_page_of(a->start))) continue;
     usleep(6000);
-    mi_purge(false);
+    mi_purger_run(false);
     CHECK_AT(mi_page_is_none(mi_page_of(a->start)), "round %d", n);
   }
   pthread_join(flusher, NULL);
@@ -195,13 +195,13 @@ static void kept_for_ever(void) {
   if (MI_HARD) return;
   mi_option_set(mi_option_purge_delay, -1);
   mi_page_t *a = dead_page(2), *b = dead_class_page(9);
-  mi_keep_put(0, a), mi_keep_put_class(b);
+  mi_cache_put(0, a), mi_cache_put_class(b);
   CHECK_EQ(mi_clock_at(), 0);
   usleep(2000);
-  mi_purge(false);
-  CHECK(mi_keep_take(0, 2) == a && mi_keep_take_class(9) == b);
-  mi_keep_put(0, a), mi_keep_put_class(b);
-  mi_purge(true);
+  mi_purger_run(false);
+  CHECK(mi_cache_take(0, 2) == a && mi_cache_take_class(9) == b);
+  mi_cache_put(0, a), mi_cache_put_class(b);
+  mi_purger_run(true);
   CHECK(mi_page_is_none(mi_page_of(a->start)) && mi_page_is_none(mi_page_of(b->start)));
   test_nothing_left();
 }
@@ -215,17 +215,17 @@ static void bound_heap(void) {
     uint8_t* area = mi_arena_area(id, &size);
     mi_heap_t* heap = mi_heap_new_in_arena(id);
     for (unsigned bin = 1; bin <= MI_BIN_LAST; bin += 13) {
-      mi_keep_put_class(dead_class_page(bin));
+      mi_cache_put_class(dead_class_page(bin));
       void *p = mi_heap_malloc(heap, mi_bin_size(bin)), *q = mi_heap_malloc(heap, 100000), *r = mi_heap_malloc(heap, MI_MiB);
       CHECK((uint8_t*)p - area < (ptrdiff_t)size && (uint8_t*)p >= area);
       mi_free(q), mi_free(r), mi_free(p);
     }
     mi_heap_destroy(heap);
     for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
-      mi_page_t* page = mi_keep_take_class(bin);
+      mi_page_t* page = mi_cache_take_class(bin);
       if (page == NULL) continue;
       CHECK(exclusive == 0 || !mi_arena_at(page->arena)->exclusive);
-      mi_keep_give(page);
+      mi_cache_release(page);
     }
     mi_collect(true);
     test_nothing_left();
@@ -243,8 +243,8 @@ static void left_by_a_bound_heap(void) {
   CHECK((left[n++] = mi_heap_malloc(heap, 100000)) != NULL);
   mi_heap_delete(heap);
   while (n > 0) mi_free(left[--n]);
-  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) CHECK(mi_keep_take_class(bin) == NULL);
-  for (uint32_t slot = 0; slot < 64; slot++) CHECK(mi_keep_take(slot, 2) == NULL);
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) CHECK(mi_cache_take_class(bin) == NULL);
+  for (uint32_t slot = 0; slot < 64; slot++) CHECK(mi_cache_take(slot, 2) == NULL);
   mi_collect(true);
   test_nothing_left();
 }
@@ -272,23 +272,23 @@ static void large_before_kept(void) {
   mi_collect(true);
   mi_page_t* page[PUT];
   for (int i = 0; i < PUT; i++) page[i] = dead_class_page(30 + (unsigned)i);
-  for (int i = 0; i < PUT; i++) mi_keep_put_class(page[i]);
-  const size_t committed = mi_arena_totals.xcommitted, peak = mi_arena_totals.xpeak_committed;
+  for (int i = 0; i < PUT; i++) mi_cache_put_class(page[i]);
+  const size_t committed = mi_commit_totals.xcommitted, peak = mi_commit_totals.xpeak_committed;
   uint8_t* p = mi_malloc(PUT * MI_SLICE_SIZE);
-  CHECK(p == page[0]->start && mi_arena_totals.xcommitted == committed && mi_arena_totals.xpeak_committed == peak);
+  CHECK(p == page[0]->start && mi_commit_totals.xcommitted == committed && mi_commit_totals.xpeak_committed == peak);
   CHECK_EQ(mi_check_all(), 0);
-  for (int i = 0; i < 3; i++) mi_keep_put_class(page[i] = dead_class_page(30));
+  for (int i = 0; i < 3; i++) mi_cache_put_class(page[i] = dead_class_page(30));
   uint8_t* small = mi_malloc(MI_MEDIUM_SLICES * MI_SLICE_SIZE);              /* not large */
-  CHECK(mi_keep_take_class(30) == page[0]);
-  mi_keep_put_class(page[0]);
+  CHECK(mi_cache_take_class(30) == page[0]);
+  mi_cache_put_class(page[0]);
   mi_free(p);
-  CHECK(mi_malloc(PUT * MI_SLICE_SIZE) == p && mi_keep_take_class(30) == page[0]);  /* nor new */
-  mi_keep_put_class(page[0]);
+  CHECK(mi_malloc(PUT * MI_SLICE_SIZE) == p && mi_cache_take_class(30) == page[0]);  /* nor new */
+  mi_cache_put_class(page[0]);
   mi_free(p), mi_free(small);
   mi_collect(true);
   test_nothing_left();
 }
 
-TEST_MAIN("keep", TEST(put_and_take), TEST(one_of_a_size), TEST(put_and_take_classes), TEST(not_without_delay), TEST(flushed_after_the_delay),
+TEST_MAIN("cache", TEST(put_and_take), TEST(one_of_a_size), TEST(put_and_take_classes), TEST(not_without_delay), TEST(flushed_after_the_delay),
          TEST(put_while_another_flushes), TEST(by_malloc_and_free), TEST(short_lived_threads),
          TEST(large_before_kept), TEST(kept_for_ever), TEST(bound_heap), TEST(left_by_a_bound_heap), TEST(kept_is_not_zero))

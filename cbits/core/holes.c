@@ -1,8 +1,10 @@
-/* See hollow.h. The bits lie with the arena, one for each MI_HOLE_SIZE bytes. They are written by a page's holder, shown by the
-   word of the page; who frees a block reads them as he reads its mark: that of a live block has been clear since it was allocated. */
+/* See holes.h. The bits lie with the arena, one for each MI_HOLE_SIZE bytes. They are written by a page's
+   holder, shown by the word of the page; who frees a block reads them as he reads its mark: that of a live
+   block has been clear since it was allocated. */
 #include <string.h>
 
-#include "hollow.h"
+#include "commit.h"
+#include "holes.h"
 #include "options.h"
 #include "os.h"
 
@@ -25,7 +27,7 @@ static bool next_holes(mi_page_t* page, size_t* from, size_t* to) {
   return true;
 }
 
-bool mi_hollow_touches(mi_page_t* page, const mi_block_t* block) {
+bool mi_holes_touch(mi_page_t* page, const mi_block_t* block) {
   const size_t at = (size_t)((const uint8_t*)block - page->start);
   const size_t first = hole_at(page, at), end = hole_at(page, at + mi_page_size(page) - 1) + 1;
   return mi_bitmap_next(holes_of(page), end, first) < end;
@@ -33,25 +35,32 @@ bool mi_hollow_touches(mi_page_t* page, const mi_block_t* block) {
 
 /* ---- the holder ---- */
 
-static mi_block_t* block_at(mi_page_t* page, size_t i) { return (mi_block_t*)(void*)(page->start + i * mi_page_size(page)); }
+static mi_block_t* block_at(mi_page_t* page, size_t i) {
+  return (mi_block_t*)(void*)(page->start + i * mi_page_size(page));
+}
 static void set_bit(mi_block_bits_t* of, size_t i) {
   mi_assert(i < 8 * sizeof *of);
   of->bits[i / 64] |= (uint64_t)1 << (i % 64);
 }
 
 /* The block behind the last one that bytes below `to` are in. */
-static size_t blocks_end(mi_page_t* page, size_t to) { return mi_min((to - 1) / mi_page_size(page) + 1, page->capacity); }
+static size_t blocks_end(mi_page_t* page, size_t to) {
+  return mi_min((to - 1) / mi_page_size(page) + 1, page->capacity);
+}
 
 static uint32_t mark_list(mi_page_t* page, const mi_block_t* b, mi_block_bits_t* is_free) {
   uint32_t n = 0;
-  for (; b != &mi_nil && n < page->capacity && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key; b = b->next, n++) {  /* shown with the page */
+  /* Shown with the page. */
+  for (; b != &mi_nil && n < page->capacity && mi_page_is_start(page, b)
+         && mi_load_relaxed(&b->xmark) == page->key;
+       b = b->next, n++) {
     set_bit(is_free, ((uintptr_t)b - (uintptr_t)page->start) / mi_page_size(page));
   }
   return n;
 }
 
 /* No block is touched by two runs of holes: what lies between them in a free block would be one, too. */
-uint32_t mi_hollow_free_blocks(mi_page_t* page, mi_block_bits_t* is_free) {
+uint32_t mi_holes_free_blocks(mi_page_t* page, mi_block_bits_t* is_free) {
   memset(is_free, 0, sizeof *is_free);
   uint32_t n = mark_list(page, page->free, is_free) + mark_list(page, page->local_free, is_free);
   for (size_t from = 0, to; next_holes(page, &from, &to); from = to) {
@@ -63,7 +72,8 @@ uint32_t mi_hollow_free_blocks(mi_page_t* page, mi_block_bits_t* is_free) {
 /* Is no block live that touches the bytes from `from` to `to`? */
 static bool is_hole(mi_page_t* page, size_t from, size_t to, const mi_block_bits_t* is_free) {
   mi_assert(from < to && to <= page_bytes(page));
-  for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++) if (!mi_block_bit(is_free, i)) return false;
+  for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++)
+    if (!mi_block_bit(is_free, i)) return false;
   return true;
 }
 
@@ -87,7 +97,9 @@ _Static_assert(MI_MEDIUM_SLICES * MI_SLICE_SIZE / MI_HOLE_SIZE <= 128, "one bit 
 static bool holes_purge(mi_page_t* page, const hole_bits_t* fresh, size_t step) {
   bool ok = true;
   for (size_t at = 0, end; at < page_bytes(page); at = end + step) {
-    for (end = at; end < page_bytes(page) && (fresh->bits[end / MI_HOLE_SIZE / 64] >> (end / MI_HOLE_SIZE % 64) & 1) != 0; ) end += step;
+    for (end = at; end < page_bytes(page)
+                   && (fresh->bits[end / MI_HOLE_SIZE / 64] >> (end / MI_HOLE_SIZE % 64) & 1) != 0;)
+      end += step;
     if (end > at) ok &= mi_os_purge(page->start + at, end - at);
   }
   return ok;
@@ -99,9 +111,11 @@ static bool has_holes(mi_page_t* page) {
 }
 
 /* Can it be that an OS page has only free blocks? And may it be given back? */
-static bool may_be_dug(mi_page_t* page, size_t step) {
+static bool may_have_holes(mi_page_t* page, size_t step) {
   mi_assert(mi_is_pow2(step) && mi_page_used(page) <= page->reserved);
-  if (mi_arena_at(page->arena)->pinned || mi_option_is_enabled(mi_option_allow_large_os_pages) || step > MI_SLICE_SIZE) return false;
+  if (mi_arena_at(page->arena)->pinned || mi_option_is_enabled(mi_option_allow_large_os_pages)
+      || step > MI_SLICE_SIZE)
+    return false;
   return (page->reserved - mi_page_used(page)) * mi_page_size(page) >= step;
 }
 
@@ -118,28 +132,30 @@ static size_t holes_mark(mi_page_t* page, size_t step, const mi_block_bits_t* is
   return dug;
 }
 
-bool mi_hollow_dig(mi_page_t* page) {
+bool mi_holes_make(mi_page_t* page) {
   mi_assert(mi_page_has_waited(page) && mi_load_relaxed(&page->xowner) == 0);
   mi_block_bits_t is_free;
   const size_t step = mi_max(mi_os_page_size(), MI_HOLE_SIZE);
-  if (!may_be_dug(page, step)) return has_holes(page);
-  if (mi_hollow_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return has_holes(page);   /* a damaged list: told when it is met */
+  if (!may_have_holes(page, step)) return has_holes(page);
+  /* A damaged list: reported when it is met. */
+  if (mi_holes_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return has_holes(page);
   hole_bits_t fresh = { { 0, 0 } };
   const size_t dug = holes_mark(page, step, &is_free, &fresh);
   if (dug == 0) return has_holes(page);
   for (size_t from = 0, to; next_holes(page, &from, &to); from = to) {
-    for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++) is_free.bits[i / 64] &= ~((uint64_t)1 << (i % 64));
+    for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++)
+      is_free.bits[i / 64] &= ~((uint64_t)1 << (i % 64));
   }
   list_anew(page, &is_free);
   if (!holes_purge(page, &fresh, step)) {                                               /* locked memory */
-    mi_hollow_fill(page);
+    mi_holes_undo(page);
     return false;
   }
-  mi_add_relaxed(&mi_arena_totals.xpurged, dug);                          /* a statistic */
+  mi_add_relaxed(&mi_commit_totals.xpurged, dug);                          /* a statistic */
   return true;
 }
 
-void mi_hollow_fill(mi_page_t* page) {
+void mi_holes_undo(mi_page_t* page) {
   mi_assert(mi_page_has_waited(page));
   for (size_t from = 0, to; next_holes(page, &from, &to); from = to) {
     for (size_t i = blocks_end(page, to); i-- > from / mi_page_size(page); ) {
@@ -149,10 +165,10 @@ void mi_hollow_fill(mi_page_t* page) {
       page->free = block;
     }
   }
-  mi_hollow_forget(page);
+  mi_holes_forget(page);
 }
 
-void mi_hollow_forget(mi_page_t* page) {
+void mi_holes_forget(mi_page_t* page) {
   mi_assert(mi_page_has_waited(page) && !mi_page_is_single(page));
   mi_bitmap_clear(holes_of(page), hole_at(page, 0), page_bytes(page) / MI_HOLE_SIZE);
 }

@@ -1,7 +1,7 @@
-/* abandon.h: the pool's bits, and what owners do with them. */
+/* pool_bits.h: the pool's bits, and what owners do with them. */
 #include <pthread.h>
 
-#include "core/abandon.h"
+#include "core/pool_bits.h"
 #include "test.h"
 
 #define BITS 200
@@ -13,12 +13,12 @@ static void against_model(void) {
   for (int k = 0; k < 200000; k++) {
     const size_t i = test_random(&r) % BITS;
     switch (test_random(&r) % 3) {
-      case 0: CHECK_EQ(mi_pool_set(bits, i), !model[i]); model[i] = true; break;
-      case 1: CHECK_EQ(mi_pool_clear(bits, i), model[i]); model[i] = false; break;
+      case 0: CHECK_EQ(mi_pool_bit_set(bits, i), !model[i]); model[i] = true; break;
+      case 1: CHECK_EQ(mi_pool_bit_clear(bits, i), model[i]); model[i] = false; break;
       default: {
         size_t a = i, b = i;
         while (b < BITS && !model[b]) b++;
-        CHECK_EQ(mi_pool_take(bits, BITS, &a), b < BITS);
+        CHECK_EQ(mi_pool_bit_take(bits, BITS, &a), b < BITS);
         if (b < BITS) { CHECK_EQ(a, b); model[b] = false; }
       }
     }
@@ -28,14 +28,14 @@ static void against_model(void) {
 static mi_atomic(int) ntaken[BITS];
 static void* taker(void* arg) {
   size_t i = 0;
-  while (mi_pool_take(bits, BITS, &i)) mi_add_relaxed(&ntaken[i], 1);
+  while (mi_pool_bit_take(bits, BITS, &i)) mi_add_relaxed(&ntaken[i], 1);
   return arg;
 }
 
 static void each_bit_once(void) {
   for (int round = 1; round <= 300; round++) {
     pthread_t t[3];
-    for (size_t i = 0; i < BITS; i++) CHECK(mi_pool_set(bits, i));
+    for (size_t i = 0; i < BITS; i++) CHECK(mi_pool_bit_set(bits, i));
     for (int k = 0; k < 3; k++) CHECK_EQ(pthread_create(&t[k], NULL, &taker, NULL), 0);
     for (int k = 0; k < 3; k++) pthread_join(t[k], NULL);
     for (size_t i = 0; i < BITS; i++) CHECK_EQ(ntaken[i], round);
@@ -103,4 +103,4 @@ static void handed_on(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("abandon", TEST(against_model), TEST(each_bit_once), TEST(abandoned_and_freed), TEST(adopted), TEST(handed_on))
+TEST_MAIN("pool_bits", TEST(against_model), TEST(each_bit_once), TEST(abandoned_and_freed), TEST(adopted), TEST(handed_on))

@@ -1,0 +1,22 @@
+/* The program's own functions: for messages, for errors, and one that frees what it has deferred. None is
+   called with a lock held, nor from inside another. The functions that register them (mi_register_*) are in
+   mimalloc.h. Any thread. */
+#ifndef MI_CALLBACK_H
+#define MI_CALLBACK_H
+
+#include "../include/mimalloc.h"
+#include "atomic.h"
+#include "base.h"
+
+/* Calls the output function; false if there is none, or the thread is inside a callback. */
+bool mi_callback_output(const char* text);
+/* Calls the error function, if there is one. Keeps errno. */
+void mi_callback_error(int code);
+/* Calls the deferred-free function, if one is registered; not from inside itself. */
+void mi_callback_deferred_free(bool force, unsigned long long heartbeat);
+extern mi_atomic(bool) mi_callback_has_deferred_free;
+
+/* In the child of fork: nobody is in the middle of registering a function any more. */
+void mi_callback_after_fork(void);
+
+#endif

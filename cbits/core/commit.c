@@ -1,0 +1,34 @@
+/* See commit.h. Any thread. */
+#include <errno.h>
+
+#include "commit.h"
+#include "os.h"
+
+mi_commit_totals_t mi_commit_totals;
+
+static bool is_over_limit(size_t committed) {
+  const size_t limit = mi_option_get_size(mi_option_commit_limit);
+  return mi_unlikely(limit != 0 && committed > limit);
+}
+
+/* A hint. */
+bool mi_commit_allows(size_t bytes) {
+  return !is_over_limit(mi_load_relaxed(&mi_commit_totals.xcommitted) + bytes);
+}
+
+bool mi_commit_is_limited(void) {
+  return mi_option_get_size(mi_option_commit_limit) != 0 || mi_os_must_commit();
+}
+
+bool mi_commit_add(size_t bytes, bool own) {
+  const size_t now = mi_add_relaxed(&mi_commit_totals.xcommitted, bytes) + bytes;     /* a statistic */
+  if (!own && is_over_limit(now)) {
+    mi_sub_relaxed(&mi_commit_totals.xcommitted, bytes);
+    errno = ENOMEM;
+    return false;
+  }
+  size_t peak = mi_load_relaxed(&mi_commit_totals.xpeak_committed);
+  /* Pairs with itself. */
+  while (now > peak && !mi_cas_acq_rel(&mi_commit_totals.xpeak_committed, &peak, now)) {}
+  return true;
+}

@@ -1,0 +1,147 @@
+/* See mapping.h. Any thread. */
+#include <errno.h>
+
+#include "commit.h"
+#include "mapping.h"
+#include "meta.h"
+#include "pagemap.h"
+#include "where.h"
+
+static mi_lock_t mappings_lock = MI_LOCK_INIT(MI_RANK_MAPPINGS);
+/* The lock's, as are next and prev; start and xsize change under it once they are here. */
+static mi_mapping_t* mappings;
+
+static void mapping_link(mi_mapping_t* m) {
+  mi_lock(&mappings_lock);
+  m->next = mappings;
+  m->prev = NULL;
+  if (mappings != NULL) mappings->prev = m;
+  mappings = m;
+  mi_unlock(&mappings_lock);
+}
+
+static void mapping_unlink(mi_mapping_t* m) {
+  mi_lock(&mappings_lock);
+  if (m->prev != NULL) m->prev->next = m->next; else mappings = m->next;
+  if (m->next != NULL) m->next->prev = m->prev;
+  mi_unlock(&mappings_lock);
+}
+
+void mi_mapping_each(bool (*visit)(mi_page_t* page, void* arg), void* arg) {
+  mi_lock(&mappings_lock);
+  for (mi_mapping_t *m = mappings, *next; m != NULL; m = next) {
+    next = m->next;
+    if (!visit(&m->page, arg)) break;
+  }
+  mi_unlock(&mappings_lock);
+}
+
+typedef struct { const void* p; mi_page_t* page; } mapping_search_t;
+static bool mapping_is_elsewhere(mi_page_t* page, void* search) {
+  mapping_search_t* s = search;
+  if ((uintptr_t)s->p - (uintptr_t)page->start >= mi_page_size(page)) return true;
+  /* Pairs with mi_remote_birth. */
+  if (mi_xword_state(mi_load_acquire(&page->xword)) != MI_PAGE_DEAD) s->page = page;
+  return false;
+}
+
+mi_page_t* mi_mapping_page_of(const void* p) {
+  mapping_search_t search = { p, NULL };
+  mi_mapping_each(&mapping_is_elsewhere, &search);
+  return search.page;
+}
+
+/* ---- one of them ---- */
+
+/* Committed, and its first entry in the page map can be made. NULL if not. */
+static uint8_t* mapping_make(size_t size, size_t align) {
+  if (!mi_commit_allows(size)) return NULL;
+  uint8_t* p = mi_os_reserve(size, align);
+  if (p == NULL) {
+    mi_lock(&mi_arena_lock);
+    if (mi_arena_release()) p = mi_os_reserve(size, align);
+    if (p != NULL) mi_arena_refused_set(mi_min(mi_arena_refused(), size));
+    mi_unlock(&mi_arena_lock);
+  }
+  if (p == NULL) return NULL;
+  if (mi_os_commit(p, size) && mi_pagemap_prepare(p, MI_SLICE_SIZE) && mi_commit_add(size, false)) return p;
+  mi_os_release(p, size);
+  return NULL;
+}
+
+static void nslices_set(mi_page_t* page, size_t size) {
+  mi_store_relaxed(&page->xnslices, (uint32_t)mi_min(mi_divide_up(size, MI_SLICE_SIZE), UINT32_MAX));
+}
+
+mi_page_t* mi_mapping_claim(size_t size, size_t align, bool* zero) {
+  size = mi_align_up(size, mi_os_page_size());
+  uint8_t* start = mapping_make(size, align);
+  mi_mapping_t* m = start == NULL ? NULL : mi_meta_alloc(MI_META_PAGE, sizeof *m);
+  if (m == NULL) {
+    if (start != NULL) {
+      mi_os_release(start, size);
+      mi_commit_sub(size);
+    }
+    errno = ENOMEM;
+    return NULL;
+  }
+  m->page.start = start;
+  m->page.arena = MI_ARENA_NONE;
+  nslices_set(&m->page, size);
+  mi_store_relaxed(&m->page.xsize, size);  /* mi_memory_give needs it even before the page is made */
+  mi_add_relaxed(&mi_commit_totals.xreserved, size);
+  mi_add_relaxed(&mi_commit_totals.xmappings, 1);                           /* statistics */
+  mi_add_relaxed(&mi_commit_totals.xmapped, size);
+  mapping_link(m);
+  *zero = true;
+  return &m->page;
+}
+
+void mi_mapping_give(mi_page_t* page) {
+  const size_t size = mi_page_size(page);
+  mapping_unlink(mi_mapping_of(page));
+  mi_os_release(page->start, size);
+  mi_sub_relaxed(&mi_commit_totals.xreserved, size);
+  mi_sub_relaxed(&mi_commit_totals.xmapped, size);                          /* statistics */
+  mi_sub_relaxed(&mi_commit_totals.xmappings, 1);
+  mi_commit_sub(size);
+  mi_meta_free(MI_META_PAGE, page);
+}
+
+/* The start of the mapping when it has the new size, where the page map has an entry; NULL: it is as it
+   was. */
+static uint8_t* mapping_move(uint8_t* start, size_t old_size, size_t size) {
+  if (mi_os_resize(start, old_size, size)) return start;
+  if (size <= old_size) return NULL;
+  uint8_t* p = mi_os_reserve(size, MI_SLICE_SIZE);
+  if (p == NULL) return NULL;
+  mi_os_result_t result = MI_OS_NOT;
+  if (mi_pagemap_prepare(p, MI_SLICE_SIZE)) result = mi_os_move(start, old_size, p, size);
+  if (result == MI_OS_NOT) mi_os_release(p, size);
+  return result == MI_OS_DONE ? p : NULL;
+}
+
+bool mi_mapping_resize(mi_page_t* page, size_t old_size, size_t size) {
+  const size_t more = size > old_size ? size - old_size : 0;
+  if (page->arena != MI_ARENA_NONE || (more > 0 && !mi_commit_allows(more))) return false;
+  mi_lock(&mappings_lock);  /* nobody finds an address in it while it moves */
+  uint8_t* start = mapping_move(page->start, old_size, size);
+  if (start != NULL) {
+    page->start = start;
+    nslices_set(page, size);
+    mi_store_relaxed(&page->xsize, size);
+  }
+  mi_unlock(&mappings_lock);
+  if (start == NULL) return false;
+  /* Statistics; they wrap to less when it shrinks. */
+  mi_add_relaxed(&mi_commit_totals.xreserved, size - old_size);
+  mi_add_relaxed(&mi_commit_totals.xmapped, size - old_size);
+  if (more > 0) mi_commit_add(more, true);                                 /* asked above */
+  else mi_commit_sub(old_size - size);
+  return true;
+}
+
+/* ---- fork ---- */
+
+void mi_mapping_before_fork(void) { mi_lock(&mappings_lock); }
+void mi_mapping_after_fork(bool child) { (child ? &mi_lock_reset : &mi_unlock)(&mappings_lock); }
