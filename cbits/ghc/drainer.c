@@ -44,17 +44,19 @@ static bool change(uint32_t number, state_t from, state_t to) {
 
 extern StgClosure mi_drainer_closure, mi_drainers_wake_closure;
 
-/* True: it came to another capability, and returned. GHC may have moved it before it was locked. */
-static bool drainer_strayed(void) {
+/* Success: it came to another capability, and returned. GHC may have moved it before it was locked, and moves
+   even a locked one that is about to run on a disabled capability when a collection begins.
+   Interrupted: by hs_exit. */
+static SchedulerStatus drainer_ended(void) {
   HaskellObj result;
-  bool strayed = false;
+  SchedulerStatus status = Interrupted;
   Capability* cap = rts_lock();
   if (mi_drain_noted(&cap)) {
     rts_eval(&cap, &mi_drainer_closure, &result);
-    strayed = rts_getSchedStatus(cap) == Success;
+    status = rts_getSchedStatus(cap);
   }
   rts_unlock(cap);
-  return strayed;
+  return status;
 }
 
 static void* drainer(void* arg) {
@@ -62,8 +64,11 @@ static void* drainer(void* arg) {
   if (!change(number, STARTS, COMES)) return NULL;                        /* it took too long */
   mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* for this thread, in mi_drainer_enter */
   rts_setInCallCapability((int)number, 0);
-  while (drainer_strayed() && number < GHC_ENABLED) {}
-  hs_thread_done();
+  SchedulerStatus status;
+  while ((status = drainer_ended()) == Success && number < GHC_ENABLED) {
+    if (!change(number, WAITS, COMES)) change(number, ASKED, COMES);      /* else it did not wait yet */
+  }
+  if (status != Interrupted) hs_thread_done();    /* hs_exit frees by itself what this would, perhaps now */
   if (!change(number, COMES, NONE) && !change(number, WAITS, NONE)) change(number, ASKED, NONE);
   return NULL;
 }
@@ -116,12 +121,15 @@ HsBool mi_drainer_enter(HsStablePtr mvar) {
 static void (*what)(uint32_t number);
 static uint32_t next;
 
-/* Capability-held, in the drainer. */
-void mi_drainer_act(void) {
+/* Capability-held, in the drainer. False: this is another capability than its own. */
+HsBool mi_drainer_act(void) {
   const uint32_t number = (uint32_t)mi_cap_number();
-  if (number >= MI_CAPS_MAX || !is(number, ASKED)) return;
-  what(number);
-  change(number, ASKED, WAITS);
+  if (number >= MI_CAPS_MAX || mi_load_relaxed(&drainers[number].xthread) != mi_os_thread()) return false;
+  if (is(number, ASKED)) {
+    what(number);
+    change(number, ASKED, WAITS);
+  }
+  return true;
 }
 
 /* The next one that is asked; NULL: there is no more. */
@@ -139,10 +147,12 @@ static void hold(uint32_t number, void (*act)(uint32_t number)) {
 
 static void wake_asked(void) {
   HaskellObj result;
-  next = 0;
   rts_setInCallCapability(-1, 0);
   Capability* cap = rts_lock();
-  rts_eval(&cap, &mi_drainers_wake_closure, &result);
+  do {
+    next = 0;
+    rts_eval(&cap, &mi_drainers_wake_closure, &result);
+  } while (rts_getSchedStatus(cap) == Killed);  /* somebody threw an exception to it */
   rts_unlock(cap);
 }
 
