@@ -1,8 +1,8 @@
 /* drain.h. How a capability is held by a thread that is on none.
    An enabled one is taken as by whoever calls Haskell from C. A disabled one cannot be taken so. But a
-   Haskell thread that is bound and locked to it stays there. So each capability that may be disabled gets
-   such a thread at its first use, its drainer, which waits for an MVar (drainers.cmm). It costs an OS thread
-   that sleeps, 17 KB resident.
+   Haskell thread that is bound and locked to it stays there, unless a collection begins just when it is about
+   to run. So each capability that may be disabled gets such a thread at its first use, its drainer, which
+   waits for an MVar (drainers.cmm). It costs an OS thread that sleeps, 17 KB resident.
    (To raise the number of capabilities for a moment would do it, too, but is not safe in every program. GHC
    stops its timer while the number is set, and waits for a Haskell thread then: a busy thread may never let
    that run. And the child of a fork in that moment may find locks of base's that nobody opens.) */
@@ -75,8 +75,10 @@ static void* drainer(void* arg) {
 
 /* Who asks for a capability when the runtime system has ended ends the process with an error. So whoever
    starts a drainer keeps that from ending until the drainer is about to ask: some 50 us, or until the system
-   has a processor for it. If that takes too long, the drainer shall not ask any more. */
-enum { START_YIELDS = 100, START_MS = 2000 };
+   has a processor for it. (A drainer that loses its processor between saying so and asking, for as long as
+   all of hs_exit takes, would still be too late.) If it takes too long, the drainer shall not ask any more,
+   and a later look starts another: the capability of who waits may be held, so that no collection begins. */
+enum { START_YIELDS = 100, START_MS = 200 };
 
 void mi_drainer_start(uint32_t number) {
   uint64_t found = mi_load_acquire(&drainers[number].xstate);             /* pairs with change */

@@ -122,8 +122,9 @@ initializeCapabilities = pure ()
 -- (after a quarter, if anything goes on; the option 'Mimalloc.Primitive.MiOptionPurgeDelay').
 --
 -- A heap can only be touched while its capability is held. So each capability but the first has a thread that sleeps there, from
--- its first use on. One that was disabled within the few milliseconds that this thread needs to get there, or before
--- this process was forked, keeps what it has until it is used again.
+-- its first use on. A capability that was disabled within the few milliseconds that this thread needs to get there, or before
+-- this process was forked, or from which a garbage collection moves that thread just when it wakes, keeps what it has until it
+-- is enabled again.
 -- No asynchronous exception interrupts it.
 --
 -- >>> reinitializeCapabilities
