@@ -6,6 +6,9 @@
    (To raise the number of capabilities for a moment would do it, too, but is not safe in every program. GHC
    stops its timer while the number is set, and waits for a Haskell thread then: a busy thread may never let
    that run. And the child of a fork in that moment may find locks of base's that nobody opens.) */
+#define _GNU_SOURCE   /* pthread_setname_np */
+#include <pthread.h>
+
 #include "Rts.h"
 
 #include "core/os.h"
@@ -62,6 +65,7 @@ static SchedulerStatus drainer_ended(void) {
 static void* drainer(void* arg) {
   const uint32_t number = (uint32_t)(uintptr_t)arg;
   if (!change(number, STARTS, COMES)) return NULL;                        /* it took too long */
+  pthread_setname_np(pthread_self(), "mi_drainer");                       /* for who looks at threads */
   mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* for this thread, in mi_drainer_enter */
   rts_setInCallCapability((int)number, 0);
   SchedulerStatus status;

@@ -8,7 +8,9 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,13 +24,24 @@ static size_t report(const char* what, size_t n) {
 }
 
 /* The runtime system's threads end on their own time, each giving its pages up; the walker wants nobody under way.
-   So until there are but this thread and the watching one; a minute at the most, because who waits for a capability then waits for ever. */
+   So until there are but this thread, the watching one and drainers, which sleep for ever; a minute at the most, because who
+   waits for a capability then waits for ever. */
+static bool drains(const char* thread) {
+  char path[300], name[32] = "";
+  snprintf(path, sizeof path, "/proc/self/task/%s/comm", thread);
+  FILE* f = fopen(path, "r");
+  if (f == NULL) return false;
+  const bool read = fgets(name, sizeof name, f) != NULL;
+  fclose(f);
+  return read && strcmp(name, "mi_drainer\n") == 0;
+}
+
 static void threads_end(void) {
   for (int tries = 0; tries < 6000; tries++, usleep(10000)) {
     int n = 0;
     DIR* tasks = opendir("/proc/self/task");
     if (tasks == NULL) return;
-    while (readdir(tasks) != NULL) n++;
+    for (struct dirent* t; (t = readdir(tasks)) != NULL; ) n += !drains(t->d_name);
     closedir(tasks);
     if (n <= 2 + 2) return;      /* . and .. */
   }
