@@ -85,7 +85,7 @@ module Mimalloc.ByteString
 
 import Prelude hiding (concat, map, readFile, replicate)
 
-import Control.Exception (IOException, evaluate, finally, mask_, try)
+import Control.Exception (IOException, bracket, evaluate, finally, mask_, try)
 import Control.Monad (foldM_, unless, void, when)
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
@@ -108,7 +108,7 @@ import Foreign.Marshal.Utils (fillBytes)
 import Foreign.Ptr (Ptr, castPtr, nullPtr, plusPtr)
 import Foreign.Storable (peekByteOff, poke, pokeByteOff)
 import GHC.IO (noDuplicate)
-import System.IO (Handle, IOMode (..), hClose, hFileSize, hGetBuf, hGetBufNonBlocking, hGetBufSome, openBinaryFile, withBinaryFile)
+import System.IO (Handle, IOMode (..), hClose, hFileSize, hGetBuf, hGetBufNonBlocking, hGetBufSome, openBinaryFile)
 import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 
 import Mimalloc.Internal.Alloc
@@ -460,13 +460,17 @@ heapConcatFor name heap pieces = heapCreateFor name heap (lengths pieces) (`copy
 --
 -- @since 0.1.0.0
 heapReadFile :: Heap s -> FilePath -> IO ByteString
-heapReadFile heap path = withBinaryFile path ReadMode $ \h -> do
+heapReadFile heap path = reading path $ \h -> do
   size <- try (hFileSize h)
   let n = either (\e -> const 0 (e :: IOException)) fromIntegral size
   fp <- newHeapBytes "heapReadFile" heap (if n > 0 && n < 1099511627776 then n else 0)
   got <- withForeignPtr fp $ \p -> if n > 0 then hGetBuf h p n else pure 0
   rest <- readRest "heapReadFile" h 1024
   if ByteString.null rest then pure (fromBlock fp got) else heapConcatFor "heapReadFile" heap [fromBlock fp got, rest]
+
+-- Not withBinaryFile: since base 4.18 that puts its own name on what the action throws.
+reading :: FilePath -> (Handle -> IO a) -> IO a
+reading path = bracket (openBinaryFile path ReadMode) hClose
 
 lengths :: [ByteString] -> Int
 lengths = foldr (\s n -> checkedSum (ByteString.length s) n) 0
@@ -492,7 +496,7 @@ pureBytes name n fill = unsafePerformIO $ do
 --
 -- @since 0.1.0.0
 readFile :: FilePath -> IO ByteString
-readFile path = withBinaryFile path ReadMode $ \h -> do
+readFile path = reading path $ \h -> do
   -- What has no size, as a pipe, or lies about it, as files of /proc do, is read all the same.
   size <- try (hFileSize h)
   readRest "readFile" h $ case size of

@@ -35,7 +35,7 @@ import System.Mem (performMajorGC, performMinorGC)
 
 import Mimalloc (mallocForeignPtrBytes, withMallocAlignedBytes, withMallocBytes, withZallocBytes)
 import qualified Mimalloc.ByteString as M
-import Mimalloc.Capability (reinitializeCapabilities, runOnCapability)
+import Mimalloc.Capability (drainAll, reinitializeCapabilities, runOnCapability)
 import qualified Mimalloc.Heap as H
 import Mimalloc.Internal.Checking
 import Mimalloc.Internal.FFI (mi_cap_drain, mi_cap_number)
@@ -393,6 +393,7 @@ main = do
 settled :: Int -> IO Int
 settled tries = do
   settle
+  when (tries < 45) enabledAgain
   blocks <- fromIntegral <$> mi_check_live_blocks
   pages <- sum . map capabilityPages <$> capabilityStats
   if blocks + pages == 0 || tries == 0 then pure (blocks + pages) else settled (tries - 1)
@@ -402,6 +403,14 @@ walked :: Int -> IO CSize
 walked tries = do
   n <- mi_check_all
   if n == 0 || tries == 0 then pure n else c_usleep 50000 >> walked (tries - 1)
+
+-- What a disabled capability holds comes back when it is enabled again, if a collection moved its drainer away.
+enabledAgain :: IO ()
+enabledAgain = do
+  numbers <- map capabilityNumber <$> capabilityStats
+  watched (setNumCapabilities (maximum (0 : numbers) + 1))
+  watched drainAll
+  watched (setNumCapabilities 1)
 
 -- A bound thread's OS thread ends some time after it.
 settle :: IO ()
