@@ -22,7 +22,7 @@ typedef enum { NONE, STARTS, COMES, WAITS, ASKED, STATES } state_t;
 typedef struct {
   mi_atomic(uint64_t) xstate;
   mi_atomic(uintptr_t) xthread;     /* COMES: the OS thread that will be it */
-  HsStablePtr mvar;                 /* WAITS, ASKED */
+  HsStablePtr mvar;  /* from WAITS on; the next drainer, and a forked process, goes on with it */
 } drainer_t;
 
 static drainer_t drainers[MI_CAPS_MAX];
@@ -62,18 +62,29 @@ static SchedulerStatus drainer_ended(void) {
   return status;
 }
 
+/* By the drainer, whatever it was. */
+static void become(uint32_t number, state_t to) {
+  if (!change(number, COMES, to) && !change(number, WAITS, to)) change(number, ASKED, to);
+}
+
+/* Before COMES, so that nobody takes what a thread wrote that is gone for his own; and after it, because one
+   that took too long may have written meanwhile. */
+static bool drainer_comes(uint32_t number) {
+  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* compared with, by equality only */
+  if (!change(number, STARTS, COMES)) return false;                       /* it took too long */
+  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());            /* the same */
+  return true;
+}
+
 static void* drainer(void* arg) {
   const uint32_t number = (uint32_t)(uintptr_t)arg;
-  if (!change(number, STARTS, COMES)) return NULL;                        /* it took too long */
+  if (!drainer_comes(number)) return NULL;
   pthread_setname_np(pthread_self(), "mi_drainer");                       /* for who looks at threads */
-  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* for this thread, in mi_drainer_enter */
   rts_setInCallCapability((int)number, 0);
   SchedulerStatus status;
-  while ((status = drainer_ended()) == Success && number < GHC_ENABLED) {
-    if (!change(number, WAITS, COMES)) change(number, ASKED, COMES);      /* else it did not wait yet */
-  }
+  while ((status = drainer_ended()) == Success && number < GHC_ENABLED) become(number, COMES);
   if (status != Interrupted) hs_thread_done();    /* hs_exit frees by itself what this would, perhaps now */
-  if (!change(number, COMES, NONE) && !change(number, WAITS, NONE)) change(number, ASKED, NONE);
+  become(number, NONE);
   return NULL;
 }
 
@@ -107,18 +118,20 @@ void mi_drainers_ready(void) {
   for (uint32_t i = 1; i < MI_CAPS_MAX; i++) while (is(i, COMES)) mi_os_sleep_ms(1);
 }
 
-/* Capability-held, in the drainer. False: this is another capability than its own. */
-HsBool mi_drainer_enter(HsStablePtr mvar) {
+/* Is this capability the one whose drainer this thread is? */
+static bool is_mine(uint32_t number) {
+  return number < MI_CAPS_MAX && (is(number, COMES) || is(number, WAITS) || is(number, ASKED))
+      && mi_load_relaxed(&drainers[number].xthread) == mi_os_thread();    /* equal only if I wrote it */
+}
+
+/* Capability-held, in the drainer. What it is to wait for: `mvar`, or what the one before it had. NULL: this
+   is another capability than its own. */
+HsStablePtr mi_drainer_enter(HsStablePtr mvar) {
   const uint32_t number = (uint32_t)mi_cap_number();
-  const bool comes = number < MI_CAPS_MAX && is(number, COMES);
-  if (!comes || mi_load_relaxed(&drainers[number].xthread) != mi_os_thread()) {  /* I wrote mine */
-    hs_free_stable_ptr(mvar);
-    return false;
-  }
-  drainer_t* d = &drainers[number];
-  if (d->mvar != NULL) hs_free_stable_ptr(d->mvar);  /* the drainer's of the process that was forked */
-  d->mvar = mvar;
-  return change(number, COMES, WAITS);
+  const bool mine = is_mine(number);
+  if (mine && drainers[number].mvar == NULL) drainers[number].mvar = mvar;
+  else hs_free_stable_ptr(mvar);
+  return mine && change(number, COMES, WAITS) ? drainers[number].mvar : NULL;
 }
 
 /* ---- what it does ---- */
@@ -130,7 +143,7 @@ static uint32_t next;
 /* Capability-held, in the drainer. False: this is another capability than its own. */
 HsBool mi_drainer_act(void) {
   const uint32_t number = (uint32_t)mi_cap_number();
-  if (number >= MI_CAPS_MAX || mi_load_relaxed(&drainers[number].xthread) != mi_os_thread()) return false;
+  if (!is_mine(number)) return false;
   if (is(number, ASKED)) {
     what(number);
     change(number, ASKED, WAITS);
@@ -138,7 +151,7 @@ HsBool mi_drainer_act(void) {
   return true;
 }
 
-/* The next one that is asked; NULL: there is no more. */
+/* Capability-held, in the thread that wakes. The next one that is asked; NULL: there is no more. */
 HsStablePtr mi_drainer_next(void) {
   while (next < MI_CAPS_MAX) if (is(next++, ASKED)) return drainers[next - 1].mvar;
   return NULL;
@@ -153,7 +166,6 @@ static void hold(uint32_t number, void (*act)(uint32_t number)) {
 
 static void wake_asked(void) {
   HaskellObj result;
-  rts_setInCallCapability(-1, 0);
   Capability* cap = rts_lock();
   do {
     next = 0;
@@ -170,6 +182,7 @@ void mi_hold_each(const bool wanted[MI_CAPS_MAX], void (*act)(uint32_t number)) 
     if (i < GHC_ENABLED) hold(i, act);
     else asked |= change(i, WAITS, ASKED);
   }
+  rts_setInCallCapability(-1, 0);                       /* the thread may be the program's own */
   if (asked) wake_asked();
   for (uint32_t i = 0; asked && i < MI_CAPS_MAX; i++) while (is(i, ASKED)) mi_os_sleep_ms(1);
 }
