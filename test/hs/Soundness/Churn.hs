@@ -10,6 +10,8 @@
 --                      test must fail
 --   --pressure         every foreign pointer asks for collections. And no thread is struck: with so many collections GHC
 --                      crashes by itself where threads throw at each other (ThrowTo.hs)
+--   --steady           the number of capabilities stays: GHC loses threads where it changes under the non-moving collector, and
+--                      ends or hangs (Migrate.hs)
 --   --finalizers-late  some finalizers run at exit only, so what has to be empty is looked at only there (process.c)
 --
 -- No thread waits for a timer here (some versions of the runtime system hang when it does while the number of capabilities
@@ -121,6 +123,7 @@ data Shared = Shared
   , heap      :: !(Ptr Heap)
   , region    :: !(IORef H.GCHeap)
   , strikes   :: !Bool                                -- whether threads are struck
+  , steady    :: !Bool                                -- whether the number of capabilities stays
   , deadline  :: !Double
   , exchange  :: !(Array Int (MVar Block))            -- blocks on their way from one thread to another
   , threads   :: !(Array Int (IORef (Maybe ThreadId)))
@@ -340,19 +343,22 @@ happened s = do
   heaps <- capabilityStats
   counts <- mapM readIORef ([nsteps s, nchanges s] ++ (if strikes s then [nstruck s, nkilled s] else []))
   asked <- pressureMajorCollections <$> pressureStats
-  pure (sum (map capabilityRemoteFreed heaps) : length heaps - 1 : counts ++ [ asked | not (strikes s) ])
+  pure (sum (map capabilityRemoteFreed heaps) : counts ++ [ length heaps - 1 | not (steady s) ] ++ [ asked | not (strikes s) ])
 
--- | Changes the number of capabilities all the while.
+-- | Changes the number of capabilities all the while, unless it is to stay, and drains.
 change :: Shared -> [Int] -> IO ()
 change s numbers = go (zip (cycle [1 .. 8 :: Int]) (cycle numbers))
   where
     go ((k, n) : more) = do
-      watched (setNumCapabilities n)
+      capabilities s n
       _ <- c_usleep 3000
       when (k == 8) $ watched reinitializeCapabilities
       count (nchanges s) 1
       goesOn s >>= \on -> when on (go more)
     go [] = pure ()
+
+capabilities :: Shared -> Int -> IO ()
+capabilities s n = unless (steady s) $ watched (setNumCapabilities n)
 
 -- process.c sees if it never ends.
 watched :: IO () -> IO ()
@@ -369,12 +375,13 @@ main = do
   n <- getNumCapabilities
   now <- getMonotonicTime
   let pressed = "--pressure" `elem` args
+      stays = "--steady" `elem` args
   when pressed $ setPressure (PressureBytes 1)
   let seconds = case filter ((/= "--") . take 2) args of { [x] -> read x; _ -> 5 } :: Double
       nthreads = max 6 (3 * n)
   h <- heap_new
   r <- H.newHeap >>= newIORef
-  s <- Shared (if "--broken" `elem` args then broken else sound) h r (not pressed) (now + seconds)
+  s <- Shared (if "--broken" `elem` args then broken else sound) h r (not pressed) stays (now + seconds)
     <$> array 64 newEmptyMVar <*> array nthreads (newIORef Nothing) <*> array nthreads newEmptyMVar
     <*> newIORef [] <*> newIORef 0 <*> newIORef 0 <*> newIORef 0 <*> newIORef 0
   forM_ [0 .. nthreads - 1] $ \k -> start s k (fromIntegral (k + 1) * 0x9E3779B97F4A7C15)
@@ -384,19 +391,19 @@ main = do
   takeMVar changed
   own <- Own <$> newIORef 42 <*> array 1 (newIORef Nothing)
   forM_ (exchange s) $ \m -> tryTakeMVar m >>= mapM_ (release s own)
-  watched (setNumCapabilities 1)
+  capabilities s 1
   H.newHeap >>= writeIORef r
-  left <- if "--finalizers-late" `elem` args then 0 <$ settle else settled 50
+  left <- if "--finalizers-late" `elem` args then 0 <$ settle else settled s 50
   check s n left
 
 -- | Collects until all finalizers have run and no block is left, and tells how many are.
-settled :: Int -> IO Int
-settled tries = do
+settled :: Shared -> Int -> IO Int
+settled s tries = do
   settle
-  when (tries < 45) enabledAgain
+  when (tries < 45) $ enabledAgain s
   blocks <- fromIntegral <$> mi_check_live_blocks
   pages <- sum . map capabilityPages <$> capabilityStats
-  if blocks + pages == 0 || tries == 0 then pure (blocks + pages) else settled (tries - 1)
+  if blocks + pages == 0 || tries == 0 then pure (blocks + pages) else settled s (tries - 1)
 
 -- | How many invariants are broken. An OS thread that is just ending is half-way through a change; what is broken stays so.
 walked :: Int -> IO CSize
@@ -405,12 +412,12 @@ walked tries = do
   if n == 0 || tries == 0 then pure n else c_usleep 50000 >> walked (tries - 1)
 
 -- What a disabled capability holds comes back when it is enabled again, if a collection moved its drainer away.
-enabledAgain :: IO ()
-enabledAgain = do
+enabledAgain :: Shared -> IO ()
+enabledAgain s = do
   numbers <- map capabilityNumber <$> capabilityStats
-  watched (setNumCapabilities (maximum (0 : numbers) + 1))
+  capabilities s (maximum (0 : numbers) + 1)
   watched drainAll
-  watched (setNumCapabilities 1)
+  capabilities s 1
 
 -- A bound thread's OS thread ends some time after it.
 settle :: IO ()
