@@ -99,6 +99,7 @@ mi_inline unsigned mi_policy_cached_of(unsigned bin) {
 /* The longest that the thread sleeps: then it looks whether the others have ended. */
 #define MI_PURGE_SLEEP_MS 500u
 #define MI_PURGE_RETRY_MS 1000u          /* after a thread could not be made */
+#define MI_PURGE_ASK_MS   10u            /* after there was but one thread; asking takes 10 us */
 /* Committed, before there is a thread by default. */
 #define MI_PURGE_THREAD_MIN  (MI_HARD ? MI_MiB : 8 * MI_MiB)
 /* Where there is no thread, so much may wait, or a fifth of what is committed. */

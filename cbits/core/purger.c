@@ -111,7 +111,7 @@ void mi_purger_run_pages(void) {
 
 /* ---- the thread ---- */
 
-static mi_atomic(uint64_t) xretry_at;    /* there could be none; milliseconds */
+static mi_atomic(uint64_t) xretry_at;    /* there is none till then; milliseconds */
 /* A time only: no other is begun. */
 __attribute__((destructor)) static void process_ends(void) { mi_store_relaxed(&xretry_at, UINT64_MAX); }
 
@@ -147,17 +147,24 @@ static void* thread_run(void* arg) {
 
 bool mi_purger_has_thread(void) { return mi_load_relaxed(&mi_due.xthread) != 0; }
 
+/* By default: not where all threads that the process had have ended, which the C library does not tell. */
+static bool thread_is_wanted(void) {
+  return mi_option_get(mi_option_purge_thread) > 0 || mi_os_threads() != 1;
+}
+
 /* With the lock, so not between fork and its child; and what the C library allocates for a thread finds it
    taken. */
 static bool thread_start(void) {
-  bool ok = false;
+  bool ok = false, wanted = true;
   if (!mi_trylock(&working)) return false;
   if (mi_due_thread_begins(&mi_due, mi_os_process_id())) {
-    ok = mi_os_thread_start(&thread_run, NULL);
-    mi_store_relaxed(&xretry_at, ok ? 0 : mi_os_now_ms() + MI_PURGE_RETRY_MS);     /* a time only */
+    wanted = thread_is_wanted();
+    ok = wanted && mi_os_thread_start(&thread_run, NULL);
+    const uint64_t later = ok ? 0 : mi_os_now_ms() + (wanted ? MI_PURGE_RETRY_MS : MI_PURGE_ASK_MS);
+    mi_store_relaxed(&xretry_at, later);                                  /* a time only */
     if (!ok) mi_exchange_acq_rel(&mi_due.xthread, 0);  /* pairs with mi_due_thread_begins of the next */
   }
-  const bool report = !ok && mi_option_is_enabled(mi_option_verbose);
+  const bool report = !ok && wanted && mi_option_is_enabled(mi_option_verbose);
   mi_unlock(&working);
   if (report) mi_report_message("mimalloc: no thread for purging\n");
   return ok;

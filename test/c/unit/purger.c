@@ -170,7 +170,7 @@ static void* wait_for_stop(void* arg) {
   return arg;
 }
 
-/* By default: not in a process of one thread; in one that has another. */
+/* By default: not in a process of one thread, one that had others among them; in one that has another. */
 static void by_default(void) {
   pthread_t t;
   mi_option_set(mi_option_purge_thread, -1);
@@ -188,6 +188,12 @@ static void by_default(void) {
   CHECK(within(20000, &little_is_committed));
   mi_store_relaxed(&test_stop, true);
   pthread_join(t, NULL);
+  CHECK(within(20000, &one_thread));
+  for (int i = 0; i < 4; i++) {                  /* whose threads have ended: it is one of one thread again */
+    use(BLOCKS, MI_MiB);
+    drop(BLOCKS);
+    CHECK(stays_alone());
+  }
 }
 
 static void never(void) {
