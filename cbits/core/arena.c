@@ -134,31 +134,32 @@ static mi_atomic(size_t) xrefused = SIZE_MAX;
 size_t mi_arena_refused(void) { return mi_load_relaxed(&xrefused); }
 void mi_arena_refused_set(size_t size) { mi_store_relaxed(&xrefused, size); }   /* as above */
 
-/* An arena of `size` bytes that the system is asked for. MI_OS_NOT: it refused. */
-static mi_os_result_t arena_ask(size_t size) {
+/* An arena of `size` bytes that the system is asked for. False: it refused these, or what describes them. */
+static bool arena_ask(size_t size) {
   void* p = mi_os_reserve(size, MI_SLICE_SIZE);
-  if (p == NULL) { mi_arena_refused_set(size); return MI_OS_NOT; }
+  if (p == NULL) { mi_arena_refused_set(size); return false; }
   if (mi_arena_refused() <= SIZE_MAX / 2) mi_arena_refused_set(2 * mi_arena_refused());
   if (!mi_option_is_enabled(mi_option_allow_thp)) mi_os_advise_huge(p, size, false);
   else if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, size, true);
   if (arena_add(p, size, true, false, false, NULL)) {
     mi_arena_at(mi_arena_count() - 1)->own = true;
-    return MI_OS_DONE;
+    return true;
   }
   mi_os_release(p, size);
-  return MI_OS_LOST;
+  mi_arena_refused_set(size);
+  return false;
 }
 
 bool mi_arena_reserve(size_t size) {
   size = mi_align_up(size, MI_SLICE_SIZE);
   size_t want = mi_arena_next_size();
-  if (want > size && mi_os_locks_memory())
-    want = mi_max(mi_min(want, MI_ARENA_FIRST), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
+  if (want > size && mi_os_locks_memory()) {
+    mi_pagemap_unlock();
+    want = mi_max(mi_min(want, MI_ARENA_LOCKED), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
+  }
   if (want >= mi_arena_refused()) want = mi_align_up(mi_arena_refused() / 2, MI_SLICE_SIZE);
   for (want = mi_max(want, size); ; want = mi_align_up(mi_max(want / 2, size), MI_SLICE_SIZE)) {
-    mi_os_result_t result = arena_ask(want);
-    if (result != MI_OS_DONE && want == size && mi_arena_release()) result = arena_ask(want);
-    if (result != MI_OS_NOT) return result == MI_OS_DONE;
+    if (arena_ask(want) || (want == size && mi_arena_release() && arena_ask(want))) return true;
     if (want == size || want <= MI_ARENA_MIN) return false;
   }
 }

@@ -61,7 +61,9 @@
 #define MI_ARENA_SIZE    (MI_HARD ? 4 * MI_MiB : MI_GiB)
 #define MI_ARENA_MIN     (MI_MiB)
 /* The first one; the next are as large as all before together. */
-#define MI_ARENA_FIRST   (MI_HARD ? MI_MiB : 7 * MI_MiB / 2)
+#define MI_ARENA_FIRST   (MI_HARD ? MI_MiB : 2 * MI_MiB)
+/* The most, but for an eighth of all, where new memory is resident at once. */
+#define MI_ARENA_LOCKED  (MI_MiB / 2)
 #define MI_ARENAS_MAX    4096
 #define MI_CAPS_MAX      256u                               /* capabilities with heaps of their own */
 #define MI_OWNER_FIRST   16u  /* tables by owner: chunk k has 16 << k places, 4 million in all */

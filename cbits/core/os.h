@@ -44,6 +44,8 @@ mi_os_result_t mi_os_move_pages(void* p, void* to, size_t size);
 void  mi_os_advise_huge(void* p, size_t size, bool huge);
 /* Is what is reserved now resident at once, as after mlockall? */
 bool  mi_os_locks_memory(void);
+/* Takes that back for this range: it need not be resident. Keeps errno. */
+void  mi_os_unlock(void* p, size_t size);
 /* Explicit huge pages (committed and there, never purged); NULL if the system has none to give. */
 void* mi_os_reserve_huge(size_t size, size_t align);
 

@@ -310,6 +310,13 @@ bool mi_os_locks_memory(void) {
   return (resident & 1) != 0;
 }
 
+/* munlock: where it fails part may be locked still, which nobody minds. */
+void mi_os_unlock(void* p, size_t size) {
+  const int saved = errno;
+  syscall(SYS_munlock, p, size);
+  errno = saved;
+}
+
 /* Are huge pages behind all of it? What cannot be had is told here, or the program is ended when it first
    touches it. Before Linux 5.14 it cannot be asked, and what mmap has set aside must do. */
 static bool are_there(void* p, size_t size) {

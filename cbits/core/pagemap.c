@@ -12,11 +12,27 @@ static mi_atomic(uintptr_t)* leaf_at(uintptr_t distance) {
   return (mi_atomic(uintptr_t)*)((uintptr_t)&mi_pagemap + distance * sizeof(uintptr_t));
 }
 
+static mi_atomic(bool) xunlocks;
+
+/* Memory that is zero, as it is afterwards. */
+static void zero_unlock(void* p, size_t size) {
+  mi_os_unlock(p, size);
+  (void)mi_os_purge(p, size);
+}
+
+void mi_pagemap_unlock(void) {
+  const uintptr_t page = mi_os_page_size(), start = mi_align_up((uintptr_t)&mi_pagemap.zero, page);
+  const uintptr_t end = ((uintptr_t)&mi_pagemap.zero + sizeof mi_pagemap.zero) & ~(page - 1);
+  if (mi_exchange_acq_rel(&xunlocks, true)) return;                       /* pairs with itself: done once */
+  zero_unlock((void*)start, end - start);
+}
+
 static mi_atomic(uintptr_t)* leaf_make(mi_atomic(uintptr_t)* root) {
   uintptr_t distance = 0;
   const size_t size = MI_PAGEMAP_LEAF * sizeof(uintptr_t);
   void* leaf = mi_os_reserve(size, mi_os_page_size());
   if (leaf == NULL) return NULL;
+  if (mi_load_relaxed(&xunlocks)) zero_unlock(leaf, size);                /* a hint */
   const uintptr_t mine = ((uintptr_t)leaf - (uintptr_t)&mi_pagemap) / sizeof(uintptr_t);
   /* Pairs with itself and the acquire in leaf_of. */
   if (!mi_os_commit(leaf, size) || !mi_cas_acq_rel(root, &distance, mine)) {
