@@ -297,17 +297,18 @@ void mi_os_advise_huge(void* p, size_t size, bool huge) {
   errno = saved;
 }
 
-/* mmap, mincore and munmap of a page: where it fails the answer is no. */
+/* mmap, madvise and munmap of a page, which sandboxes allow: what is locked cannot be given back. Where
+   another call fails the answer is no. */
 bool mi_os_locks_memory(void) {
   const int saved = errno;
-  unsigned char resident = 0;
   void* p = map_memory(NULL, mi_os_page_size(), 0);
+  bool locks = false;
   if (p != MAP_FAILED) {
-    if (mincore(p, mi_os_page_size(), &resident) != 0) resident = 0;
+    locks = madvise(p, mi_os_page_size(), MADV_DONTNEED) != 0 && errno == EINVAL;
     (void)munmap(p, mi_os_page_size());
   }
   errno = saved;
-  return (resident & 1) != 0;
+  return locks;
 }
 
 /* munlock: where it fails part may be locked still, which nobody minds. */
