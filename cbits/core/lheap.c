@@ -131,13 +131,14 @@ static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
   mi_queue_unpark_class(lh, bin);
   for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
     next = page->next;
-    if (mi_page_where(page) == MI_WHERE_RETIRED) {
-      if (mi_page_used(page) <= 1) continue;  /* empty: mi_queue_sweep_retired's */
-      mi_queue_unretire(page);
-    }
     const bool watched = mi_page_where(page) == MI_WHERE_WATCHED;
+    mi_queue_unretire(page);
     mi_queue_unwatch(page);
     mi_queue_page_collect(lh, page);
+    if (mi_page_used(page) == 0) {
+      mi_queue_page_free(lh, page);
+      continue;
+    }
     if (!is_sparse(page)) {
       if (watched) mi_queue_watch(page);
       continue;
@@ -190,18 +191,13 @@ void mi_lheap_housekeep(mi_lheap_t* lh) {
   /* A hint. */
   if (mi_unlikely(mi_load_relaxed(&mi_callback_has_deferred_free)))
     mi_callback_deferred_free(false, lh->tick);
-  if (before / MI_SWEEP_EVERY == lh->tick / MI_SWEEP_EVERY) return;
-  if (lh->nretired > 0) mi_queue_sweep_retired(lh);
-  sweep_idle(lh);
+  if (before / MI_SWEEP_EVERY != lh->tick / MI_SWEEP_EVERY) sweep_idle(lh);
 }
 
 /* At the end of the slow half of a free, where nothing is held: what a slow path of malloc does now and then.
    A program that only frees gets its memory back, too. */
 mi_inline void freed(mi_lheap_t* lh) {
-  if (lh != NULL && ++lh->free_tick % MI_CLOCK_TICKS == 0) {
-    if (lh->nretired > 0 && lh->free_tick % MI_SWEEP_EVERY == 0) mi_queue_sweep_retired(lh);
-    sweep_idle(lh);
-  }
+  if (lh != NULL && ++lh->free_tick % MI_CLOCK_TICKS == 0) sweep_idle(lh);
   mi_report_pending();
   mi_purger_start_if_due();
 }
@@ -251,5 +247,5 @@ void mi_lheap_end(mi_lheap_t* lh) {
       mi_pool_page_put(page);
     }
   }
-  mi_assert(mi_load_relaxed(&lh->xcounts.pages) == 0 && lh->nretired == 0);  /* its one writer */
+  mi_assert(mi_load_relaxed(&lh->xcounts.pages) == 0);  /* its one writer */
 }

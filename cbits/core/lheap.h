@@ -33,8 +33,8 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force);
 /* Any thread: asks each local heap to collect by force in its next slow path. */
 void mi_lheap_schedule_drains(void);
 
-/* What a slow path does now and then: retired pages, idle queues, the deferred-free function, and a drain
-   that was scheduled. */
+/* What a slow path does now and then: idle queues, the deferred-free function, and a drain that was
+   scheduled. */
 void mi_lheap_housekeep(mi_lheap_t* lh);
 /* Ends every slow half of a free, with nothing held: `lh` of the one who frees, NULL if it has none. */
 void mi_lheap_freed(mi_lheap_t* lh);

@@ -72,24 +72,21 @@ void mi_queue_page_free(mi_lheap_t* lh, mi_page_t* page) {
   mi_pool_page_free(page);
 }
 
-/* ---- retired pages: empty, alone in their queue, kept a while. One block that nobody has keeps
+/* ---- retired pages: empty, alone in their queue, there until it is idle. One block that nobody has keeps
    `used` above 0, so that a program that frees and allocates the same block stays on the fast path. ---- */
 
 static void page_queued_to_retired(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);
   mi_assert(mi_page_used(page) == 0 && page->next == NULL && page->prev == NULL);
   mi_page_where_set(page, MI_WHERE_RETIRED);
-  page->sweeps_left = MI_RETIRE_SWEEPS;
   mi_page_left_out_set(page, -1);                                         /* first, as in mi_page_leave_out */
   mi_page_used_set(page, 1);
-  page->lheap->nretired++;
 }
 
 static void page_retired_to_queued(mi_page_t* page) {
   mi_assert(mi_page_where(page) == MI_WHERE_RETIRED);
   mi_page_where_set(page, MI_WHERE_QUEUED);
   mi_page_leave_out_none(page);
-  page->lheap->nretired--;
 }
 
 static bool is_retired(mi_page_t* page) { return mi_page_where(page) == MI_WHERE_RETIRED; }
@@ -102,19 +99,6 @@ static void queue_unretire_first(mi_lheap_t* lh, unsigned bin) {
   if (first == NULL || !is_retired(first)) return;
   mi_queue_unretire(first);
   if (mi_page_used(first) == 0) mi_queue_page_free(lh, first);
-}
-
-void mi_queue_sweep_retired(mi_lheap_t* lh) {
-  for (unsigned bin = 1; bin <= MI_BIN_LAST && lh->nretired > 0; bin++) {
-    mi_page_t* page = lh->queue[bin].first;
-    if (page == NULL || !is_retired(page)) continue;
-    mi_queue_page_collect(lh, page);
-    if (mi_page_live(page) > 0) page->sweeps_left = MI_RETIRE_SWEEPS;
-    else if (--page->sweeps_left == 0) {
-      page_retired_to_queued(page);
-      mi_queue_page_free(lh, page);
-    }
-  }
 }
 
 /* ---- watched pages: an owner that took a full page back by a free may go on to free on the fast path alone,

@@ -40,8 +40,6 @@ void mi_queue_page_emptied(mi_lheap_t* lh, mi_page_t* page);
 /* ---- retired pages ---- */
 
 void mi_queue_unretire(mi_page_t* page);
-/* Those that nobody used for some sweeps are freed. */
-void mi_queue_sweep_retired(mi_lheap_t* lh);
 
 /* ---- watched pages ---- */
 

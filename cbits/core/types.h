@@ -88,7 +88,6 @@ struct mi_page_s {
   /* Holder's: live blocks that are not in `used`, so that it comes to 0 while they live; -1: `used` has one
      that nobody has. */
   mi_atomic(int16_t) xleft_out;
-  uint8_t     sweeps_left;          /* holder's: until a retired page is freed */
 };
 
 _Static_assert(sizeof(mi_page_t) == 192, "three cache lines: the holder's, everybody's, and the rest");
@@ -161,7 +160,6 @@ struct mi_lheap_s {
   mi_owner_t* owner;
   mi_atomic(mi_heap_t*) xheap;      /* NULL: the heap was deleted; the owner may use this structure again */
   uint32_t    tick;                 /* slow paths so far, eight each; a short one is one */
-  uint32_t    nretired;
   mi_queue_t  queue[MI_BIN_COUNT];
   /* Of the same owner, but for its main one and those that are unused (the lock of the list of heaps). */
   mi_lheap_t *next, *prev;

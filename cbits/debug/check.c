@@ -178,7 +178,7 @@ static void check_dead(const mi_arena_t* a, size_t i, mi_page_t* page) {
 
 /* ---- one local heap ---- */
 
-static size_t nlisted, nretired;  /* pages found in the queues and lists; of a local heap: retired ones */
+static size_t nlisted;  /* pages found in the queues and lists */
 
 static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
   const mi_page_t* prev = NULL;
@@ -187,9 +187,7 @@ static void check_queue(mi_lheap_t* lh, unsigned bin, size_t* npages) {
           mi_page_bin(page) == bin && page->lheap == lh && page->xheap == lh->xheap && page->prev == prev);
     const mi_where_t where = mi_page_where(page);
     CHECK(11, page, mi_page_is_listed(page) && where != MI_WHERE_PARKED);
-    CHECK(11, page,
-          where != MI_WHERE_RETIRED || (page->prev == NULL && page->next == NULL && page->sweeps_left > 0));
-    nretired += where == MI_WHERE_RETIRED;
+    CHECK(11, page, where != MI_WHERE_RETIRED || (page->prev == NULL && page->next == NULL));
     ++*npages;
   }
   if (lh->queue[bin].last != prev) broken(11, &mi_page_empty, "queue.last is the last page");
@@ -213,7 +211,6 @@ static void check_parked(mi_lheap_t* lh, unsigned bin, size_t* npages, size_t* n
 
 static void check_lheap(mi_lheap_t* lh) {
   size_t npages = 0, nslices = 0;
-  nretired = 0;
   for (unsigned bin = 1; bin <= MI_BIN_LAST && lh->xid != 0; bin++) check_parked(lh, bin, &npages, &nslices);
   if (lh->xid != 0 && nslices != lh->parked_slices)
     broken(17, &mi_page_empty, "parked_slices is the sum over the parked pages");
@@ -225,7 +222,6 @@ static void check_lheap(mi_lheap_t* lh) {
   }
   if (npages != lh->xcounts.pages)
     broken(14, &mi_page_empty, "xcounts.pages is the sum of the queues' lengths");
-  if (nretired != lh->nretired) broken(14, &mi_page_empty, "nretired is the number of retired pages");
   nlisted += npages;
 }
 

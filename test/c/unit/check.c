@@ -101,7 +101,6 @@ static void local_heaps(void) {
   mi_lheap_t* lh = &owners[0]->main;
   FOUND(lh->direct[1], page);
   FOUND(lh->xcounts.pages, lh->xcounts.pages + 1);
-  FOUND(lh->nretired, 1);
   FOUND(lh->queue[page->xbin].last, NULL);
   FOUND(lh->parked[page->xbin].last, NULL);
   FOUND(lh->nparked[page->xbin], 0);

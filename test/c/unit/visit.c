@@ -136,7 +136,7 @@ static void parked_pages(void) {
     for (int i = 0; i < 24; i++) CHECK((p[i] = o_malloc(0, 8192)) != NULL);      /* three pages: one FULL, one parked, one exhausted */
     o_free(0, o_malloc(0, 100));
     mi_lheap_t* lh = &owners[0]->main;
-    CHECK(lh->nparked[mi_bin_of(8192)] == 1 && lh->nretired == 1);
+    CHECK(lh->nparked[mi_bin_of(8192)] == 1 && lh->queue[mi_bin_of(100)].first->xwhere == MI_WHERE_RETIRED);
     if (frees == 0) for (int i = 8; i < 11; i++) o_free(1, p[i]);
     freed_by_visitor = frees == 0 ? NULL : p[0];                                 /* the page is taken; it is the last to be looked at again */
     used = nblocks = 0;
