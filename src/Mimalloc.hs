@@ -177,7 +177,7 @@ mallocForeignPtrAlignedBytes n align = newAlignedBytes "mallocForeignPtrAlignedB
 --
 -- @since 0.1.0.0
 callocForeignPtr :: Storable a => IO (ForeignPtr a)
-callocForeignPtr = newBlock (one "callocForeignPtr" Zeros 1)
+callocForeignPtr = newBlock (one (capability "callocForeignPtr") Zeros 1)
 {-# INLINE callocForeignPtr #-}
 
 -- | A block for so many elements, all bytes of it 0.
@@ -188,7 +188,7 @@ callocForeignPtr = newBlock (one "callocForeignPtr" Zeros 1)
 --
 -- @since 0.1.0.0
 callocForeignPtrArray :: Storable a => Int -> IO (ForeignPtr a)
-callocForeignPtrArray n = newBlock (many "callocForeignPtrArray" Zeros n)
+callocForeignPtrArray n = newBlock (many (capability "callocForeignPtrArray") Zeros n)
 {-# INLINE callocForeignPtrArray #-}
 
 -- | A block of so many bytes, all of them 0.
@@ -199,7 +199,7 @@ callocForeignPtrArray n = newBlock (many "callocForeignPtrArray" Zeros n)
 --
 -- @since 0.1.0.0
 zallocForeignPtrBytes :: Int -> IO (ForeignPtr Word8)
-zallocForeignPtrBytes n = newBlock (bytes "zallocForeignPtrBytes" Zeros n)
+zallocForeignPtrBytes n = newBlock (bytes (capability "zallocForeignPtrBytes") Zeros n)
 {-# INLINE zallocForeignPtrBytes #-}
 
 -- | A block for one value while the action runs. The pointer must not be used afterwards.
@@ -239,7 +239,7 @@ withMallocArray n = withMany "withMallocArray" n
 --
 -- @since 0.1.0.0
 withMallocAligned :: Storable a => Int -> (Ptr a -> IO b) -> IO b
-withMallocAligned align = withBlock (\cell -> oneInto cell "withMallocAligned" Whatever align)
+withMallocAligned align = withBlock "withMallocAligned" (\source -> one source Whatever align)
 {-# INLINE withMallocAligned #-}
 
 -- | A block of so many bytes (first argument) at the alignment in bytes (second argument) while the action runs.
@@ -249,7 +249,7 @@ withMallocAligned align = withBlock (\cell -> oneInto cell "withMallocAligned" W
 --
 -- @since 0.1.0.0
 withMallocAlignedBytes :: Int -> Int -> (Ptr Word8 -> IO b) -> IO b
-withMallocAlignedBytes n align = withBlock (\cell -> alignedBytesInto cell "withMallocAlignedBytes" Whatever n align)
+withMallocAlignedBytes n align = withBlock "withMallocAlignedBytes" (\source -> alignedBytes source Whatever n align)
 {-# INLINE withMallocAlignedBytes #-}
 
 -- | A block for one value, all bytes of it 0, while the action runs.
@@ -259,7 +259,7 @@ withMallocAlignedBytes n align = withBlock (\cell -> alignedBytesInto cell "with
 --
 -- @since 0.1.0.0
 withCalloc :: Storable a => (Ptr a -> IO b) -> IO b
-withCalloc = withBlock (\cell -> oneInto cell "withCalloc" Zeros 1)
+withCalloc = withBlock "withCalloc" (\source -> one source Zeros 1)
 {-# INLINE withCalloc #-}
 
 -- | A block for so many elements, all bytes of it 0, while the action runs.
@@ -269,7 +269,7 @@ withCalloc = withBlock (\cell -> oneInto cell "withCalloc" Zeros 1)
 --
 -- @since 0.1.0.0
 withCallocArray :: Storable a => Int -> (Ptr a -> IO b) -> IO b
-withCallocArray n = withBlock (\cell -> manyInto cell "withCallocArray" Zeros n)
+withCallocArray n = withBlock "withCallocArray" (\source -> many source Zeros n)
 {-# INLINE withCallocArray #-}
 
 -- | A block of so many bytes, all of them 0, while the action runs.
@@ -279,7 +279,7 @@ withCallocArray n = withBlock (\cell -> manyInto cell "withCallocArray" Zeros n)
 --
 -- @since 0.1.0.0
 withZallocBytes :: Int -> (Ptr Word8 -> IO b) -> IO b
-withZallocBytes n = withBlock (\cell -> bytesInto cell "withZallocBytes" Zeros n)
+withZallocBytes n = withBlock "withZallocBytes" (\source -> bytes source Zeros n)
 {-# INLINE withZallocBytes #-}
 
 -- | How many bytes a block has that was asked for with so many: at least as many, at most an eighth more (from 16 on, and

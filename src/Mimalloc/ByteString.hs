@@ -150,7 +150,7 @@ mallocByteString n = (`fromBlock` n) <$> newBytes "mallocByteString" n
 --
 -- @since 0.1.0.0
 zallocByteString :: Int -> IO ByteString
-zallocByteString n = (`fromBlock` n) <$> newBlock (bytes "zallocByteString" Zeros n)
+zallocByteString n = (`fromBlock` n) <$> newBlock (bytes (capability "zallocByteString") Zeros n)
 
 -- | 'mallocByteString' from a heap. How long it lives is said in "Mimalloc.Heap".
 --
@@ -160,7 +160,7 @@ zallocByteString n = (`fromBlock` n) <$> newBlock (bytes "zallocByteString" Zero
 --
 -- @since 0.1.0.0
 heapMallocByteString :: Heap s -> Int -> IO ByteString
-heapMallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (heapBytes "heapMallocByteString" Whatever heap n)
+heapMallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHeap heap "heapMallocByteString") Whatever n)
 
 -- | 'zallocByteString' from a heap.
 --
@@ -169,7 +169,7 @@ heapMallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (heapBytes "
 --
 -- @since 0.1.0.0
 heapZallocByteString :: Heap s -> Int -> IO ByteString
-heapZallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (heapBytes "heapZallocByteString" Zeros heap n)
+heapZallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHeap heap "heapZallocByteString") Zeros n)
 
 -- | A byte string of so many bytes that the action writes, all of them.
 --

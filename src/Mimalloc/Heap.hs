@@ -76,7 +76,7 @@ import Foreign.ForeignPtr (ForeignPtr)
 import Foreign.Ptr (Ptr)
 import Foreign.Storable (Storable)
 
-import Mimalloc.Internal.Alloc (Fill (..))
+import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Heap
 import Mimalloc.Primitive.Heap (MiArenaId)
@@ -186,7 +186,7 @@ unsafeEndHeap = destroyHeap
 --
 -- @since 0.1.0.0
 heapMallocForeignPtr :: Storable a => Heap s -> IO (ForeignPtr a)
-heapMallocForeignPtr heap = newHeapBlock heap (heapOne "heapMallocForeignPtr" Whatever heap 1)
+heapMallocForeignPtr heap = newHeapBlock heap (one (ofHeap heap "heapMallocForeignPtr") Whatever 1)
 {-# INLINE heapMallocForeignPtr #-}
 
 -- | A block of the heap of so many bytes.
@@ -208,7 +208,7 @@ heapMallocForeignPtrBytes = newHeapBytes "heapMallocForeignPtrBytes"
 --
 -- @since 0.1.0.0
 heapMallocForeignPtrArray :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
-heapMallocForeignPtrArray heap n = newHeapBlock heap (heapMany "heapMallocForeignPtrArray" Whatever heap n)
+heapMallocForeignPtrArray heap n = newHeapBlock heap (many (ofHeap heap "heapMallocForeignPtrArray") Whatever n)
 {-# INLINE heapMallocForeignPtrArray #-}
 
 -- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more.
@@ -219,7 +219,7 @@ heapMallocForeignPtrArray heap n = newHeapBlock heap (heapMany "heapMallocForeig
 --
 -- @since 0.1.0.0
 heapMallocForeignPtrAligned :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
-heapMallocForeignPtrAligned heap align = newHeapBlock heap (heapOne "heapMallocForeignPtrAligned" Whatever heap align)
+heapMallocForeignPtrAligned heap align = newHeapBlock heap (one (ofHeap heap "heapMallocForeignPtrAligned") Whatever align)
 {-# INLINE heapMallocForeignPtrAligned #-}
 
 -- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument).
@@ -230,7 +230,7 @@ heapMallocForeignPtrAligned heap align = newHeapBlock heap (heapOne "heapMallocF
 --
 -- @since 0.1.0.0
 heapMallocForeignPtrAlignedBytes :: Heap s -> Int -> Int -> IO (ForeignPtr Word8)
-heapMallocForeignPtrAlignedBytes heap n align = newHeapBlock heap (heapAlignedBytes "heapMallocForeignPtrAlignedBytes" Whatever heap n align)
+heapMallocForeignPtrAlignedBytes heap n align = newHeapBlock heap (alignedBytes (ofHeap heap "heapMallocForeignPtrAlignedBytes") Whatever n align)
 {-# INLINE heapMallocForeignPtrAlignedBytes #-}
 
 -- | A block of the heap for one value, all bytes of it 0.
@@ -241,7 +241,7 @@ heapMallocForeignPtrAlignedBytes heap n align = newHeapBlock heap (heapAlignedBy
 --
 -- @since 0.1.0.0
 heapCallocForeignPtr :: Storable a => Heap s -> IO (ForeignPtr a)
-heapCallocForeignPtr heap = newHeapBlock heap (heapOne "heapCallocForeignPtr" Zeros heap 1)
+heapCallocForeignPtr heap = newHeapBlock heap (one (ofHeap heap "heapCallocForeignPtr") Zeros 1)
 {-# INLINE heapCallocForeignPtr #-}
 
 -- | A block of the heap for so many elements, all bytes of it 0.
@@ -252,7 +252,7 @@ heapCallocForeignPtr heap = newHeapBlock heap (heapOne "heapCallocForeignPtr" Ze
 --
 -- @since 0.1.0.0
 heapCallocForeignPtrArray :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
-heapCallocForeignPtrArray heap n = newHeapBlock heap (heapMany "heapCallocForeignPtrArray" Zeros heap n)
+heapCallocForeignPtrArray heap n = newHeapBlock heap (many (ofHeap heap "heapCallocForeignPtrArray") Zeros n)
 {-# INLINE heapCallocForeignPtrArray #-}
 
 -- | A block of the heap of so many bytes, all of them 0.
@@ -263,7 +263,7 @@ heapCallocForeignPtrArray heap n = newHeapBlock heap (heapMany "heapCallocForeig
 --
 -- @since 0.1.0.0
 heapZallocForeignPtrBytes :: Heap s -> Int -> IO (ForeignPtr Word8)
-heapZallocForeignPtrBytes heap n = newHeapBlock heap (heapBytes "heapZallocForeignPtrBytes" Zeros heap n)
+heapZallocForeignPtrBytes heap n = newHeapBlock heap (bytes (ofHeap heap "heapZallocForeignPtrBytes") Zeros n)
 {-# INLINE heapZallocForeignPtrBytes #-}
 
 -- | A block of the heap for one value while the action runs.
@@ -273,7 +273,7 @@ heapZallocForeignPtrBytes heap n = newHeapBlock heap (heapBytes "heapZallocForei
 --
 -- @since 0.1.0.0
 withHeapMalloc :: Storable a => Heap s -> (Ptr a -> IO b) -> IO b
-withHeapMalloc heap = withHeapBlock "withHeapMalloc" heap (\name cell -> heapOneInto cell name Whatever heap 1)
+withHeapMalloc heap = withHeapBlock "withHeapMalloc" heap (\source -> one source Whatever 1)
 {-# INLINE withHeapMalloc #-}
 
 -- | A block of the heap of so many bytes while the action runs.
@@ -283,7 +283,7 @@ withHeapMalloc heap = withHeapBlock "withHeapMalloc" heap (\name cell -> heapOne
 --
 -- @since 0.1.0.0
 withHeapMallocBytes :: Heap s -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocBytes heap n = withHeapBlock "withHeapMallocBytes" heap (\name cell -> heapAlignedBytesInto cell name Whatever heap n 16)
+withHeapMallocBytes heap n = withHeapBlock "withHeapMallocBytes" heap (\source -> bytes source Whatever n)
 {-# INLINE withHeapMallocBytes #-}
 
 -- | A block of the heap for so many elements while the action runs.
@@ -293,7 +293,7 @@ withHeapMallocBytes heap n = withHeapBlock "withHeapMallocBytes" heap (\name cel
 --
 -- @since 0.1.0.0
 withHeapMallocArray :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocArray heap n = withHeapBlock "withHeapMallocArray" heap (\name cell -> heapManyInto cell name Whatever heap n)
+withHeapMallocArray heap n = withHeapBlock "withHeapMallocArray" heap (\source -> many source Whatever n)
 {-# INLINE withHeapMallocArray #-}
 
 -- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more, while the action
@@ -304,7 +304,7 @@ withHeapMallocArray heap n = withHeapBlock "withHeapMallocArray" heap (\name cel
 --
 -- @since 0.1.0.0
 withHeapMallocAligned :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocAligned heap align = withHeapBlock "withHeapMallocAligned" heap (\name cell -> heapOneInto cell name Whatever heap align)
+withHeapMallocAligned heap align = withHeapBlock "withHeapMallocAligned" heap (\source -> one source Whatever align)
 {-# INLINE withHeapMallocAligned #-}
 
 -- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument) while the action runs.
@@ -314,7 +314,7 @@ withHeapMallocAligned heap align = withHeapBlock "withHeapMallocAligned" heap (\
 --
 -- @since 0.1.0.0
 withHeapMallocAlignedBytes :: Heap s -> Int -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocAlignedBytes heap n align = withHeapBlock "withHeapMallocAlignedBytes" heap (\name cell -> heapAlignedBytesInto cell name Whatever heap n align)
+withHeapMallocAlignedBytes heap n align = withHeapBlock "withHeapMallocAlignedBytes" heap (\source -> alignedBytes source Whatever n align)
 {-# INLINE withHeapMallocAlignedBytes #-}
 
 -- | A block of the heap for one value, all bytes of it 0, while the action runs.
@@ -324,7 +324,7 @@ withHeapMallocAlignedBytes heap n align = withHeapBlock "withHeapMallocAlignedBy
 --
 -- @since 0.1.0.0
 withHeapCalloc :: Storable a => Heap s -> (Ptr a -> IO b) -> IO b
-withHeapCalloc heap = withHeapBlock "withHeapCalloc" heap (\name cell -> heapOneInto cell name Zeros heap 1)
+withHeapCalloc heap = withHeapBlock "withHeapCalloc" heap (\source -> one source Zeros 1)
 {-# INLINE withHeapCalloc #-}
 
 -- | A block of the heap for so many elements, all bytes of it 0, while the action runs.
@@ -334,7 +334,7 @@ withHeapCalloc heap = withHeapBlock "withHeapCalloc" heap (\name cell -> heapOne
 --
 -- @since 0.1.0.0
 withHeapCallocArray :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapCallocArray heap n = withHeapBlock "withHeapCallocArray" heap (\name cell -> heapManyInto cell name Zeros heap n)
+withHeapCallocArray heap n = withHeapBlock "withHeapCallocArray" heap (\source -> many source Zeros n)
 {-# INLINE withHeapCallocArray #-}
 
 -- | A block of the heap of so many bytes, all of them 0, while the action runs.
@@ -344,7 +344,7 @@ withHeapCallocArray heap n = withHeapBlock "withHeapCallocArray" heap (\name cel
 --
 -- @since 0.1.0.0
 withHeapZallocBytes :: Heap s -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapZallocBytes heap n = withHeapBlock "withHeapZallocBytes" heap (\name cell -> heapAlignedBytesInto cell name Zeros heap n 16)
+withHeapZallocBytes heap n = withHeapBlock "withHeapZallocBytes" heap (\source -> bytes source Zeros n)
 {-# INLINE withHeapZallocBytes #-}
 
 -- | Takes in what others freed of the heap's pages that the capability one is on holds, and gives empty ones back; 'True': all

@@ -133,7 +133,7 @@ mallocVector n = (`unsafeFromForeignPtr0` n) <$> newMany "mallocVector" n
 --
 -- @since 0.1.0.0
 zallocVector :: Storable a => Int -> IO (Vector a)
-zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many "zallocVector" Zeros n)
+zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocVector") Zeros n)
 {-# INLINE zallocVector #-}
 
 -- | 'mallocVector' from a heap. How long it lives is said in "Mimalloc.Heap".
@@ -144,7 +144,7 @@ zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many "zallocVector" Z
 --
 -- @since 0.1.0.0
 heapMallocVector :: Storable a => Heap s -> Int -> IO (Vector a)
-heapMallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapMallocVector" Whatever heap n)
+heapMallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapMallocVector") Whatever n)
 {-# INLINE heapMallocVector #-}
 
 -- | 'zallocVector' from a heap.
@@ -154,7 +154,7 @@ heapMallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (hea
 --
 -- @since 0.1.0.0
 heapZallocVector :: Storable a => Heap s -> Int -> IO (Vector a)
-heapZallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapZallocVector" Zeros heap n)
+heapZallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapZallocVector") Zeros n)
 {-# INLINE heapZallocVector #-}
 
 -- | A mutable vector of so many elements with whatever the block has in it.
@@ -176,7 +176,7 @@ mallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newMany "mallocMVector
 --
 -- @since 0.1.0.0
 zallocMVector :: Storable a => Int -> IO (IOVector a)
-zallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many "zallocMVector" Zeros n)
+zallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocMVector") Zeros n)
 {-# INLINE zallocMVector #-}
 
 -- | 'mallocMVector' from a heap.
@@ -187,7 +187,7 @@ zallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many "zalloc
 --
 -- @since 0.1.0.0
 heapMallocMVector :: Storable a => Heap s -> Int -> IO (IOVector a)
-heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapMallocMVector" Whatever heap n)
+heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapMallocMVector") Whatever n)
 {-# INLINE heapMallocMVector #-}
 
 -- | 'zallocMVector' from a heap.
@@ -198,7 +198,7 @@ heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock 
 --
 -- @since 0.1.0.0
 heapZallocMVector :: Storable a => Heap s -> Int -> IO (IOVector a)
-heapZallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapZallocMVector" Zeros heap n)
+heapZallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapZallocMVector") Zeros n)
 {-# INLINE heapZallocMVector #-}
 
 -- | The vector whose elements are the function's results for 0, 1 and so on. Empty for a size below 1, as in vector.
@@ -373,7 +373,7 @@ copy v
 -- @since 0.1.0.0
 heapCopyVector :: Storable a => Heap s -> Vector a -> IO (Vector a)
 heapCopyVector heap v = do
-  fp <- newHeapBlock heap (heapMany "heapCopyVector" Whatever heap (Vector.length v))
+  fp <- newHeapBlock heap (many (ofHeap heap "heapCopyVector") Whatever (Vector.length v))
   withForeignPtr fp $ \p -> Vector.unsafeWith v $ \q -> copyElements p q (Vector.length v)
   pure (unsafeFromForeignPtr0 fp (Vector.length v))
 {-# INLINE heapCopyVector #-}
@@ -437,7 +437,7 @@ mallocSTVector n = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newMany
 --
 -- @since 0.1.0.0
 zallocSTVector :: Storable a => Int -> ST s (STVector s a)
-zallocSTVector n = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many "zallocSTVector" Zeros n))
+zallocSTVector n = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocSTVector") Zeros n))
 {-# INLINE zallocSTVector #-}
 
 -- | 'thaw' in 'ST'.

@@ -4,7 +4,8 @@
 {-# LANGUAGE UnboxedTuples #-}
 -- |
 -- Blocks for the modules above: checked sizes, failures as exceptions, and the two ways a block is given back for sure,
--- by a finalizer or at the end of a bracket. Every function takes the name that a failure is reported under.
+-- by a finalizer or at the end of a bracket. Every function takes the name that a failure is reported under,
+-- or a source, which has it.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -12,18 +13,14 @@
 module Mimalloc.Internal.Alloc
   ( -- * Blocks
     Fill (..)
+  , Source (..)
+  , capability
+  , capabilityInto
+  , safelyInto
   , bytes
   , alignedBytes
   , one
   , many
-  , Cell
-  , bytesInto
-  , alignedBytesInto
-  , oneInto
-  , manyInto
-  , safelyInto
-  , oneFrom
-  , manyFrom
     -- * Giving them back
   , newBlock
   , newBytes
@@ -41,10 +38,12 @@ module Mimalloc.Internal.Alloc
   , run
     -- * Sizes
   , bigBytes
+  , isSmall
   , isPowerOfTwo
   , orNoMemory
   ) where
 
+import Foreign.C.Types (CSize)
 import Foreign.ForeignPtr (FinalizerPtr)
 import Foreign.Ptr (nullPtr)
 import Foreign.Storable (Storable (..))
@@ -71,66 +70,73 @@ data Fill = Whatever | Zeros
 bigBytes :: Int
 bigBytes = 1048576
 
+-- | Less than that.
+isSmall :: CSize -> Bool
+isSmall size = size < fromIntegral bigBytes
+{-# INLINE isSmall #-}
+
+-- | Where blocks come from, and under which name a failure is reported. Sizes are not negative, alignments are powers of
+-- two, and null is want of memory. Whatever uses a source is inlined, so nothing is left of it.
+data Source a = Source
+  { sourceName         :: String
+  , sourceBytes        :: CSize -> IO (Ptr a)          -- ^ as they are, aligned to 16
+  , sourceAligned      :: CSize -> CSize -> IO (Ptr a) -- ^ .. to more
+  , sourceZeros        :: CSize -> IO (Ptr a)          -- ^ fewer than 'bigBytes', aligned to 16
+  , sourceAlignedZeros :: CSize -> CSize -> IO (Ptr a) -- ^ .. to more
+  , sourceBigZeros     :: CSize -> CSize -> IO (Ptr a) -- ^ 'bigBytes' or more at any alignment, in a safe call
+  }
+
+-- | The heap of the capability one is on.
+capability :: String -> Source a
+capability name = Source
+  { sourceName = name
+  , sourceBytes = mi_cap_malloc
+  , sourceAligned = mi_cap_malloc_aligned
+  , sourceZeros = mi_cap_zalloc
+  , sourceAlignedZeros = mi_cap_zalloc_aligned
+  , sourceBigZeros = mi_zalloc_aligned_safe
+  }
+{-# INLINE capability #-}
+
+-- | The same for a bracket: into its cell.
+capabilityInto :: Cell -> String -> Source a
+capabilityInto cell name = Source
+  { sourceName = name
+  , sourceBytes = mi_fast_malloc_into cell
+  , sourceAligned = \size align -> mi_aligned_into cell size align 0
+  , sourceZeros = mi_zalloc_into cell
+  , sourceAlignedZeros = \size align -> mi_aligned_into cell size align 1
+  , sourceBigZeros = \size align -> safelyInto cell (mi_zalloc_aligned_safe size align)
+  }
+{-# INLINE capabilityInto #-}
+
 -- | A block of so many bytes, aligned to 16.
-bytes :: String -> Fill -> Int -> IO (Ptr a)
-bytes name fill n
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ case fill of
-      Whatever -> mi_cap_malloc (fromIntegral n)
-      Zeros | n < bigBytes -> mi_cap_zalloc (fromIntegral n)
-            | otherwise -> mi_zalloc_safe (fromIntegral n)
+bytes :: Source a -> Fill -> Int -> IO (Ptr a)
+bytes source fill n = alignedBytes source fill n 16
 {-# INLINE bytes #-}
 
 -- | A block of so many bytes at so much alignment, a power of two. Every block is aligned to 16 anyway.
-alignedBytes :: String -> Fill -> Int -> Int -> IO (Ptr a)
-alignedBytes name fill n align
-  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
-  | align <= 16 = bytes name fill n
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ case fill of
-      Whatever -> mi_cap_malloc_aligned (fromIntegral n) (fromIntegral align)
-      Zeros | n < bigBytes -> mi_cap_zalloc_aligned (fromIntegral n) (fromIntegral align)
-            | otherwise -> mi_zalloc_aligned_safe (fromIntegral n) (fromIntegral align)
+alignedBytes :: Source a -> Fill -> Int -> Int -> IO (Ptr a)
+alignedBytes source fill n align
+  | align <= 0 || not (isPowerOfTwo align) = badAlignment (sourceName source) align
+  | n < 0 = negativeSize (sourceName source) n
+  | otherwise = orNoMemory (sourceName source) n $ case fill of
+      Whatever | align <= 16 -> sourceBytes source (fromIntegral n)
+               | otherwise -> sourceAligned source (fromIntegral n) (fromIntegral align)
+      Zeros | n >= bigBytes -> sourceBigZeros source (fromIntegral n) (fromIntegral align)
+            | align <= 16 -> sourceZeros source (fromIntegral n)
+            | otherwise -> sourceAlignedZeros source (fromIntegral n) (fromIntegral align)
 {-# INLINE alignedBytes #-}
 
 -- | A block for one value, aligned as its type says and at least to the alignment given.
-one :: Storable a => String -> Fill -> Int -> IO (Ptr a)
-one name fill = oneFrom name (alignedBytes name fill)
+one :: Storable a => Source a -> Fill -> Int -> IO (Ptr a)
+one source fill = oneFrom (sourceName source) (alignedBytes source fill)
 {-# INLINE one #-}
 
 -- | A block for so many values, aligned as their type says.
-many :: Storable a => String -> Fill -> Int -> IO (Ptr a)
-many name fill = manyFrom name (alignedBytes name fill)
+many :: Storable a => Source a -> Fill -> Int -> IO (Ptr a)
+many source fill = manyFrom (sourceName source) (alignedBytes source fill)
 {-# INLINE many #-}
-
--- | The same four for brackets: into a cell.
-bytesInto :: Cell -> String -> Fill -> Int -> IO (Ptr a)
-bytesInto cell name fill n
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ case fill of
-      Whatever -> mi_fast_malloc_into cell (fromIntegral n)
-      Zeros | n < bigBytes -> mi_zalloc_into cell (fromIntegral n)
-            | otherwise -> safelyInto cell (mi_zalloc_safe (fromIntegral n))
-{-# INLINE bytesInto #-}
-
-alignedBytesInto :: Cell -> String -> Fill -> Int -> Int -> IO (Ptr a)
-alignedBytesInto cell name fill n align
-  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
-  | align <= 16 = bytesInto cell name fill n
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ case fill of
-      Whatever -> mi_aligned_into cell (fromIntegral n) (fromIntegral align) 0
-      Zeros | n < bigBytes -> mi_aligned_into cell (fromIntegral n) (fromIntegral align) 1
-            | otherwise -> safelyInto cell (mi_zalloc_aligned_safe (fromIntegral n) (fromIntegral align))
-{-# INLINE alignedBytesInto #-}
-
-oneInto :: Storable a => Cell -> String -> Fill -> Int -> IO (Ptr a)
-oneInto cell name fill = oneFrom name (alignedBytesInto cell name fill)
-{-# INLINE oneInto #-}
-
-manyInto :: Storable a => Cell -> String -> Fill -> Int -> IO (Ptr a)
-manyInto cell name fill = manyFrom name (alignedBytesInto cell name fill)
-{-# INLINE manyInto #-}
 
 -- | A block from a safe call, which takes no cell.
 safelyInto :: Cell -> IO (Ptr a) -> IO (Ptr a)
@@ -218,7 +224,7 @@ newBytes name n
 newAlignedBytes :: String -> Int -> Int -> IO (ForeignPtr a)
 newAlignedBytes name n align
   | align == 16 = newBytes name n
-  | otherwise = newBlock (alignedBytes name Whatever n align)
+  | otherwise = newBlock (alignedBytes (capability name) Whatever n align)
 {-# INLINE newAlignedBytes #-}
 
 newOne :: Storable a => String -> Int -> IO (ForeignPtr a)
@@ -278,8 +284,8 @@ newBlockFreedBy (FunPtr free) allocate = masked $ \s0 -> case newMutVar# NoFinal
 
 -- | A block for an action. No asynchronous exception is masked: the call that takes the block puts it into a cell, the call that
 -- frees it empties the cell, each is one step, and whatever exception comes finds in the cell what is left to be freed.
-withBlock :: (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
-withBlock = withBlockOf NoMore
+withBlock :: String -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
+withBlock name allocate = withBlockOf NoMore (\cell -> allocate (capabilityInto cell name))
 {-# INLINE withBlock #-}
 
 -- | The same for bytes as they are.
@@ -288,14 +294,14 @@ withBytes name n act
   | n < 0 = negativeSize name n
   | otherwise = IO $ \s0 -> case run newCell s0 of
       (# s1, cell #) -> bracketed NoMore cell (fromIntegral n) (run (taken cell >>= act)) s1
-  where taken cell = peekCell cell >>= \p -> if p == nullPtr then bytesInto cell name Whatever n else pure p
+  where taken cell = peekCell cell >>= \p -> if p == nullPtr then bytes (capabilityInto cell name) Whatever n else pure p
 {-# INLINE withBytes #-}
 
 -- | .. at so much alignment, ..
 withAlignedBytes :: String -> Int -> Int -> (Ptr a -> IO b) -> IO b
 withAlignedBytes name n align
   | align == 16 = withBytes name n
-  | otherwise = withBlock (\cell -> alignedBytesInto cell name Whatever n align)
+  | otherwise = withBlock name (\source -> alignedBytes source Whatever n align)
 {-# INLINE withAlignedBytes #-}
 
 -- | .. for one value, for so many.

@@ -93,7 +93,7 @@ newGrowableFor name room
   | otherwise = do
       relieved
       fp <- newBlockFreedBy mi_cap_free_box_finalizer $ do
-        b <- one name Zeros 8
+        b <- one (capability name) Zeros 8
         b <$ poke b (Box nullPtr 0 0)
       let g = Growable fp
       g <$ when (room > 0) (resize name g room)

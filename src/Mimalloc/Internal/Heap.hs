@@ -34,13 +34,7 @@ module Mimalloc.Internal.Heap
   , closeHeap
   , destroyHeap
     -- * Blocks
-  , heapBytes
-  , heapAlignedBytes
-  , heapOne
-  , heapMany
-  , heapAlignedBytesInto
-  , heapOneInto
-  , heapManyInto
+  , ofHeap
   , newHeapBlock
   , newHeapBytes
   , newHeapPacked
@@ -58,7 +52,6 @@ import Foreign.C.Error (eINVAL, getErrno)
 import Foreign.C.Types (CInt)
 import Foreign.ForeignPtr (FinalizerPtr)
 import Foreign.Ptr (nullPtr)
-import Foreign.Storable (Storable)
 import GHC.Exts
 import GHC.ForeignPtr (ForeignPtr (..), ForeignPtrContents (..))
 import GHC.IO (IO (..))
@@ -242,56 +235,35 @@ weighed :: Int -> IO ()
 weighed n = when (n > 65536) $ mi_cap_pressure_look >> relieved
 {-# INLINE weighed #-}
 
--- | A block of so many bytes of the heap, aligned to 16.
-heapBytes :: String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapBytes name fill heap n = heapAlignedBytes name fill heap n 16
-{-# INLINE heapBytes #-}
+-- | Blocks of the heap.
+ofHeap :: Heap s -> String -> Source a
+ofHeap heap name = Source
+  { sourceName = name
+  , sourceBytes = \size -> usingHeap name heap $ \p -> mi_cap_heap_malloc p size
+  , sourceAligned = \size align -> usingHeap name heap $ \p -> mi_cap_heap_aligned p size align 0 0
+  , sourceZeros = \size -> usingHeap name heap $ \p -> mi_cap_heap_zalloc p size
+  , sourceAlignedZeros = \size align -> usingHeap name heap $ \p -> mi_cap_heap_aligned p size align 0 1
+  , sourceBigZeros = \size align -> usingHeap name heap $ \p -> mi_heap_zalloc_aligned_at_safe p size align 0
+  }
+{-# INLINE ofHeap #-}
 
--- | A block of so many bytes of the heap, at so much alignment.
-heapAlignedBytes :: String -> Fill -> Heap s -> Int -> Int -> IO (Ptr a)
-heapAlignedBytes name fill heap n align
-  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ usingHeap name heap $ \p -> case fill of
-      Whatever | align <= 16 -> mi_cap_heap_malloc p size
-               | otherwise -> mi_cap_heap_aligned p size (fromIntegral align) 0 0
-      Zeros | n >= bigBytes -> mi_heap_zalloc_aligned_at_safe p size (fromIntegral align) 0
-            | align <= 16 -> mi_cap_heap_zalloc p size
-            | otherwise -> mi_cap_heap_aligned p size (fromIntegral align) 0 1
-  where size = fromIntegral n
-{-# INLINE heapAlignedBytes #-}
+-- | The same for a bracket, whose caller is in: into its cell.
+ofHeapInto :: Cell -> Heap s -> String -> Source a
+ofHeapInto cell heap name = Source
+  { sourceName = name
+  , sourceBytes = \size -> into size 16 0
+  , sourceAligned = \size align -> into size align 0
+  , sourceZeros = \size -> into size 16 1
+  , sourceAlignedZeros = \size align -> into size align 1
+  , sourceBigZeros = \size align ->
+      inHeap name heap $ \p -> safelyInto cell (mi_heap_zalloc_aligned_at_safe p size align 0)
+  }
+  where
+    into size align zero = inHeap name heap $ \p -> mi_heap_aligned_into cell p size align zero
+    {-# INLINE into #-}
+{-# INLINE ofHeapInto #-}
 
--- | The same for 'withHeapBlock': into a cell.
-heapAlignedBytesInto :: Cell -> String -> Fill -> Heap s -> Int -> Int -> IO (Ptr a)
-heapAlignedBytesInto cell name fill heap n align
-  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ inHeap name heap $ \p -> case fill of
-      Whatever -> mi_heap_aligned_into cell p size (fromIntegral align) 0
-      Zeros | n >= bigBytes -> safelyInto cell (mi_heap_zalloc_aligned_at_safe p size (fromIntegral align) 0)
-            | otherwise -> mi_heap_aligned_into cell p size (fromIntegral align) 1
-  where size = fromIntegral n
-{-# INLINE heapAlignedBytesInto #-}
-
--- | A block for one value, aligned as its type says and at least to the alignment given.
-heapOne :: Storable a => String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapOne name fill heap = oneFrom name (heapAlignedBytes name fill heap)
-{-# INLINE heapOne #-}
-
-heapOneInto :: Storable a => Cell -> String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapOneInto cell name fill heap = oneFrom name (heapAlignedBytesInto cell name fill heap)
-{-# INLINE heapOneInto #-}
-
--- | A block for so many values, aligned as their type says.
-heapMany :: Storable a => String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapMany name fill heap = manyFrom name (heapAlignedBytes name fill heap)
-{-# INLINE heapMany #-}
-
-heapManyInto :: Storable a => Cell -> String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapManyInto cell name fill heap = manyFrom name (heapAlignedBytesInto cell name fill heap)
-{-# INLINE heapManyInto #-}
-
--- | A block of the heap, by one of the functions above, as a foreign pointer. One that lives together with others needs no
+-- | A block of the heap, from 'ofHeap', as a foreign pointer. One that lives together with others needs no
 -- care about asynchronous exceptions: its block is freed with the heap in any case.
 newHeapBlock :: Heap s -> IO (Ptr a) -> IO (ForeignPtr a)
 newHeapBlock heap@(Heap key _) allocate = do
@@ -312,7 +284,7 @@ newHeapBytes name heap@(Heap key _) n = do
 {-# INLINE newHeapBytes #-}
 
 newHeapBytesSlow :: String -> Heap s -> Int -> IO (ForeignPtr a)
-newHeapBytesSlow name heap n = newHeapBlock heap (heapBytes name Whatever heap n)
+newHeapBytesSlow name heap n = newHeapBlock heap (bytes (ofHeap heap name) Whatever n)
 {-# NOINLINE newHeapBytesSlow #-}
 
 -- | A heap of blocks that are freed one by one; what is left of them, when it is not reachable any more. The collector does not know how
@@ -326,7 +298,7 @@ newHeapOfBlocks name = do
 heapBlock :: String -> Heap s -> Int -> IO (Ptr a)
 heapBlock name heap@(Heap key _) n = do
   p <- mi_fast_heap_malloc key (fromIntegral n)
-  if p == nullPtr then heapBytes name Whatever heap n else pure p
+  if p == nullPtr then bytes (ofHeap heap name) Whatever n else pure p
 {-# INLINE heapBlock #-}
 
 -- | The same for bytes that nobody frees, resizes or asks about. In a heap whose pointers live together small ones lie one behind the
@@ -334,14 +306,14 @@ heapBlock name heap@(Heap key _) n = do
 newHeapPacked :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapPacked name heap@(Heap key _) n = do
   life <- readLife heap
-  newHeapBlock heap $ if life == each then heapBytes name Whatever heap n
+  newHeapBlock heap $ if life == each then bytes (ofHeap heap name) Whatever n
     else orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
 {-# INLINE newHeapPacked #-}
 
 -- | A block of the heap while the action runs, which counts as a use of the heap: nobody ends that at once meanwhile.
-withHeapBlock :: String -> Heap s -> (String -> Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
+withHeapBlock :: String -> Heap s -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withHeapBlock name heap allocate act = do
   life <- enter name heap
-  r <- withBlockOf (Holding (leave heap life) (life /= each)) (allocate name) act
+  r <- withBlockOf (Holding (leave heap life) (life /= each)) (\cell -> allocate (ofHeapInto cell heap name)) act
   r <$ leave heap life
 {-# INLINE withHeapBlock #-}
