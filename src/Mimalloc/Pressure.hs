@@ -39,12 +39,13 @@ module Mimalloc.Pressure
 
 import Control.DeepSeq (NFData)
 import Data.Int (Int64)
-import Data.Word (Word64)
-import Foreign.Marshal.Array (allocaArray, peekArray)
+import Foreign.Marshal.Array (allocaArray)
+import Foreign.Storable (peekElemOff)
 import GHC.Generics (Generic)
 
 import Mimalloc.Internal.Error (negativeSize)
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers (PressureWord (..))
 
 -- | When collections are asked for.
 --
@@ -78,7 +79,7 @@ setPressure p = case p of
 --
 -- @since 0.1.0.0
 getPressure :: IO Pressure
-getPressure = of_ . pressureBudget <$> readStats
+getPressure = of_ . fst <$> readStats
   where
     of_ n | n < 0 = PressureAdaptive
           | n == 0 = PressureOff
@@ -108,17 +109,14 @@ data PressureStats = PressureStats
 --
 -- @since 0.1.0.0
 pressureStats :: IO PressureStats
-pressureStats = words_ <$> readStats
-  where words_ (Words _ s) = s
+pressureStats = snd <$> readStats
 
 -- The budget, and the rest.
-data Words = Words { pressureBudget :: !Int64, _stats :: !PressureStats }
-
-readStats :: IO Words
-readStats = allocaArray 8 $ \p -> do
+readStats :: IO (Int64, PressureStats)
+readStats = allocaArray (1 + fromEnum (maxBound :: PressureWord)) $ \p -> do
   mi_cap_pressure_stats p
-  values <- map fromIntegral <$> (peekArray 8 p :: IO [Word64])
-  case values of
-    [budget, held, next, nextMajor, minor, major, minorFreed, majorFreed] ->
-      pure (Words (fromIntegral (budget :: Int)) (PressureStats held next nextMajor minor major minorFreed majorFreed))
-    _ -> pure (Words (-1) (PressureStats 0 0 0 0 0 0 0))
+  let field f = fromIntegral <$> peekElemOff p (fromEnum f)
+  budget <- fromIntegral <$> peekElemOff p (fromEnum PressureBudget)
+  stats <- PressureStats <$> field PressureHeld <*> field PressureNext <*> field PressureNextMajor
+    <*> field PressureMinor <*> field PressureMajor <*> field PressureMinorFreed <*> field PressureMajorFreed
+  pure (budget, stats)

@@ -58,6 +58,7 @@ import System.IO.Unsafe (unsafePerformIO)
 import Mimalloc.Internal.Bytes (packCString)
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers
 
 -- $setup
 -- >>> import Mimalloc
@@ -151,14 +152,14 @@ getStats = go 2048
         Left 0 -> noMemory "getStats" 65536
         Left n -> go (n + 256) -- others may come up meanwhile
 
--- The numbers of totals, classes, owners and heaps; the totals, in the order of C's mi_totals_t; five words for each of the others.
+-- The numbers of totals, classes, owners and heaps; the totals, in the order of C's mi_totals_t (t'Total'); five words for each of the others.
 readStats :: Ptr Word64 -> ProcessInfo -> IO Stats
 readStats p process = do
   totals <- at 0
   classes <- at 1
   owners <- at 2
   heaps <- at 3
-  let total i = at (4 + i)
+  let total field = at (4 + fromEnum field)
       parts first n = forM [0 .. n - 1] $ \i -> do
         let place = 4 + totals + 5 * (first + i)
         usage <- Usage <$> at (place + 1) <*> at (place + 2) <*> at (place + 3) <*> at (place + 4)
@@ -167,8 +168,11 @@ readStats p process = do
       named name = map (\(key, usage) -> (name key, usage))
       resident = pure (processInfoCurrentRSS process)
       peak = pure (processInfoPeakRSS process)
-  gauges <- Gauges <$> total 0 <*> total 1 <*> total 9 <*> resident <*> peak <*> total 2 <*> total 3 <*> total 4 <*> total 5 <*> total 6 <*> total 7 <*> total 8 <*> total 16
-  counters <- Counters <$> total 10 <*> total 11 <*> total 12 <*> total 13 <*> total 14 <*> total 15
+  gauges <- Gauges <$> total TotalReservedBytes <*> total TotalCommittedBytes <*> total TotalPeakCommittedBytes
+    <*> resident <*> peak <*> total TotalUsedBytes <*> total TotalUsedBlocks <*> total TotalPages <*> total TotalArenas
+    <*> total TotalMappings <*> total TotalThreads <*> total TotalCapabilities <*> total TotalStructureBytes
+  counters <- Counters <$> total TotalPurgedBytes <*> total TotalFreshPages <*> total TotalAdoptedPages
+    <*> total TotalFullPages <*> total TotalRetiredPages <*> total TotalRemoteFreedBlocks
   Stats gauges counters
     <$> (sortOn fst . named sizeClass <$> parts 0 classes)
     <*> (named owner <$> parts classes owners)
@@ -181,7 +185,7 @@ readStats p process = do
     -- As in docs/DESIGN.md, section 5.
     owner key
       | key == 0 = Nobody
-      | key <= 16 * 256 = Capability (fromIntegral (key `quot` 16) - 1)
+      | key <= fromIntegral (ownerIdStep * capabilitiesMost) = Capability (fromIntegral key `quot` ownerIdStep - 1)
       | otherwise = OSThread key
 
 -- | The same as JSON, in C's words: an object with @gauges@, @counters@, @size_classes@, @owners@ and @heaps@. Their numbers
@@ -288,12 +292,14 @@ capabilityStats :: IO [CapabilityStats]
 capabilityStats = do
   most <- mi_cap_max
   fmap catMaybes . forM [0 .. fromIntegral most - 1] $ \n ->
-    allocaArray 9 $ \p -> do
+    allocaArray (1 + fromEnum (maxBound :: CapabilityWord)) $ \p -> do
       mi_cap_stats (fromIntegral n) p
-      let field i = fromIntegral <$> peekElemOff p i
-      exists <- field 0
+      let field f = fromIntegral <$> peekElemOff p (fromEnum f)
+      exists <- field CapabilityExists
       if exists == (0 :: Int) then pure Nothing else Just <$>
-        (CapabilityStats n <$> field 1 <*> field 2 <*> field 3 <*> field 4 <*> field 5 <*> field 6 <*> field 7 <*> field 8)
+        (CapabilityStats n <$> field CapabilityPages <*> field CapabilityFreshPages <*> field CapabilityAdoptedPages
+          <*> field CapabilityFullPages <*> field CapabilityRetiredPages <*> field CapabilityRemoteFreed
+          <*> field CapabilityUsedBlocks <*> field CapabilityUsedBytes)
 
 -- | How many blocks are in use in the whole process, and how many bytes they can hold. Exact while nobody allocates or
 -- frees. May be called from any thread; throws nothing.

@@ -15,6 +15,7 @@ import Test.Tasty.HUnit
 import InPlace (buildDirectory)
 import Mimalloc.Primitive (MiOption)
 import Names.Document (typesOfTheDocument)
+import Names.Numbers (numbersAgree)
 import Names.Types (typesAgree)
 
 main :: IO ()
@@ -50,6 +51,7 @@ main = do
           missing shown declared
     , testCase "MiOption is mi_option_t, in order" $
         map show [minBound .. maxBound :: MiOption] @?= map camel (optionNames header)
+    , numbersAgree
     , testCase "types" $ typesAgree @?= ()
     , typesOfTheDocument
     ]

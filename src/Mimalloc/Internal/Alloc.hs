@@ -40,10 +40,11 @@ module Mimalloc.Internal.Alloc
   , bigBytes
   , isSmall
   , isPowerOfTwo
+  , bool
   , orNoMemory
   ) where
 
-import Foreign.C.Types (CSize)
+import Foreign.C.Types (CBool, CSize)
 import Foreign.ForeignPtr (FinalizerPtr)
 import Foreign.Ptr (nullPtr)
 import Foreign.Storable (Storable (..))
@@ -61,6 +62,7 @@ import GHC.Clock (getMonotonicTimeNSec)
 import Mimalloc.Internal.Bracket
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers (blockAlignment)
 
 -- | What a new block holds.
 data Fill = Whatever | Zeros
@@ -74,6 +76,11 @@ bigBytes = 1048576
 isSmall :: CSize -> Bool
 isSmall size = size < fromIntegral bigBytes
 {-# INLINE isSmall #-}
+
+-- | As C has it.
+bool :: Bool -> CBool
+bool = fromIntegral . fromEnum
+{-# INLINE bool #-}
 
 -- | Where blocks come from, and under which name a failure is reported. Sizes are not negative, alignments are powers of
 -- two, and null is want of memory. Whatever uses a source is inlined, so nothing is left of it.
@@ -112,7 +119,7 @@ capabilityInto cell name = Source
 
 -- | A block of so many bytes, aligned to 16.
 bytes :: Source a -> Fill -> Int -> IO (Ptr a)
-bytes source fill n = alignedBytes source fill n 16
+bytes source fill n = alignedBytes source fill n blockAlignment
 {-# INLINE bytes #-}
 
 -- | A block of so many bytes at so much alignment, a power of two. Every block is aligned to 16 anyway.
@@ -121,10 +128,10 @@ alignedBytes source fill n align
   | align <= 0 || not (isPowerOfTwo align) = badAlignment (sourceName source) align
   | n < 0 = negativeSize (sourceName source) n
   | otherwise = orNoMemory (sourceName source) n $ case fill of
-      Whatever | align <= 16 -> sourceBytes source (fromIntegral n)
+      Whatever | align <= blockAlignment -> sourceBytes source (fromIntegral n)
                | otherwise -> sourceAligned source (fromIntegral n) (fromIntegral align)
       Zeros | n >= bigBytes -> sourceBigZeros source (fromIntegral n) (fromIntegral align)
-            | align <= 16 -> sourceZeros source (fromIntegral n)
+            | align <= blockAlignment -> sourceZeros source (fromIntegral n)
             | otherwise -> sourceAlignedZeros source (fromIntegral n) (fromIntegral align)
 {-# INLINE alignedBytes #-}
 
@@ -164,7 +171,7 @@ elements name n size
 
 -- What is met by every block needs no look: also alignments that are no power of two, which some instances state.
 typeAlignment :: Storable a => a -> Int
-typeAlignment a = if alignment a <= 16 then 16 else alignment a
+typeAlignment a = max blockAlignment (alignment a)
 {-# INLINE typeAlignment #-}
 
 -- | Of a positive number.
@@ -223,7 +230,7 @@ newBytes name n
 -- | The same at so much alignment, for 'oneFrom' and 'manyFrom'.
 newAlignedBytes :: String -> Int -> Int -> IO (ForeignPtr a)
 newAlignedBytes name n align
-  | align == 16 = newBytes name n
+  | align == blockAlignment = newBytes name n
   | otherwise = newBlock (alignedBytes (capability name) Whatever n align)
 {-# INLINE newAlignedBytes #-}
 
@@ -300,7 +307,7 @@ withBytes name n act
 -- | .. at so much alignment, ..
 withAlignedBytes :: String -> Int -> Int -> (Ptr a -> IO b) -> IO b
 withAlignedBytes name n align
-  | align == 16 = withBytes name n
+  | align == blockAlignment = withBytes name n
   | otherwise = withBlock name (\source -> alignedBytes source Whatever n align)
 {-# INLINE withAlignedBytes #-}
 

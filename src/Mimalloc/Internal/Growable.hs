@@ -47,6 +47,7 @@ import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes (copyMuch)
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers (blockAlignment)
 import Mimalloc.Primitive (mi_realloc, mi_realloc_aligned)
 
 -- | A vector that grows at its end. It is not for several threads at once, as a mutable vector is not.
@@ -314,11 +315,11 @@ makeRoom name g least = do
 resize :: forall a. Storable a => String -> Growable a -> Int -> IO ()
 resize name (Growable fp) room
   | size > 0 && room > maxBound `quot` size = sizeOverflow name room size
-  | align > 16 && not (isPowerOfTwo align) = badAlignment name align
+  | align > blockAlignment && not (isPowerOfTwo align) = badAlignment name align
   | otherwise = withForeignPtr fp $ \b -> mask_ $ do
       Box p n _ <- peek b
       held <- mi_cap_held p
-      q <- orNoMemory name total (if align <= 16 then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align))
+      q <- orNoMemory name total (if align <= blockAlignment then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align))
       poke b (Box q n room)
       mi_cap_reheld held q
   where
@@ -339,5 +340,5 @@ takeBlock (Growable fp) = withForeignPtr fp $ \b -> do
     pure (if q == nullPtr then p else q, n)
   where
     align = alignment (undefined :: a)
-    shrink p total = if align <= 16 then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align)
+    shrink p total = if align <= blockAlignment then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align)
 {-# INLINABLE takeBlock #-}

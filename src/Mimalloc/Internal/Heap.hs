@@ -60,6 +60,7 @@ import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bracket
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers
 
 -- | A heap. The type parameter names the bracket that the heap belongs to, so that it cannot be returned from it.
 --
@@ -83,18 +84,20 @@ instance NFData (Heap s) where
 each, together, togetherMade, ended :: Int
 each = 0
 together = 1
-togetherMade = 2                                                         -- MI_FAST_KEY_TOGETHER
+togetherMade = keyTogether
 ended = 3
 
 newKey :: Int -> State# RealWorld -> (# State# RealWorld, MutableByteArray# RealWorld #)
 newKey life s0
   | life == each = key (newByteArray# 24#) 24#
-  | otherwise = key (newPinnedByteArray# 3500#) 3096#                    -- MI_FAST_KEY_SIZE, MI_FAST_KEY_USED and a word
+  | otherwise = key (newPinnedByteArray# size#) (used# +# 8#)
   where
-    key new used# = case new s0 of
-      (# s1, array #) -> case setByteArray# array 0# used# 0# s1 of
+    key new cleared# = case new s0 of
+      (# s1, array #) -> case setByteArray# array 0# cleared# 0# s1 of
         s2 -> case writeIntArray# array 1# life# s2 of s3 -> (# s3, array #)
     !(I# life#) = life
+    !(I# size#) = keySize
+    !(I# used#) = keyUsed
 
 readHeap :: Heap s -> IO (Ptr MiHeap)
 readHeap (Heap key _) = IO $ \s -> case readAddrArray# key 0# s of (# s', a #) -> (# s', Ptr a #)
@@ -149,7 +152,7 @@ leave heap life = when (life /= togetherMade) (void (addIns heap life (-1))) >> 
 
 -- Where the number of those who are in stands, of a heap that lives so.
 insAt :: Int -> Int
-insAt life = if life == each then 2 else 386
+insAt life = if life == each then 2 else keyUsed `quot` 8
 {-# INLINE insAt #-}
 
 -- How many were in.
@@ -169,7 +172,7 @@ shut heap@(Heap key _) = do
 make :: String -> Int -> Bool -> Bool -> CInt -> IO (Ptr MiHeap)
 make name tag destroy weighs arena = do
   when (tag < fromIntegral (minBound :: CInt) || tag > fromIntegral (maxBound :: CInt)) $ outOfRange name "tag" tag
-  p <- mi_heap_new_ex (fromIntegral tag) (if destroy then 1 else 0) arena
+  p <- mi_heap_new_ex (fromIntegral tag) (bool destroy) arena
   if p /= nullPtr then p <$ when weighs (mi_cap_heap_weigh p) else do
     e <- getErrno
     if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
@@ -251,9 +254,9 @@ ofHeap heap name = Source
 ofHeapInto :: Cell -> Heap s -> String -> Source a
 ofHeapInto cell heap name = Source
   { sourceName = name
-  , sourceBytes = \size -> into size 16 0
+  , sourceBytes = \size -> into size (fromIntegral blockAlignment) 0
   , sourceAligned = \size align -> into size align 0
-  , sourceZeros = \size -> into size 16 1
+  , sourceZeros = \size -> into size (fromIntegral blockAlignment) 1
   , sourceAlignedZeros = \size align -> into size align 1
   , sourceBigZeros = \size align ->
       inHeap name heap $ \p -> safelyInto cell (mi_heap_zalloc_aligned_at_safe p size align 0)
