@@ -354,7 +354,7 @@ withHeapZallocBytes heap n = withHeapBlock "withHeapZallocBytes" heap (\source -
 --
 -- @since 0.1.0.0
 heapCollect :: Heap s -> Bool -> IO ()
-heapCollect heap force = usingHeap "heapCollect" heap $ \p -> mi_cap_heap_collect p (if force then 1 else 0)
+heapCollect heap force = usingHeap "heapCollect" heap $ \p -> mi_cap_heap_collect p (bool force)
 
 -- | Whether this is a live block of the heap: a pointer that an allocation returned. Any other pointer may be asked about.
 --

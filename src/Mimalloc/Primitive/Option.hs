@@ -36,6 +36,7 @@ import Control.DeepSeq (NFData)
 import Foreign.C.Types (CInt, CLong, CSize)
 import GHC.Generics (Generic)
 
+import Mimalloc.Internal.Alloc (bool)
 import qualified Mimalloc.Internal.FFI as C
 
 -- | An option; the constructors are those of C's @mi_option_t@, in its order, so 'fromEnum' is C's number. Defaults stand in
@@ -149,14 +150,14 @@ mi_option_disable = C.mi_option_disable . number
 --
 -- @since 0.1.0.0
 mi_option_set_enabled :: MiOption -> Bool -> IO ()
-mi_option_set_enabled o = C.mi_option_set_enabled (number o) . fromIntegral . fromEnum
+mi_option_set_enabled o = C.mi_option_set_enabled (number o) . bool
 {-# INLINE mi_option_set_enabled #-}
 
 -- | The same, unless it was set before, by a function.
 --
 -- @since 0.1.0.0
 mi_option_set_enabled_default :: MiOption -> Bool -> IO ()
-mi_option_set_enabled_default o = C.mi_option_set_enabled_default (number o) . fromIntegral . fromEnum
+mi_option_set_enabled_default o = C.mi_option_set_enabled_default (number o) . bool
 {-# INLINE mi_option_set_enabled_default #-}
 
 -- | Its value, in the unit that its description names.
