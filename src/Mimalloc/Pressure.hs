@@ -3,28 +3,33 @@
 -- |
 -- A garbage collector that knows about native bytes.
 --
--- GHC's collector sees a foreign pointer as a few words, whatever it points to, so a loop over large buffers can fill the
--- memory before a collection comes by itself. This package counts the bytes of the blocks that its foreign pointers hold
--- (those of "Mimalloc", "Mimalloc.ByteString" and "Mimalloc.Vector", growable vectors, and the pages of regions), and when they pass
--- a budget the function that is about to make the next one asks for a collection, followed by what runs the finalizers.
+-- GHC's collector sees a foreign pointer as a few words, whatever it points to, so a loop over large buffers
+-- can fill the memory before a collection comes by itself. This package counts the bytes of the blocks that
+-- its foreign pointers hold (those of "Mimalloc", "Mimalloc.ByteString" and "Mimalloc.Vector", growable
+-- vectors, and the pages of regions), and when they pass a budget the function that is about to make the next
+-- one asks for a collection, followed by what runs the finalizers.
 --
 -- Nothing needs to be set, and @+RTS -T@ is not needed. Native bytes weigh like GHC's own:
 --
--- * A minor collection is asked for when 4 MiB were made since the last one, or a quarter of what lives in foreign pointers. Where minor
---   ones are dear or bring little it becomes up to 8 MiB and 8 more for each capability, or a quarter of what lives in both heaps.
---   Blocks that are made so fast that nobody can have written to them wait longer, since they are not resident.
--- * A major one is asked for when half of what lives in both heaps was made since the last one (16 MiB at least), as long as those that
---   were asked for cost less than a tenth of the time; or when it is as much as GHC's heap and half of what lives in ours. That costs less than
---   the same bytes in GHC's heap would, and leaves no more garbage than GHC does.
+-- * A minor collection is asked for when 4 MiB were made since the last one, or a quarter of what lives in
+--   foreign pointers. Where minor ones are dear or bring little it becomes up to 8 MiB and 8 more for each
+--   capability, or a quarter of what lives in both heaps. Blocks that are made so fast that nobody can have
+--   written to them wait longer, since they are not resident.
+-- * A major one is asked for when half of what lives in both heaps was made since the last one (16 MiB at
+--   least), as long as those that were asked for cost less than a tenth of the time; or when it is as much as
+--   GHC's heap and half of what lives in ours. That costs less than the same bytes in GHC's heap would, and
+--   leaves no more garbage than GHC does.
 -- * What GHC collects by itself is not asked for again.
 --
--- So a loop over buffers stays small, and a program with a large heap, of either kind, is seldom asked. Where an allocation fails, as
--- beyond a commit limit, the functions that throw for want of memory ask for a major collection first, and try again.
+-- So a loop over buffers stays small, and a program with a large heap, of either kind, is seldom asked. Where
+-- an allocation fails, as beyond a commit limit, the functions that throw for want of memory ask for a major
+-- collection first, and try again.
 --
--- With the non-moving collector (@+RTS -xn@) a major collection has only begun when the program goes on, and what it finds is freed
--- later: where foreign pointers are kept for a while more lives meanwhile, a GiB where a copying one leaves 100 MiB. That
--- collector has faults of its own: with GHC 9.6 and 9.10 it finalizes foreign pointers that are in use, base's too, when threads pass
--- them on through an @MVar@ while there are many major collections. A budget that is fixed far below what lives makes for many.
+-- With the non-moving collector (@+RTS -xn@) a major collection has only begun when the program goes on, and
+-- what it finds is freed later: where foreign pointers are kept for a while more lives meanwhile, a GiB where
+-- a copying one leaves 100 MiB. That collector has faults of its own: with GHC 9.6 and 9.10 it finalizes
+-- foreign pointers that are in use, base's too, when threads pass them on through an @MVar@ while there are
+-- many major collections. A budget that is fixed far below what lives makes for many.
 --
 -- The functions may be called from any thread and throw nothing but what they say.
 --
@@ -54,7 +59,8 @@ data Pressure
   = PressureAdaptive    -- ^ by a budget that follows what lives; how it begins
   | PressureOff         -- ^ never
   | PressureBytes !Int  -- ^ whenever so many bytes live in foreign pointers, and again as long as they do, whatever it costs: meant for
-                        --   tests and for programs that know their live set. Threads that are over it take turns. One is the least.
+                        --   tests and for programs that know their live set. Threads that are over it take
+                        --   turns. One is the least.
   deriving (Eq, Ord, Show, Read, Generic, NFData)
 
 -- | For the whole process, from now on. Throws an invalid argument ('IOError') if the bytes are not positive.

@@ -3,9 +3,9 @@
 {-# LANGUAGE ScopedTypeVariables #-}
 {-# LANGUAGE UnboxedTuples #-}
 -- |
--- Blocks for the modules above: checked sizes, failures as exceptions, and the two ways a block is given back for sure,
--- by a finalizer or at the end of a bracket. Every function takes the name that a failure is reported under,
--- or a source, which has it.
+-- Blocks for the modules above: checked sizes, failures as exceptions, and the two ways a block is given back
+-- for sure, by a finalizer or at the end of a bracket. Every function takes the name that a failure is
+-- reported under, or a source, which has it.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -67,8 +67,8 @@ import Mimalloc.Internal.Numbers (blockAlignment)
 -- | What a new block holds.
 data Fill = Whatever | Zeros
 
--- | From so many bytes on, clearing or copying is done in a safe call of the any-thread family: it takes longer than all
--- capabilities should wait for one. (1 MiB)
+-- | From so many bytes on, clearing or copying is done in a safe call of the any-thread family: it takes
+-- longer than all capabilities should wait for one. (1 MiB)
 bigBytes :: Int
 bigBytes = 1048576
 
@@ -82,8 +82,8 @@ bool :: Bool -> CBool
 bool = fromIntegral . fromEnum
 {-# INLINE bool #-}
 
--- | Where blocks come from, and under which name a failure is reported. Sizes are not negative, alignments are powers of
--- two, and null is want of memory. Whatever uses a source is inlined, so nothing is left of it.
+-- | Where blocks come from, and under which name a failure is reported. Sizes are not negative, alignments
+-- are powers of two, and null is want of memory. Whatever uses a source is inlined, so nothing is left of it.
 data Source a = Source
   { sourceName         :: String
   , sourceBytes        :: CSize -> IO (Ptr a)          -- ^ as they are, aligned to 16
@@ -150,7 +150,8 @@ safelyInto :: Cell -> IO (Ptr a) -> IO (Ptr a)
 safelyInto cell allocate = masked $ run $ allocate >>= \p -> p <$ fillCell cell p
 {-# NOINLINE safelyInto #-}
 
--- | The same from any function that makes a block of so many bytes at so much alignment, as a pointer or as a foreign pointer.
+-- | The same from any function that makes a block of so many bytes at so much alignment, as a pointer or as a
+-- foreign pointer.
 oneFrom :: forall f a. Storable a => String -> (Int -> Int -> IO (f a)) -> Int -> IO (f a)
 oneFrom name allocate align
   | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
@@ -169,7 +170,8 @@ elements name n size
   | otherwise = pure (n * size)
 {-# INLINE elements #-}
 
--- What is met by every block needs no look: also alignments that are no power of two, which some instances state.
+-- What is met by every block needs no look: also alignments that are no power of two, which some instances
+-- state.
 typeAlignment :: Storable a => a -> Int
 typeAlignment a = max blockAlignment (alignment a)
 {-# INLINE typeAlignment #-}
@@ -186,8 +188,8 @@ orNoMemory name n allocate = do
   if p == nullPtr then exhausted name n (nullPtr ==) allocate else pure p
 {-# INLINE orNoMemory #-}
 
--- | There was no memory for so many bytes: a major collection, and once more. Others may take what it brought; as long as one
--- brings as much as is asked for there is another.
+-- | There was no memory for so many bytes: a major collection, and once more. Others may take what it
+-- brought; as long as one brings as much as is asked for there is another.
 exhausted :: String -> Int -> (a -> Bool) -> IO a -> IO a
 exhausted name n failed allocate = do
   noDuplicate
@@ -200,18 +202,19 @@ exhausted name n failed allocate = do
 
 -- | The block as a foreign pointer with the finalizer that frees it.
 --
--- The structure is base's for @newForeignPtr finalizer@ (a weak pointer, keyed by the reference to it, that holds a list
--- of C finalizers), so base's functions work on it. It is made in one go, masked: an asynchronous exception strikes at any
--- heap check, also at the one in 'addCFinalizerToWeak#', when the block is already taken.
+-- The structure is base's for @newForeignPtr finalizer@ (a weak pointer, keyed by the reference to it, that
+-- holds a list of C finalizers), so base's functions work on it. It is made in one go, masked: an
+-- asynchronous exception strikes at any heap check, also at the one in 'addCFinalizerToWeak#', when the block
+-- is already taken.
 --
--- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure"): before the next one is
--- made, which would be promoted.
+-- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure"):
+-- before the next one is made, which would be promoted.
 newBlock :: IO (Ptr a) -> IO (ForeignPtr a)
 newBlock allocate = relieved >> newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
 {-# INLINE newBlock #-}
 
--- | The same for so many bytes as they are, with nothing masked: the weak pointer has its finalizer first, for a null pointer, which
--- frees nothing; one step takes the block, counts it and puts it there.
+-- | The same for so many bytes as they are, with nothing masked: the weak pointer has its finalizer first,
+-- for a null pointer, which frees nothing; one step takes the block, counts it and puts it there.
 newBytes :: String -> Int -> IO (ForeignPtr a)
 newBytes name n
   | n < 0 = negativeSize name n
@@ -249,11 +252,13 @@ relieved = do
   when (due /= 0) relieve
 {-# INLINE relieved #-}
 
--- A turn is one call, which nothing interrupts, or two, of which the second comes with the next block (docs/protocols.md, section 10, Turns). Who comes while another has his waits for the end: going on would only make more. Then
--- everybody who waited makes a block before the next turn, or one who is over the budget all the time would starve the
--- others: so who had a turn waits for those. Nobody waits for ever, since what he waits for may have to wait for something
--- itself. Masked, so that who waits is always taken off again; and not to be done twice, since a lazy value that two threads evaluate
--- GHC gives up half-way in one of them.
+-- A turn is one call, which nothing interrupts, or two, of which the second comes with the next block
+-- (docs/protocols.md, section 10, Turns). Who comes while another has his waits for the end: going on would
+-- only make more. Then everybody who waited makes a block before the next turn, or one who is over the budget
+-- all the time would starve the others: so who had a turn waits for those. Nobody waits for ever, since what
+-- he waits for may have to wait for something itself. Masked, so that who waits is always taken off again;
+-- and not to be done twice, since a lazy value that two threads evaluate GHC gives up half-way in one of
+-- them.
 relieve :: IO ()
 relieve = do
   noDuplicate
@@ -289,8 +294,9 @@ newBlockFreedBy (FunPtr free) allocate = masked $ \s0 -> case newMutVar# NoFinal
           (# s5, _ #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
 {-# INLINE newBlockFreedBy #-}
 
--- | A block for an action. No asynchronous exception is masked: the call that takes the block puts it into a cell, the call that
--- frees it empties the cell, each is one step, and whatever exception comes finds in the cell what is left to be freed.
+-- | A block for an action. No asynchronous exception is masked: the call that takes the block puts it into a
+-- cell, the call that frees it empties the cell, each is one step, and whatever exception comes finds in the
+-- cell what is left to be freed.
 withBlock :: String -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withBlock name allocate = withBlockOf NoMore (\cell -> allocate (capabilityInto cell name))
 {-# INLINE withBlock #-}

@@ -7,15 +7,16 @@
 -- |
 -- Brackets that may stand in pure code.
 --
--- A thread that evaluates a lazy value, and is sent an exception (by a timeout, by 'Control.Concurrent.killThread'), leaves the value frozen as far as
--- it came: who asks for it again goes on there. But a handler between the two ends that: it throws the exception again as one of its own, and
--- that is then what the value is, for ever. So it is with base's @bracket@ under @unsafePerformIO@.
+-- A thread that evaluates a lazy value, and is sent an exception (by a timeout, by
+-- 'Control.Concurrent.killThread'), leaves the value frozen as far as it came: who asks for it again goes on
+-- there. But a handler between the two ends that: it throws the exception again as one of its own, and that
+-- is then what the value is, for ever. So it is with base's @bracket@ under @unsafePerformIO@.
 --
--- Here the action of a bracket runs as a lazy value does, within @catch#@. So an exception from outside freezes it before the
--- handler is called. The handler looks whether it stands in another lazy value. If not, it frees and rethrows. If it
--- does, it gives the block to a finalizer, and throws the exception to its own thread, which freezes that value, too. Who goes on with it
--- returns from the handler, takes the block back from the finalizer, and goes on with the action. If nobody does, the
--- garbage collector frees the block.
+-- Here the action of a bracket runs as a lazy value does, within @catch#@. So an exception from outside
+-- freezes it before the handler is called. The handler looks whether it stands in another lazy value. If not,
+-- it frees and rethrows. If it does, it gives the block to a finalizer, and throws the exception to its own
+-- thread, which freezes that value, too. Who goes on with it returns from the handler, takes the block back
+-- from the finalizer, and goes on with the action. If nobody does, the garbage collector frees the block.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -66,10 +67,11 @@ run :: IO a -> Step a
 run (IO m) = m
 {-# INLINE run #-}
 
--- | Takes a block of so many bytes into the cell, if it is not 'noBlock', runs an action, which may do so too, and frees what is in the cell. An exception finds there what is left to be freed. From where the action
--- returns to where that is free is one step.
--- One function for all of them: by the code of the handler a bracket's frames are told from others. The handler must find its frame
--- below its own, and that has more than one word.
+-- | Takes a block of so many bytes into the cell, if it is not 'noBlock', runs an action, which may do so
+-- too, and frees what is in the cell. An exception finds there what is left to be freed. From where the
+-- action returns to where that is free is one step. One function for all of them: by the code of the handler
+-- a bracket's frames are told from others. The handler must find its frame below its own, and that has more
+-- than one word.
 bracketed :: Ending -> Cell -> CSize -> Step a -> Step a
 bracketed ending cell@(Cell array) bytes act s0 = case catch# begin handler s0 of
   (# s1, r #) -> case free# array r s1 of (# s2, same #) -> (# s2, unsafeCoerce# same #)

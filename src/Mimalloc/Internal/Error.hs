@@ -1,6 +1,6 @@
 -- |
--- Failures, out of line so that the functions that may fail stay small. Everything is thrown as the @IOError@ that base
--- would throw: 'isResourceExhausted' for want of memory, 'isInvalidArgument' for what can never be.
+-- Failures, out of line so that the functions that may fail stay small. Everything is thrown as the @IOError@
+-- that base would throw: 'isResourceExhausted' for want of memory, 'isInvalidArgument' for what can never be.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --

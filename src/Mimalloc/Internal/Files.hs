@@ -23,7 +23,8 @@ import Mimalloc.Internal.Error (noRegularFile)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Mapped (mapping)
 
--- | A file, to be read, and how many bytes it has. What cannot be mapped, or has no size, is read: files of /proc and /sys.
+-- | A file, to be read, and how many bytes it has. What cannot be mapped, or has no size, is read: files of
+-- /proc and /sys.
 mapped :: String -> FilePath -> IO (ForeignPtr Word8, Int)
 mapped name path = bracket opened c_close $ \fd -> do
   size <- fromIntegral <$> fdFileSize fd

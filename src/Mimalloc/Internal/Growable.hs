@@ -3,8 +3,8 @@
 -- |
 -- Vectors that grow by realloc: in place, or by remapping pages, when it can.
 --
--- A growable vector is one small block, the /box/: the elements' address, how many there are and how many fit. Its one
--- finalizer frees the block of the elements, wherever that is by then, and the box.
+-- A growable vector is one small block, the /box/: the elements' address, how many there are and how many
+-- fit. Its one finalizer frees the block of the elements, wherever that is by then, and the box.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -155,7 +155,8 @@ writeGrowable (Growable fp) i x = unsafeWithForeignPtr fp $ \b -> do
   if isOutside i n then badIndex "writeGrowable" i n else pokeElemOff p i x
 {-# INLINE writeGrowable #-}
 
--- | Appends an element. Twice the room when there is none left, so that n elements cost on the order of n steps.
+-- | Appends an element. Twice the room when there is none left, so that n elements cost on the order of n
+-- steps.
 --
 -- >>> g <- newGrowable 0 :: IO (Growable Char)
 -- >>> mapM_ (push g) "abcd"
@@ -208,7 +209,8 @@ reserve g room
       when (room > old) $ resize "reserve" g room
 {-# INLINABLE reserve #-}
 
--- | Replaces the element of this index by what the function makes of it. An invalid argument if there is none.
+-- | Replaces the element of this index by what the function makes of it. An invalid argument if there is
+-- none.
 --
 -- >>> g <- newGrowable 0 :: IO (Growable Int)
 -- >>> mapM_ (push g) [1, 2, 3]
@@ -287,7 +289,8 @@ appendElements name g@(Growable fp) from more = withForeignPtr fp $ \b -> when (
   setLength b (n + more)
 {-# INLINABLE appendElements #-}
 
--- | Room for so many more elements, of which the action writes some; it says how many, and so does the result.
+-- | Room for so many more elements, of which the action writes some; it says how many, and so does the
+-- result.
 fillElements :: Storable a => String -> Growable a -> Int -> (Ptr a -> IO Int) -> IO Int
 fillElements name g@(Growable fp) more fill = withForeignPtr fp $ \b -> do
   Box _ n room <- peek b
@@ -328,7 +331,8 @@ resize name (Growable fp) room
     total = room * size
 {-# INLINABLE resize #-}
 
--- | The elements' block, which is the caller's now, and their number: 0 and null if there is none. Masked by the caller.
+-- | The elements' block, which is the caller's now, and their number: 0 and null if there is none. Masked by
+-- the caller.
 takeBlock :: forall a. Storable a => Growable a -> IO (Ptr a, Int)
 takeBlock (Growable fp) = withForeignPtr fp $ \b -> do
   Box p n room <- peek b

@@ -5,22 +5,26 @@
 -- |
 -- Heaps of their own: how long they live, and blocks from them.
 --
--- A heap is a mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended), a word that says
--- how its foreign pointers live, and, if they live together, for each capability C's pointer to what it has of the heap, null
--- until it is known (@cbits\/ghc\/fast.cmm@), and for the first of them where what was packed last ends.
+-- A heap is a mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended), a
+-- word that says how its foreign pointers live, and, if they live together, for each capability C's pointer
+-- to what it has of the heap, null until it is known (@cbits\/ghc\/fast.cmm@), and for the first of them
+-- where what was packed last ends.
 --
--- * /Each/: every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a bracket; live
---   blocks go to the main heap and are freed by their finalizers.
--- * /Together/: none has a finalizer. Each holds the key, as GHC's own pinned foreign pointers hold their array, and one
---   weak pointer, keyed by the key, destroys the heap with all its blocks when nobody holds it any more.
+-- * /Each/: every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a
+--   bracket; live blocks go to the main heap and are freed by their finalizers.
+-- * /Together/: none has a finalizer. Each holds the key, as GHC's own pinned foreign pointers hold their
+--   array, and one weak pointer, keyed by the key, destroys the heap with all its blocks when nobody holds it
+--   any more.
 --
--- A key that pointers hold must have no copy: a compact region ("GHC.Compact") copies small arrays, and pointers copied into it
--- would hold the copy, not the heap. It refuses pinned ones; but small pinned arrays that share a block live and die
--- together. So such a key is pinned and large enough (from 3277 bytes on) to have a block to itself.
+-- A key that pointers hold must have no copy: a compact region ("GHC.Compact") copies small arrays, and
+-- pointers copied into it would hold the copy, not the heap. It refuses pinned ones; but small pinned arrays
+-- that share a block live and die together. So such a key is pinned and large enough (from 3277 bytes on) to
+-- have a block to itself.
 --
--- A heap's last word is the number of those who use it just now: who are in C with the heap's pointer, and who are in the bracket of a block. It is negative when
--- the heap has ended. The end of a bracket, and 'closeHeap', end the heap at once if there is nobody. Else, and if the bracket is in pure code that is given
--- up, a weak pointer keyed by the key does, when the key is not reachable.
+-- A heap's last word is the number of those who use it just now: who are in C with the heap's pointer, and
+-- who are in the bracket of a block. It is negative when the heap has ended. The end of a bracket, and
+-- 'closeHeap', end the heap at once if there is nobody. Else, and if the bracket is in pure code that is
+-- given up, a weak pointer keyed by the key does, when the key is not reachable.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -62,7 +66,8 @@ import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Numbers
 
--- | A heap. The type parameter names the bracket that the heap belongs to, so that it cannot be returned from it.
+-- | A heap. The type parameter names the bracket that the heap belongs to, so that it cannot be returned from
+-- it.
 --
 -- @since 0.1.0.0
 data Heap s = Heap (MutableByteArray# RealWorld) (Weak# ())              -- the key; keyed by it, whose finalizer ends the heap
@@ -80,7 +85,8 @@ instance Eq (Heap s) where
 instance NFData (Heap s) where
   rnf heap = heap `seq` ()
 
--- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap has ended.
+-- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap
+-- has ended.
 each, together, togetherMade, ended :: Int
 each = 0
 together = 1
@@ -123,8 +129,8 @@ changeLife :: Heap s -> Int -> IO Bool
 changeLife (Heap key _) (I# to) = IO $ \s -> case casIntArray# key 1# old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
   where !(I# old#) = together
 
--- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended. Nobody ends a heap at once
--- that has foreign pointers without finalizers.
+-- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended. Nobody
+-- ends a heap at once that has foreign pointers without finalizers.
 usingHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
 usingHeap name heap act = do
   life <- enter name heap
@@ -137,7 +143,8 @@ inHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
 inHeap name heap act = readHeap heap >>= \p -> if p == nullPtr then heapEnded name else act p
 {-# INLINE inHeap #-}
 
--- Its life when it was entered. Whoever does not leave, because of an exception, leaves the heap's end to the collector.
+-- Its life when it was entered. Whoever does not leave, because of an exception, leaves the heap's end to the
+-- collector.
 enter :: String -> Heap s -> IO Int
 enter name heap = do
   life <- readLife heap
@@ -191,8 +198,8 @@ newHeapTogether :: String -> Int -> CInt -> IO (Heap s)
 newHeapTogether name tag arena =
   mi_cap_pressure_look >> relieved >> newHeapOf name together True mi_cap_heap_destroy_finalizer tag arena
 
--- | Nobody gets anything from it any more, if it is one whose foreign pointers live together. It goes now if it has no foreign pointers and
--- nobody uses it, else when it is not reachable any more.
+-- | Nobody gets anything from it any more, if it is one whose foreign pointers live together. It goes now if
+-- it has no foreign pointers and nobody uses it, else when it is not reachable any more.
 closeHeap :: Heap s -> IO ()
 closeHeap heap = do
   nobody <- shut heap
@@ -220,7 +227,8 @@ withHeapEach name tag arena act = do
     writeHeap heap nullPtr
     when nobody $ disarm weak >> mi_cap_heap_delete_safe p
 
--- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last one is gone.
+-- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last
+-- one is gone.
 withHeapTogether :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
 withHeapTogether name tag arena act = do
   heap <- newHeapTogether name tag arena
@@ -277,8 +285,8 @@ newHeapBlock heap@(Heap key _) allocate = do
     pure (ForeignPtr p (PlainPtr key))
 {-# INLINE newHeapBlock #-}
 
--- | The same, for any number of bytes: if this is no heap of that kind, if it has ended, if the number is negative or if there is
--- no memory, the short way gives null, and the long way tells which.
+-- | The same, for any number of bytes: if this is no heap of that kind, if it has ended, if the number is
+-- negative or if there is no memory, the short way gives null, and the long way tells which.
 newHeapBytes :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapBytes name heap@(Heap key _) n = do
   weighed n
@@ -290,8 +298,8 @@ newHeapBytesSlow :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapBytesSlow name heap n = newHeapBlock heap (bytes (ofHeap heap name) Whatever n)
 {-# NOINLINE newHeapBytesSlow #-}
 
--- | A heap of blocks that are freed one by one; what is left of them, when it is not reachable any more. The collector does not know how
--- large it is: it could not bring back what is freed one by one.
+-- | A heap of blocks that are freed one by one; what is left of them, when it is not reachable any more. The
+-- collector does not know how large it is: it could not bring back what is freed one by one.
 newHeapOfBlocks :: String -> IO (Heap s)
 newHeapOfBlocks name = do
   heap <- newHeapOf name together False mi_cap_heap_destroy_finalizer 0 0
@@ -304,8 +312,8 @@ heapBlock name heap@(Heap key _) n = do
   if p == nullPtr then bytes (ofHeap heap name) Whatever n else pure p
 {-# INLINE heapBlock #-}
 
--- | The same for bytes that nobody frees, resizes or asks about. In a heap whose pointers live together small ones lie one behind the
--- other, not aligned.
+-- | The same for bytes that nobody frees, resizes or asks about. In a heap whose pointers live together small
+-- ones lie one behind the other, not aligned.
 newHeapPacked :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapPacked name heap@(Heap key _) n = do
   life <- readLife heap
@@ -313,7 +321,8 @@ newHeapPacked name heap@(Heap key _) n = do
     else orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
 {-# INLINE newHeapPacked #-}
 
--- | A block of the heap while the action runs, which counts as a use of the heap: nobody ends that at once meanwhile.
+-- | A block of the heap while the action runs, which counts as a use of the heap: nobody ends that at once
+-- meanwhile.
 withHeapBlock :: String -> Heap s -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withHeapBlock name heap allocate act = do
   life <- enter name heap

@@ -1,5 +1,6 @@
 -- |
--- Numbers that C has, too, where nothing generates the one from the other. The test @names@ compares each with C's.
+-- Numbers that C has, too, where nothing generates the one from the other. The test @names@ compares each
+-- with C's.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -28,7 +29,8 @@ import Data.Char (isUpper, toLower)
 blockAlignment :: Int
 blockAlignment = 16
 
--- | The second word of a key when foreign pointers into the heap live together and one was made. (@MI_FAST_KEY_TOGETHER@)
+-- | The second word of a key when foreign pointers into the heap live together and one was made.
+-- (@MI_FAST_KEY_TOGETHER@)
 keyTogether :: Int
 keyTogether = 2
 

@@ -2,7 +2,8 @@
 {-# LANGUAGE DeriveGeneric #-}
 {-# LANGUAGE PatternSynonyms #-}
 -- |
--- The allocator's options. Each can be set in the environment too: @MIMALLOC_PURGE_DELAY=0@ and so on, read at first use.
+-- The allocator's options. Each can be set in the environment too: @MIMALLOC_PURGE_DELAY=0@ and so on, read
+-- at first use.
 --
 -- All functions may be called from any thread and throw nothing. They concern the whole process.
 --
@@ -39,8 +40,8 @@ import GHC.Generics (Generic)
 import Mimalloc.Internal.Alloc (bool)
 import qualified Mimalloc.Internal.FFI as C
 
--- | An option; the constructors are those of C's @mi_option_t@, in its order, so 'fromEnum' is C's number. Defaults stand in
--- brackets. What says /no effect/ is accepted for the sake of programs that set it.
+-- | An option; the constructors are those of C's @mi_option_t@, in its order, so 'fromEnum' is C's number.
+-- Defaults stand in brackets. What says /no effect/ is accepted for the sake of programs that set it.
 --
 -- @since 0.1.0.0
 data MiOption
