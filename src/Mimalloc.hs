@@ -256,7 +256,8 @@ withMallocAligned align = withBlock "withMallocAligned" (\source -> one source W
 --
 -- @since 0.1.0.0
 withMallocAlignedBytes :: Int -> Int -> (Ptr Word8 -> IO b) -> IO b
-withMallocAlignedBytes n align = withBlock "withMallocAlignedBytes" (\source -> alignedBytes source Whatever n align)
+withMallocAlignedBytes n align =
+  withBlock "withMallocAlignedBytes" (\source -> alignedBytes source Whatever n align)
 {-# INLINE withMallocAlignedBytes #-}
 
 -- | A block for one value, all bytes of it 0, while the action runs.

@@ -112,7 +112,8 @@ import Foreign.Marshal.Utils (fillBytes)
 import Foreign.Ptr (Ptr, castPtr, nullPtr, plusPtr)
 import Foreign.Storable (peekByteOff, poke, pokeByteOff)
 import GHC.IO (noDuplicate)
-import System.IO (Handle, IOMode (..), hClose, hFileSize, hGetBuf, hGetBufNonBlocking, hGetBufSome, openBinaryFile)
+import System.IO
+  ( Handle, IOMode (..), hClose, hFileSize, hGetBuf, hGetBufNonBlocking, hGetBufSome, openBinaryFile )
 import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 
 import Mimalloc.Internal.Alloc
@@ -165,7 +166,8 @@ zallocByteString n = (`fromBlock` n) <$> newBlock (bytes (capability "zallocByte
 --
 -- @since 0.1.0.0
 heapMallocByteString :: Heap s -> Int -> IO ByteString
-heapMallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHeap heap "heapMallocByteString") Whatever n)
+heapMallocByteString heap n =
+  (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHeap heap "heapMallocByteString") Whatever n)
 
 -- | 'zallocByteString' from a heap.
 --
@@ -174,7 +176,8 @@ heapMallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHe
 --
 -- @since 0.1.0.0
 heapZallocByteString :: Heap s -> Int -> IO ByteString
-heapZallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHeap heap "heapZallocByteString") Zeros n)
+heapZallocByteString heap n =
+  (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHeap heap "heapZallocByteString") Zeros n)
 
 -- | A byte string of so many bytes that the action writes, all of them.
 --
@@ -373,7 +376,8 @@ unfoldrN n f seed
   | otherwise = unsafePerformIO $ do
       g <- newGrowableFor "unfoldrN" (min n 1024)
       let go i s | i >= n = pure (Just s)
-                 | otherwise = maybe (pure Nothing) (\(w, s') -> pushFor "unfoldrN" g w >> go (i + 1 :: Int) s') (f s)
+                 | Just (w, s') <- f s = pushFor "unfoldrN" g w >> go (i + 1 :: Int) s'
+                 | otherwise = pure Nothing
       rest <- go 0 seed
       (\s -> (s, rest)) <$> takeGrowable g
 
@@ -474,7 +478,8 @@ heapReadFile heap path = reading path $ \h -> do
   fp <- newHeapBytes "heapReadFile" heap (if n > 0 && n < 1099511627776 then n else 0)
   got <- withForeignPtr fp $ \p -> if n > 0 then hGetBuf h p n else pure 0
   rest <- readRest "heapReadFile" h 1024
-  if ByteString.null rest then pure (fromBlock fp got) else heapConcatFor "heapReadFile" heap [fromBlock fp got, rest]
+  if ByteString.null rest then pure (fromBlock fp got)
+    else heapConcatFor "heapReadFile" heap [fromBlock fp got, rest]
 
 -- Not withBinaryFile: since base 4.18 that puts its own name on what the action throws.
 reading :: FilePath -> (Handle -> IO a) -> IO a
@@ -594,7 +599,8 @@ hGetContentsLazy h = Lazy.fromChunks <$> go
 --
 -- @since 0.1.0.0
 mapFile :: FilePath -> IO ByteString
-mapFile path = mapped "mapFile" path >>= \(fp, n) -> pure (if n == 0 then ByteString.empty else fromBlock fp n)
+mapFile path =
+  mapped "mapFile" path >>= \(fp, n) -> pure (if n == 0 then ByteString.empty else fromBlock fp n)
 
 -- | Everything up to the end, in one block, and closes the handle, as bytestring's does.
 --
@@ -771,7 +777,8 @@ toStrictByteString builder = unsafePerformIO $ do
   let go least writer = do
         room <- max (max 1024 least) <$> growableLength g
         box <- newIORef Done
-        void (fillElements "toStrictByteString" g room (\p -> writer p room >>= \(n, next) -> n <$ writeIORef box next))
+        void $ fillElements "toStrictByteString" g room $ \p ->
+          writer p room >>= \(n, next) -> n <$ writeIORef box next
         readIORef box >>= \next -> case next of
           Done -> takeGrowable g
           More more writer' -> go more writer'

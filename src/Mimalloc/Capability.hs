@@ -103,7 +103,8 @@ onPinnedThread n act = mask $ \restore -> do
       forward e = forkIO $ throwTo worker (e :: SomeException) `catch` \TakeBack -> throwTo caller e
       wait forwarders = try (takeMVar result) >>= \r -> case r of
         Right outcome -> pure (forwarders, outcome)
-        Left e | Just BlockedIndefinitelyOnMVar <- fromException e -> wait forwarders -- the worker got one of its own
+        -- the worker got one of its own
+        Left e | Just BlockedIndefinitelyOnMVar <- fromException e -> wait forwarders
                | otherwise -> forward e >>= \t -> wait (t : forwarders)
   (forwarders, outcome) <- wait []
   uninterruptibleMask_ $ mapM_ (`throwTo` TakeBack) forwarders >> putMVar release ()

@@ -98,9 +98,9 @@ import Mimalloc.Primitive.Heap (MiArenaId)
 withHeap :: (forall s. Heap s -> IO a) -> IO a
 withHeap act = withHeapEach "withHeap" 0 0 act
 
--- | A heap with a tag, which visitors see ('Mimalloc.Primitive.Heap.mi_heap_visit_blocks'); destroyed at the end
--- if so asked, else deleted; from one arena, or from any (0). An invalid argument if there is no such arena,
--- or if the tag is no C @int@.
+-- | A heap with a tag, which visitors see ('Mimalloc.Primitive.Heap.mi_heap_visit_blocks'); destroyed at the
+-- end if so asked, else deleted; from one arena, or from any (0). An invalid argument if there is no such
+-- arena, or if the tag is no C @int@.
 --
 -- What destroying means for foreign pointers stands above. Plain pointers end with their brackets anyway.
 --
@@ -216,7 +216,8 @@ heapMallocForeignPtrBytes = newHeapBytes "heapMallocForeignPtrBytes"
 --
 -- @since 0.1.0.0
 heapMallocForeignPtrArray :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
-heapMallocForeignPtrArray heap n = newHeapBlock heap (many (ofHeap heap "heapMallocForeignPtrArray") Whatever n)
+heapMallocForeignPtrArray heap n =
+  newHeapBlock heap (many (ofHeap heap "heapMallocForeignPtrArray") Whatever n)
 {-# INLINE heapMallocForeignPtrArray #-}
 
 -- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more.
@@ -227,7 +228,8 @@ heapMallocForeignPtrArray heap n = newHeapBlock heap (many (ofHeap heap "heapMal
 --
 -- @since 0.1.0.0
 heapMallocForeignPtrAligned :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
-heapMallocForeignPtrAligned heap align = newHeapBlock heap (one (ofHeap heap "heapMallocForeignPtrAligned") Whatever align)
+heapMallocForeignPtrAligned heap align =
+  newHeapBlock heap (one (ofHeap heap "heapMallocForeignPtrAligned") Whatever align)
 {-# INLINE heapMallocForeignPtrAligned #-}
 
 -- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument).
@@ -238,7 +240,8 @@ heapMallocForeignPtrAligned heap align = newHeapBlock heap (one (ofHeap heap "he
 --
 -- @since 0.1.0.0
 heapMallocForeignPtrAlignedBytes :: Heap s -> Int -> Int -> IO (ForeignPtr Word8)
-heapMallocForeignPtrAlignedBytes heap n align = newHeapBlock heap (alignedBytes (ofHeap heap "heapMallocForeignPtrAlignedBytes") Whatever n align)
+heapMallocForeignPtrAlignedBytes heap n align =
+  newHeapBlock heap (alignedBytes (ofHeap heap "heapMallocForeignPtrAlignedBytes") Whatever n align)
 {-# INLINE heapMallocForeignPtrAlignedBytes #-}
 
 -- | A block of the heap for one value, all bytes of it 0.
@@ -307,12 +310,14 @@ withHeapMallocArray heap n = withHeapBlock "withHeapMallocArray" heap (\source -
 -- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more,
 -- while the action runs.
 --
--- >>> withHeap $ \heap -> withHeapMallocAligned heap 4096 $ \p -> poke p 'x' >> pure (ptrToWordPtr p `mod` 4096 == 0)
+-- >>> aligned p = ptrToWordPtr p `mod` 4096 == 0
+-- >>> withHeap $ \heap -> withHeapMallocAligned heap 4096 $ \p -> poke p 'x' >> pure (aligned p)
 -- True
 --
 -- @since 0.1.0.0
 withHeapMallocAligned :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocAligned heap align = withHeapBlock "withHeapMallocAligned" heap (\source -> one source Whatever align)
+withHeapMallocAligned heap align =
+  withHeapBlock "withHeapMallocAligned" heap (\source -> one source Whatever align)
 {-# INLINE withHeapMallocAligned #-}
 
 -- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument) while
@@ -323,7 +328,8 @@ withHeapMallocAligned heap align = withHeapBlock "withHeapMallocAligned" heap (\
 --
 -- @since 0.1.0.0
 withHeapMallocAlignedBytes :: Heap s -> Int -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocAlignedBytes heap n align = withHeapBlock "withHeapMallocAlignedBytes" heap (\source -> alignedBytes source Whatever n align)
+withHeapMallocAlignedBytes heap n align =
+  withHeapBlock "withHeapMallocAlignedBytes" heap (\source -> alignedBytes source Whatever n align)
 {-# INLINE withHeapMallocAlignedBytes #-}
 
 -- | A block of the heap for one value, all bytes of it 0, while the action runs.

@@ -58,9 +58,9 @@ import Mimalloc.Internal.Numbers (PressureWord (..))
 data Pressure
   = PressureAdaptive    -- ^ by a budget that follows what lives; how it begins
   | PressureOff         -- ^ never
-  | PressureBytes !Int  -- ^ whenever so many bytes live in foreign pointers, and again as long as they do, whatever it costs: meant for
-                        --   tests and for programs that know their live set. Threads that are over it take
-                        --   turns. One is the least.
+  | PressureBytes !Int  -- ^ whenever so many bytes live in foreign pointers, and again as long as they do,
+                        --   whatever it costs: meant for tests and for programs that know their live
+                        --   set. Threads that are over it take turns. One is the least.
   deriving (Eq, Ord, Show, Read, Generic, NFData)
 
 -- | For the whole process, from now on. Throws an invalid argument ('IOError') if the bytes are not positive.
@@ -95,7 +95,8 @@ getPressure = of_ . fst <$> readStats
 --
 -- @since 0.1.0.0
 data PressureStats = PressureStats
-  { pressureHeldBytes       :: !Int  -- ^ gauge: usable bytes of live blocks in foreign pointers, and the pages of regions
+  { pressureHeldBytes       :: !Int  -- ^ gauge: usable bytes of live blocks in foreign pointers, and the
+                                     --   pages of regions
   , pressureNextBytes       :: !Int  -- ^ gauge: a collection is asked for when so many live
   , pressureNextMajorBytes  :: !Int  -- ^ gauge: .. and a major one
   , pressureMinorCollections :: !Int -- ^ counter: minor collections asked for

@@ -74,7 +74,8 @@ data Stats = Stats
   { statsGauges      :: !Gauges
   , statsCounters    :: !Counters
   , statsSizeClasses :: [(SizeClass, Usage)] -- ^ ascending
-  , statsOwners      :: [(Owner, Usage)]     -- ^ capabilities, and OS threads that allocated in C or in safe calls
+  , statsOwners      :: [(Owner, Usage)]     -- ^ capabilities, and OS threads that allocated in C or in safe
+                                             --   calls
   , statsHeaps       :: [(HeapId, Usage)]    -- ^ the main heap first, then in the order they were made
   } deriving (Eq, Show, Generic, NFData)
 
@@ -94,7 +95,8 @@ data Gauges = Gauges
   , gaugeMappings           :: !Int -- ^ blocks with a mapping of their own
   , gaugeThreads            :: !Int -- ^ OS threads with heaps
   , gaugeCapabilities       :: !Int -- ^ capabilities with heaps
-  , gaugeStructureBytes     :: !Int -- ^ of the committed bytes, those that the allocator's own structures occupy
+  , gaugeStructureBytes     :: !Int -- ^ of the committed bytes, those that the allocator's own structures
+                                    --   occupy
   } deriving (Eq, Show, Generic, NFData)
 
 -- | How much there has been. Pages and blocks are those of the main heap.
@@ -171,8 +173,9 @@ readStats p process = do
       named name = map (\(key, usage) -> (name key, usage))
       resident = pure (processInfoCurrentRSS process)
       peak = pure (processInfoPeakRSS process)
-  gauges <- Gauges <$> total TotalReservedBytes <*> total TotalCommittedBytes <*> total TotalPeakCommittedBytes
-    <*> resident <*> peak <*> total TotalUsedBytes <*> total TotalUsedBlocks <*> total TotalPages <*> total TotalArenas
+  gauges <- Gauges <$> total TotalReservedBytes <*> total TotalCommittedBytes
+    <*> total TotalPeakCommittedBytes <*> resident <*> peak
+    <*> total TotalUsedBytes <*> total TotalUsedBlocks <*> total TotalPages <*> total TotalArenas
     <*> total TotalMappings <*> total TotalThreads <*> total TotalCapabilities <*> total TotalStructureBytes
   counters <- Counters <$> total TotalPurgedBytes <*> total TotalFreshPages <*> total TotalAdoptedPages
     <*> total TotalFullPages <*> total TotalRetiredPages <*> total TotalRemoteFreedBlocks
@@ -188,7 +191,8 @@ readStats p process = do
     -- As in docs/DESIGN.md, section 5.
     owner key
       | key == 0 = Nobody
-      | key <= fromIntegral (ownerIdStep * capabilitiesMost) = Capability (fromIntegral key `quot` ownerIdStep - 1)
+      | key <= fromIntegral (ownerIdStep * capabilitiesMost) =
+          Capability (fromIntegral key `quot` ownerIdStep - 1)
       | otherwise = OSThread key
 
 -- | The same as JSON, in C's words: an object with @gauges@, @counters@, @size_classes@, @owners@ and
@@ -304,7 +308,8 @@ capabilityStats = do
       let field f = fromIntegral <$> peekElemOff p (fromEnum f)
       exists <- field CapabilityExists
       if exists == (0 :: Int) then pure Nothing else Just <$>
-        (CapabilityStats n <$> field CapabilityPages <*> field CapabilityFreshPages <*> field CapabilityAdoptedPages
+        (CapabilityStats n <$> field CapabilityPages
+          <*> field CapabilityFreshPages <*> field CapabilityAdoptedPages
           <*> field CapabilityFullPages <*> field CapabilityRetiredPages <*> field CapabilityRemoteFreed
           <*> field CapabilityUsedBlocks <*> field CapabilityUsedBytes)
 

@@ -140,9 +140,11 @@ putString store@(Store heap _ _) !s = mask_ $ do
       Just (Table slots room used free n) -> do
         let i = if free >= 0 then free else used
         next <- if free >= 0 then peekElemOff slots (2 * i) else pure 0
-        generation <- if free >= 0 then peekElemOff slots (2 * i + 1) else 0 <$ pokeElemOff slots (2 * i + 1) 0
+        generation <- if free >= 0 then peekElemOff slots (2 * i + 1)
+          else 0 <$ pokeElemOff slots (2 * i + 1) 0
         setTable store $
-          if free >= 0 then Table slots room used (fromIntegral next - 1) (n + 1) else Table slots room (used + 1) free (n + 1)
+          if free >= 0 then Table slots room used (fromIntegral next - 1) (n + 1)
+            else Table slots room (used + 1) free (n + 1)
         pokeElemOff slots (2 * i) (address block)
         pokeElemOff slots (2 * i + 1) ((generation + 1) .&. 0xffffffff)
         pure (Just (Handle (((generation + 1) .&. 0xffffffff) `shiftL` 32 .|. fromIntegral i)))
@@ -225,7 +227,8 @@ newLock = Lock <$> peek hs_mi_forks <*> newMVar ()
 newLockFor :: IORef Lock -> Word32 -> IO (MVar ())
 newLockFor current now = do
   new <- newLock
-  Lock _ lock <- atomicModifyIORef' current (\old@(Lock forks _) -> if forks == now then (old, old) else (new, new))
+  Lock _ lock <- atomicModifyIORef' current $ \old@(Lock forks _) ->
+    if forks == now then (old, old) else (new, new)
   pure lock
 {-# NOINLINE newLockFor #-}
 
@@ -247,7 +250,8 @@ slotOf (Table slots _ used _ _) (Handle w)
   | i >= used = pure Nothing
   | otherwise = do
       generation <- peekElemOff slots (2 * i + 1)
-      pure (if generation == w `shiftR` 32 && odd generation then Just (slots `plusPtr` (16 * i)) else Nothing)
+      let isThere = generation == w `shiftR` 32 && odd generation
+      pure (if isThere then Just (slots `plusPtr` (16 * i)) else Nothing)
   where i = fromIntegral (w .&. 0xffffffff)
 {-# INLINE slotOf #-}
 

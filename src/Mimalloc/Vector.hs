@@ -147,7 +147,8 @@ zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zal
 --
 -- @since 0.1.0.0
 heapMallocVector :: Storable a => Heap s -> Int -> IO (Vector a)
-heapMallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapMallocVector") Whatever n)
+heapMallocVector heap n =
+  (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapMallocVector") Whatever n)
 {-# INLINE heapMallocVector #-}
 
 -- | 'zallocVector' from a heap.
@@ -157,7 +158,8 @@ heapMallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (man
 --
 -- @since 0.1.0.0
 heapZallocVector :: Storable a => Heap s -> Int -> IO (Vector a)
-heapZallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapZallocVector") Zeros n)
+heapZallocVector heap n =
+  (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapZallocVector") Zeros n)
 {-# INLINE heapZallocVector #-}
 
 -- | A mutable vector of so many elements with whatever the block has in it.
@@ -190,7 +192,8 @@ zallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many (capabi
 --
 -- @since 0.1.0.0
 heapMallocMVector :: Storable a => Heap s -> Int -> IO (IOVector a)
-heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapMallocMVector") Whatever n)
+heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n)
+  <$> newHeapBlock heap (many (ofHeap heap "heapMallocMVector") Whatever n)
 {-# INLINE heapMallocMVector #-}
 
 -- | 'zallocMVector' from a heap.
@@ -201,7 +204,8 @@ heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock 
 --
 -- @since 0.1.0.0
 heapZallocMVector :: Storable a => Heap s -> Int -> IO (IOVector a)
-heapZallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapZallocMVector") Zeros n)
+heapZallocMVector heap n =
+  (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapZallocMVector") Zeros n)
 {-# INLINE heapZallocMVector #-}
 
 -- | The vector whose elements are the function's results for 0, 1 and so on. Empty for a size below 1, as in
@@ -305,8 +309,10 @@ concat pieces
       withForeignPtr fp $ \p -> foldM_ append p pieces
       pure (unsafeFromForeignPtr0 fp total)
   where
-    total = foldr (\v n -> if n < 0 || Vector.length v > maxBound - n then -1 else n + Vector.length v) 0 pieces
-    append p v = (p `advancePtr` Vector.length v) <$ Vector.unsafeWith v (\q -> copyElements p q (Vector.length v))
+    total =
+      foldr (\v n -> if n < 0 || Vector.length v > maxBound - n then -1 else n + Vector.length v) 0 pieces
+    append p v =
+      (p `advancePtr` Vector.length v) <$ Vector.unsafeWith v (\q -> copyElements p q (Vector.length v))
 {-# INLINE concat #-}
 
 -- | The vector whose elements are the action's results for 0, 1 and so on. Empty for a size below 1, as in
@@ -391,13 +397,16 @@ heapCopyVector heap v = do
 -- What is no file (a folder, a pipe, a device) is an @IOError@.
 --
 -- >>> directory <- getTemporaryDirectory
--- >>> withBinaryFile (directory ++ "/mimalloc-example") WriteMode (\h -> Vector.unsafeWith (Vector.fromList [1, 2, 3 :: Int]) (\p -> hPutBuf h p 24))
--- >>> M.mapFile (directory ++ "/mimalloc-example") <* removeFile (directory ++ "/mimalloc-example") :: IO (Vector.Vector Int)
+-- >>> path = directory ++ "/mimalloc-example"
+-- >>> v = Vector.fromList [1, 2, 3 :: Int]
+-- >>> withBinaryFile path WriteMode $ \h -> Vector.unsafeWith v (\p -> hPutBuf h p 24)
+-- >>> M.mapFile path <* removeFile path :: IO (Vector.Vector Int)
 -- [1,2,3]
 --
 -- @since 0.1.0.0
 mapFile :: forall a. Storable a => FilePath -> IO (Vector a)
-mapFile path = mapped "mapFile" path >>= \(fp, n) -> pure (unsafeFromForeignPtr0 (castForeignPtr fp) (if size == 0 then 0 else n `quot` size))
+mapFile path = mapped "mapFile" path >>= \(fp, n) ->
+  pure (unsafeFromForeignPtr0 (castForeignPtr fp) (if size == 0 then 0 else n `quot` size))
   where size = sizeOf (undefined :: a)
 {-# INLINABLE mapFile #-}
 
@@ -444,7 +453,8 @@ mallocSTVector n = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newMany
 --
 -- @since 0.1.0.0
 zallocSTVector :: Storable a => Int -> ST s (STVector s a)
-zallocSTVector n = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocSTVector") Zeros n))
+zallocSTVector n =
+  unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocSTVector") Zeros n))
 {-# INLINE zallocSTVector #-}
 
 -- | 'thaw' in 'ST'.

@@ -90,7 +90,7 @@ data Source a = Source
   , sourceAligned      :: CSize -> CSize -> IO (Ptr a) -- ^ .. to more
   , sourceZeros        :: CSize -> IO (Ptr a)          -- ^ fewer than 'bigBytes', aligned to 16
   , sourceAlignedZeros :: CSize -> CSize -> IO (Ptr a) -- ^ .. to more
-  , sourceBigZeros     :: CSize -> CSize -> IO (Ptr a) -- ^ 'bigBytes' or more at any alignment, in a safe call
+  , sourceBigZeros     :: CSize -> CSize -> IO (Ptr a) -- ^ as many and more at any alignment: a safe call
   }
 
 -- | The heap of the capability one is on.
@@ -159,7 +159,8 @@ oneFrom name allocate align
 {-# INLINE oneFrom #-}
 
 manyFrom :: forall f a. Storable a => String -> (Int -> Int -> IO (f a)) -> Int -> IO (f a)
-manyFrom name allocate n = elements name n (sizeOf (undefined :: a)) >>= \total -> allocate total (typeAlignment (undefined :: a))
+manyFrom name allocate n =
+  elements name n (sizeOf (undefined :: a)) >>= \total -> allocate total (typeAlignment (undefined :: a))
 {-# INLINE manyFrom #-}
 
 -- | The bytes of so many elements of so many bytes.
@@ -210,7 +211,8 @@ exhausted name n failed allocate = do
 -- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure"):
 -- before the next one is made, which would be promoted.
 newBlock :: IO (Ptr a) -> IO (ForeignPtr a)
-newBlock allocate = relieved >> newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
+newBlock allocate =
+  relieved >> newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
 {-# INLINE newBlock #-}
 
 -- | The same for so many bytes as they are, with nothing masked: the weak pointer has its finalizer first,
@@ -307,7 +309,8 @@ withBytes name n act
   | n < 0 = negativeSize name n
   | otherwise = IO $ \s0 -> case run newCell s0 of
       (# s1, cell #) -> bracketed NoMore cell (fromIntegral n) (run (taken cell >>= act)) s1
-  where taken cell = peekCell cell >>= \p -> if p == nullPtr then bytes (capabilityInto cell name) Whatever n else pure p
+  where taken cell =
+          peekCell cell >>= \p -> if p == nullPtr then bytes (capabilityInto cell name) Whatever n else pure p
 {-# INLINE withBytes #-}
 
 -- | .. at so much alignment, ..
@@ -323,13 +326,16 @@ withOne name = withAlignedBytes name (sizeOf (undefined :: a)) (typeAlignment (u
 {-# INLINE withOne #-}
 
 withMany :: forall a b. Storable a => String -> Int -> (Ptr a -> IO b) -> IO b
-withMany name n act = elements name n (sizeOf (undefined :: a)) >>= \total -> withAlignedBytes name total (typeAlignment (undefined :: a)) act
+withMany name n act = do
+  total <- elements name n (sizeOf (undefined :: a))
+  withAlignedBytes name total (typeAlignment (undefined :: a)) act
 {-# INLINE withMany #-}
 
 -- | The same; keeps something alive until the block is freed.
 withBlockOf :: Ending -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withBlockOf ending allocate act = IO $ \s0 -> case run newCell s0 of
-  (# s1, cell #) -> bracketed ending cell noBlock (\s -> case run (allocate cell) s of (# s', p #) -> run (act p) s') s1
+  (# s1, cell #) ->
+    bracketed ending cell noBlock (\s -> case run (allocate cell) s of (# s', p #) -> run (act p) s') s1
 {-# INLINE withBlockOf #-}
 
 -- | With asynchronous exceptions masked, if they are not already.

@@ -41,17 +41,25 @@ import Mimalloc.Internal.FFI
 -- | What ends with the bracket, beside the block in its cell.
 data Ending
   = NoMore                            -- ^ nothing
-  | Holding (IO ()) Bool              -- ^ this is done if an exception ends it, and what it refers to lives as long; does that end with its blocks?
-  | Ends (IO ())                      -- ^ this is done if an exception ends it; it has a finalizer that does the same
+  | Holding (IO ()) Bool              -- ^ this is done if an exception ends it, and what it refers to lives
+                                      --   as long; does that end with its blocks?
+  | Ends (IO ())                      -- ^ this is done if an exception ends it; it has a finalizer that does
+                                      --   the same
 
 -- Values for C-- are of this type, and what it returns.
-foreign import prim "mi_bracket_run"       run#       :: Any -> Any -> MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Any #)
-foreign import prim "mi_bracket_enter"     enter#     :: Any -> State# RealWorld -> (# State# RealWorld, Any #)
-foreign import prim "mi_bracket_fate"      fate#      :: Any -> Any -> State# RealWorld -> (# State# RealWorld, Word# #)
-foreign import prim "mi_bracket_interrupt" interrupt# :: Any -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_run"       run#
+  :: Any -> Any -> MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_enter"     enter#
+  :: Any -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_fate"      fate#
+  :: Any -> Any -> State# RealWorld -> (# State# RealWorld, Word# #)
+foreign import prim "mi_bracket_interrupt" interrupt#
+  :: Any -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
 -- Frees the block in the cell, and returns the value.
-foreign import prim "mi_bracket_free"      free#      :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
-foreign import prim "mi_bracket_disarm"    disarm#    :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
+foreign import prim "mi_bracket_free"      free#
+  :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_disarm"    disarm#
+  :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
 
 -- | What an action is inside.
 type Step a = State# RealWorld -> (# State# RealWorld, a #)

@@ -16,7 +16,8 @@ import Foreign.C.Error (eINTR, eNODEV, getErrno, throwErrnoPath)
 import Foreign.C.Types (CInt)
 import GHC.Exts (nullAddr#)
 import GHC.ForeignPtr (ForeignPtr (..), ForeignPtrContents (..))
-import System.Posix.Internals (c_close, c_safe_open, c_safe_read, fdFileSize, o_NOCTTY, o_NONBLOCK, o_RDONLY, withFilePath)
+import System.Posix.Internals
+  ( c_close, c_safe_open, c_safe_read, fdFileSize, o_NOCTTY, o_NONBLOCK, o_RDONLY, withFilePath )
 
 import Mimalloc.Internal.Alloc (newBlock)
 import Mimalloc.Internal.Error (noRegularFile)
@@ -56,4 +57,5 @@ contents name path fd = do
 retried :: (Eq a, Num a) => String -> FilePath -> IO a -> IO a
 retried name path act = do
   r <- act
-  if r /= -1 then pure r else getErrno >>= \e -> if e == eINTR then retried name path act else throwErrnoPath name path
+  if r /= -1 then pure r else getErrno >>= \e ->
+    if e == eINTR then retried name path act else throwErrnoPath name path

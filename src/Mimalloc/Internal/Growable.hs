@@ -250,7 +250,8 @@ forGrowable g f = go 0
 foldGrowable :: Storable a => Growable a -> (b -> a -> IO b) -> b -> IO b
 foldGrowable g f = go 0
   where
-    go i !acc = growableLength g >>= \n -> if i >= n then pure acc else readGrowable g i >>= f acc >>= go (i + 1)
+    go i !acc = growableLength g >>= \n ->
+      if i >= n then pure acc else readGrowable g i >>= f acc >>= go (i + 1)
 {-# INLINE foldGrowable #-}
 
 -- | Keeps the first so many elements. An invalid argument if there are fewer.
@@ -283,7 +284,8 @@ withGrowable (Growable fp) act = withForeignPtr fp $ \b -> peek b >>= \(Box p n 
 appendElements :: Storable a => String -> Growable a -> Ptr a -> Int -> IO ()
 appendElements name g@(Growable fp) from more = withForeignPtr fp $ \b -> when (more > 0) $ do
   Box _ n room <- peek b
-  when (more > room - n) $ if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
+  when (more > room - n) $
+    if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
   Box p _ _ <- peek b
   copyElements (p `advancePtr` n) from more
   setLength b (n + more)
@@ -295,7 +297,8 @@ fillElements :: Storable a => String -> Growable a -> Int -> (Ptr a -> IO Int) -
 fillElements name g@(Growable fp) more fill = withForeignPtr fp $ \b -> do
   Box _ n room <- peek b
   when (more < 0) $ negativeSize name more
-  when (more > room - n) $ if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
+  when (more > room - n) $
+    if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
   Box p _ _ <- peek b
   k <- fill (p `advancePtr` n)
   when (k < 0 || k > more) $ badLength name k more
@@ -322,7 +325,7 @@ resize name (Growable fp) room
   | otherwise = withForeignPtr fp $ \b -> mask_ $ do
       Box p n _ <- peek b
       held <- mi_cap_held p
-      q <- orNoMemory name total (if align <= blockAlignment then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align))
+      q <- orNoMemory name total (resizedTo align p total)
       poke b (Box q n room)
       mi_cap_reheld held q
   where
@@ -343,6 +346,12 @@ takeBlock (Growable fp) = withForeignPtr fp $ \b -> do
     q <- if n == room then pure p else shrink p (n * sizeOf (undefined :: a))
     pure (if q == nullPtr then p else q, n)
   where
-    align = alignment (undefined :: a)
-    shrink p total = if align <= blockAlignment then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align)
+    shrink = resizedTo (alignment (undefined :: a))
 {-# INLINABLE takeBlock #-}
+
+-- The block with so many bytes at so much alignment; null if there is no memory for it.
+resizedTo :: Int -> Ptr a -> Int -> IO (Ptr a)
+resizedTo align p total
+  | align <= blockAlignment = mi_realloc p (fromIntegral total)
+  | otherwise = mi_realloc_aligned p (fromIntegral total) (fromIntegral align)
+{-# INLINE resizedTo #-}

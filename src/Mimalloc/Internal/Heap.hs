@@ -70,7 +70,7 @@ import Mimalloc.Internal.Numbers
 -- it.
 --
 -- @since 0.1.0.0
-data Heap s = Heap (MutableByteArray# RealWorld) (Weak# ())              -- the key; keyed by it, whose finalizer ends the heap
+data Heap s = Heap (MutableByteArray# RealWorld) (Weak# ()) -- the key; what is keyed by it, and ends the heap
 type role Heap nominal
 
 -- | A heap is equal to itself only, as an @IORef@ is.
@@ -126,7 +126,8 @@ touchHeap (Heap key _) = IO $ \s -> (# touch# key s, () #)
 
 -- The life `together` becomes another, if it is that still.
 changeLife :: Heap s -> Int -> IO Bool
-changeLife (Heap key _) (I# to) = IO $ \s -> case casIntArray# key 1# old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
+changeLife (Heap key _) (I# to) =
+  IO $ \s -> case casIntArray# key 1# old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
   where !(I# old#) = together
 
 -- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended. Nobody
@@ -164,7 +165,8 @@ insAt life = if life == each then 2 else keyUsed `quot` 8
 
 -- How many were in.
 addIns :: Heap s -> Int -> Int -> IO Int
-addIns (Heap key _) life (I# n) = IO $ \s -> case fetchAddIntArray# key at n s of (# s', old #) -> (# s', I# old #)
+addIns (Heap key _) life (I# n) =
+  IO $ \s -> case fetchAddIntArray# key at n s of (# s', old #) -> (# s', I# old #)
   where !(I# at) = insAt life
 {-# INLINE addIns #-}
 
@@ -178,7 +180,8 @@ shut heap@(Heap key _) = do
 -- C's heap, or an exception. Masked by the caller.
 make :: String -> Int -> Bool -> Bool -> CInt -> IO (Ptr MiHeap)
 make name tag destroy weighs arena = do
-  when (tag < fromIntegral (minBound :: CInt) || tag > fromIntegral (maxBound :: CInt)) $ outOfRange name "tag" tag
+  when (tag < fromIntegral (minBound :: CInt) || tag > fromIntegral (maxBound :: CInt)) $
+    outOfRange name "tag" tag
   p <- mi_heap_new_ex (fromIntegral tag) (bool destroy) arena
   if p /= nullPtr then p <$ when weighs (mi_cap_heap_weigh p) else do
     e <- getErrno
@@ -326,6 +329,7 @@ newHeapPacked name heap@(Heap key _) n = do
 withHeapBlock :: String -> Heap s -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withHeapBlock name heap allocate act = do
   life <- enter name heap
-  r <- withBlockOf (Holding (leave heap life) (life /= each)) (\cell -> allocate (ofHeapInto cell heap name)) act
+  r <- withBlockOf (Holding (leave heap life) (life /= each))
+    (\cell -> allocate (ofHeapInto cell heap name)) act
   r <$ leave heap life
 {-# INLINE withHeapBlock #-}

@@ -53,8 +53,9 @@ capabilitiesMost = 256
 -- | @mi_totals_t@
 data Total
   = TotalReservedBytes | TotalCommittedBytes | TotalUsedBytes | TotalUsedBlocks | TotalPages | TotalArenas
-  | TotalMappings | TotalThreads | TotalCapabilities | TotalPeakCommittedBytes | TotalPurgedBytes | TotalFreshPages
-  | TotalAdoptedPages | TotalFullPages | TotalRetiredPages | TotalRemoteFreedBlocks | TotalStructureBytes
+  | TotalMappings | TotalThreads | TotalCapabilities | TotalPeakCommittedBytes | TotalPurgedBytes
+  | TotalFreshPages | TotalAdoptedPages | TotalFullPages | TotalRetiredPages | TotalRemoteFreedBlocks
+  | TotalStructureBytes
   deriving (Show, Enum, Bounded)
 
 -- | @mi_cap_stats_t@
@@ -84,5 +85,6 @@ numbers =
   ++ structure "mi_pressure_stats_t" "Pressure" [minBound .. maxBound :: PressureWord]
   where
     structure name prefix fields =
-      (name, length fields) : [ (name ++ "." ++ drop 1 (concatMap snake (drop (length prefix) (show f))), fromEnum f) | f <- fields ]
+      (name, length fields) : [ (name ++ "." ++ word prefix (show f), fromEnum f) | f <- fields ]
+    word prefix = drop 1 . concatMap snake . drop (length prefix)
     snake c = if isUpper c then ['_', toLower c] else [c]

@@ -60,7 +60,8 @@ data MiOption
   | MiOptionAbandonedPagePurge      -- ^ no effect
   | MiOptionDeprecatedSegmentReset  -- ^ no effect
   | MiOptionEagerCommitDelay        -- ^ no effect
-  | MiOptionPurgeDelay              -- ^ freed memory is given back after half to all of so many milliseconds; 0 at once, -1 never [250]
+  | MiOptionPurgeDelay              -- ^ freed memory is given back after half to all of so many milliseconds;
+                                    --   0 at once, -1 never [250]
   | MiOptionUseNumaNodes            -- ^ no effect
   | MiOptionDisallowOsAlloc         -- ^ only what is reserved is used [0]
   | MiOptionOsTag                   -- ^ no effect
@@ -82,10 +83,14 @@ data MiOption
   | MiOptionGuardedSampleSeed       -- ^ no effect
   | MiOptionTargetSegmentsPerThread -- ^ no effect
   | MiOptionGenericCollect          -- ^ no effect
-  | MiOptionAllowThp                -- ^ no transparent huge pages if 0, even where the system makes them by itself [1]
-  | MiOptionAbortOnError            -- ^ misuse ends the process [0; 1 in the preload library and the checking build]
-  | MiOptionPurgeThread             -- ^ a thread of the library gives memory back: 0 never, 1 whenever something is due, -1 if the process has threads [-1]
-  | MiOptionCommitLimit             -- ^ the most that is committed at a time, KiB; beyond it allocation fails [0: no limit]
+  | MiOptionAllowThp                -- ^ no transparent huge pages if 0, even where the system makes them by
+                                    --   itself [1]
+  | MiOptionAbortOnError            -- ^ misuse ends the process [0; 1 in the preload library and the checking
+                                    --   build]
+  | MiOptionPurgeThread             -- ^ a thread of the library gives memory back: 0 never, 1 whenever
+                                    --   something is due, -1 if the process has threads [-1]
+  | MiOptionCommitLimit             -- ^ the most that is committed at a time, KiB; beyond it allocation fails
+                                    --   [0: no limit]
   deriving (Eq, Ord, Show, Read, Enum, Bounded, Generic, NFData)
 
 -- C's other names for some of them.

@@ -70,7 +70,8 @@ mi_manage_os_memory = C.mi_manage_os_memory_safe
 -- | @mi_manage_os_memory_ex start size committed large zero numa_node exclusive arena@: the same.
 --
 -- @since 0.1.0.0
-mi_manage_os_memory_ex :: Ptr () -> CSize -> CBool -> CBool -> CBool -> CInt -> CBool -> Ptr MiArenaId -> IO CBool
+mi_manage_os_memory_ex
+  :: Ptr () -> CSize -> CBool -> CBool -> CBool -> CInt -> CBool -> Ptr MiArenaId -> IO CBool
 mi_manage_os_memory_ex = C.mi_manage_os_memory_ex_safe
 {-# INLINE mi_manage_os_memory_ex #-}
 
@@ -158,7 +159,9 @@ mi_is_redirected = C.mi_is_redirected
 -- committed bytes; page faults. A null pointer is skipped.
 --
 -- @since 0.1.0.0
-mi_process_info :: Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> IO ()
+mi_process_info
+  :: Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize
+  -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> IO ()
 mi_process_info = C.mi_process_info_safe
 {-# INLINE mi_process_info #-}
 
