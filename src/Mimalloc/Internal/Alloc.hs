@@ -174,7 +174,7 @@ elements name n size
 -- What is met by every block needs no look: also alignments that are no power of two, which some instances
 -- state.
 typeAlignment :: Storable a => a -> Int
-typeAlignment a = max blockAlignment (alignment a)
+typeAlignment a = if alignment a <= blockAlignment then blockAlignment else alignment a
 {-# INLINE typeAlignment #-}
 
 -- | Of a positive number.
@@ -232,7 +232,7 @@ newBytes name n
               (# s5, p #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
 {-# INLINE newBytes #-}
 
--- | The same at so much alignment, for 'oneFrom' and 'manyFrom'.
+-- | The same at so much alignment, for @oneFrom@ and @manyFrom@.
 newAlignedBytes :: String -> Int -> Int -> IO (ForeignPtr a)
 newAlignedBytes name n align
   | align == blockAlignment = newBytes name n
