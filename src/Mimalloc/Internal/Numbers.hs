@@ -84,6 +84,7 @@ numbers =
   ++ structure "mi_cap_stats_t" "Capability" [minBound .. maxBound :: CapabilityWord]
   ++ structure "mi_pressure_stats_t" "Pressure" [minBound .. maxBound :: PressureWord]
   where
+    structure :: (Show a, Enum a) => String -> String -> [a] -> [(String, Int)]
     structure name prefix fields =
       (name, length fields) : [ (name ++ "." ++ word prefix (show f), fromEnum f) | f <- fields ]
     word prefix = drop 1 . concatMap snake . drop (length prefix)
