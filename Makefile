@@ -1,9 +1,12 @@
 # make lib     build/libmimalloc.so and .a: the C allocator, to be linked or preloaded
-# make install    that, the headers and a pkg-config file, to PREFIX (/usr/local), below DESTDIR; make uninstall
+# make install    that, the headers and a pkg-config file, to PREFIX (/usr/local), below DESTDIR;
+#              make uninstall
 # make test    the C suites; ./check runs these and the Haskell ones
 # make lint    layers, lengths, orders; make matrix: every GHC
-# make soak    the stress suites for long; make bytes-long: 100 million operations that move bytes about; make forks-long: 1000 forks of each kind
-# make mutants seeds faults in copies of the tree, and looks that the suite that is there for each fails; some minutes
+# make soak    the stress suites for long; make bytes-long: 100 million operations that move bytes about;
+#              make forks-long: 1000 forks of each kind
+# make mutants seeds faults in copies of the tree, and looks that the suite that is there for each fails;
+#              some minutes
 # make busy    ./check beside busy loops: TIMES=3 LOOPS=4, or PARTS="c haskell"; see tools/busy
 # make bench   every benchmark, figures and plots to docs/bench; see bench/README.md
 
@@ -11,7 +14,8 @@ CC     ?= cc
 BUILD  ?= build
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wpointer-arith -Wundef
 CFLAGS ?= -O2 -g
-BASE    = -std=gnu11 -fPIC -fvisibility=hidden -fno-semantic-interposition -fno-builtin-malloc -pthread -Icbits/include -Icbits $(WARN)
+BASE    = -std=gnu11 -fPIC -fvisibility=hidden -fno-semantic-interposition -fno-builtin-malloc -pthread \
+  -Icbits/include -Icbits $(WARN)
 
 CORE = $(wildcard cbits/core/*.c cbits/thread*.c) cbits/debug/check.c
 LIB  = $(CORE) cbits/preload.c
@@ -28,18 +32,20 @@ $(BUILD)/o/%.o: %.c $(HEAD)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -c $< -o $@
 
-# Never unloaded: its thread and what it left in other threads would go on without it. A program that is linked with it here finds it by its soname. Its constructors run before all others (initfirst):
-# handlers of fork that others register in theirs are then outside ours (thread.c).
+# Never unloaded: its thread and what it left in other threads would go on without it. A program that is
+# linked with it here finds it by its soname. Its constructors run before all others (initfirst): handlers of
+# fork that others register in theirs are then outside ours (thread.c).
 $(BUILD)/libmimalloc.so: $(OBJ)
-	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst $(CFLAGS) -pthread $^ -o $@
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete \
+	  -Wl,-z,initfirst $(CFLAGS) -pthread $^ -o $@
 	@ln -sf $(@F) $(BUILD)/$(SONAME)
 
 $(BUILD)/libmimalloc.a: $(OBJ)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-# ---- installing: the usual variables. A program that is linked with the shared library has its malloc replaced, too; with the
-# archive, if it calls malloc itself.
+# ---- installing: the usual variables. A program that is linked with the shared library has its malloc
+# replaced, too; with the archive, if it calls malloc itself.
 
 PREFIX         ?= /usr/local
 prefix         ?= $(PREFIX)
@@ -51,7 +57,8 @@ INSTALL        ?= install
 INSTALL_DATA    ?= $(INSTALL) -m 644
 INSTALL_PROGRAM ?= $(INSTALL) -m 755
 PUBLIC = mimalloc.h mimalloc-stats.h
-INSTALLED = $(libdir)/libmimalloc.so.$(VERSION) $(libdir)/$(SONAME) $(libdir)/libmimalloc.so $(libdir)/libmimalloc.a \
+INSTALLED = $(libdir)/libmimalloc.so.$(VERSION) $(libdir)/$(SONAME) $(libdir)/libmimalloc.so \
+  $(libdir)/libmimalloc.a \
             $(PUBLIC:%=$(includedir)/%) $(pkgconfigdir)/mimalloc.pc
 
 define PC
@@ -76,7 +83,8 @@ install: lib
 	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libmimalloc.so
 	$(INSTALL_DATA) $(BUILD)/libmimalloc.a $(DESTDIR)$(libdir)/libmimalloc.a
 	$(INSTALL_DATA) $(PUBLIC:%=cbits/include/%) $(DESTDIR)$(includedir)
-	echo "$$PC" >$(BUILD)/mimalloc.pc && $(INSTALL_DATA) $(BUILD)/mimalloc.pc $(DESTDIR)$(pkgconfigdir)/mimalloc.pc
+	echo "$$PC" >$(BUILD)/mimalloc.pc
+	$(INSTALL_DATA) $(BUILD)/mimalloc.pc $(DESTDIR)$(pkgconfigdir)/mimalloc.pc
 
 uninstall:
 	rm -f $(INSTALLED:%=$(DESTDIR)%)

@@ -1,5 +1,6 @@
--- What comes over a socket, in byte strings outside GHC's heap. The package network receives into any memory (recvBuf), so two lines of our
--- own are all there is to it. Not part of the library, which would need network then.
+-- What comes over a socket, in byte strings outside GHC's heap. The package network receives into any memory
+-- (recvBuf), so two lines of our own are all there is to it. Not part of the library, which would need
+-- network then.
 --
 -- Sends a message to itself, receives it in pieces, then as a whole, and says how many bytes came.
 module Main (main, recv, recvExactly) where

@@ -2,13 +2,15 @@
 -- |
 -- The most frequent words of a directory tree, counted on all capabilities at once.
 --
--- Each file is read into memory from this allocator, as a ByteString; each worker counts in a table of its own, storable
--- vectors in memory from this allocator. What the garbage collector frees is freed by whichever capability it comes to.
+-- Each file is read into memory from this allocator, as a ByteString; each worker counts in a table of its
+-- own, storable vectors in memory from this allocator. What the garbage collector frees is freed by whichever
+-- capability it comes to.
 --
 -- > wordfreq [--check] [PATH...]
 --
--- With @--check@ it is done a second time with base's allocation, and the answers are compared. The status is 2 if nothing was done (an
--- unknown option, a path that cannot be read), 1 if something below a path could not be read or the answers differ.
+-- With @--check@ it is done a second time with base's allocation, and the answers are compared. The status is
+-- 2 if nothing was done (an unknown option, a path that cannot be read), 1 if something below a path could
+-- not be read or the answers differ.
 module Main (main) where
 
 import Control.Concurrent
@@ -52,8 +54,9 @@ bases = Memory Base.mallocForeignPtrBytes $ \n -> do
   withForeignPtr fp $ \p -> fillBytes p 0 (8 * n)
   pure fp
 
--- ---------------------------------------------------------------------------------------------------------------------
--- A worker's table: open addressing; a word is told apart by its 64-bit hash. Three numbers a slot, a row each.
+-- -----------------------------------------------------------------------------------------------------------
+-- A worker's table: open addressing; a word is told apart by its 64-bit hash. Three numbers a slot, a row
+-- each.
 
 data Table = Table
   { slots :: !(V.IOVector Word64)     -- ^ hash (0: empty), place of the text, count
@@ -130,7 +133,7 @@ toMap t = do
         pure [(B.copy (B.take (fromIntegral (B.index text at)) (B.drop (at + 1) text)), c) | h /= 0]
   M.fromListWith (+) . concat <$> mapM entry [0 .. n - 1]
 
--- ---------------------------------------------------------------------------------------------------------------------
+-- -----------------------------------------------------------------------------------------------------------
 -- Text
 
 -- | Every run of ASCII letters, in lower case; all of the file's words are counted.
@@ -184,7 +187,7 @@ named path = try look >>= either (\e -> pure ([e], [])) (const (below path))
 quietly :: a -> IO a -> IO a
 quietly def act = act `catch` \e -> const (pure def) (e :: IOException)
 
--- ---------------------------------------------------------------------------------------------------------------------
+-- -----------------------------------------------------------------------------------------------------------
 -- The work
 
 -- | Files, files skipped, bytes, words.

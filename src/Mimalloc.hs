@@ -5,33 +5,37 @@
 -- Three ways to hold it:
 --
 -- [@mallocForeignPtr…@] a 'ForeignPtr': the garbage collector frees the block some time after its last use
---   ('Foreign.ForeignPtr.finalizeForeignPtr' at once). Any number of other C finalizers can be added; Haskell finalizers
---   cannot, as with base's 'Foreign.ForeignPtr.newForeignPtr'.
--- [@withMalloc…@] a bracket: the block is freed when the action ends, also by an exception. In pure code (@unsafePerformIO@, not
---   @unsafeDupablePerformIO@) a value whose evaluation is interrupted stays as it was: see below.
+--   ('Foreign.ForeignPtr.finalizeForeignPtr' at once). Any number of other C finalizers can be added; Haskell
+--   finalizers cannot, as with base's 'Foreign.ForeignPtr.newForeignPtr'.
+-- [@withMalloc…@] a bracket: the block is freed when the action ends, also by an exception. In pure code
+--   (@unsafePerformIO@, not @unsafeDupablePerformIO@) a value whose evaluation is interrupted stays as it
+--   was: see below.
 -- ["Mimalloc.Primitive"] 'mi_malloc' and 'mi_free', the C functions one to one.
 --
 -- Common to all functions of this module, and therefore not repeated with each:
 --
 -- * Sizes named /bytes/ are in bytes, sizes named /elements/ count values of the type.
--- * Every block is aligned to 16 bytes, and to its type's 'alignment' where that is more. A size of 0 gives a block too,
---   with an address that no other has.
--- * They may be called from any Haskell thread, bound or not, whatever capability it is on. A block may be used and freed
---   on any other, and be freed by C code with @mi_free@.
+-- * Every block is aligned to 16 bytes, and to its type's 'alignment' where that is more. A size of 0 gives a
+--   block too, with an address that no other has.
+-- * They may be called from any Haskell thread, bound or not, whatever capability it is on. A block may be
+--   used and freed on any other, and be freed by C code with @mi_free@.
 -- * No asynchronous exception leaks a block, whenever it comes.
--- * Brackets may stand under 'System.IO.Unsafe.unsafePerformIO'. If a timeout or 'Control.Concurrent.killThread' interrupts who
---   evaluates the value, who asks for it next goes on where that was, with the same block, as with
---   'Foreign.Marshal.Alloc.allocaBytes'; if nobody does the garbage collector frees the block. (A handler in the action itself that
---   rethrows makes the value that exception for ever, as in all Haskell.)
---   'System.IO.Unsafe.unsafeDupablePerformIO' leaks the block when two threads evaluate one value at once, and GHC drops what one of
---   them has done: it runs no handlers. A foreign pointer in place of the bracket does not.
--- * They throw an 'IOError': for a negative size, for elements whose bytes no 'Int' can count and for an alignment that is
---   no power of two, an invalid argument ('isInvalidArgument'); for want of memory, 'isResourceExhausted'.
+-- * Brackets may stand under 'System.IO.Unsafe.unsafePerformIO'. If a timeout or
+--   'Control.Concurrent.killThread' interrupts who evaluates the value, who asks for it next goes on where
+--   that was, with the same block, as with 'Foreign.Marshal.Alloc.allocaBytes'; if nobody does the garbage
+--   collector frees the block. (A handler in the action itself that rethrows makes the value that exception
+--   for ever, as in all Haskell.) 'System.IO.Unsafe.unsafeDupablePerformIO' leaks the block when two threads
+--   evaluate one value at once, and GHC drops what one of them has done: it runs no handlers. A foreign
+--   pointer in place of the bracket does not.
+-- * They throw an 'IOError': for a negative size, for elements whose bytes no 'Int' can count and for an
+--   alignment that is no power of two, an invalid argument ('isInvalidArgument'); for want of memory,
+--   'isResourceExhausted'.
 -- * Memory comes as it is (old bytes in it) unless the name says @calloc@ or @zalloc@.
 --
 -- == A first example
 --
--- This module exports what a beginning needs of "Foreign". Beside an import of the whole of it, hide what both have:
+-- This module exports what a beginning needs of "Foreign". Beside an import of the whole of it, hide what
+-- both have:
 --
 -- >>> import Foreign hiding (mallocForeignPtr, mallocForeignPtrArray, mallocForeignPtrBytes)
 -- >>> import Mimalloc
@@ -155,7 +159,8 @@ mallocForeignPtrAligned :: Storable a => Int -> IO (ForeignPtr a)
 mallocForeignPtrAligned align = newOne "mallocForeignPtrAligned" align
 {-# INLINE mallocForeignPtrAligned #-}
 
--- | A block of so many bytes (first argument) at the alignment in bytes (second argument), such as a page for @O_DIRECT@.
+-- | A block of so many bytes (first argument) at the alignment in bytes (second argument), such as a page for
+-- @O_DIRECT@.
 --
 -- >>> p <- mallocForeignPtrAlignedBytes 8192 4096
 -- >>> withForeignPtr p $ \q -> pure (ptrToWordPtr q `mod` 4096 == 0)
@@ -177,7 +182,7 @@ mallocForeignPtrAlignedBytes n align = newAlignedBytes "mallocForeignPtrAlignedB
 --
 -- @since 0.1.0.0
 callocForeignPtr :: Storable a => IO (ForeignPtr a)
-callocForeignPtr = newBlock (one "callocForeignPtr" Zeros 1)
+callocForeignPtr = newBlock (one (capability "callocForeignPtr") Zeros 1)
 {-# INLINE callocForeignPtr #-}
 
 -- | A block for so many elements, all bytes of it 0.
@@ -188,7 +193,7 @@ callocForeignPtr = newBlock (one "callocForeignPtr" Zeros 1)
 --
 -- @since 0.1.0.0
 callocForeignPtrArray :: Storable a => Int -> IO (ForeignPtr a)
-callocForeignPtrArray n = newBlock (many "callocForeignPtrArray" Zeros n)
+callocForeignPtrArray n = newBlock (many (capability "callocForeignPtrArray") Zeros n)
 {-# INLINE callocForeignPtrArray #-}
 
 -- | A block of so many bytes, all of them 0.
@@ -199,7 +204,7 @@ callocForeignPtrArray n = newBlock (many "callocForeignPtrArray" Zeros n)
 --
 -- @since 0.1.0.0
 zallocForeignPtrBytes :: Int -> IO (ForeignPtr Word8)
-zallocForeignPtrBytes n = newBlock (bytes "zallocForeignPtrBytes" Zeros n)
+zallocForeignPtrBytes n = newBlock (bytes (capability "zallocForeignPtrBytes") Zeros n)
 {-# INLINE zallocForeignPtrBytes #-}
 
 -- | A block for one value while the action runs. The pointer must not be used afterwards.
@@ -232,24 +237,27 @@ withMallocArray :: Storable a => Int -> (Ptr a -> IO b) -> IO b
 withMallocArray n = withMany "withMallocArray" n
 {-# INLINE withMallocArray #-}
 
--- | A block for one value, at the given alignment (in bytes) or its type's, whichever is more, while the action runs.
+-- | A block for one value, at the given alignment (in bytes) or its type's, whichever is more, while the
+-- action runs.
 --
 -- >>> withMallocAligned 4096 $ \p -> poke p 'x' >> pure (ptrToWordPtr p `mod` 4096 == 0)
 -- True
 --
 -- @since 0.1.0.0
 withMallocAligned :: Storable a => Int -> (Ptr a -> IO b) -> IO b
-withMallocAligned align = withBlock (\cell -> oneInto cell "withMallocAligned" Whatever align)
+withMallocAligned align = withBlock "withMallocAligned" (\source -> one source Whatever align)
 {-# INLINE withMallocAligned #-}
 
--- | A block of so many bytes (first argument) at the alignment in bytes (second argument) while the action runs.
+-- | A block of so many bytes (first argument) at the alignment in bytes (second argument) while the action
+-- runs.
 --
 -- >>> withMallocAlignedBytes 100 32 $ \p -> pure (ptrToWordPtr p `mod` 32 == 0)
 -- True
 --
 -- @since 0.1.0.0
 withMallocAlignedBytes :: Int -> Int -> (Ptr Word8 -> IO b) -> IO b
-withMallocAlignedBytes n align = withBlock (\cell -> alignedBytesInto cell "withMallocAlignedBytes" Whatever n align)
+withMallocAlignedBytes n align =
+  withBlock "withMallocAlignedBytes" (\source -> alignedBytes source Whatever n align)
 {-# INLINE withMallocAlignedBytes #-}
 
 -- | A block for one value, all bytes of it 0, while the action runs.
@@ -259,7 +267,7 @@ withMallocAlignedBytes n align = withBlock (\cell -> alignedBytesInto cell "with
 --
 -- @since 0.1.0.0
 withCalloc :: Storable a => (Ptr a -> IO b) -> IO b
-withCalloc = withBlock (\cell -> oneInto cell "withCalloc" Zeros 1)
+withCalloc = withBlock "withCalloc" (\source -> one source Zeros 1)
 {-# INLINE withCalloc #-}
 
 -- | A block for so many elements, all bytes of it 0, while the action runs.
@@ -269,7 +277,7 @@ withCalloc = withBlock (\cell -> oneInto cell "withCalloc" Zeros 1)
 --
 -- @since 0.1.0.0
 withCallocArray :: Storable a => Int -> (Ptr a -> IO b) -> IO b
-withCallocArray n = withBlock (\cell -> manyInto cell "withCallocArray" Zeros n)
+withCallocArray n = withBlock "withCallocArray" (\source -> many source Zeros n)
 {-# INLINE withCallocArray #-}
 
 -- | A block of so many bytes, all of them 0, while the action runs.
@@ -279,11 +287,12 @@ withCallocArray n = withBlock (\cell -> manyInto cell "withCallocArray" Zeros n)
 --
 -- @since 0.1.0.0
 withZallocBytes :: Int -> (Ptr Word8 -> IO b) -> IO b
-withZallocBytes n = withBlock (\cell -> bytesInto cell "withZallocBytes" Zeros n)
+withZallocBytes n = withBlock "withZallocBytes" (\source -> bytes source Zeros n)
 {-# INLINE withZallocBytes #-}
 
--- | How many bytes a block has that was asked for with so many: at least as many, at most an eighth more (from 16 on, and
--- up to the last bytes of a page of the system's). A negative size counts as 0; the largest of all are as they are. Throws nothing.
+-- | How many bytes a block has that was asked for with so many: at least as many, at most an eighth more
+-- (from 16 on, and up to the last bytes of a page of the system's). A negative size counts as 0; the largest
+-- of all are as they are. Throws nothing.
 --
 -- >>> goodSize 100
 -- 112
@@ -293,8 +302,8 @@ goodSize :: Int -> Int
 goodSize n = if good < 0 then n else good
   where good = fromIntegral (mi_good_size (fromIntegral (max 0 n)))
 
--- | How many bytes of this block may be used, at least as many as were asked for. The pointer is what an allocation
--- returned; for a null pointer, or one that is not ours, it is 0.
+-- | How many bytes of this block may be used, at least as many as were asked for. The pointer is what an
+-- allocation returned; for a null pointer, or one that is not ours, it is 0.
 --
 -- >>> withMallocBytes 100 usableSize
 -- 112

@@ -1,8 +1,10 @@
 {-# LANGUAGE BangPatterns #-}
 {-# LANGUAGE OverloadedStrings #-}
--- A service with sockets: warp, which keeps bodies of 4 to 260 KB, and its clients. bench/warp compiles this, runs both and makes tables of it.
+-- A service with sockets: warp, which keeps bodies of 4 to 260 KB, and its clients. bench/warp compiles this,
+-- runs both and makes tables of it.
 --
--- serve WHO MIB PORT          answers each request with what its slot held, and keeps the request's body there; bodies of MIB altogether.
+-- serve WHO MIB PORT answers each request with what its slot held, and keeps the request's body there; bodies
+-- of MIB altogether.
 --                             WHO: plain (bytestring's toStrict), mi (Mimalloc.ByteString.fromLazy)
 -- load PORT SLOTS COUNT       COUNT requests on eight connections; on stdout: seconds
 module Main (main) where

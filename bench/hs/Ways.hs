@@ -2,11 +2,9 @@
 --
 --   tools/cabal bench costs --benchmark-options='table +RTS -N1'
 --
--- table                     for people: nanoseconds for making a block, writing a byte to it and giving it back
--- ways ROUNDS SIZE..        each way, as many loops at once as there are capabilities
--- remote|bulk|throughput|bound ROUNDS
--- idle mi|base|nobody SIZE  see Costs.Across
--- kept WHAT                 one of Costs.Kept; without WHAT, their names
+-- table for people: nanoseconds for making a block, writing a byte to it and giving it back ways ROUNDS
+-- SIZE.. each way, as many loops at once as there are capabilities remote|bulk|throughput|bound ROUNDS idle
+-- mi|base|nobody SIZE see Costs.Across kept WHAT one of Costs.Kept; without WHAT, their names
 --
 -- All but the table: TSV, a line for each thing: part, name, bytes, the figures of all rounds.
 module Main (main) where
@@ -38,7 +36,10 @@ main = getArgs >>= \args -> case args of
   ["idle", who, size] -> idle who (read size)
   ["kept"] -> mapM_ (putStrLn . fst) keepers
   ["kept", what] -> kept what
-  _ -> hPutStrLn stderr "table | ways ROUNDS SIZE.. | remote|bulk|throughput|bound ROUNDS | idle mi|base|nobody SIZE | kept WHAT" >> exitFailure
+  _ -> do
+    hPutStrLn stderr ("table | ways ROUNDS SIZE.. | remote|bulk|throughput|bound ROUNDS | "
+      ++ "idle mi|base|nobody SIZE | kept WHAT")
+    exitFailure
 
 table :: IO ()
 table = do

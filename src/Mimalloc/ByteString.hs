@@ -1,20 +1,23 @@
 -- |
 -- Byte strings outside GHC's heap.
 --
--- They are byte strings like all others: every function on byte strings works on them. What functions of bytestring make
--- of them shares the block (@take@, @drop@) or lies in GHC's heap (@append@, @map@). Use them for what lives long, where one
--- small byte string in GHC's pinned heap can hold a block of 4 KiB, and for what is large.
+-- They are byte strings like all others: every function on byte strings works on them. What functions of
+-- bytestring make of them shares the block (@take@, @drop@) or lies in GHC's heap (@append@, @map@). Use them
+-- for what lives long, where one small byte string in GHC's pinned heap can hold a block of 4 KiB, and for
+-- what is large.
 --
 -- Common to all functions of this module:
 --
--- * Sizes are in bytes. Blocks are aligned to 16 bytes. The garbage collector frees the block some time after its last use.
+-- * Sizes are in bytes. Blocks are aligned to 16 bytes. The garbage collector frees the block some time after
+--   its last use.
 -- * They may be called from any Haskell thread, and no asynchronous exception leaks a block.
--- * A /Haskell/ finalizer that uses one of them when its owner dies (@mkWeakIORef r (print s)@, 'Foreign.Concurrent.newForeignPtr') may see memory that is
---   free: when byte string and owner die in one collection, C finalizers, as ours are, run before Haskell ones. What works: give the
---   finalizer a copy in GHC's heap (@ByteString.copy@), or a byte string in a region ('heapCopy' with 'Mimalloc.Heap.newHeap') whose 'Mimalloc.Heap.GCHeap' something
---   else holds.
--- * A negative size is an invalid argument ('Mimalloc.isInvalidArgument'), want of memory 'Mimalloc.isResourceExhausted';
---   thrown, by pure functions, where the result is evaluated.
+-- * A /Haskell/ finalizer that uses one of them when its owner dies (@mkWeakIORef r (print s)@,
+--   'Foreign.Concurrent.newForeignPtr') may see memory that is free: when byte string and owner die in one
+--   collection, C finalizers, as ours are, run before Haskell ones. What works: give the finalizer a copy in
+--   GHC's heap (@ByteString.copy@), or a byte string in a region ('heapCopy' with 'Mimalloc.Heap.newHeap')
+--   whose 'Mimalloc.Heap.GCHeap' something else holds.
+-- * A negative size is an invalid argument ('Mimalloc.isInvalidArgument'), want of memory
+--   'Mimalloc.isResourceExhausted'; thrown, by pure functions, where the result is evaluated.
 --
 -- The module is meant to be imported qualified.
 --
@@ -22,7 +25,8 @@
 -- >>> M.create 3 (\p -> pokeArray p [104, 105, 33])
 -- "hi!"
 --
--- Lazy ones, and builders, have a page of their own, "Mimalloc.ByteString.Lazy"; so have heaps that end together, "Mimalloc.Region".
+-- Lazy ones, and builders, have a page of their own, "Mimalloc.ByteString.Lazy"; so have heaps that end
+-- together, "Mimalloc.Region".
 --
 -- @since 0.1.0.0
 module Mimalloc.ByteString
@@ -108,7 +112,8 @@ import Foreign.Marshal.Utils (fillBytes)
 import Foreign.Ptr (Ptr, castPtr, nullPtr, plusPtr)
 import Foreign.Storable (peekByteOff, poke, pokeByteOff)
 import GHC.IO (noDuplicate)
-import System.IO (Handle, IOMode (..), hClose, hFileSize, hGetBuf, hGetBufNonBlocking, hGetBufSome, openBinaryFile)
+import System.IO
+  ( Handle, IOMode (..), hClose, hFileSize, hGetBuf, hGetBufNonBlocking, hGetBufSome, openBinaryFile )
 import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 
 import Mimalloc.Internal.Alloc
@@ -133,8 +138,9 @@ import Mimalloc.Internal.Heap
 -- >>> import System.IO (IOMode (..), openBinaryFile, withBinaryFile)
 -- >>> import qualified Mimalloc.ByteString as M
 
--- | A byte string of so many bytes with whatever the block has in it. A byte string never changes, so this one is to be
--- written through its pointer ('unsafeUseAsByteString') before it is used as one; 'create' does both.
+-- | A byte string of so many bytes with whatever the block has in it. A byte string never changes, so this
+-- one is to be written through its pointer ('unsafeUseAsByteString') before it is used as one; 'create' does
+-- both.
 --
 -- >>> ByteString.length <$> M.mallocByteString 100
 -- 100
@@ -150,7 +156,7 @@ mallocByteString n = (`fromBlock` n) <$> newBytes "mallocByteString" n
 --
 -- @since 0.1.0.0
 zallocByteString :: Int -> IO ByteString
-zallocByteString n = (`fromBlock` n) <$> newBlock (bytes "zallocByteString" Zeros n)
+zallocByteString n = (`fromBlock` n) <$> newBlock (bytes (capability "zallocByteString") Zeros n)
 
 -- | 'mallocByteString' from a heap. How long it lives is said in "Mimalloc.Heap".
 --
@@ -160,7 +166,8 @@ zallocByteString n = (`fromBlock` n) <$> newBlock (bytes "zallocByteString" Zero
 --
 -- @since 0.1.0.0
 heapMallocByteString :: Heap s -> Int -> IO ByteString
-heapMallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (heapBytes "heapMallocByteString" Whatever heap n)
+heapMallocByteString heap n =
+  (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHeap heap "heapMallocByteString") Whatever n)
 
 -- | 'zallocByteString' from a heap.
 --
@@ -169,7 +176,8 @@ heapMallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (heapBytes "
 --
 -- @since 0.1.0.0
 heapZallocByteString :: Heap s -> Int -> IO ByteString
-heapZallocByteString heap n = (`fromBlock` n) <$> newHeapBlock heap (heapBytes "heapZallocByteString" Zeros heap n)
+heapZallocByteString heap n =
+  (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHeap heap "heapZallocByteString") Zeros n)
 
 -- | A byte string of so many bytes that the action writes, all of them.
 --
@@ -184,8 +192,8 @@ create n fill = do
   pure (fromBlock fp n)
 {-# INLINE create #-}
 
--- | A block of so many bytes of which the action fills some; it returns how many. The byte string holds the whole block. A
--- number that is negative or too large is an invalid argument.
+-- | A block of so many bytes of which the action fills some; it returns how many. The byte string holds the
+-- whole block. A number that is negative or too large is an invalid argument.
 --
 -- >>> M.createUptoN 10 $ \p -> 3 <$ pokeArray p [97, 98, 99]
 -- "abc"
@@ -237,7 +245,8 @@ createUptoN' room fill = do
   pure (fromBlock fp n, r)
 {-# INLINE createUptoN' #-}
 
--- | 'createAndTrim' with a result of the action's, and with the offset at which the bytes begin, as in bytestring.
+-- | 'createAndTrim' with a result of the action's, and with the offset at which the bytes begin, as in
+-- bytestring.
 --
 -- >>> M.createAndTrim' 10 $ \p -> pokeArray p [97, 98, 99] >> pure (1, 2, 'x')
 -- ("bc",'x')
@@ -253,8 +262,8 @@ createAndTrim' room fill = do
     small <- evaluate (copyFor "createAndTrim'" s)
     (small, r) <$ finalizeForeignPtr fp
 
--- | A copy in a block of its own. It frees a small piece from the large one it was cut from, and what lives long from GHC's
--- pinned heap.
+-- | A copy in a block of its own. It frees a small piece from the large one it was cut from, and what lives
+-- long from GHC's pinned heap.
 --
 -- >>> M.copy (ByteString.take 5 "hello, world")
 -- "hello"
@@ -269,10 +278,11 @@ copyFor name s
   | ByteString.null s = ByteString.empty
   | otherwise = pureBytes name (ByteString.length s) $ \p -> unsafeUseAsByteString s (copyMuch p)
 
--- | A copy in a heap. In one whose foreign pointers live together ('Mimalloc.Heap.newHeap') copies of up to 1 KiB are packed one
--- behind the other into pieces of 8 KiB, one piece at a time for each capability, and cost no finalizer: for thousands
--- that are let go together. These are not aligned, and no blocks of their own: their pointers must not be freed, resized or
--- asked about (as by 'Mimalloc.usableSize'). In a heap that has ended an illegal operation.
+-- | A copy in a heap. In one whose foreign pointers live together ('Mimalloc.Heap.newHeap') copies of up to 1
+-- KiB are packed one behind the other into pieces of 8 KiB, one piece at a time for each capability, and cost
+-- no finalizer: for thousands that are let go together. These are not aligned, and no blocks of their own:
+-- their pointers must not be freed, resized or asked about (as by 'Mimalloc.usableSize'). In a heap that has
+-- ended an illegal operation.
 --
 -- >>> heap <- newHeap
 -- >>> M.heapCopy heap (ByteString.take 5 "hello, world")
@@ -353,8 +363,8 @@ map f s
       in go 0
 {-# INLINE map #-}
 
--- | At most so many bytes, each from the seed that the one before left, up to the first 'Nothing'; and the seed that is left,
--- 'Nothing' if it was used up, as in bytestring.
+-- | At most so many bytes, each from the seed that the one before left, up to the first 'Nothing'; and the
+-- seed that is left, 'Nothing' if it was used up, as in bytestring.
 --
 -- >>> M.unfoldrN 3 (\c -> Just (c, c + 1)) 97
 -- ("abc",Just 100)
@@ -366,7 +376,8 @@ unfoldrN n f seed
   | otherwise = unsafePerformIO $ do
       g <- newGrowableFor "unfoldrN" (min n 1024)
       let go i s | i >= n = pure (Just s)
-                 | otherwise = maybe (pure Nothing) (\(w, s') -> pushFor "unfoldrN" g w >> go (i + 1 :: Int) s') (f s)
+                 | Just (w, s') <- f s = pushFor "unfoldrN" g w >> go (i + 1 :: Int) s'
+                 | otherwise = pure Nothing
       rest <- go 0 seed
       (\s -> (s, rest)) <$> takeGrowable g
 
@@ -382,7 +393,8 @@ packCString s = do
   n <- Internal.c_strlen s
   packed "packCString" s (fromIntegral n)
 
--- | A copy of so many bytes. A null pointer with none is the empty byte string, with more an invalid argument.
+-- | A copy of so many bytes. A null pointer with none is the empty byte string, with more an invalid
+-- argument.
 --
 -- >>> withCString "abc" (\p -> M.packCStringLen (p, 2))
 -- "ab"
@@ -466,7 +478,8 @@ heapReadFile heap path = reading path $ \h -> do
   fp <- newHeapBytes "heapReadFile" heap (if n > 0 && n < 1099511627776 then n else 0)
   got <- withForeignPtr fp $ \p -> if n > 0 then hGetBuf h p n else pure 0
   rest <- readRest "heapReadFile" h 1024
-  if ByteString.null rest then pure (fromBlock fp got) else heapConcatFor "heapReadFile" heap [fromBlock fp got, rest]
+  if ByteString.null rest then pure (fromBlock fp got)
+    else heapConcatFor "heapReadFile" heap [fromBlock fp got, rest]
 
 -- Not withBinaryFile: since base 4.18 that puts its own name on what the action throws.
 reading :: FilePath -> (Handle -> IO a) -> IO a
@@ -574,9 +587,10 @@ hGetContentsLazy h = Lazy.fromChunks <$> go
       s <- hGetSome h 32768
       if ByteString.null s then [] <$ hClose h else (s :) <$> go
 
--- | A file mapped into memory: read by the system when it is looked at, and unmapped when the byte string is gone. The file must neither be
--- written to nor cut meanwhile: bytes would change, and reading what was cut off ends the process. What has no size or cannot be mapped, as
--- files of @\/proc@ and @\/sys@, is read instead, into a block. What is no file (a folder, a pipe, a device) is an 'IOException'.
+-- | A file mapped into memory: read by the system when it is looked at, and unmapped when the byte string is
+-- gone. The file must neither be written to nor cut meanwhile: bytes would change, and reading what was cut
+-- off ends the process. What has no size or cannot be mapped, as files of @\/proc@ and @\/sys@, is read
+-- instead, into a block. What is no file (a folder, a pipe, a device) is an 'IOException'.
 --
 -- >>> directory <- getTemporaryDirectory
 -- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
@@ -585,7 +599,8 @@ hGetContentsLazy h = Lazy.fromChunks <$> go
 --
 -- @since 0.1.0.0
 mapFile :: FilePath -> IO ByteString
-mapFile path = mapped "mapFile" path >>= \(fp, n) -> pure (if n == 0 then ByteString.empty else fromBlock fp n)
+mapFile path =
+  mapped "mapFile" path >>= \(fp, n) -> pure (if n == 0 then ByteString.empty else fromBlock fp n)
 
 -- | Everything up to the end, in one block, and closes the handle, as bytestring's does.
 --
@@ -607,7 +622,8 @@ readRest name h hint = do
         if n < more then takeGrowable g else growableLength g >>= go
   go hint
 
--- | The bytes of a vector that grows ("Mimalloc.Vector"), which keep the block. The growable vector is empty then, and may go on.
+-- | The bytes of a vector that grows ("Mimalloc.Vector"), which keep the block. The growable vector is empty
+-- then, and may go on.
 --
 -- >>> g <- newGrowable 0 :: IO (Growable Word8)
 -- >>> M.appendGrowable g "ab" >> push g 99
@@ -630,9 +646,10 @@ takeGrowable g = mask_ $ do
 appendGrowable :: Growable Word8 -> ByteString -> IO ()
 appendGrowable g s = unsafeUseAsByteString s (appendElements "appendGrowable" g)
 
--- | Makes a block a byte string of so many bytes, without copying. The block is from this allocator, by whichever function,
--- Haskell's or C's; the garbage collector frees it from now on, nobody else may, and nobody may write to it. A null pointer
--- with 0 bytes is the empty byte string, one with more an invalid argument.
+-- | Makes a block a byte string of so many bytes, without copying. The block is from this allocator, by
+-- whichever function, Haskell's or C's; the garbage collector frees it from now on, nobody else may, and
+-- nobody may write to it. A null pointer with 0 bytes is the empty byte string, one with more an invalid
+-- argument.
 --
 -- >>> p <- mi_malloc 3 :: IO (Ptr Word8)
 -- >>> pokeArray p [97, 98, 99]
@@ -671,9 +688,9 @@ unsafePackMallocCString s = do
 unsafePackMallocCStringLen :: CStringLen -> IO ByteString
 unsafePackMallocCStringLen (s, n) = packMallocFor "unsafePackMallocCStringLen" (castPtr s) n
 
--- | The bytes of a byte string, any byte string, and how many they are, while the action runs. They are not copied: the
--- action must not write to them, unless the byte string is new and nobody else has seen it. For an empty one the pointer
--- may be null. There is no 0 after the bytes.
+-- | The bytes of a byte string, any byte string, and how many they are, while the action runs. They are not
+-- copied: the action must not write to them, unless the byte string is new and nobody else has seen it. For
+-- an empty one the pointer may be null. There is no 0 after the bytes.
 --
 -- >>> M.unsafeUseAsByteString "abc" (\p n -> peekArray n p)
 -- [97,98,99]
@@ -683,9 +700,9 @@ unsafeUseAsByteString :: ByteString -> (Ptr Word8 -> Int -> IO a) -> IO a
 unsafeUseAsByteString s act = Unsafe.unsafeUseAsCStringLen s $ \(p, n) -> act (castPtr p) n
 {-# INLINE unsafeUseAsByteString #-}
 
--- | How a 'Builder' gets our buffers: the first and the further ones of so many bytes each (at least 64), or of what a
--- single piece needs. For 'Data.ByteString.Builder.Extra.toLazyByteStringWith'. The chunks hold the buffers as they are, untrimmed, so do not ask for
--- much more than is needed.
+-- | How a 'Builder' gets our buffers: the first and the further ones of so many bytes each (at least 64), or
+-- of what a single piece needs. For 'Data.ByteString.Builder.Extra.toLazyByteStringWith'. The chunks hold the
+-- buffers as they are, untrimmed, so do not ask for much more than is needed.
 --
 -- >>> toLazyByteStringWith (M.mallocStrategy 1024 65536) "" (foldMap intDec [1 .. 10])
 -- "12345678910"
@@ -704,9 +721,10 @@ mallocStrategy first further = customStrategy next (atLeast further) (\_ _ -> Fa
       let p = unsafeForeignPtrToPtr fp
       pure (Buffer fp (BufferRange p (p `plusPtr` n)))
 
--- | Runs a 'Builder'. What it has written is copied to chunks that fit; those behind the first are of 32 KiB, or what a single piece needs.
--- A result of up to 256 bytes lies in GHC's heap, as bytestring's: a finalizer would be larger than most of these, and a collection would
--- look at each. Where such results are kept for long, few among many that are dropped, 'copy' them.
+-- | Runs a 'Builder'. What it has written is copied to chunks that fit; those behind the first are of 32 KiB,
+-- or what a single piece needs. A result of up to 256 bytes lies in GHC's heap, as bytestring's: a finalizer
+-- would be larger than most of these, and a collection would look at each. Where such results are kept for
+-- long, few among many that are dropped, 'copy' them.
 --
 -- >>> M.toLazyByteString (foldMap intDec [1 .. 10])
 -- "12345678910"
@@ -759,7 +777,8 @@ toStrictByteString builder = unsafePerformIO $ do
   let go least writer = do
         room <- max (max 1024 least) <$> growableLength g
         box <- newIORef Done
-        void (fillElements "toStrictByteString" g room (\p -> writer p room >>= \(n, next) -> n <$ writeIORef box next))
+        void $ fillElements "toStrictByteString" g room $ \p ->
+          writer p room >>= \(n, next) -> n <$ writeIORef box next
         readIORef box >>= \next -> case next of
           Done -> takeGrowable g
           More more writer' -> go more writer'

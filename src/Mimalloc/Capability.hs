@@ -1,9 +1,10 @@
 -- |
 -- Capabilities, GHC's virtual processors (@+RTS -N@), each of which has a heap of its own here.
 --
--- Nothing in this module needs to be called for the allocator to work: a capability's heap appears when something is first
--- allocated there, and gives its pages up when the capability is disabled. 'getNumCapabilities' and 'setNumCapabilities' are those
--- of "Control.Concurrent", so both modules may be imported:
+-- Nothing in this module needs to be called for the allocator to work: a capability's heap appears when
+-- something is first allocated there, and gives its pages up when the capability is disabled.
+-- 'getNumCapabilities' and 'setNumCapabilities' are those of "Control.Concurrent", so both modules may be
+-- imported:
 --
 -- >>> import Control.Concurrent
 -- >>> import Mimalloc.Capability
@@ -40,8 +41,8 @@ import System.IO.Unsafe (unsafePerformIO)
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 
--- | The number of the capability this thread was on just now, from 0. The thread may have moved before the caller looks at
--- it, unless it is pinned ('withCapabilityLocal', 'forkOn').
+-- | The number of the capability this thread was on just now, from 0. The thread may have moved before the
+-- caller looks at it, unless it is pinned ('withCapabilityLocal', 'forkOn').
 --
 -- >>> n <- getCurrentCapability
 -- >>> most <- getNumCapabilities
@@ -54,13 +55,13 @@ getCurrentCapability = fromIntegral <$> mi_cap_number
 
 -- | Runs the action on this capability, in a new thread that is pinned to it, and waits for its result.
 --
--- It is as if the caller ran the action: its exception becomes the caller's, an asynchronous exception for the caller is
--- thrown to the action (or, if the action ends before that, to the caller), and it is masked as the caller is. Only
--- 'myThreadId' is another, and the new thread is not a bound one. Waiting is interruptible. A caller that is pinned there
--- already runs the action itself.
+-- It is as if the caller ran the action: its exception becomes the caller's, an asynchronous exception for
+-- the caller is thrown to the action (or, if the action ends before that, to the caller), and it is masked as
+-- the caller is. Only 'myThreadId' is another, and the new thread is not a bound one. Waiting is
+-- interruptible. A caller that is pinned there already runs the action itself.
 --
--- Throws an invalid argument ('IOError') if there is no such capability. If the number of capabilities is lowered below it
--- meanwhile, the action goes on on another.
+-- Throws an invalid argument ('IOError') if there is no such capability. If the number of capabilities is
+-- lowered below it meanwhile, the action goes on on another.
 --
 -- >>> runOnCapability 0 getCurrentCapability
 -- 0
@@ -75,8 +76,8 @@ runOnCapability n act = do
   here <- myThreadId >>= threadCapability
   if here == (n, True) then act else onPinnedThread n act
 
--- | Runs the action on one capability, the one this thread is on, so that it stays there from start to end. Otherwise as
--- 'runOnCapability'.
+-- | Runs the action on one capability, the one this thread is on, so that it stays there from start to end.
+-- Otherwise as 'runOnCapability'.
 --
 -- >>> withCapabilityLocal $ (==) <$> getCurrentCapability <*> (yield >> getCurrentCapability)
 -- True
@@ -87,8 +88,9 @@ withCapabilityLocal act = do
   (n, pinned) <- myThreadId >>= threadCapability
   if pinned then act else onPinnedThread n act
 
--- The worker outlives the result it hands over until the caller says so. So an exception on its way to the worker is either
--- raised inside the action or still waiting, never lost in a thread that is done; what still waits goes back to the caller.
+-- The worker outlives the result it hands over until the caller says so. So an exception on its way to the
+-- worker is either raised inside the action or still waiting, never lost in a thread that is done; what still
+-- waits goes back to the caller.
 onPinnedThread :: Int -> IO a -> IO a
 onPinnedThread n act = mask $ \restore -> do
   caller <- myThreadId
@@ -101,7 +103,8 @@ onPinnedThread n act = mask $ \restore -> do
       forward e = forkIO $ throwTo worker (e :: SomeException) `catch` \TakeBack -> throwTo caller e
       wait forwarders = try (takeMVar result) >>= \r -> case r of
         Right outcome -> pure (forwarders, outcome)
-        Left e | Just BlockedIndefinitelyOnMVar <- fromException e -> wait forwarders -- the worker got one of its own
+        -- the worker got one of its own
+        Left e | Just BlockedIndefinitelyOnMVar <- fromException e -> wait forwarders
                | otherwise -> forward e >>= \t -> wait (t : forwarders)
   (forwarders, outcome) <- wait []
   uninterruptibleMask_ $ mapM_ (`throwTo` TakeBack) forwarders >> putMVar release ()
@@ -110,22 +113,23 @@ onPinnedThread n act = mask $ \restore -> do
 data TakeBack = TakeBack deriving Show
 instance Exception TakeBack
 
--- | Does nothing, and need not be called: heaps appear by themselves. It is here for programs written for bindings where
--- it has to be the first call.
+-- | Does nothing, and need not be called: heaps appear by themselves. It is here for programs written for
+-- bindings where it has to be the first call.
 --
 -- @since 0.1.0.0
 initializeCapabilities :: IO ()
 initializeCapabilities = pure ()
 
--- | Gets back at once what the heaps of disabled capabilities hold: makes these give all their pages up; blocks in use stay as
--- they are. It never needs to be called: a disabled capability that does nothing is drained by itself after a second at most
--- (after a quarter, if anything goes on; the option 'Mimalloc.Primitive.MiOptionPurgeDelay').
+-- | Gets back at once what the heaps of disabled capabilities hold: makes these give all their pages up;
+-- blocks in use stay as they are. It never needs to be called: a disabled capability that does nothing is
+-- drained by itself after a second at most (after a quarter, if anything goes on; the option
+-- 'Mimalloc.Primitive.Option.MiOptionPurgeDelay').
 --
--- A heap can only be touched while its capability is held. So each capability but the first has a thread that sleeps there, from
--- its first use on. A capability that was disabled within the few milliseconds that this thread needs to get there, or before
--- this process was forked, or from which a garbage collection moves that thread just when it wakes, keeps what it has until it
--- is enabled again.
--- No asynchronous exception interrupts it.
+-- A heap can only be touched while its capability is held. So each capability but the first has a thread that
+-- sleeps there, from its first use on. A capability that was disabled within the few milliseconds that this
+-- thread needs to get there, or before this process was forked, or from which a garbage collection moves that
+-- thread just when it wakes, keeps what it has until it is enabled again. No asynchronous exception
+-- interrupts it.
 --
 -- >>> reinitializeCapabilities
 --
@@ -134,12 +138,12 @@ reinitializeCapabilities :: IO ()
 reinitializeCapabilities = mi_cap_drain_disabled_safe
 
 -- | Makes every capability, enabled or not, give up the pages of its heap while it is held, and gives free
--- memory back to the system at once. What is in use stays as it is: its pages are nobody's then, and go when their last block is freed.
--- For a program that is going to wait, or that wants to know how much really lives; nothing is stuck afterwards in heaps whose
--- capabilities sleep.
+-- memory back to the system at once. What is in use stays as it is: its pages are nobody's then, and go when
+-- their last block is freed. For a program that is going to wait, or that wants to know how much really
+-- lives; nothing is stuck afterwards in heaps whose capabilities sleep.
 --
--- May be called from any thread, also in a process made by @forkProcess@, whatever others did when that was made. It waits as
--- 'reinitializeCapabilities' does.
+-- May be called from any thread, also in a process made by @forkProcess@, whatever others did when that was
+-- made. It waits as 'reinitializeCapabilities' does.
 --
 -- >>> drainAll
 --
@@ -147,9 +151,10 @@ reinitializeCapabilities = mi_cap_drain_disabled_safe
 drainAll :: IO ()
 drainAll = mi_cap_drain_all_safe >> mi_collect_safe 1
 
--- | Starts a thread that looks at all capabilities, each time so many microseconds later, and makes those give up their pages
--- that have done nothing in between; for programs in which capabilities sleep while others work. If there is one it gets
--- the new period. Off by default: a thread that wakes up keeps GHC's idle collection busy. A process made by @forkProcess@ has none.
+-- | Starts a thread that looks at all capabilities, each time so many microseconds later, and makes those
+-- give up their pages that have done nothing in between; for programs in which capabilities sleep while
+-- others work. If there is one it gets the new period. Off by default: a thread that wakes up keeps GHC's
+-- idle collection busy. A process made by @forkProcess@ has none.
 --
 -- Throws an invalid argument ('IOError') if the period is not positive.
 --
@@ -167,7 +172,8 @@ startDraining period = do
 stopDraining :: IO ()
 stopDraining = drainingBy Nothing
 
--- Of two at the same time each ends the thread that it finds. The one that is ended is found in no lock: it waits, or is in C.
+-- Of two at the same time each ends the thread that it finds. The one that is ended is found in no lock: it
+-- waits, or is in C.
 drainingBy :: Maybe ThreadId -> IO ()
 drainingBy new = uninterruptibleMask_ $ atomicModifyIORef' drainer ((,) new) >>= mapM_ killThread
 

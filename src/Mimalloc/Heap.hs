@@ -4,29 +4,33 @@
 --
 -- Three kinds, which differ in how they end:
 --
--- [@'withHeap'@, @'withHeapInArena'@, @'withHeapEx' tag False@] A bracket. At its end the heap is /deleted/: what is still
---   live moves to the main heap. So a 'ForeignPtr' that escapes stays valid; each has a finalizer of its own.
--- [@'withHeapEx' tag True@] A bracket whose heap is /destroyed/, all blocks at once, whether freed or not. Its foreign
---   pointers have no finalizers. If none was made, the heap is destroyed when the bracket ends; else when the last of them
---   is gone, so that one that escapes stays valid here, too, and keeps all the others' blocks.
--- [@'newHeap'@] No bracket: the garbage collector owns the heap and destroys it, with one finalizer, when neither the heap
---   nor any foreign pointer into it is reachable. Thousands of blocks cost one weak pointer, where "Mimalloc" has one each.
---   "Mimalloc.Region" has all that is for these.
+-- [@'withHeap'@, @'withHeapInArena'@, @'withHeapEx' tag False@] A bracket. At its end the heap is /deleted/:
+--   what is still live moves to the main heap. So a 'ForeignPtr' that escapes stays valid; each has a
+--   finalizer of its own.
+-- [@'withHeapEx' tag True@] A bracket whose heap is /destroyed/, all blocks at once, whether freed or not.
+--   Its foreign pointers have no finalizers. If none was made, the heap is destroyed when the bracket ends;
+--   else when the last of them is gone, so that one that escapes stays valid here, too, and keeps all the
+--   others' blocks.
+-- [@'newHeap'@] No bracket: the garbage collector owns the heap and destroys it, with one finalizer, when
+--   neither the heap nor any foreign pointer into it is reachable. Thousands of blocks cost one weak pointer,
+--   where "Mimalloc" has one each. "Mimalloc.Region" has all that is for these.
 --
 -- Common to all functions of this module:
 --
--- * A heap may be used from any Haskell thread and capability, by many at once. Its blocks are used, resized and freed
---   like all others, by anybody; only what 'Mimalloc.ByteString.heapCopy' packs is no block.
--- * Bytes, elements, alignments (16 bytes, and the type's where that is more) and exceptions are as in "Mimalloc". No
---   asynchronous exception leaks a block or a heap.
+-- * A heap may be used from any Haskell thread and capability, by many at once. Its blocks are used, resized
+--   and freed like all others, by anybody; only what 'Mimalloc.ByteString.heapCopy' packs is no block.
+-- * Bytes, elements, alignments (16 bytes, and the type's where that is more) and exceptions are as in
+--   "Mimalloc". No asynchronous exception leaks a block or a heap.
 -- * A plain pointer ('Ptr') from @withHeapMalloc…@ must not be used after its bracket.
--- * A heap cannot be used after its bracket. The type parameter keeps it from being returned; a thread that outlives the
---   bracket gets an illegal operation ('System.IO.Error.isIllegalOperation'). If it uses the heap at the very moment in which the bracket ends,
---   or has a block of @withHeapMalloc…@ then, the heap goes with a garbage collection.
+-- * A heap cannot be used after its bracket. The type parameter keeps it from being returned; a thread that
+--   outlives the bracket gets an illegal operation ('System.IO.Error.isIllegalOperation'). If it uses the
+--   heap at the very moment in which the bracket ends, or has a block of @withHeapMalloc…@ then, the heap
+--   goes with a garbage collection.
 -- * Brackets may stand in pure code, as those of "Mimalloc".
--- * In heaps whose foreign pointers have no finalizers, 'Foreign.ForeignPtr.finalizeForeignPtr' does nothing, and no other
---   finalizer can be added, as with base's @mallocPlainForeignPtrBytes@. Compact regions ("GHC.Compact") take no foreign
---   pointer, byte string or vector of this package, as they take none of base's.
+-- * In heaps whose foreign pointers have no finalizers, 'Foreign.ForeignPtr.finalizeForeignPtr' does nothing,
+--   and no other finalizer can be added, as with base's @mallocPlainForeignPtrBytes@. Compact regions
+--   ("GHC.Compact") take no foreign pointer, byte string or vector of this package, as they take none of
+--   base's.
 --
 -- >>> escaped <- withHeap $ \heap -> heapMallocForeignPtr heap :: IO (ForeignPtr Int)
 -- >>> withForeignPtr escaped $ \p -> poke p 42 >> peek p
@@ -76,7 +80,7 @@ import Foreign.ForeignPtr (ForeignPtr)
 import Foreign.Ptr (Ptr)
 import Foreign.Storable (Storable)
 
-import Mimalloc.Internal.Alloc (Fill (..))
+import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Heap
 import Mimalloc.Primitive.Heap (MiArenaId)
@@ -94,8 +98,9 @@ import Mimalloc.Primitive.Heap (MiArenaId)
 withHeap :: (forall s. Heap s -> IO a) -> IO a
 withHeap act = withHeapEach "withHeap" 0 0 act
 
--- | A heap with a tag, which visitors see ('Mimalloc.Primitive.mi_heap_visit_blocks'); destroyed at the end if so asked, else
--- deleted; from one arena, or from any (0). An invalid argument if there is no such arena, or if the tag is no C @int@.
+-- | A heap with a tag, which visitors see ('Mimalloc.Primitive.Heap.mi_heap_visit_blocks'); destroyed at the
+-- end if so asked, else deleted; from one arena, or from any (0). An invalid argument if there is no such
+-- arena, or if the tag is no C @int@.
 --
 -- What destroying means for foreign pointers stands above. Plain pointers end with their brackets anyway.
 --
@@ -111,8 +116,8 @@ withHeapEx tag destroy arena act
   | destroy = withHeapTogether "withHeapEx" tag arena act
   | otherwise = withHeapEach "withHeapEx" tag arena act
 
--- | A heap whose memory comes from that arena alone; otherwise as 'withHeap'. Requests that the arena has no room for fail
--- for want of memory.
+-- | A heap whose memory comes from that arena alone; otherwise as 'withHeap'. Requests that the arena has no
+-- room for fail for want of memory.
 --
 -- >>> withHeapInArena 0 $ \heap -> withHeapCalloc heap peek :: IO Int
 -- 0
@@ -126,13 +131,14 @@ withHeapInArena arena act = withHeapEach "withHeapInArena" 0 arena act
 -- @since 0.1.0.0
 type GCHeap = Heap RealWorld
 
--- | A new heap that the garbage collector destroys when neither it nor a foreign pointer into it is reachable. Its
--- foreign pointers cost no finalizer each, are as fast to make as base's @mallocForeignPtrBytes@, and free nothing one by one:
--- one that is reachable keeps all. So it is for blocks that are let go together: a parsed document, a request, a
--- generation of a cache.
+-- | A new heap that the garbage collector destroys when neither it nor a foreign pointer into it is
+-- reachable. Its foreign pointers cost no finalizer each, are as fast to make as base's
+-- @mallocForeignPtrBytes@, and free nothing one by one: one that is reachable keeps all. So it is for blocks
+-- that are let go together: a parsed document, a request, a generation of a cache.
 --
--- GHC sees 4 KiB of it; its pages are counted, and collections are asked for because of them ("Mimalloc.Pressure"). Who knows when
--- it ends can say so: 'endHeap', 'unsafeEndHeap'. Destroying takes time in proportion to its pages (64 KiB and more each).
+-- GHC sees 4 KiB of it; its pages are counted, and collections are asked for because of them
+-- ("Mimalloc.Pressure"). Who knows when it ends can say so: 'endHeap', 'unsafeEndHeap'. Destroying takes time
+-- in proportion to its pages (64 KiB and more each).
 --
 -- >>> heap <- newHeap
 -- >>> blocks <- mapM (heapMallocForeignPtrBytes heap) [1 .. 10000]
@@ -154,8 +160,9 @@ newHeap = newHeapTogether "newHeap" 0 0
 newHeapInArena :: MiArenaId -> IO GCHeap
 newHeapInArena arena = newHeapTogether "newHeapInArena" 0 arena
 
--- | Nothing more is taken from the heap: who tries gets an illegal operation. What was taken stays valid. All of it goes when neither the heap nor
--- a foreign pointer into it is reachable any more; at once, if no foreign pointer was made and nobody is in a bracket. Ending it twice is nothing.
+-- | Nothing more is taken from the heap: who tries gets an illegal operation. What was taken stays valid. All
+-- of it goes when neither the heap nor a foreign pointer into it is reachable any more; at once, if no
+-- foreign pointer was made and nobody is in a bracket. Ending it twice is nothing.
 --
 -- >>> heap <- newHeap
 -- >>> endHeap heap
@@ -166,8 +173,9 @@ newHeapInArena arena = newHeapTogether "newHeapInArena" 0 arena
 endHeap :: GCHeap -> IO ()
 endHeap = closeHeap
 
--- | Destroys the heap with all its blocks, now. Foreign pointers, byte strings and vectors that lie in it must not be used afterwards,
--- nor the heap by another thread meanwhile. Later uses of the heap itself are an illegal operation. Ending it twice is nothing.
+-- | Destroys the heap with all its blocks, now. Foreign pointers, byte strings and vectors that lie in it
+-- must not be used afterwards, nor the heap by another thread meanwhile. Later uses of the heap itself are an
+-- illegal operation. Ending it twice is nothing.
 --
 -- >>> heap <- newHeap
 -- >>> p <- heapMallocForeignPtrBytes heap 1000000
@@ -186,7 +194,7 @@ unsafeEndHeap = destroyHeap
 --
 -- @since 0.1.0.0
 heapMallocForeignPtr :: Storable a => Heap s -> IO (ForeignPtr a)
-heapMallocForeignPtr heap = newHeapBlock heap (heapOne "heapMallocForeignPtr" Whatever heap 1)
+heapMallocForeignPtr heap = newHeapBlock heap (one (ofHeap heap "heapMallocForeignPtr") Whatever 1)
 {-# INLINE heapMallocForeignPtr #-}
 
 -- | A block of the heap of so many bytes.
@@ -208,7 +216,8 @@ heapMallocForeignPtrBytes = newHeapBytes "heapMallocForeignPtrBytes"
 --
 -- @since 0.1.0.0
 heapMallocForeignPtrArray :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
-heapMallocForeignPtrArray heap n = newHeapBlock heap (heapMany "heapMallocForeignPtrArray" Whatever heap n)
+heapMallocForeignPtrArray heap n =
+  newHeapBlock heap (many (ofHeap heap "heapMallocForeignPtrArray") Whatever n)
 {-# INLINE heapMallocForeignPtrArray #-}
 
 -- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more.
@@ -219,7 +228,8 @@ heapMallocForeignPtrArray heap n = newHeapBlock heap (heapMany "heapMallocForeig
 --
 -- @since 0.1.0.0
 heapMallocForeignPtrAligned :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
-heapMallocForeignPtrAligned heap align = newHeapBlock heap (heapOne "heapMallocForeignPtrAligned" Whatever heap align)
+heapMallocForeignPtrAligned heap align =
+  newHeapBlock heap (one (ofHeap heap "heapMallocForeignPtrAligned") Whatever align)
 {-# INLINE heapMallocForeignPtrAligned #-}
 
 -- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument).
@@ -230,7 +240,8 @@ heapMallocForeignPtrAligned heap align = newHeapBlock heap (heapOne "heapMallocF
 --
 -- @since 0.1.0.0
 heapMallocForeignPtrAlignedBytes :: Heap s -> Int -> Int -> IO (ForeignPtr Word8)
-heapMallocForeignPtrAlignedBytes heap n align = newHeapBlock heap (heapAlignedBytes "heapMallocForeignPtrAlignedBytes" Whatever heap n align)
+heapMallocForeignPtrAlignedBytes heap n align =
+  newHeapBlock heap (alignedBytes (ofHeap heap "heapMallocForeignPtrAlignedBytes") Whatever n align)
 {-# INLINE heapMallocForeignPtrAlignedBytes #-}
 
 -- | A block of the heap for one value, all bytes of it 0.
@@ -241,7 +252,7 @@ heapMallocForeignPtrAlignedBytes heap n align = newHeapBlock heap (heapAlignedBy
 --
 -- @since 0.1.0.0
 heapCallocForeignPtr :: Storable a => Heap s -> IO (ForeignPtr a)
-heapCallocForeignPtr heap = newHeapBlock heap (heapOne "heapCallocForeignPtr" Zeros heap 1)
+heapCallocForeignPtr heap = newHeapBlock heap (one (ofHeap heap "heapCallocForeignPtr") Zeros 1)
 {-# INLINE heapCallocForeignPtr #-}
 
 -- | A block of the heap for so many elements, all bytes of it 0.
@@ -252,7 +263,7 @@ heapCallocForeignPtr heap = newHeapBlock heap (heapOne "heapCallocForeignPtr" Ze
 --
 -- @since 0.1.0.0
 heapCallocForeignPtrArray :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
-heapCallocForeignPtrArray heap n = newHeapBlock heap (heapMany "heapCallocForeignPtrArray" Zeros heap n)
+heapCallocForeignPtrArray heap n = newHeapBlock heap (many (ofHeap heap "heapCallocForeignPtrArray") Zeros n)
 {-# INLINE heapCallocForeignPtrArray #-}
 
 -- | A block of the heap of so many bytes, all of them 0.
@@ -263,7 +274,7 @@ heapCallocForeignPtrArray heap n = newHeapBlock heap (heapMany "heapCallocForeig
 --
 -- @since 0.1.0.0
 heapZallocForeignPtrBytes :: Heap s -> Int -> IO (ForeignPtr Word8)
-heapZallocForeignPtrBytes heap n = newHeapBlock heap (heapBytes "heapZallocForeignPtrBytes" Zeros heap n)
+heapZallocForeignPtrBytes heap n = newHeapBlock heap (bytes (ofHeap heap "heapZallocForeignPtrBytes") Zeros n)
 {-# INLINE heapZallocForeignPtrBytes #-}
 
 -- | A block of the heap for one value while the action runs.
@@ -273,7 +284,7 @@ heapZallocForeignPtrBytes heap n = newHeapBlock heap (heapBytes "heapZallocForei
 --
 -- @since 0.1.0.0
 withHeapMalloc :: Storable a => Heap s -> (Ptr a -> IO b) -> IO b
-withHeapMalloc heap = withHeapBlock "withHeapMalloc" heap (\name cell -> heapOneInto cell name Whatever heap 1)
+withHeapMalloc heap = withHeapBlock "withHeapMalloc" heap (\source -> one source Whatever 1)
 {-# INLINE withHeapMalloc #-}
 
 -- | A block of the heap of so many bytes while the action runs.
@@ -283,7 +294,7 @@ withHeapMalloc heap = withHeapBlock "withHeapMalloc" heap (\name cell -> heapOne
 --
 -- @since 0.1.0.0
 withHeapMallocBytes :: Heap s -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocBytes heap n = withHeapBlock "withHeapMallocBytes" heap (\name cell -> heapAlignedBytesInto cell name Whatever heap n 16)
+withHeapMallocBytes heap n = withHeapBlock "withHeapMallocBytes" heap (\source -> bytes source Whatever n)
 {-# INLINE withHeapMallocBytes #-}
 
 -- | A block of the heap for so many elements while the action runs.
@@ -293,28 +304,32 @@ withHeapMallocBytes heap n = withHeapBlock "withHeapMallocBytes" heap (\name cel
 --
 -- @since 0.1.0.0
 withHeapMallocArray :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocArray heap n = withHeapBlock "withHeapMallocArray" heap (\name cell -> heapManyInto cell name Whatever heap n)
+withHeapMallocArray heap n = withHeapBlock "withHeapMallocArray" heap (\source -> many source Whatever n)
 {-# INLINE withHeapMallocArray #-}
 
--- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more, while the action
--- runs.
+-- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more,
+-- while the action runs.
 --
--- >>> withHeap $ \heap -> withHeapMallocAligned heap 4096 $ \p -> poke p 'x' >> pure (ptrToWordPtr p `mod` 4096 == 0)
+-- >>> aligned p = ptrToWordPtr p `mod` 4096 == 0
+-- >>> withHeap $ \heap -> withHeapMallocAligned heap 4096 $ \p -> poke p 'x' >> pure (aligned p)
 -- True
 --
 -- @since 0.1.0.0
 withHeapMallocAligned :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapMallocAligned heap align = withHeapBlock "withHeapMallocAligned" heap (\name cell -> heapOneInto cell name Whatever heap align)
+withHeapMallocAligned heap align =
+  withHeapBlock "withHeapMallocAligned" heap (\source -> one source Whatever align)
 {-# INLINE withHeapMallocAligned #-}
 
--- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument) while the action runs.
+-- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument) while
+-- the action runs.
 --
 -- >>> withHeap $ \heap -> withHeapMallocAlignedBytes heap 100 32 $ \p -> pure (ptrToWordPtr p `mod` 32 == 0)
 -- True
 --
 -- @since 0.1.0.0
 withHeapMallocAlignedBytes :: Heap s -> Int -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapMallocAlignedBytes heap n align = withHeapBlock "withHeapMallocAlignedBytes" heap (\name cell -> heapAlignedBytesInto cell name Whatever heap n align)
+withHeapMallocAlignedBytes heap n align =
+  withHeapBlock "withHeapMallocAlignedBytes" heap (\source -> alignedBytes source Whatever n align)
 {-# INLINE withHeapMallocAlignedBytes #-}
 
 -- | A block of the heap for one value, all bytes of it 0, while the action runs.
@@ -324,7 +339,7 @@ withHeapMallocAlignedBytes heap n align = withHeapBlock "withHeapMallocAlignedBy
 --
 -- @since 0.1.0.0
 withHeapCalloc :: Storable a => Heap s -> (Ptr a -> IO b) -> IO b
-withHeapCalloc heap = withHeapBlock "withHeapCalloc" heap (\name cell -> heapOneInto cell name Zeros heap 1)
+withHeapCalloc heap = withHeapBlock "withHeapCalloc" heap (\source -> one source Zeros 1)
 {-# INLINE withHeapCalloc #-}
 
 -- | A block of the heap for so many elements, all bytes of it 0, while the action runs.
@@ -334,7 +349,7 @@ withHeapCalloc heap = withHeapBlock "withHeapCalloc" heap (\name cell -> heapOne
 --
 -- @since 0.1.0.0
 withHeapCallocArray :: Storable a => Heap s -> Int -> (Ptr a -> IO b) -> IO b
-withHeapCallocArray heap n = withHeapBlock "withHeapCallocArray" heap (\name cell -> heapManyInto cell name Zeros heap n)
+withHeapCallocArray heap n = withHeapBlock "withHeapCallocArray" heap (\source -> many source Zeros n)
 {-# INLINE withHeapCallocArray #-}
 
 -- | A block of the heap of so many bytes, all of them 0, while the action runs.
@@ -344,19 +359,20 @@ withHeapCallocArray heap n = withHeapBlock "withHeapCallocArray" heap (\name cel
 --
 -- @since 0.1.0.0
 withHeapZallocBytes :: Heap s -> Int -> (Ptr Word8 -> IO b) -> IO b
-withHeapZallocBytes heap n = withHeapBlock "withHeapZallocBytes" heap (\name cell -> heapAlignedBytesInto cell name Zeros heap n 16)
+withHeapZallocBytes heap n = withHeapBlock "withHeapZallocBytes" heap (\source -> bytes source Zeros n)
 {-# INLINE withHeapZallocBytes #-}
 
--- | Takes in what others freed of the heap's pages that the capability one is on holds, and gives empty ones back; 'True': all
--- of them. It never needs to be called.
+-- | Takes in what others freed of the heap's pages that the capability one is on holds, and gives empty ones
+-- back; 'True': all of them. It never needs to be called.
 --
 -- >>> withHeap $ \heap -> heapCollect heap True
 --
 -- @since 0.1.0.0
 heapCollect :: Heap s -> Bool -> IO ()
-heapCollect heap force = usingHeap "heapCollect" heap $ \p -> mi_cap_heap_collect p (if force then 1 else 0)
+heapCollect heap force = usingHeap "heapCollect" heap $ \p -> mi_cap_heap_collect p (bool force)
 
--- | Whether this is a live block of the heap: a pointer that an allocation returned. Any other pointer may be asked about.
+-- | Whether this is a live block of the heap: a pointer that an allocation returned. Any other pointer may be
+-- asked about.
 --
 -- >>> withHeap $ \heap -> withMallocBytes 10 (heapContainsBlock heap)
 -- False

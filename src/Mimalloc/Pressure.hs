@@ -3,28 +3,33 @@
 -- |
 -- A garbage collector that knows about native bytes.
 --
--- GHC's collector sees a foreign pointer as a few words, whatever it points to, so a loop over large buffers can fill the
--- memory before a collection comes by itself. This package counts the bytes of the blocks that its foreign pointers hold
--- (those of "Mimalloc", "Mimalloc.ByteString" and "Mimalloc.Vector", growable vectors, and the pages of regions), and when they pass
--- a budget the function that is about to make the next one asks for a collection, followed by what runs the finalizers.
+-- GHC's collector sees a foreign pointer as a few words, whatever it points to, so a loop over large buffers
+-- can fill the memory before a collection comes by itself. This package counts the bytes of the blocks that
+-- its foreign pointers hold (those of "Mimalloc", "Mimalloc.ByteString" and "Mimalloc.Vector", growable
+-- vectors, and the pages of regions), and when they pass a budget the function that is about to make the next
+-- one asks for a collection, followed by what runs the finalizers.
 --
 -- Nothing needs to be set, and @+RTS -T@ is not needed. Native bytes weigh like GHC's own:
 --
--- * A minor collection is asked for when 4 MiB were made since the last one, or a quarter of what lives in foreign pointers. Where minor
---   ones are dear or bring little it becomes up to 8 MiB and 8 more for each capability, or a quarter of what lives in both heaps.
---   Blocks that are made so fast that nobody can have written to them wait longer, since they are not resident.
--- * A major one is asked for when half of what lives in both heaps was made since the last one (16 MiB at least), as long as those that
---   were asked for cost less than a tenth of the time; or when it is as much as GHC's heap and half of what lives in ours. That costs less than
---   the same bytes in GHC's heap would, and leaves no more garbage than GHC does.
+-- * A minor collection is asked for when 4 MiB were made since the last one, or a quarter of what lives in
+--   foreign pointers. Where minor ones are dear or bring little it becomes up to 8 MiB and 8 more for each
+--   capability, or a quarter of what lives in both heaps. Blocks that are made so fast that nobody can have
+--   written to them wait longer, since they are not resident.
+-- * A major one is asked for when half of what lives in both heaps was made since the last one (16 MiB at
+--   least), as long as those that were asked for cost less than a tenth of the time; or when it is as much as
+--   GHC's heap and half of what lives in ours. That costs less than the same bytes in GHC's heap would, and
+--   leaves no more garbage than GHC does.
 -- * What GHC collects by itself is not asked for again.
 --
--- So a loop over buffers stays small, and a program with a large heap, of either kind, is seldom asked. Where an allocation fails, as
--- beyond a commit limit, the functions that throw for want of memory ask for a major collection first, and try again.
+-- So a loop over buffers stays small, and a program with a large heap, of either kind, is seldom asked. Where
+-- an allocation fails, as beyond a commit limit, the functions that throw for want of memory ask for a major
+-- collection first, and try again.
 --
--- With the non-moving collector (@+RTS -xn@) a major collection has only begun when the program goes on, and what it finds is freed
--- later: where foreign pointers are kept for a while more lives meanwhile, a GiB where a copying one leaves 100 MiB. That
--- collector has faults of its own: with GHC 9.6 and 9.10 it finalizes foreign pointers that are in use, base's too, when threads pass
--- them on through an @MVar@ while there are many major collections. A budget that is fixed far below what lives makes for many.
+-- With the non-moving collector (@+RTS -xn@) a major collection has only begun when the program goes on, and
+-- what it finds is freed later: where foreign pointers are kept for a while more lives meanwhile, a GiB where
+-- a copying one leaves 100 MiB. That collector has faults of its own: with GHC 9.6 and 9.10 it finalizes
+-- foreign pointers that are in use, base's too, when threads pass them on through an @MVar@ while there are
+-- many major collections. A budget that is fixed far below what lives makes for many.
 --
 -- The functions may be called from any thread and throw nothing but what they say.
 --
@@ -39,12 +44,13 @@ module Mimalloc.Pressure
 
 import Control.DeepSeq (NFData)
 import Data.Int (Int64)
-import Data.Word (Word64)
-import Foreign.Marshal.Array (allocaArray, peekArray)
+import Foreign.Marshal.Array (allocaArray)
+import Foreign.Storable (peekElemOff)
 import GHC.Generics (Generic)
 
 import Mimalloc.Internal.Error (negativeSize)
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers (PressureWord (..))
 
 -- | When collections are asked for.
 --
@@ -52,8 +58,9 @@ import Mimalloc.Internal.FFI
 data Pressure
   = PressureAdaptive    -- ^ by a budget that follows what lives; how it begins
   | PressureOff         -- ^ never
-  | PressureBytes !Int  -- ^ whenever so many bytes live in foreign pointers, and again as long as they do, whatever it costs: meant for
-                        --   tests and for programs that know their live set. Threads that are over it take turns. One is the least.
+  | PressureBytes !Int  -- ^ whenever so many bytes live in foreign pointers, and again as long as they do,
+                        --   whatever it costs: meant for tests and for programs that know their live
+                        --   set. Threads that are over it take turns. One is the least.
   deriving (Eq, Ord, Show, Read, Generic, NFData)
 
 -- | For the whole process, from now on. Throws an invalid argument ('IOError') if the bytes are not positive.
@@ -78,7 +85,7 @@ setPressure p = case p of
 --
 -- @since 0.1.0.0
 getPressure :: IO Pressure
-getPressure = of_ . pressureBudget <$> readStats
+getPressure = of_ . fst <$> readStats
   where
     of_ n | n < 0 = PressureAdaptive
           | n == 0 = PressureOff
@@ -88,7 +95,8 @@ getPressure = of_ . pressureBudget <$> readStats
 --
 -- @since 0.1.0.0
 data PressureStats = PressureStats
-  { pressureHeldBytes       :: !Int  -- ^ gauge: usable bytes of live blocks in foreign pointers, and the pages of regions
+  { pressureHeldBytes       :: !Int  -- ^ gauge: usable bytes of live blocks in foreign pointers, and the
+                                     --   pages of regions
   , pressureNextBytes       :: !Int  -- ^ gauge: a collection is asked for when so many live
   , pressureNextMajorBytes  :: !Int  -- ^ gauge: .. and a major one
   , pressureMinorCollections :: !Int -- ^ counter: minor collections asked for
@@ -108,17 +116,14 @@ data PressureStats = PressureStats
 --
 -- @since 0.1.0.0
 pressureStats :: IO PressureStats
-pressureStats = words_ <$> readStats
-  where words_ (Words _ s) = s
+pressureStats = snd <$> readStats
 
 -- The budget, and the rest.
-data Words = Words { pressureBudget :: !Int64, _stats :: !PressureStats }
-
-readStats :: IO Words
-readStats = allocaArray 8 $ \p -> do
+readStats :: IO (Int64, PressureStats)
+readStats = allocaArray (1 + fromEnum (maxBound :: PressureWord)) $ \p -> do
   mi_cap_pressure_stats p
-  values <- map fromIntegral <$> (peekArray 8 p :: IO [Word64])
-  case values of
-    [budget, held, next, nextMajor, minor, major, minorFreed, majorFreed] ->
-      pure (Words (fromIntegral (budget :: Int)) (PressureStats held next nextMajor minor major minorFreed majorFreed))
-    _ -> pure (Words (-1) (PressureStats 0 0 0 0 0 0 0))
+  let field f = fromIntegral <$> peekElemOff p (fromEnum f)
+  budget <- fromIntegral <$> peekElemOff p (fromEnum PressureBudget)
+  stats <- PressureStats <$> field PressureHeld <*> field PressureNext <*> field PressureNextMajor
+    <*> field PressureMinor <*> field PressureMajor <*> field PressureMinorFreed <*> field PressureMajorFreed
+  pure (budget, stats)

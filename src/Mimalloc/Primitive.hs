@@ -69,97 +69,14 @@ module Mimalloc.Primitive
   , mi_malloc_usable_size
   , mi_good_size
   , mi_is_in_heap_region
-    -- * Heaps
-  , MiHeap
-  , MiArenaId
-  , mi_heap_new
-  , mi_heap_new_in_arena
-  , mi_heap_new_ex
-  , mi_heap_delete
-  , mi_heap_destroy
-  , mi_heap_set_default
-  , mi_heap_get_default
-  , mi_heap_get_backing
-  , mi_heap_collect
-    -- ** Blocks
-  , mi_heap_malloc
-  , mi_heap_zalloc
-  , mi_heap_calloc
-  , mi_heap_mallocn
-  , mi_heap_malloc_small
-  , mi_heap_realloc
-  , mi_heap_reallocn
-  , mi_heap_reallocf
-  , mi_heap_rezalloc
-  , mi_heap_recalloc
-  , mi_heap_strdup
-  , mi_heap_strndup
-  , mi_heap_realpath
-    -- ** Aligned blocks
-  , mi_heap_malloc_aligned
-  , mi_heap_malloc_aligned_at
-  , mi_heap_zalloc_aligned
-  , mi_heap_zalloc_aligned_at
-  , mi_heap_calloc_aligned
-  , mi_heap_calloc_aligned_at
-  , mi_heap_realloc_aligned
-  , mi_heap_realloc_aligned_at
-  , mi_heap_rezalloc_aligned
-  , mi_heap_rezalloc_aligned_at
-  , mi_heap_recalloc_aligned
-  , mi_heap_recalloc_aligned_at
-    -- ** Questions
-  , mi_heap_of
-  , mi_heap_contains_block
-  , mi_heap_check_owned
-  , mi_check_owned
-    -- ** Visiting
-  , MiHeapArea (..)
-  , MiBlockVisitFun
-  , mi_heap_visit_blocks
-  , visitHeapBlocks
-    -- * Arenas: large reservations
-    -- | Those that return a 'CInt' return an error number, 0 for none; those with a pointer to an arena's number write it
-    -- there (a null pointer is skipped). Exclusive: only for heaps that were made in this arena.
-  , mi_reserve_os_memory
-  , mi_reserve_os_memory_ex
-  , mi_manage_os_memory
-  , mi_manage_os_memory_ex
-  , mi_reserve_huge_os_pages_interleave
-  , mi_reserve_huge_os_pages_at
-  , mi_reserve_huge_os_pages_at_ex
-  , mi_arena_area
-    -- * Sub-processes: threads whose pages others never adopt
-  , MiSubprocId
-  , mi_subproc_main
-  , mi_subproc_new
-  , mi_subproc_delete
-  , mi_subproc_add_current_thread
-    -- * Process and OS threads
-  , mi_version
-  , mi_is_redirected
-  , mi_process_info
-  , mi_process_init
-  , mi_process_done
-  , mi_thread_init
-  , mi_thread_done
+    -- * Process
   , mi_collect
-    -- * Statistics
-  , mi_stats_reset
-  , mi_stats_merge
-  , mi_stats_print
+    -- * Heaps
+  , module Mimalloc.Primitive.Heap
+    -- * Arenas, sub-processes, OS threads and statistics
+  , module Mimalloc.Primitive.Process
     -- * Options
-  , MiOption (..)
-  , mi_option_is_enabled
-  , mi_option_enable
-  , mi_option_disable
-  , mi_option_set_enabled
-  , mi_option_set_enabled_default
-  , mi_option_get
-  , mi_option_get_clamp
-  , mi_option_get_size
-  , mi_option_set
-  , mi_option_set_default
+  , module Mimalloc.Primitive.Option
   ) where
 
 import Foreign.C.String (CString)
@@ -167,7 +84,7 @@ import Foreign.C.Types (CBool, CInt, CSize)
 import Foreign.Ptr (Ptr, castPtr)
 
 import qualified Mimalloc.Internal.FFI as C
-import Mimalloc.Internal.Alloc (bigBytes)
+import Mimalloc.Internal.Alloc (bigBytes, isSmall)
 import Mimalloc.Primitive.Heap
 import Mimalloc.Primitive.Option
 import Mimalloc.Primitive.Process
@@ -552,10 +469,6 @@ mi_malloc_size = C.mi_usable_size
 mi_malloc_usable_size :: Ptr a -> IO CSize
 mi_malloc_usable_size = C.mi_usable_size
 {-# INLINE mi_malloc_usable_size #-}
-
-isSmall :: CSize -> Bool
-isSmall size = size < fromIntegral bigBytes
-{-# INLINE isSmall #-}
 
 -- A product that overflows counts as small: C finds that out and fails.
 isSmallProduct :: CSize -> CSize -> Bool

@@ -45,7 +45,8 @@ module Mimalloc.Region
 
 import Mimalloc.ByteString
 import Mimalloc.Heap
-import Mimalloc.Vector (heapCopyVector, heapMallocMVector, heapMallocVector, heapZallocMVector, heapZallocVector)
+import Mimalloc.Vector
+  ( heapCopyVector, heapMallocMVector, heapMallocVector, heapZallocMVector, heapZallocVector )
 
 -- $setup
 -- >>> :set -XOverloadedStrings

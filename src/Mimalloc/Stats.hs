@@ -3,13 +3,15 @@
 -- |
 -- What the allocator holds: of the process, of each heap, owner and size class, of each capability.
 --
--- All functions may be called from any thread. Taking statistics stops nobody and slows nobody down: pages are read one
--- after the other while everybody goes on. So they are exact while nobody allocates or frees, and else a recent value for
--- each page. /Bytes/ of blocks are bytes that they can hold, which is a little more than was asked for. A /gauge/ says how
--- much there is now; a /counter/ how much there has been since the start ('resetStats').
+-- All functions may be called from any thread. Taking statistics stops nobody and slows nobody down: pages
+-- are read one after the other while everybody goes on. So they are exact while nobody allocates or frees,
+-- and else a recent value for each page. /Bytes/ of blocks are bytes that they can hold, which is a little
+-- more than was asked for. A /gauge/ says how much there is now; a /counter/ how much there has been since
+-- the start ('resetStats').
 --
--- There is no peak of live bytes: nobody counts them when a block is taken or given back, which is why that is fast; they are
--- added up when statistics are taken. The peaks there are, of committed and of resident bytes, say what memory was needed.
+-- There is no peak of live bytes: nobody counts them when a block is taken or given back, which is why that
+-- is fast; they are added up when statistics are taken. The peaks there are, of committed and of resident
+-- bytes, say what memory was needed.
 --
 -- @since 0.1.0.0
 module Mimalloc.Stats
@@ -58,20 +60,22 @@ import System.IO.Unsafe (unsafePerformIO)
 import Mimalloc.Internal.Bytes (packCString)
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers
 
 -- $setup
 -- >>> import Mimalloc
 -- >>> import qualified Data.ByteString.Char8 as Char8
 
--- | Everything, from one pass over the pages. Each of the lists adds up to the same pages, but for blocks with a mapping of
--- their own (over half a GiB), which are 'Larger', belong to 'Nobody' and are in no heap.
+-- | Everything, from one pass over the pages. Each of the lists adds up to the same pages, but for blocks
+-- with a mapping of their own (over half a GiB), which are 'Larger', belong to 'Nobody' and are in no heap.
 --
 -- @since 0.1.0.0
 data Stats = Stats
   { statsGauges      :: !Gauges
   , statsCounters    :: !Counters
   , statsSizeClasses :: [(SizeClass, Usage)] -- ^ ascending
-  , statsOwners      :: [(Owner, Usage)]     -- ^ capabilities, and OS threads that allocated in C or in safe calls
+  , statsOwners      :: [(Owner, Usage)]     -- ^ capabilities, and OS threads that allocated in C or in safe
+                                             --   calls
   , statsHeaps       :: [(HeapId, Usage)]    -- ^ the main heap first, then in the order they were made
   } deriving (Eq, Show, Generic, NFData)
 
@@ -91,7 +95,8 @@ data Gauges = Gauges
   , gaugeMappings           :: !Int -- ^ blocks with a mapping of their own
   , gaugeThreads            :: !Int -- ^ OS threads with heaps
   , gaugeCapabilities       :: !Int -- ^ capabilities with heaps
-  , gaugeStructureBytes     :: !Int -- ^ of the committed bytes, those that the allocator's own structures occupy
+  , gaugeStructureBytes     :: !Int -- ^ of the committed bytes, those that the allocator's own structures
+                                    --   occupy
   } deriving (Eq, Show, Generic, NFData)
 
 -- | How much there has been. Pages and blocks are those of the main heap.
@@ -121,8 +126,8 @@ data Usage = Usage
 -- @since 0.1.0.0
 data SizeClass = BlockBytes !Int | Larger deriving (Eq, Ord, Show, Generic, NFData)
 
--- | Who may run a heap's fast paths: a capability by its number, or an OS thread by an id that no other living one has.
--- Nobody has pages that are full or wait to be adopted.
+-- | Who may run a heap's fast paths: a capability by its number, or an OS thread by an id that no other
+-- living one has. Nobody has pages that are full or wait to be adopted.
 --
 -- @since 0.1.0.0
 data Owner = Nobody | Capability !Int | OSThread !Word64 deriving (Eq, Ord, Show, Generic, NFData)
@@ -151,14 +156,15 @@ getStats = go 2048
         Left 0 -> noMemory "getStats" 65536
         Left n -> go (n + 256) -- others may come up meanwhile
 
--- The numbers of totals, classes, owners and heaps; the totals, in the order of C's mi_totals_t; five words for each of the others.
+-- The numbers of totals, classes, owners and heaps; the totals, in the order of C's mi_totals_t (t'Total');
+-- five words for each of the others.
 readStats :: Ptr Word64 -> ProcessInfo -> IO Stats
 readStats p process = do
   totals <- at 0
   classes <- at 1
   owners <- at 2
   heaps <- at 3
-  let total i = at (4 + i)
+  let total field = at (4 + fromEnum field)
       parts first n = forM [0 .. n - 1] $ \i -> do
         let place = 4 + totals + 5 * (first + i)
         usage <- Usage <$> at (place + 1) <*> at (place + 2) <*> at (place + 3) <*> at (place + 4)
@@ -167,8 +173,12 @@ readStats p process = do
       named name = map (\(key, usage) -> (name key, usage))
       resident = pure (processInfoCurrentRSS process)
       peak = pure (processInfoPeakRSS process)
-  gauges <- Gauges <$> total 0 <*> total 1 <*> total 9 <*> resident <*> peak <*> total 2 <*> total 3 <*> total 4 <*> total 5 <*> total 6 <*> total 7 <*> total 8 <*> total 16
-  counters <- Counters <$> total 10 <*> total 11 <*> total 12 <*> total 13 <*> total 14 <*> total 15
+  gauges <- Gauges <$> total TotalReservedBytes <*> total TotalCommittedBytes
+    <*> total TotalPeakCommittedBytes <*> resident <*> peak
+    <*> total TotalUsedBytes <*> total TotalUsedBlocks <*> total TotalPages <*> total TotalArenas
+    <*> total TotalMappings <*> total TotalThreads <*> total TotalCapabilities <*> total TotalStructureBytes
+  counters <- Counters <$> total TotalPurgedBytes <*> total TotalFreshPages <*> total TotalAdoptedPages
+    <*> total TotalFullPages <*> total TotalRetiredPages <*> total TotalRemoteFreedBlocks
   Stats gauges counters
     <$> (sortOn fst . named sizeClass <$> parts 0 classes)
     <*> (named owner <$> parts classes owners)
@@ -181,12 +191,13 @@ readStats p process = do
     -- As in docs/DESIGN.md, section 5.
     owner key
       | key == 0 = Nobody
-      | key <= 16 * 256 = Capability (fromIntegral (key `quot` 16) - 1)
+      | key <= fromIntegral (ownerIdStep * capabilitiesMost) =
+          Capability (fromIntegral key `quot` ownerIdStep - 1)
       | otherwise = OSThread key
 
--- | The same as JSON, in C's words: an object with @gauges@, @counters@, @size_classes@, @owners@ and @heaps@. Their numbers
--- are called as the fields here are, without what these begin with: @live_bytes@ is 'gaugeLiveBytes'. A safe call.
--- For want of memory, 'isResourceExhausted'.
+-- | The same as JSON, in C's words: an object with @gauges@, @counters@, @size_classes@, @owners@ and
+-- @heaps@. Their numbers are called as the fields here are, without what these begin with: @live_bytes@ is
+-- 'gaugeLiveBytes'. A safe call. For want of memory, 'isResourceExhausted'.
 --
 -- >>> Char8.take 12 <$> statsJson
 -- "{\"version\":1"
@@ -195,7 +206,8 @@ readStats p process = do
 statsJson :: IO ByteString
 statsJson = packCString "statsJson" (mi_stats_get_json_safe 0 nullPtr)
 
--- | Prints the statistics to stderr, for people: one line each for the process, and for each owner, heap and size class.
+-- | Prints the statistics to stderr, for people: one line each for the process, and for each owner, heap and
+-- size class.
 --
 -- @since 0.1.0.0
 printStats :: IO ()
@@ -211,14 +223,15 @@ printStats = mi_stats_print_safe nullPtr
 resetStats :: IO ()
 resetStats = mi_stats_reset
 
--- | Does nothing: counters are merged when they are read. It is here for programs written for other allocators.
+-- | Does nothing: counters are merged when they are read. It is here for programs written for other
+-- allocators.
 --
 -- @since 0.1.0.0
 mergeStats :: IO ()
 mergeStats = mi_stats_merge
 
--- | Takes in what others freed of the heaps of the capability one is on, and gives back what is empty. It never needs to be
--- called.
+-- | Takes in what others freed of the heaps of the capability one is on, and gives back what is empty. It
+-- never needs to be called.
 --
 -- >>> collect
 --
@@ -226,9 +239,10 @@ mergeStats = mi_stats_merge
 collect :: IO ()
 collect = mi_cap_collect 0
 
--- | Gives back what is empty of the heaps of every enabled capability and of the OS thread one is on, also what is kept for
--- reuse, and that memory to the system at once. What the garbage collector has not freed yet is not free: for the whole
--- effect, 'System.Mem.performMajorGC' before. A safe call, in proportion to what is given back.
+-- | Gives back what is empty of the heaps of every enabled capability and of the OS thread one is on, also
+-- what is kept for reuse, and that memory to the system at once. What the garbage collector has not freed yet
+-- is not free: for the whole effect, 'System.Mem.performMajorGC' before. A safe call, in proportion to what
+-- is given back.
 --
 -- >>> collectForce
 --
@@ -261,8 +275,8 @@ mimallocVersion :: Int
 mimallocVersion = unsafePerformIO getMimallocVersion
 {-# NOINLINE mimallocVersion #-}
 
--- | What one capability's heap holds and has done. The counters are read while the capability goes on counting, so they
--- need not fit together to the last block.
+-- | What one capability's heap holds and has done. The counters are read while the capability goes on
+-- counting, so they need not fit together to the last block.
 --
 -- @since 0.1.0.0
 data CapabilityStats = CapabilityStats
@@ -277,7 +291,8 @@ data CapabilityStats = CapabilityStats
   , capabilityUsedBytes    :: !Int -- ^ bytes that these blocks can hold
   } deriving (Eq, Show, Generic, NFData)
 
--- | The heaps of all capabilities that have allocated, in order. May be called from any thread; throws nothing.
+-- | The heaps of all capabilities that have allocated, in order. May be called from any thread; throws
+-- nothing.
 --
 -- >>> heaps <- mallocForeignPtrBytes 100 >> capabilityStats
 -- >>> any ((>= 1) . capabilityFreshPages) heaps
@@ -288,15 +303,18 @@ capabilityStats :: IO [CapabilityStats]
 capabilityStats = do
   most <- mi_cap_max
   fmap catMaybes . forM [0 .. fromIntegral most - 1] $ \n ->
-    allocaArray 9 $ \p -> do
+    allocaArray (1 + fromEnum (maxBound :: CapabilityWord)) $ \p -> do
       mi_cap_stats (fromIntegral n) p
-      let field i = fromIntegral <$> peekElemOff p i
-      exists <- field 0
+      let field f = fromIntegral <$> peekElemOff p (fromEnum f)
+      exists <- field CapabilityExists
       if exists == (0 :: Int) then pure Nothing else Just <$>
-        (CapabilityStats n <$> field 1 <*> field 2 <*> field 3 <*> field 4 <*> field 5 <*> field 6 <*> field 7 <*> field 8)
+        (CapabilityStats n <$> field CapabilityPages
+          <*> field CapabilityFreshPages <*> field CapabilityAdoptedPages
+          <*> field CapabilityFullPages <*> field CapabilityRetiredPages <*> field CapabilityRemoteFreed
+          <*> field CapabilityUsedBlocks <*> field CapabilityUsedBytes)
 
--- | How many blocks are in use in the whole process, and how many bytes they can hold. Exact while nobody allocates or
--- frees. May be called from any thread; throws nothing.
+-- | How many blocks are in use in the whole process, and how many bytes they can hold. Exact while nobody
+-- allocates or frees. May be called from any thread; throws nothing.
 --
 -- >>> (blocks, bytes) <- withMallocBytes 100 (const liveBlocks)
 -- >>> blocks >= 1 && bytes >= 100

@@ -2,17 +2,19 @@
 -- |
 -- Strings by the hundred thousand, kept outside GHC's heap and named by handles.
 --
--- A byte string costs a foreign pointer: words in GHC's heap that each major collection copies, and, if the block is ours, a weak pointer.
--- A /store/ holds the strings themselves, and nothing of them is in GHC's heap: they are put in, got (as copies), replaced and deleted one by one,
--- by a t'Handle' of 8 bytes. A deleted string's memory is free at once. The garbage collector sees one object, and frees all that is left when the store is
--- not reachable any more.
+-- A byte string costs a foreign pointer: words in GHC's heap that each major collection copies, and, if the
+-- block is ours, a weak pointer. A /store/ holds the strings themselves, and nothing of them is in GHC's
+-- heap: they are put in, got (as copies), replaced and deleted one by one, by a t'Handle' of 8 bytes. A
+-- deleted string's memory is free at once. The garbage collector sees one object, and frees all that is left
+-- when the store is not reachable any more.
 --
--- For caches and indices whose entries come and go for as long as the program runs. Keep the handles in what is no list of boxes if
--- there are many: t'Handle' is 'Storable'.
+-- For caches and indices whose entries come and go for as long as the program runs. Keep the handles in what
+-- is no list of boxes if there are many: t'Handle' is 'Storable'.
 --
 -- * All functions may be called from any thread, by many at once. They wait for each other.
--- * A handle whose string was deleted is an invalid argument ('Mimalloc.isInvalidArgument'), thrown, too, when another string has its place
---   (up to 2^32 times). The handle of another store may name a string of this one.
+-- * A handle whose string was deleted is an invalid argument ('Mimalloc.isInvalidArgument'), thrown, too,
+--   when another string has its place (up to 2^32 times). The handle of another store may name a string of
+--   this one.
 -- * Want of memory is 'Mimalloc.isResourceExhausted'. No asynchronous exception leaks a string.
 --
 -- >>> store <- newStore
@@ -69,7 +71,8 @@ data Store = Store !(Heap RealWorld) !(IORef Lock) !(IORef Table)
 instance NFData Store where
   rnf store = store `seq` ()
 
--- Of the process with that many forks among its ancestors and itself. In a forked process who had it is gone, and there is another.
+-- Of the process with that many forks among its ancestors and itself. In a forked process who had it is gone,
+-- and there is another.
 data Lock = Lock !Word32 !(MVar ())
 
 -- | It is equal to itself only, as an @IORef@ is.
@@ -78,8 +81,9 @@ data Lock = Lock !Word32 !(MVar ())
 instance Eq Store where
   Store a _ _ == Store b _ _ = a == b
 
--- The slots, how many there are, how many were ever used, the first free one and how many strings there are. A slot has two words: its string's
--- block, or the next free slot; and its generation, which is odd while it has a string. Slot numbers have 32 bits.
+-- The slots, how many there are, how many were ever used, the first free one and how many strings there are.
+-- A slot has two words: its string's block, or the next free slot; and its generation, which is odd while it
+-- has a string. Slot numbers have 32 bits.
 data Table = Table !(Ptr Word64) !Int !Int !Int !Int
 
 -- A string's block: its length and its bytes.
@@ -136,9 +140,11 @@ putString store@(Store heap _ _) !s = mask_ $ do
       Just (Table slots room used free n) -> do
         let i = if free >= 0 then free else used
         next <- if free >= 0 then peekElemOff slots (2 * i) else pure 0
-        generation <- if free >= 0 then peekElemOff slots (2 * i + 1) else 0 <$ pokeElemOff slots (2 * i + 1) 0
+        generation <- if free >= 0 then peekElemOff slots (2 * i + 1)
+          else 0 <$ pokeElemOff slots (2 * i + 1) 0
         setTable store $
-          if free >= 0 then Table slots room used (fromIntegral next - 1) (n + 1) else Table slots room (used + 1) free (n + 1)
+          if free >= 0 then Table slots room used (fromIntegral next - 1) (n + 1)
+            else Table slots room (used + 1) free (n + 1)
         pokeElemOff slots (2 * i) (address block)
         pokeElemOff slots (2 * i + 1) ((generation + 1) .&. 0xffffffff)
         pure (Just (Handle (((generation + 1) .&. 0xffffffff) `shiftL` 32 .|. fromIntegral i)))
@@ -199,8 +205,10 @@ deleteString !store !h@(Handle w) = mask_ $ do
 storeSize :: Store -> IO Int
 storeSize !store = mask_ $ locked store $ \(Table _ _ _ _ n) -> pure n
 
--- Masked by the caller, who has evaluated what he was given: that may take long, and throw. Waiting for the lock is interruptible. The action throws
--- nothing and waits for nothing, so it comes to its end; but in a process that is forked meanwhile. There a slot and what the table says agree after each step; what the thread that is gone was about to put or take out may be lost.
+-- Masked by the caller, who has evaluated what he was given: that may take long, and throw. Waiting for the
+-- lock is interruptible. The action throws nothing and waits for nothing, so it comes to its end; but in a
+-- process that is forked meanwhile. There a slot and what the table says agree after each step; what the
+-- thread that is gone was about to put or take out may be lost.
 locked :: Store -> (Table -> IO r) -> IO r
 locked (Store heap current box) act = do
   Lock forks lock <- readIORef current
@@ -219,7 +227,8 @@ newLock = Lock <$> peek hs_mi_forks <*> newMVar ()
 newLockFor :: IORef Lock -> Word32 -> IO (MVar ())
 newLockFor current now = do
   new <- newLock
-  Lock _ lock <- atomicModifyIORef' current (\old@(Lock forks _) -> if forks == now then (old, old) else (new, new))
+  Lock _ lock <- atomicModifyIORef' current $ \old@(Lock forks _) ->
+    if forks == now then (old, old) else (new, new)
   pure lock
 {-# NOINLINE newLockFor #-}
 
@@ -241,7 +250,8 @@ slotOf (Table slots _ used _ _) (Handle w)
   | i >= used = pure Nothing
   | otherwise = do
       generation <- peekElemOff slots (2 * i + 1)
-      pure (if generation == w `shiftR` 32 && odd generation then Just (slots `plusPtr` (16 * i)) else Nothing)
+      let isThere = generation == w `shiftR` 32 && odd generation
+      pure (if isThere then Just (slots `plusPtr` (16 * i)) else Nothing)
   where i = fromIntegral (w .&. 0xffffffff)
 {-# INLINE slotOf #-}
 

@@ -3,19 +3,20 @@
 -- |
 -- Storable vectors outside GHC's heap, and vectors that grow.
 --
--- They are storable vectors like all others: every function on them works. What functions of vector make of them shares the
--- block (@slice@) or lies in GHC's heap (@map@).
+-- They are storable vectors like all others: every function on them works. What functions of vector make of
+-- them shares the block (@slice@) or lies in GHC's heap (@map@).
 --
 -- Common to all functions of this module:
 --
--- * Sizes are in elements, and checked: elements whose bytes no 'Int' can count and negative sizes are an invalid argument
---   ('Mimalloc.isInvalidArgument'), want of memory is 'Mimalloc.isResourceExhausted'; thrown, by pure functions, where the
---   result is evaluated.
--- * Blocks are aligned as the type's 'alignment' says, and to 16 bytes at least. The garbage collector frees the block some
---   time after its last use.
+-- * Sizes are in elements, and checked: elements whose bytes no 'Int' can count and negative sizes are an
+--   invalid argument ('Mimalloc.isInvalidArgument'), want of memory is 'Mimalloc.isResourceExhausted';
+--   thrown, by pure functions, where the result is evaluated.
+-- * Blocks are aligned as the type's 'alignment' says, and to 16 bytes at least. The garbage collector frees
+--   the block some time after its last use.
 -- * They may be called from any Haskell thread, and no asynchronous exception leaks a block.
 --
--- The module is meant to be imported qualified. Those that grow have a page of their own, "Mimalloc.Vector.Growable".
+-- The module is meant to be imported qualified. Those that grow have a page of their own,
+-- "Mimalloc.Vector.Growable".
 --
 -- >>> import qualified Mimalloc.Vector as M
 -- >>> M.generate 5 (\i -> i * i) :: M.Vector Int
@@ -24,7 +25,8 @@
 -- @since 0.1.0.0
 module Mimalloc.Vector
   ( -- * Blocks as vectors
-    -- | Immutable ones have whatever the block has in it until somebody writes to it: before anybody else sees it.
+    -- | Immutable ones have whatever the block has in it until somebody writes to it: before anybody else
+    -- sees it.
     mallocVector
   , zallocVector
   , heapMallocVector
@@ -115,8 +117,9 @@ import Mimalloc.Internal.Heap
 -- >>> import System.Directory (getTemporaryDirectory, removeFile)
 -- >>> import System.IO (IOMode (..), hPutBuf, withBinaryFile)
 
--- | A vector of so many elements with whatever the block has in it. A vector never changes, so this one is to be written
--- through its pointer ('Vector.unsafeWith') before it is used as one; 'mallocMVector' is the tidier way.
+-- | A vector of so many elements with whatever the block has in it. A vector never changes, so this one is to
+-- be written through its pointer ('Vector.unsafeWith') before it is used as one; 'mallocMVector' is the
+-- tidier way.
 --
 -- >>> Vector.length <$> (M.mallocVector 100 :: IO (M.Vector Int))
 -- 100
@@ -133,7 +136,7 @@ mallocVector n = (`unsafeFromForeignPtr0` n) <$> newMany "mallocVector" n
 --
 -- @since 0.1.0.0
 zallocVector :: Storable a => Int -> IO (Vector a)
-zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many "zallocVector" Zeros n)
+zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocVector") Zeros n)
 {-# INLINE zallocVector #-}
 
 -- | 'mallocVector' from a heap. How long it lives is said in "Mimalloc.Heap".
@@ -144,7 +147,8 @@ zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many "zallocVector" Z
 --
 -- @since 0.1.0.0
 heapMallocVector :: Storable a => Heap s -> Int -> IO (Vector a)
-heapMallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapMallocVector" Whatever heap n)
+heapMallocVector heap n =
+  (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapMallocVector") Whatever n)
 {-# INLINE heapMallocVector #-}
 
 -- | 'zallocVector' from a heap.
@@ -154,7 +158,8 @@ heapMallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (hea
 --
 -- @since 0.1.0.0
 heapZallocVector :: Storable a => Heap s -> Int -> IO (Vector a)
-heapZallocVector heap n = (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapZallocVector" Zeros heap n)
+heapZallocVector heap n =
+  (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapZallocVector") Zeros n)
 {-# INLINE heapZallocVector #-}
 
 -- | A mutable vector of so many elements with whatever the block has in it.
@@ -176,7 +181,7 @@ mallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newMany "mallocMVector
 --
 -- @since 0.1.0.0
 zallocMVector :: Storable a => Int -> IO (IOVector a)
-zallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many "zallocMVector" Zeros n)
+zallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocMVector") Zeros n)
 {-# INLINE zallocMVector #-}
 
 -- | 'mallocMVector' from a heap.
@@ -187,7 +192,8 @@ zallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many "zalloc
 --
 -- @since 0.1.0.0
 heapMallocMVector :: Storable a => Heap s -> Int -> IO (IOVector a)
-heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapMallocMVector" Whatever heap n)
+heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n)
+  <$> newHeapBlock heap (many (ofHeap heap "heapMallocMVector") Whatever n)
 {-# INLINE heapMallocMVector #-}
 
 -- | 'zallocMVector' from a heap.
@@ -198,10 +204,12 @@ heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock 
 --
 -- @since 0.1.0.0
 heapZallocMVector :: Storable a => Heap s -> Int -> IO (IOVector a)
-heapZallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (heapMany "heapZallocMVector" Zeros heap n)
+heapZallocMVector heap n =
+  (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapZallocMVector") Zeros n)
 {-# INLINE heapZallocMVector #-}
 
--- | The vector whose elements are the function's results for 0, 1 and so on. Empty for a size below 1, as in vector.
+-- | The vector whose elements are the function's results for 0, 1 and so on. Empty for a size below 1, as in
+-- vector.
 --
 -- >>> M.generate 3 (+ 10) :: M.Vector Int
 -- [10,11,12]
@@ -231,7 +239,8 @@ replicate n x
       pure (unsafeFromForeignPtr0 fp n)
 {-# INLINE replicate #-}
 
--- The first element is what all are to be: doubled up to some KiB, which stay in the nearest cache, and then these again and again.
+-- The first element is what all are to be: doubled up to some KiB, which stay in the nearest cache, and then
+-- these again and again.
 repeatFirst :: forall a. Storable a => Ptr a -> Int -> IO ()
 repeatFirst p n = when (total > 0) $ go size
   where
@@ -300,11 +309,14 @@ concat pieces
       withForeignPtr fp $ \p -> foldM_ append p pieces
       pure (unsafeFromForeignPtr0 fp total)
   where
-    total = foldr (\v n -> if n < 0 || Vector.length v > maxBound - n then -1 else n + Vector.length v) 0 pieces
-    append p v = (p `advancePtr` Vector.length v) <$ Vector.unsafeWith v (\q -> copyElements p q (Vector.length v))
+    total =
+      foldr (\v n -> if n < 0 || Vector.length v > maxBound - n then -1 else n + Vector.length v) 0 pieces
+    append p v =
+      (p `advancePtr` Vector.length v) <$ Vector.unsafeWith v (\q -> copyElements p q (Vector.length v))
 {-# INLINE concat #-}
 
--- | The vector whose elements are the action's results for 0, 1 and so on. Empty for a size below 1, as in vector.
+-- | The vector whose elements are the action's results for 0, 1 and so on. Empty for a size below 1, as in
+-- vector.
 --
 -- >>> M.generateM 3 (\i -> print i >> pure (10 * i))
 -- 0
@@ -351,8 +363,8 @@ fromList xs = unsafePerformIO $ do
   takeVector g
 {-# INLINE fromList #-}
 
--- | A copy in a block of its own. It frees a small slice from the large vector it was cut from, and what lives long from
--- GHC's pinned heap.
+-- | A copy in a block of its own. It frees a small slice from the large vector it was cut from, and what
+-- lives long from GHC's pinned heap.
 --
 -- >>> M.copy (Vector.take 2 (Vector.fromList [1, 2, 3 :: Int]))
 -- [1,2]
@@ -373,24 +385,28 @@ copy v
 -- @since 0.1.0.0
 heapCopyVector :: Storable a => Heap s -> Vector a -> IO (Vector a)
 heapCopyVector heap v = do
-  fp <- newHeapBlock heap (heapMany "heapCopyVector" Whatever heap (Vector.length v))
+  fp <- newHeapBlock heap (many (ofHeap heap "heapCopyVector") Whatever (Vector.length v))
   withForeignPtr fp $ \p -> Vector.unsafeWith v $ \q -> copyElements p q (Vector.length v)
   pure (unsafeFromForeignPtr0 fp (Vector.length v))
 {-# INLINE heapCopyVector #-}
 
--- | A file mapped into memory, as elements in this machine's order; bytes at its end that are no whole element are left out. It is read by the
--- system when it is looked at, and unmapped when the vector is gone. The file must neither be written to nor cut meanwhile: elements would
--- change, and reading what was cut off ends the process. What has no size or cannot be mapped, as files of @\/proc@ and @\/sys@, is read
--- instead. What is no file (a folder, a pipe, a device) is an @IOError@.
+-- | A file mapped into memory, as elements in this machine's order; bytes at its end that are no whole
+-- element are left out. It is read by the system when it is looked at, and unmapped when the vector is gone.
+-- The file must neither be written to nor cut meanwhile: elements would change, and reading what was cut off
+-- ends the process. What has no size or cannot be mapped, as files of @\/proc@ and @\/sys@, is read instead.
+-- What is no file (a folder, a pipe, a device) is an @IOError@.
 --
 -- >>> directory <- getTemporaryDirectory
--- >>> withBinaryFile (directory ++ "/mimalloc-example") WriteMode (\h -> Vector.unsafeWith (Vector.fromList [1, 2, 3 :: Int]) (\p -> hPutBuf h p 24))
--- >>> M.mapFile (directory ++ "/mimalloc-example") <* removeFile (directory ++ "/mimalloc-example") :: IO (Vector.Vector Int)
+-- >>> path = directory ++ "/mimalloc-example"
+-- >>> v = Vector.fromList [1, 2, 3 :: Int]
+-- >>> withBinaryFile path WriteMode $ \h -> Vector.unsafeWith v (\p -> hPutBuf h p 24)
+-- >>> M.mapFile path <* removeFile path :: IO (Vector.Vector Int)
 -- [1,2,3]
 --
 -- @since 0.1.0.0
 mapFile :: forall a. Storable a => FilePath -> IO (Vector a)
-mapFile path = mapped "mapFile" path >>= \(fp, n) -> pure (unsafeFromForeignPtr0 (castForeignPtr fp) (if size == 0 then 0 else n `quot` size))
+mapFile path = mapped "mapFile" path >>= \(fp, n) ->
+  pure (unsafeFromForeignPtr0 (castForeignPtr fp) (if size == 0 then 0 else n `quot` size))
   where size = sizeOf (undefined :: a)
 {-# INLINABLE mapFile #-}
 
@@ -437,7 +453,8 @@ mallocSTVector n = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newMany
 --
 -- @since 0.1.0.0
 zallocSTVector :: Storable a => Int -> ST s (STVector s a)
-zallocSTVector n = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many "zallocSTVector" Zeros n))
+zallocSTVector n =
+  unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocSTVector") Zeros n))
 {-# INLINE zallocSTVector #-}
 
 -- | 'thaw' in 'ST'.
@@ -500,8 +517,8 @@ copied name v = do
   pure fp
 {-# INLINE copied #-}
 
--- | The vector of what there is, which keeps the block; what the block has left over is given back when it is more than
--- half. The growable vector is empty then, and may go on.
+-- | The vector of what there is, which keeps the block; what the block has left over is given back when it is
+-- more than half. The growable vector is empty then, and may go on.
 --
 -- >>> g <- M.newGrowable 0 :: IO (M.Growable Char)
 -- >>> mapM_ (M.push g) "abc"

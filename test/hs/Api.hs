@@ -1,5 +1,5 @@
--- What each function does, and what happens when something fails. Built threaded and optimised, and not threaded and
--- unoptimised.
+-- What each function does, and what happens when something fails. Built threaded and optimised, and not
+-- threaded and unoptimised.
 module Main (main) where
 
 import System.Environment (setEnv)

@@ -1,7 +1,8 @@
 {-# LANGUAGE RankNTypes #-}
 {-# LANGUAGE TypeApplications #-}
--- Every function that takes a number or a pointer is given the worst of them. It does what it says, or it throws an IOError with its own
--- name: an invalid argument, or want of memory. Never another exception, never a crash, and nothing is left behind.
+-- Every function that takes a number or a pointer is given the worst of them. It does what it says, or it
+-- throws an IOError with its own name: an invalid argument, or want of memory. Never another exception, never
+-- a crash, and nothing is left behind.
 module Main (main) where
 
 import Control.Exception

@@ -1,5 +1,5 @@
--- The examples in the documentation of each module, the programs in the README and those examples that are no part of a package are run as they
--- stand there.
+-- The examples in the documentation of each module, the programs in the README and those examples that are no
+-- part of a package are run as they stand there.
 module Main (main) where
 
 import Control.Monad (filterM)
@@ -38,7 +38,8 @@ program compiler flags exe text = do
   built <- run 1800 compiler (flags ++ ["-threaded", "-Wall", "-Werror", "-outputdir", exe <.> "o", "-o", exe, exe <.> "hs"]) ""
   maybe (run 600 exe ["+RTS", "-N2"] "") (pure . Just) built
 
--- doctest interprets the modules' sources, with the C code of the library that was built; it prints the number of examples.
+-- doctest interprets the modules' sources, with the C code of the library that was built; it prints the
+-- number of examples.
 examples :: [String] -> FilePath -> IO Problem
 examples flags dir = do
   sources <- documented
@@ -55,8 +56,8 @@ examples flags dir = do
 documented :: IO [FilePath]
 documented = filter (not . ("Checking.hs" `isSuffixOf`)) <$> haskellFiles "src"
 
--- Haddock says which do not: what is not in scope, and what is ours and on no page (but for the types that instances of Generic
--- define). It is not there with every compiler.
+-- Haddock says which do not: what is not in scope, and what is ours and on no page (but for the types that
+-- instances of Generic define). It is not there with every compiler.
 names :: FilePath -> [String] -> FilePath -> IO Problem
 names compiler flags dir = do
   sources <- documented
@@ -67,7 +68,8 @@ names compiler flags dir = do
   where haddock = if hasDirectory compiler then takeDirectory compiler </> "haddock" else "haddock"
         hasDirectory = ('/' `elem`)
 
--- What users see of a module first is tried: no module without example, and none whose first is only shown ("-- > ").
+-- What users see of a module first is tried: no module without example, and none whose first is only shown
+-- ("-- > ").
 firstExamples :: IO Problem
 firstExamples = do
   sources <- filter (not . isInfixOf "Internal") <$> haskellFiles "src"

@@ -1,5 +1,5 @@
--- For the tests that compile programs against the library where cabal has built it: which compiler, which flags, and how
--- a test is run and reported. They run at the root of the package.
+-- For the tests that compile programs against the library where cabal has built it: which compiler, which
+-- flags, and how a test is run and reported. They run at the root of the package.
 module InPlace
   ( ghc
   , buildDirectory
@@ -76,8 +76,8 @@ report tests = do
           mapM_ (putStrLn . ("  " ++)) (filter (not . null) (lines more))
           pure False
 
--- | Runs a program, with something on its standard input, for at most so many seconds. Anything but success is a problem,
--- shown with the last of what the program said.
+-- | Runs a program, with something on its standard input, for at most so many seconds. Anything but success
+-- is a problem, shown with the last of what the program said.
 run :: Int -> FilePath -> [String] -> String -> IO Problem
 run seconds exe args input = fst <$> output seconds exe args input
 

@@ -1,5 +1,6 @@
--- The library where it is loaded in other ways than linked into a program: by GHC's own linker, beside another mimalloc, in a library that is
--- closed again; and what other threads had begun when a process is forked. The programs are in test/hs/loaders.
+-- The library where it is loaded in other ways than linked into a program: by GHC's own linker, beside
+-- another mimalloc, in a library that is closed again; and what other threads had begun when a process is
+-- forked. The programs are in test/hs/loaders.
 module Main (main) where
 
 import Control.Monad (filterM)
@@ -39,7 +40,9 @@ main = do
     , ("lowered number, sanity checks", within [program "Lowered" "lowered-debug" ["-debug"], run 900 (dir </> "lowered-debug") ["+RTS", "-N4", "-DS"] ""])
     , ("collections move drainers", within [program "Strays" "strays" [], run 900 (dir </> "strays") ["+RTS", "-N4", "-qg"] ""])
     , ("ends while others drain", within [program "Ends" "ends" ["-package", "unix"], run 900 (dir </> "ends") ["+RTS", "-N3"] ""])
-    , ("ends while drainers start", within [program "First" "first" [], run 900 "sh" ["-c", "for i in $(seq 500); do said=$(\"$1\" +RTS -N3 2>&1) && [ -z \"$said\" ] || { echo \"run $i: $said\"; exit 1; }; done", "sh", dir </> "first"] ""])
+    , ("ends while drainers start", within [program "First" "first" [], run 900 "sh"
+        [ "-c", "for i in $(seq 500); do said=$(\"$1\" +RTS -N3 2>&1) && [ -z \"$said\" ] ||"
+          ++ " { echo \"run $i: $said\"; exit 1; }; done", "sh", dir </> "first" ] ""])
     , ("forks while others drain", compile compiler flags "Drains" drains ["-O1", "-threaded", "-rtsopts", "-package", "unix"])
     ] ++
     [ ("forks, " ++ what, run 900 drains [what, "+RTS", "-N3"] "") | what <- ["drainAll", "reinitializeCapabilities", "startDraining", "stopDraining", "store"] ]
@@ -53,7 +56,8 @@ compile :: FilePath -> [String] -> String -> FilePath -> [String] -> IO Problem
 compile compiler flags source exe options =
   run 1800 compiler (flags ++ ["-package", "mimalloc", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ ["test/hs/loaders" </> source <.> "hs"]) ""
 
--- Flags for GHC's external interpreter: some of Debian's GHC look for it in another directory than the one that it is in.
+-- Flags for GHC's external interpreter: some of Debian's GHC look for it in another directory than the one
+-- that it is in.
 externalInterpreter :: FilePath -> IO [String]
 externalInterpreter compiler = do
   library <- takeWhile (/= '\n') . snd <$> output 60 compiler ["--print-libdir"] ""
@@ -93,7 +97,8 @@ ownNames libraries = do
       _ -> []
     isIn part whole = any ((== part) . take (length part)) [ drop n whole | n <- [0 .. length whole] ]
 
--- A library that is written in Haskell; a C program opens it, uses it in some threads and closes it. Several times, as threads end by chance.
+-- A library that is written in Haskell; a C program opens it, uses it in some threads and closes it. Several
+-- times, as threads end by chance.
 closed :: FilePath -> [String] -> FilePath -> IO Problem
 closed compiler flags dir = do
   createDirectoryIfMissing True dir

@@ -1,6 +1,8 @@
--- The allocator against a model of it: sizes, alignments, contents, zeroing, heaps, on several capabilities and OS threads.
+-- The allocator against a model of it: sizes, alignments, contents, zeroing, heaps, on several capabilities
+-- and OS threads.
 --
--- MIMALLOC_MODEL_STEPS=1000000 sets how many steps there are, in tests of 1000 each; 200000 without it. A million take about 25 s on two cores.
+-- MIMALLOC_MODEL_STEPS=1000000 sets how many steps there are, in tests of 1000 each; 200000 without it. A
+-- million take about 25 s on two cores.
 module Main (main) where
 
 import Control.Concurrent

@@ -1,5 +1,6 @@
--- That no name is missing: what the modules export and what the header declares, against docs/api-names.txt; what the
--- header declares, against what the library has; and the types of the names. Runs at the root of the package.
+-- That no name is missing: what the modules export and what the header declares, against docs/api-names.txt;
+-- what the header declares, against what the library has; and the types of the names. Runs at the root of the
+-- package.
 module Main (main) where
 
 import Control.Monad
@@ -15,6 +16,7 @@ import Test.Tasty.HUnit
 import InPlace (buildDirectory)
 import Mimalloc.Primitive (MiOption)
 import Names.Document (typesOfTheDocument)
+import Names.Numbers (numbersAgree)
 import Names.Types (typesAgree)
 
 main :: IO ()
@@ -50,6 +52,7 @@ main = do
           missing shown declared
     , testCase "MiOption is mi_option_t, in order" $
         map show [minBound .. maxBound :: MiOption] @?= map camel (optionNames header)
+    , numbersAgree
     , testCase "types" $ typesAgree @?= ()
     , typesOfTheDocument
     ]
@@ -77,7 +80,8 @@ exposed = do
   cabal <- lines <$> readFile "mimalloc.cabal"
   pure (nub [ name | l <- cabal, let name = dropWhile isSpace l, "Mimalloc" == takeWhile (/= '.') name, all (\c -> isAlphaNum c || c == '.') name ])
 
--- | What a module exports: types without their constructors, and with a record's fields; what it re-exports as a whole, too.
+-- | What a module exports: types without their constructors, and with a record's fields; what it re-exports
+-- as a whole, too.
 exports :: String -> IO [String]
 exports m = do
   text <- readFile (source m)

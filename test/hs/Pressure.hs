@@ -1,6 +1,6 @@
 {-# LANGUAGE BangPatterns #-}
--- Collections that are asked for because of native memory: how many, and how much lives meanwhile, in shapes of use. Each shape is
--- a process of its own, with its own flags for the runtime system; no time is measured.
+-- Collections that are asked for because of native memory: how many, and how much lives meanwhile, in shapes
+-- of use. Each shape is a process of its own, with its own flags for the runtime system; no time is measured.
 module Main (main) where
 
 import Control.Concurrent
@@ -161,8 +161,8 @@ keeping kept count look = do
     Just p -> withForeignPtr p peek >>= \b -> when (b /= fromIntegral i) $ fail "a byte is lost"
     Nothing -> fail "a block is lost"
 
--- Four threads under a budget that is below what lives: nobody starves. Where the machine is busy the system's scheduler may let one
--- starve; not ten times.
+-- Four threads under a budget that is below what lives: nobody starves. Where the machine is busy the
+-- system's scheduler may let one starve; not ten times.
 shares :: IO ()
 shares = go (10 :: Int)
   where go n = share >>= \made -> when (minimum made < 75) $ if n == 1 then fail ("shares: " ++ show made) else go (n - 1)
@@ -194,7 +194,8 @@ killed look = do
   forM_ [1 .. 200] $ \i -> block 1048576 i >> look
   performMajorGC >> performMinorGC
   then_ <- pressureStats
-  when (pressureMinorCollections then_ + pressureMajorCollections then_ == pressureMinorCollections before + pressureMajorCollections before) $
+  when (pressureMinorCollections then_ + pressureMajorCollections then_
+      == pressureMinorCollections before + pressureMajorCollections before) $
     fail "nobody asks any more"
   where
     lazily :: Int -> ByteString.ByteString

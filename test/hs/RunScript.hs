@@ -1,4 +1,5 @@
--- What ./run and its program say to what they cannot do, and the status they end with. The program is compiled here.
+-- What ./run and its program say to what they cannot do, and the status they end with. The program is
+-- compiled here.
 module RunScript (runTests) where
 
 import Data.List (isInfixOf)

@@ -1,4 +1,5 @@
--- The library in programs built in other ways than the suites are: ways/Probe.hs, compiled or interpreted, and run.
+-- The library in programs built in other ways than the suites are: ways/Probe.hs, compiled or interpreted,
+-- and run.
 module Main (main) where
 
 import Control.Monad (forM_)
@@ -35,8 +36,9 @@ main = do
     , ("forkProcess, dynamic", compiled forks compiler flags (dir </> "forks-dynamic") ["-O1", "-threaded", "-dynamic"] ["-N4"])
     ]
 
--- GHC's sanity checks crash now and then where threads are killed (checkTSO), in a program with base's allocation only, too: 3 of 16 runs of the suite
--- pure with allocaBytes for all brackets, with 9.0, and 3 of 15 with 9.6. A fault of ours would crash three times in a row.
+-- GHC's sanity checks crash now and then where threads are killed (checkTSO), in a program with base's
+-- allocation only, too: 3 of 16 runs of the suite pure with allocaBytes for all brackets, with 9.0, and 3 of
+-- 15 with 9.6. A fault of ours would crash three times in a row.
 again :: (String, IO Problem) -> (String, IO Problem)
 again (name, test) = (name, go (3 :: Int))
   where go n = test >>= \problem -> case problem of

@@ -1,5 +1,5 @@
--- | What threads and capabilities do to each other: frees on another capability, finalizers in bulk, more capabilities than
--- processors, bound threads with safe calls, threads that sit idle.
+-- | What threads and capabilities do to each other: frees on another capability, finalizers in bulk, more
+-- capabilities than processors, bound threads with safe calls, threads that sit idle.
 module Costs.Across
   ( remote
   , bulk
@@ -61,8 +61,8 @@ remote rounds = forM_ [48, 1024, 65536] $ \size -> do
     peekAt :: Ptr (Ptr Word8) -> Int -> IO (Ptr Word8)
     peekAt = peekElemOff
 
--- | Foreign pointers of capability 0, all finalized on capability 0 or 1: by finalizeForeignPtr, or by a collection, for which
--- those without finalizers are the control.
+-- | Foreign pointers of capability 0, all finalized on capability 0 or 1: by finalizeForeignPtr, or by a
+-- collection, for which those without finalizers are the control.
 bulk :: Int -> IO ()
 bulk rounds = interleaved "bulk" rounds $ concat
   [ [ Thing (who ++ ": finalizeForeignPtr " ++ place) 48 (made new >>= \kept -> on c (nanoseconds (readIORef kept >>= mapM_ Base.finalizeForeignPtr) >>= each))
@@ -81,7 +81,8 @@ bulk rounds = interleaved "bulk" rounds $ concat
       pure kept
     each = pure . (/ fromIntegral n)
 
--- | The same work on 2, 4 and 8 capabilities: nanoseconds for one replacement of a block, all capabilities together.
+-- | The same work on 2, 4 and 8 capabilities: nanoseconds for one replacement of a block, all capabilities
+-- together.
 throughput :: Int -> IO ()
 throughput rounds = interleaved "throughput" rounds
   [ Thing (who ++ " -N" ++ show caps) 0 (with caps (nanoseconds (onEach caps (\c -> act (total `div` caps) (c + 1))) >>= \t -> pure (t / fromIntegral total)))
@@ -115,8 +116,8 @@ replacing new old count seed = allocaArray set $ \blocks -> do
       go blocks (n - 1) r
 {-# INLINE replacing #-}
 
--- | A thousand bound threads at once, each with a hundred pairs of safe calls: nanoseconds for one pair, the threads' own
--- costs included.
+-- | A thousand bound threads at once, each with a hundred pairs of safe calls: nanoseconds for one pair, the
+-- threads' own costs included.
 bound :: Int -> IO ()
 bound rounds = interleaved "bound" rounds
   [ Thing (who ++ ": pair of safe calls in a bound thread") size (nanoseconds (all' size new old) >>= \t -> pure (t / fromIntegral (threads * pairs)))
@@ -130,8 +131,9 @@ bound rounds = interleaved "bound" rounds
         done <$ forkOS (times (new (fromIntegral size) >>= \p -> touch p >> old p) pairs >> putMVar done ())
       mapM_ takeMVar dones
 
--- | A thousand bound threads, each of which allocates 64 KiB in safe calls, in blocks of this size, writes to all of it, and then
--- sits in a safe call: resident memory in KiB. Who: mi, base, or nobody (the threads alone).
+-- | A thousand bound threads, each of which allocates 64 KiB in safe calls, in blocks of this size, writes to
+-- all of it, and then sits in a safe call: resident memory in KiB. Who: mi, base, or nobody (the threads
+-- alone).
 idle :: String -> Int -> IO ()
 idle who size = do
   before <- resident

@@ -1,7 +1,7 @@
 {-# LANGUAGE BangPatterns #-}
 {-# LANGUAGE ScopedTypeVariables #-}
--- | Strings that are kept and replaced, and other things that cost memory or time beside what they replace: a line each, of which the
--- last figures are milliseconds and peak KiB.
+-- | Strings that are kept and replaced, and other things that cost memory or time beside what they replace: a
+-- line each, of which the last figures are milliseconds and peak KiB.
 module Costs.Kept
   ( kept
   , keepers

@@ -1,4 +1,5 @@
--- | Rounds of measurements, taken by turns, and how they are printed: a line for each thing measured, all its figures in it.
+-- | Rounds of measurements, taken by turns, and how they are printed: a line for each thing measured, all its
+-- figures in it.
 module Costs.Measure
   ( Thing (..)
   , interleaved
@@ -41,8 +42,9 @@ nanoseconds act = do
   end <- getMonotonicTimeNSec
   pure (fromIntegral (end - start :: Word64))
 
--- | GHC's collector puts C finalizers on a list, of which idle capabilities run a hundred at a time. So they would be paid for by
--- what is measured next. The run-time system's own function that runs them now; another capability may be at it.
+-- | GHC's collector puts C finalizers on a list, of which idle capabilities run a hundred at a time. So they
+-- would be paid for by what is measured next. The run-time system's own function that runs them now; another
+-- capability may be at it.
 foreign import ccall unsafe "runSomeFinalizers" rts_run_finalizers :: Word8 -> IO Word8
 
 runFinalizers :: IO ()
@@ -52,9 +54,9 @@ runFinalizers = void (rts_run_finalizers 1)
 collected :: IO ()
 collected = performGC >> replicateM_ 5 (runFinalizers >> yield)
 
--- | Nanoseconds for one operation of a loop that is given its length; as many loops at once as there are capabilities. Those
--- that the garbage collector gives back pay for the collections, too, the last one included. The length is found first:
--- what takes some milliseconds.
+-- | Nanoseconds for one operation of a loop that is given its length; as many loops at once as there are
+-- capabilities. Those that the garbage collector gives back pay for the collections, too, the last one
+-- included. The length is found first: what takes some milliseconds.
 perOperation :: (Int -> IO ()) -> IO (IO Double)
 perOperation way = do
   loops <- getNumCapabilities

@@ -47,8 +47,9 @@ ways =
       newHeap >>= \h -> times (heapMallocForeignPtrBytes h size >>= held) (n `rem` each)
     read1 s = when (ByteString.unsafeHead s /= 1) $ fail "a byte string lost its byte"
 
--- | The garbage collector does not see these blocks, and a busy program gives its finalizers no time: a collection for every
--- 64 MiB of them or 4096, finalizers included, as a program would ask for that wants its garbage bounded (docs/guide.md).
+-- | The garbage collector does not see these blocks, and a busy program gives its finalizers no time: a
+-- collection for every 64 MiB of them or 4096, finalizers included, as a program would ask for that wants its
+-- garbage bounded (docs/guide.md).
 unseen :: (Int -> Int -> IO ()) -> Int -> Int -> IO ()
 unseen way size = go
   where

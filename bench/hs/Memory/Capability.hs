@@ -17,8 +17,8 @@ import Memory.Report
 import Mimalloc
 import Mimalloc.Capability (runOnCapability)
 
--- | LIVE MiB of blocks of 16 bytes to 1 MiB, as many in each octave, of capability 1, which then sleeps or is disabled; FREED MiB
--- of them are freed at random on capability 0; then nothing is done for two seconds.
+-- | LIVE MiB of blocks of 16 bytes to 1 MiB, as many in each octave, of capability 1, which then sleeps or is
+-- disabled; FREED MiB of them are freed at random on capability 0; then nothing is done for two seconds.
 capability :: String -> String -> String -> Int -> Int -> IO ()
 capability who state how total freed = do
   (new, old) <- case who of

@@ -1,5 +1,5 @@
--- | What a program calls to get back what sleeping and disabled capabilities hold, and to have no collections asked for. The
--- one place to change when there are better calls.
+-- | What a program calls to get back what sleeping and disabled capabilities hold, and to have no collections
+-- asked for. The one place to change when there are better calls.
 module Memory.Drain
   ( drain
   , inBackground

@@ -1,4 +1,5 @@
--- | What the programs say of themselves: a line each, in the words of bench/c/memory.c, times by the monotonic clock.
+-- | What the programs say of themselves: a line each, in the words of bench/c/memory.c, times by the
+-- monotonic clock.
 module Memory.Report
   ( began
   , own

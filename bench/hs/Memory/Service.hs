@@ -1,5 +1,5 @@
--- | The service of bench/c/memory.c on four capabilities, with blocks of 256 bytes and more, since a foreign pointer is hundreds
--- of bytes by itself: one for each block, dropped when its time has come.
+-- | The service of bench/c/memory.c on four capabilities, with blocks of 256 bytes and more, since a foreign
+-- pointer is hundreds of bytes by itself: one for each block, dropped when its time has come.
 module Memory.Service
   ( service
   ) where
@@ -26,8 +26,8 @@ threads, slots :: Int
 threads = 4
 slots = 4096
 
--- | So many cycles of 6 seconds, 600 ticks: 120 are a peak, five times the load, and in the last 150 nothing is done. What a
--- request does not keep is dropped as soon as it is written to, and never counts as live.
+-- | So many cycles of 6 seconds, 600 ticks: 120 are a peak, five times the load, and in the last 150 nothing
+-- is done. What a request does not keep is dropped as soon as it is written to, and never counts as live.
 service :: String -> Int -> IO ()
 service who cycles = do
   wheels <- replicateM threads (Frozen.replicateM slots (newIORef Nothing'))

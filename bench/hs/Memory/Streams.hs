@@ -58,8 +58,8 @@ buffers who size count = do
   phase "end"
   where new = block who
 
--- | Every 50th of so many strings of 20 bytes is kept. `region`: what is kept is copied to a heap that the collector owns, the
--- others are bytestring's. `regions`: the others, too, are in such heaps, one for 10000.
+-- | Every 50th of so many strings of 20 bytes is kept. `region`: what is kept is copied to a heap that the
+-- collector owns, the others are bytestring's. `regions`: the others, too, are in such heaps, one for 10000.
 strings :: String -> Int -> IO ()
 strings who count = do
   kept <- Vector.replicate (count `div` 50 + 1) ByteString.empty
@@ -100,8 +100,8 @@ strings who count = do
                  when (i `rem` 500000 == 0) $ liveBytes (20 * (i `div` 50 + 1))
                  go (i + 1)
 
--- | 16384 blocks of 64 KiB, little of them written to, stay while each round makes Haskell values, keeps some of them for a
--- while, drops 64 such blocks and replaces 16 of those that stay.
+-- | 16384 blocks of 64 KiB, little of them written to, stay while each round makes Haskell values, keeps some
+-- of them for a while, drops 64 such blocks and replaces 16 of those that stay.
 live :: String -> Int -> IO ()
 live who rounds = do
   when (who == "mi-off") noPressure

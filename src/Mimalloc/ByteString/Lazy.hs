@@ -1,5 +1,6 @@
 -- |
--- Lazy byte strings outside GHC's heap, and what builders make: the part of "Mimalloc.ByteString" that is about them.
+-- Lazy byte strings outside GHC's heap, and what builders make: the part of "Mimalloc.ByteString" that is
+-- about them.
 --
 -- >>> import qualified Data.ByteString.Builder as B
 -- >>> toLazyByteString (B.intDec 42 <> B.string7 " is the answer")

@@ -3,8 +3,9 @@
 {-# LANGUAGE ScopedTypeVariables #-}
 {-# LANGUAGE UnboxedTuples #-}
 -- |
--- Blocks for the modules above: checked sizes, failures as exceptions, and the two ways a block is given back for sure,
--- by a finalizer or at the end of a bracket. Every function takes the name that a failure is reported under.
+-- Blocks for the modules above: checked sizes, failures as exceptions, and the two ways a block is given back
+-- for sure, by a finalizer or at the end of a bracket. Every function takes the name that a failure is
+-- reported under, or a source, which has it.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -12,18 +13,14 @@
 module Mimalloc.Internal.Alloc
   ( -- * Blocks
     Fill (..)
+  , Source (..)
+  , capability
+  , capabilityInto
+  , safelyInto
   , bytes
   , alignedBytes
   , one
   , many
-  , Cell
-  , bytesInto
-  , alignedBytesInto
-  , oneInto
-  , manyInto
-  , safelyInto
-  , oneFrom
-  , manyFrom
     -- * Giving them back
   , newBlock
   , newBytes
@@ -41,10 +38,13 @@ module Mimalloc.Internal.Alloc
   , run
     -- * Sizes
   , bigBytes
+  , isSmall
   , isPowerOfTwo
+  , bool
   , orNoMemory
   ) where
 
+import Foreign.C.Types (CBool, CSize)
 import Foreign.ForeignPtr (FinalizerPtr)
 import Foreign.Ptr (nullPtr)
 import Foreign.Storable (Storable (..))
@@ -62,82 +62,96 @@ import GHC.Clock (getMonotonicTimeNSec)
 import Mimalloc.Internal.Bracket
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers (blockAlignment)
 
 -- | What a new block holds.
 data Fill = Whatever | Zeros
 
--- | From so many bytes on, clearing or copying is done in a safe call of the any-thread family: it takes longer than all
--- capabilities should wait for one. (1 MiB)
+-- | From so many bytes on, clearing or copying is done in a safe call of the any-thread family: it takes
+-- longer than all capabilities should wait for one. (1 MiB)
 bigBytes :: Int
 bigBytes = 1048576
 
+-- | Less than that.
+isSmall :: CSize -> Bool
+isSmall size = size < fromIntegral bigBytes
+{-# INLINE isSmall #-}
+
+-- | As C has it.
+bool :: Bool -> CBool
+bool = fromIntegral . fromEnum
+{-# INLINE bool #-}
+
+-- | Where blocks come from, and under which name a failure is reported. Sizes are not negative, alignments
+-- are powers of two, and null is want of memory. Whatever uses a source is inlined, so nothing is left of it.
+data Source a = Source
+  { sourceName         :: String
+  , sourceBytes        :: CSize -> IO (Ptr a)          -- ^ as they are, aligned to 16
+  , sourceAligned      :: CSize -> CSize -> IO (Ptr a) -- ^ .. to more
+  , sourceZeros        :: CSize -> IO (Ptr a)          -- ^ fewer than 'bigBytes', aligned to 16
+  , sourceAlignedZeros :: CSize -> CSize -> IO (Ptr a) -- ^ .. to more
+  , sourceBigZeros     :: CSize -> CSize -> IO (Ptr a) -- ^ as many and more at any alignment: a safe call
+  }
+
+-- | The heap of the capability one is on.
+capability :: String -> Source a
+capability name = Source
+  { sourceName = name
+  , sourceBytes = mi_cap_malloc
+  , sourceAligned = mi_cap_malloc_aligned
+  , sourceZeros = mi_cap_zalloc
+  , sourceAlignedZeros = mi_cap_zalloc_aligned
+  , sourceBigZeros = mi_zalloc_aligned_safe
+  }
+{-# INLINE capability #-}
+
+-- | The same for a bracket: into its cell.
+capabilityInto :: Cell -> String -> Source a
+capabilityInto cell name = Source
+  { sourceName = name
+  , sourceBytes = mi_fast_malloc_into cell
+  , sourceAligned = \size align -> mi_aligned_into cell size align 0
+  , sourceZeros = mi_zalloc_into cell
+  , sourceAlignedZeros = \size align -> mi_aligned_into cell size align 1
+  , sourceBigZeros = \size align -> safelyInto cell (mi_zalloc_aligned_safe size align)
+  }
+{-# INLINE capabilityInto #-}
+
 -- | A block of so many bytes, aligned to 16.
-bytes :: String -> Fill -> Int -> IO (Ptr a)
-bytes name fill n
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ case fill of
-      Whatever -> mi_cap_malloc (fromIntegral n)
-      Zeros | n < bigBytes -> mi_cap_zalloc (fromIntegral n)
-            | otherwise -> mi_zalloc_safe (fromIntegral n)
+bytes :: Source a -> Fill -> Int -> IO (Ptr a)
+bytes source fill n = alignedBytes source fill n blockAlignment
 {-# INLINE bytes #-}
 
 -- | A block of so many bytes at so much alignment, a power of two. Every block is aligned to 16 anyway.
-alignedBytes :: String -> Fill -> Int -> Int -> IO (Ptr a)
-alignedBytes name fill n align
-  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
-  | align <= 16 = bytes name fill n
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ case fill of
-      Whatever -> mi_cap_malloc_aligned (fromIntegral n) (fromIntegral align)
-      Zeros | n < bigBytes -> mi_cap_zalloc_aligned (fromIntegral n) (fromIntegral align)
-            | otherwise -> mi_zalloc_aligned_safe (fromIntegral n) (fromIntegral align)
+alignedBytes :: Source a -> Fill -> Int -> Int -> IO (Ptr a)
+alignedBytes source fill n align
+  | align <= 0 || not (isPowerOfTwo align) = badAlignment (sourceName source) align
+  | n < 0 = negativeSize (sourceName source) n
+  | otherwise = orNoMemory (sourceName source) n $ case fill of
+      Whatever | align <= blockAlignment -> sourceBytes source (fromIntegral n)
+               | otherwise -> sourceAligned source (fromIntegral n) (fromIntegral align)
+      Zeros | n >= bigBytes -> sourceBigZeros source (fromIntegral n) (fromIntegral align)
+            | align <= blockAlignment -> sourceZeros source (fromIntegral n)
+            | otherwise -> sourceAlignedZeros source (fromIntegral n) (fromIntegral align)
 {-# INLINE alignedBytes #-}
 
 -- | A block for one value, aligned as its type says and at least to the alignment given.
-one :: Storable a => String -> Fill -> Int -> IO (Ptr a)
-one name fill = oneFrom name (alignedBytes name fill)
+one :: Storable a => Source a -> Fill -> Int -> IO (Ptr a)
+one source fill = oneFrom (sourceName source) (alignedBytes source fill)
 {-# INLINE one #-}
 
 -- | A block for so many values, aligned as their type says.
-many :: Storable a => String -> Fill -> Int -> IO (Ptr a)
-many name fill = manyFrom name (alignedBytes name fill)
+many :: Storable a => Source a -> Fill -> Int -> IO (Ptr a)
+many source fill = manyFrom (sourceName source) (alignedBytes source fill)
 {-# INLINE many #-}
-
--- | The same four for brackets: into a cell.
-bytesInto :: Cell -> String -> Fill -> Int -> IO (Ptr a)
-bytesInto cell name fill n
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ case fill of
-      Whatever -> mi_fast_malloc_into cell (fromIntegral n)
-      Zeros | n < bigBytes -> mi_zalloc_into cell (fromIntegral n)
-            | otherwise -> safelyInto cell (mi_zalloc_safe (fromIntegral n))
-{-# INLINE bytesInto #-}
-
-alignedBytesInto :: Cell -> String -> Fill -> Int -> Int -> IO (Ptr a)
-alignedBytesInto cell name fill n align
-  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
-  | align <= 16 = bytesInto cell name fill n
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ case fill of
-      Whatever -> mi_aligned_into cell (fromIntegral n) (fromIntegral align) 0
-      Zeros | n < bigBytes -> mi_aligned_into cell (fromIntegral n) (fromIntegral align) 1
-            | otherwise -> safelyInto cell (mi_zalloc_aligned_safe (fromIntegral n) (fromIntegral align))
-{-# INLINE alignedBytesInto #-}
-
-oneInto :: Storable a => Cell -> String -> Fill -> Int -> IO (Ptr a)
-oneInto cell name fill = oneFrom name (alignedBytesInto cell name fill)
-{-# INLINE oneInto #-}
-
-manyInto :: Storable a => Cell -> String -> Fill -> Int -> IO (Ptr a)
-manyInto cell name fill = manyFrom name (alignedBytesInto cell name fill)
-{-# INLINE manyInto #-}
 
 -- | A block from a safe call, which takes no cell.
 safelyInto :: Cell -> IO (Ptr a) -> IO (Ptr a)
 safelyInto cell allocate = masked $ run $ allocate >>= \p -> p <$ fillCell cell p
 {-# NOINLINE safelyInto #-}
 
--- | The same from any function that makes a block of so many bytes at so much alignment, as a pointer or as a foreign pointer.
+-- | The same from any function that makes a block of so many bytes at so much alignment, as a pointer or as a
+-- foreign pointer.
 oneFrom :: forall f a. Storable a => String -> (Int -> Int -> IO (f a)) -> Int -> IO (f a)
 oneFrom name allocate align
   | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
@@ -145,7 +159,8 @@ oneFrom name allocate align
 {-# INLINE oneFrom #-}
 
 manyFrom :: forall f a. Storable a => String -> (Int -> Int -> IO (f a)) -> Int -> IO (f a)
-manyFrom name allocate n = elements name n (sizeOf (undefined :: a)) >>= \total -> allocate total (typeAlignment (undefined :: a))
+manyFrom name allocate n =
+  elements name n (sizeOf (undefined :: a)) >>= \total -> allocate total (typeAlignment (undefined :: a))
 {-# INLINE manyFrom #-}
 
 -- | The bytes of so many elements of so many bytes.
@@ -156,9 +171,10 @@ elements name n size
   | otherwise = pure (n * size)
 {-# INLINE elements #-}
 
--- What is met by every block needs no look: also alignments that are no power of two, which some instances state.
+-- What is met by every block needs no look: also alignments that are no power of two, which some instances
+-- state.
 typeAlignment :: Storable a => a -> Int
-typeAlignment a = if alignment a <= 16 then 16 else alignment a
+typeAlignment a = if alignment a <= blockAlignment then blockAlignment else alignment a
 {-# INLINE typeAlignment #-}
 
 -- | Of a positive number.
@@ -173,8 +189,8 @@ orNoMemory name n allocate = do
   if p == nullPtr then exhausted name n (nullPtr ==) allocate else pure p
 {-# INLINE orNoMemory #-}
 
--- | There was no memory for so many bytes: a major collection, and once more. Others may take what it brought; as long as one
--- brings as much as is asked for there is another.
+-- | There was no memory for so many bytes: a major collection, and once more. Others may take what it
+-- brought; as long as one brings as much as is asked for there is another.
 exhausted :: String -> Int -> (a -> Bool) -> IO a -> IO a
 exhausted name n failed allocate = do
   noDuplicate
@@ -187,18 +203,20 @@ exhausted name n failed allocate = do
 
 -- | The block as a foreign pointer with the finalizer that frees it.
 --
--- The structure is base's for @newForeignPtr finalizer@ (a weak pointer, keyed by the reference to it, that holds a list
--- of C finalizers), so base's functions work on it. It is made in one go, masked: an asynchronous exception strikes at any
--- heap check, also at the one in 'addCFinalizerToWeak#', when the block is already taken.
+-- The structure is base's for @newForeignPtr finalizer@ (a weak pointer, keyed by the reference to it, that
+-- holds a list of C finalizers), so base's functions work on it. It is made in one go, masked: an
+-- asynchronous exception strikes at any heap check, also at the one in 'addCFinalizerToWeak#', when the block
+-- is already taken.
 --
--- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure"): before the next one is
--- made, which would be promoted.
+-- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure"):
+-- before the next one is made, which would be promoted.
 newBlock :: IO (Ptr a) -> IO (ForeignPtr a)
-newBlock allocate = relieved >> newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
+newBlock allocate =
+  relieved >> newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
 {-# INLINE newBlock #-}
 
--- | The same for so many bytes as they are, with nothing masked: the weak pointer has its finalizer first, for a null pointer, which
--- frees nothing; one step takes the block, counts it and puts it there.
+-- | The same for so many bytes as they are, with nothing masked: the weak pointer has its finalizer first,
+-- for a null pointer, which frees nothing; one step takes the block, counts it and puts it there.
 newBytes :: String -> Int -> IO (ForeignPtr a)
 newBytes name n
   | n < 0 = negativeSize name n
@@ -214,11 +232,11 @@ newBytes name n
               (# s5, p #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
 {-# INLINE newBytes #-}
 
--- | The same at so much alignment, for 'oneFrom' and 'manyFrom'.
+-- | The same at so much alignment, for @oneFrom@ and @manyFrom@.
 newAlignedBytes :: String -> Int -> Int -> IO (ForeignPtr a)
 newAlignedBytes name n align
-  | align == 16 = newBytes name n
-  | otherwise = newBlock (alignedBytes name Whatever n align)
+  | align == blockAlignment = newBytes name n
+  | otherwise = newBlock (alignedBytes (capability name) Whatever n align)
 {-# INLINE newAlignedBytes #-}
 
 newOne :: Storable a => String -> Int -> IO (ForeignPtr a)
@@ -236,11 +254,13 @@ relieved = do
   when (due /= 0) relieve
 {-# INLINE relieved #-}
 
--- A turn is one call, which nothing interrupts, or two, of which the second comes with the next block (docs/protocols.md, section 10, Turns). Who comes while another has his waits for the end: going on would only make more. Then
--- everybody who waited makes a block before the next turn, or one who is over the budget all the time would starve the
--- others: so who had a turn waits for those. Nobody waits for ever, since what he waits for may have to wait for something
--- itself. Masked, so that who waits is always taken off again; and not to be done twice, since a lazy value that two threads evaluate
--- GHC gives up half-way in one of them.
+-- A turn is one call, which nothing interrupts, or two, of which the second comes with the next block
+-- (docs/protocols.md, section 10, Turns). Who comes while another has his waits for the end: going on would
+-- only make more. Then everybody who waited makes a block before the next turn, or one who is over the budget
+-- all the time would starve the others: so who had a turn waits for those. Nobody waits for ever, since what
+-- he waits for may have to wait for something itself. Masked, so that who waits is always taken off again;
+-- and not to be done twice, since a lazy value that two threads evaluate GHC gives up half-way in one of
+-- them.
 relieve :: IO ()
 relieve = do
   noDuplicate
@@ -276,10 +296,11 @@ newBlockFreedBy (FunPtr free) allocate = masked $ \s0 -> case newMutVar# NoFinal
           (# s5, _ #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
 {-# INLINE newBlockFreedBy #-}
 
--- | A block for an action. No asynchronous exception is masked: the call that takes the block puts it into a cell, the call that
--- frees it empties the cell, each is one step, and whatever exception comes finds in the cell what is left to be freed.
-withBlock :: (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
-withBlock = withBlockOf NoMore
+-- | A block for an action. No asynchronous exception is masked: the call that takes the block puts it into a
+-- cell, the call that frees it empties the cell, each is one step, and whatever exception comes finds in the
+-- cell what is left to be freed.
+withBlock :: String -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
+withBlock name allocate = withBlockOf NoMore (\cell -> allocate (capabilityInto cell name))
 {-# INLINE withBlock #-}
 
 -- | The same for bytes as they are.
@@ -288,14 +309,15 @@ withBytes name n act
   | n < 0 = negativeSize name n
   | otherwise = IO $ \s0 -> case run newCell s0 of
       (# s1, cell #) -> bracketed NoMore cell (fromIntegral n) (run (taken cell >>= act)) s1
-  where taken cell = peekCell cell >>= \p -> if p == nullPtr then bytesInto cell name Whatever n else pure p
+  where taken cell =
+          peekCell cell >>= \p -> if p == nullPtr then bytes (capabilityInto cell name) Whatever n else pure p
 {-# INLINE withBytes #-}
 
 -- | .. at so much alignment, ..
 withAlignedBytes :: String -> Int -> Int -> (Ptr a -> IO b) -> IO b
 withAlignedBytes name n align
-  | align == 16 = withBytes name n
-  | otherwise = withBlock (\cell -> alignedBytesInto cell name Whatever n align)
+  | align == blockAlignment = withBytes name n
+  | otherwise = withBlock name (\source -> alignedBytes source Whatever n align)
 {-# INLINE withAlignedBytes #-}
 
 -- | .. for one value, for so many.
@@ -304,13 +326,16 @@ withOne name = withAlignedBytes name (sizeOf (undefined :: a)) (typeAlignment (u
 {-# INLINE withOne #-}
 
 withMany :: forall a b. Storable a => String -> Int -> (Ptr a -> IO b) -> IO b
-withMany name n act = elements name n (sizeOf (undefined :: a)) >>= \total -> withAlignedBytes name total (typeAlignment (undefined :: a)) act
+withMany name n act = do
+  total <- elements name n (sizeOf (undefined :: a))
+  withAlignedBytes name total (typeAlignment (undefined :: a)) act
 {-# INLINE withMany #-}
 
 -- | The same; keeps something alive until the block is freed.
 withBlockOf :: Ending -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withBlockOf ending allocate act = IO $ \s0 -> case run newCell s0 of
-  (# s1, cell #) -> bracketed ending cell noBlock (\s -> case run (allocate cell) s of (# s', p #) -> run (act p) s') s1
+  (# s1, cell #) ->
+    bracketed ending cell noBlock (\s -> case run (allocate cell) s of (# s', p #) -> run (act p) s') s1
 {-# INLINE withBlockOf #-}
 
 -- | With asynchronous exceptions masked, if they are not already.

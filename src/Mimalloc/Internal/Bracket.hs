@@ -7,15 +7,16 @@
 -- |
 -- Brackets that may stand in pure code.
 --
--- A thread that evaluates a lazy value, and is sent an exception (by a timeout, by 'Control.Concurrent.killThread'), leaves the value frozen as far as
--- it came: who asks for it again goes on there. But a handler between the two ends that: it throws the exception again as one of its own, and
--- that is then what the value is, for ever. So it is with base's @bracket@ under @unsafePerformIO@.
+-- A thread that evaluates a lazy value, and is sent an exception (by a timeout, by
+-- 'Control.Concurrent.killThread'), leaves the value frozen as far as it came: who asks for it again goes on
+-- there. But a handler between the two ends that: it throws the exception again as one of its own, and that
+-- is then what the value is, for ever. So it is with base's @bracket@ under @unsafePerformIO@.
 --
--- Here the action of a bracket runs as a lazy value does, within @catch#@. So an exception from outside freezes it before the
--- handler is called. The handler looks whether it stands in another lazy value. If not, it frees and rethrows. If it
--- does, it gives the block to a finalizer, and throws the exception to its own thread, which freezes that value, too. Who goes on with it
--- returns from the handler, takes the block back from the finalizer, and goes on with the action. If nobody does, the
--- garbage collector frees the block.
+-- Here the action of a bracket runs as a lazy value does, within @catch#@. So an exception from outside
+-- freezes it before the handler is called. The handler looks whether it stands in another lazy value. If not,
+-- it frees and rethrows. If it does, it gives the block to a finalizer, and throws the exception to its own
+-- thread, which freezes that value, too. Who goes on with it returns from the handler, takes the block back
+-- from the finalizer, and goes on with the action. If nobody does, the garbage collector frees the block.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -40,17 +41,25 @@ import Mimalloc.Internal.FFI
 -- | What ends with the bracket, beside the block in its cell.
 data Ending
   = NoMore                            -- ^ nothing
-  | Holding (IO ()) Bool              -- ^ this is done if an exception ends it, and what it refers to lives as long; does that end with its blocks?
-  | Ends (IO ())                      -- ^ this is done if an exception ends it; it has a finalizer that does the same
+  | Holding (IO ()) Bool              -- ^ this is done if an exception ends it, and what it refers to lives
+                                      --   as long; does that end with its blocks?
+  | Ends (IO ())                      -- ^ this is done if an exception ends it; it has a finalizer that does
+                                      --   the same
 
 -- Values for C-- are of this type, and what it returns.
-foreign import prim "mi_bracket_run"       run#       :: Any -> Any -> MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Any #)
-foreign import prim "mi_bracket_enter"     enter#     :: Any -> State# RealWorld -> (# State# RealWorld, Any #)
-foreign import prim "mi_bracket_fate"      fate#      :: Any -> Any -> State# RealWorld -> (# State# RealWorld, Word# #)
-foreign import prim "mi_bracket_interrupt" interrupt# :: Any -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_run"       run#
+  :: Any -> Any -> MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_enter"     enter#
+  :: Any -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_fate"      fate#
+  :: Any -> Any -> State# RealWorld -> (# State# RealWorld, Word# #)
+foreign import prim "mi_bracket_interrupt" interrupt#
+  :: Any -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
 -- Frees the block in the cell, and returns the value.
-foreign import prim "mi_bracket_free"      free#      :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
-foreign import prim "mi_bracket_disarm"    disarm#    :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
+foreign import prim "mi_bracket_free"      free#
+  :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_disarm"    disarm#
+  :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
 
 -- | What an action is inside.
 type Step a = State# RealWorld -> (# State# RealWorld, a #)
@@ -66,10 +75,11 @@ run :: IO a -> Step a
 run (IO m) = m
 {-# INLINE run #-}
 
--- | Takes a block of so many bytes into the cell, if it is not 'noBlock', runs an action, which may do so too, and frees what is in the cell. An exception finds there what is left to be freed. From where the action
--- returns to where that is free is one step.
--- One function for all of them: by the code of the handler a bracket's frames are told from others. The handler must find its frame
--- below its own, and that has more than one word.
+-- | Takes a block of so many bytes into the cell, if it is not 'noBlock', runs an action, which may do so
+-- too, and frees what is in the cell. An exception finds there what is left to be freed. From where the
+-- action returns to where that is free is one step. One function for all of them: by the code of the handler
+-- a bracket's frames are told from others. The handler must find its frame below its own, and that has more
+-- than one word.
 bracketed :: Ending -> Cell -> CSize -> Step a -> Step a
 bracketed ending cell@(Cell array) bytes act s0 = case catch# begin handler s0 of
   (# s1, r #) -> case free# array r s1 of (# s2, same #) -> (# s2, unsafeCoerce# same #)

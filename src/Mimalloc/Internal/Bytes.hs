@@ -1,6 +1,6 @@
 -- |
--- Byte strings over our blocks, for the modules above: the one place that knows how a byte string is made of a foreign
--- pointer, which it does by functions that bytestring has had in all versions.
+-- Byte strings over our blocks, for the modules above: the one place that knows how a byte string is made of
+-- a foreign pointer, which it does by functions that bytestring has had in all versions.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -51,9 +51,10 @@ copyMuch to from n
   | n < bigBytes = copyBytes to from n
   | otherwise = void (memcpy_safe to from (fromIntegral n))
 
--- | A block of so many bytes that the action fills, as a byte string of as many bytes as the action says. If that is at most half of
--- it, they are copied to a block of their own. The block is a foreign pointer from the first, so nothing has to be done for an
--- exception, and an action in pure code that is interrupted can be gone on with.
+-- | A block of so many bytes that the action fills, as a byte string of as many bytes as the action says. If
+-- that is at most half of it, they are copied to a block of their own. The block is a foreign pointer from
+-- the first, so nothing has to be done for an exception, and an action in pure code that is interrupted can
+-- be gone on with.
 trimmed :: String -> Int -> (Ptr Word8 -> IO Int) -> IO ByteString
 trimmed name room fill = do
   fp <- newBytes name room

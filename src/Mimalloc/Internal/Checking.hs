@@ -1,5 +1,6 @@
 -- |
--- What only the checking build has (flag @checking@): the whole-heap walker, and functions that break the rules on purpose.
+-- What only the checking build has (flag @checking@): the whole-heap walker, and functions that break the
+-- rules on purpose.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --

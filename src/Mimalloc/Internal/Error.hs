@@ -1,6 +1,6 @@
 -- |
--- Failures, out of line so that the functions that may fail stay small. Everything is thrown as the @IOError@ that base
--- would throw: 'isResourceExhausted' for want of memory, 'isInvalidArgument' for what can never be.
+-- Failures, out of line so that the functions that may fail stay small. Everything is thrown as the @IOError@
+-- that base would throw: 'isResourceExhausted' for want of memory, 'isInvalidArgument' for what can never be.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -38,7 +38,8 @@ negativeSize name n = failure InvalidArgument name ("negative size: " ++ show n)
 
 -- | So many elements of so many bytes are more than an address can count.
 sizeOverflow :: String -> Int -> Int -> IO a
-sizeOverflow name n size = failure InvalidArgument name ("size overflow: " ++ show n ++ " elements of " ++ show size ++ " bytes")
+sizeOverflow name n size =
+  failure InvalidArgument name ("size overflow: " ++ show n ++ " elements of " ++ show size ++ " bytes")
 {-# NOINLINE sizeOverflow #-}
 
 -- | An alignment is a power of two.
@@ -48,7 +49,8 @@ badAlignment name n = failure InvalidArgument name ("alignment is not a power of
 
 -- | The capability that was asked for, and how many are enabled.
 noCapability :: String -> Int -> Int -> IO a
-noCapability name n enabled = failure InvalidArgument name ("no capability " ++ show n ++ ": " ++ show enabled ++ " enabled")
+noCapability name n enabled =
+  failure InvalidArgument name ("no capability " ++ show n ++ ": " ++ show enabled ++ " enabled")
 {-# NOINLINE noCapability #-}
 
 -- | The arena that was asked for.
@@ -88,7 +90,8 @@ badIndex name i n = failure InvalidArgument name ("index " ++ show i ++ " of " +
 
 -- | A folder, a pipe, a device where there must be a file.
 noRegularFile :: String -> FilePath -> IO a
-noRegularFile name path = ioError (IOError Nothing InappropriateType name "not a regular file" Nothing (Just path))
+noRegularFile name path =
+  ioError (IOError Nothing InappropriateType name "not a regular file" Nothing (Just path))
 {-# NOINLINE noRegularFile #-}
 
 failure :: IOErrorType -> String -> String -> IO a

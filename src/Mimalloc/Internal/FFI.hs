@@ -48,6 +48,9 @@ module Mimalloc.Internal.FFI
   , mi_cap_rezalloc
   , mi_cap_recalloc
     -- * Aligned blocks
+  , mi_cap_posix_memalign
+  , mi_cap_valloc
+  , mi_cap_pvalloc
   , mi_cap_malloc_aligned
   , mi_cap_malloc_aligned_at
   , mi_cap_zalloc_aligned
@@ -60,23 +63,36 @@ module Mimalloc.Internal.FFI
   , mi_cap_rezalloc_aligned_at
   , mi_cap_recalloc_aligned
   , mi_cap_recalloc_aligned_at
+    -- * Long calls for blocks, from the OS thread's heap
+  , mi_zalloc_safe
+  , mi_zalloc_aligned_safe
+  , mi_zalloc_aligned_at_safe
+  , mi_realloc_safe
+  , mi_reallocf_safe
+  , mi_rezalloc_safe
+  , mi_realloc_aligned_safe
+  , mi_realloc_aligned_at_safe
+  , mi_rezalloc_aligned_safe
+  , mi_rezalloc_aligned_at_safe
+  , mi_realpath_safe
+  , memcpy_safe
     -- * Giving blocks back
   , mi_cap_free
   , mi_cap_free_finalizer
-  , mi_cap_hold
-  , mi_cap_held
-  , mi_cap_reheld
   , mi_cap_free_held_finalizer
   , mi_cap_free_box_finalizer
+    -- * Questions
+  , mi_cap_check_owned
+  , mi_usable_size
+  , mi_good_size
+  , mi_expand
+  , mi_is_in_heap_region
+    -- * Giving pages back
   , mi_cap_collect
   , mi_cap_drain
   , mi_cap_drain_all_safe
   , mi_cap_drain_disabled_safe
   , mi_cap_drain_idle_safe
-  , mi_cap_posix_memalign
-  , mi_cap_valloc
-  , mi_cap_pvalloc
-  , mi_cap_check_owned
     -- * Heaps
   , MiHeap
   , mi_cap_heap_malloc
@@ -134,6 +150,9 @@ module Mimalloc.Internal.FFI
   , mi_option_set
   , mi_option_set_default
     -- * Process, threads, statistics
+  , mi_version
+  , mi_process_info_safe
+  , mi_live_safe
   , mi_is_redirected
   , mi_process_init_safe
   , mi_process_done_safe
@@ -152,6 +171,10 @@ module Mimalloc.Internal.FFI
   , mi_cap_stats
   , mi_cap_activity
     -- * Pressure
+  , mi_cap_hold
+  , mi_cap_held
+  , mi_cap_reheld
+  , mi_cap_heap_weigh
   , mi_cap_pressure_due
   , mi_cap_pressure_look
   , mi_cap_pressure_busy
@@ -161,30 +184,8 @@ module Mimalloc.Internal.FFI
   , mi_cap_pressure_awaited
   , mi_cap_pressure_relieve_safe
   , mi_cap_pressure_exhausted_safe
-  , mi_cap_heap_weigh
   , mi_cap_pressure_set
   , mi_cap_pressure_stats
-  , mi_live_safe
-    -- * Long calls, from the OS thread's heap
-  , mi_zalloc_safe
-  , mi_zalloc_aligned_safe
-  , mi_zalloc_aligned_at_safe
-  , mi_realloc_safe
-  , mi_reallocf_safe
-  , mi_rezalloc_safe
-  , mi_realloc_aligned_safe
-  , mi_realloc_aligned_at_safe
-  , mi_rezalloc_aligned_safe
-  , mi_rezalloc_aligned_at_safe
-  , mi_realpath_safe
-  , memcpy_safe
-    -- * Questions
-  , mi_usable_size
-  , mi_good_size
-  , mi_expand
-  , mi_is_in_heap_region
-  , mi_version
-  , mi_process_info_safe
   ) where
 
 import Data.Int (Int64)

@@ -16,14 +16,16 @@ import Foreign.C.Error (eINTR, eNODEV, getErrno, throwErrnoPath)
 import Foreign.C.Types (CInt)
 import GHC.Exts (nullAddr#)
 import GHC.ForeignPtr (ForeignPtr (..), ForeignPtrContents (..))
-import System.Posix.Internals (c_close, c_safe_open, c_safe_read, fdFileSize, o_NOCTTY, o_NONBLOCK, o_RDONLY, withFilePath)
+import System.Posix.Internals
+  ( c_close, c_safe_open, c_safe_read, fdFileSize, o_NOCTTY, o_NONBLOCK, o_RDONLY, withFilePath )
 
 import Mimalloc.Internal.Alloc (newBlock)
 import Mimalloc.Internal.Error (noRegularFile)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Mapped (mapping)
 
--- | A file, to be read, and how many bytes it has. What cannot be mapped, or has no size, is read: files of /proc and /sys.
+-- | A file, to be read, and how many bytes it has. What cannot be mapped, or has no size, is read: files of
+-- /proc and /sys.
 mapped :: String -> FilePath -> IO (ForeignPtr Word8, Int)
 mapped name path = bracket opened c_close $ \fd -> do
   size <- fromIntegral <$> fdFileSize fd
@@ -55,4 +57,5 @@ contents name path fd = do
 retried :: (Eq a, Num a) => String -> FilePath -> IO a -> IO a
 retried name path act = do
   r <- act
-  if r /= -1 then pure r else getErrno >>= \e -> if e == eINTR then retried name path act else throwErrnoPath name path
+  if r /= -1 then pure r else getErrno >>= \e ->
+    if e == eINTR then retried name path act else throwErrnoPath name path

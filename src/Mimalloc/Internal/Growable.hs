@@ -3,8 +3,8 @@
 -- |
 -- Vectors that grow by realloc: in place, or by remapping pages, when it can.
 --
--- A growable vector is one small block, the /box/: the elements' address, how many there are and how many fit. Its one
--- finalizer frees the block of the elements, wherever that is by then, and the box.
+-- A growable vector is one small block, the /box/: the elements' address, how many there are and how many
+-- fit. Its one finalizer frees the block of the elements, wherever that is by then, and the box.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -47,6 +47,7 @@ import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes (copyMuch)
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers (blockAlignment)
 import Mimalloc.Primitive (mi_realloc, mi_realloc_aligned)
 
 -- | A vector that grows at its end. It is not for several threads at once, as a mutable vector is not.
@@ -93,7 +94,7 @@ newGrowableFor name room
   | otherwise = do
       relieved
       fp <- newBlockFreedBy mi_cap_free_box_finalizer $ do
-        b <- one name Zeros 8
+        b <- one (capability name) Zeros 8
         b <$ poke b (Box nullPtr 0 0)
       let g = Growable fp
       g <$ when (room > 0) (resize name g room)
@@ -154,7 +155,8 @@ writeGrowable (Growable fp) i x = unsafeWithForeignPtr fp $ \b -> do
   if isOutside i n then badIndex "writeGrowable" i n else pokeElemOff p i x
 {-# INLINE writeGrowable #-}
 
--- | Appends an element. Twice the room when there is none left, so that n elements cost on the order of n steps.
+-- | Appends an element. Twice the room when there is none left, so that n elements cost on the order of n
+-- steps.
 --
 -- >>> g <- newGrowable 0 :: IO (Growable Char)
 -- >>> mapM_ (push g) "abcd"
@@ -207,7 +209,8 @@ reserve g room
       when (room > old) $ resize "reserve" g room
 {-# INLINABLE reserve #-}
 
--- | Replaces the element of this index by what the function makes of it. An invalid argument if there is none.
+-- | Replaces the element of this index by what the function makes of it. An invalid argument if there is
+-- none.
 --
 -- >>> g <- newGrowable 0 :: IO (Growable Int)
 -- >>> mapM_ (push g) [1, 2, 3]
@@ -247,7 +250,8 @@ forGrowable g f = go 0
 foldGrowable :: Storable a => Growable a -> (b -> a -> IO b) -> b -> IO b
 foldGrowable g f = go 0
   where
-    go i !acc = growableLength g >>= \n -> if i >= n then pure acc else readGrowable g i >>= f acc >>= go (i + 1)
+    go i !acc = growableLength g >>= \n ->
+      if i >= n then pure acc else readGrowable g i >>= f acc >>= go (i + 1)
 {-# INLINE foldGrowable #-}
 
 -- | Keeps the first so many elements. An invalid argument if there are fewer.
@@ -280,18 +284,21 @@ withGrowable (Growable fp) act = withForeignPtr fp $ \b -> peek b >>= \(Box p n 
 appendElements :: Storable a => String -> Growable a -> Ptr a -> Int -> IO ()
 appendElements name g@(Growable fp) from more = withForeignPtr fp $ \b -> when (more > 0) $ do
   Box _ n room <- peek b
-  when (more > room - n) $ if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
+  when (more > room - n) $
+    if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
   Box p _ _ <- peek b
   copyElements (p `advancePtr` n) from more
   setLength b (n + more)
 {-# INLINABLE appendElements #-}
 
--- | Room for so many more elements, of which the action writes some; it says how many, and so does the result.
+-- | Room for so many more elements, of which the action writes some; it says how many, and so does the
+-- result.
 fillElements :: Storable a => String -> Growable a -> Int -> (Ptr a -> IO Int) -> IO Int
 fillElements name g@(Growable fp) more fill = withForeignPtr fp $ \b -> do
   Box _ n room <- peek b
   when (more < 0) $ negativeSize name more
-  when (more > room - n) $ if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
+  when (more > room - n) $
+    if more > maxBound - n then sizeOverflow name more n else makeRoom name g (n + more)
   Box p _ _ <- peek b
   k <- fill (p `advancePtr` n)
   when (k < 0 || k > more) $ badLength name k more
@@ -314,11 +321,11 @@ makeRoom name g least = do
 resize :: forall a. Storable a => String -> Growable a -> Int -> IO ()
 resize name (Growable fp) room
   | size > 0 && room > maxBound `quot` size = sizeOverflow name room size
-  | align > 16 && not (isPowerOfTwo align) = badAlignment name align
+  | align > blockAlignment && not (isPowerOfTwo align) = badAlignment name align
   | otherwise = withForeignPtr fp $ \b -> mask_ $ do
       Box p n _ <- peek b
       held <- mi_cap_held p
-      q <- orNoMemory name total (if align <= 16 then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align))
+      q <- orNoMemory name total (resizedTo align p total)
       poke b (Box q n room)
       mi_cap_reheld held q
   where
@@ -327,7 +334,8 @@ resize name (Growable fp) room
     total = room * size
 {-# INLINABLE resize #-}
 
--- | The elements' block, which is the caller's now, and their number: 0 and null if there is none. Masked by the caller.
+-- | The elements' block, which is the caller's now, and their number: 0 and null if there is none. Masked by
+-- the caller.
 takeBlock :: forall a. Storable a => Growable a -> IO (Ptr a, Int)
 takeBlock (Growable fp) = withForeignPtr fp $ \b -> do
   Box p n room <- peek b
@@ -338,6 +346,12 @@ takeBlock (Growable fp) = withForeignPtr fp $ \b -> do
     q <- if n == room then pure p else shrink p (n * sizeOf (undefined :: a))
     pure (if q == nullPtr then p else q, n)
   where
-    align = alignment (undefined :: a)
-    shrink p total = if align <= 16 then mi_realloc p (fromIntegral total) else mi_realloc_aligned p (fromIntegral total) (fromIntegral align)
+    shrink = resizedTo (alignment (undefined :: a))
 {-# INLINABLE takeBlock #-}
+
+-- The block with so many bytes at so much alignment; null if there is no memory for it.
+resizedTo :: Int -> Ptr a -> Int -> IO (Ptr a)
+resizedTo align p total
+  | align <= blockAlignment = mi_realloc p (fromIntegral total)
+  | otherwise = mi_realloc_aligned p (fromIntegral total) (fromIntegral align)
+{-# INLINE resizedTo #-}

@@ -5,22 +5,26 @@
 -- |
 -- Heaps of their own: how long they live, and blocks from them.
 --
--- A heap is a mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended), a word that says
--- how its foreign pointers live, and, if they live together, for each capability C's pointer to what it has of the heap, null
--- until it is known (@cbits\/ghc\/fast.cmm@), and for the first of them where what was packed last ends.
+-- A heap is a mutable array of GHC's, the /key/: a word with C's pointer (null when the heap has ended), a
+-- word that says how its foreign pointers live, and, if they live together, for each capability C's pointer
+-- to what it has of the heap, null until it is known (@cbits\/ghc\/fast.cmm@), and for the first of them
+-- where what was packed last ends.
 --
--- * /Each/: every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a bracket; live
---   blocks go to the main heap and are freed by their finalizers.
--- * /Together/: none has a finalizer. Each holds the key, as GHC's own pinned foreign pointers hold their array, and one
---   weak pointer, keyed by the key, destroys the heap with all its blocks when nobody holds it any more.
+-- * /Each/: every one has a finalizer, as those from anywhere else. The heap is deleted at the end of a
+--   bracket; live blocks go to the main heap and are freed by their finalizers.
+-- * /Together/: none has a finalizer. Each holds the key, as GHC's own pinned foreign pointers hold their
+--   array, and one weak pointer, keyed by the key, destroys the heap with all its blocks when nobody holds it
+--   any more.
 --
--- A key that pointers hold must have no copy: a compact region ("GHC.Compact") copies small arrays, and pointers copied into it
--- would hold the copy, not the heap. It refuses pinned ones; but small pinned arrays that share a block live and die
--- together. So such a key is pinned and large enough (from 3277 bytes on) to have a block to itself.
+-- A key that pointers hold must have no copy: a compact region ("GHC.Compact") copies small arrays, and
+-- pointers copied into it would hold the copy, not the heap. It refuses pinned ones; but small pinned arrays
+-- that share a block live and die together. So such a key is pinned and large enough (from 3277 bytes on) to
+-- have a block to itself.
 --
--- A heap's last word is the number of those who use it just now: who are in C with the heap's pointer, and who are in the bracket of a block. It is negative when
--- the heap has ended. The end of a bracket, and 'closeHeap', end the heap at once if there is nobody. Else, and if the bracket is in pure code that is given
--- up, a weak pointer keyed by the key does, when the key is not reachable.
+-- A heap's last word is the number of those who use it just now: who are in C with the heap's pointer, and
+-- who are in the bracket of a block. It is negative when the heap has ended. The end of a bracket, and
+-- 'closeHeap', end the heap at once if there is nobody. Else, and if the bracket is in pure code that is
+-- given up, a weak pointer keyed by the key does, when the key is not reachable.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -34,13 +38,7 @@ module Mimalloc.Internal.Heap
   , closeHeap
   , destroyHeap
     -- * Blocks
-  , heapBytes
-  , heapAlignedBytes
-  , heapOne
-  , heapMany
-  , heapAlignedBytesInto
-  , heapOneInto
-  , heapManyInto
+  , ofHeap
   , newHeapBlock
   , newHeapBytes
   , newHeapPacked
@@ -58,7 +56,6 @@ import Foreign.C.Error (eINVAL, getErrno)
 import Foreign.C.Types (CInt)
 import Foreign.ForeignPtr (FinalizerPtr)
 import Foreign.Ptr (nullPtr)
-import Foreign.Storable (Storable)
 import GHC.Exts
 import GHC.ForeignPtr (ForeignPtr (..), ForeignPtrContents (..))
 import GHC.IO (IO (..))
@@ -67,11 +64,13 @@ import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bracket
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers
 
--- | A heap. The type parameter names the bracket that the heap belongs to, so that it cannot be returned from it.
+-- | A heap. The type parameter names the bracket that the heap belongs to, so that it cannot be returned from
+-- it.
 --
 -- @since 0.1.0.0
-data Heap s = Heap (MutableByteArray# RealWorld) (Weak# ())              -- the key; keyed by it, whose finalizer ends the heap
+data Heap s = Heap (MutableByteArray# RealWorld) (Weak# ()) -- the key; what is keyed by it, and ends the heap
 type role Heap nominal
 
 -- | A heap is equal to itself only, as an @IORef@ is.
@@ -86,22 +85,25 @@ instance Eq (Heap s) where
 instance NFData (Heap s) where
   rnf heap = heap `seq` ()
 
--- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap has ended.
+-- How the foreign pointers live: the key's second word. Together, but none was made yet; or one was. The heap
+-- has ended.
 each, together, togetherMade, ended :: Int
 each = 0
 together = 1
-togetherMade = 2                                                         -- MI_FAST_KEY_TOGETHER
+togetherMade = keyTogether
 ended = 3
 
 newKey :: Int -> State# RealWorld -> (# State# RealWorld, MutableByteArray# RealWorld #)
 newKey life s0
   | life == each = key (newByteArray# 24#) 24#
-  | otherwise = key (newPinnedByteArray# 3500#) 3096#                    -- MI_FAST_KEY_SIZE, MI_FAST_KEY_USED and a word
+  | otherwise = key (newPinnedByteArray# size#) (used# +# 8#)
   where
-    key new used# = case new s0 of
-      (# s1, array #) -> case setByteArray# array 0# used# 0# s1 of
+    key new cleared# = case new s0 of
+      (# s1, array #) -> case setByteArray# array 0# cleared# 0# s1 of
         s2 -> case writeIntArray# array 1# life# s2 of s3 -> (# s3, array #)
     !(I# life#) = life
+    !(I# size#) = keySize
+    !(I# used#) = keyUsed
 
 readHeap :: Heap s -> IO (Ptr MiHeap)
 readHeap (Heap key _) = IO $ \s -> case readAddrArray# key 0# s of (# s', a #) -> (# s', Ptr a #)
@@ -124,11 +126,12 @@ touchHeap (Heap key _) = IO $ \s -> (# touch# key s, () #)
 
 -- The life `together` becomes another, if it is that still.
 changeLife :: Heap s -> Int -> IO Bool
-changeLife (Heap key _) (I# to) = IO $ \s -> case casIntArray# key 1# old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
+changeLife (Heap key _) (I# to) =
+  IO $ \s -> case casIntArray# key 1# old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
   where !(I# old#) = together
 
--- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended. Nobody ends a heap at once
--- that has foreign pointers without finalizers.
+-- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended. Nobody
+-- ends a heap at once that has foreign pointers without finalizers.
 usingHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
 usingHeap name heap act = do
   life <- enter name heap
@@ -141,7 +144,8 @@ inHeap :: String -> Heap s -> (Ptr MiHeap -> IO a) -> IO a
 inHeap name heap act = readHeap heap >>= \p -> if p == nullPtr then heapEnded name else act p
 {-# INLINE inHeap #-}
 
--- Its life when it was entered. Whoever does not leave, because of an exception, leaves the heap's end to the collector.
+-- Its life when it was entered. Whoever does not leave, because of an exception, leaves the heap's end to the
+-- collector.
 enter :: String -> Heap s -> IO Int
 enter name heap = do
   life <- readLife heap
@@ -156,12 +160,13 @@ leave heap life = when (life /= togetherMade) (void (addIns heap life (-1))) >> 
 
 -- Where the number of those who are in stands, of a heap that lives so.
 insAt :: Int -> Int
-insAt life = if life == each then 2 else 386
+insAt life = if life == each then 2 else keyUsed `quot` 8
 {-# INLINE insAt #-}
 
 -- How many were in.
 addIns :: Heap s -> Int -> Int -> IO Int
-addIns (Heap key _) life (I# n) = IO $ \s -> case fetchAddIntArray# key at n s of (# s', old #) -> (# s', I# old #)
+addIns (Heap key _) life (I# n) =
+  IO $ \s -> case fetchAddIntArray# key at n s of (# s', old #) -> (# s', I# old #)
   where !(I# at) = insAt life
 {-# INLINE addIns #-}
 
@@ -175,8 +180,9 @@ shut heap@(Heap key _) = do
 -- C's heap, or an exception. Masked by the caller.
 make :: String -> Int -> Bool -> Bool -> CInt -> IO (Ptr MiHeap)
 make name tag destroy weighs arena = do
-  when (tag < fromIntegral (minBound :: CInt) || tag > fromIntegral (maxBound :: CInt)) $ outOfRange name "tag" tag
-  p <- mi_heap_new_ex (fromIntegral tag) (if destroy then 1 else 0) arena
+  when (tag < fromIntegral (minBound :: CInt) || tag > fromIntegral (maxBound :: CInt)) $
+    outOfRange name "tag" tag
+  p <- mi_heap_new_ex (fromIntegral tag) (bool destroy) arena
   if p /= nullPtr then p <$ when weighs (mi_cap_heap_weigh p) else do
     e <- getErrno
     if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
@@ -195,8 +201,8 @@ newHeapTogether :: String -> Int -> CInt -> IO (Heap s)
 newHeapTogether name tag arena =
   mi_cap_pressure_look >> relieved >> newHeapOf name together True mi_cap_heap_destroy_finalizer tag arena
 
--- | Nobody gets anything from it any more, if it is one whose foreign pointers live together. It goes now if it has no foreign pointers and
--- nobody uses it, else when it is not reachable any more.
+-- | Nobody gets anything from it any more, if it is one whose foreign pointers live together. It goes now if
+-- it has no foreign pointers and nobody uses it, else when it is not reachable any more.
 closeHeap :: Heap s -> IO ()
 closeHeap heap = do
   nobody <- shut heap
@@ -224,7 +230,8 @@ withHeapEach name tag arena act = do
     writeHeap heap nullPtr
     when nobody $ disarm weak >> mi_cap_heap_delete_safe p
 
--- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last one is gone.
+-- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last
+-- one is gone.
 withHeapTogether :: String -> Int -> CInt -> (Heap s -> IO a) -> IO a
 withHeapTogether name tag arena act = do
   heap <- newHeapTogether name tag arena
@@ -242,56 +249,35 @@ weighed :: Int -> IO ()
 weighed n = when (n > 65536) $ mi_cap_pressure_look >> relieved
 {-# INLINE weighed #-}
 
--- | A block of so many bytes of the heap, aligned to 16.
-heapBytes :: String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapBytes name fill heap n = heapAlignedBytes name fill heap n 16
-{-# INLINE heapBytes #-}
+-- | Blocks of the heap.
+ofHeap :: Heap s -> String -> Source a
+ofHeap heap name = Source
+  { sourceName = name
+  , sourceBytes = \size -> usingHeap name heap $ \p -> mi_cap_heap_malloc p size
+  , sourceAligned = \size align -> usingHeap name heap $ \p -> mi_cap_heap_aligned p size align 0 0
+  , sourceZeros = \size -> usingHeap name heap $ \p -> mi_cap_heap_zalloc p size
+  , sourceAlignedZeros = \size align -> usingHeap name heap $ \p -> mi_cap_heap_aligned p size align 0 1
+  , sourceBigZeros = \size align -> usingHeap name heap $ \p -> mi_heap_zalloc_aligned_at_safe p size align 0
+  }
+{-# INLINE ofHeap #-}
 
--- | A block of so many bytes of the heap, at so much alignment.
-heapAlignedBytes :: String -> Fill -> Heap s -> Int -> Int -> IO (Ptr a)
-heapAlignedBytes name fill heap n align
-  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ usingHeap name heap $ \p -> case fill of
-      Whatever | align <= 16 -> mi_cap_heap_malloc p size
-               | otherwise -> mi_cap_heap_aligned p size (fromIntegral align) 0 0
-      Zeros | n >= bigBytes -> mi_heap_zalloc_aligned_at_safe p size (fromIntegral align) 0
-            | align <= 16 -> mi_cap_heap_zalloc p size
-            | otherwise -> mi_cap_heap_aligned p size (fromIntegral align) 0 1
-  where size = fromIntegral n
-{-# INLINE heapAlignedBytes #-}
+-- | The same for a bracket, whose caller is in: into its cell.
+ofHeapInto :: Cell -> Heap s -> String -> Source a
+ofHeapInto cell heap name = Source
+  { sourceName = name
+  , sourceBytes = \size -> into size (fromIntegral blockAlignment) 0
+  , sourceAligned = \size align -> into size align 0
+  , sourceZeros = \size -> into size (fromIntegral blockAlignment) 1
+  , sourceAlignedZeros = \size align -> into size align 1
+  , sourceBigZeros = \size align ->
+      inHeap name heap $ \p -> safelyInto cell (mi_heap_zalloc_aligned_at_safe p size align 0)
+  }
+  where
+    into size align zero = inHeap name heap $ \p -> mi_heap_aligned_into cell p size align zero
+    {-# INLINE into #-}
+{-# INLINE ofHeapInto #-}
 
--- | The same for 'withHeapBlock': into a cell.
-heapAlignedBytesInto :: Cell -> String -> Fill -> Heap s -> Int -> Int -> IO (Ptr a)
-heapAlignedBytesInto cell name fill heap n align
-  | align <= 0 || not (isPowerOfTwo align) = badAlignment name align
-  | n < 0 = negativeSize name n
-  | otherwise = orNoMemory name n $ inHeap name heap $ \p -> case fill of
-      Whatever -> mi_heap_aligned_into cell p size (fromIntegral align) 0
-      Zeros | n >= bigBytes -> safelyInto cell (mi_heap_zalloc_aligned_at_safe p size (fromIntegral align) 0)
-            | otherwise -> mi_heap_aligned_into cell p size (fromIntegral align) 1
-  where size = fromIntegral n
-{-# INLINE heapAlignedBytesInto #-}
-
--- | A block for one value, aligned as its type says and at least to the alignment given.
-heapOne :: Storable a => String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapOne name fill heap = oneFrom name (heapAlignedBytes name fill heap)
-{-# INLINE heapOne #-}
-
-heapOneInto :: Storable a => Cell -> String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapOneInto cell name fill heap = oneFrom name (heapAlignedBytesInto cell name fill heap)
-{-# INLINE heapOneInto #-}
-
--- | A block for so many values, aligned as their type says.
-heapMany :: Storable a => String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapMany name fill heap = manyFrom name (heapAlignedBytes name fill heap)
-{-# INLINE heapMany #-}
-
-heapManyInto :: Storable a => Cell -> String -> Fill -> Heap s -> Int -> IO (Ptr a)
-heapManyInto cell name fill heap = manyFrom name (heapAlignedBytesInto cell name fill heap)
-{-# INLINE heapManyInto #-}
-
--- | A block of the heap, by one of the functions above, as a foreign pointer. One that lives together with others needs no
+-- | A block of the heap, from 'ofHeap', as a foreign pointer. One that lives together with others needs no
 -- care about asynchronous exceptions: its block is freed with the heap in any case.
 newHeapBlock :: Heap s -> IO (Ptr a) -> IO (ForeignPtr a)
 newHeapBlock heap@(Heap key _) allocate = do
@@ -302,8 +288,8 @@ newHeapBlock heap@(Heap key _) allocate = do
     pure (ForeignPtr p (PlainPtr key))
 {-# INLINE newHeapBlock #-}
 
--- | The same, for any number of bytes: if this is no heap of that kind, if it has ended, if the number is negative or if there is
--- no memory, the short way gives null, and the long way tells which.
+-- | The same, for any number of bytes: if this is no heap of that kind, if it has ended, if the number is
+-- negative or if there is no memory, the short way gives null, and the long way tells which.
 newHeapBytes :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapBytes name heap@(Heap key _) n = do
   weighed n
@@ -312,11 +298,11 @@ newHeapBytes name heap@(Heap key _) n = do
 {-# INLINE newHeapBytes #-}
 
 newHeapBytesSlow :: String -> Heap s -> Int -> IO (ForeignPtr a)
-newHeapBytesSlow name heap n = newHeapBlock heap (heapBytes name Whatever heap n)
+newHeapBytesSlow name heap n = newHeapBlock heap (bytes (ofHeap heap name) Whatever n)
 {-# NOINLINE newHeapBytesSlow #-}
 
--- | A heap of blocks that are freed one by one; what is left of them, when it is not reachable any more. The collector does not know how
--- large it is: it could not bring back what is freed one by one.
+-- | A heap of blocks that are freed one by one; what is left of them, when it is not reachable any more. The
+-- collector does not know how large it is: it could not bring back what is freed one by one.
 newHeapOfBlocks :: String -> IO (Heap s)
 newHeapOfBlocks name = do
   heap <- newHeapOf name together False mi_cap_heap_destroy_finalizer 0 0
@@ -326,22 +312,24 @@ newHeapOfBlocks name = do
 heapBlock :: String -> Heap s -> Int -> IO (Ptr a)
 heapBlock name heap@(Heap key _) n = do
   p <- mi_fast_heap_malloc key (fromIntegral n)
-  if p == nullPtr then heapBytes name Whatever heap n else pure p
+  if p == nullPtr then bytes (ofHeap heap name) Whatever n else pure p
 {-# INLINE heapBlock #-}
 
--- | The same for bytes that nobody frees, resizes or asks about. In a heap whose pointers live together small ones lie one behind the
--- other, not aligned.
+-- | The same for bytes that nobody frees, resizes or asks about. In a heap whose pointers live together small
+-- ones lie one behind the other, not aligned.
 newHeapPacked :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapPacked name heap@(Heap key _) n = do
   life <- readLife heap
-  newHeapBlock heap $ if life == each then heapBytes name Whatever heap n
+  newHeapBlock heap $ if life == each then bytes (ofHeap heap name) Whatever n
     else orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
 {-# INLINE newHeapPacked #-}
 
--- | A block of the heap while the action runs, which counts as a use of the heap: nobody ends that at once meanwhile.
-withHeapBlock :: String -> Heap s -> (String -> Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
+-- | A block of the heap while the action runs, which counts as a use of the heap: nobody ends that at once
+-- meanwhile.
+withHeapBlock :: String -> Heap s -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withHeapBlock name heap allocate act = do
   life <- enter name heap
-  r <- withBlockOf (Holding (leave heap life) (life /= each)) (allocate name) act
+  r <- withBlockOf (Holding (leave heap life) (life /= each))
+    (\cell -> allocate (ofHeapInto cell heap name)) act
   r <$ leave heap life
 {-# INLINE withHeapBlock #-}

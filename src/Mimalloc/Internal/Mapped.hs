@@ -23,7 +23,8 @@ import System.Posix.Types (COff (..))
 
 import Mimalloc.Internal.Alloc (masked, run)
 
--- Any-thread; safe because they ask the system. The finalizer is the system's own: it takes the address and the length.
+-- Any-thread; safe because they ask the system. The finalizer is the system's own: it takes the address and
+-- the length.
 foreign import ccall safe "mmap" c_mmap :: Ptr () -> CSize -> CInt -> CInt -> CInt -> COff -> IO (Ptr Word8)
 foreign import ccall "&munmap" c_munmap_finalizer :: FunPtr (Ptr Word8 -> CSize -> IO CInt)
 

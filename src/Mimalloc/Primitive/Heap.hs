@@ -78,7 +78,7 @@ import GHC.Generics (Generic)
 
 import qualified Mimalloc.Internal.FFI as C
 import Mimalloc.Internal.FFI (MiHeap)
-import Mimalloc.Internal.Alloc (bigBytes)
+import Mimalloc.Internal.Alloc (bool, isSmall)
 
 -- $setup
 -- >>> import Mimalloc.Primitive (mi_free)
@@ -462,14 +462,6 @@ visitHeapBlocks heap blocks visitor = do
           Left e -> 0 <$ writeIORef thrown (Just (e :: SomeException))
   done <- bracket (C.newBlockVisitor visit) freeHaskellFunPtr $ \f -> mask_ (C.mi_heap_visit_blocks_safe heap (bool blocks) f nullPtr)
   readIORef thrown >>= maybe (pure (done /= 0)) throwIO
-
-bool :: Bool -> CBool
-bool = fromIntegral . fromEnum
-{-# INLINE bool #-}
-
-isSmall :: CSize -> Bool
-isSmall size = size < fromIntegral bigBytes
-{-# INLINE isSmall #-}
 
 -- A product that overflows is more than C gives: it fails there, with the error and the report of all too large requests.
 product_ :: CSize -> CSize -> CSize

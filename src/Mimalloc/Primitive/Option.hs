@@ -2,7 +2,8 @@
 {-# LANGUAGE DeriveGeneric #-}
 {-# LANGUAGE PatternSynonyms #-}
 -- |
--- The allocator's options. Each can be set in the environment too: @MIMALLOC_PURGE_DELAY=0@ and so on, read at first use.
+-- The allocator's options. Each can be set in the environment too: @MIMALLOC_PURGE_DELAY=0@ and so on, read
+-- at first use.
 --
 -- All functions may be called from any thread and throw nothing. They concern the whole process.
 --
@@ -36,10 +37,11 @@ import Control.DeepSeq (NFData)
 import Foreign.C.Types (CInt, CLong, CSize)
 import GHC.Generics (Generic)
 
+import Mimalloc.Internal.Alloc (bool)
 import qualified Mimalloc.Internal.FFI as C
 
--- | An option; the constructors are those of C's @mi_option_t@, in its order, so 'fromEnum' is C's number. Defaults stand in
--- brackets. What says /no effect/ is accepted for the sake of programs that set it.
+-- | An option; the constructors are those of C's @mi_option_t@, in its order, so 'fromEnum' is C's number.
+-- Defaults stand in brackets. What says /no effect/ is accepted for the sake of programs that set it.
 --
 -- @since 0.1.0.0
 data MiOption
@@ -58,7 +60,8 @@ data MiOption
   | MiOptionAbandonedPagePurge      -- ^ no effect
   | MiOptionDeprecatedSegmentReset  -- ^ no effect
   | MiOptionEagerCommitDelay        -- ^ no effect
-  | MiOptionPurgeDelay              -- ^ freed memory is given back after half to all of so many milliseconds; 0 at once, -1 never [250]
+  | MiOptionPurgeDelay              -- ^ freed memory is given back after half to all of so many milliseconds;
+                                    --   0 at once, -1 never [250]
   | MiOptionUseNumaNodes            -- ^ no effect
   | MiOptionDisallowOsAlloc         -- ^ only what is reserved is used [0]
   | MiOptionOsTag                   -- ^ no effect
@@ -80,10 +83,14 @@ data MiOption
   | MiOptionGuardedSampleSeed       -- ^ no effect
   | MiOptionTargetSegmentsPerThread -- ^ no effect
   | MiOptionGenericCollect          -- ^ no effect
-  | MiOptionAllowThp                -- ^ no transparent huge pages if 0, even where the system makes them by itself [1]
-  | MiOptionAbortOnError            -- ^ misuse ends the process [0; 1 in the preload library and the checking build]
-  | MiOptionPurgeThread             -- ^ a thread of the library gives memory back: 0 never, 1 whenever something is due, -1 if the process has threads [-1]
-  | MiOptionCommitLimit             -- ^ the most that is committed at a time, KiB; beyond it allocation fails [0: no limit]
+  | MiOptionAllowThp                -- ^ no transparent huge pages if 0, even where the system makes them by
+                                    --   itself [1]
+  | MiOptionAbortOnError            -- ^ misuse ends the process [0; 1 in the preload library and the checking
+                                    --   build]
+  | MiOptionPurgeThread             -- ^ a thread of the library gives memory back: 0 never, 1 whenever
+                                    --   something is due, -1 if the process has threads [-1]
+  | MiOptionCommitLimit             -- ^ the most that is committed at a time, KiB; beyond it allocation fails
+                                    --   [0: no limit]
   deriving (Eq, Ord, Show, Read, Enum, Bounded, Generic, NFData)
 
 -- C's other names for some of them.
@@ -149,14 +156,14 @@ mi_option_disable = C.mi_option_disable . number
 --
 -- @since 0.1.0.0
 mi_option_set_enabled :: MiOption -> Bool -> IO ()
-mi_option_set_enabled o = C.mi_option_set_enabled (number o) . fromIntegral . fromEnum
+mi_option_set_enabled o = C.mi_option_set_enabled (number o) . bool
 {-# INLINE mi_option_set_enabled #-}
 
 -- | The same, unless it was set before, by a function.
 --
 -- @since 0.1.0.0
 mi_option_set_enabled_default :: MiOption -> Bool -> IO ()
-mi_option_set_enabled_default o = C.mi_option_set_enabled_default (number o) . fromIntegral . fromEnum
+mi_option_set_enabled_default o = C.mi_option_set_enabled_default (number o) . bool
 {-# INLINE mi_option_set_enabled_default #-}
 
 -- | Its value, in the unit that its description names.

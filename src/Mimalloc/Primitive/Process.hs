@@ -1,12 +1,13 @@
 -- |
--- The functions of C that concern the process: arenas, sub-processes, OS threads, statistics. What "Mimalloc.Primitive" says
--- of all its functions holds here; it re-exports this module.
+-- The functions of C that concern the process: arenas, sub-processes, OS threads, statistics. What
+-- "Mimalloc.Primitive" says of all its functions holds here; it re-exports this module.
 --
 -- @since 0.1.0.0
 module Mimalloc.Primitive.Process
   ( -- * Arenas: large reservations
-    -- | Those that return a 'CInt' return an error number, 0 for none; those with a pointer to an arena's number write it
-    -- there (a null pointer is skipped). Exclusive: only for heaps that were made in this arena.
+    -- | Those that return a 'CInt' return an error number, 0 for none; those with a pointer to an arena's
+    -- number write it there (a null pointer is skipped). Exclusive: only for heaps that were made in this
+    -- arena.
     mi_reserve_os_memory
   , mi_reserve_os_memory_ex
   , mi_manage_os_memory
@@ -58,8 +59,8 @@ mi_reserve_os_memory_ex :: CSize -> CBool -> CBool -> CBool -> Ptr MiArenaId -> 
 mi_reserve_os_memory_ex = C.mi_reserve_os_memory_ex_safe
 {-# INLINE mi_reserve_os_memory_ex #-}
 
--- | @mi_manage_os_memory start size committed large zero numa_node@: uses memory of your own, which has to stay mapped while the
--- process runs. 0 if it is too small.
+-- | @mi_manage_os_memory start size committed large zero numa_node@: uses memory of your own, which has to
+-- stay mapped while the process runs. 0 if it is too small.
 --
 -- @since 0.1.0.0
 mi_manage_os_memory :: Ptr () -> CSize -> CBool -> CBool -> CBool -> CInt -> IO CBool
@@ -69,12 +70,13 @@ mi_manage_os_memory = C.mi_manage_os_memory_safe
 -- | @mi_manage_os_memory_ex start size committed large zero numa_node exclusive arena@: the same.
 --
 -- @since 0.1.0.0
-mi_manage_os_memory_ex :: Ptr () -> CSize -> CBool -> CBool -> CBool -> CInt -> CBool -> Ptr MiArenaId -> IO CBool
+mi_manage_os_memory_ex
+  :: Ptr () -> CSize -> CBool -> CBool -> CBool -> CInt -> CBool -> Ptr MiArenaId -> IO CBool
 mi_manage_os_memory_ex = C.mi_manage_os_memory_ex_safe
 {-# INLINE mi_manage_os_memory_ex #-}
 
--- | @mi_reserve_huge_os_pages_interleave pages numa_nodes timeout_msecs@: reserves huge pages, 1 GiB worth each. @ENOMEM@ if the
--- system has none set aside. Nodes and time are not looked at.
+-- | @mi_reserve_huge_os_pages_interleave pages numa_nodes timeout_msecs@: reserves huge pages, 1 GiB worth
+-- each. @ENOMEM@ if the system has none set aside. Nodes and time are not looked at.
 --
 -- @since 0.1.0.0
 mi_reserve_huge_os_pages_interleave :: CSize -> CSize -> CSize -> IO CInt
@@ -95,7 +97,8 @@ mi_reserve_huge_os_pages_at_ex :: CSize -> CInt -> CSize -> CBool -> Ptr MiArena
 mi_reserve_huge_os_pages_at_ex = C.mi_reserve_huge_os_pages_at_ex_safe
 {-# INLINE mi_reserve_huge_os_pages_at_ex #-}
 
--- | @mi_arena_area arena size@: where an arena is and, written to @size@, how many bytes it has; null for a number that is none.
+-- | @mi_arena_area arena size@: where an arena is and, written to @size@, how many bytes it has; null for a
+-- number that is none.
 --
 -- @since 0.1.0.0
 mi_arena_area :: MiArenaId -> Ptr CSize -> IO (Ptr ())
@@ -128,8 +131,9 @@ mi_subproc_delete :: MiSubprocId -> IO ()
 mi_subproc_delete = C.mi_subproc_delete_safe
 {-# INLINE mi_subproc_delete #-}
 
--- | Puts the OS thread one is on into it, if that has not allocated yet; so it is for the begin of a bound thread
--- ('Control.Concurrent.forkOS'). It concerns what C code allocates there, and safe calls; capabilities are in the main one.
+-- | Puts the OS thread one is on into it, if that has not allocated yet; so it is for the begin of a bound
+-- thread ('Control.Concurrent.forkOS'). It concerns what C code allocates there, and safe calls; capabilities
+-- are in the main one.
 --
 -- @since 0.1.0.0
 mi_subproc_add_current_thread :: MiSubprocId -> IO ()
@@ -143,18 +147,21 @@ mi_version :: IO CInt
 mi_version = C.mi_version
 {-# INLINE mi_version #-}
 
--- | Whether this library serves the process's @malloc@, under @LD_PRELOAD@. In a program that links this package: 0.
+-- | Whether this library serves the process's @malloc@, under @LD_PRELOAD@. In a program that links this
+-- package: 0.
 --
 -- @since 0.1.0.0
 mi_is_redirected :: IO CBool
 mi_is_redirected = C.mi_is_redirected
 {-# INLINE mi_is_redirected #-}
 
--- | Elapsed, user and system time in milliseconds; current and peak resident bytes; current and peak committed bytes; page
--- faults. A null pointer is skipped.
+-- | Elapsed, user and system time in milliseconds; current and peak resident bytes; current and peak
+-- committed bytes; page faults. A null pointer is skipped.
 --
 -- @since 0.1.0.0
-mi_process_info :: Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> IO ()
+mi_process_info
+  :: Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize
+  -> Ptr CSize -> Ptr CSize -> Ptr CSize -> Ptr CSize -> IO ()
 mi_process_info = C.mi_process_info_safe
 {-# INLINE mi_process_info #-}
 
@@ -179,8 +186,8 @@ mi_thread_init :: IO ()
 mi_thread_init = C.mi_thread_init
 {-# INLINE mi_thread_init #-}
 
--- | Need not be called: ends the heap of the OS thread one is on, as the end of the thread does. It gets another when it
--- needs one.
+-- | Need not be called: ends the heap of the OS thread one is on, as the end of the thread does. It gets
+-- another when it needs one.
 --
 -- @since 0.1.0.0
 mi_thread_done :: IO ()

@@ -116,7 +116,9 @@ asIfHere there =
   , testCase "an action may survive an asynchronous exception" $ do
       started <- newEmptyMVar
       outside <- newEmptyMVar
-      t <- forkIO $ there ((putMVar started () >> threadDelay 10000000 >> pure 'x') `catch` \(_ :: AsyncException) -> pure 'y') >>= putMVar outside
+      let interrupted = (putMVar started () >> threadDelay 10000000 >> pure 'x')
+            `catch` \(_ :: AsyncException) -> pure 'y'
+      t <- forkIO $ there interrupted >>= putMVar outside
       takeMVar started
       killThread t
       takeMVar outside >>= (@?= 'y')
@@ -164,7 +166,8 @@ asIfHere there =
     collecting act = bracket (forkIO (forever (performMajorGC >> threadDelay 20000))) killThread (const act)
     isKilled r = case r of { Left ThreadKilled -> True; _ -> False }
 
--- With more capabilities than at the start, blocks are made on each, the number lowered, and the blocks freed from what is left.
+-- With more capabilities than at the start, blocks are made on each, the number lowered, and the blocks freed
+-- from what is left.
 drained :: Assertion
 drained = when rtsSupportsBoundThreads $ do
   n <- getNumCapabilities

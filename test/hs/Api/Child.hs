@@ -1,4 +1,5 @@
--- Tests that look at what a process writes to stderr, or how it ends: this program again, with one thing to do.
+-- Tests that look at what a process writes to stderr, or how it ends: this program again, with one thing to
+-- do.
 module Api.Child
   ( mainOr
   , child
@@ -18,8 +19,8 @@ mainOr things tests = lookupEnv variable >>= \name -> case name of
   Nothing -> tests
   Just thing -> maybe (exitWith (ExitFailure 99)) (>> hFlush stdout) (lookup thing things)
 
--- | Does the named thing in a process of its own, with these variables in its environment: how it ended, and what it wrote to
--- stdout and to stderr.
+-- | Does the named thing in a process of its own, with these variables in its environment: how it ended, and
+-- what it wrote to stdout and to stderr.
 child :: [(String, String)] -> String -> IO (ExitCode, String, String)
 child settings thing = do
   exe <- getExecutablePath

@@ -38,7 +38,8 @@ tests = testGroup "memory"
           held <- readIORef most
           assertBool (show (held, before, after)) (held < 140 * 1048576)
           assertBool (show (before, after)) (pressureMinorCollections after >= pressureMinorCollections before + 3
-            && pressureMinorFreedBytes after + pressureMajorFreedBytes after > pressureMinorFreedBytes before + pressureMajorFreedBytes before + 350 * 1048576)
+            && pressureMinorFreedBytes after + pressureMajorFreedBytes after
+              > pressureMinorFreedBytes before + pressureMajorFreedBytes before + 350 * 1048576)
       , testCase "loops of several threads stay small together" $ do
           before <- pressureHeldBytes <$> pressureStats
           most <- newIORef 0
@@ -151,8 +152,8 @@ tests = testGroup "memory"
         mapM_ finalizeForeignPtr blocks
   ]
 
--- On capability 0 it is interrupted, so that another thread that has begun it, too, is stopped half-way: it asks for a
--- collection just then.
+-- On capability 0 it is interrupted, so that another thread that has begun it, too, is stopped half-way: it
+-- asks for a collection just then.
 givenUp :: Int -> Int
 givenUp i = unsafeDupablePerformIO $ do
   (c, _) <- myThreadId >>= threadCapability
@@ -165,7 +166,8 @@ spin :: Int -> Int -> Int
 spin n a = if n == 0 then a else spin (n - 1) (a * 3 + n)
 {-# NOINLINE spin #-}
 
--- The child of a process in which only capabilities have allocated: memory comes back there, too, when nobody calls anything.
+-- The child of a process in which only capabilities have allocated: memory comes back there, too, when nobody
+-- calls anything.
 children :: [(String, IO ())]
 children = [("forks", do
   before <- replicateM 64 (mi_malloc 1048576)

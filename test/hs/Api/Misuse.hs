@@ -1,5 +1,6 @@
--- Misuse from Haskell: what C says about it on stderr, and that everything else goes on; or the end of the process, if
--- that is asked for. Each in a process of its own. What is refused by an exception is tested with the function it concerns.
+-- Misuse from Haskell: what C says about it on stderr, and that everything else goes on; or the end of the
+-- process, if that is asked for. Each in a process of its own. What is refused by an exception is tested with
+-- the function it concerns.
 module Api.Misuse (tests, misuses) where
 
 import Control.Monad

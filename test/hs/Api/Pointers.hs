@@ -1,5 +1,6 @@
 {-# LANGUAGE ScopedTypeVariables #-}
--- Foreign pointers from here are like base's: base's functions on finalizers work on them, and their blocks come back.
+-- Foreign pointers from here are like base's: base's functions on finalizers work on them, and their blocks
+-- come back.
 module Api.Pointers (tests) where
 
 import Control.Concurrent

@@ -1,4 +1,5 @@
--- What the tests share: types with unusual sizes and alignments, and what is expected of addresses and failures.
+-- What the tests share: types with unusual sizes and alignments, and what is expected of addresses and
+-- failures.
 module Api.Support
   ( Line (..)
   , Crooked (..)

@@ -161,7 +161,9 @@ vectors =
       r <- try (evaluate (rnf (s, undefined :: GCHeap, g)))
       either (\e -> const (pure ()) (e :: ErrorCall)) (const (assertFailure "not evaluated")) r
   , testProperty "replicate, any size" $ forAll (choose (0, 3000)) $ \n -> MV.replicate n (Line (fromIntegral n)) === V.replicate n (Line (fromIntegral n))
-  , testProperty "in ST" $ \(xs :: [Int]) -> runST (MV.thawST (V.fromList xs) >>= \v -> forM_ [0 .. length xs - 1] (\i -> VM.read v i >>= VM.write v i . (+ 1)) >> MV.freezeST v) === V.map (+ 1) (V.fromList xs)
+  , testProperty "in ST" $ \(xs :: [Int]) ->
+      let more v = forM_ [0 .. length xs - 1] (\i -> VM.read v i >>= VM.write v i . (+ 1)) >> MV.freezeST v
+      in runST (MV.thawST (V.fromList xs) >>= more) === V.map (+ 1) (V.fromList xs)
   , testProperty "heapCopyVector" $ \(xs :: [Int]) -> ioProperty $ newHeap >>= \h -> (=== V.fromList xs) <$> MV.heapCopyVector h (V.fromList xs)
   ]
 

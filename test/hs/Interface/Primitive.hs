@@ -1,5 +1,6 @@
 {-# LANGUAGE ScopedTypeVariables #-}
--- The C functions one to one: heaps, visiting, arenas, options, the process, and names that other systems have.
+-- The C functions one to one: heaps, visiting, arenas, options, the process, and names that other systems
+-- have.
 module Interface.Primitive (tests) where
 
 import Control.Concurrent hiding (getNumCapabilities)

@@ -117,7 +117,8 @@ tests = testGroup "stats"
       after <- statsGauges <$> getStats
       assertBool (show (during, after)) (gaugeCommittedBytes after < gaugeCommittedBytes during - 40000000)
       assertBool (show (during, after)) (gaugePeakCommittedBytes after >= gaugeCommittedBytes during)
-      forM_ [during, after] $ \g -> assertBool (show g) (gaugePeakResidentBytes g >= gaugeResidentBytes g && gaugePeakCommittedBytes g >= gaugeCommittedBytes g)
+      forM_ [during, after] $ \g -> assertBool (show g)
+        (gaugePeakResidentBytes g >= gaugeResidentBytes g && gaugePeakCommittedBytes g >= gaugeCommittedBytes g)
       assertBool (show after) (gaugePeakResidentBytes after >= 50000000)
       resetStats
       g <- statsGauges <$> getStats
@@ -135,7 +136,8 @@ tests = testGroup "stats"
       assertBool said (all ((< 150) . length) (lines said))
   , testCase "the process" $ do
       info <- getProcessInfo
-      assertBool (show info) (processInfoPeakRSS info > 1000000 && processInfoCurrentRSS info > 0 && processInfoPeakCommit info >= processInfoCurrentCommit info && processInfoUserMsecs info >= 0)
+      assertBool (show info) (processInfoPeakRSS info > 1000000 && processInfoCurrentRSS info > 0
+        && processInfoPeakCommit info >= processInfoCurrentCommit info && processInfoUserMsecs info >= 0)
   , testCase "collectForce gives memory back" $ do
       ps <- replicateM 200 (mi_malloc 500000)
       forM_ ps $ \p -> fillBytes p 1 500000

@@ -1,5 +1,6 @@
--- The types of docs/api-types.txt against ours. A module that has a line for each is compiled again and again, without the lines
--- that are wrong, until none is; these have to be the names that the table of docs/guide.md gives another type.
+-- The types of docs/api-types.txt against ours. A module that has a line for each is compiled again and
+-- again, without the lines that are wrong, until none is; these have to be the names that the table of
+-- docs/guide.md gives another type.
 module Names.Document (typesOfTheDocument) where
 
 import Control.Monad (forM)

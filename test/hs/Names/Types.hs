@@ -17,7 +17,8 @@ import Mimalloc.Stats
 import qualified Mimalloc.Vector as V
 
 typesAgree :: ()
-typesAgree = pointers `seq` capabilities `seq` heaps `seq` strings `seq` vectors `seq` statistics `seq` primitives `seq` ()
+typesAgree =
+  pointers `seq` capabilities `seq` heaps `seq` strings `seq` vectors `seq` statistics `seq` primitives `seq` ()
 
 t :: a -> ()
 t _ = ()

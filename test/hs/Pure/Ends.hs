@@ -91,7 +91,8 @@ uses =
   , ("heapCollect", \h -> heapCollect h True)
   ]
 
--- Threads on one capability use it until it has ended, which is all that they notice; the bracket is on another.
+-- Threads on one capability use it until it has ended, which is all that they notice; the bracket is on
+-- another.
 used :: ((GCHeap -> IO ()) -> IO ()) -> (GCHeap -> IO ()) -> Assertion
 used bracketOf use = do
   before <- liveBlocks

@@ -1,21 +1,22 @@
 {-# LANGUAGE BangPatterns #-}
 {-# LANGUAGE RankNTypes #-}
--- The soundness test itself, built with the flag checking: Haskell threads, bound and not, do everything at once for some
--- seconds, are struck by exceptions, killed and replaced, while the number of capabilities changes. Every block has a
--- pattern that is looked at before it is freed. In the end no owner-only path was entered twice at once, every block kept
--- its pattern, no block is left and the walker agrees.
+-- The soundness test itself, built with the flag checking: Haskell threads, bound and not, do everything at
+-- once for some seconds, are struck by exceptions, killed and replaced, while the number of capabilities
+-- changes. Every block has a pattern that is looked at before it is freed. In the end no owner-only path was
+-- entered twice at once, every block kept its pattern, no block is left and the walker agrees.
 --
 -- soundness SECONDS [OPTION...]
---   --broken           the blocks come from a ring that reads the capability's number in one call and uses it in the next: the
---                      test must fail
---   --pressure         every foreign pointer asks for collections. And no thread is struck: with so many collections GHC
---                      crashes by itself where threads throw at each other (ThrowTo.hs)
---   --steady           the number of capabilities stays: GHC loses threads where it changes under the non-moving collector, and
---                      ends or hangs (Migrate.hs)
---   --finalizers-late  some finalizers run at exit only, so what has to be empty is looked at only there (process.c)
+--   --broken the blocks come from a ring that reads the capability's number in one call and uses it in the
+--                      next: the test must fail
+--   --pressure every foreign pointer asks for collections. And no thread is struck: with so many collections
+--                      GHC crashes by itself where threads throw at each other (ThrowTo.hs)
+--   --steady the number of capabilities stays: GHC loses threads where it changes under the non-moving
+--                      collector, and ends or hangs (Migrate.hs)
+--   --finalizers-late some finalizers run at exit only, so what has to be empty is looked at only there
+--   (process.c)
 --
--- No thread waits for a timer here (some versions of the runtime system hang when it does while the number of capabilities
--- changes), but in safe calls of usleep.
+-- No thread waits for a timer here (some versions of the runtime system hang when it does while the number of
+-- capabilities changes), but in safe calls of usleep.
 module Soundness.Churn (main) where
 
 import Control.Concurrent
@@ -70,7 +71,8 @@ data Ring = Ring (Int -> IO (Ptr Word8)) (Ptr Word8 -> IO ())
 
 sound, broken :: Ring
 sound = Ring (mi_malloc . fromIntegral) mi_free
--- The thread may be on another capability when the number is used. The first overlap ends the process: later it may crash.
+-- The thread may be on another capability when the number is used. The first overlap ends the process: later
+-- it may crash.
 broken = Ring (\n -> elsewhere $ \c -> mi_test_cap_malloc_on c (fromIntegral n)) (\p -> elsewhere (`mi_test_cap_free_on` p))
   where
     elsewhere :: (CInt -> IO a) -> IO a
@@ -405,13 +407,15 @@ settled s tries = do
   pages <- sum . map capabilityPages <$> capabilityStats
   if blocks + pages == 0 || tries == 0 then pure (blocks + pages) else settled s (tries - 1)
 
--- | How many invariants are broken. An OS thread that is just ending is half-way through a change; what is broken stays so.
+-- | How many invariants are broken. An OS thread that is just ending is half-way through a change; what is
+-- broken stays so.
 walked :: Int -> IO CSize
 walked tries = do
   n <- mi_check_all
   if n == 0 || tries == 0 then pure n else c_usleep 50000 >> walked (tries - 1)
 
--- What a disabled capability holds comes back when it is enabled again, if a collection moved its drainer away.
+-- What a disabled capability holds comes back when it is enabled again, if a collection moved its drainer
+-- away.
 enabledAgain :: Shared -> IO ()
 enabledAgain s = do
   numbers <- map capabilityNumber <$> capabilityStats

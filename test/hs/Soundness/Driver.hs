@@ -1,7 +1,8 @@
--- Builds the soundness test with the flag checking (in build/checking) and runs it under each number of capabilities and
--- each garbage collector; then against a ring that is broken on purpose, which must fail. The same, in fewer ways, in a
--- build where rare paths are common (flag hard, in build/hard), there with a budget of one byte, too; but not with the
--- non-moving collector, which breaks where it is begun all the time (Lost.hs, Migrate.hs).
+-- Builds the soundness test with the flag checking (in build/checking) and runs it under each number of
+-- capabilities and each garbage collector; then against a ring that is broken on purpose, which must fail.
+-- The same, in fewer ways, in a build where rare paths are common (flag hard, in build/hard), there with a
+-- budget of one byte, too; but not with the non-moving collector, which breaks where it is begun all the time
+-- (Lost.hs, Migrate.hs).
 module Soundness.Driver (main) where
 
 import Data.List (isInfixOf, isPrefixOf)
@@ -46,11 +47,12 @@ built b = fst <$> cabal b "build"
 
 -- | Some seconds of everything at once. The small nursery makes for many collections.
 --
--- setNumCapabilities can hang with any allocator (GHC 9.0; seen once with 9.6 and the non-moving collector): then the test is
--- run again, and a hang of ours would come again. With the non-moving collector the number stays as it is: GHC takes threads for
--- dead where it changes there, and what they hold is finalized (Migrate.hs). And in GHC 9.0 some finalizers run only at exit then.
--- Later versions now and then finalize with it what is in use, base's own, too (Lost.hs): so what loses its pattern there is tried again,
--- and would do so again if it were ours.
+-- setNumCapabilities can hang with any allocator (GHC 9.0; seen once with 9.6 and the non-moving collector):
+-- then the test is run again, and a hang of ours would come again. With the non-moving collector the number
+-- stays as it is: GHC takes threads for dead where it changes there, and what they hold is finalized
+-- (Migrate.hs). And in GHC 9.0 some finalizers run only at exit then. Later versions now and then finalize
+-- with it what is in use, base's own, too (Lost.hs): so what loses its pattern there is tried again, and
+-- would do so again if it were ours.
 churn :: Build -> Int -> [String] -> [String] -> IO Problem
 churn b seconds args options = go (5 :: Int)
   where
@@ -62,8 +64,8 @@ churn b seconds args options = go (5 :: Int)
     old = versionBranch fullCompilerVersion < [9, 2]
     lostByGhc why = not old && nonMoving `elem` options && "lost its pattern" `isInfixOf` why
 
--- | The test must see what it is there to see, and ends then: that two calls were in one heap at once (status 3), or a crash that
--- came of it.
+-- | The test must see what it is there to see, and ends then: that two calls were in one heap at once (status
+-- 3), or a crash that came of it.
 control :: Build -> String -> IO Problem
 control b collector = do
   (problem, said) <- start b ["600", "--broken"] ["-N4", collector]

@@ -1,6 +1,7 @@
--- No allocation but base's own. Foreign pointers go from thread to thread through MVars while there are many major collections:
--- with the non-moving collector some are finalized while they are in use (GHC 9.6.6 and 9.10.3, within a second; not seen with 9.0.2).
--- That is why the soundness test does not collect all the time there.
+-- No allocation but base's own. Foreign pointers go from thread to thread through MVars while there are many
+-- major collections: with the non-moving collector some are finalized while they are in use (GHC 9.6.6 and
+-- 9.10.3, within a second; not seen with 9.0.2). That is why the soundness test does not collect all the time
+-- there.
 --
 --   mkdir -p build/lost
 --   ghc -O -threaded -rtsopts test/hs/Soundness/Lost.hs -outputdir build/lost -o build/lost/it

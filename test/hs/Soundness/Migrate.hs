@@ -1,5 +1,6 @@
--- No allocation but GHC's own. Threads yield and collect while the number of capabilities changes: with the non-moving collector
--- GHC aborts (9.0.2, 9.6.6, 9.10.3, one run in four or so; "resurrectThreads: thread blocked in a strange way"), or crashes.
+-- No allocation but GHC's own. Threads yield and collect while the number of capabilities changes: with the
+-- non-moving collector GHC aborts (9.0.2, 9.6.6, 9.10.3, one run in four or so; "resurrectThreads: thread
+-- blocked in a strange way"), or crashes.
 --
 --   mkdir -p build/migrate
 --   ghc -O -threaded -rtsopts test/hs/Soundness/Migrate.hs -outputdir build/migrate -o build/migrate/it

@@ -1,6 +1,6 @@
--- No allocation but GHC's own, and it crashes: threads on several capabilities throw at each other while there are many small
--- collections (GHC 9.0.2, 9.6.6 and 9.10.3, within a second; with -N1 it ends well). That is why the soundness test throws
--- seldom, and not at all where it collects all the time.
+-- No allocation but GHC's own, and it crashes: threads on several capabilities throw at each other while
+-- there are many small collections (GHC 9.0.2, 9.6.6 and 9.10.3, within a second; with -N1 it ends well).
+-- That is why the soundness test throws seldom, and not at all where it collects all the time.
 --
 --   mkdir -p build/throwto
 --   ghc -threaded -rtsopts test/hs/Soundness/ThrowTo.hs -outputdir build/throwto -o build/throwto/it

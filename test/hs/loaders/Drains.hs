@@ -1,6 +1,6 @@
--- Processes are forked while another thread drains (none while another changes the number of capabilities: base has a lock then that is never opened
--- in the child); in each, draining works. What drains is the argument. test/hs/Loaders.hs builds and
--- runs it.
+-- Processes are forked while another thread drains (none while another changes the number of capabilities:
+-- base has a lock then that is never opened in the child); in each, draining works. What drains is the
+-- argument. test/hs/Loaders.hs builds and runs it.
 module Main (main) where
 
 import Control.Concurrent

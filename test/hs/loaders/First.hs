@@ -1,4 +1,5 @@
--- It ends right after each capability was first used, while their drainers start. test/hs/Loaders.hs builds it and runs it many times.
+-- It ends right after each capability was first used, while their drainers start. test/hs/Loaders.hs builds
+-- it and runs it many times.
 module Main (main) where
 
 import Control.Concurrent

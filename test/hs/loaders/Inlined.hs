@@ -1,5 +1,5 @@
--- A program into which much of the package is inlined. It goes on as always with another mimalloc preloaded, whose functions have
--- the same public names. test/hs/Loaders.hs builds and runs it.
+-- A program into which much of the package is inlined. It goes on as always with another mimalloc preloaded,
+-- whose functions have the same public names. test/hs/Loaders.hs builds and runs it.
 module Main (main) where
 
 import Control.Concurrent

@@ -1,5 +1,6 @@
--- After base's setNumCapabilities has lowered the number, what the heaps of disabled capabilities hold comes back by itself, in a
--- program that does nothing else; and nobody sees the number change meanwhile. test/hs/Loaders.hs builds and runs it.
+-- After base's setNumCapabilities has lowered the number, what the heaps of disabled capabilities hold comes
+-- back by itself, in a program that does nothing else; and nobody sees the number change meanwhile.
+-- test/hs/Loaders.hs builds and runs it.
 module Main (main) where
 
 import Control.Concurrent

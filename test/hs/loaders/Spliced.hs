@@ -1,5 +1,6 @@
 {-# LANGUAGE TemplateHaskell #-}
--- Allocates while it is compiled: GHC, or the process that it has for that, loads the package. test/hs/Loaders.hs builds and runs it.
+-- Allocates while it is compiled: GHC, or the process that it has for that, loads the package.
+-- test/hs/Loaders.hs builds and runs it.
 module Main (main) where
 
 import Control.Concurrent

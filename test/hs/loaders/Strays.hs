@@ -1,5 +1,5 @@
--- Disabled capabilities are drained while collections go on, one of which may move a drainer to another capability: draining ends.
--- test/hs/Loaders.hs builds and runs it.
+-- Disabled capabilities are drained while collections go on, one of which may move a drainer to another
+-- capability: draining ends. test/hs/Loaders.hs builds and runs it.
 module Main (main) where
 
 import Control.Concurrent

@@ -1,5 +1,5 @@
--- forkProcess in a program with threads: while some allocate and free, processes are forked. Each child frees what it
--- inherits, allocates on its own, collects, and ends well; the parent goes on.
+-- forkProcess in a program with threads: while some allocate and free, processes are forked. Each child frees
+-- what it inherits, allocates on its own, collects, and ends well; the parent goes on.
 module Main (main) where
 
 import Control.Concurrent

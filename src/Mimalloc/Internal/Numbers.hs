@@ -1,0 +1,91 @@
+-- |
+-- Numbers that C has, too, where nothing generates the one from the other. The test @names@ compares each
+-- with C's.
+--
+-- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
+--
+-- @since 0.1.0.0
+module Mimalloc.Internal.Numbers
+  ( -- * Blocks
+    blockAlignment
+    -- * The key of a heap ("Mimalloc.Internal.Heap")
+  , keyTogether
+  , keyUsed
+  , keySize
+    -- * Ids of owners
+  , ownerIdStep
+  , capabilitiesMost
+    -- * Words of structures, each in C's order
+  , Total (..)
+  , CapabilityWord (..)
+  , PressureWord (..)
+    -- * All of them
+  , numbers
+  ) where
+
+import Data.Char (isUpper, toLower)
+
+-- | Every block is aligned to so many bytes. (@MI_GRANULE@)
+blockAlignment :: Int
+blockAlignment = 16
+
+-- | The second word of a key when foreign pointers into the heap live together and one was made.
+-- (@MI_FAST_KEY_TOGETHER@)
+keyTogether :: Int
+keyTogether = 2
+
+-- | Bytes of a key that C uses; behind them is Haskell's last word. (@MI_FAST_KEY_USED@)
+keyUsed :: Int
+keyUsed = 3088
+
+-- | Bytes of a key. (@MI_FAST_KEY_SIZE@)
+keySize :: Int
+keySize = 3500
+
+-- | A capability's id is so much times its number and one. (@MI_ID_STEP@)
+ownerIdStep :: Int
+ownerIdStep = 16
+
+-- | So many capabilities have heaps of their own. (@MI_CAPS_MAX@)
+capabilitiesMost :: Int
+capabilitiesMost = 256
+
+-- | @mi_totals_t@
+data Total
+  = TotalReservedBytes | TotalCommittedBytes | TotalUsedBytes | TotalUsedBlocks | TotalPages | TotalArenas
+  | TotalMappings | TotalThreads | TotalCapabilities | TotalPeakCommittedBytes | TotalPurgedBytes
+  | TotalFreshPages | TotalAdoptedPages | TotalFullPages | TotalRetiredPages | TotalRemoteFreedBlocks
+  | TotalStructureBytes
+  deriving (Show, Enum, Bounded)
+
+-- | @mi_cap_stats_t@
+data CapabilityWord
+  = CapabilityExists | CapabilityPages | CapabilityFreshPages | CapabilityAdoptedPages | CapabilityFullPages
+  | CapabilityRetiredPages | CapabilityRemoteFreed | CapabilityUsedBlocks | CapabilityUsedBytes
+  deriving (Show, Enum, Bounded)
+
+-- | What @mi_cap_pressure_stats@ writes: @mi_pressure_stats_t@.
+data PressureWord
+  = PressureBudget | PressureHeld | PressureNext | PressureNextMajor
+  | PressureMinor | PressureMajor | PressureMinorFreed | PressureMajorFreed
+  deriving (Show, Enum, Bounded)
+
+-- | By C's names; a word of a structure by its field, and the structure by the number of its words.
+numbers :: [(String, Int)]
+numbers =
+  [ ("MI_GRANULE", blockAlignment)
+  , ("MI_FAST_KEY_TOGETHER", keyTogether)
+  , ("MI_FAST_KEY_USED", keyUsed)
+  , ("MI_FAST_KEY_SIZE", keySize)
+  , ("MI_ID_STEP", ownerIdStep)
+  , ("MI_CAPS_MAX", capabilitiesMost)
+  ]
+  ++ structure "mi_totals_t" "Total" [minBound .. maxBound :: Total]
+  ++ structure "mi_cap_stats_t" "Capability" [minBound .. maxBound :: CapabilityWord]
+  ++ structure "mi_pressure_stats_t" "Pressure" [minBound .. maxBound :: PressureWord]
+  where
+    structure :: (Show a, Enum a) => String -> String -> [a] -> [(String, Int)]
+    structure name prefix fields =
+      (name, length fields) : [ (name ++ "." ++ word prefix (show f), fromEnum f) | f <- fields ]
+    word prefix = drop 1 . concatMap snake . drop (length prefix)
+    snake c = if isUpper c then ['_', toLower c] else [c]
