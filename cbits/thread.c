@@ -14,7 +14,7 @@
 #include "core/pool_round.h"
 #include "core/purge.h"
 #include "core/purger.h"
-#include "core/realloc.h"
+#include "core/family.h"
 #include "core/visit.h"
 #include "thread.h"
 
@@ -189,18 +189,11 @@ void mi_process_done(void) { mi_collect(true); }
   return lh == NULL ? NULL : mi_thread_leave(expression)
 
 void* mi_malloc(size_t size) { return mi_thread_malloc(size); }
-void* mi_malloc_small(size_t size) { return mi_thread_malloc(size); }
 static mi_noinline void* zalloc_slow(size_t size) { WITH_LHEAP(mi_alloc_zalloc(lh, size)); }
 void* mi_zalloc(size_t size) {
   void* p = mi_alloc_zalloc_fast(mi_local()->lheap, size);
   return mi_likely(p != NULL) ? p : zalloc_slow(size);
 }
-void* mi_zalloc_small(size_t size) { return mi_zalloc(size); }
-void* mi_calloc(size_t n, size_t size) {
-  size_t total;
-  return mi_size_product(n, size, &total) ? mi_zalloc(total) : NULL;
-}
-void* mi_mallocn(size_t n, size_t size) { WITH_LHEAP(mi_alloc_mallocn(lh, n, size)); }
 char* mi_strdup(const char* s) { WITH_LHEAP(mi_alloc_strdup(lh, s)); }
 char* mi_strndup(const char* s, size_t n) { WITH_LHEAP(mi_alloc_strndup(lh, s, n)); }
 char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_alloc_realpath(lh, name, resolved)); }
@@ -227,18 +220,13 @@ size_t mi_malloc_good_size(size_t size) { return mi_size_good(size); }
 
 /* ---- resizing ---- */
 
-static void* thread_resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
+void* mi_thread_resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
   WITH_LHEAP(mi_realloc_block(lh, p, size, align, offset, zero));
-}
-
-static void* thread_resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
-  size_t total;
-  return mi_size_product(n, size, &total) ? thread_resize(p, total, align, offset, zero) : NULL;
 }
 
 /* `old`: its usable bytes if it is of this thread's page of more than one block; else 0. */
 static mi_noinline void* realloc_move(void* p, size_t old, size_t size) {
-  if (old == 0 || size > MI_MEDIUM_MAX) return thread_resize(p, size, 0, 0, false);
+  if (old == 0 || size > MI_MEDIUM_MAX) return mi_thread_resize(p, size, 0, 0, false);
   void* q = mi_thread_malloc(size);
   if (mi_unlikely(q == NULL)) return NULL;
   memcpy(q, p, mi_min(old, size));
@@ -250,17 +238,8 @@ void* mi_realloc(void* p, size_t size) {
   const size_t old = mi_block_size_local(p, mi_thread_id());
   return mi_likely(old != 0 && mi_realloc_stays(old, size)) ? p : realloc_move(p, old, size);
 }
-void* mi_reallocn(void* p, size_t n, size_t size) { return thread_resize_n(p, n, size, 0, 0, false); }
-void* mi_reallocarray(void* p, size_t n, size_t size) { return thread_resize_n(p, n, size, 0, 0, false); }
-void* mi_rezalloc(void* p, size_t size) { return thread_resize(p, size, 0, 0, true); }
-void* mi_recalloc(void* p, size_t n, size_t size) { return thread_resize_n(p, n, size, 0, 0, true); }
+void* mi_reallocarray(void* p, size_t n, size_t size) { return mi_reallocn(p, n, size); }
 void* mi_expand(void* p, size_t size) { return mi_block_expand(p, size); }
-
-void* mi_reallocf(void* p, size_t size) {
-  void* q = mi_realloc(p, size);
-  if (q == NULL) mi_free(p);
-  return q;
-}
 
 /* NetBSD's: the pointer is at *pp; the error is returned, and errno kept. */
 int mi_reallocarr(void* pp, size_t n, size_t size) {
@@ -277,64 +256,16 @@ int mi_reallocarr(void* pp, size_t n, size_t size) {
 
 /* ---- aligned ---- */
 
-static void* thread_aligned(size_t size, size_t align, size_t offset, bool zero) {
+void* mi_thread_aligned(size_t size, size_t align, size_t offset, bool zero) {
   WITH_LHEAP(mi_aligned_block(lh, size, align, offset, zero));
 }
 
-void* mi_malloc_aligned(size_t size, size_t align) { return thread_aligned(size, align, 0, false); }
-void* mi_malloc_aligned_at(size_t size, size_t align, size_t offset) {
-  return thread_aligned(size, align, offset, false);
-}
-void* mi_zalloc_aligned(size_t size, size_t align) { return thread_aligned(size, align, 0, true); }
-void* mi_zalloc_aligned_at(size_t size, size_t align, size_t offset) {
-  return thread_aligned(size, align, offset, true);
-}
-void* mi_calloc_aligned(size_t n, size_t size, size_t align) {
-  return mi_calloc_aligned_at(n, size, align, 0);
-}
-void* mi_calloc_aligned_at(size_t n, size_t size, size_t align, size_t offset) {
-  size_t total;
-  return mi_size_product(n, size, &total) ? thread_aligned(total, align, offset, true) : NULL;
-}
+void* mi_memalign(size_t align, size_t size) { return mi_thread_aligned(size, align, 0, false); }
+void* mi_aligned_alloc(size_t align, size_t size) { return mi_thread_aligned(size, align, 0, false); }
 
-void* mi_realloc_aligned(void* p, size_t size, size_t align) {
-  return thread_resize(p, size, mi_align_asked(align), 0, false);
-}
-void* mi_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) {
-  return thread_resize(p, size, mi_align_asked(align), offset, false);
-}
-void* mi_rezalloc_aligned(void* p, size_t size, size_t align) {
-  return thread_resize(p, size, mi_align_asked(align), 0, true);
-}
-void* mi_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) {
-  return thread_resize(p, size, mi_align_asked(align), offset, true);
-}
-void* mi_recalloc_aligned(void* p, size_t n, size_t size, size_t align) {
-  return thread_resize_n(p, n, size, mi_align_asked(align), 0, true);
-}
-void* mi_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) {
-  return thread_resize_n(p, n, size, mi_align_asked(align), offset, true);
-}
-
-void* mi_memalign(size_t align, size_t size) { return thread_aligned(size, align, 0, false); }
-void* mi_aligned_alloc(size_t align, size_t size) { return thread_aligned(size, align, 0, false); }
-void* mi_valloc(size_t size) { return thread_aligned(size, mi_os_page_size(), 0, false); }
-
-void* mi_pvalloc(size_t size) {
-  const size_t page = mi_os_page_size();
-  if (size > MI_SIZE_LIMIT) return mi_report_fail(MI_ERROR_TOO_LARGE, size);
-  return thread_aligned(mi_align_up(mi_max(size, 1), page), page, 0, false);
-}
-
-int mi_posix_memalign(void** p, size_t align, size_t size) {
-  const int saved = errno;
-  if (p == NULL || align % sizeof(void*) != 0 || !mi_is_pow2(align)) return EINVAL;
-  void* q = thread_aligned(size, align, 0, false);
-  errno = saved;
-  if (q == NULL) return ENOMEM;
-  *p = q;
-  return 0;
-}
+/* All others that resize and align. */
+MI_FAMILY(mi_, , , mi_thread_aligned, mi_thread_resize, mi_thread_free)
+MI_FAMILY_OWN(mi_, mi_thread_aligned)
 
 /* ---- housekeeping ---- */
 

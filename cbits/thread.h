@@ -23,6 +23,11 @@ mi_inline uintptr_t mi_thread_id(void) { return (uintptr_t)__builtin_thread_poin
 mi_lheap_t* mi_thread_lheap_own(void);
 mi_lheap_t* mi_thread_lheap_of(mi_heap_t* heap);
 void* mi_thread_leave(void* p);
+/* The general functions of the thread's families (core/family.h): from its default heap / from that heap. */
+void* mi_thread_aligned(size_t size, size_t align, size_t offset, bool zero);
+void* mi_thread_resize(void* p, size_t size, size_t align, size_t offset, bool zero);
+void* mi_thread_heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero);
+void* mi_thread_heap_resize(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero);
 /* A thread that has no heap yet gets this main heap: of its sub-process. */
 void mi_thread_join(mi_heap_t* main);
 /* What a process does once, when somebody first allocates in it: from then on it may fork. Any ring. */

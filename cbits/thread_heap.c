@@ -6,7 +6,7 @@
 #include "core/heap.h"
 #include "core/report.h"
 #include "core/purger.h"
-#include "core/realloc.h"
+#include "core/family.h"
 #include "thread.h"
 
 /* `expression` in terms of lh, this thread's local heap of `heap`; NULL if there can be none. */
@@ -14,25 +14,16 @@
   mi_lheap_t* lh = mi_thread_lheap_of(heap); \
   return lh == NULL ? NULL : mi_thread_leave(expression)
 
-static void* heap_resize(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
-  WITH_HEAP(mi_realloc_block(lh, p, size, align, offset, zero));
-}
-
-static void* heap_resize_n(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align, size_t offset,
-                      bool zero) {
-  size_t total;
-  return mi_size_product(n, size, &total) ? heap_resize(heap, p, total, align, offset, zero) : NULL;
-}
-
-static void* heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
+void* mi_thread_heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
   WITH_HEAP(mi_aligned_block(lh, size, align, offset, zero));
 }
 
+void* mi_thread_heap_resize(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
+  WITH_HEAP(mi_realloc_block(lh, p, size, align, offset, zero));
+}
+
 void* mi_heap_malloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_alloc_malloc(lh, size)); }
-void* mi_heap_malloc_small(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_alloc_malloc(lh, size)); }
 void* mi_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_HEAP(mi_alloc_zalloc(lh, size)); }
-void* mi_heap_calloc(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_alloc_calloc(lh, n, size)); }
-void* mi_heap_mallocn(mi_heap_t* heap, size_t n, size_t size) { WITH_HEAP(mi_alloc_mallocn(lh, n, size)); }
 char* mi_heap_strdup(mi_heap_t* heap, const char* s) { WITH_HEAP(mi_alloc_strdup(lh, s)); }
 char* mi_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_HEAP(mi_alloc_strndup(lh, s, n)); }
 char* mi_heap_realpath(mi_heap_t* heap, const char* name, char* resolved) {
@@ -40,62 +31,13 @@ char* mi_heap_realpath(mi_heap_t* heap, const char* name, char* resolved) {
 }
 
 void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t size) {
-  return heap_resize(heap, p, size, 0, 0, false);
-}
-void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t n, size_t size) {
-  return heap_resize_n(heap, p, n, size, 0, 0, false);
-}
-void* mi_heap_rezalloc(mi_heap_t* heap, void* p, size_t size) {
-  return heap_resize(heap, p, size, 0, 0, true);
-}
-void* mi_heap_recalloc(mi_heap_t* heap, void* p, size_t n, size_t size) {
-  return heap_resize_n(heap, p, n, size, 0, 0, true);
-}
-void* mi_heap_reallocf(mi_heap_t* heap, void* p, size_t size) {
-  void* q = mi_heap_realloc(heap, p, size);
-  if (q == NULL) mi_free(p);
-  return q;
+  return mi_thread_heap_resize(heap, p, size, 0, 0, false);
 }
 
-void* mi_heap_malloc_aligned(mi_heap_t* heap, size_t size, size_t align) {
-  return heap_aligned(heap, size, align, 0, false);
-}
-void* mi_heap_malloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) {
-  return heap_aligned(heap, size, align, offset, false);
-}
-void* mi_heap_zalloc_aligned(mi_heap_t* heap, size_t size, size_t align) {
-  return heap_aligned(heap, size, align, 0, true);
-}
-void* mi_heap_zalloc_aligned_at(mi_heap_t* heap, size_t size, size_t align, size_t offset) {
-  return heap_aligned(heap, size, align, offset, true);
-}
-void* mi_heap_calloc_aligned(mi_heap_t* heap, size_t n, size_t size, size_t align) {
-  return mi_heap_calloc_aligned_at(heap, n, size, align, 0);
-}
-void* mi_heap_calloc_aligned_at(mi_heap_t* heap, size_t n, size_t size, size_t align, size_t offset) {
-  size_t total;
-  return mi_size_product(n, size, &total) ? heap_aligned(heap, total, align, offset, true) : NULL;
-}
-
-void* mi_heap_realloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) {
-  return heap_resize(heap, p, size, mi_align_asked(align), 0, false);
-}
-void* mi_heap_realloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) {
-  return heap_resize(heap, p, size, mi_align_asked(align), offset, false);
-}
-void* mi_heap_rezalloc_aligned(mi_heap_t* heap, void* p, size_t size, size_t align) {
-  return heap_resize(heap, p, size, mi_align_asked(align), 0, true);
-}
-void* mi_heap_rezalloc_aligned_at(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset) {
-  return heap_resize(heap, p, size, mi_align_asked(align), offset, true);
-}
-void* mi_heap_recalloc_aligned(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align) {
-  return heap_resize_n(heap, p, n, size, mi_align_asked(align), 0, true);
-}
-void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p, size_t n, size_t size, size_t align,
-                                  size_t offset) {
-  return heap_resize_n(heap, p, n, size, mi_align_asked(align), offset, true);
-}
+/* All others that resize and align. */
+#define SELF mi_heap_t* heap,
+#define ME   heap,
+MI_FAMILY(mi_heap_, SELF, ME, mi_thread_heap_aligned, mi_thread_heap_resize, mi_free)
 
 /* ---- heaps themselves ---- */
 

@@ -47,8 +47,8 @@ static void* offset_block(mi_lheap_t* lh, size_t size, size_t align, size_t offs
 void* mi_aligned_block(mi_lheap_t* lh, size_t size, size_t align, size_t offset, bool zero) {
   if (!mi_is_pow2(align)) return mi_report_fail(MI_ERROR_ALIGNMENT, size);
   if (size > MI_SIZE_LIMIT || align > MI_SIZE_LIMIT - size) return mi_report_fail(MI_ERROR_TOO_LARGE, size);
-  if (offset % align == 0) return aligned_block(lh, size, align, zero);
-  return offset_block(lh, size, align, offset % align, zero);
+  offset &= align - 1;
+  return offset == 0 ? aligned_block(lh, size, align, zero) : offset_block(lh, size, align, offset, zero);
 }
 
 /* ---- what a sized free may say ---- */

@@ -17,6 +17,10 @@ size_t mi_size_good(size_t size) {
   return size > MI_SIZE_LIMIT ? size : mi_align_up(size, mi_os_page_size());
 }
 
+size_t mi_size_pages(size_t size) {
+  return size > MI_SIZE_LIMIT ? size : mi_align_up(mi_max(size, 1), mi_os_page_size());
+}
+
 /* ---- the slow path ---- */
 
 mi_inline void* malloc_once(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
@@ -82,18 +86,6 @@ void* mi_alloc_zalloc(mi_lheap_t* lh, size_t size) {
   if (mi_likely(p != NULL)) return p;
   p = malloc_zero(lh, size, &zero);
   return p == NULL || zero ? p : memset(p, 0, mi_size_good(size));
-}
-
-bool mi_size_overflow(size_t size) { return mi_report_fail(MI_ERROR_TOO_LARGE, size) != NULL; }
-
-void* mi_alloc_calloc(mi_lheap_t* lh, size_t n, size_t size) {
-  size_t total;
-  return mi_size_product(n, size, &total) ? mi_alloc_zalloc(lh, total) : NULL;
-}
-
-void* mi_alloc_mallocn(mi_lheap_t* lh, size_t n, size_t size) {
-  size_t total;
-  return mi_size_product(n, size, &total) ? mi_alloc_malloc(lh, total) : NULL;
 }
 
 static char* copy_text(mi_lheap_t* lh, const char* s, size_t length) {

@@ -87,19 +87,19 @@ mi_inline void* mi_alloc_malloc(mi_lheap_t* lh, size_t size) {
   return mi_likely(p != NULL) ? p : mi_alloc_malloc_generic(lh, size);
 }
 
-mi_cold bool mi_size_overflow(size_t size);
-/* n * size; false and errno = ENOMEM if that overflows. */
-mi_inline bool mi_size_product(size_t n, size_t size, size_t* total) {
-  return mi_likely(mi_mul(n, size, total)) || mi_size_overflow(size);
+/* n * size; if that overflows, a size that every request fails with, since it is too large. */
+mi_inline size_t mi_size_times(size_t n, size_t size) {
+  size_t total;
+  return mi_likely(mi_mul(n, size, &total)) ? total : SIZE_MAX;
 }
 
-/* The bytes a block for `size` has; what is over PTRDIFF_MAX is given back as it is. */
+/* The bytes a block for `size` has / `size` in whole pages of the system, one at least; what is over
+   PTRDIFF_MAX is given back as it is. */
 size_t mi_size_good(size_t size);
+size_t mi_size_pages(size_t size);
 
-/* Sizes over PTRDIFF_MAX and products that overflow: NULL and errno. Zeroed: all usable bytes. */
+/* Sizes over PTRDIFF_MAX: NULL and errno. Zeroed: all usable bytes. */
 void* mi_alloc_zalloc(mi_lheap_t* lh, size_t size);
-void* mi_alloc_calloc(mi_lheap_t* lh, size_t n, size_t size);
-void* mi_alloc_mallocn(mi_lheap_t* lh, size_t n, size_t size);
 /* Copies of text; s == NULL gives NULL. */
 char* mi_alloc_strdup(mi_lheap_t* lh, const char* s);
 char* mi_alloc_strndup(mi_lheap_t* lh, const char* s, size_t n);

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/family.h"
 #include "core/report.h"
 #include "core/os.h"
 #include "core/owner.h"
 #include "core/pressure.h"
 #include "core/purger.h"
-#include "core/realloc.h"
 #include "core/stats.h"
 #include "ghc/drain.h"
 #include "ghc/fast.h"
@@ -119,11 +119,7 @@ mi_inline void* leave(mi_lheap_t* lh, void* p) {
 /* ---- blocks ---- */
 
 void* mi_cap_malloc(size_t size) { WITH_CAP(mi_alloc_malloc(lh, size), mi_malloc(size)); }
-void* mi_cap_malloc_small(size_t size) { WITH_CAP(mi_alloc_malloc(lh, size), mi_malloc(size)); }
 void* mi_cap_zalloc(size_t size) { WITH_CAP(mi_alloc_zalloc(lh, size), mi_zalloc(size)); }
-void* mi_cap_zalloc_small(size_t size) { WITH_CAP(mi_alloc_zalloc(lh, size), mi_zalloc(size)); }
-void* mi_cap_calloc(size_t n, size_t size) { WITH_CAP(mi_alloc_calloc(lh, n, size), mi_calloc(n, size)); }
-void* mi_cap_mallocn(size_t n, size_t size) { WITH_CAP(mi_alloc_mallocn(lh, n, size), mi_mallocn(n, size)); }
 char* mi_cap_strdup(const char* s) { WITH_CAP(mi_alloc_strdup(lh, s), mi_strdup(s)); }
 char* mi_cap_strndup(const char* s, size_t n) { WITH_CAP(mi_alloc_strndup(lh, s, n), mi_strndup(s, n)); }
 
@@ -194,65 +190,20 @@ void mi_cap_pressure_look(void) {
 
 /* ---- resizing and aligned ---- */
 
-static void* resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
+void* mi_cap_aligned(size_t size, size_t align, size_t offset, bool zero) {
+  WITH_CAP(mi_aligned_block(lh, size, align, offset, zero), mi_thread_aligned(size, align, offset, zero));
+}
+
+void* mi_cap_resize(void* p, size_t size, size_t align, size_t offset, bool zero) {
   WITH_CAP(mi_realloc_block(lh, p, size, align, offset, zero),
-           align == 0 ? (zero ? mi_rezalloc(p, size) : mi_realloc(p, size))
-                      : (zero ? mi_rezalloc_aligned_at(p, size, align, offset) : mi_realloc_aligned_at(p, size, align, offset)));
+           mi_thread_resize(p, size, align, offset, zero));
 }
 
-static void* aligned(size_t size, size_t align, size_t offset, bool zero) {
-  WITH_CAP(mi_aligned_block(lh, size, align, offset, zero),
-           zero ? mi_zalloc_aligned_at(size, align, offset) : mi_malloc_aligned_at(size, align, offset));
-}
+void* mi_cap_realloc(void* p, size_t size) { return mi_cap_resize(p, size, 0, 0, false); }
 
-static void* resize_n(void* p, size_t n, size_t size, size_t align, size_t offset, bool zero) {
-  size_t total;
-  return mi_size_product(n, size, &total) ? resize(p, total, align, offset, zero) : NULL;
-}
-
-void* mi_cap_realloc(void* p, size_t size) { return resize(p, size, 0, 0, false); }
-void* mi_cap_reallocn(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, false); }
-void* mi_cap_rezalloc(void* p, size_t size) { return resize(p, size, 0, 0, true); }
-void* mi_cap_recalloc(void* p, size_t n, size_t size) { return resize_n(p, n, size, 0, 0, true); }
-void* mi_cap_reallocf(void* p, size_t size) {
-  void* q = mi_cap_realloc(p, size);
-  if (q == NULL) mi_cap_free(p);
-  return q;
-}
-
-void* mi_cap_malloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, false); }
-void* mi_cap_malloc_aligned_at(size_t size, size_t align, size_t offset) { return aligned(size, align, offset, false); }
-void* mi_cap_zalloc_aligned(size_t size, size_t align) { return aligned(size, align, 0, true); }
-void* mi_cap_zalloc_aligned_at(size_t size, size_t align, size_t offset) { return aligned(size, align, offset, true); }
-void* mi_cap_calloc_aligned(size_t n, size_t size, size_t align) { return mi_cap_calloc_aligned_at(n, size, align, 0); }
-void* mi_cap_calloc_aligned_at(size_t n, size_t size, size_t align, size_t offset) {
-  size_t total;
-  return mi_size_product(n, size, &total) ? aligned(total, align, offset, true) : NULL;
-}
-
-void* mi_cap_realloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, mi_align_asked(align), 0, false); }
-void* mi_cap_realloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, mi_align_asked(align), offset, false); }
-void* mi_cap_rezalloc_aligned(void* p, size_t size, size_t align) { return resize(p, size, mi_align_asked(align), 0, true); }
-void* mi_cap_rezalloc_aligned_at(void* p, size_t size, size_t align, size_t offset) { return resize(p, size, mi_align_asked(align), offset, true); }
-void* mi_cap_recalloc_aligned(void* p, size_t n, size_t size, size_t align) { return resize_n(p, n, size, mi_align_asked(align), 0, true); }
-void* mi_cap_recalloc_aligned_at(void* p, size_t n, size_t size, size_t align, size_t offset) { return resize_n(p, n, size, mi_align_asked(align), offset, true); }
-
-int mi_cap_posix_memalign(void** p, size_t align, size_t size) {
-  const int saved = errno;
-  if (p == NULL || align % sizeof(void*) != 0 || !mi_is_pow2(align)) return EINVAL;
-  void* q = aligned(size, align, 0, false);
-  errno = saved;
-  if (q == NULL) return ENOMEM;
-  *p = q;
-  return 0;
-}
-
-void* mi_cap_valloc(size_t size) { return aligned(size, mi_os_page_size(), 0, false); }
-void* mi_cap_pvalloc(size_t size) {
-  const size_t page = mi_os_page_size();
-  if (size > MI_SIZE_LIMIT) return mi_report_fail(MI_ERROR_TOO_LARGE, size);
-  return aligned(mi_align_up(mi_max(size, 1), page), page, 0, false);
-}
+/* All others that resize and align. */
+MI_FAMILY(mi_cap_, , , mi_cap_aligned, mi_cap_resize, mi_cap_free)
+MI_FAMILY_OWN(mi_cap_, mi_cap_aligned)
 
 /* ---- heaps ---- */
 
@@ -304,13 +255,12 @@ char* mi_cap_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_CAP_H
 
 void* mi_cap_heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
   WITH_CAP_HEAP(mi_aligned_block(lh, size, align, offset, zero),
-                zero ? mi_heap_zalloc_aligned_at(heap, size, align, offset) : mi_heap_malloc_aligned_at(heap, size, align, offset));
+                mi_thread_heap_aligned(heap, size, align, offset, zero));
 }
 
 void* mi_cap_heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
   WITH_CAP_HEAP(mi_realloc_block(lh, p, size, align, offset, zero),
-                align == 0 ? (zero ? mi_heap_rezalloc(heap, p, size) : mi_heap_realloc(heap, p, size))
-                           : (zero ? mi_heap_rezalloc_aligned_at(heap, p, size, align, offset) : mi_heap_realloc_aligned_at(heap, p, size, align, offset)));
+                mi_thread_heap_resize(heap, p, size, align, offset, zero));
 }
 
 void mi_cap_heap_collect(mi_heap_t* heap, bool force) {

@@ -1,28 +1,20 @@
-/* Functions of mimalloc.h under names that no other library has, for the imports of src/Mimalloc/Internal/FFI.hs:
+/* Functions of mimalloc.h, and the general ones of thread.h, under names that no other library has, for the imports of src/Mimalloc/Internal/FFI.hs:
    code that was inlined into a program finds them by name, and another mimalloc, preloaded or linked, has the public
    ones. (Names with `cap`, and those in C--, are only here.) What they call is this package's in any case: its
    public names are protected (mimalloc.h). Any thread, all of them. */
 #include "include/mimalloc-cap.h"
 #include "include/mimalloc-stats.h"
 #include "include/mimalloc.h"
+#include "thread.h"
 
 #define HS(type, name, parameters, arguments) \
   mi_decl_export type hs_##name parameters; \
   type hs_##name parameters { return name arguments; }
 
 HS(void, mi_live, (uint64_t* blocks, uint64_t* bytes), (blocks, bytes))
-HS(void*, mi_zalloc, (size_t size), (size))
-HS(void*, mi_zalloc_aligned, (size_t size, size_t alignment), (size, alignment))
-HS(void*, mi_zalloc_aligned_at, (size_t size, size_t alignment, size_t offset), (size, alignment, offset))
-HS(void*, mi_realloc, (void* p, size_t newsize), (p, newsize))
-HS(void*, mi_reallocf, (void* p, size_t newsize), (p, newsize))
-HS(void*, mi_rezalloc, (void* p, size_t newsize), (p, newsize))
-HS(void*, mi_realloc_aligned, (void* p, size_t newsize, size_t alignment), (p, newsize, alignment))
-HS(void*, mi_realloc_aligned_at, (void* p, size_t newsize, size_t alignment, size_t offset), (p, newsize,
-   alignment, offset))
-HS(void*, mi_rezalloc_aligned, (void* p, size_t newsize, size_t alignment), (p, newsize, alignment))
-HS(void*, mi_rezalloc_aligned_at, (void* p, size_t newsize, size_t alignment, size_t offset), (p, newsize,
-   alignment, offset))
+HS(void*, mi_thread_aligned, (size_t size, size_t align, size_t offset, bool zero), (size, align, offset, zero))
+HS(void*, mi_thread_resize, (void* p, size_t size, size_t align, size_t offset, bool zero), (p, size, align,
+   offset, zero))
 HS(char*, mi_realpath, (const char* fname, char* resolved_name), (fname, resolved_name))
 HS(size_t, mi_usable_size, (const void* p), (p))
 HS(size_t, mi_good_size, (size_t size), (size))
@@ -39,14 +31,10 @@ HS(mi_heap_t*, mi_heap_new_in_arena, (mi_arena_id_t arena_id), (arena_id))
 HS(mi_heap_t*, mi_heap_of, (const void* p), (p))
 HS(bool, mi_heap_contains_block, (mi_heap_t* heap, const void* p), (heap, p))
 HS(bool, mi_heap_check_owned, (mi_heap_t* heap, const void* p), (heap, p))
-HS(void*, mi_heap_zalloc_aligned_at, (mi_heap_t* heap, size_t size, size_t alignment, size_t offset), (heap,
-   size, alignment, offset))
-HS(void*, mi_heap_realloc, (mi_heap_t* heap, void* p, size_t newsize), (heap, p, newsize))
-HS(void*, mi_heap_realloc_aligned_at, (mi_heap_t* heap, void* p, size_t newsize, size_t alignment, size_t
-   offset), (heap, p, newsize, alignment, offset))
-HS(void*, mi_heap_rezalloc, (mi_heap_t* heap, void* p, size_t newsize), (heap, p, newsize))
-HS(void*, mi_heap_rezalloc_aligned_at, (mi_heap_t* heap, void* p, size_t newsize, size_t alignment, size_t
-   offset), (heap, p, newsize, alignment, offset))
+HS(void*, mi_thread_heap_aligned, (mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero),
+   (heap, size, align, offset, zero))
+HS(void*, mi_thread_heap_resize, (mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset,
+   bool zero), (heap, p, size, align, offset, zero))
 HS(char*, mi_heap_realpath, (mi_heap_t* heap, const char* fname, char* resolved_name), (heap, fname,
    resolved_name))
 HS(bool, mi_heap_visit_blocks, (const mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor, void*

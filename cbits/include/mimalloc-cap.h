@@ -47,7 +47,12 @@ mi_decl_export int mi_cap_posix_memalign(void** p, size_t align, size_t size);
 mi_decl_export void* mi_cap_valloc(size_t size);
 mi_decl_export void* mi_cap_pvalloc(size_t size);
 
-/* Of any heap. _aligned: align is a power of two; _realloc: or 0, for none. All other heap functions are these. */
+/* The aligned and resizing functions above are these two.
+   _aligned: align is a power of two; _resize: or 0, for none. */
+mi_decl_export void* mi_cap_aligned(size_t size, size_t align, size_t offset, bool zero);
+mi_decl_export void* mi_cap_resize(void* p, size_t size, size_t align, size_t offset, bool zero);
+
+/* The same of any heap: all other heap functions are these. */
 mi_decl_export void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size);
 mi_decl_export void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size);
 mi_decl_export char* mi_cap_heap_strndup(mi_heap_t* heap, const char* s, size_t n);

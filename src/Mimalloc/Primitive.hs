@@ -81,10 +81,10 @@ module Mimalloc.Primitive
 
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool, CInt, CSize)
-import Foreign.Ptr (Ptr, castPtr)
+import Foreign.Ptr (Ptr, nullPtr)
 
 import qualified Mimalloc.Internal.FFI as C
-import Mimalloc.Internal.Alloc (bigBytes, isSmall)
+import Mimalloc.Internal.Families
 import Mimalloc.Primitive.Heap
 import Mimalloc.Primitive.Option
 import Mimalloc.Primitive.Process
@@ -105,9 +105,7 @@ mi_malloc = C.mi_cap_malloc
 --
 -- @since 0.1.0.0
 mi_zalloc :: CSize -> IO (Ptr a)
-mi_zalloc size
-  | isSmall size = C.mi_cap_zalloc size
-  | otherwise = C.mi_zalloc_safe size
+mi_zalloc = zeroed
 {-# INLINE mi_zalloc #-}
 
 -- | @mi_calloc n size@: a block of zeros for @n@ elements.
@@ -118,9 +116,7 @@ mi_zalloc size
 --
 -- @since 0.1.0.0
 mi_calloc :: CSize -> CSize -> IO (Ptr a)
-mi_calloc n size
-  | isSmallProduct n size = C.mi_cap_calloc n size
-  | otherwise = C.mi_zalloc_safe (n * size)
+mi_calloc n size = zeroed (product_ n size)
 {-# INLINE mi_calloc #-}
 
 -- | @mi_mallocn n size@: a block for @n@ elements.
@@ -130,21 +126,21 @@ mi_calloc n size
 --
 -- @since 0.1.0.0
 mi_mallocn :: CSize -> CSize -> IO (Ptr a)
-mi_mallocn = C.mi_cap_mallocn
+mi_mallocn n size = C.mi_cap_malloc (product_ n size)
 {-# INLINE mi_mallocn #-}
 
--- | @mi_malloc_small size@: as 'mi_malloc', a little faster, for at most 1024 bytes.
+-- | @mi_malloc_small size@: as 'mi_malloc', for at most 1024 bytes.
 --
 -- @since 0.1.0.0
 mi_malloc_small :: CSize -> IO (Ptr a)
-mi_malloc_small = C.mi_cap_malloc_small
+mi_malloc_small = C.mi_cap_malloc
 {-# INLINE mi_malloc_small #-}
 
 -- | @mi_zalloc_small size@: as 'mi_zalloc', for at most 1024 bytes.
 --
 -- @since 0.1.0.0
 mi_zalloc_small :: CSize -> IO (Ptr a)
-mi_zalloc_small = C.mi_cap_zalloc_small
+mi_zalloc_small = C.mi_cap_zalloc
 {-# INLINE mi_zalloc_small #-}
 
 -- | Gives a block back; nothing for a null pointer. What is not a live block is reported on stderr and left alone.
@@ -159,27 +155,23 @@ mi_free = C.mi_cap_free
 --
 -- @since 0.1.0.0
 mi_realloc :: Ptr a -> CSize -> IO (Ptr b)
-mi_realloc p size
-  | isSmall size = C.mi_cap_realloc (castPtr p) size
-  | otherwise = C.mi_realloc_safe (castPtr p) size
+mi_realloc p size = resized p size 0 0 0
 {-# INLINE mi_realloc #-}
 
 -- | @mi_reallocn p n size@: 'mi_realloc' for @n@ elements.
 --
 -- @since 0.1.0.0
 mi_reallocn :: Ptr a -> CSize -> CSize -> IO (Ptr b)
-mi_reallocn p n size
-  | isSmallProduct n size = C.mi_cap_reallocn (castPtr p) n size
-  | otherwise = C.mi_realloc_safe (castPtr p) (n * size)
+mi_reallocn p n size = mi_realloc p (product_ n size)
 {-# INLINE mi_reallocn #-}
 
 -- | @mi_reallocf p size@: 'mi_realloc' that frees @p@ if it fails.
 --
 -- @since 0.1.0.0
 mi_reallocf :: Ptr a -> CSize -> IO (Ptr a)
-mi_reallocf p size
-  | isSmall size = C.mi_cap_reallocf p size
-  | otherwise = C.mi_reallocf_safe p size
+mi_reallocf p size = do
+  q <- mi_realloc p size
+  if q == nullPtr then q <$ C.mi_cap_free p else pure q
 {-# INLINE mi_reallocf #-}
 
 -- | @mi_rezalloc p size@: 'mi_realloc' of a block that was allocated as zeros; what it grows by is zeros too.
@@ -192,18 +184,14 @@ mi_reallocf p size
 --
 -- @since 0.1.0.0
 mi_rezalloc :: Ptr a -> CSize -> IO (Ptr a)
-mi_rezalloc p size
-  | isSmall size = C.mi_cap_rezalloc p size
-  | otherwise = C.mi_rezalloc_safe p size
+mi_rezalloc p size = resized p size 0 0 1
 {-# INLINE mi_rezalloc #-}
 
 -- | @mi_recalloc p n size@: 'mi_rezalloc' for @n@ elements.
 --
 -- @since 0.1.0.0
 mi_recalloc :: Ptr a -> CSize -> CSize -> IO (Ptr a)
-mi_recalloc p n size
-  | isSmallProduct n size = C.mi_cap_recalloc p n size
-  | otherwise = C.mi_rezalloc_safe p (n * size)
+mi_recalloc p n size = mi_rezalloc p (product_ n size)
 {-# INLINE mi_recalloc #-}
 
 -- | @mi_expand p size@: the block itself if it has room for @size@ bytes where it is, else a null pointer.
@@ -223,7 +211,7 @@ mi_expand = C.mi_expand
 --
 -- @since 0.1.0.0
 mi_strdup :: CString -> IO CString
-mi_strdup = C.mi_cap_strdup
+mi_strdup s = C.mi_cap_strndup s maxBound
 {-# INLINE mi_strdup #-}
 
 -- | @mi_strndup s n@: a copy of at most the first @n@ bytes, and a 0 after them.
@@ -249,7 +237,7 @@ mi_realpath = C.mi_realpath_safe
 --
 -- @since 0.1.0.0
 mi_malloc_aligned :: CSize -> CSize -> IO (Ptr a)
-mi_malloc_aligned = C.mi_cap_malloc_aligned
+mi_malloc_aligned size align = mi_malloc_aligned_at size align 0
 {-# INLINE mi_malloc_aligned #-}
 
 -- | @mi_malloc_aligned_at size alignment offset@: 'mi_malloc', aligned.
@@ -260,97 +248,77 @@ mi_malloc_aligned = C.mi_cap_malloc_aligned
 --
 -- @since 0.1.0.0
 mi_malloc_aligned_at :: CSize -> CSize -> CSize -> IO (Ptr a)
-mi_malloc_aligned_at = C.mi_cap_malloc_aligned_at
+mi_malloc_aligned_at size align offset = aligned size align offset 0
 {-# INLINE mi_malloc_aligned_at #-}
 
 -- | @mi_zalloc_aligned size alignment@: 'mi_zalloc', aligned.
 --
 -- @since 0.1.0.0
 mi_zalloc_aligned :: CSize -> CSize -> IO (Ptr a)
-mi_zalloc_aligned size align
-  | isSmall size = C.mi_cap_zalloc_aligned size align
-  | otherwise = C.mi_zalloc_aligned_safe size align
+mi_zalloc_aligned size align = mi_zalloc_aligned_at size align 0
 {-# INLINE mi_zalloc_aligned #-}
 
 -- | @mi_zalloc_aligned_at size alignment offset@: 'mi_zalloc', aligned.
 --
 -- @since 0.1.0.0
 mi_zalloc_aligned_at :: CSize -> CSize -> CSize -> IO (Ptr a)
-mi_zalloc_aligned_at size align offset
-  | isSmall size = C.mi_cap_zalloc_aligned_at size align offset
-  | otherwise = C.mi_zalloc_aligned_at_safe size align offset
+mi_zalloc_aligned_at size align offset = aligned size align offset 1
 {-# INLINE mi_zalloc_aligned_at #-}
 
 -- | @mi_calloc_aligned n size alignment@: 'mi_calloc', aligned.
 --
 -- @since 0.1.0.0
 mi_calloc_aligned :: CSize -> CSize -> CSize -> IO (Ptr a)
-mi_calloc_aligned n size align
-  | isSmallProduct n size = C.mi_cap_calloc_aligned n size align
-  | otherwise = C.mi_zalloc_aligned_safe (n * size) align
+mi_calloc_aligned n size align = mi_zalloc_aligned_at (product_ n size) align 0
 {-# INLINE mi_calloc_aligned #-}
 
 -- | @mi_calloc_aligned_at n size alignment offset@: 'mi_calloc', aligned.
 --
 -- @since 0.1.0.0
 mi_calloc_aligned_at :: CSize -> CSize -> CSize -> CSize -> IO (Ptr a)
-mi_calloc_aligned_at n size align offset
-  | isSmallProduct n size = C.mi_cap_calloc_aligned_at n size align offset
-  | otherwise = C.mi_zalloc_aligned_at_safe (n * size) align offset
+mi_calloc_aligned_at n size = mi_zalloc_aligned_at (product_ n size)
 {-# INLINE mi_calloc_aligned_at #-}
 
 -- | @mi_realloc_aligned p size alignment@: 'mi_realloc', aligned.
 --
 -- @since 0.1.0.0
 mi_realloc_aligned :: Ptr a -> CSize -> CSize -> IO (Ptr b)
-mi_realloc_aligned p size align
-  | isSmall size = C.mi_cap_realloc_aligned (castPtr p) size align
-  | otherwise = C.mi_realloc_aligned_safe (castPtr p) size align
+mi_realloc_aligned p size align = mi_realloc_aligned_at p size align 0
 {-# INLINE mi_realloc_aligned #-}
 
 -- | @mi_realloc_aligned_at p size alignment offset@: 'mi_realloc', aligned.
 --
 -- @since 0.1.0.0
 mi_realloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr b)
-mi_realloc_aligned_at p size align offset
-  | isSmall size = C.mi_cap_realloc_aligned_at (castPtr p) size align offset
-  | otherwise = C.mi_realloc_aligned_at_safe (castPtr p) size align offset
+mi_realloc_aligned_at p size align offset = resized p size (asked align) offset 0
 {-# INLINE mi_realloc_aligned_at #-}
 
 -- | @mi_rezalloc_aligned p size alignment@: 'mi_rezalloc', aligned.
 --
 -- @since 0.1.0.0
 mi_rezalloc_aligned :: Ptr a -> CSize -> CSize -> IO (Ptr a)
-mi_rezalloc_aligned p size align
-  | isSmall size = C.mi_cap_rezalloc_aligned p size align
-  | otherwise = C.mi_rezalloc_aligned_safe p size align
+mi_rezalloc_aligned p size align = mi_rezalloc_aligned_at p size align 0
 {-# INLINE mi_rezalloc_aligned #-}
 
 -- | @mi_rezalloc_aligned_at p size alignment offset@: 'mi_rezalloc', aligned.
 --
 -- @since 0.1.0.0
 mi_rezalloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-mi_rezalloc_aligned_at p size align offset
-  | isSmall size = C.mi_cap_rezalloc_aligned_at p size align offset
-  | otherwise = C.mi_rezalloc_aligned_at_safe p size align offset
+mi_rezalloc_aligned_at p size align offset = resized p size (asked align) offset 1
 {-# INLINE mi_rezalloc_aligned_at #-}
 
 -- | @mi_recalloc_aligned p n size alignment@: 'mi_recalloc', aligned.
 --
 -- @since 0.1.0.0
 mi_recalloc_aligned :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-mi_recalloc_aligned p n size align
-  | isSmallProduct n size = C.mi_cap_recalloc_aligned p n size align
-  | otherwise = C.mi_rezalloc_aligned_safe p (n * size) align
+mi_recalloc_aligned p n size align = mi_rezalloc_aligned_at p (product_ n size) align 0
 {-# INLINE mi_recalloc_aligned #-}
 
 -- | @mi_recalloc_aligned_at p n size alignment offset@: 'mi_recalloc', aligned.
 --
 -- @since 0.1.0.0
 mi_recalloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> CSize -> IO (Ptr a)
-mi_recalloc_aligned_at p n size align offset
-  | isSmallProduct n size = C.mi_cap_recalloc_aligned_at p n size align offset
-  | otherwise = C.mi_rezalloc_aligned_at_safe p (n * size) align offset
+mi_recalloc_aligned_at p n size = mi_rezalloc_aligned_at p (product_ n size)
 {-# INLINE mi_recalloc_aligned_at #-}
 
 -- | How many bytes of the block may be used; 0 for a null pointer.
@@ -469,9 +437,3 @@ mi_malloc_size = C.mi_usable_size
 mi_malloc_usable_size :: Ptr a -> IO CSize
 mi_malloc_usable_size = C.mi_usable_size
 {-# INLINE mi_malloc_usable_size #-}
-
--- A product that overflows counts as small: C finds that out and fails.
-isSmallProduct :: CSize -> CSize -> Bool
-isSmallProduct n size = n < limit && size < limit && n * size < fromIntegral bigBytes || size > 0 && n > maxBound `quot` size
-  where limit = 4294967296
-{-# INLINE isSmallProduct #-}

@@ -269,7 +269,7 @@ withRoom store@(Store heap _ _) table@(Table slots room used free n)
   | free >= 0 || used < room = pure (Just table)
   | more > 4294967296 = pure Nothing
   | otherwise = do
-      new <- usingHeap "putString" heap $ \p -> mi_heap_realloc_safe p nullPtr (16 * fromIntegral more)
+      new <- usingHeap "putString" heap $ \p -> mi_heap_resize_safe p nullPtr (16 * fromIntegral more) 0 0 0
       let larger = Table new more used free n
       if new == nullPtr then pure Nothing else do
         copyMuch (castPtr new) (castPtr slots :: Ptr Word8) (16 * used)

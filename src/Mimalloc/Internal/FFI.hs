@@ -24,11 +24,6 @@ module Mimalloc.Internal.FFI
   ( -- * Blocks, from the capability's heap
     mi_cap_malloc
   , mi_cap_zalloc
-  , mi_cap_calloc
-  , mi_cap_mallocn
-  , mi_cap_malloc_small
-  , mi_cap_zalloc_small
-  , mi_cap_strdup
   , mi_cap_strndup
   , mi_fast_malloc_finalized
     -- * Blocks of brackets
@@ -41,39 +36,19 @@ module Mimalloc.Internal.FFI
   , mi_aligned_into
   , mi_heap_aligned_into
   , mi_fast_free_from
-    -- * Other sizes for blocks
-  , mi_cap_realloc
-  , mi_cap_reallocn
-  , mi_cap_reallocf
-  , mi_cap_rezalloc
-  , mi_cap_recalloc
-    -- * Aligned blocks
+    -- * Resizing, and aligned blocks: all of them
+  , mi_cap_resize
+  , mi_cap_aligned
   , mi_cap_posix_memalign
   , mi_cap_valloc
   , mi_cap_pvalloc
   , mi_cap_malloc_aligned
-  , mi_cap_malloc_aligned_at
   , mi_cap_zalloc_aligned
-  , mi_cap_zalloc_aligned_at
-  , mi_cap_calloc_aligned
-  , mi_cap_calloc_aligned_at
-  , mi_cap_realloc_aligned
-  , mi_cap_realloc_aligned_at
-  , mi_cap_rezalloc_aligned
-  , mi_cap_rezalloc_aligned_at
-  , mi_cap_recalloc_aligned
-  , mi_cap_recalloc_aligned_at
     -- * Long calls for blocks, from the OS thread's heap
+  , mi_aligned_safe
+  , mi_resize_safe
   , mi_zalloc_safe
   , mi_zalloc_aligned_safe
-  , mi_zalloc_aligned_at_safe
-  , mi_realloc_safe
-  , mi_reallocf_safe
-  , mi_rezalloc_safe
-  , mi_realloc_aligned_safe
-  , mi_realloc_aligned_at_safe
-  , mi_rezalloc_aligned_safe
-  , mi_rezalloc_aligned_at_safe
   , mi_realpath_safe
   , memcpy_safe
     -- * Giving blocks back
@@ -117,10 +92,8 @@ module Mimalloc.Internal.FFI
   , mi_heap_contains_block
   , mi_heap_check_owned
   , mi_heap_zalloc_aligned_at_safe
-  , mi_heap_realloc_safe
-  , mi_heap_realloc_aligned_at_safe
-  , mi_heap_rezalloc_safe
-  , mi_heap_rezalloc_aligned_at_safe
+  , mi_heap_aligned_safe
+  , mi_heap_resize_safe
   , mi_heap_realpath_safe
   , mi_heap_visit_blocks_safe
   , BlockVisitor
@@ -197,36 +170,22 @@ import GHC.Exts
 import GHC.IO (IO (..))
 
 -- Owner-only, hence unsafe. Each is short: what may be long, clearing and copying from 1 MiB on, has a _safe twin below.
-foreign import ccall unsafe mi_cap_zalloc       :: CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_calloc       :: CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_mallocn      :: CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_malloc_small :: CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_zalloc_small :: CSize -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_zalloc :: CSize -> IO (Ptr a)
 
 -- Owner-only, hence unsafe. As long as the string is.
-foreign import ccall unsafe mi_cap_strdup  :: CString -> IO CString
 foreign import ccall unsafe mi_cap_strndup :: CString -> CSize -> IO CString
 
--- Owner-only, hence unsafe. They copy at most what is asked for, so long only where a _safe twin is used.
-foreign import ccall unsafe mi_cap_realloc  :: Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_reallocn :: Ptr a -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_reallocf :: Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_rezalloc :: Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_recalloc :: Ptr a -> CSize -> CSize -> IO (Ptr a)
+-- Owner-only, hence unsafe; clearing and copying from 1 MiB on has a _safe twin below.
+-- Aligned: size, alignment, offset, whether to clear. Resizing: the block, then the same; alignment 0 is none.
+foreign import ccall unsafe mi_cap_aligned :: CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_resize  :: Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr b)
 
--- Owner-only, hence unsafe. The same with an alignment, or with an alignment and an offset (in this order).
-foreign import ccall unsafe mi_cap_malloc_aligned      :: CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_malloc_aligned_at   :: CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_zalloc_aligned      :: CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_zalloc_aligned_at   :: CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_calloc_aligned      :: CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_calloc_aligned_at   :: CSize -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_realloc_aligned     :: Ptr a -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_realloc_aligned_at  :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_rezalloc_aligned    :: Ptr a -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_rezalloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_recalloc_aligned    :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_recalloc_aligned_at :: Ptr a -> CSize -> CSize -> CSize -> CSize -> IO (Ptr a)
+-- | Size and alignment.
+mi_cap_malloc_aligned, mi_cap_zalloc_aligned :: CSize -> CSize -> IO (Ptr a)
+mi_cap_malloc_aligned size align = mi_cap_aligned size align 0 0
+mi_cap_zalloc_aligned size align = mi_cap_aligned size align 0 1
+{-# INLINE mi_cap_malloc_aligned #-}
+{-# INLINE mi_cap_zalloc_aligned #-}
 
 -- Owner-only, hence unsafe. Memory goes back to the system in bounded pieces.
 foreign import ccall unsafe mi_cap_collect :: CBool -> IO ()
@@ -354,17 +313,19 @@ foreign import ccall safe "mi_cap_drain_disabled" mi_cap_drain_disabled_safe :: 
 foreign import ccall safe "mi_cap_drain_idle" mi_cap_drain_idle_safe         :: Ptr Word64 -> IO ()
 
 -- Any-thread, safe because clearing or copying much is long, or because it reads the file system (mi_realpath).
-foreign import ccall safe "hs_mi_zalloc" mi_zalloc_safe                           :: CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_zalloc_aligned" mi_zalloc_aligned_safe           :: CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_zalloc_aligned_at" mi_zalloc_aligned_at_safe     :: CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_realloc" mi_realloc_safe                         :: Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_reallocf" mi_reallocf_safe                       :: Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_rezalloc" mi_rezalloc_safe                       :: Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_realloc_aligned" mi_realloc_aligned_safe         :: Ptr a -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_realloc_aligned_at" mi_realloc_aligned_at_safe   :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_rezalloc_aligned" mi_rezalloc_aligned_safe       :: Ptr a -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_rezalloc_aligned_at" mi_rezalloc_aligned_at_safe :: Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_realpath" mi_realpath_safe                       :: CString -> CString -> IO CString
+-- The first two are as mi_cap_aligned and mi_cap_resize.
+foreign import ccall safe "hs_mi_thread_aligned" mi_aligned_safe :: CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
+foreign import ccall safe "hs_mi_thread_resize" mi_resize_safe   :: Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr b)
+foreign import ccall safe "hs_mi_realpath" mi_realpath_safe           :: CString -> CString -> IO CString
+
+mi_zalloc_safe :: CSize -> IO (Ptr a)
+mi_zalloc_safe size = mi_zalloc_aligned_safe size 1
+{-# INLINE mi_zalloc_safe #-}
+
+-- | Size and alignment.
+mi_zalloc_aligned_safe :: CSize -> CSize -> IO (Ptr a)
+mi_zalloc_aligned_safe size align = mi_aligned_safe size align 0 1
+{-# INLINE mi_zalloc_aligned_safe #-}
 
 -- No allocation at all, safe because it is for much.
 foreign import ccall safe "memcpy" memcpy_safe :: Ptr a -> Ptr a -> CSize -> IO (Ptr a)
@@ -398,7 +359,7 @@ foreign import ccall unsafe mi_cap_heap_zalloc      :: Ptr MiHeap -> CSize -> IO
 foreign import ccall unsafe mi_cap_heap_pack        :: Ptr MiHeap -> CSize -> MutableByteArray# RealWorld -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_heap_strndup     :: Ptr MiHeap -> CString -> CSize -> IO CString
 foreign import ccall unsafe mi_cap_heap_aligned     :: Ptr MiHeap -> CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
-foreign import ccall unsafe mi_cap_heap_realloc     :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
+foreign import ccall unsafe mi_cap_heap_realloc     :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr b)
 foreign import ccall unsafe mi_cap_heap_collect     :: Ptr MiHeap -> CBool -> IO ()
 foreign import ccall unsafe mi_cap_heap_set_default :: Ptr MiHeap -> IO (Ptr MiHeap)
 foreign import ccall unsafe mi_cap_heap_get_default :: IO (Ptr MiHeap)
@@ -422,13 +383,15 @@ foreign import ccall unsafe "hs_mi_heap_check_owned" mi_heap_check_owned    :: P
 
 -- Any-thread: what the OS thread has of that heap. Safe because clearing or copying much is long, or because it reads the
 -- file system (realpath), or because it calls back into Haskell (visit).
-foreign import ccall safe "hs_mi_heap_zalloc_aligned_at" mi_heap_zalloc_aligned_at_safe     :: Ptr MiHeap -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_heap_realloc" mi_heap_realloc_safe                         :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_heap_realloc_aligned_at" mi_heap_realloc_aligned_at_safe   :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_heap_rezalloc" mi_heap_rezalloc_safe                       :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_heap_rezalloc_aligned_at" mi_heap_rezalloc_aligned_at_safe :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-foreign import ccall safe "hs_mi_heap_realpath" mi_heap_realpath_safe                       :: Ptr MiHeap -> CString -> CString -> IO CString
-foreign import ccall safe "hs_mi_heap_visit_blocks" mi_heap_visit_blocks_safe               :: Ptr MiHeap -> CBool -> FunPtr BlockVisitor -> Ptr () -> IO CBool
+foreign import ccall safe "hs_mi_thread_heap_aligned" mi_heap_aligned_safe :: Ptr MiHeap -> CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
+foreign import ccall safe "hs_mi_thread_heap_resize" mi_heap_resize_safe   :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr b)
+foreign import ccall safe "hs_mi_heap_realpath" mi_heap_realpath_safe         :: Ptr MiHeap -> CString -> CString -> IO CString
+foreign import ccall safe "hs_mi_heap_visit_blocks" mi_heap_visit_blocks_safe :: Ptr MiHeap -> CBool -> FunPtr BlockVisitor -> Ptr () -> IO CBool
+
+-- | Size, alignment, offset.
+mi_heap_zalloc_aligned_at_safe :: Ptr MiHeap -> CSize -> CSize -> CSize -> IO (Ptr a)
+mi_heap_zalloc_aligned_at_safe heap size align offset = mi_heap_aligned_safe heap size align offset 1
+{-# INLINE mi_heap_zalloc_aligned_at_safe #-}
 
 -- | What C calls for each page and block: heap, page, block, bytes, argument; 0 stops it.
 type BlockVisitor = Ptr MiHeap -> Ptr () -> Ptr () -> CSize -> Ptr () -> IO CBool

@@ -78,7 +78,8 @@ import GHC.Generics (Generic)
 
 import qualified Mimalloc.Internal.FFI as C
 import Mimalloc.Internal.FFI (MiHeap)
-import Mimalloc.Internal.Alloc (bool, isSmall)
+import Mimalloc.Internal.Alloc (bool)
+import Mimalloc.Internal.Families
 
 -- $setup
 -- >>> import Mimalloc.Primitive (mi_free)
@@ -174,9 +175,7 @@ mi_heap_malloc = C.mi_cap_heap_malloc
 --
 -- @since 0.1.0.0
 mi_heap_zalloc :: Ptr MiHeap -> CSize -> IO (Ptr a)
-mi_heap_zalloc heap size
-  | isSmall size = C.mi_cap_heap_zalloc heap size
-  | otherwise = C.mi_heap_zalloc_aligned_at_safe heap size 1 0
+mi_heap_zalloc = heapZeroed
 {-# INLINE mi_heap_zalloc #-}
 
 -- | @mi_heap_calloc heap n size@: a block of zeros for @n@ elements.
@@ -205,9 +204,7 @@ mi_heap_malloc_small = C.mi_cap_heap_malloc
 --
 -- @since 0.1.0.0
 mi_heap_realloc :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr b)
-mi_heap_realloc heap p size
-  | isSmall size = C.mi_cap_heap_realloc heap (castPtr p) size 0 0 0
-  | otherwise = C.mi_heap_realloc_safe heap (castPtr p) size
+mi_heap_realloc heap p size = heapResized heap p size 0 0 0
 {-# INLINE mi_heap_realloc #-}
 
 -- | @mi_heap_reallocn heap p n size@: 'mi_heap_realloc' for @n@ elements.
@@ -230,9 +227,7 @@ mi_heap_reallocf heap p size = do
 --
 -- @since 0.1.0.0
 mi_heap_rezalloc :: Ptr MiHeap -> Ptr a -> CSize -> IO (Ptr a)
-mi_heap_rezalloc heap p size
-  | isSmall size = C.mi_cap_heap_realloc heap p size 0 0 1
-  | otherwise = C.mi_heap_rezalloc_safe heap p size
+mi_heap_rezalloc heap p size = heapResized heap p size 0 0 1
 {-# INLINE mi_heap_rezalloc #-}
 
 -- | @mi_heap_recalloc heap p n size@: 'mi_heap_rezalloc' for @n@ elements.
@@ -274,7 +269,7 @@ mi_heap_malloc_aligned heap size align = mi_heap_malloc_aligned_at heap size ali
 --
 -- @since 0.1.0.0
 mi_heap_malloc_aligned_at :: Ptr MiHeap -> CSize -> CSize -> CSize -> IO (Ptr a)
-mi_heap_malloc_aligned_at heap size align offset = C.mi_cap_heap_aligned heap size align offset 0
+mi_heap_malloc_aligned_at heap size align offset = heapAligned heap size align offset 0
 {-# INLINE mi_heap_malloc_aligned_at #-}
 
 -- | @mi_heap_zalloc_aligned heap size alignment@: 'mi_heap_zalloc', aligned.
@@ -288,9 +283,7 @@ mi_heap_zalloc_aligned heap size align = mi_heap_zalloc_aligned_at heap size ali
 --
 -- @since 0.1.0.0
 mi_heap_zalloc_aligned_at :: Ptr MiHeap -> CSize -> CSize -> CSize -> IO (Ptr a)
-mi_heap_zalloc_aligned_at heap size align offset
-  | isSmall size = C.mi_cap_heap_aligned heap size align offset 1
-  | otherwise = C.mi_heap_zalloc_aligned_at_safe heap size align offset
+mi_heap_zalloc_aligned_at heap size align offset = heapAligned heap size align offset 1
 {-# INLINE mi_heap_zalloc_aligned_at #-}
 
 -- | @mi_heap_calloc_aligned heap n size alignment@: 'mi_heap_calloc', aligned.
@@ -318,9 +311,7 @@ mi_heap_realloc_aligned heap p size align = mi_heap_realloc_aligned_at heap p si
 --
 -- @since 0.1.0.0
 mi_heap_realloc_aligned_at :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr b)
-mi_heap_realloc_aligned_at heap p size align offset
-  | isSmall size = C.mi_cap_heap_realloc heap (castPtr p) size (asked align) offset 0
-  | otherwise = C.mi_heap_realloc_aligned_at_safe heap (castPtr p) size align offset
+mi_heap_realloc_aligned_at heap p size align offset = heapResized heap p size (asked align) offset 0
 {-# INLINE mi_heap_realloc_aligned_at #-}
 
 -- | @mi_heap_rezalloc_aligned heap p size alignment@: 'mi_heap_rezalloc', aligned.
@@ -334,9 +325,7 @@ mi_heap_rezalloc_aligned heap p size align = mi_heap_rezalloc_aligned_at heap p 
 --
 -- @since 0.1.0.0
 mi_heap_rezalloc_aligned_at :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> IO (Ptr a)
-mi_heap_rezalloc_aligned_at heap p size align offset
-  | isSmall size = C.mi_cap_heap_realloc heap p size (asked align) offset 1
-  | otherwise = C.mi_heap_rezalloc_aligned_at_safe heap p size align offset
+mi_heap_rezalloc_aligned_at heap p size align offset = heapResized heap p size (asked align) offset 1
 {-# INLINE mi_heap_rezalloc_aligned_at #-}
 
 -- | @mi_heap_recalloc_aligned heap p n size alignment@: 'mi_heap_recalloc', aligned.
@@ -463,15 +452,3 @@ visitHeapBlocks heap blocks visitor = do
   done <- bracket (C.newBlockVisitor visit) freeHaskellFunPtr $ \f -> mask_ (C.mi_heap_visit_blocks_safe heap (bool blocks) f nullPtr)
   readIORef thrown >>= maybe (pure (done /= 0)) throwIO
 
--- A product that overflows is more than C gives: it fails there, with the error and the report of all too large requests.
-product_ :: CSize -> CSize -> CSize
-product_ n size
-  | n < limit && size < limit || size == 0 || n <= maxBound `quot` size = n * size
-  | otherwise = maxBound
-  where limit = 4294967296
-{-# INLINE product_ #-}
-
--- Where C's mi_cap_heap_realloc would take 0 for no alignment it is a mistake here, as 3 is.
-asked :: CSize -> CSize
-asked align = if align == 0 then 3 else align
-{-# INLINE asked #-}

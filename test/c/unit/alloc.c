@@ -59,8 +59,8 @@ static void too_large(void) {
     errno = 0;
     CHECK(mi_alloc_zalloc(lh, sizes[i]) == NULL && errno == ENOMEM);
     errno = 0;
-    CHECK(mi_alloc_calloc(lh, sizes[i], 1) == NULL && errno == ENOMEM);
-    CHECK(mi_alloc_calloc(lh, 1, sizes[i]) == NULL && mi_alloc_mallocn(lh, sizes[i], 1) == NULL);
+    CHECK(mi_alloc_zalloc(lh, mi_size_times(sizes[i], 1)) == NULL && errno == ENOMEM);
+    CHECK(mi_alloc_zalloc(lh, mi_size_times(1, sizes[i])) == NULL && mi_alloc_malloc(lh, mi_size_times(sizes[i], 1)) == NULL);
   }
   errno = 0;                                     /* allowed, but there is no such memory */
   CHECK(mi_alloc_malloc(lh, PTRDIFF_MAX) == NULL && errno == ENOMEM && test_last_error == ENOMEM);
@@ -73,14 +73,14 @@ static void products(void) {
   test_expect_errors();
   const size_t half = (size_t)1 << 32;
   errno = 0;
-  CHECK(mi_alloc_calloc(lh, half, half) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
-  CHECK(mi_alloc_mallocn(lh, half + 1, half) == NULL && mi_alloc_mallocn(lh, SIZE_MAX, SIZE_MAX) == NULL);
-  CHECK(mi_alloc_calloc(lh, SIZE_MAX / 2 + 1, 2) == NULL);
-  void *p = mi_alloc_calloc(lh, 0, SIZE_MAX), *q = mi_alloc_mallocn(lh, SIZE_MAX, 0);
+  CHECK(mi_alloc_zalloc(lh, mi_size_times(half, half)) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
+  CHECK(mi_alloc_malloc(lh, mi_size_times(half + 1, half)) == NULL && mi_alloc_malloc(lh, mi_size_times(SIZE_MAX, SIZE_MAX)) == NULL);
+  CHECK(mi_alloc_zalloc(lh, mi_size_times(SIZE_MAX / 2 + 1, 2)) == NULL);
+  void *p = mi_alloc_zalloc(lh, mi_size_times(0, SIZE_MAX)), *q = mi_alloc_malloc(lh, mi_size_times(SIZE_MAX, 0));
   CHECK(p != NULL && q != NULL && p != q);
   release(p);
   release(q);
-  p = mi_alloc_calloc(lh, 10, 10);
+  p = mi_alloc_zalloc(lh, 100);
   CHECK(p != NULL && mi_block_usable(p) >= 100 && test_all(p, mi_block_usable(p), 0));
   release(p);
   end();
@@ -93,7 +93,7 @@ static void zeroed(void) {
     for (size_t size = 0; size < 3 * MI_MiB; size = size * 9 / 8 + 1) {
       uint8_t* p[3];
       for (int i = 0; i < 3; i++) {
-        p[i] = i == 1 ? mi_alloc_calloc(lh, 1, size) : mi_alloc_zalloc(lh, size);
+        p[i] = mi_alloc_zalloc(lh, size);
         CHECK_AT(p[i] != NULL && test_all(p[i], mi_block_usable(p[i]), 0), "size = %zu", size);
         memset(p[i], 0xff, mi_block_usable(p[i]));
       }
