@@ -1,6 +1,6 @@
 -- |
--- The two general functions of a ring, aligned and resizing, as "Mimalloc.Primitive" has them under many names: what clears
--- or copies 1 MiB or more is done in a safe call, by the OS thread's heap.
+-- The two general functions of a ring, aligned and resizing, as "Mimalloc.Primitive" has them under many names:
+-- what clears or copies 1 MiB or more is done in a safe call, by the OS thread's heap.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -43,7 +43,9 @@ resized p size align offset zero
 
 -- | The same three of a heap.
 heapZeroed :: Ptr MiHeap -> CSize -> IO (Ptr a)
-heapZeroed heap size = if isSmall size then mi_cap_heap_zalloc heap size else mi_heap_aligned_safe heap size 1 0 1
+heapZeroed heap size
+  | isSmall size = mi_cap_heap_zalloc heap size
+  | otherwise = mi_heap_aligned_safe heap size 1 0 1
 {-# INLINE heapZeroed #-}
 
 heapAligned :: Ptr MiHeap -> CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
@@ -58,7 +60,8 @@ heapResized heap p size align offset zero
   | otherwise = mi_heap_resize_safe heap p size align offset zero
 {-# INLINE heapResized #-}
 
--- | A product that overflows is more than C gives: it fails there, with the error and the report of all too large requests.
+-- | A product that overflows is more than C gives: it fails there, with the error and the report of all too large
+-- requests.
 product_ :: CSize -> CSize -> CSize
 product_ n size
   | n < limit && size < limit || size == 0 || n <= maxBound `quot` size = n * size

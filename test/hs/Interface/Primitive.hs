@@ -36,7 +36,17 @@ tests = testGroup "primitive"
   , testGroup "options" options
   , testGroup "process" process
   , testGroup "other names" names
+  , testGroup "C's functions of a capability"
+      [ testCase "blocks" $ test_cap_blocks >>= (@?= 0)
+      , testCase "resizing" $ test_cap_resizing >>= (@?= 0)
+      , testCase "refusals" $ test_cap_refusals >>= (@?= 0)
+      ]
   ]
+
+-- family.c: 0, or the line there of what is wrong.
+foreign import ccall unsafe test_cap_blocks   :: IO CInt
+foreign import ccall unsafe test_cap_resizing :: IO CInt
+foreign import ccall unsafe test_cap_refusals :: IO CInt
 
 foreign import ccall unsafe gettid :: IO CInt
 foreign import ccall "wrapper" newVisitor :: MiBlockVisitFun -> IO (FunPtr MiBlockVisitFun)
