@@ -1,6 +1,6 @@
 -- |
--- The two general functions of a ring, aligned and resizing, as "Mimalloc.Primitive" has them under many names:
--- what clears or copies 1 MiB or more is done in a safe call, by the OS thread's heap.
+-- The two general functions of a ring, aligned and resizing, as "Mimalloc.Primitive" has them under many
+-- names: what clears or copies 1 MiB or more is done in a safe call, by the OS thread's heap.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -60,8 +60,8 @@ heapResized heap p size align offset zero
   | otherwise = mi_heap_resize_safe heap p size align offset zero
 {-# INLINE heapResized #-}
 
--- | A product that overflows is more than C gives: it fails there, with the error and the report of all too large
--- requests.
+-- | A product that overflows is more than C gives: it fails there, with the error and the report of all too
+-- large requests.
 product_ :: CSize -> CSize -> CSize
 product_ n size
   | n < limit && size < limit || size == 0 || n <= maxBound `quot` size = n * size
