@@ -50,7 +50,7 @@ _Static_assert(offsetof(mi_pagemap_t, root) == MI_FAST_PAGEMAP_ROOT && MI_SLICE_
                "fast.cmm reads the page map at the offsets of fast.h");
 _Static_assert(MI_CAPS_MAX == MI_FAST_KEY_CAPS, "the key of a heap has a word for each capability that has heaps of its own");
 _Static_assert(MI_FAST_KEY_LHEAPS + 8 * MI_FAST_KEY_CAPS == MI_FAST_KEY_ENDS, "behind them the key has the ends of what was packed");
-_Static_assert(MI_FAST_KEY_ENDS + 8 * MI_FAST_KEY_PACKERS == MI_FAST_KEY_USED && MI_FAST_KEY_USED <= MI_FAST_KEY_SIZE, "src/Mimalloc/Internal/Heap.hs makes the key, and clears what is used");
+_Static_assert(MI_FAST_KEY_ENDS + 8 * MI_FAST_KEY_PACKERS == MI_FAST_KEY_USED && MI_FAST_KEY_USED <= MI_FAST_KEY_SIZE, "Haskell makes the key, and clears what is used (Internal/Heap.hs, Internal/Numbers.hs)");
 _Static_assert(offsetof(mi_fast_t, lheaps) == MI_FAST_LHEAPS && offsetof(mi_fast_t, caps) == MI_FAST_CAPS
                && offsetof(mi_fast_t, first_id) == MI_FAST_FIRST_ID && offsetof(mi_fast_t, octave) == MI_FAST_OCTAVES, "fast.cmm reads mi_fast at the offsets of fast.h");
 

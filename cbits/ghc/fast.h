@@ -33,7 +33,7 @@
 #define MI_FAST_FIRST_ID        16
 #define MI_FAST_OCTAVES         24
 
-/* The key of a heap, in bytes; src/Mimalloc/Internal/Heap.hs */
+/* The key of a heap, in bytes; src/Mimalloc/Internal/Numbers.hs */
 #define MI_FAST_KEY_LHEAPS      16
 #define MI_FAST_KEY_CAPS        256
 #define MI_FAST_KEY_TOGETHER    2
