@@ -95,6 +95,7 @@ static void process_begin_once(void) {
   const bool verbose = mi_option_is_enabled(mi_option_verbose);
   has_key = pthread_key_create(&end_key, &thread_exit) == 0;              /* first: the next may allocate */
   if (!has_key) mi_store_relaxed(&xunnoticed, true);                      /* shown by pthread_once */
+  mi_store_relaxed(&mi_purger_xreplaces_free, mi_is_redirected());        /* shown by pthread_once */
   mi_fork_set_mend(&after_fork_child);
   const bool has_handlers = mi_os_atfork(&before_fork, &after_fork_parent, &after_fork_child);
   if (verbose && !has_key)

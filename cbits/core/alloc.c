@@ -49,7 +49,7 @@ mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool head
   void* p = malloc_once(lh, size, align, headroom, zero);
   if (mi_unlikely(p == NULL) && make_room(lh)) p = malloc_once(lh, size, align, headroom, zero);
   mi_report_pending();
-  mi_purger_start_if_due();
+  mi_purger_allocated();
   return mi_likely(p != NULL) ? p : mi_report_fail(MI_ERROR_NO_MEMORY, size);
 }
 

@@ -199,7 +199,7 @@ void mi_lheap_housekeep(mi_lheap_t* lh) {
 mi_inline void freed(mi_lheap_t* lh) {
   if (lh != NULL && ++lh->free_tick % MI_CLOCK_TICKS == 0) sweep_idle(lh);
   mi_report_pending();
-  mi_purger_start_if_due();
+  mi_purger_freed();
 }
 
 void mi_lheap_freed(mi_lheap_t* lh) { freed(lh); }

@@ -111,6 +111,7 @@ void mi_purger_run_pages(void) {
 
 /* ---- the thread ---- */
 
+mi_atomic(bool) mi_purger_xreplaces_free;
 static mi_atomic(uint64_t) xretry_at;    /* there is none till then; milliseconds */
 /* A time only: no other is begun. */
 __attribute__((destructor)) static void process_ends(void) { mi_store_relaxed(&xretry_at, UINT64_MAX); }
@@ -203,7 +204,7 @@ static void purge_early(uint32_t ticks) {
   mi_unlock(&working);
 }
 
-static void clock_look(void) {
+static void clock_look(bool may_start) {
   uint32_t* mine = &mi_local()->clock_ticks;
   const uint32_t ticks = *mine;
   const bool ticked = ticks >= MI_CLOCK_TICKS, has_thread = mi_purger_has_thread();
@@ -211,7 +212,8 @@ static void clock_look(void) {
   else if (has_thread) return;
   const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);  /* a time only */
   if (has_thread && !thread_is_elsewhere(now)) return;
-  if (mi_purger_lacks_thread() && mi_clock_at() != 0 && retry_at <= now && thread_start()) return;
+  if (may_start && mi_purger_lacks_thread() && mi_clock_at() != 0 && retry_at <= now && thread_start())
+    return;
   if (!ticked && (!mi_load_relaxed(&mi_purger_xround) || credit() <= 0)) return;          /* hints */
   const uint64_t at = mi_clock_at();
   /* A hint. */
@@ -220,9 +222,9 @@ static void clock_look(void) {
   else purge_early(ticks);
 }
 
-void mi_purger_look(void) {
+void mi_purger_look(bool may_start) {
   const int saved = errno;
-  clock_look();
+  clock_look(may_start);
   errno = saved;
 }
 

@@ -4,7 +4,8 @@
    Where no thread of ours runs, slow paths of malloc and free make the rounds, a piece each. A thread is
    begun at the end of a slow path, where nothing is held, if the option purge_thread says so: by default only
    in a process that has threads already and has committed MI_PURGE_THREAD_MIN. It ends when nothing has been
-   due for a round, and is begun again.
+   due for a round, and is begun again. Where the C library's free is ours, only slow paths of malloc begin
+   it: the C library frees with a lock held that it takes to make a thread (of the stacks of ended ones).
 
    All of it together may use 2 % of a processor, and a tenth of a second that it did not use before: what is
    due waits for that. What is done inside pages may use half as much, because it brings less. */
@@ -20,7 +21,9 @@
 #include "policy.h"
 
 extern mi_atomic(bool) mi_purger_xround;   /* a round is under way */
-mi_noinline void mi_purger_look(void);
+/* The C library's free is ours; set as the process begins. */
+extern mi_atomic(bool) mi_purger_xreplaces_free;
+mi_noinline void mi_purger_look(bool may_start);
 
 /* No thread of ours runs, and one may be begun. A hint. */
 mi_inline bool mi_purger_lacks_thread(void) {
@@ -32,12 +35,17 @@ mi_inline bool mi_purger_lacks_thread(void) {
              : option > 0;
 }
 
-/* At the end of a slow path, with nothing half done and no lock held. Keeps errno. */
-mi_inline void mi_purger_start_if_due(void) {
+mi_inline void mi_purger_look_if_due(bool may_start) {
   const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
   if (!round && mi_load_relaxed(&mi_due.xsince) == 0) return;             /* a hint */
-  if (++mi_local()->clock_ticks >= MI_CLOCK_TICKS || round || mi_purger_lacks_thread()) mi_purger_look();
+  if (++mi_local()->clock_ticks >= MI_CLOCK_TICKS || round || (may_start && mi_purger_lacks_thread()))
+    mi_purger_look(may_start);
 }
+
+/* At the end of a slow path of malloc, with nothing half done and no lock held. Keeps errno. */
+mi_inline void mi_purger_allocated(void) { mi_purger_look_if_due(true); }
+/* The same for one of free. */
+mi_inline void mi_purger_freed(void) { mi_purger_look_if_due(!mi_load_relaxed(&mi_purger_xreplaces_free)); }
 
 /* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is cached or
    free, at once. */
