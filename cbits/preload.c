@@ -147,7 +147,8 @@ EXPORT int malloc_info(int options, FILE* f) {
 typedef struct mi_nothrow_s mi_nothrow_t;
 
 /* No memory for a nothrow form. The new-handler may throw, which C cannot catch: the C++ library's own
-   form calls ours that throws, and catches. Without that library there is no handler. */
+   form calls ours that throws, and catches. Without that library there is no handler. In a static program
+   that form is not to be found: ours stands in its place, and calls no handler. */
 static mi_cold void* nothrow_new(size_t n, const mi_nothrow_t* t) {
   void* (*next)(size_t, const mi_nothrow_t*);
   *(void**)&next = dlsym(RTLD_NEXT, "_ZnwmRKSt9nothrow_t");
