@@ -62,7 +62,7 @@
 #define MI_ARENA_MIN     (MI_MiB)
 /* The first one; the next are as large as all before together. */
 #define MI_ARENA_FIRST   (MI_HARD ? MI_MiB : 2 * MI_MiB)
-/* The most, but for an eighth of all, where new memory is resident at once. */
+/* The most, but for an eighth of all and what a block needs, where new memory is locked. */
 #define MI_ARENA_LOCKED  (MI_MiB / 2)
 #define MI_ARENAS_MAX    4096
 #define MI_CAPS_MAX      256u                               /* capabilities with heaps of their own */

@@ -160,7 +160,11 @@ static uint16_t next_block(mi_lheap_t* lh, unsigned bin) {
 
 static void sweep_idle(mi_lheap_t* lh) {
   const uint64_t now = mi_os_now_ms(), round = mi_clock_round_ms();
-  if (round == 0 || (now < lh->idle_at && lh->idle_at <= now + round) || !mi_purger_affords()) return;
+  if (round == 0 || (now < lh->idle_at && lh->idle_at <= now + round)) return;
+  if (!mi_purger_affords()) {
+    mi_clock_schedule();                                                  /* a round earns what it takes */
+    return;
+  }
   lh->idle_at = now + round;
   const uint64_t since = mi_os_cpu_us();
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {

@@ -209,7 +209,7 @@ resize m heap p b change0 n0 = do
   check "before resizing" p b
   q <- case change of
     Re -> on (mi_realloc p size) (\g -> mi_heap_realloc g p size)
-    ReThread -> C.mi_realloc_safe p size
+    ReThread -> C.mi_resize_safe p size 0 0 0
     ReArray k -> on (mi_reallocn p (c n0) (c k)) (\g -> mi_heap_reallocn g p (c n0) (c k))
     ReOrFree -> on (mi_reallocf p size) (\g -> mi_heap_reallocf g p size)
     ReAt a o -> on (mi_realloc_aligned_at p size (pow a) (c o)) (\g -> mi_heap_realloc_aligned_at g p size (pow a) (c o))
