@@ -21,7 +21,8 @@
 #include "policy.h"
 
 extern mi_atomic(bool) mi_purger_xround;   /* a round is under way */
-/* The C library's free is ours; set as the process begins. */
+/* The C library's free is ours. Written once, as the process begins (pthread_once shows it); relaxed, since
+   it publishes nothing. */
 extern mi_atomic(bool) mi_purger_xreplaces_free;
 mi_noinline void mi_purger_look(bool may_start);
 

@@ -39,7 +39,7 @@ typedef enum {
   MI_WHERE_CACHED,  /* dead, but its slices are claimed and mapped still: in the table of cache.h */
   MI_WHERE_QUEUED,                  /* in a queue of `lheap` */
   MI_WHERE_WATCHED,                 /* in a queue; its holder's frees come by when it has become sparse */
-  MI_WHERE_RETIRED,                 /* alone in its queue, and empty: freed when that is idle */
+  MI_WHERE_RETIRED,                 /* alone in its queue, and empty: freed when the queue is idle */
   MI_WHERE_PARKED,  /* no block of it is free: in a list of `lheap` that malloc does not look at */
   /* No block of it was free when its owner gave it up. Who frees one since changes the word alone. */
   MI_WHERE_FULL,
