@@ -164,7 +164,7 @@ struct mi_lheap_s {
   /* Of the same owner, but for its main one and those that are unused (the lock of the list of heaps). */
   mi_lheap_t *next, *prev;
   mi_lheap_t *heap_next, *heap_prev;/* of the same heap; next of unused (the same lock) */
-  uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
+  uint64_t    swept_at;             /* when idle queues were looked for last, milliseconds */
   uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   uint32_t    drains_seen;          /* how many drains were scheduled, at its last slow path */
   mi_atomic(bool) xdefault;         /* its owner may point to it even when its heap has ended (heap.c) */

@@ -150,7 +150,7 @@ static void idle_queues(void) {
   for (; next < 40; next++) {
     while (stays(next)) next++;
     CHECK((block[next] = o_malloc(0, 3000)) != NULL);
-    lh->idle_at = 0;                             /* a look between each two */
+    lh->swept_at = UINT64_MAX;                    /* a look between each two */
     meanwhile(0, 4);
     if (!MI_HARD) CHECK(mi_page_of(block[next])->xowner == lh->xid && lh->queue[mi_bin_of(3000)].first != NULL);
   }
