@@ -159,6 +159,11 @@ size_t test_smaps_anonymous(void) {
 
 mi_atomic(bool) test_stop;
 
+void test_await(mi_atomic(int)* word, int value) {
+  enum { AWAKE = 20000 };
+  for (int n = 0; mi_load_acquire(word) != value; n++) if (n > AWAKE) usleep(20);   /* pairs with the other's store */
+}
+
 void* test_churn(void* seed) {
   uint64_t r = (uint64_t)(uintptr_t)seed;
   void* p[100] = { NULL };

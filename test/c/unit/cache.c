@@ -114,7 +114,7 @@ static mi_atomic(int) round_begun, round_ended;
 static void spin(int n) { for (volatile int i = 0; i < n; i++) {} }
 static void* flush_each_round(void* arg) {
   for (int n = 1; n <= *(const int*)arg; n++) {
-    while (mi_load_acquire(&round_begun) < n) mi_os_yield();
+    test_await(&round_begun, n);
     spin(n % 64);
     mi_purger_run(true);
     mi_store_release(&round_ended, n);
@@ -134,7 +134,7 @@ static void put_while_another_flushes(void) {
     spin(n / 64 % 64);
     if (n % 2 == 0) mi_cache_put(0, a);
     else mi_cache_put_class(a);
-    while (mi_load_acquire(&round_ended) < n) mi_os_yield();
+    test_await(&round_ended, n);
     if (mi_page_is_none(mi_page_of(a->start))) continue;
     usleep(6000);
     mi_purger_run(false);

@@ -129,14 +129,12 @@ static mi_atomic(int) turn;
 static mi_atomic(size_t) nerrors;
 static void count_error(int err, void* arg) { (void)err; (void)arg; mi_add_relaxed(&nerrors, 1); }
 
-static void await(int value) { while (mi_load_acquire(&turn) != value) mi_os_yield(); }  /* pairs with the stores of the other */
-
 static void* other(void* unused) {
   (void)unused;
   for (int i = 1; i <= TRIALS; i++) {
-    while (mi_load_acquire(&turn) != i) {}                                /* pairs with the store in both_free */
+    test_await(&turn, i);
     mi_free(mi_load_relaxed(&block));
-    mi_store_release(&turn, -i);                                          /* pairs with await */
+    mi_store_release(&turn, -i);                                          /* pairs with test_await */
   }
   return NULL;
 }
@@ -154,10 +152,10 @@ static void both_free(bool elsewhere) {
     void* p = elsewhere ? mi_heap_malloc(heap, 48) : mi_malloc(48);
     for (int k = 0; k < 3; k++) test_fill(keep[k] = elsewhere ? mi_heap_malloc(heap, 48) : mi_malloc(48), 48, (uint64_t)k);
     mi_store_relaxed(&block, p);
-    mi_store_release(&turn, i);
+    mi_store_release(&turn, i);                                           /* pairs with test_await */
     for (volatile int d = i % 40; d > 0; d--) {}
     mi_free(p);
-    await(-i);
+    test_await(&turn, -i);
     if (elsewhere) CHECK_EQ(mi_load_relaxed(&nerrors), before + 1);
     for (int k = 0; k < 3; k++) {
       CHECK(test_filled(keep[k], 48, (uint64_t)k));
