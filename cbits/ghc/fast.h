@@ -49,8 +49,9 @@
 /* Owner-only, both: of the capability that is held. */
 /* mi_cap_heap_malloc, which also writes the capability's local heap down for the next time. */
 void* mi_cap_heap_malloc_noted(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps);
-/* Bytes for something that never changes and is never freed by itself, not aligned: behind what the capability had from this heap
-   before, whose ends are in the key. NULL and errno if there is no memory. Haskell code that was inlined into a program calls it. */
+/* Bytes for something that never changes and is never freed by itself, not aligned: behind what the
+   capability had from this heap before, whose ends are in the key. NULL and errno if there is no memory.
+   Haskell code that was inlined into a program calls it. */
 mi_decl_export void* mi_cap_heap_pack(mi_heap_t* heap, size_t size, uint8_t* key);
 
 typedef struct {
