@@ -25,7 +25,8 @@ numbersAgree :: TestTree
 numbersAgree = testGroup "numbers that C has, too"
   [ testCase "constants, and words of structures" $ do
       n <- test_numbers
-      c <- forM [0 .. n - 1] $ \i -> (,) <$> (test_number_name i >>= peekCString) <*> (fromIntegral <$> test_number i)
+      c <- forM [0 .. n - 1] $ \i ->
+        (,) <$> (test_number_name i >>= peekCString) <*> (fromIntegral <$> test_number i)
       sort numbers @?= sort c
   , testCase "MiHeapArea" $ do
       size <- fromIntegral <$> test_heap_area_size
