@@ -1,5 +1,6 @@
-/* claim GIB..: what a block of 100 KB costs when so many GiB have single free slices only, and one that is freed again. Microseconds
-   of wall time, by itself under each allocator: cc -O2 bench/c/claim.c -o claim && LD_PRELOAD=build/libmimalloc.so ./claim 1 4 8 */
+/* claim GIB..: what a block of 100 KB costs when so many GiB have single free slices only, and one that is
+   freed again. Microseconds of wall time, by itself under each allocator: cc -O2 bench/c/claim.c -o claim &&
+   LD_PRELOAD=build/libmimalloc.so ./claim 1 4 8 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -49,7 +50,8 @@ int main(int argc, char** argv) {
       free(p[i]);
       p[i] = made(BLOCK);
     }
-    printf("%zu GiB: %.2f us each, worst %.1f; freed and made again %.2f\n", gib, sum / BLOCKS, worst, (now() - start) / BLOCKS);
+    printf("%zu GiB: %.2f us each, worst %.1f; freed and made again %.2f\n", gib, sum / BLOCKS, worst,
+           (now() - start) / BLOCKS);
   }
   return 0;
 }
