@@ -203,7 +203,7 @@ void mi_cap_free_held(void* p) {
 }
 
 void mi_cap_free_box(void* box) {
-  void* p = *(void**)box;
+  void* p = *(void**)(void*)((char*)box + MI_FAST_BOX_BLOCK);
   if (p != NULL) mi_cap_free_held(p);
   mi_cap_free(box);
 }
@@ -251,7 +251,7 @@ void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) {
   WITH_CAP_HEAP(mi_alloc_malloc(lh, size), mi_heap_malloc(heap, size));
 }
 
-void* mi_cap_heap_malloc_noted(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps) {
+void* mi_cap_heap_malloc_cached(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps) {
   WITH_CAP_HEAP(mi_alloc_malloc(lheaps[number] = lh, size), mi_heap_malloc(heap, size));
 }
 

@@ -23,8 +23,9 @@ HS(size_t, mi_good_size, (size_t size), (size))
 HS(void*, mi_expand, (void* p, size_t newsize), (p, newsize))
 HS(bool, mi_is_in_heap_region, (const void* p), (p))
 HS(int, mi_version, (void), ())
-HS(void, mi_process_info, (size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t*
-   current_rss, size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults),
+HS(void, mi_process_info,
+   (size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t* current_rss, size_t* peak_rss,
+    size_t* current_commit, size_t* peak_commit, size_t* page_faults),
    (elapsed_msecs, user_msecs, system_msecs, current_rss, peak_rss, current_commit, peak_commit, page_faults))
 HS(mi_heap_t*, mi_heap_new, (void), ())
 HS(mi_heap_t*, mi_heap_new_ex, (int tag, bool allow_destroy, mi_arena_id_t arena_id), (tag, allow_destroy,

@@ -12,7 +12,9 @@
 #define WORD(type, field)   { #type "." #field, offsetof(type, field) / 8 }
 
 static const struct { const char* name; long value; } numbers[] = {
-  NUMBER(MI_GRANULE), NUMBER(MI_FAST_KEY_TOGETHER), NUMBER(MI_FAST_KEY_USED), NUMBER(MI_FAST_KEY_SIZE),
+  NUMBER(MI_GRANULE), NUMBER(MI_FAST_KEY_HEAP), NUMBER(MI_FAST_KEY_LIFE), NUMBER(MI_FAST_KEY_TOGETHER),
+  NUMBER(MI_FAST_KEY_USED), NUMBER(MI_FAST_KEY_SIZE),
+  NUMBER(MI_FAST_CELL_BLOCK), NUMBER(MI_FAST_BOX_BLOCK), NUMBER(MI_FAST_NO_BLOCK),
   NUMBER(MI_ID_STEP), NUMBER(MI_CAPS_MAX),
   WORDS(mi_totals_t),
   WORD(mi_totals_t, reserved_bytes), WORD(mi_totals_t, committed_bytes), WORD(mi_totals_t, used_bytes),
