@@ -72,7 +72,7 @@ mi_decl_export void mi_cap_free(void* p);
 /* Also a finalizer. A block whose first word points to another, which was counted (mi_cap_hold), or is
    NULL: frees both. */
 mi_decl_export void mi_cap_free_box(void* box);
-/* Drains the capability's heaps; force: frees what is kept for reuse, too. Purges a bounded piece. */
+/* Drains the capability's heaps; force: frees cached pages, too. Purges a bounded piece. */
 mi_decl_export void mi_cap_collect(bool force);
 
 /* Gives up every page of the capability's heaps: what is free in them goes back, what is in use is freed by

@@ -438,7 +438,7 @@ mi_decl_export void mi_thread_stats_print_out(mi_output_fun* out, void* arg);
 
 /* err: EAGAIN double free, EINVAL no block, EFAULT a free block was written to, ENOMEM, EOVERFLOW
    (too large a request). Called with no lock held; may allocate; not called again from inside itself.
-   NULL: nobody is told. */
+   NULL: no function is called. */
 typedef void (mi_error_fun)(int err, void* arg);
 mi_decl_export void mi_register_error(mi_error_fun* fun, void* arg);
 /* Where all that is printed goes, a line a call; the same holds for it. NULL: to stderr. */

@@ -551,7 +551,7 @@ static bool take_any(page_t* g, const char* what) {
 }
 
 void page_reassign(page_t* g) {
-  if (!take_any(g, "settles")) return;
+  if (!take_any(g, "reassigns")) return;
   if (model_get(&g->used) == 0) { page_free(g); return; }
   mi_store_release(&g->xheap, MAIN);                           /* pairs with R0 */
   pool_put(g);
@@ -693,7 +693,7 @@ void check_all(void) {
 
 /* What nobody has met yet is mended as its holder would: then what is free is what is marked,
    and all is whole. */
-static void settle_twice(page_t* g) {
+static void mend_twice(page_t* g) {
   if (mi_xword_state(g->xword) == MI_PAGE_DEAD || g->bin.value == SINGLE) return;
   uint64_t free = 0, used = 0;
   for (int slot = nblocks; slot > 0; slot--) {
@@ -713,7 +713,7 @@ static void settle_twice(page_t* g) {
 }
 
 void check_twice(void) {
-  if (told != 1) settle_twice(twice_page);
+  if (told != 1) mend_twice(twice_page);
   check_all();
 }
 
