@@ -228,7 +228,8 @@ data Cell = Cell (MutableByteArray# RealWorld)
 -- | An empty one.
 newCell :: IO Cell
 newCell = IO $ \s -> case newByteArray# 8# s of
-  (# s1, array #) -> case run (fillCell (Cell array) (Ptr nullAddr#)) s1 of (# s2, _ #) -> (# s2, Cell array #)
+  (# s1, array #) -> case run (fillCell (Cell array) (Ptr nullAddr#)) s1 of
+    (# s2, _ #) -> (# s2, Cell array #)
   where run (IO m) = m
 {-# INLINE newCell #-}
 
