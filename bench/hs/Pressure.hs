@@ -71,7 +71,8 @@ main = getArgs >>= \args -> case args of
     peak <- processInfoPeakRSS <$> getProcessInfo
     asked <- pressureStats
     let collections = fromIntegral (pressureMinorCollections asked + pressureMajorCollections asked)
-    putStrLn (show seconds ++ "\t" ++ show (fromIntegral peak / 1048576 :: Double) ++ "\t" ++ show (maybe collections id figure :: Double))
+    putStrLn (show seconds ++ "\t" ++ show (fromIntegral peak / 1048576 :: Double)
+      ++ "\t" ++ show (maybe collections id figure :: Double))
   _ -> die "see the head of bench/hs/Pressure.hs"
 
 -- | What is there before the clock starts, and then what is measured.
@@ -79,8 +80,10 @@ shape :: String -> String -> [String] -> IO (IO (Double, Maybe Double))
 shape what who rest = case (what, rest) of
   ("ring", [heap, size, count, kept]) -> beside heap $ ring who (read size) (read count) (read kept)
   ("read", [heap, size, count]) -> beside heap $ reads' who (read size) (read count)
-  ("drop", [size, count]) -> now $ timed $ forM_ [1 .. read count] $ \i -> filled who (read size) i >>= evaluate . ByteString.head
-  ("once", [size, count]) -> now $ timed $ replicateM_ (read count) $ new who (read size) (`fillOne` 1) >>= evaluate
+  ("drop", [size, count]) -> now $ timed $
+    forM_ [1 .. read count] $ \i -> filled who (read size) i >>= evaluate . ByteString.head
+  ("once", [size, count]) -> now $ timed $ replicateM_ (read count) $
+    new who (read size) (`fillOne` 1) >>= evaluate
   ("growable", [count]) -> now $ timed $ replicateM_ (read count) (grown who)
   ("regions", [size, count]) -> now $ timed $ forM_ [1 .. read count] $ \i -> region who (read size) i
   ("limit", [size, count, kept]) -> now $ limit who (read size) (read count) (read kept)
@@ -111,7 +114,8 @@ beside heap act
   where
     size = read (dropWhile (`notElem` "0123456789") heap) :: Int
     forced l = foldl' (flip seq) () l `seq` l
-    settled after = performMajorGC >> pure (act <* (evaluate after >>= \n -> when (n /= size) (die "the heap is not whole")))
+    settled after = performMajorGC
+      >> pure (act <* (evaluate after >>= \n -> when (n /= size) (die "the heap is not whole")))
 
 ring :: String -> Int -> Int -> Int -> IO (Double, Maybe Double)
 ring who size count kept = do
@@ -127,14 +131,16 @@ reads' who size count = do
   directory <- getTemporaryDirectory
   (path, h) <- openBinaryTempFile directory "mimalloc-bench"
   ByteString.hPut h (ByteString.replicate size 65) >> hClose h
-  timed (replicateM_ count $ (if who == "pinned" then ByteString.readFile else Mi.readFile) path >>= evaluate . ByteString.last) <* removeFile path
+  timed (replicateM_ count $ (if who == "pinned" then ByteString.readFile else Mi.readFile) path
+    >>= evaluate . ByteString.last) <* removeFile path
 
 grown :: String -> IO ()
 grown who
   | who == "pinned" = do
       start <- Storable.new 4
       let go :: Int -> Storable.IOVector Int -> IO ()
-          go i v | i == million = Storable.read v (million - 1) >>= \x -> when (x /= million - 1) (die "an element is lost")
+          go i v | i == million = Storable.read v (million - 1) >>= \x ->
+            when (x /= million - 1) (die "an element is lost")
                  | i == Storable.length v = Storable.grow v i >>= go i
                  | otherwise = Storable.write v i i >> go (i + 1) v
       go 0 start
@@ -148,10 +154,12 @@ grown who
 
 region :: String -> Int -> Int -> IO ()
 region who size i
-  | who == "mi" = newHeap >>= \heap -> heapMallocForeignPtrBytes heap size >>= (`withForeignPtr` \p -> fillBytes (p :: Ptr Word8) (fromIntegral i) size)
+  | who == "mi" = newHeap >>= \heap -> heapMallocForeignPtrBytes heap size
+      >>= (`withForeignPtr` \p -> fillBytes (p :: Ptr Word8) (fromIntegral i) size)
   | who == "mi-ended" = do
       heap <- newHeap
-      heapMallocForeignPtrBytes heap size >>= (`withForeignPtr` \p -> fillBytes (p :: Ptr Word8) (fromIntegral i) size)
+      heapMallocForeignPtrBytes heap size
+        >>= (`withForeignPtr` \p -> fillBytes (p :: Ptr Word8) (fromIntegral i) size)
       unsafeEndHeap heap
   | otherwise = void $ filled who size i
 
@@ -192,7 +200,8 @@ request :: String -> Vector.IOVector ByteString -> Int -> IO ()
 request who slots i = do
   body <- filled who (4096 + mixed `rem` 262144) i
   Vector.write slots (mixed `rem` Vector.length slots) body
-  evaluate (foldl' xor 0 [fromIntegral (ByteString.index body j) * k | (j, k) <- zip [0, 509 .. 4095] [1 ..]] :: Int) >> pure ()
+  evaluate (foldl' xor 0 [fromIntegral (ByteString.index body j) * k
+                         | (j, k) <- zip [0, 509 .. 4095] [1 ..]] :: Int) >> pure ()
   where mixed = (i * 6364136223846793005 + 1442695040888963407) `shiftR` 33 .&. 0x3fffffff
 
 -- Slots for so many MiB of them.
@@ -213,8 +222,10 @@ filling who keys count = do
   slots <- bodies 64
   next <- newIORef (0 :: Int)
   index <- newIORef Map.empty
-  let fill = forM_ [1 .. keys] $ \i -> modifyIORef' index (Map.insert (i * 2654435761 `rem` 4294967296) i) >> when (i `rem` 1000 == 0) yield
-      serve = atomicModifyIORef' next (\n -> (n + 1, n)) >>= \n -> when (n < count) $ request who slots n >> serve
+  let fill = forM_ [1 .. keys] $ \i ->
+        modifyIORef' index (Map.insert (i * 2654435761 `rem` 4294967296) i) >> when (i `rem` 1000 == 0) yield
+      serve = atomicModifyIORef' next (\n -> (n + 1, n)) >>= \n -> when (n < count) $
+        request who slots n >> serve
   r <- timed $ together (fill : replicate 4 serve)
   size <- Map.size <$> readIORef index
   when (size /= keys) $ die "a key is lost"

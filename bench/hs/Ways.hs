@@ -47,4 +47,5 @@ table = do
   printf "| ns, -N%d | 48 B | 4 KiB | 64 KiB |\n|---|---|---|---|\n" n
   forM_ ways $ \(name, way) -> do
     figures <- forM [48, 4096, 65536] $ \size -> perOperation (way size) >>= replicateM 9
-    printf "| %s | %s |\n" name (foldr1 (\a b -> a ++ " | " ++ b) [printf "%.0f" (sort f !! 4) | f <- figures])
+    printf "| %s | %s |\n" name (foldr1 (\a b -> a ++ " | " ++ b)
+      [printf "%.0f" (sort f !! 4) | f <- figures])

@@ -1,5 +1,4 @@
-/* Assertions: the one home of the MI_CHECK question, but for the walker (cbits/debug).
-   Any thread. It calls only mi_assert_fail. */
+/* Assertions, which are there if MI_CHECK is not 0. Any thread. It calls only mi_assert_fail. */
 #ifndef MI_CHECK_H
 #define MI_CHECK_H
 

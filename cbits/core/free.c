@@ -29,8 +29,7 @@ mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
     if (report) mi_report_misuse(MI_ERROR_INTERIOR, p, mi_page_size(page));
     return NULL;
   }
-  /* A single page's memory is never marked, nor touched: it may be gone. Kept for the next block, a page is
-     DEAD. */
+  /* A single page's memory is never marked, nor touched: it may be gone. A cached page is DEAD. */
   if (mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD
       || (!mi_page_is_single(page) && is_free(page, *block))) {
     if (report) mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));

@@ -69,7 +69,7 @@ void mi_pool_page_put_of(mi_page_t* page, uintptr_t home) {
   uint32_t nremote;
   const unsigned bin = mi_page_bin(page);
   const bool single = mi_page_is_single(page);
-  bool dug;
+  bool searched;
   mi_assert(page->lheap == NULL && !mi_page_is_listed(page)
             && single == !(mi_page_is_pooled(page) || mi_page_where(page) == MI_WHERE_FULL));
   if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_pooled(page);
@@ -79,11 +79,11 @@ void mi_pool_page_put_of(mi_page_t* page, uintptr_t home) {
     /* Whoever freed them saw a page that was held. */
     if (nremote > 0 && mi_page_where(page) == MI_WHERE_SEARCHED) mi_page_searched_to_waited(page);
     if (mi_page_used(page) == 0) { mi_pool_page_free(page); return; }
-    dug = mi_page_where(page) == MI_WHERE_SEARCHED;
+    searched = mi_page_where(page) == MI_WHERE_SEARCHED;
   /* P1: from here on it may be anybody's. */
   } while (!mi_remote_release(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_POOLED, mi_page_used(page)));
   if (!single) mi_pool_index(page, bin);                                     /* P2 */
-  if (!single && !dug) mi_pool_page_changed(page);
+  if (!single && !searched) mi_pool_page_changed(page);
 }
 
 void mi_pool_page_put(mi_page_t* page) { mi_pool_page_put_of(page, 0); }

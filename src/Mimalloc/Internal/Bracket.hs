@@ -37,6 +37,7 @@ import GHC.Exts
 import GHC.IO (IO (..))
 
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers (noBlockSize)
 
 -- | What ends with the bracket, beside the block in its cell.
 data Ending
@@ -66,7 +67,7 @@ type Step a = State# RealWorld -> (# State# RealWorld, a #)
 
 -- | No size at all.
 noBlock :: CSize
-noBlock = maxBound
+noBlock = fromIntegral noBlockSize
 
 type Handler = SomeException -> Step Any
 

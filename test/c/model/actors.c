@@ -57,13 +57,19 @@ static void too_late(pointer_t p) {
 /* ---- the two words of a free block ---- */
 
 static bool is_twice(const page_t* g, int slot) { return g == twice_page && slot == twice_slot; }
-static uint64_t mark_of(page_t* g, int slot) { return is_twice(g, slot) ? mi_load_relaxed(&g->block[slot].xmark) : model_get(&g->block[slot].mark); }
-static void mark_set(page_t* g, int slot, uint64_t mark) {
-  if (is_twice(g, slot)) mi_store_relaxed(&g->block[slot].xmark, mark); else model_set(&g->block[slot].mark, mark);
+static uint64_t mark_of(page_t* g, int slot) {
+  return is_twice(g, slot) ? mi_load_relaxed(&g->block[slot].xmark) : model_get(&g->block[slot].mark);
 }
-static uint64_t word_of(page_t* g, int slot) { return is_twice(g, slot) ? mi_load_relaxed(&g->block[slot].xlink) : model_get(&g->block[slot].word); }
+static void mark_set(page_t* g, int slot, uint64_t mark) {
+  if (is_twice(g, slot)) mi_store_relaxed(&g->block[slot].xmark, mark);
+  else model_set(&g->block[slot].mark, mark);
+}
+static uint64_t word_of(page_t* g, int slot) {
+  return is_twice(g, slot) ? mi_load_relaxed(&g->block[slot].xlink) : model_get(&g->block[slot].word);
+}
 static void word_set(page_t* g, int slot, uint64_t word) {
-  if (is_twice(g, slot)) mi_store_relaxed(&g->block[slot].xlink, word); else model_set(&g->block[slot].word, word);
+  if (is_twice(g, slot)) mi_store_relaxed(&g->block[slot].xlink, word);
+  else model_set(&g->block[slot].word, word);
 }
 
 static void tell(const page_t* g) {
@@ -98,8 +104,8 @@ static void take_single(page_t* g, mi_xlist_t list, bool counted) {
   model_set(&g->used, used - n);
 }
 
-/* A taken remote list goes to a list that is empty, as it is; else it is walked. Its length is its count, or all that is
-   used but its count, if that says how many are live. */
+/* A taken remote list goes to a list that is empty, as it is; else it is walked. Its length is its count, or
+   all that is used but its count, if that says how many are live. */
 static void take_list(page_t* g, mi_xlist_t list, bool counted) {
   if (is_single(g)) { take_single(g, list, counted); return; }
   uint64_t used = model_get(&g->used);
@@ -113,7 +119,10 @@ static void take_list(page_t* g, mi_xlist_t list, bool counted) {
   if (model_get(&g->local_free) == 0) { model_set(&g->local_free, list.head); return; }
   uint64_t slot = list.head;
   for (uint64_t i = 0; i < n; i++) {
-    if (g == twice_page && (slot == 0 || mark_of(g, (int)slot) != model_get(&g->key))) { model_set(&g->used, model_get(&g->used) + n - i); break; }
+    if (g == twice_page && (slot == 0 || mark_of(g, (int)slot) != model_get(&g->key))) {
+      model_set(&g->used, model_get(&g->used) + n - i);
+      break;
+    }
     if (slot == 0 || slot > BLOCKS) model_fail("the remote list of %s is broken", g->name);
     const uint64_t next = word_of(g, (int)slot);
     list_push(g, &g->local_free, (int)slot);
@@ -151,10 +160,11 @@ static page_t* page_birth(int heap, int bin) {
     mark_set(g, slot, model_get(&g->key));
     list_push(g, &g->free, slot);
   }
-  mi_store_relaxed(&g->xowner, 0);                             /* published with the blocks themselves, as the next */
+  mi_store_relaxed(&g->xowner, 0);  /* published with the blocks themselves, as the next */
   mi_store_relaxed(&g->xtop, (uint64_t)bin + 1);
-  mi_store_release(&g->xkey, model_get(&g->key));              /* pairs with R0: the class is not of a life before the key */
-  mi_store_release(&g->xheap, (uint64_t)heap);                 /* pairs with R0 of a late free: the life before is over */
+  /* pairs with R0: the class is not of a life before the key */
+  mi_store_release(&g->xkey, model_get(&g->key));
+  mi_store_release(&g->xheap, (uint64_t)heap);  /* pairs with R0 of a late free: the life before is over */
   return g;
 }
 
@@ -228,7 +238,8 @@ static bool is_empty(page_t* g) {
 static void page_free(page_t* g) {
   if (!is_empty(g)) { pool_put(g); return; }
   const int bin = (int)model_get(&g->bin);
-  if (bin != SINGLE && (mi_load_relaxed(&pool[bin]) >> slice_of(g) & 1) != 0) mi_pool_bit_clear(&pool[bin], slice_of(g));  /* one too many does no harm */
+  const bool marked = bin != SINGLE && (mi_load_relaxed(&pool[bin]) >> slice_of(g) & 1) != 0;
+  if (marked) mi_pool_bit_clear(&pool[bin], slice_of(g));    /* one too many does no harm */
   page_end(g, false);
 }
 
@@ -309,9 +320,11 @@ static mi_remote_t push(pointer_t p, uint64_t key, bool pinned) {
 
 /* Right behind the swap, so that its word is the newest. */
 static void check_sparser(const page_t* g, mi_remote_t todo) {
-  const bool sparser = mi_xword_state(g->xword) == MI_PAGE_POOLED && mi_is_milestone(mi_xword_count(g->xword));
+  const bool sparser =
+      mi_xword_state(g->xword) == MI_PAGE_POOLED && mi_is_milestone(mi_xword_count(g->xword));
   if (todo == MI_REMOTE_DONE && sparser) model_fail("no round hears of a free in %s", g->name);
-  if (todo == MI_REMOTE_SPARSER && !sparser) model_fail("a round is to look at %s, which has not become sparser", g->name);
+  if (todo == MI_REMOTE_SPARSER && !sparser)
+    model_fail("a round is to look at %s, which has not become sparser", g->name);
 }
 
 /* R1-R4 and what is left to do. The class is read before R4: afterwards the page may be another. */
@@ -412,7 +425,10 @@ static bool twice_look(pointer_t p) {
   const bool listed = can_end(mi_load_acquire(&g->xheap));
   const uint64_t w = mi_load_acquire(&g->xword);               /* R0 */
   const uint64_t key = was_key = mi_load_acquire(&g->xkey);   /* R0 */
-  if (mi_load_relaxed(&g->xtop) != (uint64_t)p.bin + 1 || mi_xword_state(w) == MI_PAGE_DEAD) { tell(g); return true; }
+  if (mi_load_relaxed(&g->xtop) != (uint64_t)p.bin + 1 || mi_xword_state(w) == MI_PAGE_DEAD) {
+    tell(g);
+    return true;
+  }
   if (mi_load_relaxed(&g->block[p.slot].xmark) == key) { tell(g); return true; }
   if (!listed && mi_load_relaxed(&g->xowner) == my_id()) { free_own(g, p.slot); return true; }
   if (listed && !mi_remote_pin(&g->xword, w)) return false;    /* R0 */
@@ -426,13 +442,18 @@ static bool twice_look(pointer_t p) {
   freeing[model_self()] = p;
   const mi_remote_t todo = push(p, key, listed);
   g->pins -= listed;
-  if (todo == MI_REMOTE_DEAD) { mi_cas_acquire(&g->block[p.slot].xmark, &was_key, was); tell(g); return true; }
+  if (todo == MI_REMOTE_DEAD) {
+    mi_cas_acquire(&g->block[p.slot].xmark, &was_key, was);
+    tell(g);
+    return true;
+  }
   twice_end(p, bin, todo);
   return true;
 }
 
 void twice_free(pointer_t p) {
-  for (int look = 1; !twice_look(p); look++) if (look > 6) model_fail("a free looks at %s for ever", p.page->name);
+  for (int look = 1; !twice_look(p); look++)
+    if (look > 6) model_fail("a free looks at %s for ever", p.page->name);
 }
 
 pointer_t pointer_to(page_t* g, int slot) {
@@ -450,7 +471,7 @@ void block_free(page_t* g, int slot) {
 bool page_to_full(page_t* g) {
   const uint64_t owner = my_xid(g->xheap);
   queue_remove(g);
-  mi_store_relaxed(&g->xowner, owner == 0 ? 0 : owner | 1);    /* F1: before the swap, while it is mine to write */
+  mi_store_relaxed(&g->xowner, owner == 0 ? 0 : owner | 1);    /* F1: before the swap, while it is mine */
   const uint32_t used = (uint32_t)model_get(&g->used);
   if (mi_remote_release(&g->xword, MI_PAGE_FULL, used)) {
     let_go(g);
@@ -463,7 +484,8 @@ bool page_to_full(page_t* g) {
   return false;
 }
 
-/* P1, P2. Not in a queue any more. Class and slice are read before P1. A single page goes to FULL, and has no bit. */
+/* P1, P2. Not in a queue any more. Class and slice are read before P1. A single page goes to
+   FULL, and has no bit. */
 static void pool_put(page_t* g) {
   const int bin = (int)model_get(&g->bin);
   mi_store_relaxed(&g->xowner, 0);                             /* P1 */
@@ -507,7 +529,8 @@ page_t* pool_adopt(int heap, int bin) {
     take(g);
     model_note("adopts", g->name);
     take_list(g, list, false);
-    const bool other = mi_load_relaxed(&g->xheap) != (uint64_t)heap || (int)model_get(&g->bin) != bin;  /* by the holder */
+    /* by the holder */
+    const bool other = mi_load_relaxed(&g->xheap) != (uint64_t)heap || (int)model_get(&g->bin) != bin;
     if (other) { pool_put(g); continue; }                      /* A3 */
     model_set(&g->lheap, (uint64_t)me());
     mi_store_relaxed(&g->xowner, my_xid((uint64_t)heap));      /* A4: read as mine by myself only */
@@ -528,7 +551,7 @@ static bool take_any(page_t* g, const char* what) {
 }
 
 void page_reassign(page_t* g) {
-  if (!take_any(g, "settles")) return;
+  if (!take_any(g, "reassigns")) return;
   if (model_get(&g->used) == 0) { page_free(g); return; }
   mi_store_release(&g->xheap, MAIN);                           /* pairs with R0 */
   pool_put(g);
@@ -568,7 +591,8 @@ static void name_page(page_t* g, const char* name) {
   g->lheap.name = name_of(name, ".lheap");
   g->bin.name = name_of(name, ".bin");
   g->key.name = name_of(name, ".key");
-  for (int slot = 1; slot <= BLOCKS; slot++) g->block[slot].word.name = g->block[slot].mark.name = name_of("a block of ", name);
+  for (int slot = 1; slot <= BLOCKS; slot++)
+    g->block[slot].word.name = g->block[slot].mark.name = name_of("a block of ", name);
   g->holder = NOBODY;
   model_atomic(&g->xword, name_of(name, ".xword"));
   model_atomic(&g->xowner, name_of(name, ".xowner"));
@@ -600,7 +624,8 @@ static uint32_t walk(page_t* g, uint64_t slot, const char* which) {
   for (; slot != 0; slot = is_twice(g, (int)slot) ? g->block[slot].xlink : g->block[slot].word.value) {
     if (slot > BLOCKS || g->block[slot].lists++ > 0) model_fail("end: %s of %s is broken", which, g->name);
     if (g->block[slot].live) model_fail("end: a live block of %s is in %s", g->name, which);
-    if ((is_twice(g, (int)slot) ? g->block[slot].xmark : g->block[slot].mark.value) != g->key.value) model_fail("end: a block in %s of %s has no mark", which, g->name);
+    if ((is_twice(g, (int)slot) ? g->block[slot].xmark : g->block[slot].mark.value) != g->key.value)
+      model_fail("end: a block in %s of %s has no mark", which, g->name);
     n++;
   }
   return n;
@@ -612,18 +637,26 @@ static void check_given_up(const page_t* g, uint32_t live) {
   const mi_page_state_t state = mi_xword_state(g->xword);
   if (g->holder != NOBODY) model_fail("end: %s is given up but has a holder", g->name);
   if (live == 0) model_fail("end: %s is stuck: nothing in it is live and nobody holds it", g->name);
-  if (mi_xword_count(g->xword) != live) model_fail("end: %s has %u live blocks, its word says %u", g->name, live, mi_xword_count(g->xword));
-  if (g->xowner != 0 && !(g->xowner & 1)) model_fail("end: %s is given up but its owner is %d", g->name, (int)(g->xowner / 16));
-  if (state == MI_PAGE_FULL && live != blocks_of(g)) model_fail("end: %s is full but not all in it is live", g->name);
-  if (state == MI_PAGE_POOLED && g->bin.value != SINGLE && !(pool[g->bin.value] >> slice_of(g) & 1)) model_fail("end: %s is pooled and has no bit", g->name);
+  if (mi_xword_count(g->xword) != live)
+    model_fail("end: %s has %u live blocks, its word says %u", g->name, live, mi_xword_count(g->xword));
+  if (g->xowner != 0 && !(g->xowner & 1))
+    model_fail("end: %s is given up but its owner is %d", g->name, (int)(g->xowner / 16));
+  if (state == MI_PAGE_FULL && live != blocks_of(g))
+    model_fail("end: %s is full but not all in it is live", g->name);
+  if (state == MI_PAGE_POOLED && g->bin.value != SINGLE && !(pool[g->bin.value] >> slice_of(g) & 1))
+    model_fail("end: %s is pooled and has no bit", g->name);
 }
 
 static void check_owned(const page_t* g, uint32_t live, uint32_t remote) {
   const uint64_t id = 16 * (uint64_t)g->holder;
   if (g->holder == NOBODY) model_fail("end: %s is owned by nobody", g->name);
-  if (mi_xword_count(g->xword) != remote) model_fail("end: %s: %u blocks in the remote list, its word says %u", g->name, remote, mi_xword_count(g->xword));
-  if (g->used.value != live + remote) model_fail("end: %s: used is %d, live and uncollected %u", g->name, (int)g->used.value, live + remote);
-  if (g->xowner != id && g->xowner != 0) model_fail("end: %s is held by owner %d but says %d", g->name, g->holder, (int)(g->xowner / 16));
+  if (mi_xword_count(g->xword) != remote)
+    model_fail("end: %s: %u blocks in the remote list, its word says %u", g->name, remote,
+               mi_xword_count(g->xword));
+  if (g->used.value != live + remote)
+    model_fail("end: %s: used is %d, live and uncollected %u", g->name, (int)g->used.value, live + remote);
+  if (g->xowner != id && g->xowner != 0)
+    model_fail("end: %s is held by owner %d but says %d", g->name, g->holder, (int)(g->xowner / 16));
   if ((int)g->lheap.value != g->holder) model_fail("end: %s is in another owner's local heap", g->name);
 }
 
@@ -634,9 +667,11 @@ static void check_page(page_t* g) {
   for (int slot = 1; slot <= BLOCKS; slot++) live += g->block[slot].live;
   for (int i = 0; i < OWNERS; i++) {
     const bool mine = state == MI_PAGE_OWNED && g->holder == i;
-    if ((bool)(queue[i].value >> slice_of(g) & 1) != mine) model_fail("end: %s and the queue of owner %d do not agree", g->name, i);
+    if ((bool)(queue[i].value >> slice_of(g) & 1) != mine)
+      model_fail("end: %s and the queue of owner %d do not agree", g->name, i);
   }
-  if (is_free != (state == MI_PAGE_DEAD)) model_fail("end: the slice of %s and its state do not agree", g->name);
+  if (is_free != (state == MI_PAGE_DEAD))
+    model_fail("end: the slice of %s and its state do not agree", g->name);
   if ((g->xword & MI_XPIN_MASK) != 0) model_fail("end: %s is pinned", g->name);
   if (state == MI_PAGE_DEAD) {
     if (live != 0) model_fail("end: %s is dead and has live blocks", g->name);
@@ -644,8 +679,9 @@ static void check_page(page_t* g) {
   }
   lists += walk(g, g->free.value, "free");
   lists += walk(g, g->local_free.value, "local_free");
-  const bool single = g->bin.value == SINGLE;                  /* its list is a head, which stands for the block */
-  const uint32_t remote = single ? mi_xword_head(g->xword) : walk(g, mi_xword_head(g->xword), "the remote list");
+  const bool single = g->bin.value == SINGLE;  /* its list is a head, which stands for the block */
+  const uint32_t remote =
+      single ? mi_xword_head(g->xword) : walk(g, mi_xword_head(g->xword), "the remote list");
   if (lists + remote + live != blocks_of(g)) model_fail("end: a block of %s is lost", g->name);
   if (state == MI_PAGE_OWNED) check_owned(g, live, remote);
   else check_given_up(g, live);
@@ -655,13 +691,16 @@ void check_all(void) {
   for (int i = 0; i < PAGES; i++) check_page(&pages[i]);
 }
 
-/* What nobody has met yet is mended as its holder would: then what is free is what is marked, and all is whole. */
-static void settle_twice(page_t* g) {
+/* What nobody has met yet is mended as its holder would: then what is free is what is marked,
+   and all is whole. */
+static void mend_twice(page_t* g) {
   if (mi_xword_state(g->xword) == MI_PAGE_DEAD || g->bin.value == SINGLE) return;
   uint64_t free = 0, used = 0;
   for (int slot = nblocks; slot > 0; slot--) {
-    const bool marked = (is_twice(g, slot) ? g->block[slot].xmark : g->block[slot].mark.value) == g->key.value;
-    if (marked == g->block[slot].live) model_fail("end: block %d of %s is %s", slot, g->name, marked ? "live and marked" : "lost");
+    const bool marked =
+        (is_twice(g, slot) ? g->block[slot].xmark : g->block[slot].mark.value) == g->key.value;
+    if (marked == g->block[slot].live)
+      model_fail("end: block %d of %s is %s", slot, g->name, marked ? "live and marked" : "lost");
     if (!marked) { used++; continue; }
     if (is_twice(g, slot)) g->block[slot].xlink = free; else g->block[slot].word.value = free;
     free = (uint64_t)slot;
@@ -674,7 +713,7 @@ static void settle_twice(page_t* g) {
 }
 
 void check_twice(void) {
-  if (told != 1) settle_twice(twice_page);
+  if (told != 1) mend_twice(twice_page);
   check_all();
 }
 
@@ -697,7 +736,8 @@ void due_setting(bool thread) {
   model_atomic(&waiting[1], "waiting 1");
 }
 
-/* Relaxed looks are hints, but for the round's at what waits, as in arena_age. Who begins it goes on as the thread. */
+/* Relaxed looks are hints, but for the round's at what waits, as in arena_age. Who begins it goes
+   on as the thread. */
 void due_thread(void) {
   do {
     while (mi_load_relaxed(&due.xsince) != 0) {
@@ -710,7 +750,9 @@ void due_thread(void) {
 void due_asker(unsigned i) {
   mi_or_acq_rel(&waiting[i], 1);
   if (!mi_due_is_scheduled(&due)) mi_due_schedule(&due, 1);
-  if (mi_load_relaxed(&due.xsince) != 0 && mi_load_relaxed(&due.xthread) == 0 && mi_due_thread_begins(&due, 1)) due_thread();
+  if (mi_load_relaxed(&due.xsince) != 0 && mi_load_relaxed(&due.xthread) == 0
+      && mi_due_thread_begins(&due, 1))
+    due_thread();
 }
 
 void due_check(void) {

@@ -41,14 +41,15 @@ typedef struct {
   void (*finish)(void);                                  /* looks at what was left; no accesses are tracked */
 } model_scenario_t;
 
-/* Set: all compare-and-swaps stand in loops that do nothing else to others, so one that must fail, because what it
-   expects was old when it was read, need not be played: the loop is played with what it finds. */
+/* Set: all compare-and-swaps stand in loops that do nothing else to others, so one that must fail, because
+   what it expects was old when it was read, need not be played: the loop is played with what it finds. */
 extern bool model_skip_hopeless;
 
 /* Runs every execution of the scenario; prints the first bad one and returns false. */
 bool model_explore(const model_scenario_t* scenario, bool quiet);
 
-/* Waits until these bits of the atomic are 0, which the real code does by looking again and again. Relaxed. */
+/* Waits until these bits of the atomic are 0, which the real code does by looking again
+   and again. Relaxed. */
 void model_wait(const uint64_t* p, uint64_t bits, model_site_t site);
 #define model_await(p, bits)   model_wait((p), (bits), MODEL_SITE("await"))
 

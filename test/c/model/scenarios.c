@@ -167,9 +167,9 @@ static void shared_pooled(void) { setting(2); as_owner(GONE); g0 = owned_page(SH
 static void shared_given_up_full(void) { setting(2); as_owner(GONE); g0 = owned_page(SHARED, 0); page_to_full(g0); }
 static void shared_single(void) { single_page(SHARED); }
 static void shared_owned(void) { setting(2); g0 = owned_page(SHARED, 0); }
-static void settle_0(void) { page_reassign(g0); }
+static void reassign_0(void) { page_reassign(g0); }
 
-static void pool_and_settle(void) { page_to_pool(g0); page_reassign(g0); }
+static void pool_and_reassign(void) { page_to_pool(g0); page_reassign(g0); }
 
 /* The same when the heap is destroyed: what the freers have are addresses, good or too late. */
 static pointer_t at[2];
@@ -307,11 +307,11 @@ static const model_scenario_t scenarios[] = {
   { "pool_reborn",          owned_2_one_slice,    { { "holder", pool_0 }, { "freer", both_and_reborn }, { "adopter", adopt_bin_0 } }, check_all },
   { "reuse_other",          pooled_1_one_slice,   { { "freer", reborn_other }, { "adopter1", adopt_other }, { "adopter2", adopt_bin_0 } }, check_all },
   { "single",               single,               { { "freer", free_1 }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
-  { "settle",               shared_pooled,        { { "ender", settle_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
-  { "settle_last",          shared_pooled,        { { "ender", settle_0 }, { "freer", free_1_2 } }, check_all },
-  { "settle_full",          shared_given_up_full, { { "ender", settle_0 }, { "freer", free_1_2 } }, check_all },
-  { "settle_owned",         shared_owned,         { { "ender", pool_and_settle }, { "freer", free_1_2 } }, check_all },
-  { "settle_single",        shared_single,        { { "ender", settle_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "reassign",             shared_pooled,        { { "ender", reassign_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "reassign_last",        shared_pooled,        { { "ender", reassign_0 }, { "freer", free_1_2 } }, check_all },
+  { "reassign_full",        shared_given_up_full, { { "ender", reassign_0 }, { "freer", free_1_2 } }, check_all },
+  { "reassign_owned",       shared_owned,         { { "ender", pool_and_reassign }, { "freer", free_1_2 } }, check_all },
+  { "reassign_single",      shared_single,        { { "ender", reassign_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
   { "destroy",              doomed_full,          { { "ender", destroy_0 }, { "freer1", late_1 }, { "freer2", late_2 } }, check_all },
   { "destroy_look_again",   doomed_look_again,    { { "ender", destroy_and_use }, { "freer", late_1_2 } }, check_all },
   { "destroy_last",         doomed_pooled,        { { "ender", destroy_and_use }, { "freer", late_1_2 } }, check_all },

@@ -1,5 +1,5 @@
-/* mend.h: two frees of one block at the same moment. What is live is counted, no block is handed out twice, and no page dies with a
-   live block in it, whoever the two are; step by step, and by threads. */
+/* mend.h: two frees of one block at the same moment. What is live is counted, no block is handed out twice,
+   and no page dies with a live block in it, whoever the two are; step by step, and by threads. */
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -10,7 +10,8 @@
 
 enum { SIZE = 1024, N = 64 };            /* a page of 64 */
 
-/* A free by another owner that has looked at its block and been held up since; `twice_end` is the rest of it. */
+/* A free by another owner that has looked at its block and been held up since; `twice_end`
+   is the rest of it. */
 static mi_remote_t twice_end(void* p) {
   mi_page_t* page = mi_page_of(p);
   return mi_page_remote_free(page, mi_page_bin(page), p, page->xkey, false);
@@ -24,14 +25,17 @@ static void no_death_with_a_live_block(void) {
     uint8_t* p[4];
     for (int i = 0; i < 4; i++) CHECK((p[i] = o_malloc(0, SIZE)) != NULL);
     mi_page_t* page = mi_page_of(p[0]);
-    o_free(0, p[0]);                                                      /* marked, as it is when both have marked it */
+    o_free(0, p[0]);  /* marked, as it is when both have marked it */
     CHECK_EQ(twice_end(p[0]), MI_REMOTE_DONE);
     uint8_t* q = o_malloc(0, SIZE);
-    while (q != p[0]) CHECK((q = o_malloc(0, SIZE)) != NULL && mi_page_of(q) == page);   /* the rest of the page stays live */
+    /* the rest of the page stays live */
+    while (q != p[0]) CHECK((q = o_malloc(0, SIZE)) != NULL && mi_page_of(q) == page);
     test_fill(q, SIZE, 1);
-    mi_owner_drain(owners[0], how);                                       /* collects: `used` is one too low */
+    mi_owner_drain(owners[0], how);  /* collects: `used` is one too low */
     if (how == 1) mi_owner_end(owners[0]);
-    for (uint8_t* b = page->start; b < page->start + N * SIZE; b += SIZE) if (b != q && mi_block_usable(b) != 0) mi_free_as(b, how == 1 ? owners[1] : owners[0], mi_id_of_capability((uint32_t)how));
+    for (uint8_t* b = page->start; b < page->start + N * SIZE; b += SIZE)
+      if (b != q && mi_block_usable(b) != 0)
+        mi_free_as(b, how == 1 ? owners[1] : owners[0], mi_id_of_capability((uint32_t)how));
     CHECK(mi_block_usable(q) >= SIZE && test_filled(q, SIZE, 1));
     CHECK_EQ(mi_check_all(), 0);
     if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), 1);
@@ -74,7 +78,8 @@ static void too_late(void) {
   CHECK_EQ(mi_page_remote_free(page, mi_page_bin(page), p, key, false), MI_REMOTE_DEAD);
   CHECK(o_malloc(0, SIZE) != NULL && page->key != key && page->xkey == page->key);
   const uint64_t w = page->xword;
-  if (mi_page_of(p) == page && mi_xword_state(w) == MI_PAGE_OWNED) CHECK(mi_page_remote_free(page, mi_page_bin(page), p, key, false) == MI_REMOTE_DEAD && page->xword == w);
+  if (mi_page_of(p) == page && mi_xword_state(w) == MI_PAGE_OWNED)
+    CHECK(mi_page_remote_free(page, mi_page_bin(page), p, key, false) == MI_REMOTE_DEAD && page->xword == w);
   owners_end();
 }
 
@@ -139,7 +144,8 @@ static void* other(void* unused) {
   return NULL;
 }
 
-/* `elsewhere`: the block is a third thread's, so that both frees are remote: of these one is told, each time. */
+/* `elsewhere`: the block is a third thread's, so that both frees are remote: of these one is
+   told, each time. */
 static void both_free(bool elsewhere) {
   pthread_t t;
   test_expect_errors();
@@ -150,7 +156,8 @@ static void both_free(bool elsewhere) {
     void* keep[3];
     const size_t before = mi_load_relaxed(&nerrors);
     void* p = elsewhere ? mi_heap_malloc(heap, 48) : mi_malloc(48);
-    for (int k = 0; k < 3; k++) test_fill(keep[k] = elsewhere ? mi_heap_malloc(heap, 48) : mi_malloc(48), 48, (uint64_t)k);
+    for (int k = 0; k < 3; k++)
+      test_fill(keep[k] = elsewhere ? mi_heap_malloc(heap, 48) : mi_malloc(48), 48, (uint64_t)k);
     mi_store_relaxed(&block, p);
     mi_store_release(&turn, i);                                           /* pairs with test_await */
     for (volatile int d = i % 40; d > 0; d--) {}
@@ -167,10 +174,11 @@ static void both_free(bool elsewhere) {
   if (heap != NULL) mi_heap_delete(heap);
   CHECK_EQ(mi_check_all(), 0);
   mi_collect(true);
-  if (MI_CHECK >= 2) test_nothing_left();                                 /* else what nobody has met yet was not mended */
+  if (MI_CHECK >= 2) test_nothing_left();  /* else what nobody has met yet was not mended */
 }
 
 static void holder_and_another(void) { both_free(false); }
 static void two_others(void) { both_free(true); }
 
-TEST_MAIN("mend", TEST(no_death_with_a_live_block), TEST(more_than_live), TEST(too_late), TEST(keys), TEST(keys_of_child), TEST(holder_and_another), TEST(two_others))
+TEST_MAIN("mend", TEST(no_death_with_a_live_block), TEST(more_than_live), TEST(too_late), TEST(keys),
+          TEST(keys_of_child), TEST(holder_and_another), TEST(two_others))

@@ -38,8 +38,10 @@ ways =
   , Way "nested" (\f -> withMallocBytes 100 $ \_ -> withZallocBytes 50 $ \_ -> withMallocBytes 20 f)
   , Way "withHeap, withHeapMallocBytes" (\f -> withHeap $ \h -> withHeapMallocBytes h 100 f)
   , Way "withHeapEx True, withHeapMallocBytes" (\f -> withHeapEx 0 True 0 $ \h -> withHeapMallocBytes h 100 f)
-  , Way "withHeapEx True, heapMallocForeignPtrBytes" (\f -> withHeapEx 0 True 0 $ \h -> heapMallocForeignPtrBytes h 100 >>= (`withForeignPtr` f))
-  , Way "newHeap, withHeapMalloc" (\f -> newHeap >>= \h -> withHeapMalloc h (\p -> f (castPtr (p :: Ptr Int))))
+  , Way "withHeapEx True, heapMallocForeignPtrBytes" (\f ->
+      withHeapEx 0 True 0 $ \h -> heapMallocForeignPtrBytes h 100 >>= (`withForeignPtr` f))
+  , Way "newHeap, withHeapMalloc" (\f ->
+      newHeap >>= \h -> withHeapMalloc h (\p -> f (castPtr (p :: Ptr Int))))
   , Way "in a bracket, deep" (\f -> withMallocBytes 100 $ \p -> deeply 20000 (f p))
   , Way "createAndTrim" (filled (M.createAndTrim 100))
   , Way "createUptoN" (filled (M.createUptoN 100))
@@ -153,12 +155,14 @@ tests = testGroup "brackets in pure code"
       before <- liveBlocks >> snd <$> Stats.liveBlocks
       entered <- newEmptyMVar
       done <- newEmptyMVar
-      worker <- forkIO $ (with $ \_ -> putMVar entered () >> forever (threadDelay 1000000)) `catch` (putMVar done . (== ThreadKilled))
+      worker <- forkIO $ (with $ \_ -> putMVar entered () >> forever (threadDelay 1000000))
+        `catch` (putMVar done . (== ThreadKilled))
       takeMVar entered
       killThread worker
       takeMVar done >>= assertBool "killed"
       after <- snd <$> Stats.liveBlocks
-      assertBool ("bytes before " ++ show before ++ ", after " ++ show after) (after < before + 4000000) | Way name with <- larger]
+      assertBool ("bytes before " ++ show before ++ ", after " ++ show after) (after < before + 4000000)
+        | Way name with <- larger]
   , testCase "the action is not held while it runs" $ do
       -- The list is consumed as it comes: it never has many cells, though the action began with its head.
       n <- readIORef =<< newIORef (3000000 :: Int)
@@ -170,7 +174,9 @@ tests = testGroup "brackets in pure code"
   , testCase "a handler of the action's own sees the exception" $ freed $ do
       seen <- newIORef False
       gate <- newEmptyMVar
-      v <- unsafeInterleaveIO $ withMallocBytes 100 $ \_ -> (putMVar gate () >> threadDelay 100000000 >> pure 1) `catch` \e -> 2 <$ writeIORef seen (e == ThreadKilled)
+      v <- unsafeInterleaveIO $ withMallocBytes 100 $ \_ ->
+        (putMVar gate () >> threadDelay 100000000 >> pure 1)
+          `catch` \e -> 2 <$ writeIORef seen (e == ThreadKilled)
       box <- newEmptyMVar
       worker <- forkIO (evaluate (v :: Int) >>= putMVar box)
       takeMVar gate

@@ -1,4 +1,5 @@
-/* Loads a library that is written in Haskell, uses it, closes it, and goes on: threads that have used it end afterwards. */
+/* Loads a library that is written in Haskell, uses it, closes it, and goes on: threads that have used
+   it end afterwards. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
