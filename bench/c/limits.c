@@ -1,6 +1,6 @@
-/* limits WHAT [NUMBER]: one figure of what a program meets at the edges, under whatever allocator is preloaded;
-   bench/limits runs them and has the goals. Each line is a name and a number, separated by a tab. Times are the
-   processor's.
+/* limits WHAT [NUMBER]: one figure of what a program meets at the edges, under whatever allocator is
+   preloaded; bench/limits runs them and has the goals. Each line is a name and a number, separated by a tab.
+   Times are the processor's.
 
    huge         a block of 2^44 bytes, or as large as is granted: milliseconds, KiB resident with it
    refused      a request beyond the address space: microseconds

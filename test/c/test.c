@@ -169,7 +169,8 @@ mi_atomic(bool) test_stop;
 
 void test_await(mi_atomic(int)* word, int value) {
   enum { AWAKE = 20000 };
-  for (int n = 0; mi_load_acquire(word) != value; n++) if (n > AWAKE) usleep(20);   /* pairs with the other's store */
+  /* Pairs with the other's store. */
+  for (int n = 0; mi_load_acquire(word) != value; n++) if (n > AWAKE) usleep(20);
 }
 
 void* test_churn(void* seed) {

@@ -79,8 +79,8 @@ size_t test_accounted(void);
    until test_stop. `seed`: a number that is not null. */
 void* test_churn(void* seed);
 extern mi_atomic(bool) test_stop;
-/* Waits until another thread has stored this with release: awake for a moment, so that the two go on together,
-   and then asleep, so that a busy machine runs the other one. */
+/* Waits until another thread has stored this with release: awake for a moment, so that the two go on
+   together, and then asleep, so that a busy machine runs the other one. */
 void test_await(mi_atomic(int)* word, int value);
 
 /* Misuse is counted from here on, and neither printed nor fatal. */
