@@ -380,6 +380,25 @@ static void twice_freed(void (*set)(void)) {
 static void twice_pooled_round(void) { twice_freed(pooled_round_1); }
 static void twice_holes(void) { twice_freed(holes_1); }
 
+/* A page with holes dies, and is cached with what it was purged of. */
+static void holes_1_cached(void) {
+  setting_of(3, ROUNDS | CACHE);
+  as_owner(GONE);
+  g0 = owned_page(MAIN, 0);
+  block_free(g0, 3);
+  block_free(g0, 2);
+  page_to_pool(g0);
+  round_pages(true);
+  one_slice();
+}
+static void fresh_and_pool(void) {
+  page_t* g = page_fresh(MAIN, 0);
+  if (g == NULL) return;
+  fill(g);
+  page_to_pool(g);
+  block_free(g, 2);
+}
+
 /* ---- the cache, and purges ---- */
 
 /* A page of class 0 that died is cached; the other slice is used by somebody. */
@@ -517,6 +536,7 @@ static const model_scenario_t scenarios[] = {
   { "holes_home",           full_rounds,          { { "home", home_returns }, { "freer", free_2 }, { "round", round_pages_once } }, check_all },
   { "holes_index",          full_changed,         { { "freer", free_1 }, { "round", round_now } }, check_all },
   { "holes_reborn",         holes_1_one_slice,    { { "freer", empty_and_pool }, { "round", round_now } }, check_all },
+  { "holes_cached",         holes_1_cached,       { { "freer", free_1 }, { "owner", fresh_and_pool }, { "round", round_now } }, check_all },
   { "holes_visit",          waited_2,             { { "visitor", visit_0 }, { "round", round_now }, { "freer", free_2 } }, check_all },
   { "holes_twice",          twice_holes,          { { "freer", free_both }, { "adopter", adopt_and_malloc } }, check_told },
   { "holes_twice_round",    twice_pooled_round,   { { "freer", free_both }, { "round", round_now } }, check_told },
@@ -527,6 +547,7 @@ static const model_scenario_t scenarios[] = {
   { "cache_thread_two",     cached_and_last_thread, { { "thread", due_thread }, { "freer", free_g1_and_look } }, memory_nothing_waits },
   { "cache_single",         cache_singles,        { { "freer1", free_last_of_0 }, { "freer2", free_g1_single }, { "owner", single_anew } }, check_all },
   { "cache_single_round",   cached_single,        { { "round", round_slices }, { "freer", free_g1_single } }, check_all },
+  { "cache_single_take",    cached_single,        { { "round", round_slices }, { "owner1", single_anew }, { "owner2", single_anew } }, check_all },
   { "purge",                slice_is_due,         { { "round", round_slices }, { "owner", fresh_twice } }, check_all },
   { "purge_claim",          slice_is_due,         { { "round", round_slices }, { "owner1", fresh_and_use }, { "owner2", fresh_and_use } }, check_all },
   { "purge_age",            slice_waits,          { { "round", round_slices_twice }, { "owner", fresh_and_free } }, check_all },
