@@ -13,7 +13,7 @@
 
 enum {
   MODEL_ACTORS = 4,    /* actor 0 is the setting: setup runs as it, alone, before all others */
-  MODEL_LOCS = 16,     /* atomics */
+  MODEL_LOCS = 24,     /* atomics */
   MODEL_HISTORY = 64,  /* writes to one atomic in one execution */
   MODEL_STEPS = 512    /* of one execution: more is reported as one that does not end */
 };

@@ -373,6 +373,25 @@ static void pooled_in_order(void) {
         && next(p1, &page->xowner, STEP_STORE) == nsteps);
 }
 
+/* P3, where a page becomes pooled whose bit in `changed` is set: by a swap (the look alone may be an old
+   one), behind the one of the word. */
+static void bit_is_swapped(void (*actor)(void), mi_page_t* page) {
+  const mi_arena_t* a = mi_arena_at(page->arena);
+  const mi_bits_t* bits = a->changed + mi_arena_slice_of(a, page->start) / 64;
+  mi_bitmap_set(a->changed, mi_arena_slice_of(a, page->start), 1);
+  record(actor);
+  const size_t swap = next(0, &page->xword, STEP_CAS), p3 = next(0, bits, STEP_SWAP);
+  CHECK_EQ(mi_xword_state(page->xword), MI_PAGE_POOLED);
+  CHECK(swap < nsteps && p3 < nsteps && swap < p3);
+}
+static void changed_in_order(void) {
+  begin();
+  set_full();
+  bit_is_swapped(&free_block, mi_page_of(block));  /* R4 */
+  first = o_malloc(0, 3000);
+  bit_is_swapped(&abandon, mi_page_of(first));     /* P1 */
+}
+
 /* Birth: the name before the word, both released. */
 static void o_malloc_first(void) { first = o_malloc(0, SMALL); }
 static void born_in_order(void) {
@@ -390,4 +409,5 @@ TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single)
           TEST(adopt_and_again), TEST(free_and_home), TEST(free_and_give_up), TEST(free_and_abandon),
           TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap), TEST(keep_and_flush),
           TEST(twice_by_others), TEST(twice_and_home), TEST(twice_pooled), TEST(heap_is_read_first),
-          TEST(class_is_read_before), TEST(pooled_in_order), TEST(born_in_order))
+          TEST(class_is_read_before), TEST(pooled_in_order), TEST(changed_in_order),
+          TEST(born_in_order))

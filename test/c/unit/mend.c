@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/holes.h"
 #include "core/mend.h"
+#include "core/purger.h"
 #include "test.h"
 
 enum { SIZE = 1024, N = 64 };            /* a page of 64 */
@@ -63,6 +65,30 @@ static void more_than_live(void) {
   CHECK_EQ(mi_check_all(), 0);
   if (MI_CHECK >= 2) CHECK_EQ(mi_check_live_blocks(), 1);
   o_free(0, p[2]);
+  owners_end();
+  test_nothing_left();
+}
+
+/* A block in a hole is freed again, and then so few seem to be live that none is. The next round makes holes
+   anew. */
+static void holes_come_again(void) {
+  test_expect_errors();
+  owners_begin();
+  void* p[N];
+  for (int i = 0; i < N; i++) CHECK((p[i] = o_malloc(0, SIZE)) != NULL);
+  mi_page_t* page = mi_page_of(p[0]);
+  for (int i = 2; i < N; i++) o_free(0, p[i]);
+  mi_owner_abandon(owners[0]);
+  mi_purger_run_pages();
+  CHECK(mi_page_of(p[40]) == page && mi_page_where(page) == MI_WHERE_SEARCHED);
+  CHECK(mi_holes_touch(page, p[40]));
+  CHECK_EQ(twice_end(p[40]), MI_REMOTE_SPARSER);
+  o_free(1, p[1]);
+  CHECK(test_nerrors > 0 && !mi_holes_touch(page, p[40]));
+  CHECK_EQ(mi_check_all(), 0);
+  mi_purger_run_pages();
+  CHECK(mi_holes_touch(page, p[40]) && mi_block_usable(p[0]) == SIZE);
+  o_free(1, p[0]);
   owners_end();
   test_nothing_left();
 }
@@ -180,5 +206,5 @@ static void both_free(bool elsewhere) {
 static void holder_and_another(void) { both_free(false); }
 static void two_others(void) { both_free(true); }
 
-TEST_MAIN("mend", TEST(no_death_with_a_live_block), TEST(more_than_live), TEST(too_late), TEST(keys),
-          TEST(keys_of_child), TEST(holder_and_another), TEST(two_others))
+TEST_MAIN("mend", TEST(no_death_with_a_live_block), TEST(more_than_live), TEST(holes_come_again),
+          TEST(too_late), TEST(keys), TEST(keys_of_child), TEST(holder_and_another), TEST(two_others))
