@@ -56,7 +56,7 @@ import GHC.STRef (STRef (..))
 
 import Control.Exception (mask_)
 import Control.Concurrent (yield)
-import Control.Monad (when)
+import Control.Monad (unless, when)
 import GHC.Clock (getMonotonicTimeNSec)
 
 import Mimalloc.Internal.Bracket
@@ -260,10 +260,11 @@ relieved = do
 -- all the time would starve the others: so who had a turn waits for those. Nobody waits for ever, since what
 -- he waits for may have to wait for something itself. Masked, so that who waits is always taken off again;
 -- and not to be done twice, since a lazy value that two threads evaluate GHC gives up half-way in one of
--- them.
+-- them. A transaction that it begins again it gives up, too: there nobody waits.
 relieve :: IO ()
 relieve = do
   noDuplicate
+  dropped <- inTransaction
   mask_ $ do
     busy <- mi_cap_pressure_busy
     if busy == 0
@@ -272,7 +273,7 @@ relieve = do
         turn <- mi_cap_pressure_turns
         yield
         while turn mi_cap_pressure_awaited
-      else do
+      else unless dropped $ do
         turn <- mi_cap_pressure_wait
         while turn mi_cap_pressure_busy
         mi_cap_pressure_waited
@@ -309,8 +310,8 @@ withBytes name n act
   | n < 0 = negativeSize name n
   | otherwise = IO $ \s0 -> case run newCell s0 of
       (# s1, cell #) -> bracketed NoMore cell (fromIntegral n) (run (taken cell >>= act)) s1
-  where taken cell =
-          peekCell cell >>= \p -> if p == nullPtr then bytes (capabilityInto cell name) Whatever n else pure p
+  where taken cell = peekCell cell >>= \p ->
+          if p == nullPtr then intoCell NoMore cell (bytes (capabilityInto cell name) Whatever n) else pure p
 {-# INLINE withBytes #-}
 
 -- | .. at so much alignment, ..
@@ -335,8 +336,15 @@ withMany name n act = do
 withBlockOf :: Ending -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withBlockOf ending allocate act = IO $ \s0 -> case run newCell s0 of
   (# s1, cell #) ->
-    bracketed ending cell noBlock (\s -> case run (allocate cell) s of (# s', p #) -> run (act p) s') s1
+    bracketed ending cell noBlock (run (intoCell ending cell (allocate cell) >>= act)) s1
 {-# INLINE withBlockOf #-}
+
+-- Takes the block of a bracket, which the action puts into the cell.
+intoCell :: Ending -> Cell -> IO (Ptr a) -> IO (Ptr a)
+intoCell ending cell allocate = do
+  dropped <- inTransaction
+  if dropped then relieved >> intoCellInTransaction ending cell allocate else allocate
+{-# INLINE intoCell #-}
 
 -- | With asynchronous exceptions masked, if they are not already.
 masked :: (State# RealWorld -> (# State# RealWorld, a #)) -> IO a

@@ -18,6 +18,10 @@
 -- thread, which freezes that value, too. Who goes on with it returns from the handler, takes the block back
 -- from the finalizer, and goes on with the action. If nobody does, the garbage collector frees the block.
 --
+-- A transaction (STM) that GHC begins again, because what it has read has changed, is dropped where it stands,
+-- and no handler is called. So in a transaction the block has such a finalizer from the start, and is freed by
+-- the collector ('intoCellInTransaction').
+--
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
 -- @since 0.1.0.0
@@ -26,6 +30,8 @@ module Mimalloc.Internal.Bracket
   , Step
   , noBlock
   , bracketed
+  , inTransaction
+  , intoCellInTransaction
   , disarm
   , run
   ) where
@@ -61,6 +67,12 @@ foreign import prim "mi_bracket_free"      free#
 foreign import prim "mi_bracket_disarm"    disarm#
   :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
 
+-- What was in the cell is freed by the weak pointer's finalizer from now on, and counted.
+foreign import prim "mi_bracket_hand_over" handOver#
+  :: MutableByteArray# RealWorld -> Weak# () -> State# RealWorld -> (# State# RealWorld #)
+foreign import prim "mi_in_transaction"    inTransaction#
+  :: State# RealWorld -> (# State# RealWorld, Word# #)
+
 -- | What an action is inside.
 type Step a = State# RealWorld -> (# State# RealWorld, a #)
 
@@ -90,6 +102,29 @@ bracketed ending cell@(Cell array) bytes act s0 = case catch# begin handler s0 o
     handler e s1 = interrupted ending cell marker handler e s1
     !(W# size) = fromIntegral bytes
 {-# NOINLINE bracketed #-}
+
+-- | Whether the thread is in a transaction.
+inTransaction :: IO Bool
+inTransaction = IO $ \s -> case inTransaction# s of (# s', w #) -> (# s', isTrue# (neWord# w 0##) #)
+{-# INLINE inTransaction #-}
+
+-- | Takes the block of a bracket, which the action puts into the cell, in a transaction. The weak pointer is
+-- there before the block is.
+intoCellInTransaction :: Ending -> Cell -> IO (Ptr a) -> IO (Ptr a)
+intoCellInTransaction ending (Cell key) allocate
+  | freedAnyway ending = allocate
+  | otherwise = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
+      (# s1, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s1 of
+        (# s2, _ #) -> case run allocate s2 of
+          (# s3, p #) -> case handOver# key weak s3 of (# s4 #) -> (# s4, p #)
+  where !(FunPtr free) = mi_cap_free_held_finalizer :: FinalizerPtr ()
+{-# NOINLINE intoCellInTransaction #-}
+
+-- Does what the bracket belongs to end with its blocks?
+freedAnyway :: Ending -> Bool
+freedAnyway ending = case ending of
+  Holding _ freed -> freed
+  _ -> False
 
 -- Nobody evaluates this.
 unevaluated :: Step a -> Any
@@ -125,10 +160,8 @@ endNow ending cell = case ending of
 arm :: Ending -> Cell -> IO (Maybe Armed)
 arm ending cell@(Cell key) = do
   p <- peekCell cell
-  if p == Ptr nullAddr# || freedAnyway then pure Nothing else armed p
+  if p == Ptr nullAddr# || freedAnyway ending then pure Nothing else armed p
   where
-    freedAnyway = case ending of Holding _ freed -> freed
-                                 _ -> False
     !(FunPtr free) = mi_cap_free_finalizer :: FinalizerPtr ()
     armed (Ptr p) = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
       (# s1, weak #) -> case addCFinalizerToWeak# free p 0# nullAddr# weak s1 of
