@@ -152,6 +152,10 @@ putString store@(Store heap _ _) !s = mask_ $ do
 
 -- | The string: a copy, in GHC's heap.
 --
+-- >>> store <- newStore
+-- >>> putString store "abc" >>= getString store
+-- "abc"
+--
 -- @since 0.1.0.0
 getString :: Store -> Handle -> IO ByteString
 getString !store !h = do
@@ -167,6 +171,11 @@ getString !store !h = do
 
 -- | Another string in its place, by the same handle.
 --
+-- >>> store <- newStore
+-- >>> h <- putString store "abc"
+-- >>> replaceString store h "longer" >> getString store h
+-- "longer"
+--
 -- @since 0.1.0.0
 replaceString :: Store -> Handle -> ByteString -> IO ()
 replaceString store@(Store heap _ _) !h !s = mask_ $ do
@@ -179,6 +188,11 @@ replaceString store@(Store heap _ _) !h !s = mask_ $ do
   if old == nullPtr then freeString heap block >> noString "replaceString" else freeString heap old
 
 -- | Takes a string out; its memory is free.
+--
+-- >>> store <- newStore
+-- >>> h <- putString store "abc"
+-- >>> deleteString store h >> storeSize store
+-- 0
 --
 -- @since 0.1.0.0
 deleteString :: Store -> Handle -> IO ()
