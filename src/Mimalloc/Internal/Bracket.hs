@@ -19,8 +19,8 @@
 -- from the finalizer, and goes on with the action. If nobody does, the garbage collector frees the block.
 --
 -- A transaction (STM) that GHC begins again, because what it has read has changed, is dropped where it stands,
--- and no handler is called. So in a transaction the block has such a finalizer from the start, and is freed by
--- the collector ('intoCellInTransaction').
+-- and no handler is called. So in a transaction the block has such a finalizer from the start, and the
+-- collector frees it ('intoCellInTransaction').
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
