@@ -16,6 +16,9 @@
 --   when another string has its place (up to 2^32 times). The handle of another store may name a string of
 --   this one.
 -- * Want of memory is 'Mimalloc.isResourceExhausted'. No asynchronous exception leaks a string.
+-- * A /Haskell/ finalizer that deletes a string (@mkWeakIORef r (deleteString store h)@) needs something else
+--   that holds the store, such as a global variable. If the store dies together with what the finalizer
+--   belongs to, it is ended first, and its memory is free.
 --
 -- >>> store <- newStore
 -- >>> h <- putString store "some text"

@@ -18,9 +18,9 @@
 -- thread, which freezes that value, too. Who goes on with it returns from the handler, takes the block back
 -- from the finalizer, and goes on with the action. If nobody does, the garbage collector frees the block.
 --
--- A transaction (STM) that GHC begins again, because what it has read has changed, is dropped where it stands,
--- and no handler is called. So in a transaction the block has such a finalizer from the start, and the
--- collector frees it ('intoCellInTransaction').
+-- A transaction (STM) that GHC begins again, because what it has read has changed, is dropped where it
+-- stands, and no handler is called. So in a transaction the block has such a finalizer from the start, and
+-- the collector frees it ('intoCellInTransaction').
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
