@@ -178,6 +178,7 @@ void mi_cap_free_held(void* p) {
 }
 
 void mi_cap_free_box(void* box) {
+  if (box == NULL) return;
   void* p = *(void**)box;
   if (p != NULL) mi_cap_free_held(p);
   mi_cap_free(box);

@@ -205,8 +205,8 @@ exhausted name n failed allocate = do
 --
 -- The structure is base's for @newForeignPtr finalizer@ (a weak pointer, keyed by the reference to it, that
 -- holds a list of C finalizers), so base's functions work on it. It is made in one go, masked: an
--- asynchronous exception strikes at any heap check, also at the one in 'addCFinalizerToWeak#', when the block
--- is already taken.
+-- asynchronous exception strikes at any heap check. The finalizer is there before the block, for a null
+-- pointer: who is in a transaction that GHC begins again is dropped at a heap check, masked or not.
 --
 -- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure"):
 -- before the next one is made, which would be promoted.
@@ -215,8 +215,8 @@ newBlock allocate =
   relieved >> newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
 {-# INLINE newBlock #-}
 
--- | The same for so many bytes as they are, with nothing masked: the weak pointer has its finalizer first,
--- for a null pointer, which frees nothing; one step takes the block, counts it and puts it there.
+-- | The same for so many bytes as they are, with nothing masked: one step takes the block, counts it and puts
+-- it where null was.
 newBytes :: String -> Int -> IO (ForeignPtr a)
 newBytes name n
   | n < 0 = negativeSize name n
@@ -291,10 +291,11 @@ relieve = do
 newBlockFreedBy :: FinalizerPtr a -> IO (Ptr a) -> IO (ForeignPtr a)
 newBlockFreedBy (FunPtr free) allocate = masked $ \s0 -> case newMutVar# NoFinalizers s0 of
   (# s1, ref #) -> case mkWeakNoFinalizer# ref () s1 of
-    (# s2, weak #) -> case writeMutVar# ref (CFinalizers weak) s2 of
-      s3 -> case run allocate s3 of
-        (# s4, Ptr p #) -> case addCFinalizerToWeak# free p 0# nullAddr# weak s4 of
-          (# s5, _ #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
+    (# s2, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s2 of
+      (# s3, _ #) -> case writeMutVar# ref (CFinalizers weak) s3 of
+        s4 -> case run allocate s4 of
+          (# s5, Ptr p #) -> case run (finalizerFrees weak (Ptr p)) s5 of
+            (# s6, _ #) -> (# s6, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
 {-# INLINE newBlockFreedBy #-}
 
 -- | A block for an action. No asynchronous exception is masked: the call that takes the block puts it into a

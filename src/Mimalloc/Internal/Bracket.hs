@@ -33,6 +33,7 @@ module Mimalloc.Internal.Bracket
   , inTransaction
   , intoCellInTransaction
   , disarm
+  , finalizerFrees
   , run
   ) where
 
@@ -64,8 +65,8 @@ foreign import prim "mi_bracket_interrupt" interrupt#
 -- Frees the block in the cell, and returns the value.
 foreign import prim "mi_bracket_free"      free#
   :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
-foreign import prim "mi_bracket_disarm"    disarm#
-  :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
+foreign import prim "mi_finalizer_frees"   finalizerFrees#
+  :: Weak# () -> Addr# -> State# RealWorld -> (# State# RealWorld #)
 
 -- What was in the cell is freed by the weak pointer's finalizer from now on, and counted.
 foreign import prim "mi_bracket_hand_over" handOver#
@@ -146,7 +147,12 @@ interrupted ending !cell frozen handler e s0 = case fate# frozen (unsafeCoerce# 
 
 -- | The C finalizer of a weak pointer, which has one, gets a null pointer. The weak pointer is alive.
 disarm :: Weak# () -> IO ()
-disarm weak = IO $ \s -> case disarm# weak s of (# s' #) -> (# s', () #)
+disarm weak = finalizerFrees weak (Ptr nullAddr#)
+
+-- | .. gets this pointer. The weak pointer is alive.
+finalizerFrees :: Weak# () -> Ptr a -> IO ()
+finalizerFrees weak (Ptr p) = IO $ \s -> case finalizerFrees# weak p s of (# s' #) -> (# s', () #)
+{-# INLINE finalizerFrees #-}
 
 data Armed = Armed (Weak# ())
 
