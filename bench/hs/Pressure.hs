@@ -2,14 +2,19 @@
 -- What it costs that a garbage collector frees native memory, and what it leaves; bench/pressure runs this
 -- and makes tables of it.
 --
--- ring WHO HEAP BYTES COUNT KEPT blocks made and filled, the last KEPT of them kept; HEAP: mapN or listN,
--- alive meanwhile read WHO HEAP BYTES COUNT a file is read again and again drop WHO BYTES COUNT blocks made
--- and filled, and dropped once WHO BYTES COUNT a byte of each is written to growable WHO COUNT vectors of a
--- million Ints that grow, and are dropped regions WHO BYTES COUNT a region for one block each, dropped limit
--- WHO BYTES COUNT KEPT as ring; how many failed; MIMALLOC_COMMIT_LIMIT is set by who runs it share WHO BYTES
--- COUNT four threads make so many, 16 MiB live and one MiB is allowed: the most over the fewest of one
--- filling WHO KEYS COUNT so many requests while an index is filled, 64 MiB of bodies alive: requests a second
--- until all is done service WHO MIB COUNT so many requests; bodies that are MIB altogether come and go
+-- * ring WHO HEAP BYTES COUNT KEPT: blocks made and filled, the last KEPT of them kept; HEAP: mapN or listN,
+--   alive meanwhile
+-- * read WHO HEAP BYTES COUNT: a file is read again and again
+-- * drop WHO BYTES COUNT: blocks made and filled, and dropped
+-- * once WHO BYTES COUNT: a byte of each is written to
+-- * growable WHO COUNT: vectors of a million Ints that grow, and are dropped
+-- * regions WHO BYTES COUNT: a region for one block each, dropped
+-- * limit WHO BYTES COUNT KEPT: as ring; how many failed; MIMALLOC_COMMIT_LIMIT is set by who runs it
+-- * share WHO BYTES COUNT: four threads make so many, 16 MiB live and one MiB is allowed: the most over the
+--   fewest of one
+-- * filling WHO KEYS COUNT: so many requests while an index is filled, 64 MiB of bodies alive: requests a
+--   second until all is done
+-- * service WHO MIB COUNT: so many requests; bodies that are MIB altogether come and go
 --
 -- WHO: mi, mi-off (nobody asks), pinned (GHC's own), base (malloc, and the finalizer free).
 -- On stdout: seconds, MiB at the peak, the figure of the shape (else collections asked for), tab-separated.

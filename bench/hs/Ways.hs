@@ -2,9 +2,11 @@
 --
 --   tools/cabal bench costs --benchmark-options='table +RTS -N1'
 --
--- table for people: nanoseconds for making a block, writing a byte to it and giving it back ways ROUNDS
--- SIZE.. each way, as many loops at once as there are capabilities remote|bulk|throughput|bound ROUNDS idle
--- mi|base|nobody SIZE see Costs.Across kept WHAT one of Costs.Kept; without WHAT, their names
+-- * table: for people, nanoseconds for making a block, writing a byte to it and giving it back
+-- * ways ROUNDS SIZE..: each way, as many loops at once as there are capabilities
+-- * remote|bulk|throughput|bound ROUNDS, idle mi|base|nobody SIZE: see Costs.Across
+-- * kept WHAT: one of Costs.Kept; without WHAT, their names
+-- * exit mi|base: what the clock shows when nothing is left to do but to end
 --
 -- All but the table: TSV, a line for each thing: part, name, bytes, the figures of all rounds.
 module Main (main) where
@@ -36,9 +38,10 @@ main = getArgs >>= \args -> case args of
   ["idle", who, size] -> idle who (read size)
   ["kept"] -> mapM_ (putStrLn . fst) keepers
   ["kept", what] -> kept what
+  ["exit", who] -> atTheEnd who
   _ -> do
     hPutStrLn stderr ("table | ways ROUNDS SIZE.. | remote|bulk|throughput|bound ROUNDS | "
-      ++ "idle mi|base|nobody SIZE | kept WHAT")
+      ++ "idle mi|base|nobody SIZE | kept WHAT | exit mi|base")
     exitFailure
 
 table :: IO ()

@@ -203,6 +203,7 @@ void mi_cap_free_held(void* p) {
 }
 
 void mi_cap_free_box(void* box) {
+  if (box == NULL) return;
   void* p = *(void**)(void*)((char*)box + MI_FAST_BOX_BLOCK);
   if (p != NULL) mi_cap_free_held(p);
   mi_cap_free(box);

@@ -97,7 +97,8 @@ otherLibraries = do
 -- What Haskell imports, and what is written in C--, has names that none of these libraries has.
 ownNames :: [FilePath] -> IO Problem
 ownNames libraries = do
-  imports <- concatMap imported . lines <$> readFile "src/Mimalloc/Internal/FFI.hs"
+  imports <- concatMap imported . lines . concat <$> mapM readFile
+    ["src/Mimalloc/Internal/FFI.hs", "src/Mimalloc/Internal/Bracket.hs"]
   defined <- mapM (\library -> snd <$> output 60 "nm" ["-D", "--defined-only", library] "") libraries
   let theirs = [ name | text <- defined, _ : _ : name : _ <- map (words . map noVersion) (lines text) ]
       shared = filter (`elem` theirs) imports

@@ -12,7 +12,7 @@ import InPlace
 
 runTests :: FilePath -> [String] -> FilePath -> [(String, IO Problem)]
 runTests compiler flags dir =
-  [ ("./run --help", says 0 "sh" ["./run", "--help"] ["--check", "status"])
+  [ ("./run --help", says 0 "sh" ["./run", "--help"] ["./run [PATH...]", "--check", "could not be read.\n"])
   , ("./run, help and what is wrong"
     , says 0 "sh" ["./run", dir </> "nothing", "--chekc", "--help"] ["--check", "status"])
   , ("./run, unknown option", says 2 "sh" ["./run", "--chekc"] ["unknown option --chekc", "[PATH...]"])

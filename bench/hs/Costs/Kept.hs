@@ -5,6 +5,7 @@
 module Costs.Kept
   ( kept
   , keepers
+  , atTheEnd
   ) where
 
 import Control.Exception (evaluate)
@@ -17,11 +18,14 @@ import Data.IORef
 import Data.List (isPrefixOf)
 import qualified Data.Vector.Storable as Vector
 import qualified Data.Vector.Storable.Mutable as Storable
-import Data.Word (Word64)
+import Data.Word (Word64, Word8)
+import Foreign.ForeignPtr (ForeignPtr, newForeignPtr)
+import Foreign.Marshal.Alloc (finalizerFree, mallocBytes)
 import GHC.Clock (getMonotonicTimeNSec)
 
 import Data.Array.IO (IOArray, newListArray, readArray, writeArray)
 import Costs.Measure (line)
+import Mimalloc (mallocForeignPtrBytes)
 import qualified Mimalloc.ByteString as Mi
 import qualified Mimalloc.Store as Store
 import qualified Mimalloc.Vector as MiV
@@ -116,3 +120,16 @@ kept name = case lookup name keepers of
     peak <- filter ("VmHWM:" `isPrefixOf`) . lines <$> readFile "/proc/self/status"
     line "kept" (name ++ ", ms") 0 [fromIntegral (end - start) / 1e6]
     line "kept" (name ++ ", peak KiB") 0 [fromIntegral (sum (map (read . (!! 1) . words) peak) :: Int)]
+
+-- | A million foreign pointers live when the process ends. It says what the clock shows then; who runs it
+-- sees when it has ended.
+atTheEnd :: String -> IO ()
+atTheEnd who = do
+  alive <- replicateM 1000000 new >>= newIORef
+  readIORef alive >>= \blocks -> when (length blocks /= 1000000) $ fail "never"
+  now <- getMonotonicTimeNSec
+  line "exit" who 48 [fromIntegral now]
+  readIORef alive >>= \blocks -> when (null blocks) $ fail "never"
+  where
+    new :: IO (ForeignPtr Word8)
+    new = if who == "mi" then mallocForeignPtrBytes 48 else mallocBytes 48 >>= newForeignPtr finalizerFree

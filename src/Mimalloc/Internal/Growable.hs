@@ -50,7 +50,9 @@ import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Numbers (blockAlignment, boxBlock)
 import Mimalloc.Primitive (mi_realloc, mi_realloc_aligned)
 
--- | A vector that grows at its end. It is not for several threads at once, as a mutable vector is not.
+-- | A vector that grows at its end. It is not for several threads at once, and less than a mutable vector is:
+-- while one pushes, reserves or takes the block, another would read, or write to, memory that is free. Two
+-- threads that share one hold a lock.
 --
 -- @since 0.1.0.0
 newtype Growable a = Growable (ForeignPtr (Box a))

@@ -1,6 +1,6 @@
 {-# LANGUAGE ScopedTypeVariables #-}
 -- What users of bytestring and vector look for next, against the originals; and stores, against a map.
-module Interface.More (tests) where
+module Interface.More (tests, things) where
 
 import Control.Concurrent
 import Control.DeepSeq (rnf)
@@ -21,15 +21,19 @@ import qualified Data.Vector.Storable.Mutable as VM
 import Data.Word (Word32, Word8)
 import Foreign.Marshal.Array (pokeArray)
 import GHC.IO.Exception (IOErrorType (..), IOException (..))
+import GHC.Stats (GCDetails (..), RTSStats (..), getRTSStats)
 import System.Directory (doesFileExist, getTemporaryDirectory, listDirectory, removeFile)
 import System.IO
 import System.IO.Unsafe (unsafePerformIO)
+import System.Exit (ExitCode (..))
+import System.Mem (performMajorGC)
 import System.Process (callProcess)
 import System.Timeout (timeout)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 import Test.Tasty.QuickCheck
 
+import Api.Child (child)
 import Api.Support
 import qualified Mimalloc.ByteString as M
 import Mimalloc.Heap
@@ -272,6 +276,8 @@ stores =
         _ <- forkIO (killThread t)
         timeout 60000000 (takeMVar ended) >>= (@?= Just ())
   , struck "a store of its own" (Store.newStore >>= strike_)
+  , testCase "the collector copies nothing of it" $
+      child [("GHCRTS", "-T")] "copied" >>= (@?= (ExitSuccess, "", ""))
   ]
   where
     worker store t = do
@@ -286,3 +292,20 @@ stores =
       s <- Store.getString store h
       unless (B.length s == 200) $ fail "another string"
       Store.deleteString store h
+
+-- What a process of its own does, with statistics: a major collection copies, and has live, what it did and
+-- had before there were 50,000 strings, which would be a megabyte and more.
+things :: [(String, IO ())]
+things = [("copied", do
+  store <- Store.newStore
+  handles <- VM.new 50000
+  before <- collected
+  forM_ [0 .. 49999] $ \i -> Store.putString store (B.replicate 20 1) >>= VM.write handles i
+  after <- collected
+  n <- Store.storeSize store
+  last_ <- VM.read handles 49999 >>= Store.getString store
+  when (B.length last_ /= 20 || n /= 50000 || after > before + 200000) $ fail (show (before, after)))]
+  where
+    collected = do
+      s <- performMajorGC >> gc <$> getRTSStats
+      pure (gcdetails_live_bytes s + gcdetails_copied_bytes s)

@@ -6,6 +6,7 @@ module Names.Document (typesOfTheDocument) where
 import Control.Monad (forM)
 import Data.Char (isAlphaNum, isDigit, isSpace)
 import Data.List (isInfixOf, isPrefixOf, isSuffixOf, nub, sort, stripPrefix, tails, (\\))
+import Data.Maybe (fromMaybe, listToMaybe)
 import System.FilePath ((<.>), (</>))
 import Test.Tasty
 import Test.Tasty.HUnit
@@ -52,8 +53,8 @@ entry m l
       | name <- words names ]
   where
     x k = "x" ++ show k
-    typed s =
-      head ([ (take i s, drop 3 t) | (i, t) <- zip [0 ..] (tails s), ":: " `isPrefixOf` t ] ++ [("", "")])
+    typed s = fromMaybe ("", "")
+      (listToMaybe [ (take i s, drop 3 t) | (i, t) <- zip [0 ..] (tails s), ":: " `isPrefixOf` t ])
 
 -- | The names that do not compile.
 differences :: [(String, String, Int -> String)] -> IO [String]

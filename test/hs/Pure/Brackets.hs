@@ -9,7 +9,8 @@ import Control.Monad
 import Data.IORef
 import Data.Word (Word8)
 import Foreign.Ptr (castPtr)
-import GHC.Conc (BlockReason (..), ThreadStatus (..), atomically, catchSTM, threadStatus)
+import GHC.Conc
+  ( BlockReason (..), ThreadStatus (..), atomically, catchSTM, newTVarIO, readTVar, threadStatus, writeTVar )
 import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 import System.Mem (performGC)
 import Test.Tasty (TestTree, testGroup)
@@ -151,6 +152,8 @@ tests = testGroup "brackets in pure code"
       killThread worker
       takeMVar done >>= (@?= Left ThreadKilled)
       interrupted (@?= 42) s
+  , testGroup "leave nothing to a transaction that is begun again" [testCase name $ freed $ do
+      replicateM_ 10 (begunAgain with) | Way name with <- ways]
   , testGroup "in no lazy value they are freed at once" [testCase name $ do
       before <- liveBlocks >> snd <$> Stats.liveBlocks
       entered <- newEmptyMVar
@@ -184,6 +187,27 @@ tests = testGroup "brackets in pure code"
       takeMVar box >>= (@?= 2)
       readIORef seen >>= assertBool "seen"
   ]
+
+-- What a transaction has read changes while it evaluates a value. GHC notices when the thread pauses, drops
+-- the evaluation where it stands, without a handler, and begins again.
+begunAgain :: With -> Assertion
+begunAgain with = do
+  source <- newTVarIO (1 :: Int)
+  times <- newIORef (0 :: Int)
+  begins <- newEmptyMVar
+  gate <- newEmptyMVar
+  done <- newEmptyMVar
+  let valueOf n = unsafePerformIO $ with $ \p -> do
+        poke p (fromIntegral n)
+        modifyIORef' times (+ 1)
+        when (n == 1) $ putMVar begins () >> takeMVar gate >> replicateM_ 1000 yield
+        fromIntegral <$> peek p :: IO Int
+  _ <- forkIO $ try (atomically (readTVar source >>= \n -> pure $! valueOf n)) >>= putMVar done
+  takeMVar begins
+  atomically (writeTVar source 2)
+  putMVar gate ()
+  takeMVar done >>= either (throwIO :: SomeException -> IO ()) (@?= 2)
+  readIORef times >>= (@?= 2)
 
 -- Afterwards, what it held is free.
 freed :: IO () -> IO ()
