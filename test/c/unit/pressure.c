@@ -72,6 +72,7 @@ static uint64_t most;                    /* held at any time */
 static void drops(int count, size_t bytes, uint64_t* dead) {
   most = 0;
   for (int i = 0; i < count; i++) {
+    if (paused) relieve();               /* of which this block is no part */
     *dead += bytes;
     hold((uint32_t)i % 4, bytes);
     most = mi_max(most, stats().held);
@@ -118,11 +119,11 @@ static void small_ones(void) {
   CHECK(stats().minor >= 40 && stats().minor <= 48 && stats().held <= 5 * MI_MiB);
 }
 
-/* What is promoted before it dies is found by major ones. Minor ones bring nothing and are
-   hardly asked for. */
+/* What is promoted before it dies is found by major ones. Minor ones bring nothing and are hardly asked for,
+   but right before a major one, where they show whether they bring something again. */
 static void promoted(void) {
   drops(3000, MI_MiB, &old);
-  CHECK(most <= 24 * MI_MiB && stats().minor <= 20);
+  CHECK(most <= 24 * MI_MiB && stats().minor <= stats().major + 20);
   CHECK(stats().major >= 150 && stats().major <= 200);
   CHECK(stats().major_freed + stats().held == 3000 * MI_MiB);
 }
