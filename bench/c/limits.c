@@ -66,7 +66,7 @@ static void huge(void) {
     const double took = now() - began;
     if (p == NULL) continue;
     figure("milliseconds", took / 1000);
-    figure("KiB resident", (double)(resident() - before) / KIB);
+    figure("KiB resident", ((double)resident() - (double)before) / KIB);
     return;
   }
 }
@@ -199,7 +199,7 @@ static void heaps(size_t n, size_t size) {
     void* heap = heap_new();
     if (heap == NULL || (size > 0 && heap_malloc(heap, size) == NULL)) exit(1);
   }
-  figure("KiB", (double)(resident() - before) / KIB / (double)n);
+  figure("KiB", ((double)resident() - (double)before) / KIB / (double)n);
   for (int turn = 0; turn < 5; turn++) {
     const double began = now();
     statistics(sizeof stats, stats);

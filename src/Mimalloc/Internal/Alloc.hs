@@ -206,7 +206,8 @@ exhausted name n failed allocate = do
 -- The structure is base's for @newForeignPtr finalizer@ (a weak pointer, keyed by the reference to it, that
 -- holds a list of C finalizers), so base's functions work on it. It is made in one go, masked: an
 -- asynchronous exception strikes at any heap check. The finalizer is there before the block, for a null
--- pointer: who is in a transaction that GHC begins again is dropped at a heap check, masked or not.
+-- pointer: who is in a transaction that GHC begins again is dropped at a heap check, masked or not. (One
+-- between the block and its finalizer loses the block. 'newBytes' has none.)
 --
 -- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure"):
 -- before the next one is made, which would be promoted.
@@ -260,12 +261,12 @@ relieved = do
 -- all the time would starve the others: so who had a turn waits for those. Nobody waits for ever, since what
 -- he waits for may have to wait for something itself. Masked, so that who waits is always taken off again;
 -- and not to be done twice, since a lazy value that two threads evaluate GHC gives up half-way in one of
--- them. A transaction that it begins again it gives up, too: there nobody waits.
+-- them. A transaction that it begins again it gives up, too, and would leave masked: there nobody waits.
 relieve :: IO ()
 relieve = do
   noDuplicate
   dropped <- inTransaction
-  mask_ $ do
+  if dropped then mi_cap_pressure_relieve_safe else mask_ $ do
     busy <- mi_cap_pressure_busy
     if busy == 0
       then do
@@ -273,7 +274,7 @@ relieve = do
         turn <- mi_cap_pressure_turns
         yield
         while turn mi_cap_pressure_awaited
-      else unless dropped $ do
+      else do
         turn <- mi_cap_pressure_wait
         while turn mi_cap_pressure_busy
         mi_cap_pressure_waited

@@ -19,8 +19,9 @@
 -- from the finalizer, and goes on with the action. If nobody does, the garbage collector frees the block.
 --
 -- A transaction (STM) that GHC begins again, because what it has read has changed, is dropped where it
--- stands, and no handler is called. So in a transaction the block has such a finalizer from the start, and
--- the collector frees it ('intoCellInTransaction').
+-- stands, and no handler is called. So in a transaction the block gets such a finalizer as soon as it is
+-- there, and the collector frees it ('intoCellInTransaction'). A transaction that is dropped in the few steps
+-- between loses the block.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -142,9 +143,15 @@ interrupted ending !cell frozen handler e s0 = case fate# frozen (unsafeCoerce# 
   where
     again :: Maybe Armed -> Step Any
     again armed = catch# (resume armed) handler
-    resume (Just (Armed weak)) s1 = case run (disarm weak) s1 of (# s2, _ #) -> enter# frozen s2
+    resume (Just (Armed weak)) s1 = case run (goesOn cell weak) s1 of (# s2, _ #) -> enter# frozen s2
     resume Nothing s1 = enter# frozen s1
 {-# NOINLINE interrupted #-}
+
+-- The bracket frees its block at its end. In a transaction there may be none, so the finalizer keeps it.
+goesOn :: Cell -> Weak# () -> IO ()
+goesOn cell weak = do
+  dropped <- inTransaction
+  if dropped then fillCell cell (Ptr nullAddr#) else disarm weak
 
 -- | The C finalizer of a weak pointer, which has one, gets a null pointer. The weak pointer is alive.
 disarm :: Weak# () -> IO ()

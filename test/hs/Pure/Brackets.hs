@@ -154,6 +154,8 @@ tests = testGroup "brackets in pure code"
       interrupted (@?= 42) s
   , testGroup "leave nothing to a transaction that is begun again" [testCase name $ freed $ do
       replicateM_ 10 (begunAgain with) | Way name with <- ways]
+  , testGroup "leave nothing to a transaction that goes on with one, and is begun again"
+      [testCase name $ freed $ replicateM_ 5 (frozenBefore with) | Way name with <- ways]
   , testGroup "in no lazy value they are freed at once" [testCase name $ do
       before <- liveBlocks >> snd <$> Stats.liveBlocks
       entered <- newEmptyMVar
@@ -208,6 +210,34 @@ begunAgain with = do
   putMVar gate ()
   takeMVar done >>= either (throwIO :: SomeException -> IO ()) (@?= 2)
   readIORef times >>= (@?= 2)
+
+-- The value is frozen first, by an exception; the transaction goes on with it, and then does not ask for it.
+frozenBefore :: With -> Assertion
+frozenBefore with = do
+  source <- newTVarIO (1 :: Int)
+  begins <- newEmptyMVar
+  first <- newEmptyMVar
+  goesOn <- newEmptyMVar
+  second <- newEmptyMVar
+  done <- newEmptyMVar
+  let value = unsafePerformIO $ with $ \p -> do
+        poke p 1
+        putMVar begins () >> takeMVar first
+        putMVar goesOn () >> takeMVar second >> replicateM_ 1000 yield
+        fromIntegral <$> peek p :: IO Int
+      asks = try (evaluate value) :: IO (Either SomeException Int)
+  worker <- forkIO $ asks >>= putMVar done . either (const 0) id
+  takeMVar begins
+  killThread worker
+  takeMVar done >>= (@?= 0)
+  _ <- forkIO $ do
+    r <- atomically (readTVar source >>= \n -> if n == 1 then pure $! value else pure 2)
+    putMVar done r
+  putMVar first ()
+  takeMVar goesOn
+  atomically (writeTVar source 2)
+  putMVar second ()
+  takeMVar done >>= (@?= 2)
 
 -- Afterwards, what it held is free.
 freed :: IO () -> IO ()
