@@ -101,7 +101,8 @@ static bool is_alone(size_t room) {
   return true;
 }
 
-/* From a new arena, or one that another has added meanwhile. */
+/* From a new arena, or one that another has added meanwhile. Others need no lock to claim in it: they may
+   have taken all of it before. Then there is another one. */
 static mi_page_t* claim_new(mi_claim_t* c) {
   const size_t room = c->n * MI_SLICE_SIZE + c->align - MI_SLICE_SIZE;
   mi_lock(&mi_arena_lock);
@@ -110,7 +111,7 @@ static mi_page_t* claim_new(mi_claim_t* c) {
   /* So that small ones do not keep the large one. */
   if (page == NULL && !c->refused && !alone && mi_arena_bytes() == 0 && room > MI_ARENA_FIRST)
     mi_arena_reserve(1);
-  if (page == NULL && !c->refused && !alone && mi_arena_reserve(room)) page = arenas_try_claim(c);
+  while (page == NULL && !c->refused && !alone && mi_arena_reserve(room)) page = arenas_try_claim(c);
   mi_unlock(&mi_arena_lock);
   return alone ? mi_mapping_claim(c->size, c->align, c->zero) : page;
 }

@@ -403,6 +403,35 @@ static void born_in_order(void) {
         && steps[word].order == memory_order_release);
 }
 
+/* ---- a new arena: others may take all of it before the one who has made it ---- */
+
+enum { HALF = MI_ARENA_MIN / 2 };
+static mi_page_t* claimed[3];
+static void claim_half(int i) {
+  bool zero;
+  claimed[i] = mi_memory_claim(HALF, 1, MI_ARENA_NONE, &zero);
+}
+static void claim_one(void) { claim_half(0); }
+static void claim_two(void) { claim_half(1); claim_half(2); }
+static void set_no_arena(void) {
+  mi_lock(&mi_arena_lock);
+  mi_arena_release();
+  mi_unlock(&mi_arena_lock);
+  CHECK_EQ(mi_commit_totals.xreserved, 0);
+  mi_store_relaxed(&mi_arena_xcount, 0);         /* those before are gone: nobody looks at them */
+}
+static void each_has_its_half(void) {
+  for (int i = 0; i < 3; i++) {
+    CHECK_AT(claimed[i] != NULL, "%d", i);
+    mi_memory_give(claimed[i]);
+  }
+}
+static void new_arena(void) {
+  mi_option_set(mi_option_arena_reserve, MI_ARENA_MIN / MI_KiB);
+  mi_option_set(mi_option_purge_delay, 0);
+  steps_all(&(scenario_t){ set_no_arena, { &claim_one, &claim_two }, &each_has_its_half }, 1);
+}
+
 TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single), TEST(pinned_lives),
           TEST(destroy_offset_mapping), TEST(destroy_offset), TEST(destroy_mapping), TEST(delete_small),
           TEST(delete_mapping), TEST(free_and_free), TEST(free_and_adopt), TEST(free_and_dig),
@@ -410,4 +439,4 @@ TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single)
           TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap), TEST(keep_and_flush),
           TEST(twice_by_others), TEST(twice_and_home), TEST(twice_pooled), TEST(heap_is_read_first),
           TEST(class_is_read_before), TEST(pooled_in_order), TEST(changed_in_order),
-          TEST(born_in_order))
+          TEST(born_in_order), TEST(new_arena))
