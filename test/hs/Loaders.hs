@@ -38,7 +38,10 @@ main = do
     , ("lowered number of capabilities", within [program "Lowered" "lowered" eventLog, run 900 (dir </> "lowered") ["+RTS", "-N4"] ""])
     , ("lowered number, event log", run 900 (dir </> "lowered") ["+RTS", "-N4", "-l", "-ol" ++ (dir </> "lowered.eventlog")] "")
     , ("lowered number, sanity checks", within [program "Lowered" "lowered-debug" ["-debug"], run 900 (dir </> "lowered-debug") ["+RTS", "-N4", "-DS"] ""])
-    , ("collections move drainers", within [program "Strays" "strays" [], run 900 (dir </> "strays") ["+RTS", "-N4", "-qg"] ""])
+    , ("collections while disabled capabilities are drained", within [program "Strays" "strays" [], run 900 (dir </> "strays") ["1000", "+RTS", "-N4", "-qg"] ""])
+    , ("the same, parallel collections", run 900 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k"] "")
+    , ("the same, non-moving collector", run 900 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k", "-xn"] "")
+    , ("the same, sanity checks", within [program "Strays" "strays-debug" ["-debug"], run 900 (dir </> "strays-debug") ["100", "+RTS", "-N4", "-DS"] ""])
     , ("ends while others drain", within [program "Ends" "ends" ["-package", "unix"], run 900 (dir </> "ends") ["+RTS", "-N3"] ""])
     , ("ends while drainers start", within [program "First" "first" [], run 900 "sh"
         [ "-c", "for i in $(seq 500); do said=$(\"$1\" +RTS -N3 2>&1) && [ -z \"$said\" ] ||"
