@@ -30,7 +30,7 @@ typedef struct {
   mi_atomic(uint64_t) xstate;
   mi_atomic(uintptr_t) xthread;     /* COMES: the OS thread that will be it */
   mi_atomic(uint32_t) xbell;
-  uint32_t number;                  /* the capability that it comes to */
+  uint32_t number;                  /* of the capability */
   /* the drainer's: */
   uintptr_t no_exceptions;          /* the thread's queue of exceptions, when it is empty */
   uint64_t activity;                /* at its last look */
@@ -95,15 +95,12 @@ static bool is_mine(uint32_t number) {
       && mi_load_relaxed(&drainers[number].xthread) == mi_os_thread();    /* equal only if I wrote it */
 }
 
-static bool sentinel_start(uint32_t number);
+static bool sentinel_start(void);
 
-/* Capability-held, in a drainer. NULL: this is another capability than its own, or the sentinel is not there
-   yet. */
+/* Capability-held, in a drainer. NULL: this is another capability than its own. */
 drainer_t* mi_drainer_enter(uintptr_t no_exceptions) {
   const uint32_t number = (uint32_t)mi_cap_number();
-  if (!is_mine(number)) return NULL;
-  if (!is(SENTINEL, WAITS)) return sentinel_start(number), NULL;
-  change(number, COMES, WAITS);
+  if (!is_mine(number) || !change(number, COMES, WAITS)) return NULL;
   drainers[number].no_exceptions = no_exceptions;
   return &drainers[number];
 }
@@ -117,7 +114,8 @@ StgWord mi_drainer_wait(drainer_t* d) {
   return true;
 }
 
-/* Capability-held, in a drainer. False: it ends; somebody throws an exception at it. */
+/* Capability-held, in a drainer. False: it ends, to begin anew: somebody throws an exception at it; or there
+   is no sentinel (yet), so that hs_exit, if it has begun, waits for it. */
 StgWord mi_drainer_act(drainer_t* d, uintptr_t exceptions) {
   mi_assert(mi_cap_number() == (int)d->number);
   if (mi_cap_number() != (int)d->number) return false;
@@ -125,16 +123,19 @@ StgWord mi_drainer_act(drainer_t* d, uintptr_t exceptions) {
   if (look(d) || asked) mi_drain_held(d->number);
   if (asked) change(d->number, ASKED, WAITS);
   mi_drainers_start();                                  /* those that could not be started */
-  return exceptions == d->no_exceptions;
+  return sentinel_start() && is(SENTINEL, WAITS) && exceptions == d->no_exceptions;
 }
 
-/* Capability-held, in the sentinel. */
-void mi_sentinel_enter(HsStablePtr thread) {
+/* Capability-held, in the sentinel. False: this is not capability 0, which is never disabled. (When hs_exit
+   ends a thread on one that is, its OS thread may wait for ever.) */
+StgWord mi_sentinel_enter(HsStablePtr thread) {
   static HsStablePtr kept;
-  if (kept != NULL) hs_free_stable_ptr(kept);           /* one that ended, perhaps in the parent */
+  if (kept != NULL) hs_free_stable_ptr(kept);           /* of one that ended, perhaps in the parent */
   kept = thread;
   mi_drain_noted();
+  if (mi_cap_number() != 0) return false;
   change(SENTINEL, COMES, WAITS);
+  return true;
 }
 
 /* ---- their OS threads ---- */
@@ -185,17 +186,28 @@ static void* drainer(void* arg) {
   return NULL;
 }
 
-/* hs_exit frees by itself what hs_thread_done would, perhaps now; so that is not called. While the capability
-   is held here, hs_exit goes no further. Killed: somebody threw an exception to all threads. */
+/* Killed: somebody threw an exception to all threads. Success: it was on another capability. While one is
+   held here, hs_exit goes no further. */
+static SchedulerStatus sentinel_there(void) {
+  HaskellObj result;
+  SchedulerStatus status;
+  Capability* cap = rts_lock();
+  do {
+    rts_eval(&cap, &mi_sentinel_closure, &result);
+    status = rts_getSchedStatus(cap);
+  } while (status == Killed);
+  if (status == Success) change(SENTINEL, WAITS, COMES);
+  else mi_store_release(&xended, true);                                   /* pairs with rts_ends */
+  rts_unlock(cap);
+  return status;
+}
+
+/* (hs_exit frees by itself what hs_thread_done would, perhaps now.) */
 static void* sentinel(void* arg) {
   if (!comes(SENTINEL)) return arg;
   pthread_setname_np(pthread_self(), "mi_sentinel");
-  rts_setInCallCapability((int)drainers[SENTINEL].number, 0);
-  HaskellObj result;
-  Capability* cap = rts_lock();
-  do rts_eval(&cap, &mi_sentinel_closure, &result); while (rts_getSchedStatus(cap) == Killed);
-  mi_store_release(&xended, true);                                        /* pairs with rts_ends */
-  rts_unlock(cap);
+  rts_setInCallCapability(0, 0);
+  while (sentinel_there() == Success) {}
   for (uint32_t i = 1; i < MI_CAPS_MAX; i++) mi_os_wake_at(&drainers[i].xbell);
   return NULL;
 }
@@ -208,13 +220,13 @@ static void* sentinel(void* arg) {
 enum { START_YIELDS = 100, START_MS = 200 };
 
 /* False: there is none. */
-static bool start(uint32_t number, uint32_t cap, void* (*run)(void* arg)) {
+static bool start(uint32_t number, void* (*run)(void* arg)) {
   drainer_t* d = &drainers[number];
   uint64_t found = mi_load_acquire(&d->xstate);                           /* pairs with change */
   if (found % STATES != NONE && found / STATES == mi_os_process_id()) return true;
   /* pairs with change: another starts it */
   if (!mi_cas_acq_rel(&d->xstate, &found, word(STARTS))) return true;
-  d->number = cap;
+  d->number = number;
   if (mi_os_thread_start(run, d)) {
     for (int i = 0; i < START_YIELDS && is(number, STARTS); i++) mi_os_yield();
     for (int ms = 0; ms < START_MS && is(number, STARTS); ms++) mi_os_sleep_ms(1);
@@ -222,11 +234,10 @@ static bool start(uint32_t number, uint32_t cap, void* (*run)(void* arg)) {
   return !change(number, STARTS, NONE);
 }
 
-static bool sentinel_start(uint32_t number) { return start(SENTINEL, number, &sentinel); }
+static bool sentinel_start(void) { return start(SENTINEL, &sentinel); }
 
-/* The sentinel comes to the same capability, right before it. */
 void mi_drainer_start(uint32_t number) {
-  if (!rts_ends() && sentinel_start(number)) start(number, number, &drainer);
+  if (!rts_ends() && sentinel_start()) start(number, &drainer);
 }
 
 void mi_drainers_start(void) {

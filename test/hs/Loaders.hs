@@ -108,4 +108,5 @@ closed compiler flags dir = do
   within $
     [ compile compiler flags "Exported" (dir </> "libexported.so") ["-O1", "-threaded", "-dynamic", "-shared", "-fPIC", "-flink-rts"]
     , run 600 "gcc" ["-Wall", "-Wextra", "-O1", "-pthread", "test/hs/loaders/host.c", "-o", dir </> "host", "-ldl"] ""
-    ] ++ replicate 5 (run 300 (dir </> "host") [dir </> "libexported.so"] "")
+    ] ++ replicate 5 (run 300 (dir </> "host") [dir </> "libexported.so"] "") ++
+    [ run 300 (dir </> "host") [dir </> "libexported.so", show us] "" | us <- [0 :: Int, 50, 200, 1000, 5000, 20000, 500000] ]
