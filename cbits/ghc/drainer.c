@@ -166,7 +166,7 @@ static SchedulerStatus drain_there(uint32_t number) {
 
 /* Waits so long, and then until its capability is enabled. False: hs_exit comes first. */
 static bool comes_again(uint32_t number, uint64_t ms) {
-  for (; !rts_ends(); ms = look_ms(true)) {
+  for (; !rts_ends(); ms = look_ms(false)) {
     if (number >= GHC_ENABLED) change(number, COMES, AWAY);
     mi_os_sleep_ms(ms);
     if (number >= GHC_ENABLED) continue;

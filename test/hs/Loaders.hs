@@ -42,6 +42,10 @@ main = do
     , ("the same, parallel collections", run 900 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k"] "")
     , ("the same, non-moving collector", run 900 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k", "-xn"] "")
     , ("the same, sanity checks", within [program "Strays" "strays-debug" ["-debug"], run 900 (dir </> "strays-debug") ["100", "+RTS", "-N4", "-DS"] ""])
+    , ("exceptions at all threads", within [program "Thrown" "thrown" [], run 900 (dir </> "thrown") ["+RTS", "-N4"] ""])
+    , ("no thread can be made", within
+        [ run 600 "gcc" ["-Wall", "-Wextra", "-O1", "-c", "test/hs/loaders/refuse.c", "-o", dir </> "refuse.o"] ""
+        , program "Refused" "refused" [dir </> "refuse.o"], run 900 (dir </> "refused") ["+RTS", "-N4"] "" ])
     , ("ends while others drain", within [program "Ends" "ends" ["-package", "unix"], run 900 (dir </> "ends") ["+RTS", "-N3"] ""])
     , ("ends while drainers start", within [program "First" "first" [], run 900 "sh"
         [ "-c", "for i in $(seq 500); do said=$(\"$1\" +RTS -N3 2>&1) && [ -z \"$said\" ] ||"

@@ -15,6 +15,8 @@ import System.Posix.Signals (scheduleAlarm)
 
 import Mimalloc
 import Mimalloc.Capability
+import Mimalloc.Primitive.Option
+import Mimalloc.Stats
 import Mimalloc.Store (Store)
 import qualified Mimalloc.Store as Store
 
@@ -64,4 +66,23 @@ inChild store = do
   used store
   stopDraining
   drainAll
+  disabled
   exitImmediately ExitSuccess
+
+-- The child has drainers of its own.
+disabled :: IO ()
+disabled = do
+  mi_option_set MiOptionPurgeDelay 50
+  setNumCapabilities 3
+  let spread = forM [0 .. 2] $ \c -> runOnCapability c $ replicateM 10 (mi_malloc 5000) :: IO [[Ptr Word8]]
+  before <- spread
+  drainAll -- it returns when each capability has its drainer
+  after <- spread
+  setNumCapabilities 1
+  mapM_ (mapM_ mi_free) (before ++ after)
+  comesBack
+
+comesBack :: IO ()
+comesBack = do
+  held <- sum . map capabilityPages . filter ((> 0) . capabilityNumber) <$> capabilityStats
+  unless (held == 0) $ threadDelay 5000 >> comesBack
