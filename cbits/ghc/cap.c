@@ -85,7 +85,7 @@ mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
   mi_process_begin();
   note_oldest();
-  if (number > 0) mi_drainer_start(number);                               /* capability 0 is never disabled */
+  mi_drainer_start(number);
   return &owner->main;
 }
 
@@ -148,7 +148,7 @@ static mi_collector_t collector(void) {
 }
 
 mi_cold static void look(void) {
-  if (mi_load_relaxed(&xncaps) > 1) mi_drainers_start();                  /* in a forked process nobody drains; a hint */
+  if (mi_load_relaxed(&xncaps) > 1) mi_drainer_start(cap_number());       /* in a forked process nobody drains; a hint */
   const mi_collector_t c = collector();
   if (mi_pressure_look(&c) != MI_PRESSURE_NONE) set_due(1);
 }

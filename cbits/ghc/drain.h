@@ -20,7 +20,8 @@ void mi_drain_noted(void);
 void mi_drain_ends(void* nothing);
 
 /* These starts keep the runtime system from ending meanwhile: who calls holds a capability, or drains.
-   (drainer.c) The drainer of one capability, if this process has none for it. */
+   (drainer.c) The drainer of one capability, if this process has none for it. Capability 0 is never disabled,
+   and gets none. */
 void mi_drainer_start(uint32_t number);
 /* Of each one that is enabled and in use. */
 void mi_drainers_start(void);

@@ -42,6 +42,7 @@ typedef struct {
 static drainer_t drainers[MI_CAPS_MAX];
 enum { SENTINEL = 0 };
 static mi_atomic(bool) xended;      /* hs_exit has begun */
+static mi_atomic(bool) xlacks;      /* a hint: others may have none: after fork, or when there was no thread */
 
 /* GHC's, which others write: a hint */
 #define GHC_ENABLED __atomic_load_n(&enabled_capabilities, __ATOMIC_RELAXED)
@@ -102,6 +103,7 @@ drainer_t* mi_drainer_enter(uintptr_t no_exceptions) {
   const uint32_t number = (uint32_t)mi_cap_number();
   if (!is_mine(number) || !change(number, COMES, WAITS)) return NULL;
   drainers[number].no_exceptions = no_exceptions;
+  mi_store_relaxed(&xlacks, true);                                        /* a hint */
   return &drainers[number];
 }
 
@@ -122,7 +124,7 @@ StgWord mi_drainer_act(drainer_t* d, uintptr_t exceptions) {
   const bool asked = is(d->number, ASKED);
   if (look(d) || asked) mi_drain_held(d->number);
   if (asked) change(d->number, ASKED, WAITS);
-  mi_drainers_start();                                  /* those that could not be started */
+  if (mi_load_relaxed(&xlacks)) mi_drainers_start();                      /* a hint */
   return sentinel_start() && is(SENTINEL, WAITS) && exceptions == d->no_exceptions;
 }
 
@@ -231,16 +233,20 @@ static bool start(uint32_t number, void* (*run)(void* arg)) {
     for (int i = 0; i < START_YIELDS && is(number, STARTS); i++) mi_os_yield();
     for (int ms = 0; ms < START_MS && is(number, STARTS); ms++) mi_os_sleep_ms(1);
   }
-  return !change(number, STARTS, NONE);
+  if (!change(number, STARTS, NONE)) return true;
+  mi_store_relaxed(&xlacks, true);                                        /* a hint */
+  return false;
 }
 
 static bool sentinel_start(void) { return start(SENTINEL, &sentinel); }
 
 void mi_drainer_start(uint32_t number) {
-  if (!rts_ends() && sentinel_start()) start(number, &drainer);
+  if (number == 0 || number >= MI_CAPS_MAX || rts_ends()) return;
+  if (sentinel_start()) start(number, &drainer);
 }
 
 void mi_drainers_start(void) {
+  mi_store_relaxed(&xlacks, false);                                       /* a hint */
   for (uint32_t i = 1; i < GHC_ENABLED && i < MI_CAPS_MAX; i++) {
     if (mi_cap_activity((int)i) != 0) mi_drainer_start(i);
   }
