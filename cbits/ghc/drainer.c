@@ -144,9 +144,13 @@ StgWord mi_sentinel_enter(HsStablePtr thread) {
 
 extern StgClosure mi_drainer_closure, mi_sentinel_closure;
 
-/* Before COMES, so that nobody takes what a thread wrote that is gone for his own; and after it, because one
-   that took too long may have written meanwhile. */
-static bool comes(uint32_t number) {
+/* All else is done by then, so that who has started it gives the capability back when it is asked for: else
+   that might be disabled before. What it writes is written before COMES, so that nobody takes for his own what
+   a thread wrote that is gone; and after it, because one that took too long may have written meanwhile. */
+static bool comes(uint32_t number, const char* name) {
+  if (!is(number, STARTS)) return false;                                  /* it took too long */
+  pthread_setname_np(pthread_self(), name);                               /* for who looks at threads */
+  rts_setInCallCapability((int)number, 0);
   mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* compared with, by equality only */
   if (!change(number, STARTS, COMES)) return false;                       /* it took too long */
   mi_store_relaxed(&drainers[number].xthread, mi_os_thread());            /* the same */
@@ -168,23 +172,25 @@ static SchedulerStatus drain_there(uint32_t number) {
 
 /* Waits so long, and then until its capability is enabled. False: hs_exit comes first. */
 static bool comes_again(uint32_t number, uint64_t ms) {
-  for (; !rts_ends(); ms = look_ms(false)) {
-    if (number >= GHC_ENABLED) change(number, COMES, AWAY);
-    mi_os_sleep_ms(ms);
-    if (number >= GHC_ENABLED) continue;
-    change(number, AWAY, COMES);
-    return !rts_ends();
-  }
-  return false;
+  if (number >= GHC_ENABLED) change(number, COMES, AWAY);
+  do {
+    mi_os_wait_at(&drainers[number].xbell, ms);
+    if (number < GHC_ENABLED) change(number, AWAY, COMES);
+    ms = look_ms(false);
+  } while (!rts_ends() && is(number, AWAY));
+  return !rts_ends();
 }
+
+/* Tries at once, before it waits: others that were runnable on its capability are not soon. */
+enum { TRIES = 20 };
 
 static void* drainer(void* arg) {
   const uint32_t number = (uint32_t)((drainer_t*)arg - drainers);
-  if (!comes(number)) return NULL;
-  pthread_setname_np(pthread_self(), "mi_drainer");                       /* for who looks at threads */
-  rts_setInCallCapability((int)number, 0);
-  uint64_t ms = 1;
-  while (drain_there(number) != Interrupted && comes_again(number, ms)) ms = mi_min(2 * ms, LOOK_MOST_MS);
+  if (!comes(number, "mi_drainer")) return NULL;
+  uint64_t ms = 0;
+  for (int tries = 1; drain_there(number) != Interrupted && comes_again(number, ms); tries++) {
+    if (tries > TRIES) ms = mi_min(2 * ms + 1, LOOK_MOST_MS);
+  }
   return NULL;
 }
 
@@ -206,9 +212,7 @@ static SchedulerStatus sentinel_there(void) {
 
 /* (hs_exit frees by itself what hs_thread_done would, perhaps now.) */
 static void* sentinel(void* arg) {
-  if (!comes(SENTINEL)) return arg;
-  pthread_setname_np(pthread_self(), "mi_sentinel");
-  rts_setInCallCapability(0, 0);
+  if (!comes(SENTINEL, "mi_sentinel")) return arg;
   while (sentinel_there() == Success) {}
   for (uint32_t i = 1; i < MI_CAPS_MAX; i++) mi_os_wake_at(&drainers[i].xbell);
   return NULL;
@@ -243,6 +247,7 @@ static bool sentinel_start(void) { return start(SENTINEL, &sentinel); }
 void mi_drainer_start(uint32_t number) {
   if (number == 0 || number >= MI_CAPS_MAX || rts_ends()) return;
   if (sentinel_start()) start(number, &drainer);
+  if (change(number, AWAY, COMES)) mi_os_wake_at(&drainers[number].xbell);
 }
 
 void mi_drainers_start(void) {
