@@ -41,7 +41,6 @@ main = do
     , ("collections while disabled capabilities are drained", within [program "Strays" "strays" [], run 900 (dir </> "strays") ["1000", "+RTS", "-N4", "-qg"] ""])
     , ("the same, parallel collections", run 900 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k"] "")
     , ("the same, non-moving collector", run 900 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k", "-xn"] "")
-    , ("the same, sanity checks", within [program "Strays" "strays-debug" ["-debug"], run 900 (dir </> "strays-debug") ["100", "+RTS", "-N4", "-DS"] ""])
     , ("exceptions at all threads", within [program "Thrown" "thrown" [], run 900 (dir </> "thrown") ["+RTS", "-N4"] ""])
     , ("no thread can be made", within
         [ run 600 "gcc" ["-Wall", "-Wextra", "-O1", "-c", "test/hs/loaders/refuse.c", "-o", dir </> "refuse.o"] ""
