@@ -1,5 +1,5 @@
-/* instructions WHAT SIZE N  - calls of one kind, N times, all from the functions named measured_*: callgrind tells what those called.
-   Run by bench/instructions, once for each allocator. */
+/* instructions WHAT SIZE N  - calls of one kind, N times, all from the functions named measured_*: callgrind
+   tells what those called. Run by bench/instructions, once for each allocator. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
@@ -14,10 +14,15 @@ static size_t size, n;
 
 /* The block just freed again. */
 MEASURED measured_pair(void) { for (size_t i = 0; i < n; i++) { void* volatile p = malloc(size); free(p); } }
-MEASURED measured_calloc(void) { for (size_t i = 0; i < n; i++) { void* volatile p = calloc(1, size); free(p); } }
-MEASURED measured_aligned(void) { for (size_t i = 0; i < n; i++) { void* volatile p = aligned_alloc(size < 4096 ? 64 : 4096, size); free(p); } }
+MEASURED measured_calloc(void) {
+  for (size_t i = 0; i < n; i++) { void* volatile p = calloc(1, size); free(p); }
+}
+MEASURED measured_aligned(void) {
+  for (size_t i = 0; i < n; i++) { void* volatile p = aligned_alloc(size < 4096 ? 64 : 4096, size); free(p); }
+}
 
-/* One of those alive, whichever: what comes now and then (a page that is full, one that is empty) is part of the figure. */
+/* One of those alive, whichever: what comes now and then (a page that is full, one that is empty) is
+   part of the figure. */
 MEASURED measured_churn(void) {
   uint32_t r = 1;
   for (size_t i = 0; i < n; i++) {

@@ -1,6 +1,6 @@
-/* launch REPORT LIBRARY CMD..  - runs CMD with LIBRARY preloaded and writes to the file REPORT: seconds, CPU seconds of it and all
-   it started, KiB at the peak of the largest of them. A process of its own, because the peak begins with that of the
-   process which forked it. The status is CMD's; 1 if a signal ended it. */
+/* launch REPORT LIBRARY CMD..  - runs CMD with LIBRARY preloaded and writes to the file REPORT: seconds, CPU
+   seconds of it and all it started, KiB at the peak of the largest of them. A process of its own, because the
+   peak begins with that of the process which forked it. The status is CMD's; 1 if a signal ended it. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

@@ -63,7 +63,7 @@ EXPORT void* __libc_memalign(size_t align, size_t size) { return memalign(align,
 EXPORT void* __libc_valloc(size_t size) { return valloc(size); }
 EXPORT void* __libc_pvalloc(size_t size) { return pvalloc(size); }
 
-/* ---- what glibc's malloc tells of itself ---- */
+/* ---- glibc's statistics ---- */
 
 EXPORT int malloc_trim(size_t pad) {
   (void)pad;

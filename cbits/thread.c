@@ -84,10 +84,10 @@ static void after_fork_child(void) { after_fork(true); }
 static void reserve_memory(void) {
   const size_t huge = mi_option_get_size(mi_option_reserve_huge_os_pages);
   const size_t memory = mi_option_get_size(mi_option_reserve_os_memory);
-  const bool tell = mi_option_is_enabled(mi_option_verbose);
-  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && tell)
+  const bool report = mi_option_is_enabled(mi_option_verbose);
+  if (huge > 0 && mi_reserve_huge_os_pages_at(huge, -1, 0) != 0 && report)
     mi_report_message("mimalloc: no %zu GiB of huge pages to reserve\n", huge);
-  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && tell)
+  if (memory > 0 && mi_reserve_os_memory(memory, true, false) != 0 && report)
     mi_report_message("mimalloc: no %zu bytes to reserve\n", memory);
 }
 

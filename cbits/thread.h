@@ -1,4 +1,4 @@
-/* The thread ring: who am I, for an OS thread. Its fast paths, for thread.c and preload.c.
+/* The thread ring: who am I, for an OS thread. Its fast paths, and what its files share.
    Everything here is any-thread: it uses the calling thread's own heap. */
 #ifndef MI_THREAD_H
 #define MI_THREAD_H

@@ -18,7 +18,7 @@ void mi_thread_idle(void) {
   if (owner != NULL) mi_owner_abandon(owner);
 }
 
-/* Pages that a round empties are kept or due, hence purged after it. */
+/* Pages that a round empties are cached or due, hence purged after it. */
 void mi_collect_all(void) {
   mi_lheap_schedule_drains();
   mi_collect(true);
@@ -36,7 +36,7 @@ void mi_thread_set_in_threadpool(void) { }
 
 /* ---- blocks, and their usable sizes with them ---- */
 
-/* p, whose usable bytes are told; 0 of NULL. */
+/* p. Writes its usable bytes; 0 for NULL. */
 static void* sized(void* p, size_t* block_size) {
   if (block_size != NULL) *block_size = mi_usable_size(p);
   return p;

@@ -10,7 +10,8 @@ import Control.Monad (void, when)
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
 import Foreign.Ptr (plusPtr)
-import Network.Socket (Family (AF_UNIX), Socket, SocketType (Stream), close, defaultProtocol, recvBuf, socketPair)
+import Network.Socket
+  (Family (AF_UNIX), Socket, SocketType (Stream), close, defaultProtocol, recvBuf, socketPair)
 import Network.Socket.ByteString (sendAll)
 import System.Exit (die)
 
@@ -26,7 +27,8 @@ recvExactly s n = M.createAndTrim n (go 0)
   where
     go got p
       | got == n = pure n
-      | otherwise = recvBuf s (p `plusPtr` got) (n - got) >>= \k -> if k == 0 then pure got else go (got + k) p
+      | otherwise = recvBuf s (p `plusPtr` got) (n - got) >>= \k ->
+          if k == 0 then pure got else go (got + k) p
 
 main :: IO ()
 main = do

@@ -117,7 +117,8 @@ addText mem t word
       withForeignPtr fp $ \new -> withForeignPtr (texts t) $ \old -> copyBytes new old (end t)
       addText mem t { texts = fp, room = 2 * room t } word
   | otherwise = do
-      withForeignPtr (texts t) $ \p -> BU.unsafeUseAsCStringLen (B.cons (fromIntegral (B.length word)) word) $ \(q, n) ->
+      withForeignPtr (texts t) $ \p ->
+          BU.unsafeUseAsCStringLen (B.cons (fromIntegral (B.length word)) word) $ \(q, n) ->
         copyBytes (p `plusPtr` end t) q n
       pure t { end = end t + 1 + B.length word }
 
@@ -182,7 +183,8 @@ below path = doesDirectoryExist path >>= \dir ->
 named :: FilePath -> IO ([IOException], [FilePath])
 named path = try look >>= either (\e -> pure ([e], [])) (const (below path))
   where
-    look = doesDirectoryExist path >>= \dir -> if dir then () <$ listDirectory path else openBinaryFile path ReadMode >>= hClose
+    look = doesDirectoryExist path >>= \dir -> if dir then () <$ listDirectory path
+      else openBinaryFile path ReadMode >>= hClose
 
 quietly :: a -> IO a -> IO a
 quietly def act = act `catch` \e -> const (pure def) (e :: IOException)
@@ -240,7 +242,8 @@ progress tally total = do
   forever $ do
     threadDelay (if terminal then 200000 else 2000000)
     Tally f s b _ <- readIORef tally
-    hPrintf stderr (if terminal then "\r%d of %d files, %.1f MB" else "%d of %d files, %.1f MB\n") (f + s) total (mega b)
+    hPrintf stderr (if terminal then "\r%d of %d files, %.1f MB" else "%d of %d files, %.1f MB\n")
+      (f + s) total (mega b)
     hFlush stderr
 
 mega :: Int -> Double
@@ -252,14 +255,16 @@ top n = take n . sortBy (comparing (Down . snd) <> comparing fst) . M.toList
 
 usage :: String
 usage = "usage: wordfreq [--check] [PATH...]\n\
-  \The most frequent words of the files below the paths (/usr/share/doc), counted on all capabilities at once.\n\
+  \The most frequent words of the files below the paths (/usr/share/doc), counted on all \
+  \capabilities at once.\n\
   \--check: once more with base's allocation, and the answers are compared.\n"
 
 -- | Whether to check, and the paths.
 arguments :: [String] -> IO (Bool, [FilePath])
 arguments args
   | "--help" `elem` options = putStr usage >> exitSuccess
-  | o : _ <- filter (/= "--check") options = complain ["unknown option " ++ o] >> hPutStr stderr usage >> exitWith (ExitFailure 2)
+  | o : _ <- filter (/= "--check") options = complain ["unknown option " ++ o]
+      >> hPutStr stderr usage >> exitWith (ExitFailure 2)
   | otherwise = pure (not (null options), paths ++ drop 1 rest)
   where
     (before, rest) = break (== "--") args
@@ -273,7 +278,8 @@ main = do
   hSetEncoding stdout utf8
   hSetEncoding stderr utf8
   (check, paths) <- getArgs >>= arguments
-  start <- if null paths then filterM doesDirectoryExist ["/usr/share/doc", "/usr/lib/ghc-doc"] else pure paths
+  start <- if null paths then filterM doesDirectoryExist ["/usr/share/doc", "/usr/lib/ghc-doc"]
+    else pure paths
   found <- mapM named start
   let (unreadable, files) = mconcat found
   complain (map show unreadable)
@@ -285,13 +291,16 @@ main = do
   printf "\n%d files (%d skipped), %.1f MB, %d words, %d of them different\n" f s (mega b) w (M.size answer)
   info <- getProcessInfo
   caps <- getNumCapabilities
-  printf "%.2f s on %d capabilities, %.1f MB/s; peak memory %.1f MB\n" seconds caps (mega b / seconds) (mega (processInfoPeakRSS info))
+  printf "%.2f s on %d capabilities, %.1f MB/s; peak memory %.1f MB\n"
+    seconds caps (mega b / seconds) (mega (processInfoPeakRSS info))
   heaps <- capabilityStats
   putStrLn "\ncapability  pages: made  adopted  full  given back   blocks freed by others"
-  forM_ heaps $ \h -> printf "%10d  %11d  %7d  %4d  %10d   %22d\n" (capabilityNumber h) (capabilityFreshPages h)
+  forM_ heaps $ \h ->
+    printf "%10d  %11d  %7d  %4d  %10d   %22d\n" (capabilityNumber h) (capabilityFreshPages h)
     (capabilityAdoptedPages h) (capabilityFullPages h) (capabilityRetiredPages h) (capabilityRemoteFreed h)
   when check $ do
     (expected, _, baseSeconds) <- run bases files
-    printf "\nbase's allocation: %.2f s; answers %s\n" baseSeconds (if expected == answer then "agree" else "DIFFER")
+    printf "\nbase's allocation: %.2f s; answers %s\n"
+      baseSeconds (if expected == answer then "agree" else "DIFFER")
     when (expected /= answer) exitFailure
   unless (null unreadable) exitFailure

@@ -6,7 +6,8 @@
 --
 -- [@mallocForeignPtr…@] a 'ForeignPtr': the garbage collector frees the block some time after its last use
 --   ('Foreign.ForeignPtr.finalizeForeignPtr' at once). Any number of other C finalizers can be added; Haskell
---   finalizers cannot, as with base's 'Foreign.ForeignPtr.newForeignPtr'.
+--   finalizers cannot, as with base's 'Foreign.ForeignPtr.newForeignPtr'. Nor may the Haskell finalizer of
+--   something else use it, if both can die at once: C finalizers run first, and the block is free.
 -- [@withMalloc…@] a bracket: the block is freed when the action ends, also by an exception. In pure code
 --   (@unsafePerformIO@, not @unsafeDupablePerformIO@) a value whose evaluation is interrupted stays as it
 --   was: see below.
@@ -19,7 +20,8 @@
 --   block too, with an address that no other has.
 -- * They may be called from any Haskell thread, bound or not, whatever capability it is on. A block may be
 --   used and freed on any other, and be freed by C code with @mi_free@.
--- * No asynchronous exception leaks a block, whenever it comes.
+-- * No asynchronous exception leaks a block, whenever it comes. (In a transaction of STM's, which GHC may
+--   begin again wherever it is, a bracket's block is freed by the garbage collector.)
 -- * Brackets may stand under 'System.IO.Unsafe.unsafePerformIO'. If a timeout or
 --   'Control.Concurrent.killThread' interrupts who evaluates the value, who asks for it next goes on where
 --   that was, with the same block, as with 'Foreign.Marshal.Alloc.allocaBytes'; if nobody does the garbage

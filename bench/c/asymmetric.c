@@ -1,6 +1,6 @@
-/* Asymmetric sharing: one thread allocates for all the others. Each of those frees most of what it gets, keeps some for long,
-   and makes and frees many blocks of its own in between, so that its frees are now local, now remote. COUNT: batches for
-   each of the other threads. */
+/* Asymmetric sharing: one thread allocates for all the others. Each of those frees most of what it gets,
+   keeps some for long, and makes and frees many blocks of its own in between, so that its frees are now
+   local, now remote. COUNT: batches for each of the other threads. */
 #include "queue.h"
 
 enum { BATCH = 100, OWN = 400, KEPT = 3000 };

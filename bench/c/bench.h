@@ -1,7 +1,8 @@
-/* What the programs here share: NAME THREADS COUNT [VARIANT] runs `work` in THREADS threads and ends. They measure nothing:
-   bench/preload does. The work is the same every time, and the line they print proves that it was done: how many blocks were
-   made, how many freed, and a sum over what stood in those that were freed; it is the same under every allocator.
-   Every block is written to at both ends; `block_free` reads the first byte again. */
+/* What the programs here share: NAME THREADS COUNT [VARIANT] runs `work` in THREADS threads and ends. They
+   measure nothing: bench/preload does. The work is the same every time, and the line they print proves that
+   it was done: how many blocks were made, how many freed, and a sum over what stood in those that were
+   freed; it is the same under every allocator. Every block is written to at both ends; `block_free` reads
+   the first byte again. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -20,7 +21,9 @@ static inline uint32_t next_random(rng_t* r) {                 /* xorshift64* */
   r->state ^= r->state >> 12, r->state ^= r->state << 25, r->state ^= r->state >> 27;
   return (uint32_t)((r->state * 2685821657736338717u) >> 32);
 }
-static inline size_t between(rng_t* r, size_t low, size_t high) { return low + next_random(r) % (high - low + 1); }
+static inline size_t between(rng_t* r, size_t low, size_t high) {
+  return low + next_random(r) % (high - low + 1);
+}
 
 static size_t nthreads, count, variant;
 static void work(size_t thread);
@@ -31,7 +34,8 @@ static _Atomic size_t all_made, all_freed, all_sum;
 
 /* The end of every thread that makes or frees blocks. */
 static inline void count_thread(void) {
-  atomic_fetch_add(&all_made, tally.made), atomic_fetch_add(&all_freed, tally.freed), atomic_fetch_add(&all_sum, tally.sum);
+  atomic_fetch_add(&all_made, tally.made), atomic_fetch_add(&all_freed, tally.freed),
+      atomic_fetch_add(&all_sum, tally.sum);
   tally = (tally_t){ 0, 0, 0 };
 }
 

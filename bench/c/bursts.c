@@ -1,6 +1,7 @@
 /* Bursts of blocks of one size, after the well-known "heap benches". COUNT: bursts of each thread.
    VARIANT 0: all are freed in the order they were made in, or backwards.
-   VARIANT 1: they are freed shuffled, and a third only in the next burst, in between blocks of another size. */
+   VARIANT 1: they are freed shuffled, and a third only in the next burst, in between blocks
+   of another size. */
 #include "bench.h"
 
 enum { BURST = 10000, KEPT = BURST / 3 };

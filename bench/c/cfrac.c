@@ -1,5 +1,6 @@
-/* Tiny short-lived objects in a deep recursion, as a program with numbers of any length makes them: each level makes a number,
-   adds to it what the level below returned, frees both and returns the sum, a new one. COUNT: descents of each thread. */
+/* Tiny short-lived objects in a deep recursion, as a program with numbers of any length makes them: each
+   level makes a number, adds to it what the level below returned, frees both and returns the sum, a new one.
+   COUNT: descents of each thread. */
 #include "bench.h"
 
 enum { DEPTH = 400, MOST_LIMBS = 5 };

@@ -1,5 +1,6 @@
-/* A server after Larson and Krishnan: each thread replaces random blocks of its set, then hands the set to a successor and
-   ends. So most frees are of a block that an ended thread made. COUNT: generations of each thread. */
+/* A server after Larson and Krishnan: each thread replaces random blocks of its set, then hands the
+   set to a successor and ends. So most frees are of a block that an ended thread made. COUNT:
+   generations of each thread. */
 #include "bench.h"
 
 enum { SET = 5000, REPLACED = 20000 };

@@ -1,10 +1,11 @@
 /* Shapes of use whose resident memory bench/memory watches: MODE ARGUMENTS.., sizes in MiB.
-     fragments LIVE FREED MOST   blocks of 16 to MOST bytes, FREED of them freed at random; then nothing is done
+     fragments LIVE FREED MOST   blocks of 16 to MOST bytes, FREED of them freed at random; then rest
      handoff LIVE TOTAL          two threads allocate, a third, which never does, frees blocks at random
      service CYCLES              requests on four threads, see below
-   Lines on stdout, times by the monotonic clock: `pid N`, `own BYTES` (resident before the first block), `live TIME BYTES`
-   every 10 ms, `phase NAME TIME`. What the program itself needs is touched before `own` is said, and comes from mmap. The sizes and
-   their order are the same every time. Each page of a block is written to. */
+   Lines on stdout, times by the monotonic clock: `pid N`, `own BYTES` (resident before the first block),
+   `live TIME BYTES` every 10 ms, `phase NAME TIME`. What the program itself needs is touched before
+   `own` is said, and comes from mmap. The sizes and their order are the same every time. Each page of a
+   block is written to. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,7 +19,7 @@
 
 #define MIB ((size_t)1 << 20)
 
-static _Atomic size_t live;     /* bytes asked for and not yet freed; relaxed: a figure, it publishes nothing */
+static _Atomic size_t live;  /* bytes asked for and not yet freed; relaxed: a figure, it publishes nothing */
 
 /* ---- reports: no function that allocates */
 
@@ -129,7 +130,8 @@ static void fragments(size_t total, size_t freed, size_t most) {
   idle();
 }
 
-/* ---- handoff: what the threads share is one table under a lock, in batches, so that the lock is no part of the story */
+/* ---- handoff: what the threads share is one table under a lock, in batches, so that the lock is no
+   part of the story */
 
 enum { BATCH = 64, SLOTS = 1 << 16 };
 typedef struct { item_t of[BATCH]; } batch_t;
@@ -149,7 +151,8 @@ static void* produce(void* seed) {
     size_t bytes = 0;
     for (size_t i = 0; i < BATCH; i++) b.of[i] = item_new(octaves(&rng, 4, 14)), bytes += b.of[i].size;
     pthread_mutex_lock(&hand.lock);
-    while ((live > hand.most + MIB && hand.n > 0) || hand.n == SLOTS) pthread_cond_wait(&hand.change, &hand.lock);
+    while ((live > hand.most + MIB && hand.n > 0) || hand.n == SLOTS)
+      pthread_cond_wait(&hand.change, &hand.lock);
     hand.batches[hand.n++] = b;
     hand.made += bytes;
     more = hand.made < hand.total;
@@ -165,7 +168,8 @@ static void* consume(void* unused) {
   rng_t rng = { 99 };
   pthread_mutex_lock(&hand.lock);
   for (;;) {
-    while (hand.producers > 0 && (live <= hand.most || hand.n == 0)) pthread_cond_wait(&hand.change, &hand.lock);
+    while (hand.producers > 0 && (live <= hand.most || hand.n == 0))
+      pthread_cond_wait(&hand.change, &hand.lock);
     if (hand.producers == 0) break;
     const size_t i = next_random(&rng) % hand.n;
     const batch_t b = hand.batches[i];
@@ -190,10 +194,11 @@ static void handoff(size_t most, size_t total) {
   idle();
 }
 
-/* ---- service: ten minutes in half one. A tick is 10 ms; of 600 ticks 120 are a peak, five times the load, and in the last 150
-   nothing is called. A request makes blocks of 40 KiB together; it frees three fifths of them at its end, the others at a later
-   tick, some of them four cycles later, a quarter of them on another thread. The sizes drift from tens of bytes to tens of
-   KiB and back. The load is a function of the tick, so that live bytes are the same for all: who is late catches up. */
+/* ---- service: ten minutes in half one. A tick is 10 ms; of 600 ticks 120 are a peak, five times the load,
+   and in the last 150 nothing is called. A request makes blocks of 40 KiB together; it frees three fifths of
+   them at its end, the others at a later tick, some of them four cycles later, a quarter of them on another
+   thread. The sizes drift from tens of bytes to tens of KiB and back. The load is a function of the tick, so
+   that live bytes are the same for all: who is late catches up. */
 
 enum { TICK_NS = 10000000, CYCLE = 600, PEAK = 200, PEAK_END = 320, PAUSE = 450, THREADS = 4, WHEEL = 4096 };
 
@@ -248,7 +253,8 @@ static void* serve(void* argument) {
     const size_t in = at % CYCLE;
     if (in >= PAUSE) continue;
     expire(thread, tick);
-    const size_t phase = at / (CYCLE / 4) % 16;                /* the least octave goes from 4 to 12 and back in four cycles */
+    /* the least octave goes from 4 to 12 and back in four cycles */
+    const size_t phase = at / (CYCLE / 4) % 16;
     const size_t octave = 4 + (phase < 8 ? phase : 16 - phase);
     for (size_t i = in >= PEAK && in < PEAK_END ? 20 : 4; i > 0; i--) request(&rng, thread, tick, octave);
     tick++;

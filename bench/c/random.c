@@ -1,5 +1,5 @@
-/* Random sizes of 8 to 16000 bytes, small ones more often, in a set of each thread; one block in 50 is freed by another
-   thread. COUNT: blocks of each thread. */
+/* Random sizes of 8 to 16000 bytes, small ones more often, in a set of each thread; one block in 50 is freed
+   by another thread. COUNT: blocks of each thread. */
 #include "bench.h"
 
 enum { SET = 2000, SHARED = 256 };

@@ -1,4 +1,5 @@
-/* Buffers that grow by a half, or by a little at a time, as strings and vectors do. COUNT: rounds of each thread. */
+/* Buffers that grow by a half, or by a little at a time, as strings and vectors do. COUNT:
+   rounds of each thread. */
 #include "bench.h"
 
 static char* grown(char* p, size_t size) {

@@ -1,6 +1,7 @@
-/* False sharing: each thread makes a small block, writes to it for long and frees it, again and again; an allocator that gives it
-   a piece of a line that another thread writes to is slow. VARIANT 1: first it gets a block that one thread made for all,
-   which lies beside the others', and frees that. COUNT: blocks of each thread. */
+/* False sharing: each thread makes a small block, writes to it for long and frees it, again and again;
+   an allocator that gives it a piece of a line that another thread writes to is slow. VARIANT 1: first
+   it gets a block that one thread made for all, which lies beside the others', and frees that. COUNT:
+   blocks of each thread. */
 #include "bench.h"
 
 enum { SIZE = 8, WRITES = 20000 };

@@ -1,5 +1,5 @@
-/* Many short-lived threads: each makes some blocks of many sizes, frees most, and ends; what it leaves, the thread that started it
-   frees. COUNT: threads that each thread starts, a few at once. */
+/* Many short-lived threads: each makes some blocks of many sizes, frees most, and ends; what it leaves, the
+   thread that started it frees. COUNT: threads that each thread starts, a few at once. */
 #include "bench.h"
 
 enum { BLOCKS = 300, LEFT = 20, ATONCE = 4 };

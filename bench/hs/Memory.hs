@@ -1,10 +1,11 @@
 -- Shapes of use whose resident memory bench/memory watches; it runs this and makes tables of it.
 --
--- buffers WHO BYTES COUNT                       blocks made, each page written to, and dropped
--- strings WHO COUNT                             20-byte strings of which every 50th is kept
--- capability WHO sleeping|disabled HOW LIVE FREED MiB of blocks of capability 1; HOW:
--- nothing|drain|background live WHO ROUNDS 1 GiB live in foreign pointers while the program allocates service
--- WHO CYCLES requests on four capabilities, 6 seconds a cycle
+-- * buffers WHO BYTES COUNT: blocks made, each page written to, and dropped
+-- * strings WHO COUNT: 20-byte strings of which every 50th is kept
+-- * capability WHO sleeping|disabled HOW LIVE FREED: MiB of blocks of capability 1; HOW:
+--   nothing|drain|background
+-- * live WHO ROUNDS: 1 GiB live in foreign pointers while the program allocates
+-- * service WHO CYCLES: requests on four capabilities, 6 seconds a cycle
 --
 -- WHO is mi, base (malloc, and the finalizer free) or pinned (GHC's own); for strings also region and
 -- regions, for live also mi-off, without pressure. What they print: Memory.Report.

@@ -2,14 +2,19 @@
 -- What it costs that a garbage collector frees native memory, and what it leaves; bench/pressure runs this
 -- and makes tables of it.
 --
--- ring WHO HEAP BYTES COUNT KEPT blocks made and filled, the last KEPT of them kept; HEAP: mapN or listN,
--- alive meanwhile read WHO HEAP BYTES COUNT a file is read again and again drop WHO BYTES COUNT blocks made
--- and filled, and dropped once WHO BYTES COUNT a byte of each is written to growable WHO COUNT vectors of a
--- million Ints that grow, and are dropped regions WHO BYTES COUNT a region for one block each, dropped limit
--- WHO BYTES COUNT KEPT as ring; how many failed; MIMALLOC_COMMIT_LIMIT is set by who runs it share WHO BYTES
--- COUNT four threads make so many, 16 MiB live and one MiB is allowed: the most over the fewest of one
--- filling WHO KEYS COUNT so many requests while an index is filled, 64 MiB of bodies alive: requests a second
--- until all is done service WHO MIB COUNT so many requests; bodies that are MIB altogether come and go
+-- * ring WHO HEAP BYTES COUNT KEPT: blocks made and filled, the last KEPT of them kept; HEAP: mapN or listN,
+--   alive meanwhile
+-- * read WHO HEAP BYTES COUNT: a file is read again and again
+-- * drop WHO BYTES COUNT: blocks made and filled, and dropped
+-- * once WHO BYTES COUNT: a byte of each is written to
+-- * growable WHO COUNT: vectors of a million Ints that grow, and are dropped
+-- * regions WHO BYTES COUNT: a region for one block each, dropped
+-- * limit WHO BYTES COUNT KEPT: as ring; how many failed; MIMALLOC_COMMIT_LIMIT is set by who runs it
+-- * share WHO BYTES COUNT: four threads make so many, 16 MiB live and one MiB is allowed: the most over the
+--   fewest of one
+-- * filling WHO KEYS COUNT: so many requests while an index is filled, 64 MiB of bodies alive: requests a
+--   second until all is done
+-- * service WHO MIB COUNT: so many requests; bodies that are MIB altogether come and go
 --
 -- WHO: mi, mi-off (nobody asks), pinned (GHC's own), base (malloc, and the finalizer free).
 -- On stdout: seconds, MiB at the peak, the figure of the shape (else collections asked for), tab-separated.
@@ -71,7 +76,8 @@ main = getArgs >>= \args -> case args of
     peak <- processInfoPeakRSS <$> getProcessInfo
     asked <- pressureStats
     let collections = fromIntegral (pressureMinorCollections asked + pressureMajorCollections asked)
-    putStrLn (show seconds ++ "\t" ++ show (fromIntegral peak / 1048576 :: Double) ++ "\t" ++ show (maybe collections id figure :: Double))
+    putStrLn (show seconds ++ "\t" ++ show (fromIntegral peak / 1048576 :: Double)
+      ++ "\t" ++ show (maybe collections id figure :: Double))
   _ -> die "see the head of bench/hs/Pressure.hs"
 
 -- | What is there before the clock starts, and then what is measured.
@@ -79,8 +85,10 @@ shape :: String -> String -> [String] -> IO (IO (Double, Maybe Double))
 shape what who rest = case (what, rest) of
   ("ring", [heap, size, count, kept]) -> beside heap $ ring who (read size) (read count) (read kept)
   ("read", [heap, size, count]) -> beside heap $ reads' who (read size) (read count)
-  ("drop", [size, count]) -> now $ timed $ forM_ [1 .. read count] $ \i -> filled who (read size) i >>= evaluate . ByteString.head
-  ("once", [size, count]) -> now $ timed $ replicateM_ (read count) $ new who (read size) (`fillOne` 1) >>= evaluate
+  ("drop", [size, count]) -> now $ timed $
+    forM_ [1 .. read count] $ \i -> filled who (read size) i >>= evaluate . ByteString.head
+  ("once", [size, count]) -> now $ timed $ replicateM_ (read count) $
+    new who (read size) (`fillOne` 1) >>= evaluate
   ("growable", [count]) -> now $ timed $ replicateM_ (read count) (grown who)
   ("regions", [size, count]) -> now $ timed $ forM_ [1 .. read count] $ \i -> region who (read size) i
   ("limit", [size, count, kept]) -> now $ limit who (read size) (read count) (read kept)
@@ -111,7 +119,8 @@ beside heap act
   where
     size = read (dropWhile (`notElem` "0123456789") heap) :: Int
     forced l = foldl' (flip seq) () l `seq` l
-    settled after = performMajorGC >> pure (act <* (evaluate after >>= \n -> when (n /= size) (die "the heap is not whole")))
+    settled after = performMajorGC
+      >> pure (act <* (evaluate after >>= \n -> when (n /= size) (die "the heap is not whole")))
 
 ring :: String -> Int -> Int -> Int -> IO (Double, Maybe Double)
 ring who size count kept = do
@@ -127,14 +136,16 @@ reads' who size count = do
   directory <- getTemporaryDirectory
   (path, h) <- openBinaryTempFile directory "mimalloc-bench"
   ByteString.hPut h (ByteString.replicate size 65) >> hClose h
-  timed (replicateM_ count $ (if who == "pinned" then ByteString.readFile else Mi.readFile) path >>= evaluate . ByteString.last) <* removeFile path
+  timed (replicateM_ count $ (if who == "pinned" then ByteString.readFile else Mi.readFile) path
+    >>= evaluate . ByteString.last) <* removeFile path
 
 grown :: String -> IO ()
 grown who
   | who == "pinned" = do
       start <- Storable.new 4
       let go :: Int -> Storable.IOVector Int -> IO ()
-          go i v | i == million = Storable.read v (million - 1) >>= \x -> when (x /= million - 1) (die "an element is lost")
+          go i v | i == million = Storable.read v (million - 1) >>= \x ->
+            when (x /= million - 1) (die "an element is lost")
                  | i == Storable.length v = Storable.grow v i >>= go i
                  | otherwise = Storable.write v i i >> go (i + 1) v
       go 0 start
@@ -148,10 +159,12 @@ grown who
 
 region :: String -> Int -> Int -> IO ()
 region who size i
-  | who == "mi" = newHeap >>= \heap -> heapMallocForeignPtrBytes heap size >>= (`withForeignPtr` \p -> fillBytes (p :: Ptr Word8) (fromIntegral i) size)
+  | who == "mi" = newHeap >>= \heap -> heapMallocForeignPtrBytes heap size
+      >>= (`withForeignPtr` \p -> fillBytes (p :: Ptr Word8) (fromIntegral i) size)
   | who == "mi-ended" = do
       heap <- newHeap
-      heapMallocForeignPtrBytes heap size >>= (`withForeignPtr` \p -> fillBytes (p :: Ptr Word8) (fromIntegral i) size)
+      heapMallocForeignPtrBytes heap size
+        >>= (`withForeignPtr` \p -> fillBytes (p :: Ptr Word8) (fromIntegral i) size)
       unsafeEndHeap heap
   | otherwise = void $ filled who size i
 
@@ -192,7 +205,8 @@ request :: String -> Vector.IOVector ByteString -> Int -> IO ()
 request who slots i = do
   body <- filled who (4096 + mixed `rem` 262144) i
   Vector.write slots (mixed `rem` Vector.length slots) body
-  evaluate (foldl' xor 0 [fromIntegral (ByteString.index body j) * k | (j, k) <- zip [0, 509 .. 4095] [1 ..]] :: Int) >> pure ()
+  evaluate (foldl' xor 0 [fromIntegral (ByteString.index body j) * k
+                         | (j, k) <- zip [0, 509 .. 4095] [1 ..]] :: Int) >> pure ()
   where mixed = (i * 6364136223846793005 + 1442695040888963407) `shiftR` 33 .&. 0x3fffffff
 
 -- Slots for so many MiB of them.
@@ -213,8 +227,10 @@ filling who keys count = do
   slots <- bodies 64
   next <- newIORef (0 :: Int)
   index <- newIORef Map.empty
-  let fill = forM_ [1 .. keys] $ \i -> modifyIORef' index (Map.insert (i * 2654435761 `rem` 4294967296) i) >> when (i `rem` 1000 == 0) yield
-      serve = atomicModifyIORef' next (\n -> (n + 1, n)) >>= \n -> when (n < count) $ request who slots n >> serve
+  let fill = forM_ [1 .. keys] $ \i ->
+        modifyIORef' index (Map.insert (i * 2654435761 `rem` 4294967296) i) >> when (i `rem` 1000 == 0) yield
+      serve = atomicModifyIORef' next (\n -> (n + 1, n)) >>= \n -> when (n < count) $
+        request who slots n >> serve
   r <- timed $ together (fill : replicate 4 serve)
   size <- Map.size <$> readIORef index
   when (size /= keys) $ die "a key is lost"

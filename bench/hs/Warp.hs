@@ -32,7 +32,8 @@ import qualified Mimalloc.ByteString as Mi
 
 main :: IO ()
 main = getArgs >>= \args -> case args of
-  ["serve", who, mib, port] -> serve (if who == "mi" then Mi.fromLazy else Lazy.toStrict) (slotsFor (read mib)) (read port)
+  ["serve", who, mib, port] ->
+    serve (if who == "mi" then Mi.fromLazy else Lazy.toStrict) (slotsFor (read mib)) (read port)
   ["load", port, mib, count] -> load (read port) (slotsFor (read mib)) (read count)
   _ -> die "see the head of bench/hs/Warp.hs"
   where slotsFor mib = mib * 1048576 `quot` 135168 :: Int
@@ -45,7 +46,8 @@ serve strict count port = do
     body <- strictRequestBody request >>= evaluate . strict
     old <- Vector.read slots slot
     Vector.write slots slot body
-    answer (responseLBS status200 [("Content-Length", Char8.pack (show (ByteString.length old)))] (Lazy.fromStrict old))
+    answer (responseLBS status200 [("Content-Length", Char8.pack (show (ByteString.length old)))]
+      (Lazy.fromStrict old))
 
 load :: Int -> Int -> Int -> IO ()
 load port slots count = do
@@ -68,7 +70,8 @@ load port slots count = do
     request s i = do
       let slot = mixed i `rem` slots
           size = 4096 + mixed (i + 1) `rem` 262144
-      sendMany s [Char8.pack ("POST /" ++ show slot ++ " HTTP/1.1\r\nHost: here\r\nContent-Length: " ++ show size ++ "\r\n\r\n"), ByteString.take size everything]
+      sendMany s [Char8.pack ("POST /" ++ show slot ++ " HTTP/1.1\r\nHost: here\r\nContent-Length: "
+        ++ show size ++ "\r\n\r\n"), ByteString.take size everything]
       answered s
     mixed i = (i * 6364136223846793005 + 1442695040888963407) `shiftR` 33 .&. 0x3fffffff
     everything = ByteString.replicate 300000 65
@@ -82,4 +85,5 @@ answered s = start ByteString.empty
                       | otherwise -> body (len headers - (ByteString.length rest - 4))
     body !n = when (n > 0) $ more >>= body . (n -) . ByteString.length
     more = recv s 65536 >>= \b -> if ByteString.null b then die "the service is gone" else pure b
-    len headers = fst (fromMaybe (0, "") (Char8.readInt (ByteString.drop 16 (snd (ByteString.breakSubstring "Content-Length: " headers)))))
+    len headers = fst (fromMaybe (0, "")
+      (Char8.readInt (ByteString.drop 16 (snd (ByteString.breakSubstring "Content-Length: " headers)))))

@@ -2,9 +2,11 @@
 --
 --   tools/cabal bench costs --benchmark-options='table +RTS -N1'
 --
--- table for people: nanoseconds for making a block, writing a byte to it and giving it back ways ROUNDS
--- SIZE.. each way, as many loops at once as there are capabilities remote|bulk|throughput|bound ROUNDS idle
--- mi|base|nobody SIZE see Costs.Across kept WHAT one of Costs.Kept; without WHAT, their names
+-- * table: for people, nanoseconds for making a block, writing a byte to it and giving it back
+-- * ways ROUNDS SIZE..: each way, as many loops at once as there are capabilities
+-- * remote|bulk|throughput|bound ROUNDS, idle mi|base|nobody SIZE: see Costs.Across
+-- * kept WHAT: one of Costs.Kept; without WHAT, their names
+-- * exit mi|base: what the clock shows when nothing is left to do but to end
 --
 -- All but the table: TSV, a line for each thing: part, name, bytes, the figures of all rounds.
 module Main (main) where
@@ -36,9 +38,10 @@ main = getArgs >>= \args -> case args of
   ["idle", who, size] -> idle who (read size)
   ["kept"] -> mapM_ (putStrLn . fst) keepers
   ["kept", what] -> kept what
+  ["exit", who] -> atTheEnd who
   _ -> do
     hPutStrLn stderr ("table | ways ROUNDS SIZE.. | remote|bulk|throughput|bound ROUNDS | "
-      ++ "idle mi|base|nobody SIZE | kept WHAT")
+      ++ "idle mi|base|nobody SIZE | kept WHAT | exit mi|base")
     exitFailure
 
 table :: IO ()
@@ -47,4 +50,5 @@ table = do
   printf "| ns, -N%d | 48 B | 4 KiB | 64 KiB |\n|---|---|---|---|\n" n
   forM_ ways $ \(name, way) -> do
     figures <- forM [48, 4096, 65536] $ \size -> perOperation (way size) >>= replicateM 9
-    printf "| %s | %s |\n" name (foldr1 (\a b -> a ++ " | " ++ b) [printf "%.0f" (sort f !! 4) | f <- figures])
+    printf "| %s | %s |\n" name (foldr1 (\a b -> a ++ " | " ++ b)
+      [printf "%.0f" (sort f !! 4) | f <- figures])

@@ -101,7 +101,7 @@ size_t mi_arena_most(void) {
 size_t mi_arena_bytes(void) { return arenas_bytes; }
 
 /* As much as there is, so that what a small program reserves is small and the number of arenas too; at most
-   mi_arena_reserve, and then an eighth. */
+   mi_arena_most, or an eighth of what there is, if that is more. */
 size_t mi_arena_next_size(void) {
   const size_t first = mi_min(MI_ARENA_FIRST, mi_arena_most());
   return mi_max(mi_min(mi_max(arenas_bytes, first), mi_arena_most()),

@@ -1,7 +1,7 @@
 /* Atomics: the one place that names <stdatomic.h>.
    Any thread.
-   The protocols (remote.h, pool_bits.h) include only this file: test/c/model replaces it by one
-   whose operations yield to an exhaustive scheduler (-DMI_MODEL_ATOMICS="file").
+   The protocols (remote.h, pool_bits.h, due.h) include only this file and each other: test/c/model
+   replaces it by one whose operations yield to an exhaustive scheduler (-DMI_MODEL_ATOMICS="file").
    Orders are part of the names, so that each use says what it needs. */
 #ifndef MI_ATOMIC_H
 #define MI_ATOMIC_H

@@ -1,5 +1,5 @@
-/* Ground: the compiler, constants, configuration. The only file that asks which compiler this is.
-   Any thread. It calls nothing. */
+/* Ground: the compiler, constants, configuration. Which compiler this is atomic.h and thread.h ask, too, for
+   a few lines of assembly each. Any thread. It calls nothing. */
 #ifndef MI_BASE_H
 #define MI_BASE_H
 
@@ -60,7 +60,8 @@
 /* The most that is reserved at a time; less when it cannot be had. */
 #define MI_ARENA_SIZE    (MI_HARD ? 4 * MI_MiB : MI_GiB)
 #define MI_ARENA_MIN     (MI_MiB)
-/* The first one; the next are as large as all before together. */
+/* The first one; the next are as large as all before together, up to the largest (mi_arena_most); then an
+   eighth of all, if that is more. */
 #define MI_ARENA_FIRST   (MI_HARD ? MI_MiB : 2 * MI_MiB)
 /* The most, but for an eighth of all and what a block needs, where new memory is locked. */
 #define MI_ARENA_LOCKED  (MI_MiB / 2)

@@ -12,7 +12,7 @@
 /* The caller's page, of n slices, DEAD; or NULL. `slot`: an owner's; any number is right, the same one finds
    it again. */
 mi_page_t* mi_cache_take(uint32_t slot, size_t nslices);
-/* Takes the caller's single page, whose word is DEAD, and keeps it, or gives it back to its arena. */
+/* Takes the caller's single page, whose word is DEAD, and caches it, or gives it back to its arena. */
 void mi_cache_put(uint32_t slot, mi_page_t* page);
 
 /* The same for pages of a class, more than one block each: who needs such a page next touches no more of it

@@ -11,6 +11,11 @@ uint64_t mi_clock_round_ms(void) {
   return delay < 0 ? 0 : mi_max((uint64_t)delay / 2, 1);
 }
 
+bool mi_clock_is_over(uint64_t since, uint64_t now) {
+  const uint64_t round = mi_clock_round_ms();
+  return round != 0 && (now < since || now - since >= round);
+}
+
 uint64_t mi_clock_at(void) {
   const uint64_t since = mi_load_relaxed(&mi_due.xsince), round = mi_clock_round_ms();   /* a time only */
   return since == 0 || round == 0 ? 0 : since + round;

@@ -16,6 +16,8 @@ mi_inline void mi_clock_tick(size_t nslices) { mi_local()->clock_ticks += (uint3
 /* A round begins half of purge_delay after something was scheduled; what is free then is given back by the
    next. 0: never. */
 uint64_t mi_clock_round_ms(void);
+/* Is the round over that began at `since`, by mi_os_now_ms? A clock that was set back ends it. */
+bool mi_clock_is_over(uint64_t since, uint64_t now);
 /* When the next round is due, by mi_os_now_ms; 0: never. */
 uint64_t mi_clock_at(void);
 mi_cold void mi_clock_set(void);

@@ -16,7 +16,7 @@ static inline bool mi_due_is_scheduled(mi_due_t* d) {
   return mi_or_acq_rel(&d->xsince, 0) != 0;                              /* T1 pairs with T3: it sees the bit, or I its 0 */
 }
 
-/* T2. After this who scheduled looks for the thread when it holds nothing any more (mi_due_has_thread), and starts one if there is none. */
+/* T2. After this who scheduled looks for the thread when it holds nothing any more (mi_purger_look), and starts one if there is none. */
 static inline void mi_due_schedule(mi_due_t* d, uint64_t now) {
   uint64_t none = 0;
   mi_cas_acq_rel(&d->xsince, &none, now);                                /* T2 pairs with T3, T4. Another asker may have been first; a plain store would hide what he shows */

@@ -29,8 +29,7 @@ mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
     if (report) mi_report_misuse(MI_ERROR_INTERIOR, p, mi_page_size(page));
     return NULL;
   }
-  /* A single page's memory is never marked, nor touched: it may be gone. Kept for the next block, a page is
-     DEAD. */
+  /* A single page's memory is never marked, nor touched: it may be gone. A cached page is DEAD. */
   if (mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD
       || (!mi_page_is_single(page) && is_free(page, *block))) {
     if (report) mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
@@ -66,12 +65,12 @@ static void single_page_free(mi_page_t* page, const mi_owner_t* owner) {
 static void remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_owner_t* owner) {
   if (todo == MI_REMOTE_INDEX) {
     mi_pool_index(page, bin);
-    mi_pool_page_changed(page);
+    mi_pool_page_changed(page);                                           /* P3 */
     /* A hint. */
     if (owner != NULL && mi_load_relaxed(&page->xowner) == (owner->id | 1))
       mi_queue_park_more(&owner->main, bin);
   }
-  if (todo == MI_REMOTE_SPARSER) mi_pool_page_changed(page);
+  if (todo == MI_REMOTE_SPARSER) mi_pool_page_sparser(page);
   if (todo != MI_REMOTE_LAST) return;
   mi_assert(!mi_page_is_listed(page) && mi_page_left_out(page) == 0);
   mi_page_used_set(page, 0);

@@ -1,5 +1,6 @@
 /* The heaps: making and ending them, and which owner has a local heap of which.
-   Any thread, but for what says owner-only. All take the list's lock, except the look-up of mi_heap_lheap. */
+   Any thread, but for what says owner-only. All take the list's lock, except mi_heap_count,
+   mi_heap_lheap_is_default and the look-up of mi_heap_lheap. */
 #ifndef MI_HEAP_H
 #define MI_HEAP_H
 

@@ -121,15 +121,15 @@ static bool may_have_holes(mi_page_t* page, size_t step) {
 
 /* Marks the holes that are new, in `fresh`, too; returns their bytes. */
 static size_t holes_mark(mi_page_t* page, size_t step, const mi_block_bits_t* is_free, hole_bits_t* fresh) {
-  size_t dug = 0;
+  size_t made = 0;
   for (size_t at = 0; at < page_bytes(page); at += step) {
     if (!is_hole(page, at, at + step, is_free)) continue;
     if (mi_bitmap_run(holes_of(page), hole_at(page, at) + 1, hole_at(page, at), 1) != 0) continue;
     mi_bitmap_set(holes_of(page), hole_at(page, at), step / MI_HOLE_SIZE);
     fresh->bits[at / MI_HOLE_SIZE / 64] |= (uint64_t)1 << (at / MI_HOLE_SIZE % 64);
-    dug += step;
+    made += step;
   }
-  return dug;
+  return made;
 }
 
 bool mi_holes_make(mi_page_t* page) {
@@ -140,8 +140,8 @@ bool mi_holes_make(mi_page_t* page) {
   /* A damaged list: reported when it is met. */
   if (mi_holes_free_blocks(page, &is_free) + mi_page_used(page) != page->capacity) return has_holes(page);
   hole_bits_t fresh = { { 0, 0 } };
-  const size_t dug = holes_mark(page, step, &is_free, &fresh);
-  if (dug == 0) return has_holes(page);
+  const size_t made = holes_mark(page, step, &is_free, &fresh);
+  if (made == 0) return has_holes(page);
   for (size_t from = 0, to; next_holes(page, &from, &to); from = to) {
     for (size_t i = from / mi_page_size(page); i < blocks_end(page, to); i++)
       is_free.bits[i / 64] &= ~((uint64_t)1 << (i % 64));
@@ -151,7 +151,7 @@ bool mi_holes_make(mi_page_t* page) {
     mi_holes_undo(page);
     return false;
   }
-  mi_add_relaxed(&mi_commit_totals.xpurged, dug);                          /* a statistic */
+  mi_add_relaxed(&mi_commit_totals.xpurged, made);                          /* a statistic */
   return true;
 }
 

@@ -159,13 +159,13 @@ static uint16_t next_block(mi_lheap_t* lh, unsigned bin) {
 }
 
 static void sweep_idle(mi_lheap_t* lh) {
-  const uint64_t now = mi_os_now_ms(), round = mi_clock_round_ms();
-  if (round == 0 || (now < lh->idle_at && lh->idle_at <= now + round)) return;
+  const uint64_t now = mi_os_now_ms();
+  if (!mi_clock_is_over(lh->swept_at, now)) return;
   if (!mi_purger_affords()) {
     mi_clock_schedule();                                                  /* a round earns what it takes */
     return;
   }
-  lh->idle_at = now + round;
+  lh->swept_at = now;
   const uint64_t since = mi_os_cpu_us();
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     if (next_block(lh, bin) == lh->seen[bin]) give_up_sparse(lh, bin);

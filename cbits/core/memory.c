@@ -134,37 +134,37 @@ mi_page_t* mi_memory_claim(size_t size, size_t align, uint16_t number, bool* zer
 
 /* ---- claiming with headroom ---- */
 
-static mi_page_t* arena_claim_headroom(mi_arena_t* a, size_t n, size_t room, bool* zero) {
-  if (room > mi_slices_longest(a)) return NULL;
-  /* Multiples from the end. */
-  for (size_t i = a->nslices - a->nslices / 2 / room * room; i < a->nslices; i += room) {
-    if (mi_bitmap_run(a->free, a->nslices, i, room) == room && mi_bitmap_claim_at(a->free, i, n))
+/* At a multiple of `nfree` from the arena's end, where so many slices are free. */
+static mi_page_t* arena_claim_headroom(mi_arena_t* a, size_t n, size_t nfree, bool* zero) {
+  if (nfree > mi_slices_longest(a)) return NULL;
+  for (size_t i = a->nslices - a->nslices / 2 / nfree * nfree; i < a->nslices; i += nfree) {
+    if (mi_bitmap_run(a->free, a->nslices, i, nfree) == nfree && mi_bitmap_claim_at(a->free, i, n))
       return mi_slices_page(a, i, n, zero);
   }
   return NULL;
 }
 
-/* With at least `least` slices. */
+/* With the headroom of at least `least` slices. */
 static mi_page_t* arenas_claim_headroom(size_t n, size_t least, uint16_t number, bool* zero) {
   /* Less: what is left between those that have more. */
-  for (size_t room = MI_HEADROOM_MOST / MI_SLICE_SIZE; room >= least; room /= 2) {
+  for (size_t nfree = MI_HEADROOM_MOST / MI_SLICE_SIZE; nfree >= least; nfree /= 2) {
     for (size_t k = 0; k < mi_arena_count(); k++) {
       mi_arena_t* a = mi_arena_at(k);
-      mi_page_t* page = mi_arena_serves(a, number) ? arena_claim_headroom(a, n, room, zero) : NULL;
+      mi_page_t* page = mi_arena_serves(a, number) ? arena_claim_headroom(a, n, nfree, zero) : NULL;
       if (page != NULL) return page;
     }
   }
   return NULL;
 }
 
-/* An arena whose upper half has room, while all of them together are no more than one is when there are many:
-   much, but where addresses or memory are few. */
+/* An arena whose upper half gives headroom, while all of them together are no more than one is when there are
+   many: much, but where addresses or memory are few. */
 static bool headroom_reserve(size_t much, size_t little, uint16_t number) {
   if (!may_ask_os(number)) return false;
   mi_lock(&mi_arena_lock);
-  const size_t room =
+  const size_t size =
       2 * (mi_arena_refused() == SIZE_MAX && !mi_os_locks_memory() ? much : little) * MI_SLICE_SIZE;
-  const bool ok = mi_arena_bytes() < mi_arena_most() && room <= mi_arena_most() && mi_arena_reserve(room);
+  const bool ok = mi_arena_bytes() < mi_arena_most() && size <= mi_arena_most() && mi_arena_reserve(size);
   mi_unlock(&mi_arena_lock);
   return ok;
 }

@@ -18,6 +18,7 @@ void mi_mend(mi_page_t* page) {
   uint32_t nlive = 0;
   mi_assert(mi_page_where(page) != MI_WHERE_PARKED && mi_page_where(page) != MI_WHERE_WATCHED);
   if (mi_page_has_waited(page)) mi_holes_undo(page);
+  if (mi_page_where(page) == MI_WHERE_SEARCHED) mi_page_searched_to_waited(page);   /* its holes come again */
   mi_remote_collect(&page->xword);                                        /* C1: its blocks are marked */
   page->free = page->local_free = &mi_nil;
   for (size_t i = page->capacity; i-- > 0; ) {

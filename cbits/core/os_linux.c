@@ -318,7 +318,7 @@ void mi_os_unlock(void* p, size_t size) {
   errno = saved;
 }
 
-/* Are huge pages behind all of it? What cannot be had is told here, or the program is ended when it first
+/* Are huge pages behind all of it? What cannot be had must fail here, or the program is ended when it first
    touches it. Before Linux 5.14 it cannot be asked, and what mmap has set aside must do. */
 static bool are_there(void* p, size_t size) {
 #ifdef MADV_POPULATE_WRITE

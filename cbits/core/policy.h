@@ -115,12 +115,12 @@ mi_inline unsigned mi_policy_cached_of(unsigned bin) {
 /* ---- blocks that grow: any thread ---- */
 
 #define MI_HEADROOM_MOST  (32 * MI_MiB)  /* for a block that grows; as large a block is moved, not copied */
-/* So large a block that has to be copied gets room to go on, unless it doubles: that is seldom. */
+/* So large a block that has to be copied gets headroom, unless it doubles: that is seldom. */
 #define MI_HEADROOM_MIN   (128 * MI_KiB)
 #define MI_HEADROOM_EARLY MI_MiB            /* below this it is copied early */
 
-/* A block that grows a little at a time gets room to go on. Eight blocks grown by turns, by an eighth each,
-   to 12 MiB: 64 ms of processor time and 104 MiB at most; 93 ms and 98 MiB where none gets room. */
+/* A block that grows a little at a time gets headroom. Eight blocks grown by turns, by an eighth each,
+   to 12 MiB: 64 ms of processor time and 104 MiB at most; 93 ms and 98 MiB without headroom. */
 mi_inline bool mi_policy_wants_headroom(size_t old, size_t newsize) {
   return old >= MI_HEADROOM_MIN && newsize < old / 4 * 7 && newsize <= MI_HEADROOM_MOST / 2;
 }

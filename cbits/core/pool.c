@@ -37,13 +37,18 @@ void mi_pool_index(const mi_page_t* page, unsigned bin) {
     mi_add_relaxed(&npooled[bin], 1);
 }
 
+/* P3. A swap even where the bit is set: who looked only might not see that a round has cleared it, which did
+   not see P1 or R4 (pairs with Q1). */
 void mi_pool_page_changed(const mi_page_t* page) {
   mi_arena_t* a = mi_arena_at(page->arena);
+  if (mi_pool_bit_set(a->changed, mi_arena_slice_of(a, page->start))) mi_clock_schedule();
+}
+
+void mi_pool_page_sparser(const mi_page_t* page) {
+  const mi_arena_t* a = mi_arena_at(page->arena);
   const size_t i = mi_arena_slice_of(a, page->start);
-  /* A hint: a round is still to come, or has still to look at it. */
-  if ((mi_load_relaxed(&a->changed[i / 64]) >> (i % 64) & 1) != 0) return;
-  mi_pool_bit_set(a->changed, i);
-  mi_clock_schedule();
+  /* A hint: the round that clears it swaps the word of the page, behind R4. */
+  if ((mi_load_relaxed(&a->changed[i / 64]) >> (i % 64) & 1) == 0) mi_pool_page_changed(page);
 }
 
 /* ---- a page ends, or is given up ---- */
@@ -69,7 +74,7 @@ void mi_pool_page_put_of(mi_page_t* page, uintptr_t home) {
   uint32_t nremote;
   const unsigned bin = mi_page_bin(page);
   const bool single = mi_page_is_single(page);
-  bool dug;
+  bool searched;
   mi_assert(page->lheap == NULL && !mi_page_is_listed(page)
             && single == !(mi_page_is_pooled(page) || mi_page_where(page) == MI_WHERE_FULL));
   if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_pooled(page);
@@ -79,11 +84,11 @@ void mi_pool_page_put_of(mi_page_t* page, uintptr_t home) {
     /* Whoever freed them saw a page that was held. */
     if (nremote > 0 && mi_page_where(page) == MI_WHERE_SEARCHED) mi_page_searched_to_waited(page);
     if (mi_page_used(page) == 0) { mi_pool_page_free(page); return; }
-    dug = mi_page_where(page) == MI_WHERE_SEARCHED;
+    searched = mi_page_where(page) == MI_WHERE_SEARCHED;
   /* P1: from here on it may be anybody's. */
   } while (!mi_remote_release(&page->xword, single ? MI_PAGE_FULL : MI_PAGE_POOLED, mi_page_used(page)));
   if (!single) mi_pool_index(page, bin);                                     /* P2 */
-  if (!single && !dug) mi_pool_page_changed(page);
+  if (!single && !searched) mi_pool_page_changed(page);                      /* P3 */
 }
 
 void mi_pool_page_put(mi_page_t* page) { mi_pool_page_put_of(page, 0); }

@@ -20,8 +20,11 @@ void mi_pool_unindex(mi_page_t* page);
 /* Any thread: P2, after a page went to POOLED. `bin` was read while the page could not change (before P1,
    R4). */
 void mi_pool_index(const mi_page_t* page, unsigned bin);
-/* Any thread: there is something for the next round (pool_round.h) in this page, or was. */
+/* Any thread: P3, after a page went to POOLED: a round (pool_round.h) is to look at it. It may be another's
+   by now. */
 void mi_pool_page_changed(const mi_page_t* page);
+/* The same, after a free in a page that was POOLED before. */
+void mi_pool_page_sparser(const mi_page_t* page);
 /* Any thread: takes a page of this class and heap, with the list that came with it; NULL if none is found.
    *look_from: where to look first, of who looks. */
 mi_page_t* mi_pool_adopt(mi_heap_t* heap, unsigned bin, uint32_t* look_from, mi_xlist_t* list);

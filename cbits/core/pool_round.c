@@ -4,8 +4,8 @@
 #include "pool.h"
 #include "pool_round.h"
 
-/* xowner becomes 0 before there are holes: from then on whoever frees a block looks whether one touches it
-   (mi_block_find). It stays as it is where there are none, so that frees take the short way. */
+/* Q2, Q3. xowner becomes 0 before there are holes: from then on whoever frees a block looks whether one
+   touches it (mi_block_find). It stays as it is where there are none, so that frees take the short way. */
 static void page_round(mi_page_t* page, bool now) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, false, &list)) return;             /* A2 */
@@ -29,7 +29,8 @@ bool mi_pool_round(mi_pool_place_t* at, size_t npages, bool now) {
     mi_arena_t* a = mi_arena_at(at->arena);
     while ((at->slice = mi_bitmap_next(a->changed, a->nslices, at->slice)) < a->nslices) {
       if (n++ == npages) return true;
-      mi_bitmap_clear(a->changed, at->slice, 1);  /* before A2: what changes from here on sets it again */
+      /* Q1 pairs with P3: before A2, what changes from here on sets it again. */
+      mi_bitmap_clear(a->changed, at->slice, 1);
       page_round(&a->pages[at->slice++], now);
     }
   }

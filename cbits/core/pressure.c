@@ -9,6 +9,7 @@
 #define NS_PER_MIB 2000
 #define UNTOUCHED  (512 * MI_MiB)          /* so much of that may wait for a collection */
 #define NDEAR 3                          /* so many in a row: one alone may have been interrupted */
+#define NBARREN 2                        /* the same: what dies is old, and only a major one finds it */
 
 /* By capability; the last is shared by all past the table. Balances wrap: what one made another may have
    freed. */
@@ -38,7 +39,7 @@ static struct {
   uint64_t major_from;                   /* when the last major one will have cost less than its share */
   uint64_t before;                       /* held before the collection that is under way */
   uint64_t paused, paused_held;          /* when this turn paused, or 0; held then */
-  unsigned ndear;
+  unsigned ndear, nbarren;               /* minor ones in a row that were dear, that brought little */
   bool     fruitful;                     /* the last minor one brought most of what was made */
   bool     asked;  /* the collections since the last look were asked for, for all that is known */
 } book = { .floor = MI_PRESSURE_FLOOR, .ncaps = 1 };
@@ -96,13 +97,15 @@ static mi_pressure_due_t book_decide(uint64_t held, uint64_t now) {
   uint64_t next_major =
       book.after_major
       + (now >= book.major_from && minor <= floor_most() ? major_growth() : major_growth_most(minor));
-  uint64_t next = mi_min(book.after_minor + minor, next_major);
+  const bool barren = book.nbarren >= NBARREN;
+  uint64_t next = barren ? next_major : mi_min(book.after_minor + minor, next_major);
   if (budget > 0) next = next_major = (uint64_t)budget;
   else mi_store_relaxed(&xstep, mi_max(STEP, minor / STEPS));
   mi_store_relaxed(&xnext, next);
   mi_store_relaxed(&xnext_major, next_major);
   if (budget == 0 || held < next) return MI_PRESSURE_NONE;
-  return held >= next_major && budget < 0 ? MI_PRESSURE_MAJOR : MI_PRESSURE_MINOR;
+  /* After a minor one whoever collects asks again: so it is found out when minor ones bring much again. */
+  return held >= next_major && budget < 0 && !barren ? MI_PRESSURE_MAJOR : MI_PRESSURE_MINOR;
 }
 
 /* Where collections are cheap there are twice as many, if minor ones bring much. That a major one is cheap
@@ -118,6 +121,7 @@ static void floor_adapt(uint64_t made, uint64_t freed, uint64_t now) {
   book.ndear = cost * (SHARE - 1) > since ? book.ndear + 1 : 0;
   const uint64_t most = is_untouched(made, book.began) ? mi_max(floor_most(), UNTOUCHED) : floor_most();
   book.fruitful = freed >= made / 4 * 3;
+  book.nbarren = freed < made / 4 ? book.nbarren + 1 : 0;
   if (freed < made / 4 || book.ndear >= NDEAR) book.floor = mi_min(2 * book.floor, most);
   else floor_ease(now);
 }

@@ -148,7 +148,7 @@ static void* thread_run(void* arg) {
 
 bool mi_purger_has_thread(void) { return mi_load_relaxed(&mi_due.xthread) != 0; }
 
-/* By default: not where all threads that the process had have ended, which the C library does not tell. */
+/* By default: not where all threads that the process had have ended, of which the C library says nothing. */
 static bool thread_is_wanted(void) {
   return mi_option_get(mi_option_purge_thread) > 0 || mi_os_threads() != 1;
 }

@@ -79,10 +79,3 @@ void* mi_report_fail(mi_error_t error, size_t size) {
   errno = (error == MI_ERROR_TOO_LARGE) ? ENOMEM : errors[error].code;    /* as the C library does */
   return NULL;
 }
-
-#if MI_CHECK
-void mi_assert_fail(const char* what, const char* file, int line) {
-  mi_report_message("mimalloc: assertion failed: %s (%s:%d)\n", what, file, line);
-  abort();
-}
-#endif

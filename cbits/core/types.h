@@ -156,7 +156,8 @@ mi_inline void mi_lheap_count(mi_atomic(uint64_t)* counter, uint64_t n) {
 /* Where an owner and a heap meet. Owner-only, but for the counters. */
 struct mi_lheap_s {
   mi_page_t*  direct[MI_DIRECT_COUNT];  /* by granules: the page to pop from */
-  uintptr_t   xid;  /* what its pages carry in xowner: the owner's id, or 0 (heap made by mi_heap_new) */
+  /* Constant: what its pages carry in xowner. The owner's id, or 0 (heap made by mi_heap_new). */
+  uintptr_t   xid;
   mi_owner_t* owner;
   mi_atomic(mi_heap_t*) xheap;      /* NULL: the heap was deleted; the owner may use this structure again */
   uint32_t    tick;                 /* slow paths so far, eight each; a short one is one */
@@ -164,7 +165,7 @@ struct mi_lheap_s {
   /* Of the same owner, but for its main one and those that are unused (the lock of the list of heaps). */
   mi_lheap_t *next, *prev;
   mi_lheap_t *heap_next, *heap_prev;/* of the same heap; next of unused (the same lock) */
-  uint64_t    idle_at;              /* when to look for idle queues next, milliseconds */
+  uint64_t    swept_at;             /* when idle queues were looked for last, milliseconds */
   uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   uint32_t    drains_seen;          /* how many drains were scheduled, at its last slow path */
   mi_atomic(bool) xdefault;         /* its owner may point to it even when its heap has ended (heap.c) */

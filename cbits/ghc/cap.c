@@ -23,36 +23,51 @@
 #error "the GHC ring is built with MI_USE_GHC_CAPABILITIES"
 #endif
 
-/* The local heap that each capability allocates from, by number: its main one, or that of the heap it made its default.
-   NULL until it allocates. Written by its capability, and set back to the main one when that heap ends. */
+/* The local heap that each capability allocates from, by number: its main one, or that of the heap it
+   made its default. NULL until it allocates. Written by its capability, and set back to the main one
+   when that heap ends. */
 static mi_atomic(mi_lheap_t*) xlheaps[MI_CAPS_MAX];
 static mi_atomic(uint32_t) xncaps;          /* no capability with this number or a higher one is in it */
 
-/* What fast.cmm goes by. The checking build has no capability and no id for it (ids have bits 4 and up, and bit 0 when a page
-   was given up full), so that it leaves everything to C. */
+/* What fast.cmm goes by. The checking build has no capability and no id for it (ids have bits 4 and up, and
+   bit 0 when a page was given up full), so that it leaves everything to C. */
 const mi_fast_t mi_fast = {
   .lheaps = xlheaps, .caps = MI_CHECK ? 0 : MI_CAPS_MAX, .first_id = MI_CHECK ? 2 : 16,
   .octave = { 0, 3, 4, 4, [4 ... 7] = 5, [8 ... 15] = 6, [16 ... 31] = 7, [32 ... 63] = 8 },
 };
 
-_Static_assert(offsetof(mi_page_t, free) == MI_FAST_PAGE_FREE && offsetof(mi_page_t, local_free) == MI_FAST_PAGE_LOCAL_FREE
-               && offsetof(mi_page_t, xused) == MI_FAST_PAGE_USED && offsetof(mi_page_t, key) == MI_FAST_PAGE_KEY
-               && offsetof(mi_page_t, xowner) == MI_FAST_PAGE_OWNER
-               && offsetof(mi_page_t, xtop) == MI_FAST_PAGE_TOP && offsetof(mi_page_t, recip) == MI_FAST_PAGE_RECIP
-               && sizeof(((mi_page_t*)0)->xused) == 4, "fast.cmm reads a page at the offsets of fast.h");
-_Static_assert(offsetof(mi_block_t, xmark) == 0 && offsetof(mi_block_t, next) == MI_FAST_BLOCK_NEXT, "fast.cmm reads a free block at the offsets of fast.h");
-_Static_assert(offsetof(mi_lheap_t, direct) == 0 && offsetof(mi_lheap_t, queue) == MI_FAST_LHEAP_QUEUE && offsetof(mi_queue_t, first) == 0
-               && sizeof(mi_queue_t) == 16 && offsetof(mi_lheap_t, tick) == MI_FAST_LHEAP_TICK && MI_SWEEP_EVERY == MI_FAST_SWEEP_EVERY,
+_Static_assert(offsetof(mi_page_t, free) == MI_FAST_PAGE_FREE
+                   && offsetof(mi_page_t, local_free) == MI_FAST_PAGE_LOCAL_FREE
+                   && offsetof(mi_page_t, xused) == MI_FAST_PAGE_USED
+                   && offsetof(mi_page_t, key) == MI_FAST_PAGE_KEY
+                   && offsetof(mi_page_t, xowner) == MI_FAST_PAGE_OWNER
+                   && offsetof(mi_page_t, xtop) == MI_FAST_PAGE_TOP
+                   && offsetof(mi_page_t, recip) == MI_FAST_PAGE_RECIP && sizeof(((mi_page_t*)0)->xused) == 4,
+               "fast.cmm reads a page at the offsets of fast.h");
+_Static_assert(offsetof(mi_block_t, xmark) == 0 && offsetof(mi_block_t, next) == MI_FAST_BLOCK_NEXT,
+               "fast.cmm reads a free block at the offsets of fast.h");
+_Static_assert(offsetof(mi_lheap_t, direct) == 0 && offsetof(mi_lheap_t, queue) == MI_FAST_LHEAP_QUEUE
+                   && offsetof(mi_queue_t, first) == 0 && sizeof(mi_queue_t) == 16
+                   && offsetof(mi_lheap_t, tick) == MI_FAST_LHEAP_TICK
+                   && MI_SWEEP_EVERY == MI_FAST_SWEEP_EVERY,
                "fast.cmm reads a local heap at the offsets of fast.h");
-_Static_assert(MI_DIRECT_MAX == MI_FAST_DIRECT_MAX && MI_MEDIUM_MAX == MI_FAST_MEDIUM_MAX && MI_DIRECT_MAX == 64 * MI_GRANULE && MI_GRANULE_SHIFT == MI_FAST_GRANULE_SHIFT,
+_Static_assert(MI_DIRECT_MAX == MI_FAST_DIRECT_MAX && MI_MEDIUM_MAX == MI_FAST_MEDIUM_MAX
+                   && MI_DIRECT_MAX == 64 * MI_GRANULE && MI_GRANULE_SHIFT == MI_FAST_GRANULE_SHIFT,
                "fast.cmm finds the page for a size by the numbers of fast.h");
-_Static_assert(offsetof(mi_pagemap_t, root) == MI_FAST_PAGEMAP_ROOT && MI_SLICE_SHIFT == 16 && sizeof(mi_atomic(uintptr_t)) == 8,
+_Static_assert(offsetof(mi_pagemap_t, root) == MI_FAST_PAGEMAP_ROOT && MI_SLICE_SHIFT == 16
+                   && sizeof(mi_atomic(uintptr_t)) == 8,
                "fast.cmm reads the page map at the offsets of fast.h");
-_Static_assert(MI_CAPS_MAX == MI_FAST_KEY_CAPS, "the key of a heap has a word for each capability that has heaps of its own");
-_Static_assert(MI_FAST_KEY_LHEAPS + 8 * MI_FAST_KEY_CAPS == MI_FAST_KEY_ENDS, "behind them the key has the ends of what was packed");
-_Static_assert(MI_FAST_KEY_ENDS + 8 * MI_FAST_KEY_PACKERS == MI_FAST_KEY_USED && MI_FAST_KEY_USED <= MI_FAST_KEY_SIZE, "Haskell makes the key, and clears what is used (Internal/Heap.hs, Internal/Numbers.hs)");
+_Static_assert(MI_CAPS_MAX == MI_FAST_KEY_CAPS,
+               "the key of a heap has a word for each capability that has heaps of its own");
+_Static_assert(MI_FAST_KEY_LHEAPS + 8 * MI_FAST_KEY_CAPS == MI_FAST_KEY_ENDS,
+               "behind them the key has the ends of what was packed");
+_Static_assert(MI_FAST_KEY_ENDS + 8 * MI_FAST_KEY_PACKERS == MI_FAST_KEY_USED
+                   && MI_FAST_KEY_USED <= MI_FAST_KEY_SIZE,
+               "Haskell makes the key, and clears what is used (Internal/Heap.hs, Internal/Numbers.hs)");
 _Static_assert(offsetof(mi_fast_t, lheaps) == MI_FAST_LHEAPS && offsetof(mi_fast_t, caps) == MI_FAST_CAPS
-               && offsetof(mi_fast_t, first_id) == MI_FAST_FIRST_ID && offsetof(mi_fast_t, octave) == MI_FAST_OCTAVES, "fast.cmm reads mi_fast at the offsets of fast.h");
+                   && offsetof(mi_fast_t, first_id) == MI_FAST_FIRST_ID
+                   && offsetof(mi_fast_t, octave) == MI_FAST_OCTAVES,
+               "fast.cmm reads mi_fast at the offsets of fast.h");
 
 /* Capability-held. The number stands right behind the public part (capno.c). */
 mi_inline uint32_t cap_number(void) {
@@ -63,25 +78,28 @@ mi_inline uint32_t cap_number(void) {
 /* Words of GHC's that others write meanwhile: hints. */
 #define GHC_LOAD(lvalue) __atomic_load_n(&(lvalue), __ATOMIC_RELAXED)
 
-/* Capability-held. GHC's linker for object files does not know the generations' names. The youngest is found by a block of
-   the nursery, the others by `to`, since fields behind `collections` lie elsewhere in the threaded runtime system. */
+/* Capability-held. GHC's linker for object files does not know the generations' names. The youngest is found
+   by a block of the nursery, the others by `to`, since fields behind `collections` lie elsewhere in the
+   threaded runtime system. */
 static const generation* youngest_generation(void) {
   const CapabilityPublic* cap = (const void*)rts_unsafeGetMyCapability();
   return cap->r.rNursery->blocks->gen;
 }
 
-static mi_atomic(const generation*) xoldest;    /* for whoever holds no capability; there as long as the process is */
+static mi_atomic(const generation*) xoldest;    /* for whoever holds no capability; there as long
+                                                   as the process is */
 static void note_oldest(void) {
   const generation* g = youngest_generation();
   while (g->to != g) g = g->to;
-  mi_store_relaxed(&xoldest, g);                                          /* publishes nothing: what it points to is GHC's, and older */
+  mi_store_relaxed(&xoldest, g);  /* publishes nothing: what it points to is GHC's, and older */
 }
 
 /* The first use of a capability: its owner. NULL and errno if there is no memory. */
 mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_owner_t* owner = mi_owner_begin(MI_OWNER_CAPABILITY, mi_id_of_capability(number));
   if (owner == NULL) return mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_owner_t));
-  for (uint32_t n = mi_load_relaxed(&xncaps); n <= number && !mi_cas_acq_rel(&xncaps, &n, number + 1); ) {}  /* pairs with itself; default_end says why no more */
+  /* pairs with itself; default_end says why no more */
+  for (uint32_t n = mi_load_relaxed(&xncaps); n <= number && !mi_cas_acq_rel(&xncaps, &n, number + 1); ) {}
   mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
   mi_process_begin();
   note_oldest();
@@ -91,7 +109,8 @@ mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
 
 /* The local heap of capability `number`, which is below MI_CAPS_MAX. */
 mi_inline mi_lheap_t* lheap_of(uint32_t number) {
-  mi_lheap_t* lh = mi_load_relaxed(&xlheaps[number]);                     /* written by this capability: holding it orders the two */
+  /* written by this capability: holding it orders the two */
+  mi_lheap_t* lh = mi_load_relaxed(&xlheaps[number]);
   return mi_likely(lh != NULL) ? lh : cap_begin(number);
 }
 
@@ -116,11 +135,12 @@ void* mi_cap_zalloc(size_t size) { WITH_CAP(mi_alloc_zalloc(lh, size), mi_zalloc
 char* mi_cap_strdup(const char* s) { WITH_CAP(mi_alloc_strdup(lh, s), mi_strdup(s)); }
 char* mi_cap_strndup(const char* s, size_t n) { WITH_CAP(mi_alloc_strndup(lh, s, n), mi_strndup(s, n)); }
 
-/* Past the table, and before the capability's first allocation: a remote free, for which no heap is made. What carries the
-   capability's id needs no look at the table: it owns a page, so it is in it. */
+/* Past the table, and before the capability's first allocation: a remote free, for which no heap is made.
+   What carries the capability's id needs no look at the table: it owns a page, so it is in it. */
 mi_inline void free_on(uint32_t number, void* p) {
   if (!MI_CHECK && mi_likely(mi_free_local(p, mi_id_of_capability(number)))) return;
-  mi_lheap_t* lh = mi_likely(number < MI_CAPS_MAX) ? mi_load_relaxed(&xlheaps[number]) : NULL;  /* as in lheap_of */
+  /* as in lheap_of */
+  mi_lheap_t* lh = mi_likely(number < MI_CAPS_MAX) ? mi_load_relaxed(&xlheaps[number]) : NULL;
   if (mi_unlikely(lh == NULL)) { mi_free(p); return; }
   mi_owner_enter(lh->owner);
   mi_free_as(p, lh->owner, mi_id_of_capability(number));
@@ -132,10 +152,11 @@ void mi_cap_free(void* p) { free_on(cap_number(), p); }
 static size_t held_bytes(const void* p) { return mi_page_size(mi_page_of(p)); }
 
 int mi_cap_pressure_due;
-static void set_due(int due) { mi_store_relaxed((mi_atomic(int)*)&mi_cap_pressure_due, due); }  /* a hint: mi_pressure_begin decides */
+/* a hint: mi_pressure_begin decides */
+static void set_due(int due) { mi_store_relaxed((mi_atomic(int)*)&mi_cap_pressure_due, due); }
 
-/* What GHC says of its own heap. Capability-held: no collection is under way. Objects in the youngest generation have not outlived
-   a collection yet, or one. */
+/* What GHC says of its own heap. Capability-held: no collection is under way. Objects in the youngest
+   generation have not outlived a collection yet, or one. */
 static mi_collector_t collector(void) {
   const generation *youngest = youngest_generation(), *g = youngest;
   W_ nblocks = 0;
@@ -143,12 +164,16 @@ static mi_collector_t collector(void) {
     g = g->to;
     nblocks += GHC_LOAD(g->n_blocks) + GHC_LOAD(g->n_large_blocks) + GHC_LOAD(g->n_compact_blocks);
   } while (g->to != g);
-  return (mi_collector_t){ .live = (uint64_t)nblocks * BLOCK_SIZE, .collections = GHC_LOAD(youngest->collections),
-                           .majors = GHC_LOAD(g->collections), .ncaps = GHC_LOAD(n_capabilities), .now = getMonotonicNSec() };
+  return (mi_collector_t){ .live = (uint64_t)nblocks * BLOCK_SIZE,
+                           .collections = GHC_LOAD(youngest->collections),
+                           .majors = GHC_LOAD(g->collections),
+                           .ncaps = GHC_LOAD(n_capabilities),
+                           .now = getMonotonicNSec() };
 }
 
 mi_cold static void look(void) {
-  if (mi_load_relaxed(&xncaps) > 1) mi_drainer_start(cap_number());       /* in a forked process nobody drains; a hint */
+  /* in a forked process nobody drains; a hint */
+  if (mi_load_relaxed(&xncaps) > 1) mi_drainer_start(cap_number());
   const mi_collector_t c = collector();
   if (mi_pressure_look(&c) != MI_PRESSURE_NONE) set_due(1);
 }
@@ -171,7 +196,8 @@ void mi_cap_free_held(void* p) {
 }
 
 void mi_cap_free_box(void* box) {
-  void* p = *(void**)box;
+  if (box == NULL) return;
+  void* p = *(void**)(void*)((char*)box + MI_FAST_BOX_BLOCK);
   if (p != NULL) mi_cap_free_held(p);
   mi_cap_free(box);
 }
@@ -215,22 +241,28 @@ static mi_lheap_t* lheap_in(mi_heap_t* heap, const mi_lheap_t* mine) {
   mi_lheap_t* lh = lheap_in(heap, mine); \
   return leave(mine, lh == NULL ? NULL : expression)
 
-void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_alloc_malloc(lh, size), mi_heap_malloc(heap, size)); }
+void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) {
+  WITH_CAP_HEAP(mi_alloc_malloc(lh, size), mi_heap_malloc(heap, size));
+}
 
-void* mi_cap_heap_malloc_noted(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps) {
+void* mi_cap_heap_malloc_cached(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps) {
   WITH_CAP_HEAP(mi_alloc_malloc(lheaps[number] = lh, size), mi_heap_malloc(heap, size));
 }
 
-/* A piece is a block, aligned to its size, so where something ends says where the piece does. 0, where nothing was, is in no piece. */
+/* A piece is a block, aligned to its size, so where something ends says where the piece does. 0, where
+   nothing was, is in no piece. */
 enum { PIECE = 8192, PACKED_MAX = PIECE / 8 };
-_Static_assert(PIECE == MI_SMALL_MAX && MI_SLICE_SIZE % PIECE == 0, "a piece fills a block of a class, and these are aligned to their size");
+_Static_assert(PIECE == MI_SMALL_MAX && MI_SLICE_SIZE % PIECE == 0,
+               "a piece fills a block of a class, and these are aligned to their size");
 
 void* mi_cap_heap_pack(mi_heap_t* heap, size_t size, uint8_t* key) {
   const uint32_t number = cap_number();
-  if (number >= MI_FAST_KEY_PACKERS || size - 1 >= PACKED_MAX) return mi_cap_heap_malloc(heap, size);   /* nothing, too */
+  /* nothing, too */
+  if (number >= MI_FAST_KEY_PACKERS || size - 1 >= PACKED_MAX) return mi_cap_heap_malloc(heap, size);
   mi_lheap_t* mine = lheap_of(number);
   if (mi_unlikely(mine == NULL)) return NULL;
-  uintptr_t* end = &((uintptr_t*)(void*)(key + MI_FAST_KEY_ENDS))[number];   /* of this capability: holding it orders them */
+  /* of this capability: holding it orders them */
+  uintptr_t* end = &((uintptr_t*)(void*)(key + MI_FAST_KEY_ENDS))[number];
   mi_owner_enter(mine->owner);
   const uintptr_t p = *end;
   const bool fits = ((p + size - 1) ^ (p - 1)) < PIECE;
@@ -238,13 +270,18 @@ void* mi_cap_heap_pack(mi_heap_t* heap, size_t size, uint8_t* key) {
   mi_owner_leave(mine->owner);
   if (mi_likely(fits)) return (void*)p;
   void* piece = mi_cap_heap_malloc(heap, PIECE);
-  if (mi_unlikely(piece == NULL)) return mi_cap_heap_malloc(heap, size);     /* where there is no room for a piece */
+  /* where there is no room for a piece */
+  if (mi_unlikely(piece == NULL)) return mi_cap_heap_malloc(heap, size);
   *end = (uintptr_t)piece + size;
   return piece;
 }
 
-void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size) { WITH_CAP_HEAP(mi_alloc_zalloc(lh, size), mi_heap_zalloc(heap, size)); }
-char* mi_cap_heap_strndup(mi_heap_t* heap, const char* s, size_t n) { WITH_CAP_HEAP(mi_alloc_strndup(lh, s, n), mi_heap_strndup(heap, s, n)); }
+void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size) {
+  WITH_CAP_HEAP(mi_alloc_zalloc(lh, size), mi_heap_zalloc(heap, size));
+}
+char* mi_cap_heap_strndup(mi_heap_t* heap, const char* s, size_t n) {
+  WITH_CAP_HEAP(mi_alloc_strndup(lh, s, n), mi_heap_strndup(heap, s, n));
+}
 
 void* mi_cap_heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
   WITH_CAP_HEAP(mi_aligned_block(lh, size, align, offset, zero),
@@ -278,8 +315,9 @@ mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
   mi_heap_t* old = mi_load_relaxed(&mine->xheap);                         /* mine: read by me */
   mi_lheap_t* lh = heap == NULL ? NULL : lheap_in(heap, mine);
   if (lh != NULL) {
-    mi_heap_lheap_is_default(lh, true);                                        /* from now on for ever: mi_cap_stats may look at it late, and finds its owner */
-    mi_store_release(&xlheaps[number], lh);                               /* pairs with mi_cap_stats, default_end */
+    /* from now on for ever: mi_cap_stats may look at it late, and finds its owner */
+    mi_heap_lheap_is_default(lh, true);
+    mi_store_release(&xlheaps[number], lh);  /* pairs with mi_cap_stats, default_end */
   }
   mi_owner_leave(mine->owner);
   return old;
@@ -288,13 +326,16 @@ mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
 mi_heap_t* mi_cap_heap_get_default(void) {
   const uint32_t number = cap_number();
   const mi_lheap_t* lh = number < MI_CAPS_MAX ? lheap_of(number) : NULL;
-  return number >= MI_CAPS_MAX ? mi_heap_get_default() : lh == NULL ? NULL : mi_load_relaxed(&lh->xheap);  /* mine: read by me */
+  /* mine: read by me */
+  return number >= MI_CAPS_MAX ? mi_heap_get_default() : lh == NULL ? NULL : mi_load_relaxed(&lh->xheap);
 }
 
 mi_heap_t* mi_cap_heap_get_backing(void) {
   const uint32_t number = cap_number();
   const mi_lheap_t* lh = number < MI_CAPS_MAX ? lheap_of(number) : NULL;
-  return number >= MI_CAPS_MAX ? mi_heap_get_backing() : lh == NULL ? NULL : mi_load_relaxed(&lh->owner->main.xheap);  /* mine: read by me */
+  /* mine: read by me */
+  if (number >= MI_CAPS_MAX) return mi_heap_get_backing();
+  return lh == NULL ? NULL : mi_load_relaxed(&lh->owner->main.xheap);
 }
 
 bool mi_cap_check_owned(const void* p) { return mi_heap_check_owned(mi_cap_heap_get_default(), p); }
@@ -331,11 +372,12 @@ uint64_t mi_cap_pressure_wait(void) { return mi_pressure_wait(); }
 void mi_cap_pressure_waited(void) { mi_pressure_waited(); }
 int mi_cap_pressure_awaited(void) { return mi_pressure_awaited(); }
 
-/* GHC runs the finalizers of what a collection found dead at the start of the next one. Who asks for a collection while another
-   capability's is about to begin gets that one, which may be a minor one: so it is asked for again. False: there was no major one. */
+/* GHC runs the finalizers of what a collection found dead at the start of the next one. Who asks for a
+   collection while another capability's is about to begin gets that one, which may be a minor one: so it is
+   asked for again. False: there was no major one. */
 enum { TRIES = 20 };
 static bool collect_all(void) {
-  const generation* oldest = mi_load_relaxed(&xoldest);                   /* a hint: NULL before any capability allocated */
+  const generation* oldest = mi_load_relaxed(&xoldest);  /* a hint: NULL before any capability allocated */
   const W_ majors = oldest == NULL ? 0 : GHC_LOAD(oldest->collections);
   bool was_major = false;
   for (int i = 0; i < TRIES && !was_major; i++) {
@@ -393,11 +435,13 @@ size_t mi_cap_max(void) { return MI_CAPS_MAX; }
 /* Where an ending heap was the default, the main heap is again. */
 static void default_end(const mi_heap_t* heap) {
   if (heap == NULL || heap->is_main) return;
-  const uint32_t n = mi_load_relaxed(&xncaps);                            /* who ends a heap comes after whoever made it a default, and so after cap_begin */
+  /* who ends a heap comes after whoever made it a default, and so after cap_begin */
+  const uint32_t n = mi_load_relaxed(&xncaps);
   for (uint32_t number = 0; number < n; number++) {
-    mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);                   /* pairs with cap_begin, mi_cap_heap_set_default */
-    if (lh == NULL || mi_load_relaxed(&lh->xheap) != heap) continue;      /* nobody makes it a default any more */
-    mi_cas_acq_rel(&xlheaps[number], &lh, &lh->owner->main);              /* pairs with mi_cap_heap_set_default: another is the default by now */
+    mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);  /* pairs with cap_begin, mi_cap_heap_set_default */
+    if (lh == NULL || mi_load_relaxed(&lh->xheap) != heap) continue;  /* nobody makes it a default any more */
+    /* pairs with mi_cap_heap_set_default: another is the default by now */
+    mi_cas_acq_rel(&xlheaps[number], &lh, &lh->owner->main);
   }
 }
 void mi_cap_heap_delete(mi_heap_t* heap) { default_end(heap); mi_heap_delete(heap); }
@@ -410,14 +454,16 @@ void mi_live(uint64_t* blocks, uint64_t* bytes) {
 }
 
 uint64_t mi_cap_activity(int number) {
-  const mi_lheap_t* lh = number < 0 || (unsigned)number >= MI_CAPS_MAX ? NULL : mi_load_acquire(&xlheaps[number]);  /* pairs with cap_begin, mi_cap_heap_set_default */
+  /* pairs with cap_begin, mi_cap_heap_set_default */
+  const mi_lheap_t* lh =
+      number < 0 || (unsigned)number >= MI_CAPS_MAX ? NULL : mi_load_acquire(&xlheaps[number]);
   return lh == NULL ? 0 : mi_heap_activity(lh->owner);
 }
 
 void mi_cap_stats(int number, mi_cap_stats_t* stats) {
   *stats = (mi_cap_stats_t){ 0 };
   if (number < 0 || (unsigned)number >= MI_CAPS_MAX) return;
-  mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);                     /* pairs with cap_begin, mi_cap_heap_set_default */
+  mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);  /* pairs with cap_begin, mi_cap_heap_set_default */
   if (lh == NULL) return;
   mi_lheap_counts_t* c = &lh->owner->main.xcounts;
   stats->exists = 1;

@@ -7,5 +7,6 @@
 #undef BLOCKS_PER_MBLOCK
 #include "DerivedConstants.h"
 
-_Static_assert(OFFSET_Capability_no == sizeof(CapabilityPublic),
-               "cap.c reads a capability's number right behind CapabilityPublic: this GHC keeps it elsewhere");
+_Static_assert(
+    OFFSET_Capability_no == sizeof(CapabilityPublic),
+    "cap.c reads a capability's number right behind CapabilityPublic: this GHC keeps it elsewhere");

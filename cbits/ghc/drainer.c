@@ -42,7 +42,7 @@ typedef struct {
 static drainer_t drainers[MI_CAPS_MAX];
 enum { SENTINEL = 0 };
 static mi_atomic(bool) xended;      /* hs_exit has begun */
-static mi_atomic(bool) xlacks;      /* a hint: others may have none: after fork, or when there was no thread */
+static mi_atomic(bool) xlacks;      /* a hint: others may have none, after fork or without memory */
 
 /* GHC's, which others write: a hint */
 #define GHC_ENABLED __atomic_load_n(&enabled_capabilities, __ATOMIC_RELAXED)
@@ -145,16 +145,22 @@ StgWord mi_sentinel_enter(HsStablePtr thread) {
 extern StgClosure mi_drainer_closure, mi_sentinel_closure;
 
 /* All else is done by then, so that who has started it gives the capability back when it is asked for: else
-   that might be disabled before. What it writes is written before COMES, so that nobody takes for his own what
-   a thread wrote that is gone; and after it, because one that took too long may have written meanwhile. */
+   that might be disabled before. Of those that were started, the one that changes the state is it. */
 static bool comes(uint32_t number, const char* name) {
   if (!is(number, STARTS)) return false;                                  /* it took too long */
   pthread_setname_np(pthread_self(), name);                               /* for who looks at threads */
   rts_setInCallCapability((int)number, 0);
-  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* compared with, by equality only */
   if (!change(number, STARTS, COMES)) return false;                       /* it took too long */
-  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());            /* the same */
+  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* compared with, by equality only */
   return true;
+}
+
+/* A capability is held, this one most likely: then what is asked is done here. False: it was on another. */
+static bool begins_anew(uint32_t number) {
+  if (change(number, WAITS, COMES)) return true;
+  if (!is(number, ASKED)) return false;
+  if (mi_cap_number() == (int)number) mi_drain_held(number);
+  return change(number, ASKED, COMES);
 }
 
 /* The Haskell thread ends at hs_exit, or when somebody throws an exception at it; then it begins anew, while
@@ -162,10 +168,12 @@ static bool comes(uint32_t number, const char* name) {
    ran there, if that is disabled by now. */
 static SchedulerStatus drain_there(uint32_t number) {
   HaskellObj result;
+  SchedulerStatus status;
   Capability* cap = rts_lock();
-  do rts_eval(&cap, &mi_drainer_closure, &result);
-  while (!rts_ends() && (change(number, WAITS, COMES) || change(number, ASKED, COMES)));
-  const SchedulerStatus status = rts_getSchedStatus(cap);
+  do {
+    rts_eval(&cap, &mi_drainer_closure, &result);
+    status = rts_getSchedStatus(cap);
+  } while (!rts_ends() && (begins_anew(number) || status == Killed));
   rts_unlock(cap);
   return status;
 }
@@ -233,6 +241,7 @@ static bool start(uint32_t number, void* (*run)(void* arg)) {
   /* pairs with change: another starts it */
   if (!mi_cas_acq_rel(&d->xstate, &found, word(STARTS))) return true;
   d->number = number;
+  mi_store_relaxed(&d->xthread, 0);       /* of one that is gone, in the parent; no thread's */
   if (mi_os_thread_start(run, d)) {
     for (int i = 0; i < START_YIELDS && is(number, STARTS); i++) mi_os_yield();
     for (int ms = 0; ms < START_MS && is(number, STARTS); ms++) mi_os_sleep_ms(1);
@@ -274,7 +283,9 @@ static bool hold(uint32_t number) {
   return here;
 }
 
+/* Not one that is just beginning anew: it is there soon, or AWAY. */
 static void ask(uint32_t number) {
+  while (is(number, COMES) && !rts_ends()) mi_os_sleep_ms(1);
   if (change(number, WAITS, ASKED)) mi_os_wake_at(&drainers[number].xbell);
 }
 

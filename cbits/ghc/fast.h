@@ -33,7 +33,9 @@
 #define MI_FAST_FIRST_ID        16
 #define MI_FAST_OCTAVES         24
 
-/* The key of a heap, in bytes; src/Mimalloc/Internal/Numbers.hs */
+/* The key of a heap, in bytes. From here on src/Mimalloc/Internal/Numbers.hs has the same numbers. */
+#define MI_FAST_KEY_HEAP        0
+#define MI_FAST_KEY_LIFE        8
 #define MI_FAST_KEY_LHEAPS      16
 #define MI_FAST_KEY_CAPS        256
 #define MI_FAST_KEY_TOGETHER    2
@@ -42,15 +44,21 @@
 #define MI_FAST_KEY_USED        3088
 #define MI_FAST_KEY_SIZE        3500
 
+/* Where the cell of a bracket, and the box of a growable vector, have their block; the size of no block */
+#define MI_FAST_CELL_BLOCK      0
+#define MI_FAST_BOX_BLOCK       0
+#define MI_FAST_NO_BLOCK        (-1)
+
 #ifndef CMINUSMINUS
 #include "core/types.h"
 #include "include/mimalloc.h"
 
 /* Owner-only, both: of the capability that is held. */
-/* mi_cap_heap_malloc, which also writes the capability's local heap down for the next time. */
-void* mi_cap_heap_malloc_noted(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps);
-/* Bytes for something that never changes and is never freed by itself, not aligned: behind what the capability had from this heap
-   before, whose ends are in the key. NULL and errno if there is no memory. Haskell code that was inlined into a program calls it. */
+/* mi_cap_heap_malloc, which also caches the capability's local heap in `lheaps`. */
+void* mi_cap_heap_malloc_cached(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps);
+/* Bytes for something that never changes and is never freed by itself, not aligned: behind what the
+   capability had from this heap before, whose ends are in the key. NULL and errno if there is no memory.
+   Haskell code that was inlined into a program calls it. */
 mi_decl_export void* mi_cap_heap_pack(mi_heap_t* heap, size_t size, uint8_t* key);
 
 typedef struct {

@@ -1,8 +1,9 @@
-/* local.h by a thread key. A place is of the thread whose thread pointer stands beside it. Most threads have the place that their thread
-   pointer says (index_of); to the others the key leads. Where there is no key, or no memory for it, the places are searched.
-   Any thread; it allocates nothing and takes no lock, since allocations and locks call it.
-   A thread that ends gives its place back after its heap has ended (thread.c has a key of its own). If it cannot, the next thread that
-   has this thread pointer goes on with what stands there. */
+/* local.h by a thread key. A place is of the thread whose thread pointer stands beside it. Most threads
+   have the place that their thread pointer says (index_of); to the others the key leads. Where there is no
+   key, or no memory for it, the places are searched. Any thread; it allocates nothing and takes no lock,
+   since allocations and locks call it. A thread that ends gives its place back after its heap has ended
+   (thread.c has a key of its own). If it cannot, the next thread that has this thread pointer goes on with
+   what stands there. */
 #include <pthread.h>
 
 #include "core/local.h"
@@ -13,7 +14,7 @@ enum { PLACES = 512 };
 typedef struct {
   mi_atomic(uintptr_t) xthread;             /* a thread pointer; 0: free */
   mi_local_t local;
-  char pad[256 - sizeof(mi_atomic(uintptr_t)) - sizeof(mi_local_t)];      /* a power of two is found by a shift */
+  char pad[256 - sizeof(mi_atomic(uintptr_t)) - sizeof(mi_local_t)];  /* a power of two is found by a shift */
 } place_t;
 typedef struct places_s {
   place_t places[PLACES];
@@ -28,15 +29,18 @@ static mi_atomic(bool) xhas_key;
 
 static uintptr_t self(void) { return (uintptr_t)__builtin_thread_pointer(); }
 
-/* Where a thread looks first, and what it takes if that is free. Thread pointers lie a stack and its guard page apart. */
+/* Where a thread looks first, and what it takes if that is free. Thread pointers lie a stack and its
+   guard page apart. */
 static size_t index_of(uintptr_t thread) { return thread >> 12 & (PLACES - 1); }
 
-/* The place of `thread`, which is the caller's thread pointer, or 0 for one that is free and becomes its own. */
+/* The place of `thread`, which is the caller's thread pointer, or 0 for one that is free and
+   becomes its own. */
 static mi_local_t* place_in(places_t* places, uintptr_t thread) {
   const size_t home = index_of(self());
   for (size_t n = 0; n < PLACES; n++) {
     place_t* place = &places->places[(home + n) % PLACES];
-    uintptr_t found = mi_load_relaxed(&place->xthread);                   /* mine was written by me, or by who had this thread pointer and has ended */
+    /* mine was written by me, or by who had this thread pointer and has ended */
+    uintptr_t found = mi_load_relaxed(&place->xthread);
     if (found != thread) continue;
     if (thread != 0) return &place->local;
     if (!mi_cas_acquire(&place->xthread, &found, self())) continue;       /* pairs with place_leave */
@@ -73,9 +77,11 @@ uint32_t hs_mi_forks;
 
 void mi_local_after_fork(void) {
   hs_mi_forks++;
-  for (places_t* p = &first; p != NULL; p = p == &first ? mi_load_relaxed(&xmore) : p->next) {    /* one thread only */
+  /* one thread only */
+  for (places_t* p = &first; p != NULL; p = p == &first ? mi_load_relaxed(&xmore) : p->next) {
     for (place_t* place = p->places; place < &p->places[PLACES]; place++) {
-      if (mi_load_relaxed(&place->xthread) != self()) mi_store_relaxed(&place->xthread, 0);                     /* one thread only */
+      /* one thread only */
+      if (mi_load_relaxed(&place->xthread) != self()) mi_store_relaxed(&place->xthread, 0);
     }
   }
 }
@@ -87,7 +93,8 @@ static void thread_ends(void* arg) {
   else place_leave(local);
 }
 
-static void make_key(void) { mi_store_release(&xhas_key, pthread_key_create(&key, &thread_ends) == 0); }  /* pairs with mi_local_by_key */
+/* pairs with mi_local_by_key */
+static void make_key(void) { mi_store_release(&xhas_key, pthread_key_create(&key, &thread_ends) == 0); }
 
 /* A handler of a signal may come in between: it finds the same place. */
 mi_cold static mi_local_t* place_begin(void) {
@@ -95,7 +102,7 @@ mi_cold static mi_local_t* place_begin(void) {
   pthread_once(&once, &make_key);
   while (local == NULL && (local = place_of(0)) == NULL) {
     places_grow();
-    mi_os_yield();                                                        /* where there is no memory: until another thread ends */
+    mi_os_yield();  /* where there is no memory: until another thread ends */
   }
   if (mi_load_relaxed(&xhas_key)) pthread_setspecific(key, local);        /* shown by pthread_once */
   return local;
@@ -104,7 +111,8 @@ mi_cold static mi_local_t* place_begin(void) {
 mi_local_t* mi_local_by_key(void) {
   const uintptr_t thread = self();
   place_t* home = &first.places[index_of(thread)];
-  if (mi_likely(mi_load_relaxed(&home->xthread) == thread)) return &home->local;                /* mine, as in place_in */
-  mi_local_t* local = mi_likely(mi_load_acquire(&xhas_key)) ? pthread_getspecific(key) : NULL;   /* pairs with make_key */
+  if (mi_likely(mi_load_relaxed(&home->xthread) == thread)) return &home->local;  /* mine, as in place_in */
+  /* pairs with make_key */
+  mi_local_t* local = mi_likely(mi_load_acquire(&xhas_key)) ? pthread_getspecific(key) : NULL;
   return mi_likely(local != NULL) ? local : place_begin();
 }

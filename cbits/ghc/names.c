@@ -1,7 +1,8 @@
-/* Functions of mimalloc.h, and the general ones of thread.h, under names that no other library has, for the imports of src/Mimalloc/Internal/FFI.hs:
-   code that was inlined into a program finds them by name, and another mimalloc, preloaded or linked, has the public
-   ones. (Names with `cap`, and those in C--, are only here.) What they call is this package's in any case: its
-   public names are protected (mimalloc.h). Any thread, all of them. */
+/* Functions of mimalloc.h, and the general ones of thread.h, under names that no other library has, for the
+   imports of src/Mimalloc/Internal/FFI.hs: code that was inlined into a program finds them by name, and
+   another mimalloc, preloaded or linked, has the public ones. (Names with `cap`, and those in C--, are only
+   here.) What they call is this package's in any case: its public names are protected (mimalloc.h). Any
+   thread, all of them. */
 #include "include/mimalloc-cap.h"
 #include "include/mimalloc-stats.h"
 #include "include/mimalloc.h"
@@ -12,17 +13,19 @@
   type hs_##name parameters { return name arguments; }
 
 HS(void, mi_live, (uint64_t* blocks, uint64_t* bytes), (blocks, bytes))
-HS(void*, mi_thread_aligned, (size_t size, size_t align, size_t offset, bool zero), (size, align, offset, zero))
-HS(void*, mi_thread_resize, (void* p, size_t size, size_t align, size_t offset, bool zero), (p, size, align,
-   offset, zero))
+HS(void*, mi_thread_aligned, (size_t size, size_t align, size_t offset, bool zero),
+   (size, align, offset, zero))
+HS(void*, mi_thread_resize, (void* p, size_t size, size_t align, size_t offset, bool zero),
+   (p, size, align, offset, zero))
 HS(char*, mi_realpath, (const char* fname, char* resolved_name), (fname, resolved_name))
 HS(size_t, mi_usable_size, (const void* p), (p))
 HS(size_t, mi_good_size, (size_t size), (size))
 HS(void*, mi_expand, (void* p, size_t newsize), (p, newsize))
 HS(bool, mi_is_in_heap_region, (const void* p), (p))
 HS(int, mi_version, (void), ())
-HS(void, mi_process_info, (size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t*
-   current_rss, size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults),
+HS(void, mi_process_info,
+   (size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs, size_t* current_rss, size_t* peak_rss,
+    size_t* current_commit, size_t* peak_commit, size_t* page_faults),
    (elapsed_msecs, user_msecs, system_msecs, current_rss, peak_rss, current_commit, peak_commit, page_faults))
 HS(mi_heap_t*, mi_heap_new, (void), ())
 HS(mi_heap_t*, mi_heap_new_ex, (int tag, bool allow_destroy, mi_arena_id_t arena_id), (tag, allow_destroy,

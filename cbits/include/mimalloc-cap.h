@@ -56,8 +56,10 @@ mi_decl_export void* mi_cap_resize(void* p, size_t size, size_t align, size_t of
 mi_decl_export void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size);
 mi_decl_export void* mi_cap_heap_zalloc(mi_heap_t* heap, size_t size);
 mi_decl_export char* mi_cap_heap_strndup(mi_heap_t* heap, const char* s, size_t n);
-mi_decl_export void* mi_cap_heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero);
-mi_decl_export void* mi_cap_heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero);
+mi_decl_export void* mi_cap_heap_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero)
+    ;
+mi_decl_export void* mi_cap_heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset,
+    bool zero);
 mi_decl_export void mi_cap_heap_collect(mi_heap_t* heap, bool force);
 /* What mi_cap_malloc and its like use on this capability. */
 mi_decl_export mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap);
@@ -67,25 +69,29 @@ mi_decl_export bool mi_cap_check_owned(const void* p);
 
 /* Also a finalizer: &mi_cap_free as a FinalizerPtr. */
 mi_decl_export void mi_cap_free(void* p);
-/* Also a finalizer. A block whose first word points to another, which was counted (mi_cap_hold), or is NULL: frees both. */
+/* Also a finalizer. A block whose first word points to another, which was counted (mi_cap_hold), or is
+   NULL: frees both. NULL: nothing. */
 mi_decl_export void mi_cap_free_box(void* box);
-/* Drains the capability's heaps; force: frees what is kept for reuse, too. Purges a bounded piece. */
+/* Drains the capability's heaps; force: frees cached pages, too. Purges a bounded piece. */
 mi_decl_export void mi_cap_collect(bool force);
 
-/* Gives up every page of the capability's heaps: what is free in them goes back, what is in use is freed by whoever frees it
-   last. For a capability that will sleep; allocating there begins anew. */
+/* Gives up every page of the capability's heaps: what is free in them goes back, what is in use is freed by
+   whoever frees it last. For a capability that will sleep; allocating there begins anew. */
 mi_decl_export void mi_cap_drain(void);
 
-/* Pressure: counts a block, by its usable bytes, that the garbage collector will free with mi_cap_free_held. While
-   mi_cap_pressure_due is not 0 a collection is due because of such blocks: who makes them calls mi_cap_pressure_relieve (below),
-   best before the next one, so that the collection does not find it young. */
+/* Pressure: counts a block, by its usable bytes, that the garbage collector will free with
+   mi_cap_free_held. While mi_cap_pressure_due is not 0 a collection is due because of such blocks: who
+   makes them calls mi_cap_pressure_relieve (below), best before the next one, so that the collection does
+   not find it young. */
 mi_decl_export extern int mi_cap_pressure_due;
 mi_decl_export void mi_cap_hold(const void* p);     /* mi_expand must not change its size afterwards */
 mi_decl_export void mi_cap_free_held(void* p);
-/* For one that is resized: what was counted for it (0 for NULL), and after it was resized, or freed (NULL), what it was before. */
+/* For one that is resized: what was counted for it (0 for NULL), and after it was resized, or freed (NULL),
+   what it was before. */
 mi_decl_export size_t mi_cap_held(const void* p);
 mi_decl_export void mi_cap_reheld(size_t before, const void* p);
-/* Pages of this heap, which the garbage collector will end, count from now on. Before anybody else uses it. */
+/* Pages of this heap, which the garbage collector will end, count from now on. Before
+   anybody else uses it. */
 mi_decl_export void mi_cap_heap_weigh(mi_heap_t* heap);
 /* Whether those make a collection due: looks when they are more than at the last look. */
 mi_decl_export void mi_cap_pressure_look(void);
@@ -99,21 +105,24 @@ mi_decl_export int mi_cap_number(void);
 mi_decl_export void mi_cap_pressure_relieve(void);
 mi_decl_export int mi_cap_pressure_busy(void);          /* somebody is at it */
 mi_decl_export uint64_t mi_cap_pressure_turns(void);    /* how often somebody was */
-/* Who waits for that, between two calls, which return how often so far; and whether anybody does: he goes first. */
+/* Who waits for that, between two calls, which return how often so far; and whether anybody
+   does: he goes first. */
 mi_decl_export uint64_t mi_cap_pressure_wait(void);
 mi_decl_export void mi_cap_pressure_waited(void);
 mi_decl_export int mi_cap_pressure_awaited(void);
-/* There was no memory for so many bytes: a major collection with its finalizers. Likewise `safe`. Not 0: it freed as many. */
+/* There was no memory for so many bytes: a major collection with its finalizers. Likewise `safe`. Not 0:
+   it freed as many. */
 mi_decl_export int mi_cap_pressure_exhausted(size_t size);
-/* -1: the budget follows what lives; 0: collections are never due; else they are whenever so many bytes live. */
+/* -1: the budget follows what lives; 0: collections are never due; else they are whenever so
+   many bytes live. */
 mi_decl_export void mi_cap_pressure_set(int64_t budget);
-/* Budget, live bytes, the live bytes at which a collection is due and a major one; then counters: minor and major collections asked
-   for, bytes they gave back. */
+/* Budget, live bytes, the live bytes at which a collection is due and a major one; then counters: minor and
+   major collections asked for, bytes they gave back. */
 mi_decl_export void mi_cap_pressure_stats(uint64_t words[8]);
 
-/* mi_cap_drain on all capabilities / those that GHC has disabled / those that have done nothing since activity[], of mi_cap_max
-   words, was written; it is written anew (mi_cap_activity). By `safe` imports: they wait for each. Disabled ones
-   that do nothing are drained by themselves some time later. */
+/* mi_cap_drain on all capabilities / those that GHC has disabled / those that have done nothing since
+   activity[], of mi_cap_max words, was written; it is written anew (mi_cap_activity). By `safe` imports: they
+   wait for each. Disabled ones that do nothing are drained by themselves some time later. */
 mi_decl_export void mi_cap_drain_all(void);
 mi_decl_export void mi_cap_drain_disabled(void);
 mi_decl_export void mi_cap_drain_idle(uint64_t activity[]);
@@ -141,7 +150,8 @@ typedef struct {
 /* Live blocks of the whole process, and their usable bytes. */
 mi_decl_export void mi_live(uint64_t* blocks, uint64_t* bytes);
 mi_decl_export void mi_cap_stats(int number, mi_cap_stats_t* stats);
-/* Changes when the capability's part of any heap does anything but allocate and free in its pages; 0: it has no page of any. */
+/* Changes when the capability's part of any heap does anything but allocate and free in its pages; 0: it
+   has no page of any. */
 mi_decl_export uint64_t mi_cap_activity(int number);
 
 #ifdef __cplusplus

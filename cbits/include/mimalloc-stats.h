@@ -1,5 +1,5 @@
-/* Statistics as a structure and as JSON. Any thread; nobody waits. Bytes are usable bytes unless said otherwise.
-   The fields of mi_stats_t that mimalloc has too carry its names; those we do not count are 0. */
+/* Statistics as a structure and as JSON. Any thread; nobody waits. Bytes are usable bytes unless said
+   otherwise. The fields of mi_stats_t that mimalloc has too carry its names; those we do not count are 0. */
 #ifndef MIMALLOC_STATS_H
 #define MIMALLOC_STATS_H
 
@@ -22,7 +22,8 @@ typedef struct mi_stats_s {
   int version;
   mi_stat_count_t pages;                /* number */
   mi_stat_count_t reserved;             /* bytes of address space */
-  mi_stat_count_t committed;            /* bytes handed out since they were last purged, in pieces of 64 KiB, and those of structures */
+  mi_stat_count_t committed;            /* bytes handed out since they were last purged, in pieces of 64 KiB,
+                                           and those of structures */
   mi_stat_count_t malloc_normal;        /* live bytes, blocks up to 64 KiB */
   mi_stat_count_t malloc_huge;          /* live bytes, larger blocks */
   mi_stat_count_t threads;              /* number with heaps */
@@ -45,8 +46,9 @@ mi_decl_export void mi_stats_get(size_t stats_size, mi_stats_t* stats);
    ENOMEM. Every number is named with its unit; "gauges" and "counters" are apart. */
 mi_decl_export char* mi_stats_get_json(size_t buf_size, char* buf);
 
-/* The same of one heap's pages, NULL the main heap's: pages, bytes, blocks, and the bytes of its pages as those committed; what is counted of
-   the process only is 0. False or NULL (and ENOMEM) if there is no memory for the pass. */
+/* The same of one heap's pages, NULL the main heap's: pages, bytes, blocks, and the bytes of its pages as
+   those committed; what is counted of the process only is 0. False or NULL (and ENOMEM) if there is no
+   memory for the pass. */
 mi_decl_export bool mi_heap_stats_get(mi_heap_t* heap, mi_stats_t* stats);
 mi_decl_export char* mi_heap_stats_get_json(mi_heap_t* heap, size_t buf_size, char* buf);
 mi_decl_export void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg);

@@ -25,6 +25,9 @@
 -- >>> M.create 3 (\p -> pokeArray p [104, 105, 33])
 -- "hi!"
 --
+-- What a socket receives comes into one of these by 'createAndTrim' and network's @recvBuf@: the example
+-- @examples\/Recv.hs@.
+--
 -- Lazy ones, and builders, have a page of their own, "Mimalloc.ByteString.Lazy"; so have heaps that end
 -- together, "Mimalloc.Region".
 --

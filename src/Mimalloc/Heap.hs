@@ -27,6 +27,9 @@
 --   heap at the very moment in which the bracket ends, or has a block of @withHeapMalloc…@ then, the heap
 --   goes with a garbage collection.
 -- * Brackets may stand in pure code, as those of "Mimalloc".
+-- * A /Haskell/ finalizer (@mkWeakIORef@) must not use a heap, or a block of it, that may die together with
+--   what the finalizer belongs to: the collector has ended the heap then. Something else, such as a global
+--   variable, has to hold the heap.
 -- * In heaps whose foreign pointers have no finalizers, 'Foreign.ForeignPtr.finalizeForeignPtr' does nothing,
 --   and no other finalizer can be added, as with base's @mallocPlainForeignPtrBytes@. Compact regions
 --   ("GHC.Compact") take no foreign pointer, byte string or vector of this package, as they take none of

@@ -348,8 +348,10 @@ data ProcessInfo = ProcessInfo
 --
 -- @since 0.1.0.0
 getProcessInfo :: IO ProcessInfo
-getProcessInfo = allocaArray 8 $ \p -> do
+getProcessInfo = allocaArray (1 + fromEnum (maxBound :: ProcessWord)) $ \p -> do
   let at = advancePtr p
-      field i = fromIntegral <$> peekElemOff p i
+      field f = fromIntegral <$> peekElemOff p (fromEnum f)
   mi_process_info_safe (at 0) (at 1) (at 2) (at 3) (at 4) (at 5) (at 6) (at 7)
-  ProcessInfo <$> field 0 <*> field 1 <*> field 2 <*> field 3 <*> field 4 <*> field 5 <*> field 6 <*> field 7
+  ProcessInfo <$> field ProcessElapsedMsecs <*> field ProcessUserMsecs <*> field ProcessSystemMsecs
+    <*> field ProcessCurrentRss <*> field ProcessPeakRss
+    <*> field ProcessCurrentCommit <*> field ProcessPeakCommit <*> field ProcessPageFaults

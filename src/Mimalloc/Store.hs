@@ -16,6 +16,9 @@
 --   when another string has its place (up to 2^32 times). The handle of another store may name a string of
 --   this one.
 -- * Want of memory is 'Mimalloc.isResourceExhausted'. No asynchronous exception leaks a string.
+-- * A /Haskell/ finalizer that deletes a string (@mkWeakIORef r (deleteString store h)@) needs something else
+--   that holds the store, such as a global variable. If the store dies together with what the finalizer
+--   belongs to, it is ended first, and its memory is free.
 --
 -- >>> store <- newStore
 -- >>> h <- putString store "some text"
@@ -133,7 +136,7 @@ newStore = do
 putString :: Store -> ByteString -> IO Handle
 putString store@(Store heap _ _) !s = mask_ $ do
   block <- newString "putString" heap s
-  r <- (`onException` mi_cap_free block) $ locked store $ \table -> do
+  r <- (`onException` freeString heap block) $ locked store $ \table -> do
     roomy <- withRoom store table
     case roomy of
       Nothing -> pure Nothing
@@ -148,9 +151,13 @@ putString store@(Store heap _ _) !s = mask_ $ do
         pokeElemOff slots (2 * i) (address block)
         pokeElemOff slots (2 * i + 1) ((generation + 1) .&. 0xffffffff)
         pure (Just (Handle (((generation + 1) .&. 0xffffffff) `shiftL` 32 .|. fromIntegral i)))
-  maybe (mi_cap_free block >> noMemory "putString" 16) pure r
+  maybe (freeString heap block >> noMemory "putString" 16) pure r
 
 -- | The string: a copy, in GHC's heap.
+--
+-- >>> store <- newStore
+-- >>> putString store "abc" >>= getString store
+-- "abc"
 --
 -- @since 0.1.0.0
 getString :: Store -> Handle -> IO ByteString
@@ -167,22 +174,32 @@ getString !store !h = do
 
 -- | Another string in its place, by the same handle.
 --
+-- >>> store <- newStore
+-- >>> h <- putString store "abc"
+-- >>> replaceString store h "longer" >> getString store h
+-- "longer"
+--
 -- @since 0.1.0.0
 replaceString :: Store -> Handle -> ByteString -> IO ()
 replaceString store@(Store heap _ _) !h !s = mask_ $ do
   block <- newString "replaceString" heap s
-  old <- (`onException` mi_cap_free block) $ locked store $ \table -> do
+  old <- (`onException` freeString heap block) $ locked store $ \table -> do
     found <- slotOf table h
     case found of
       Nothing -> pure nullPtr
       Just slot -> blockIn slot <* poke slot (address block)
-  if old == nullPtr then mi_cap_free block >> noString "replaceString" else mi_cap_free old
+  if old == nullPtr then freeString heap block >> noString "replaceString" else freeString heap old
 
 -- | Takes a string out; its memory is free.
 --
+-- >>> store <- newStore
+-- >>> h <- putString store "abc"
+-- >>> deleteString store h >> storeSize store
+-- 0
+--
 -- @since 0.1.0.0
 deleteString :: Store -> Handle -> IO ()
-deleteString !store !h@(Handle w) = mask_ $ do
+deleteString store@(Store heap _ _) !h@(Handle w) = mask_ $ do
   old <- locked store $ \table@(Table slots room used free n) -> do
     found <- slotOf table h
     case found of
@@ -192,7 +209,7 @@ deleteString !store !h@(Handle w) = mask_ $ do
         pokeElemOff slot 1 ((w `shiftR` 32 + 1) .&. 0xffffffff)
         poke slot (fromIntegral (free + 1))
         block <$ setTable store (Table slots room used (fromIntegral (w .&. 0xffffffff)) (n - 1))
-  if old == nullPtr then noString "deleteString" else mi_cap_free old
+  if old == nullPtr then noString "deleteString" else freeString heap old
 
 -- | How many strings there are.
 --
@@ -243,6 +260,11 @@ newString name heap s = do
   block <$ Unsafe.unsafeUseAsCString s (\p -> copyMuch (block `plusPtr` 8) (castPtr p :: Ptr Word8) n)
   where n = ByteString.length s
 {-# INLINE newString #-}
+
+-- Also as the last that is done with a store: its finalizer frees all that is left.
+freeString :: Heap RealWorld -> Block -> IO ()
+freeString heap block = mi_cap_free block >> touchHeap heap
+{-# INLINE freeString #-}
 
 -- The slot of a string that is there.
 slotOf :: Table -> Handle -> IO (Maybe (Ptr Word64))

@@ -14,6 +14,8 @@
 -- * Blocks are aligned as the type's 'alignment' says, and to 16 bytes at least. The garbage collector frees
 --   the block some time after its last use.
 -- * They may be called from any Haskell thread, and no asynchronous exception leaks a block.
+-- * A /Haskell/ finalizer must not use one of them that may die together with what it belongs to: C
+--   finalizers, as ours are, run first, and the block is free. "Mimalloc.ByteString" says what works.
 --
 -- The module is meant to be imported qualified. Those that grow have a page of their own,
 -- "Mimalloc.Vector.Growable".

@@ -22,12 +22,14 @@ void test_fail(const char* file, int line, const char* format, ...) {
 }
 
 void test_equal(const char* file, int line, const char* what, uint64_t a, uint64_t b) {
-  if (a != b) test_fail(file, line, "%s: %#llx and %#llx", what, (unsigned long long)a, (unsigned long long)b);
+  if (a != b)
+    test_fail(file, line, "%s: %#llx and %#llx", what, (unsigned long long)a, (unsigned long long)b);
 }
 
 static void child(const test_t* test) {
   mi_option_set(mi_option_abort_on_error, 1);    /* a report that no test asked for is a failure */
-  mi_option_set(mi_option_purge_thread, 0);      /* what is committed and free is counted: the suite purger has the thread */
+  mi_option_set(mi_option_purge_thread, 0);      /* what is committed and free is counted: the suite
+                                                    purger has the thread */
   alarm(900);                                    /* a guard against hangs, on a busy machine too */
   test->run();
   CHECK_EQ(mi_check_all(), 0);
@@ -43,7 +45,8 @@ static bool run_one(const char* suite, const test_t* test) {
   if (pid == 0) child(test);
   if (pid < 0 || waitpid(pid, &status, 0) != pid) snprintf(why, WHY_SIZE, "no process: %s", strerror(errno));
   else if (WIFSIGNALED(status)) snprintf(why, WHY_SIZE, "%s", strsignal(WTERMSIG(status)));
-  else if (WEXITSTATUS(status) != 0 && why[0] == 0) snprintf(why, WHY_SIZE, "exit status %d", WEXITSTATUS(status));
+  else if (WEXITSTATUS(status) != 0 && why[0] == 0)
+    snprintf(why, WHY_SIZE, "exit status %d", WEXITSTATUS(status));
   if (why[0] == 0) printf("ok %s %s\n", suite, test->name);
   else printf("not ok %s %s: %s\n", suite, test->name, why);
   return why[0] == 0;
@@ -85,7 +88,9 @@ uint64_t test_random(uint64_t* state) {
   return x ^ (x >> 31);
 }
 
-static uint8_t byte_at(uint64_t seed, size_t i) { return (uint8_t)((seed * 31 + i * 7 + (i >> 8)) ^ (seed >> 8)); }
+static uint8_t byte_at(uint64_t seed, size_t i) {
+  return (uint8_t)((seed * 31 + i * 7 + (i >> 8)) ^ (seed >> 8));
+}
 
 void test_fill(void* p, size_t n, uint64_t seed) {
   for (size_t i = 0; i < n; i++) ((uint8_t*)p)[i] = byte_at(seed, i);
@@ -105,7 +110,8 @@ bool test_all(const void* p, size_t n, uint8_t value) {
 
 size_t test_free_slices(void) {
   size_t n = 0;
-  for (size_t i = 0; i < mi_arena_count(); i++) n += mi_bitmap_count(mi_arena_at(i)->free, mi_arena_at(i)->nslices);
+  for (size_t i = 0; i < mi_arena_count(); i++)
+    n += mi_bitmap_count(mi_arena_at(i)->free, mi_arena_at(i)->nslices);
   return n;
 }
 
@@ -130,7 +136,8 @@ size_t test_accounted(void) {
   size_t from, to, size = 0, sum = 0;
   FILE* f = fopen("/proc/self/smaps", "r");
   while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-    if (sscanf(line, "%zx-%zx ", &from, &to) == 2) size = strstr(line, "[stack]") != NULL ? 0 : to - from;   /* grows by itself */
+    /* grows by itself */
+    if (sscanf(line, "%zx-%zx ", &from, &to) == 2) size = strstr(line, "[stack]") != NULL ? 0 : to - from;
     if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " ac") != NULL) sum += size;
   }
   if (f != NULL) fclose(f);
@@ -150,7 +157,8 @@ size_t test_smaps_anonymous(void) {
   size_t all = 0, kib;
   FILE* f = fopen("/proc/self/smaps", "r");
   CHECK(f != NULL);
-  while (fgets(line, sizeof line, f) != NULL) if (sscanf(line, "Anonymous: %zu", &kib) == 1) all += kib * 1024;
+  while (fgets(line, sizeof line, f) != NULL)
+    if (sscanf(line, "Anonymous: %zu", &kib) == 1) all += kib * 1024;
   fclose(f);
   return all;
 }
@@ -158,6 +166,12 @@ size_t test_smaps_anonymous(void) {
 /* ---- while others go on ---- */
 
 mi_atomic(bool) test_stop;
+
+void test_await(mi_atomic(int)* word, int value) {
+  enum { AWAKE = 20000 };
+  /* Pairs with the other's store. */
+  for (int n = 0; mi_load_acquire(word) != value; n++) if (n > AWAKE) usleep(20);
+}
 
 void* test_churn(void* seed) {
   uint64_t r = (uint64_t)(uintptr_t)seed;

@@ -46,9 +46,11 @@ int test_run(const char* suite, const test_t* tests, size_t n, int argc, char** 
   }
 
 /* A check that fails ends the test. */
-void test_fail(const char* file, int line, const char* format, ...) __attribute__((noreturn, format(printf, 3, 4)));
+void test_fail(const char* file, int line, const char* format, ...)
+    __attribute__((noreturn, format(printf, 3, 4)));
 #define CHECK(x) ((x) ? (void)0 : test_fail(__FILE__, __LINE__, "%s", #x))
-#define CHECK_AT(x, format, ...) ((x) ? (void)0 : test_fail(__FILE__, __LINE__, "%s where " format, #x, __VA_ARGS__))
+#define CHECK_AT(x, format, ...) \
+  ((x) ? (void)0 : test_fail(__FILE__, __LINE__, "%s where " format, #x, __VA_ARGS__))
 #define CHECK_EQ(a, b) test_equal(__FILE__, __LINE__, #a " == " #b, (uint64_t)(a), (uint64_t)(b))
 void test_equal(const char* file, int line, const char* what, uint64_t a, uint64_t b);
 
@@ -73,10 +75,13 @@ size_t test_mapped(void);
 /* Bytes of mappings that count where the system counts every page that can be written to. */
 size_t test_accounted(void);
 
-/* A thread that allocates and frees up to 3000 bytes, and one time in a hundred up to 200000, in 100 places, until test_stop.
-   `seed`: a number that is not null. */
+/* A thread that allocates and frees up to 3000 bytes, and one time in a hundred up to 200000, in 100 places,
+   until test_stop. `seed`: a number that is not null. */
 void* test_churn(void* seed);
 extern mi_atomic(bool) test_stop;
+/* Waits until another thread has stored this with release: awake for a moment, so that the two go on
+   together, and then asleep, so that a busy machine runs the other one. */
+void test_await(mi_atomic(int)* word, int value);
 
 /* Misuse is counted from here on, and neither printed nor fatal. */
 void test_expect_errors(void);

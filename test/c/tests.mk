@@ -1,13 +1,15 @@
 # The C suites: `make test` and `make soak`. Included by the Makefile.
 #
-# The convention. A suite NAME is a program (or a script) build/t/NAME that prints "ok TEST" or "not ok TEST: why",
-# a line each, to a line-buffered stdout. To add one, from here or from a file included below: a rule that makes
-# build/t/NAME, and `SUITES += NAME`. Each runs as `tools/suite NAME build/t/NAME` with its address space limited
-# (not those named *-tsan and *-asan) and its time (SUITE_SECONDS); a suite that does not build or that fails does not
-# keep the others from running. By itself: make build/t/NAME && build/t/NAME [TEST..].
+# The convention. A suite NAME is a program (or a script) build/t/NAME that prints "ok TEST" or "not ok TEST:
+# why", a line each, to a line-buffered stdout. To add one, from here or from a file included below: a rule
+# that makes build/t/NAME, and `SUITES += NAME`. Each runs as `tools/suite NAME build/t/NAME` with its address
+# space limited (not those named *-tsan and *-asan) and its time (SUITE_SECONDS); a suite that does not build
+# or that fails does not keep the others from running. By itself: make build/t/NAME && build/t/NAME [TEST..].
 #
-# Variants of the core, each in build/t/o/VARIANT. A suite in the plain one, as it ships, has the bare name, in another NAME-VARIANT.
-#   plain  check: all assertions and the walker  hard: and every rare path common  tsan, hard-tsan  asan: address and undefined behaviour
+# Variants of the core, each in build/t/o/VARIANT. A suite in the plain one, as it ships, has the bare name,
+# in another NAME-VARIANT.
+#   plain  check: all assertions and the walker  hard: and every rare path common
+#   tsan, hard-tsan  asan: address and undefined behaviour
 T = $(BUILD)/t
 VARIANTS = plain check hard tsan hard-tsan asan
 CHECKED  = -DMI_CHECK=2
@@ -45,14 +47,15 @@ $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,h
 	@$(LINK_hard) $^ -o $@
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
-THREADED = cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats thread_names thread_stats
+THREADED = cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats
+THREADED += thread_names thread_stats
 SUITES += $(THREADED:%=%-hard-tsan)
 $(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o $(call TEST_O,hard-tsan)
 	@$(LINK_hard-tsan) $^ -o $@
 $(UNITS:%=$(T)/%-asan): $(T)/%-asan: $(T)/o/asan/test/c/unit/%.o $(call TEST_O,asan)
 	@$(LINK_asan) $^ -o $@
 
-# ---- steps: every order of the steps of two actors, in the core itself; each of its atomic operations is a step
+# ---- steps: every order of the steps of two actors, in the core itself; each atomic operation is a step
 
 FLAGS_steps = -O1 -g -Wno-shadow $(CHECKED) -include test/c/steps/step.h
 $(eval $(call VARIANT_RULES,steps))
@@ -70,7 +73,8 @@ $(T)/misuse$(2).d/%: $(T)/o/$(1)/test/c/misuse/%.o $(T)/o/$(1)/test/c/misuse/mis
 	@mkdir -p $$(@D)
 	@$$(LINK_$(1)) $$^ -o $$@
 $(T)/misuse$(2): $(MISUSES:%=$(T)/misuse$(2).d/%)
-	@printf '#!/bin/sh\nbad=0; for p in %s/*; do "$$$$p" || bad=1; done; exit $$$$bad\n' $$@.d >$$@ && chmod +x $$@
+	@printf '#!/bin/sh\nbad=0; for p in %s/*; do "$$$$p" || bad=1; done; exit $$$$bad\n' $$@.d >$$@
+	@chmod +x $$@
 endef
 $(eval $(call MISUSE_RULES,plain,))
 $(eval $(call MISUSE_RULES,check,-check))
@@ -83,8 +87,8 @@ define FUZZ_RULES
 $(T)/fuzz$(2): $(T)/o/$(1)/test/c/fuzz/fuzz.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
 endef
-# bytes: what nobody wrote is moved about between live blocks, and no free is taken for a second one. make bytes-long: 100 million
-# operations in each variant.
+# bytes: what nobody wrote is moved about between live blocks, and no free is taken for a second one.
+# make bytes-long: 100 million operations in each variant.
 SUITES += bytes bytes-check bytes-hard bytes-asan
 define BYTES_RULES
 $(T)/bytes$(2): $(T)/o/$(1)/test/c/fuzz/bytes.o $$(call TEST_O,$(1))
@@ -125,12 +129,14 @@ $(T)/model: test/c/model/run
 -include test/c/process/process.mk
 -include test/c/imports/imports.mk
 
-# ---- mutants: does a suite fail where there is a fault? One of them, and whether the others still fit the code; all: make mutants
+# ---- mutants: does a suite fail where there is a fault? One of them, and whether the others still fit the
+# code; all: make mutants
 
 SUITES += mutants
 $(T)/mutants: test/c/mutants/run
 	@mkdir -p $(@D)
-	@printf '#!/bin/sh\nbad=0; test/c/mutants/run --anchors || bad=1; test/c/mutants/run $${*:-D1-not-waiting} || bad=1; exit $$bad\n' >$@ && chmod +x $@
+	@printf '%s\n' '#!/bin/sh' 'bad=0; test/c/mutants/run --anchors || bad=1' \
+	  'test/c/mutants/run $${*:-D1-not-waiting} || bad=1' 'exit $$bad' >$@ && chmod +x $@
 
 mutants:
 	test/c/mutants/run $(MUTANTS)
@@ -140,23 +146,28 @@ mutants:
 SUITE_KIB = 16000000
 BYTES     = bytes bytes-check bytes-hard bytes-asan
 RUNS      = $(SUITES:%=run/%)
-run_suites = $(MAKE) --no-print-directory -k -j2 $(1:%=$(T)/%) || :; $(MAKE) --no-print-directory -k -j2 --output-sync=target $(1:%=run/%)
+run_suites = $(MAKE) --no-print-directory -k -j2 $(1:%=$(T)/%) || :; \
+             $(MAKE) --no-print-directory -k -j2 --output-sync=target $(1:%=run/%)
 
 $(RUNS): run/%:
-	@case $* in *-tsan|*-asan) ;; *) ulimit -v $(SUITE_KIB) ;; esac; unset MAKEFLAGS MFLAGS MAKELEVEL; tools/suite $* $(T)/$*
+	@case $* in *-tsan|*-asan) ;; *) ulimit -v $(SUITE_KIB) ;; esac; \
+	  unset MAKEFLAGS MFLAGS MAKELEVEL; tools/suite $* $(T)/$*
 .PHONY: $(RUNS)
 
 test:
 	@$(call run_suites,$(SUITES))
 
 bytes-long:
-	@export BYTES_OPERATIONS=$${BYTES_OPERATIONS:-100000000} SUITE_SECONDS=$${SUITE_SECONDS:-7200}; $(call run_suites,$(BYTES))
+	@export BYTES_OPERATIONS=$${BYTES_OPERATIONS:-100000000} SUITE_SECONDS=$${SUITE_SECONDS:-7200}; \
+	  $(call run_suites,$(BYTES))
 
 # A thousand forks of each kind in every variant.
 FORKSTRESSES = $(filter forkstress%,$(STRESSES))
 forks-long:
 	@export FORKS=$${FORKS:-1000} SUITE_SECONDS=$${SUITE_SECONDS:-7200}; $(call run_suites,$(FORKSTRESSES))
 
-# Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n to repeat one).
+# Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n
+# to repeat one).
 soak:
-	@export STRESS_SECONDS=$${STRESS_SECONDS:-300} STRESS_THREADS=$${STRESS_THREADS:-32}; $(call run_suites,$(STRESSES))
+	@export STRESS_SECONDS=$${STRESS_SECONDS:-300} STRESS_THREADS=$${STRESS_THREADS:-32}; \
+	  $(call run_suites,$(STRESSES))

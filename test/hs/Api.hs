@@ -16,7 +16,8 @@ import qualified Api.Primitive
 
 main :: IO ()
 -- One test at a time: some count the blocks that are in use.
-main = mainOr (Api.Misuse.misuses ++ Api.Memory.children) $ setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
+main = mainOr (Api.Misuse.misuses ++ Api.Memory.children) $
+  setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
 
 tests :: TestTree
 tests = testGroup "mimalloc"

@@ -18,9 +18,11 @@ main = do
   dir <- freshDirectory "documentation"
   report $
     ("README.md has a program", pure (if null programs then Just "no block marked haskell" else Nothing)) :
-    [ ("README.md, program " ++ show n, program compiler flags (dir </> ("Readme" ++ show n)) text) | (n, text) <- zip [1 :: Int ..] programs ]
+    [ ("README.md, program " ++ show n, program compiler flags (dir </> ("Readme" ++ show n)) text)
+    | (n, text) <- zip [1 :: Int ..] programs ]
     ++ [("examples/Recv.hs", readFile "examples/Recv.hs" >>= program compiler flags (dir </> "Recv"))]
-    ++ [("examples in the modules", examples flags dir), ("each module's first example is one that runs", firstExamples)
+    ++ [("examples in the modules", examples flags dir)
+       , ("each module's first example is one that runs", firstExamples)
        , ("names in the modules' texts lead somewhere", names compiler flags dir)]
     ++ runTests compiler flags dir
 
@@ -35,7 +37,8 @@ haskellBlocks = filter (any ("main ::" `isPrefixOf`) . lines) . go . lines
 program :: FilePath -> [String] -> FilePath -> String -> IO Problem
 program compiler flags exe text = do
   writeFile (exe <.> "hs") text
-  built <- run 1800 compiler (flags ++ ["-threaded", "-Wall", "-Werror", "-outputdir", exe <.> "o", "-o", exe, exe <.> "hs"]) ""
+  built <- run 1800 compiler (flags
+    ++ ["-threaded", "-Wall", "-Werror", "-outputdir", exe <.> "o", "-o", exe, exe <.> "hs"]) ""
   maybe (run 600 exe ["+RTS", "-N2"] "") (pure . Just) built
 
 -- doctest interprets the modules' sources, with the C code of the library that was built; it prints the
@@ -43,13 +46,15 @@ program compiler flags exe text = do
 examples :: [String] -> FilePath -> IO Problem
 examples flags dir = do
   sources <- documented
-  (problem, said) <- output 3600 "doctest" (joined flags ++ ["-package=mimalloc", "-isrc", "-outputdir=" ++ dir] ++ sources) ""
+  (problem, said) <- output 3600 "doctest" (joined flags
+    ++ ["-package=mimalloc", "-isrc", "-outputdir=" ++ dir] ++ sources) ""
   let counts = filter ("Examples: " `isPrefixOf`) (lines said)
   mapM_ putStrLn counts
   pure (if null counts && problem == Nothing then Just ("no examples: " ++ said) else problem)
   where
     -- It takes each flag in one word only.
-    joined (flag : value : rest) | flag `elem` ["-package-env", "-package-db"] = (flag ++ "=" ++ value) : joined rest
+    joined (flag : value : rest) | flag `elem` ["-package-env", "-package-db"] =
+      (flag ++ "=" ++ value) : joined rest
     joined (flag : rest) = flag : joined rest
     joined [] = []
 
@@ -62,9 +67,12 @@ names :: FilePath -> [String] -> FilePath -> IO Problem
 names compiler flags dir = do
   sources <- documented
   there <- run 60 haddock ["--version"] ""
-  (problem, said) <- output 1800 haddock (["--html", "-o", dir </> "html"] ++ map ("--optghc=" ++) (flags ++ ["-isrc", "-outputdir=" ++ dir </> "html.o"]) ++ sources) ""
-  let wrong = filter (\l -> any (`isInfixOf` l) ["out of scope", "is ambiguous", "- Mimalloc."] && not ("Rep_" `isInfixOf` l)) (lines said)
-  pure (if there /= Nothing then Nothing else if null wrong then problem else Just (unlines ("dead names" : wrong)))
+  (problem, said) <- output 1800 haddock (["--html", "-o", dir </> "html"]
+    ++ map ("--optghc=" ++) (flags ++ ["-isrc", "-outputdir=" ++ dir </> "html.o"]) ++ sources) ""
+  let wrong = filter (\l -> any (`isInfixOf` l) ["out of scope", "is ambiguous", "- Mimalloc."]
+        && not ("Rep_" `isInfixOf` l)) (lines said)
+  pure (if there /= Nothing then Nothing else if null wrong then problem
+    else Just (unlines ("dead names" : wrong)))
   where haddock = if hasDirectory compiler then takeDirectory compiler </> "haddock" else "haddock"
         hasDirectory = ('/' `elem`)
 
@@ -74,8 +82,10 @@ firstExamples :: IO Problem
 firstExamples = do
   sources <- filter (not . isInfixOf "Internal") <$> haskellFiles "src"
   wrong <- filterM (fmap (not . runs . lines) . readFile) sources
-  pure (if length sources < 12 then Just "too few modules" else if null wrong then Nothing else Just (unwords wrong))
-  where runs ls = any ("-- >>>" `isPrefixOf`) (take 1 (filter (\l -> any (`isPrefixOf` l) ["-- >>>", "-- > "]) ls))
+  pure (if length sources < 12 then Just "too few modules"
+    else if null wrong then Nothing else Just (unwords wrong))
+  where runs ls = any ("-- >>>" `isPrefixOf`)
+          (take 1 (filter (\l -> any (`isPrefixOf` l) ["-- >>>", "-- > "]) ls))
 
 haskellFiles :: FilePath -> IO [FilePath]
 haskellFiles d = do

@@ -34,7 +34,8 @@ ghc = do
 buildDirectory :: IO FilePath
 buildDirectory = do
   exe <- getExecutablePath
-  found <- filterM (\d -> doesDirectoryExist (d </> "packagedb")) (takeWhile (/= "/") (iterate takeDirectory (takeDirectory exe)))
+  found <- filterM (\d -> doesDirectoryExist (d </> "packagedb"))
+    (takeWhile (/= "/") (iterate takeDirectory (takeDirectory exe)))
   case found of
     d : _ -> pure d
     [] -> ioError (userError (exe ++ " is in no build directory of cabal's"))
@@ -84,11 +85,13 @@ run seconds exe args input = fst <$> output seconds exe args input
 -- | The same, with all the program said.
 output :: Int -> FilePath -> [String] -> String -> IO (Problem, String)
 output seconds exe args input = do
-  (status, out, err) <- readProcessWithExitCode "timeout" (["--kill-after=10", show seconds, exe] ++ args) input
+  (status, out, err) <- readProcessWithExitCode "timeout"
+    (["--kill-after=10", show seconds, exe] ++ args) input
   let said = out ++ err
       tailOf = unlines . reverse . take 20 . reverse . lines
       problem why = Just (why ++ ": " ++ unwords (takeFileName exe : args) ++ "\n" ++ tailOf said)
   pure . flip (,) said $ case status of
     ExitSuccess -> Nothing
     ExitFailure 124 -> problem ("not done after " ++ show seconds ++ " s")
-    ExitFailure n -> problem ("exit status " ++ show n ++ if n > 128 then ", signal " ++ show (n - 128) else "")
+    ExitFailure n ->
+      problem ("exit status " ++ show n ++ if n > 128 then ", signal " ++ show (n - 128) else "")

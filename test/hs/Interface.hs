@@ -14,7 +14,8 @@ import qualified Interface.Vector
 
 main :: IO ()
 -- One test at a time: some count the blocks that are in use.
-main = mainOr Interface.Stats.things $ setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
+main = mainOr (Interface.More.things ++ Interface.Stats.things) $
+  setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
 
 tests :: TestTree
 tests = testGroup "mimalloc"

@@ -28,7 +28,8 @@ perTest = 1000
 
 tests :: Int -> Int -> TestTree
 tests n times = localOption (QuickCheckTests times) $ testGroup "model"
-  [ testProperty "each step on any capability, while their number changes" $ forAllShrink (vectorOf perTest arbitrary) shrinkSteps $ \steps ->
+  [ testProperty "each step on any capability, while their number changes" $
+        forAllShrink (vectorOf perTest arbitrary) shrinkSteps $ \steps ->
       ioProperty (True <$ alone n steps)
   , testProperty "a machine on each capability, with heaps in common, whose blocks its neighbour frees" $
       forAllShrink (replicateM n (vectorOf (perTest `div` n) arbitrary)) (shrinkList shrinkSteps) $ \plans ->

@@ -26,9 +26,11 @@ main = do
   let declared = declarations header
   defaultMain $ testGroup "names"
     [ testCase "the list itself" $ do
-        map fst wanted @?= ["Mimalloc", "Mimalloc.Capability", "Mimalloc.Heap", "Mimalloc.ByteString", "Mimalloc.Vector", "Mimalloc.Stats", "Mimalloc.Primitive", "C"]
+        map fst wanted @?= ["Mimalloc", "Mimalloc.Capability", "Mimalloc.Heap", "Mimalloc.ByteString"
+                           , "Mimalloc.Vector", "Mimalloc.Stats", "Mimalloc.Primitive", "C"]
         assertBool "too short" (length (concatMap snd wanted) >= 360)
-    , testGroup "modules" [ testCase m (exports m >>= \have -> missing names have) | (m, names) <- wanted, m /= "C" ]
+    , testGroup "modules" [ testCase m (exports m >>= \have -> missing names have)
+                          | (m, names) <- wanted, m /= "C" ]
     , testCase "Mimalloc re-exports Mimalloc.Primitive" $ do
         have <- exports "Mimalloc"
         mapM_ (`missing` have) (lookup "Mimalloc.Primitive" wanted)
@@ -40,15 +42,18 @@ main = do
     , testCase "the header declares the list" $ mapM_ (`missing` declared) (lookup "C" wanted)
     , testCase "the library has what the header declares" $ defined >>= missing declared
     , testCase "the package's shared library shows what Haskell imports" $ do
-        imported <- filter ("mi_" `isInfixOf`) . concatMap foreignName . lines <$> readFile "src/Mimalloc/Internal/FFI.hs"
+        imported <- filter ("mi_" `isInfixOf`) . concatMap foreignName . lines
+          <$> readFile "src/Mimalloc/Internal/FFI.hs"
         assertBool "no imports" (length imported > 100)
         libraries <- libraryFiles ".so"
-        forM_ libraries $ \so -> symbols "TDBR" <$> readProcess "nm" ["-D", "--defined-only", so] "" >>= missing (filter (not . ("mi_test_" `isPrefixOf`)) imported)
+        forM_ libraries $ \so -> symbols "TDBR" <$> readProcess "nm" ["-D", "--defined-only", so] ""
+          >>= missing (filter (not . ("mi_test_" `isPrefixOf`)) imported)
     , testCase "the header declares what the shared library shows" $ do
         let so = "build/libmimalloc.so"
         built <- doesFileExist so
         when built $ do
-          shown <- filter ("mi_" `isPrefixOf`) . symbols "TDBWV" <$> readProcess "nm" ["-D", "--defined-only", so] ""
+          shown <- filter ("mi_" `isPrefixOf`) . symbols "TDBWV"
+            <$> readProcess "nm" ["-D", "--defined-only", so] ""
           missing shown declared
     , testCase "MiOption is mi_option_t, in order" $
         map show [minBound .. maxBound :: MiOption] @?= map camel (optionNames header)
@@ -66,7 +71,8 @@ missing wanted have = case nub wanted \\ have of
 sections :: String -> [(String, [String])]
 sections text = go (filter (not . ("#" `isPrefixOf`)) (lines text))
   where
-    go (('[' : l) : ls) = let (body, rest) = break ("[" `isPrefixOf`) ls in (takeWhile (/= ']') l, words (unwords body)) : go rest
+    go (('[' : l) : ls) = let (body, rest) = break ("[" `isPrefixOf`) ls
+      in (takeWhile (/= ']') l, words (unwords body)) : go rest
     go (_ : ls) = go ls
     go [] = []
 
@@ -78,7 +84,8 @@ source m = "src" </> map (\c -> if c == '.' then '/' else c) m <.> "hs"
 exposed :: IO [String]
 exposed = do
   cabal <- lines <$> readFile "mimalloc.cabal"
-  pure (nub [ name | l <- cabal, let name = dropWhile isSpace l, "Mimalloc" == takeWhile (/= '.') name, all (\c -> isAlphaNum c || c == '.') name ])
+  pure (nub [ name | l <- cabal, let name = dropWhile isSpace l
+            , "Mimalloc" == takeWhile (/= '.') name, all (\c -> isAlphaNum c || c == '.') name ])
 
 -- | What a module exports: types without their constructors, and with a record's fields; what it re-exports
 -- as a whole, too.
@@ -93,13 +100,15 @@ exports m = do
     -- The record is in this module, or in one below.
     fields name = do
       texts <- mapM (readFile . source) =<< exposed
-      pure [ takeWhile isName f | t <- texts, ls@(l : _) <- tails (lines t), ("data " ++ name ++ " ") `isPrefixOf` l
+      pure [ takeWhile isName f | t <- texts, ls@(l : _) <- tails (lines t)
+           , ("data " ++ name ++ " ") `isPrefixOf` l
            , g <- takeWhile (not . all isSpace) (drop 1 ls), Just f <- [afterBrace (dropWhile isSpace g)] ]
     afterBrace g = listToMaybe [ f | k <- ["{ ", ", "], Just f <- [stripPrefix k g], "::" `isInfixOf` f ]
 
 -- | The items of the export list.
 exportItems :: String -> [String]
-exportItems text = map trim (split 0 "" (takeList (dropWhile (/= '(') (afterModule (unlines (map uncomment (lines text)))))))
+exportItems text =
+  map trim (split 0 "" (takeList (dropWhile (/= '(') (afterModule (unlines (map uncomment (lines text)))))))
   where
     afterModule t = concat (take 1 [ s | s <- tails t, "\nmodule " `isPrefixOf` s ])
     uncomment l = maybe l (`take` l) (findIndex ("--" `isPrefixOf`) (tails l))
@@ -123,22 +132,29 @@ undocumented :: String -> IO [String]
 undocumented m = do
   items <- filter (not . ("module " `isPrefixOf`)) . exportItems <$> readFile (source m)
   texts <- mapM (fmap lines . readFile . source) =<< exposed
-  pure [ m ++ ": " ++ name | item <- items, let name = takeWhile isName item, name `notElem` foreignNames, not (any (documents name) texts) ]
+  pure [ m ++ ": " ++ name | item <- items, let name = takeWhile isName item
+       , name `notElem` foreignNames, not (any (documents name) texts) ]
   where
     documents name ls = or [ since (reverse (take i ls)) | (i, l) <- zip [0 ..] ls, declares name l ]
-    declares name l = or [ (k ++ name) `isPrefixOf` l && not (any isName (take 1 (drop (length k + length name) l))) | k <- ["", "data ", "newtype ", "type "] ]
+    declares name l = or [ (k ++ name) `isPrefixOf` l
+                             && not (any isName (take 1 (drop (length k + length name) l)))
+                         | k <- ["", "data ", "newtype ", "type "] ]
     since above = case takeWhile ("--" `isPrefixOf`) above of
       l : ls -> "@since" `isInfixOf` l && any ("-- |" `isPrefixOf`) (l : ls)
       [] -> False
     -- Other packages' own.
-    foreignNames = ["ForeignPtr", "withForeignPtr", "Ptr", "getNumCapabilities", "setNumCapabilities", "unsafeFromForeignPtr", "unsafeFromForeignPtr0", "Vector", "IOVector", "STVector", "Storable"]
+    foreignNames = ["ForeignPtr", "withForeignPtr", "Ptr", "getNumCapabilities", "setNumCapabilities"
+                   , "unsafeFromForeignPtr", "unsafeFromForeignPtr0"
+                   , "Vector", "IOVector", "STVector", "Storable"]
 
 -- ---- C
 
 -- | The functions a header declares.
 declarations :: String -> [String]
-declarations text = nub [ name | l <- lines text, "mi_decl_export" `isPrefixOf` l, name <- take 1 (functions l) ]
-  where functions s = [ n | t <- tails s, "mi_" `isPrefixOf` t, let (n, rest) = span isName t, "(" `isPrefixOf` rest, n `notElem` attributes ]
+declarations text =
+  nub [ name | l <- lines text, "mi_decl_export" `isPrefixOf` l, name <- take 1 (functions l) ]
+  where functions s = [ n | t <- tails s, "mi_" `isPrefixOf` t
+                      , let (n, rest) = span isName t, "(" `isPrefixOf` rest, n `notElem` attributes ]
         attributes = ["mi_attr_alloc_size", "mi_attr_alloc_size2"]
 
 -- | The functions in the library as cabal built it.
@@ -157,9 +173,11 @@ libraryFiles extension = do
 -- | What a foreign import calls or points to: the word before its type, or the last one of the text.
 foreignName :: String -> [String]
 foreignName l = case words (takeWhile (/= ':') l) of
-  "foreign" : "import" : what -> [ reverse (takeWhile isName (dropWhile (not . isName) (reverse name))) | let name = maybe (last what) id (quoted l) ]
+  "foreign" : "import" : what -> [ reverse (takeWhile isName (dropWhile (not . isName) (reverse name)))
+                                 | let name = maybe (last what) id (quoted l) ]
   _ -> []
-  where quoted text = case break (== '"') text of { (_, _ : rest) -> Just (takeWhile (/= '"') rest); _ -> Nothing }
+  where quoted text = case break (== '"') text of { (_, _ : rest) -> Just (takeWhile (/= '"') rest)
+                                                   ; _ -> Nothing }
 
 symbols :: String -> String -> [String]
 symbols kinds out = [ name | [_, [kind], name] <- map words (lines out), kind `elem` kinds ]
@@ -174,8 +192,12 @@ filesBelow d = do
 
 -- | The enumerators of mi_option_t that have a number of their own.
 optionNames :: String -> [String]
-optionNames text = [ name | l <- takeWhile (not . ("} mi_option_t" `isPrefixOf`)) (dropWhile (not . ("typedef enum mi_option_e" `isPrefixOf`)) (lines text))
-                          , Just rest <- [stripPrefix "mi_option_" (dropWhile isSpace l)], let (name, end) = span isName rest, not (" =" `isPrefixOf` end) ]
+optionNames text =
+  [ name
+  | l <- takeWhile (not . ("} mi_option_t" `isPrefixOf`))
+           (dropWhile (not . ("typedef enum mi_option_e" `isPrefixOf`)) (lines text))
+  , Just rest <- [stripPrefix "mi_option_" (dropWhile isSpace l)]
+  , let (name, end) = span isName rest, not (" =" `isPrefixOf` end) ]
 
 camel :: String -> String
 camel name = "MiOption" ++ concatMap capital (wordsBy name)

@@ -67,7 +67,8 @@ shape :: String -> String -> (Said -> Assertion) -> TestTree
 shape = shapeWith []
 
 limited :: String -> String -> TestTree
-limited flags name = copying flags $ shapeWith [("MIMALLOC_COMMIT_LIMIT", "64MiB")] flags name (atMost "MiB held" 65 . held)
+limited flags name = copying flags $
+  shapeWith [("MIMALLOC_COMMIT_LIMIT", "64MiB")] flags name (atMost "MiB held" 65 . held)
 
 -- The non-moving collector finds what is dead some time later, or much later.
 copying :: String -> TestTree -> TestTree
@@ -94,7 +95,8 @@ shapes = map (\(name, act) -> (name, reported act))
       forM_ [1 .. 300000 :: Int] (V.push g)
       V.growableLength g >>= \n -> when (n /= 300000) (fail "an element is lost")
       look)
-  , ("regions", \look -> replicateM_ 5000 $ newHeap >>= \h -> heapMallocForeignPtrBytes h 100000 >>= touched >> look)
+  , ("regions", \look -> replicateM_ 5000 $
+       newHeap >>= \h -> heapMallocForeignPtrBytes h 100000 >>= touched >> look)
   , ("ended", \look -> replicateM_ 500 $ do
       h <- newHeap
       heapMallocForeignPtrBytes h 100000 >>= touched
@@ -126,7 +128,8 @@ shapes = map (\(name, act) -> (name, reported act))
       look)
   , ("lazy values", \look -> forM_ [1 .. 300 :: Int] $ \i -> do
       let s = Mi.copy (ByteString.replicate 1048576 (fromIntegral i))
-      ends <- replicateM 3 $ newEmptyMVar >>= \end -> end <$ forkIO (evaluate (ByteString.last s) >>= putMVar end)
+      ends <- replicateM 3 $ newEmptyMVar >>= \end ->
+        end <$ forkIO (evaluate (ByteString.last s) >>= putMVar end)
       mapM takeMVar ends >>= \xs -> when (xs /= replicate 3 (fromIntegral i)) (fail "a byte is lost")
       look)
   ]
@@ -165,7 +168,8 @@ keeping kept count look = do
 -- system's scheduler may let one starve; not ten times.
 shares :: IO ()
 shares = go (10 :: Int)
-  where go n = share >>= \made -> when (minimum made < 75) $ if n == 1 then fail ("shares: " ++ show made) else go (n - 1)
+  where go n = share >>= \made -> when (minimum made < 75) $
+          if n == 1 then fail ("shares: " ++ show made) else go (n - 1)
 
 share :: IO [Int]
 share = do
@@ -174,7 +178,8 @@ share = do
     total <- newIORef (0 :: Int)
     ends <- replicateM 4 $ do
       (end, mine) <- (,) <$> newEmptyMVar <*> newIORef (0 :: Int)
-      let go = atomicModifyIORef' total (\n -> (n + 1, n)) >>= \n -> when (n < 1000) (block 20000 n >> modifyIORef' mine (+ 1) >> go)
+      let go = atomicModifyIORef' total (\n -> (n + 1, n)) >>= \n ->
+            when (n < 1000) (block 20000 n >> modifyIORef' mine (+ 1) >> go)
       (end, mine) <$ forkIO (go >> putMVar end ())
     mapM_ (takeMVar . fst) ends
     made <- mapM (readIORef . snd) ends

@@ -14,4 +14,5 @@ main = setEnv "TASTY_NUM_THREADS" "1" >> defaultMain (testGroup "pure"
   [ on 1 Pure.Brackets.tests, on 2 Pure.Brackets.tests, Pure.Ends.tests ])
 
 on :: Int -> TestTree -> TestTree
-on n tests = withResource (setNumCapabilities n) (const (setNumCapabilities 2)) $ \_ -> testGroup ("-N" ++ show n) [tests]
+on n tests = withResource (setNumCapabilities n) (const (setNumCapabilities 2)) $ \_ ->
+  testGroup ("-N" ++ show n) [tests]

@@ -12,8 +12,9 @@ import InPlace
 
 runTests :: FilePath -> [String] -> FilePath -> [(String, IO Problem)]
 runTests compiler flags dir =
-  [ ("./run --help", says 0 "sh" ["./run", "--help"] ["--check", "status"])
-  , ("./run, help and what is wrong", says 0 "sh" ["./run", dir </> "nothing", "--chekc", "--help"] ["--check", "status"])
+  [ ("./run --help", says 0 "sh" ["./run", "--help"] ["./run [PATH...]", "--check", "could not be read.\n"])
+  , ("./run, help and what is wrong"
+    , says 0 "sh" ["./run", dir </> "nothing", "--chekc", "--help"] ["--check", "status"])
   , ("./run, unknown option", says 2 "sh" ["./run", "--chekc"] ["unknown option --chekc", "[PATH...]"])
   , ("./run, no such path", says 2 "sh" ["./run", dir </> "nothing"] ["nothing: no such"])
   , ("the program builds", build)
@@ -38,14 +39,16 @@ runTests compiler flags dir =
       writeFile (tree </> "below" </> "deep" </> "two") "red: FISH"
       createDirectoryLink (tree </> "below") (tree </> "below" </> "deep" </> "round")
       createDirectoryLink tree (tree </> "link")
-      run 1800 compiler (flags ++ ["-threaded", "-rtsopts", "-Wall", "-Werror", "-outputdir", wordfreq <.> "o", "-o", wordfreq, "examples/WordFreq.hs"]) ""
+      run 1800 compiler (flags ++ ["-threaded", "-rtsopts", "-Wall", "-Werror", "-outputdir"
+                                  , wordfreq <.> "o", "-o", wordfreq, "examples/WordFreq.hs"]) ""
     -- The superuser can read everything, so it is somebody else who tries, with a copy where that one may go.
     asNobody status paths wanted = do
       root <- (== "0\n") <$> readProcess "id" ["-u"] ""
       place <- init <$> readProcess "mktemp" ["-d"] ""
       let copied = map (\p -> place </> makeRelative dir p) paths
           exe = place </> "wordfreq"
-          (command, before) = if root then ("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", exe]) else (exe, [])
+          (command, before) =
+            if root then ("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", exe]) else (exe, [])
       _ <- readProcess "cp" ["-a", tree, wordfreq, place] ""
       _ <- readProcess "chmod" ["-R", "a+rX", place] ""
       let closed mode = () <$ readProcess "chmod" [mode, place </> "tree" </> "closed"] ""

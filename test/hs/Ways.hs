@@ -18,7 +18,8 @@ main = do
   dir <- freshDirectory "ways"
   let old = versionBranch fullCompilerVersion < [9, 2]
       late = [ "--finalizers-late" | old ] -- the non-moving collector's, then: some only at exit
-      way name options runtime = (name, compiled probe compiler flags (dir </> filter (/= ' ') name) options runtime)
+      way name options runtime =
+        (name, compiled probe compiler flags (dir </> filter (/= ' ') name) options runtime)
   report
     [ way "not threaded"        ["-O0"] []
     , way "threaded"            ["-O1", "-threaded"] ["-N4"]
@@ -28,12 +29,15 @@ main = do
     , way "dynamic"             ["-O1", "-threaded", "-dynamic"] ["-N2"]
     , way "dynamic, not threaded" ["-O1", "-dynamic"] []
     , ("interpreted", run 900 compiler (flags ++ ["-package", "mimalloc", "-e", "main", probe]) "")
-    , ("interpreted, on all capabilities", run 900 compiler (flags ++ ["-package", "mimalloc", "-e", "Control.Concurrent.setNumCapabilities 3 >> main", probe]) "")
-    , ("in ghci", run 900 compiler (flags ++ ["--interactive", "-v0", "-package", "mimalloc", probe]) "main\n:reload\nmain\n")
+    , ("interpreted, on all capabilities", run 900 compiler (flags
+         ++ ["-package", "mimalloc", "-e", "Control.Concurrent.setNumCapabilities 3 >> main", probe]) "")
+    , ("in ghci", run 900 compiler
+         (flags ++ ["--interactive", "-v0", "-package", "mimalloc", probe]) "main\n:reload\nmain\n")
     , ("profiling", profiled compiler dir)
     , ("C of one's own", ownC compiler flags (dir </> "own"))
     , ("forkProcess",          compiled forks compiler flags (dir </> "forks") ["-O1", "-threaded"] ["-N4"])
-    , ("forkProcess, dynamic", compiled forks compiler flags (dir </> "forks-dynamic") ["-O1", "-threaded", "-dynamic"] ["-N4"])
+    , ("forkProcess, dynamic"
+      , compiled forks compiler flags (dir </> "forks-dynamic") ["-O1", "-threaded", "-dynamic"] ["-N4"])
     ]
 
 -- GHC's sanity checks crash now and then where threads are killed (checkTSO), in a program with base's
@@ -51,7 +55,8 @@ forks = "test/hs/ways/Forks.hs"
 
 compiled :: FilePath -> FilePath -> [String] -> FilePath -> [String] -> [String] -> IO Problem
 compiled source compiler flags exe options runtime = do
-  built <- run 1800 compiler (flags ++ ["-rtsopts", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ [source]) ""
+  built <- run 1800 compiler (flags
+    ++ ["-rtsopts", "-outputdir", exe <.> "o", "-o", exe] ++ options ++ [source]) ""
   maybe (run 900 exe ("+RTS" : runtime) "") (pure . Just) built
 
 -- C code that has the headers which the package installs, and no others.
@@ -62,17 +67,21 @@ ownC compiler flags dir = do
   forM_ [ h | "install-includes:" : headers <- map words (lines description), h <- headers ] $ \h ->
     copyFile ("cbits/include" </> h) (dir </> h)
   let object = dir </> "own-c.o"
-  built <- run 600 "gcc" ["-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-I" ++ dir, "-c", "test/hs/ways/own.c", "-o", object] ""
-  let program = compiled "test/hs/ways/Own.hs" compiler flags (dir </> "program") ["-O1", "-threaded", "-package", "mimalloc", object] ["-N4"]
+  built <- run 600 "gcc" [ "-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-I" ++ dir
+                         , "-c", "test/hs/ways/own.c", "-o", object ] ""
+  let program = compiled "test/hs/ways/Own.hs" compiler flags (dir </> "program")
+        ["-O1", "-threaded", "-package", "mimalloc", object] ["-N4"]
   maybe program (pure . Just) built
 
 -- The library for profiling has a build of its own.
 profiled :: FilePath -> FilePath -> IO Problem
 profiled compiler dir = do
   let built = "build/profiling"
-  library <- run 3600 "tools/cabal" ["build", "--builddir=" ++ built, "--enable-profiling", "--disable-tests", "--disable-benchmarks", "lib:mimalloc"] ""
+  library <- run 3600 "tools/cabal" [ "build", "--builddir=" ++ built, "--enable-profiling"
+                                          , "--disable-tests", "--disable-benchmarks", "lib:mimalloc" ] ""
   case library of
     Just why -> pure (Just why)
     Nothing -> do
       flags <- packageFlags built
-      compiled probe compiler flags (dir </> "profiling") ["-prof", "-O1", "-threaded", "-fprof-auto"] ["-N2", "-p", "-po" ++ (dir </> "probe")]
+      compiled probe compiler flags (dir </> "profiling")
+        ["-prof", "-O1", "-threaded", "-fprof-auto"] ["-N2", "-p", "-po" ++ (dir </> "probe")]

@@ -41,7 +41,8 @@ remote :: Int -> IO ()
 remote rounds = forM_ [48, 1024, 65536] $ \size -> do
   let n = if size > 10000 then 1000 else 10000
   allocaArray n $ \blocks -> do
-    let make new = on 0 . nanoseconds $ forM_ [0 .. n - 1] $ \i -> new size >>= \p -> touch p >> pokeAt blocks i p
+    let make new = on 0 . nanoseconds $
+          forM_ [0 .. n - 1] $ \i -> new size >>= \p -> touch p >> pokeAt blocks i p
         giveBack old c = on c . nanoseconds $ forM_ [0 .. n - 1] $ \i -> peekAt blocks i >>= old
         each = (/ fromIntegral n)
     figures <- replicateM rounds $ forM manual $ \(_, new, old) -> do
@@ -53,7 +54,8 @@ remote rounds = forM_ [48, 1024, 65536] $ \size -> do
       _ <- giveBack old 0
       pure (map each [here, there, makeHere, makeThere])
     forM_ (zip [0 ..] manual) $ \(i, (who, _, _)) ->
-      forM_ (zip [0 ..] ["free here", "free there", "malloc after free here", "malloc after free there"]) $ \(j, what) ->
+      forM_ (zip [0 ..] ["free here", "free there", "malloc after free here", "malloc after free there"]) $
+          \(j, what) ->
         line "remote" (who ++ ": " ++ what) size [round' !! i !! j | round' <- figures]
   where
     pokeAt :: Ptr (Ptr Word8) -> Int -> Ptr Word8 -> IO ()
@@ -65,16 +67,19 @@ remote rounds = forM_ [48, 1024, 65536] $ \size -> do
 -- collection, for which those without finalizers are the control.
 bulk :: Int -> IO ()
 bulk rounds = interleaved "bulk" rounds $ concat
-  [ [ Thing (who ++ ": finalizeForeignPtr " ++ place) 48 (made new >>= \kept -> on c (nanoseconds (readIORef kept >>= mapM_ Base.finalizeForeignPtr) >>= each))
+  [ [ Thing (who ++ ": finalizeForeignPtr " ++ place) 48 (made new >>= \kept ->
+        on c (nanoseconds (readIORef kept >>= mapM_ Base.finalizeForeignPtr) >>= each))
     | (who, new) <- makers, who /= control ] ++
-    [ Thing (who ++ ": collected " ++ place) 48 (made new >>= \kept -> writeIORef kept [] >> on c (nanoseconds collected >>= each))
+    [ Thing (who ++ ": collected " ++ place) 48 (made new >>= \kept ->
+        writeIORef kept [] >> on c (nanoseconds collected >>= each))
     | (who, new) <- makers ]
   | (place, c) <- [("here", 0), ("there", 1)] ]
   where
     n = 10000 :: Int
     control = "no finalizer"
     makers :: [(String, IO (ForeignPtr Word8))]
-    makers = [ ("base", mallocBytes 48 >>= Base.newForeignPtr finalizerFree), ("mi", mallocForeignPtrBytes 48), (control, Base.mallocForeignPtrBytes 48) ]
+    makers = [ ("base", mallocBytes 48 >>= Base.newForeignPtr finalizerFree)
+             , ("mi", mallocForeignPtrBytes 48), (control, Base.mallocForeignPtrBytes 48) ]
     made new = do
       kept <- on 0 (replicateM n new >>= newIORef)
       collected
@@ -85,12 +90,15 @@ bulk rounds = interleaved "bulk" rounds $ concat
 -- together.
 throughput :: Int -> IO ()
 throughput rounds = interleaved "throughput" rounds
-  [ Thing (who ++ " -N" ++ show caps) 0 (with caps (nanoseconds (onEach caps (\c -> act (total `div` caps) (c + 1))) >>= \t -> pure (t / fromIntegral total)))
+  [ Thing (who ++ " -N" ++ show caps) 0 (with caps (nanoseconds
+      (onEach caps (\c -> act (total `div` caps) (c + 1))) >>= \t -> pure (t / fromIntegral total)))
   | caps <- [2, 4, 8], (who, act) <- workers ]
   where
-    total = 16000000 :: Int    -- the threads of some capabilities run after the others: many turns of the system's scheduler
+    -- the threads of some capabilities run after the others: many turns of the system's scheduler
+    total = 16000000 :: Int
     with caps act = setNumCapabilities caps >> act
-    workers = [(who, replacing new old) | (who, new, old) <- manual] ++ [("mi brackets", brackets), ("base brackets", bracketsOfBase)]
+    workers = [(who, replacing new old) | (who, new, old) <- manual]
+      ++ [("mi brackets", brackets), ("base brackets", bracketsOfBase)]
     brackets n _ = times (withMallocBytes 1024 touch) n
     bracketsOfBase n _ = times (mallocBytes 1024 >>= \p -> touch p >> free p) n
 
@@ -120,8 +128,10 @@ replacing new old count seed = allocaArray set $ \blocks -> do
 -- threads' own costs included.
 bound :: Int -> IO ()
 bound rounds = interleaved "bound" rounds
-  [ Thing (who ++ ": pair of safe calls in a bound thread") size (nanoseconds (all' size new old) >>= \t -> pure (t / fromIntegral (threads * pairs)))
-  | size <- [48, 65536], (who, new, old) <- [("base", safe_malloc, safe_free), ("mi", safe_mi_malloc, safe_mi_free)] ]
+  [ Thing (who ++ ": pair of safe calls in a bound thread") size (nanoseconds (all' size new old) >>= \t ->
+      pure (t / fromIntegral (threads * pairs)))
+  | size <- [48, 65536]
+  , (who, new, old) <- [("base", safe_malloc, safe_free), ("mi", safe_mi_malloc, safe_mi_free)] ]
   where
     threads = 1000
     pairs = 100

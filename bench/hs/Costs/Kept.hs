@@ -5,6 +5,7 @@
 module Costs.Kept
   ( kept
   , keepers
+  , atTheEnd
   ) where
 
 import Control.Exception (evaluate)
@@ -17,11 +18,14 @@ import Data.IORef
 import Data.List (isPrefixOf)
 import qualified Data.Vector.Storable as Vector
 import qualified Data.Vector.Storable.Mutable as Storable
-import Data.Word (Word64)
+import Data.Word (Word64, Word8)
+import Foreign.ForeignPtr (ForeignPtr, newForeignPtr)
+import Foreign.Marshal.Alloc (finalizerFree, mallocBytes)
 import GHC.Clock (getMonotonicTimeNSec)
 
 import Data.Array.IO (IOArray, newListArray, readArray, writeArray)
 import Costs.Measure (line)
+import Mimalloc (mallocForeignPtrBytes)
 import qualified Mimalloc.ByteString as Mi
 import qualified Mimalloc.Store as Store
 import qualified Mimalloc.Vector as MiV
@@ -35,19 +39,24 @@ keepers =
   , ("strings, Mimalloc.Store", stored)
   , ("100,000 small builders, base", builders toLazyByteString)
   , ("100,000 small builders, Mimalloc.ByteString", builders Mi.toLazyByteString)
-  , ("2000 x replicate 100,000 Doubles, base", forM_ [1 .. 2000 :: Int] $ \i -> evaluate (Vector.replicate 100000 (fromIntegral i :: Double)))
-  , ("2000 x replicate 100,000 Doubles, Mimalloc.Vector", forM_ [1 .. 2000 :: Int] $ \i -> evaluate (MiV.replicate 100000 (fromIntegral i :: Double)))
+  , ("2000 x replicate 100,000 Doubles, base", forM_ [1 .. 2000 :: Int] $ \i ->
+       evaluate (Vector.replicate 100000 (fromIntegral i :: Double)))
+  , ("2000 x replicate 100,000 Doubles, Mimalloc.Vector", forM_ [1 .. 2000 :: Int] $ \i ->
+       evaluate (MiV.replicate 100000 (fromIntegral i :: Double)))
   , ("500 x copy of 4 MB, base", copies ByteString.copy)
   , ("500 x copy of 4 MB, Mimalloc.ByteString", copies Mi.copy)
-  , ("50 x a million reads, base IORef IOVector", Storable.replicate 1000000 (1 :: Int) >>= newIORef >>= \v -> reads_ (\i -> readIORef v >>= (`Storable.read` i)))
-  , ("50 x a million reads, Mimalloc Growable", MiV.newGrowable 1000000 >>= \g -> replicateM_ 1000000 (MiV.push g (1 :: Int)) >> reads_ (MiV.readGrowable g))
+  , ("50 x a million reads, base IORef IOVector", Storable.replicate 1000000 (1 :: Int)
+       >>= newIORef >>= \v -> reads_ (\i -> readIORef v >>= (`Storable.read` i)))
+  , ("50 x a million reads, Mimalloc Growable", MiV.newGrowable 1000000 >>= \g ->
+       replicateM_ 1000000 (MiV.push g (1 :: Int)) >> reads_ (MiV.readGrowable g))
   ]
   where
     copies copy = do
       s <- evaluate (ByteString.replicate 4000000 7)
       forM_ [1 .. 500 :: Int] $ \i -> evaluate (copy (ByteString.drop (i `mod` 2) s))
     builders run = do
-      r <- forM [1 .. 100000] $ \i -> let s = run (word64Hex 0xabcdef0 <> intDec (10000 + i `mod` 10000)) in evaluate (Lazy.length s) >> pure s
+      r <- forM [1 .. 100000] $ \i -> let s = run (word64Hex 0xabcdef0 <> intDec (10000 + i `mod` 10000))
+        in evaluate (Lazy.length s) >> pure s
       box <- newIORef r
       readIORef box >>= \l -> when (length l /= 100000) $ fail "never"
 
@@ -88,7 +97,8 @@ stored :: IO ()
 stored = do
   store <- Store.newStore
   handles <- Storable.new count
-  forM_ [1 .. count] $ \i -> Store.putString store (text (next (fromIntegral i))) >>= Storable.write handles (i - 1)
+  forM_ [1 .. count] $ \i -> Store.putString store (text (next (fromIntegral i)))
+    >>= Storable.write handles (i - 1)
   let go :: Int -> Word64 -> IO ()
       go 0 _ = pure ()
       go n seed = do
@@ -110,3 +120,16 @@ kept name = case lookup name keepers of
     peak <- filter ("VmHWM:" `isPrefixOf`) . lines <$> readFile "/proc/self/status"
     line "kept" (name ++ ", ms") 0 [fromIntegral (end - start) / 1e6]
     line "kept" (name ++ ", peak KiB") 0 [fromIntegral (sum (map (read . (!! 1) . words) peak) :: Int)]
+
+-- | A million foreign pointers live when the process ends. It says what the clock shows then; who runs it
+-- sees when it has ended.
+atTheEnd :: String -> IO ()
+atTheEnd who = do
+  alive <- replicateM 1000000 new >>= newIORef
+  readIORef alive >>= \blocks -> when (length blocks /= 1000000) $ fail "never"
+  now <- getMonotonicTimeNSec
+  line "exit" who 48 [fromIntegral now]
+  readIORef alive >>= \blocks -> when (null blocks) $ fail "never"
+  where
+    new :: IO (ForeignPtr Word8)
+    new = if who == "mi" then mallocForeignPtrBytes 48 else mallocBytes 48 >>= newForeignPtr finalizerFree

@@ -61,7 +61,8 @@ perOperation :: (Int -> IO ()) -> IO (IO Double)
 perOperation way = do
   loops <- getNumCapabilities
   let measured count = do
-        onEach loops (const (way (count `div` 4))) >> collected         -- what was measured before had the memory last
+        -- what was measured before had the memory last
+        onEach loops (const (way (count `div` 4))) >> collected
         time <- nanoseconds (onEach loops (const (way count)) >> collected)
         pure (time, time / fromIntegral count)
       long count = do

@@ -26,16 +26,19 @@ ways =
   , ("base mallocBytes, free", \size -> times (mallocBytes size >>= \p -> touch p >> free p))
   , ("base bracket mallocBytes free", \size -> times (bracket (mallocBytes size) free touch))
   , ("base mallocForeignPtrBytes", \size -> times (Base.mallocForeignPtrBytes size >>= held))
-  , ("base newForeignPtr finalizerFree", unseen $ \size -> times (mallocBytes size >>= Base.newForeignPtr finalizerFree >>= held))
+  , ("base newForeignPtr finalizerFree", unseen $ \size ->
+       times (mallocBytes size >>= Base.newForeignPtr finalizerFree >>= held))
   , ("base ByteString", \size -> times (ByteString.create size touch >>= read1))
   , ("mi_malloc, mi_free", \size -> times (mi_malloc (fromIntegral size) >>= \p -> touch p >> mi_free p))
   , ("bracket mi_malloc mi_free", \size -> times (bracket (mi_malloc (fromIntegral size)) mi_free touch))
   , ("withMallocBytes", \size -> times (withMallocBytes size touch))
   , ("mallocForeignPtrBytes", unseen $ \size -> times (mallocForeignPtrBytes size >>= held))
-  , ("mallocForeignPtrBytes, finalizeForeignPtr", \size -> times (mallocForeignPtrBytes size >>= \fp -> held fp >> Base.finalizeForeignPtr fp))
+  , ("mallocForeignPtrBytes, finalizeForeignPtr", \size ->
+       times (mallocForeignPtrBytes size >>= \fp -> held fp >> Base.finalizeForeignPtr fp))
   , ("ByteString", unseen $ \size -> times (Mi.create size touch >>= read1))
   , ("withHeap: withHeapMallocBytes", \size n -> withHeap $ \h -> times (withHeapMallocBytes h size touch) n)
-  , ("withHeap: heapMallocForeignPtrBytes", unseen $ \size n -> withHeap $ \h -> times (heapMallocForeignPtrBytes h size >>= held) n)
+  , ("withHeap: heapMallocForeignPtrBytes", unseen $ \size n ->
+       withHeap $ \h -> times (heapMallocForeignPtrBytes h size >>= held) n)
   , ("newHeap: heapMallocForeignPtrBytes", unseen regions)
   ]
   where

@@ -76,5 +76,6 @@ serve new random wheel others live start cycles = go 0 0
         soon <- between random 0 4
         lives <- if soon > 0 then between random 1 200 else between random 400 1800
         mine <- between random 0 3
-        atomicModifyIORef' ((if mine > 0 then wheel else others) Frozen.! ((tick + lives) `rem` slots)) (\due -> (Due size p due, ()))
+        atomicModifyIORef' ((if mine > 0 then wheel else others) Frozen.! ((tick + lives) `rem` slots))
+          (\due -> (Due size p due, ()))
       request tick octave (bytes + size)

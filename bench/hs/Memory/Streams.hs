@@ -67,7 +67,8 @@ strings who count = do
   phase "start"
   case who of
     "mi" -> each kept (Mi.create 20) pure
-    "base" -> each kept (\fill -> mallocBytes 20 >>= \p -> fill p >> Unsafe.unsafePackMallocCStringLen (castPtr p, 20)) pure
+    "base" -> each kept (\fill -> mallocBytes 20 >>= \p ->
+      fill p >> Unsafe.unsafePackMallocCStringLen (castPtr p, 20)) pure
     "pinned" -> each kept (Internal.create 20) pure
     "region" -> newHeap >>= \heap -> each kept (Internal.create 20) (Mi.heapCopy heap)
     "regions" -> do
@@ -90,7 +91,8 @@ strings who count = do
       s <- Mi.heapMallocByteString heap 20
       s <$ Unsafe.unsafeUseAsCString s (fill . castPtr)
     {-# INLINE each #-}
-    each :: Vector.IOVector ByteString -> ((Ptr Word8 -> IO ()) -> IO ByteString) -> (ByteString -> IO ByteString) -> IO ()
+    each :: Vector.IOVector ByteString -> ((Ptr Word8 -> IO ()) -> IO ByteString) ->
+      (ByteString -> IO ByteString) -> IO ()
     each kept new keep = go 0
       where
         go i | i == count = pure ()

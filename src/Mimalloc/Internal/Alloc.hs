@@ -56,7 +56,7 @@ import GHC.STRef (STRef (..))
 
 import Control.Exception (mask_)
 import Control.Concurrent (yield)
-import Control.Monad (when)
+import Control.Monad (unless, when)
 import GHC.Clock (getMonotonicTimeNSec)
 
 import Mimalloc.Internal.Bracket
@@ -205,8 +205,9 @@ exhausted name n failed allocate = do
 --
 -- The structure is base's for @newForeignPtr finalizer@ (a weak pointer, keyed by the reference to it, that
 -- holds a list of C finalizers), so base's functions work on it. It is made in one go, masked: an
--- asynchronous exception strikes at any heap check, also at the one in 'addCFinalizerToWeak#', when the block
--- is already taken.
+-- asynchronous exception strikes at any heap check. The finalizer is there before the block, for a null
+-- pointer: who is in a transaction that GHC begins again is dropped at a heap check, masked or not. (One
+-- between the block and its finalizer loses the block. 'newBytes' has none.)
 --
 -- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure"):
 -- before the next one is made, which would be promoted.
@@ -215,8 +216,8 @@ newBlock allocate =
   relieved >> newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
 {-# INLINE newBlock #-}
 
--- | The same for so many bytes as they are, with nothing masked: the weak pointer has its finalizer first,
--- for a null pointer, which frees nothing; one step takes the block, counts it and puts it there.
+-- | The same for so many bytes as they are, with nothing masked: one step takes the block, counts it and puts
+-- it where null was.
 newBytes :: String -> Int -> IO (ForeignPtr a)
 newBytes name n
   | n < 0 = negativeSize name n
@@ -260,11 +261,12 @@ relieved = do
 -- all the time would starve the others: so who had a turn waits for those. Nobody waits for ever, since what
 -- he waits for may have to wait for something itself. Masked, so that who waits is always taken off again;
 -- and not to be done twice, since a lazy value that two threads evaluate GHC gives up half-way in one of
--- them.
+-- them. A transaction that it begins again it gives up, too, and would leave masked: there nobody waits.
 relieve :: IO ()
 relieve = do
   noDuplicate
-  mask_ $ do
+  dropped <- inTransaction
+  if dropped then mi_cap_pressure_relieve_safe else mask_ $ do
     busy <- mi_cap_pressure_busy
     if busy == 0
       then do
@@ -290,10 +292,11 @@ relieve = do
 newBlockFreedBy :: FinalizerPtr a -> IO (Ptr a) -> IO (ForeignPtr a)
 newBlockFreedBy (FunPtr free) allocate = masked $ \s0 -> case newMutVar# NoFinalizers s0 of
   (# s1, ref #) -> case mkWeakNoFinalizer# ref () s1 of
-    (# s2, weak #) -> case writeMutVar# ref (CFinalizers weak) s2 of
-      s3 -> case run allocate s3 of
-        (# s4, Ptr p #) -> case addCFinalizerToWeak# free p 0# nullAddr# weak s4 of
-          (# s5, _ #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
+    (# s2, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s2 of
+      (# s3, _ #) -> case writeMutVar# ref (CFinalizers weak) s3 of
+        s4 -> case run allocate s4 of
+          (# s5, Ptr p #) -> case run (finalizerFrees weak (Ptr p)) s5 of
+            (# s6, _ #) -> (# s6, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
 {-# INLINE newBlockFreedBy #-}
 
 -- | A block for an action. No asynchronous exception is masked: the call that takes the block puts it into a
@@ -309,8 +312,8 @@ withBytes name n act
   | n < 0 = negativeSize name n
   | otherwise = IO $ \s0 -> case run newCell s0 of
       (# s1, cell #) -> bracketed NoMore cell (fromIntegral n) (run (taken cell >>= act)) s1
-  where taken cell =
-          peekCell cell >>= \p -> if p == nullPtr then bytes (capabilityInto cell name) Whatever n else pure p
+  where taken cell = peekCell cell >>= \p ->
+          if p == nullPtr then intoCell NoMore cell (bytes (capabilityInto cell name) Whatever n) else pure p
 {-# INLINE withBytes #-}
 
 -- | .. at so much alignment, ..
@@ -335,8 +338,15 @@ withMany name n act = do
 withBlockOf :: Ending -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withBlockOf ending allocate act = IO $ \s0 -> case run newCell s0 of
   (# s1, cell #) ->
-    bracketed ending cell noBlock (\s -> case run (allocate cell) s of (# s', p #) -> run (act p) s') s1
+    bracketed ending cell noBlock (run (intoCell ending cell (allocate cell) >>= act)) s1
 {-# INLINE withBlockOf #-}
+
+-- Takes the block of a bracket, which the action puts into the cell.
+intoCell :: Ending -> Cell -> IO (Ptr a) -> IO (Ptr a)
+intoCell ending cell allocate = do
+  dropped <- inTransaction
+  if dropped then relieved >> intoCellInTransaction ending cell allocate else allocate
+{-# INLINE intoCell #-}
 
 -- | With asynchronous exceptions masked, if they are not already.
 masked :: (State# RealWorld -> (# State# RealWorld, a #)) -> IO a

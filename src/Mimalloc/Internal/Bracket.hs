@@ -18,6 +18,11 @@
 -- thread, which freezes that value, too. Who goes on with it returns from the handler, takes the block back
 -- from the finalizer, and goes on with the action. If nobody does, the garbage collector frees the block.
 --
+-- A transaction (STM) that GHC begins again, because what it has read has changed, is dropped where it
+-- stands, and no handler is called. So in a transaction the block gets such a finalizer as soon as it is
+-- there, and the collector frees it ('intoCellInTransaction'). A transaction that is dropped in the few steps
+-- between loses the block.
+--
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
 -- @since 0.1.0.0
@@ -26,7 +31,10 @@ module Mimalloc.Internal.Bracket
   , Step
   , noBlock
   , bracketed
+  , inTransaction
+  , intoCellInTransaction
   , disarm
+  , finalizerFrees
   , run
   ) where
 
@@ -37,6 +45,7 @@ import GHC.Exts
 import GHC.IO (IO (..))
 
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Numbers (noBlockSize)
 
 -- | What ends with the bracket, beside the block in its cell.
 data Ending
@@ -58,15 +67,21 @@ foreign import prim "mi_bracket_interrupt" interrupt#
 -- Frees the block in the cell, and returns the value.
 foreign import prim "mi_bracket_free"      free#
   :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
-foreign import prim "mi_bracket_disarm"    disarm#
-  :: Weak# () -> State# RealWorld -> (# State# RealWorld #)
+foreign import prim "mi_finalizer_frees"   finalizerFrees#
+  :: Weak# () -> Addr# -> State# RealWorld -> (# State# RealWorld #)
+
+-- What was in the cell is freed by the weak pointer's finalizer from now on, and counted.
+foreign import prim "mi_bracket_hand_over" handOver#
+  :: MutableByteArray# RealWorld -> Weak# () -> State# RealWorld -> (# State# RealWorld #)
+foreign import prim "mi_in_transaction"    inTransaction#
+  :: State# RealWorld -> (# State# RealWorld, Word# #)
 
 -- | What an action is inside.
 type Step a = State# RealWorld -> (# State# RealWorld, a #)
 
 -- | No size at all.
 noBlock :: CSize
-noBlock = maxBound
+noBlock = fromIntegral noBlockSize
 
 type Handler = SomeException -> Step Any
 
@@ -91,6 +106,29 @@ bracketed ending cell@(Cell array) bytes act s0 = case catch# begin handler s0 o
     !(W# size) = fromIntegral bytes
 {-# NOINLINE bracketed #-}
 
+-- | Whether the thread is in a transaction.
+inTransaction :: IO Bool
+inTransaction = IO $ \s -> case inTransaction# s of (# s', w #) -> (# s', isTrue# (neWord# w 0##) #)
+{-# INLINE inTransaction #-}
+
+-- | Takes the block of a bracket, which the action puts into the cell, in a transaction. The weak pointer is
+-- there before the block is.
+intoCellInTransaction :: Ending -> Cell -> IO (Ptr a) -> IO (Ptr a)
+intoCellInTransaction ending (Cell key) allocate
+  | freedAnyway ending = allocate
+  | otherwise = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
+      (# s1, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s1 of
+        (# s2, _ #) -> case run allocate s2 of
+          (# s3, p #) -> case handOver# key weak s3 of (# s4 #) -> (# s4, p #)
+  where !(FunPtr free) = mi_cap_free_held_finalizer :: FinalizerPtr ()
+{-# NOINLINE intoCellInTransaction #-}
+
+-- Does what the bracket belongs to end with its blocks?
+freedAnyway :: Ending -> Bool
+freedAnyway ending = case ending of
+  Holding _ freed -> freed
+  _ -> False
+
 -- Nobody evaluates this.
 unevaluated :: Step a -> Any
 unevaluated act = unsafeCoerce# act
@@ -105,13 +143,24 @@ interrupted ending !cell frozen handler e s0 = case fate# frozen (unsafeCoerce# 
   where
     again :: Maybe Armed -> Step Any
     again armed = catch# (resume armed) handler
-    resume (Just (Armed weak)) s1 = case run (disarm weak) s1 of (# s2, _ #) -> enter# frozen s2
+    resume (Just (Armed weak)) s1 = case run (goesOn cell weak) s1 of (# s2, _ #) -> enter# frozen s2
     resume Nothing s1 = enter# frozen s1
 {-# NOINLINE interrupted #-}
 
+-- The bracket frees its block at its end. In a transaction there may be none, so the finalizer keeps it.
+goesOn :: Cell -> Weak# () -> IO ()
+goesOn cell weak = do
+  dropped <- inTransaction
+  if dropped then fillCell cell (Ptr nullAddr#) else disarm weak
+
 -- | The C finalizer of a weak pointer, which has one, gets a null pointer. The weak pointer is alive.
 disarm :: Weak# () -> IO ()
-disarm weak = IO $ \s -> case disarm# weak s of (# s' #) -> (# s', () #)
+disarm weak = finalizerFrees weak (Ptr nullAddr#)
+
+-- | .. gets this pointer. The weak pointer is alive.
+finalizerFrees :: Weak# () -> Ptr a -> IO ()
+finalizerFrees weak (Ptr p) = IO $ \s -> case finalizerFrees# weak p s of (# s' #) -> (# s', () #)
+{-# INLINE finalizerFrees #-}
 
 data Armed = Armed (Weak# ())
 
@@ -125,10 +174,8 @@ endNow ending cell = case ending of
 arm :: Ending -> Cell -> IO (Maybe Armed)
 arm ending cell@(Cell key) = do
   p <- peekCell cell
-  if p == Ptr nullAddr# || freedAnyway then pure Nothing else armed p
+  if p == Ptr nullAddr# || freedAnyway ending then pure Nothing else armed p
   where
-    freedAnyway = case ending of Holding _ freed -> freed
-                                 _ -> False
     !(FunPtr free) = mi_cap_free_finalizer :: FinalizerPtr ()
     armed (Ptr p) = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
       (# s1, weak #) -> case addCFinalizerToWeak# free p 0# nullAddr# weak s1 of

@@ -1,3 +1,4 @@
+{-# LANGUAGE BangPatterns #-}
 {-# LANGUAGE GHCForeignImportPrim #-}
 {-# LANGUAGE MagicHash #-}
 {-# LANGUAGE UnboxedTuples #-}
@@ -5,7 +6,7 @@
 -- |
 -- All foreign imports of the package. Nothing here is checked: sizes are C's, failures are null pointers.
 --
--- Three kinds, told apart by name:
+-- Three kinds, which differ by name:
 --
 -- * @mi_cap_…@ is /owner-only/: it uses the heap of the capability that the call holds, so it is imported @unsafe@ (which
 --   holds the capability from start to end) and never @safe@ (which gives the capability away before it starts). Those that
@@ -169,6 +170,8 @@ import Foreign.ForeignPtr (FinalizerPtr)
 import GHC.Exts
 import GHC.IO (IO (..))
 
+import Mimalloc.Internal.Numbers (cellBlock)
+
 -- Owner-only, hence unsafe. Each is short: what may be long, clearing and copying from 1 MiB on, has a _safe twin below.
 foreign import ccall unsafe mi_cap_zalloc :: CSize -> IO (Ptr a)
 
@@ -225,15 +228,20 @@ data Cell = Cell (MutableByteArray# RealWorld)
 -- | An empty one.
 newCell :: IO Cell
 newCell = IO $ \s -> case newByteArray# 8# s of
-  (# s1, cell #) -> case writeAddrArray# cell 0# nullAddr# s1 of s2 -> (# s2, Cell cell #)
+  (# s1, array #) -> case run (fillCell (Cell array) (Ptr nullAddr#)) s1 of
+    (# s2, _ #) -> (# s2, Cell array #)
+  where run (IO m) = m
 {-# INLINE newCell #-}
 
 -- | For blocks from elsewhere. Masked by the caller.
 fillCell :: Cell -> Ptr a -> IO ()
-fillCell (Cell cell) (Ptr p) = IO $ \s -> (# writeAddrArray# cell 0# p s, () #)
+fillCell (Cell cell) (Ptr p) = IO $ \s -> (# writeAddrArray# cell at p s, () #)
+  where !(I# at) = cellBlock `quot` 8
+{-# INLINE fillCell #-}
 
 peekCell :: Cell -> IO (Ptr a)
-peekCell (Cell cell) = IO $ \s -> case readAddrArray# cell 0# s of (# s', p #) -> (# s', Ptr p #)
+peekCell (Cell cell) = IO $ \s -> case readAddrArray# cell at s of (# s', p #) -> (# s', Ptr p #)
+  where !(I# at) = cellBlock `quot` 8
 
 -- They allocate and fill the cell: size; size; size, alignment, whether to clear; heap and the same.
 foreign import prim "mi_fast_malloc_into"  mi_fast_malloc_into#  :: MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)

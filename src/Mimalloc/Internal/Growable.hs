@@ -47,10 +47,12 @@ import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bytes (copyMuch)
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
-import Mimalloc.Internal.Numbers (blockAlignment)
+import Mimalloc.Internal.Numbers (blockAlignment, boxBlock)
 import Mimalloc.Primitive (mi_realloc, mi_realloc_aligned)
 
--- | A vector that grows at its end. It is not for several threads at once, as a mutable vector is not.
+-- | A vector that grows at its end. It is not for several threads at once, and less than a mutable vector is:
+-- while one pushes, reserves or takes the block, another would read, or write to, memory that is free. Two
+-- threads that share one hold a lock.
 --
 -- @since 0.1.0.0
 newtype Growable a = Growable (ForeignPtr (Box a))
@@ -67,13 +69,13 @@ instance Eq (Growable a) where
 instance NFData (Growable a) where
   rnf g = g `seq` ()
 
--- Three words.
+-- Three words, the first for C, too.
 data Box a = Box !(Ptr a) !Int !Int
 instance Storable (Box a) where
   sizeOf _ = 24
   alignment _ = 8
-  peek b = Box <$> peekByteOff b 0 <*> peekByteOff b 8 <*> peekByteOff b 16
-  poke b (Box p n room) = pokeByteOff b 0 p >> pokeByteOff b 8 n >> pokeByteOff b 16 room
+  peek b = Box <$> peekByteOff b boxBlock <*> peekByteOff b 8 <*> peekByteOff b 16
+  poke b (Box p n room) = pokeByteOff b boxBlock p >> pokeByteOff b 8 n >> pokeByteOff b 16 room
   {-# INLINE peek #-}
   {-# INLINE poke #-}
 

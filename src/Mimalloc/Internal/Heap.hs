@@ -100,24 +100,29 @@ newKey life s0
   where
     key new cleared# = case new s0 of
       (# s1, array #) -> case setByteArray# array 0# cleared# 0# s1 of
-        s2 -> case writeIntArray# array 1# life# s2 of s3 -> (# s3, array #)
+        s2 -> case writeIntArray# array at life# s2 of s3 -> (# s3, array #)
     !(I# life#) = life
+    !(I# at) = keyLife `quot` 8
     !(I# size#) = keySize
     !(I# used#) = keyUsed
 
 readHeap :: Heap s -> IO (Ptr MiHeap)
-readHeap (Heap key _) = IO $ \s -> case readAddrArray# key 0# s of (# s', a #) -> (# s', Ptr a #)
+readHeap (Heap key _) = IO $ \s -> case readAddrArray# key at s of (# s', a #) -> (# s', Ptr a #)
+  where !(I# at) = keyHeap `quot` 8
 {-# INLINE readHeap #-}
 
 writeHeap :: Heap s -> Ptr MiHeap -> IO ()
-writeHeap (Heap key _) (Ptr a) = IO $ \s -> (# writeAddrArray# key 0# a s, () #)
+writeHeap (Heap key _) (Ptr a) = IO $ \s -> (# writeAddrArray# key at a s, () #)
+  where !(I# at) = keyHeap `quot` 8
 
 readLife :: Heap s -> IO Int
-readLife (Heap key _) = IO $ \s -> case readIntArray# key 1# s of (# s', n #) -> (# s', I# n #)
+readLife (Heap key _) = IO $ \s -> case readIntArray# key at s of (# s', n #) -> (# s', I# n #)
+  where !(I# at) = keyLife `quot` 8
 {-# INLINE readLife #-}
 
 writeLife :: Heap s -> Int -> IO ()
-writeLife (Heap key _) (I# n) = IO $ \s -> (# writeIntArray# key 1# n s, () #)
+writeLife (Heap key _) (I# n) = IO $ \s -> (# writeIntArray# key at n s, () #)
+  where !(I# at) = keyLife `quot` 8
 {-# INLINE writeLife #-}
 
 touchHeap :: Heap s -> IO ()
@@ -127,8 +132,10 @@ touchHeap (Heap key _) = IO $ \s -> (# touch# key s, () #)
 -- The life `together` becomes another, if it is that still.
 changeLife :: Heap s -> Int -> IO Bool
 changeLife (Heap key _) (I# to) =
-  IO $ \s -> case casIntArray# key 1# old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
-  where !(I# old#) = together
+  IO $ \s -> case casIntArray# key at old# to s of (# s', old #) -> (# s', isTrue# (old ==# old#) #)
+  where
+    !(I# old#) = together
+    !(I# at) = keyLife `quot` 8
 
 -- | Does something with C's heap, which lives meanwhile. Throws an illegal operation if it has ended. Nobody
 -- ends a heap at once that has foreign pointers without finalizers.

@@ -9,18 +9,26 @@ module Mimalloc.Internal.Numbers
   ( -- * Blocks
     blockAlignment
     -- * The key of a heap ("Mimalloc.Internal.Heap")
+  , keyHeap
+  , keyLife
   , keyTogether
   , keyUsed
   , keySize
+    -- * Brackets ("Mimalloc.Internal.Bracket"), and growable vectors
+  , cellBlock
+  , boxBlock
+  , noBlockSize
     -- * Ids of owners
   , ownerIdStep
   , capabilitiesMost
-    -- * Words of structures, each in C's order
+    -- * Words of structures, and results of a function, each in C's order
   , Total (..)
   , CapabilityWord (..)
   , PressureWord (..)
+  , ProcessWord (..)
     -- * All of them
   , numbers
+  , processWords
   ) where
 
 import Data.Char (isUpper, toLower)
@@ -29,7 +37,15 @@ import Data.Char (isUpper, toLower)
 blockAlignment :: Int
 blockAlignment = 16
 
--- | The second word of a key when foreign pointers into the heap live together and one was made.
+-- | The byte of a key where C's heap stands. (@MI_FAST_KEY_HEAP@)
+keyHeap :: Int
+keyHeap = 0
+
+-- | The byte of a key where a word says how foreign pointers into the heap live. (@MI_FAST_KEY_LIFE@)
+keyLife :: Int
+keyLife = 8
+
+-- | That word when foreign pointers into the heap live together and one was made.
 -- (@MI_FAST_KEY_TOGETHER@)
 keyTogether :: Int
 keyTogether = 2
@@ -41,6 +57,18 @@ keyUsed = 3088
 -- | Bytes of a key. (@MI_FAST_KEY_SIZE@)
 keySize :: Int
 keySize = 3500
+
+-- | The byte of a bracket's cell where its block stands. (@MI_FAST_CELL_BLOCK@)
+cellBlock :: Int
+cellBlock = 0
+
+-- | The byte of a growable vector's box where the block of its elements stands. (@MI_FAST_BOX_BLOCK@)
+boxBlock :: Int
+boxBlock = 0
+
+-- | Says to a bracket that it has no block of its own. (@MI_FAST_NO_BLOCK@)
+noBlockSize :: Int
+noBlockSize = -1
 
 -- | A capability's id is so much times its number and one. (@MI_ID_STEP@)
 ownerIdStep :: Int
@@ -70,13 +98,24 @@ data PressureWord
   | PressureMinor | PressureMajor | PressureMinorFreed | PressureMajorFreed
   deriving (Show, Enum, Bounded)
 
+-- | What @mi_process_info@ writes, in the order of its parameters.
+data ProcessWord
+  = ProcessElapsedMsecs | ProcessUserMsecs | ProcessSystemMsecs | ProcessCurrentRss | ProcessPeakRss
+  | ProcessCurrentCommit | ProcessPeakCommit | ProcessPageFaults
+  deriving (Show, Enum, Bounded)
+
 -- | By C's names; a word of a structure by its field, and the structure by the number of its words.
 numbers :: [(String, Int)]
 numbers =
   [ ("MI_GRANULE", blockAlignment)
+  , ("MI_FAST_KEY_HEAP", keyHeap)
+  , ("MI_FAST_KEY_LIFE", keyLife)
   , ("MI_FAST_KEY_TOGETHER", keyTogether)
   , ("MI_FAST_KEY_USED", keyUsed)
   , ("MI_FAST_KEY_SIZE", keySize)
+  , ("MI_FAST_CELL_BLOCK", cellBlock)
+  , ("MI_FAST_BOX_BLOCK", boxBlock)
+  , ("MI_FAST_NO_BLOCK", noBlockSize)
   , ("MI_ID_STEP", ownerIdStep)
   , ("MI_CAPS_MAX", capabilitiesMost)
   ]
@@ -86,6 +125,12 @@ numbers =
   where
     structure :: (Show a, Enum a) => String -> String -> [a] -> [(String, Int)]
     structure name prefix fields =
-      (name, length fields) : [ (name ++ "." ++ word prefix (show f), fromEnum f) | f <- fields ]
-    word prefix = drop 1 . concatMap snake . drop (length prefix)
-    snake c = if isUpper c then ['_', toLower c] else [c]
+      (name, length fields) : [ (name ++ "." ++ fieldOf prefix (show f), fromEnum f) | f <- fields ]
+
+-- | By C's names of the parameters.
+processWords :: [String]
+processWords = map (fieldOf "Process" . show) [minBound .. maxBound :: ProcessWord]
+
+fieldOf :: String -> String -> String
+fieldOf prefix = drop 1 . concatMap snake . drop (length prefix)
+  where snake c = if isUpper c then ['_', toLower c] else [c]

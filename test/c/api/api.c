@@ -1,6 +1,7 @@
-/* A program written for mimalloc's public interface: allocation, aligned, zero-fill, resizing, strings, heaps, options,
-   statistics, callbacks. It knows nothing of ours but the two headers. Compiled as C (-std=c11 -pedantic) and as C++
-   (-std=c++11, -std=c++17), linked with the archive, and as installed (test/c/install). The table at its end has the signature of each function. */
+/* A program written for mimalloc's public interface: allocation, aligned, zero-fill, resizing, strings,
+   heaps, options, statistics, callbacks. It knows nothing of ours but the two headers. Compiled as C
+   (-std=c11 -pedantic) and as C++ (-std=c++11, -std=c++17), linked with the archive, and as installed
+   (test/c/install). The table at its end has the signature of each function. */
 #include <mimalloc.h>
 #include <mimalloc-stats.h>
 
@@ -15,7 +16,7 @@
 #endif
 
 static int failures;
-static volatile size_t huge = SIZE_MAX;   /* more than there is; not known to the compiler, which would warn */
+static volatile size_t huge = SIZE_MAX;  /* more than there is; not known to the compiler, which would warn */
 
 static void check(bool ok, const char* name, int line) {
   if (!ok) { failures++; printf("not ok %s: line %d\n", name, line); }
@@ -27,14 +28,17 @@ static bool all(const void* p, unsigned char x, size_t from, size_t to) {
   for (size_t i = from; i < to; i++) if (b[i] != x) return false;
   return true;
 }
-static bool aligned(const void* p, size_t align, size_t offset) { return p != NULL && ((uintptr_t)p + offset) % align == 0; }
+static bool aligned(const void* p, size_t align, size_t offset) {
+  return p != NULL && ((uintptr_t)p + offset) % align == 0;
+}
 
 /* ---- blocks ---- */
 
 static void test_blocks(const char* name) {
   void* p = mi_malloc(100);
   CHECK(aligned(p, 16, 0) && mi_usable_size(p) >= 100 && mi_usable_size(p) == mi_good_size(100));
-  CHECK(mi_malloc_size(p) == mi_usable_size(p) && mi_malloc_usable_size(p) == mi_usable_size(p) && mi_malloc_good_size(100) == mi_good_size(100));
+  CHECK(mi_malloc_size(p) == mi_usable_size(p) && mi_malloc_usable_size(p) == mi_usable_size(p)
+        && mi_malloc_good_size(100) == mi_good_size(100));
   CHECK(mi_is_in_heap_region(p) && !mi_is_in_heap_region(&p) && mi_check_owned(p));
   CHECK(mi_expand(p, mi_usable_size(p)) == p && mi_expand(p, mi_usable_size(p) + 100000) == NULL);
   mi_free(p);
@@ -187,7 +191,8 @@ static void test_aligned(const char* name) {
   void* p = NULL;
   CHECK(mi_posix_memalign(&p, 64, 100) == 0 && aligned(p, 64, 0));
   mi_free(p);
-  CHECK(mi_posix_memalign(&p, 24, 100) == EINVAL && mi_posix_memalign(NULL, 64, 100) == EINVAL && mi_posix_memalign(&p, 64, PTRDIFF_MAX) == ENOMEM);
+  CHECK(mi_posix_memalign(&p, 24, 100) == EINVAL && mi_posix_memalign(NULL, 64, 100) == EINVAL
+        && mi_posix_memalign(&p, 64, PTRDIFF_MAX) == ENOMEM);
   p = mi_memalign(128, 10);
   CHECK(aligned(p, 128, 0));
   mi_free(p);
@@ -245,13 +250,16 @@ static void test_new(const char* name) {
 }
 
 static size_t written;
-static void mi_cdecl output(const char* msg, void* arg) { written += strlen(msg) + (arg == &written ? 0 : 1000000); }
+static void mi_cdecl output(const char* msg, void* arg) {
+  written += strlen(msg) + (arg == &written ? 0 : 1000000);
+}
 
 /* ---- heaps ---- */
 
 typedef struct { size_t areas, blocks, used; } count_t;
 
-static bool mi_cdecl visitor(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t block_size, void* arg) {
+static bool mi_cdecl visitor(const mi_heap_t* heap, const mi_heap_area_t* area, void* block,
+                             size_t block_size, void* arg) {
   count_t* c = (count_t*)arg;
   (void)heap;
   if (block == NULL) {
@@ -303,11 +311,16 @@ static void test_heaps(const char* name) {
   CHECK(aligned(p, 64, 8));
   CHECK(mi_heap_reallocf(heap, p, PTRDIFF_MAX) == NULL);
   CHECK(all(mi_heap_zalloc(heap, 1000), 0, 0, 1000) && all(mi_heap_calloc(heap, 10, 100), 0, 0, 1000));
-  CHECK(mi_heap_mallocn(heap, 10, 10) != NULL && mi_heap_malloc_small(heap, 10) != NULL && mi_heap_mallocn(heap, huge, 2) == NULL);
-  CHECK(aligned(mi_heap_malloc_aligned(heap, 10, 64), 64, 0) && aligned(mi_heap_malloc_aligned_at(heap, 10, 64, 8), 64, 8));
-  CHECK(aligned(mi_heap_zalloc_aligned(heap, 10, 64), 64, 0) && aligned(mi_heap_zalloc_aligned_at(heap, 10, 64, 8), 64, 8));
-  CHECK(aligned(mi_heap_calloc_aligned(heap, 10, 5, 64), 64, 0) && aligned(mi_heap_calloc_aligned_at(heap, 10, 5, 64, 8), 64, 8));
-  CHECK(strcmp(mi_heap_strndup(heap, "hello", 2), "he") == 0 && strcmp(mi_heap_realpath(heap, "/usr/..", NULL), "/") == 0);
+  CHECK(mi_heap_mallocn(heap, 10, 10) != NULL && mi_heap_malloc_small(heap, 10) != NULL
+        && mi_heap_mallocn(heap, huge, 2) == NULL);
+  CHECK(aligned(mi_heap_malloc_aligned(heap, 10, 64), 64, 0)
+        && aligned(mi_heap_malloc_aligned_at(heap, 10, 64, 8), 64, 8));
+  CHECK(aligned(mi_heap_zalloc_aligned(heap, 10, 64), 64, 0)
+        && aligned(mi_heap_zalloc_aligned_at(heap, 10, 64, 8), 64, 8));
+  CHECK(aligned(mi_heap_calloc_aligned(heap, 10, 5, 64), 64, 0)
+        && aligned(mi_heap_calloc_aligned_at(heap, 10, 5, 64, 8), 64, 8));
+  CHECK(strcmp(mi_heap_strndup(heap, "hello", 2), "he") == 0
+        && strcmp(mi_heap_realpath(heap, "/usr/..", NULL), "/") == 0);
   double* d = mi_heap_mallocn_tp(heap, double, 10);
   CHECK(d != NULL && mi_heap_of(d) == heap);
   d = mi_heap_reallocn_tp(heap, d, double, 100);
@@ -328,10 +341,12 @@ static void test_heaps_of_3(const char* name) {
   mi_heap_t* heap = mi_heap_new();
   mi_theap_t* theap = mi_heap_theap(heap);
   void* p = mi_theap_malloc(theap, 100);
-  CHECK(mi_heap_of(p) == heap && mi_heap_contains(heap, p) && !mi_heap_contains(NULL, p) && mi_any_heap_contains(p) && !mi_any_heap_contains(&p));
+  CHECK(mi_heap_of(p) == heap && mi_heap_contains(heap, p) && !mi_heap_contains(NULL, p)
+        && mi_any_heap_contains(p) && !mi_any_heap_contains(&p));
   p = mi_theap_realloc(theap, p, 10000);
   CHECK(mi_heap_contains(heap, p) && mi_heap_contains(heap, (char*)p + 5000));
-  CHECK(all(mi_theap_zalloc(theap, 100), 0, 0, 100) && all(mi_theap_calloc(theap, 10, 10), 0, 0, 100) && all(mi_theap_zalloc_small(theap, 100), 0, 0, 100));
+  CHECK(all(mi_theap_zalloc(theap, 100), 0, 0, 100) && all(mi_theap_calloc(theap, 10, 10), 0, 0, 100)
+        && all(mi_theap_zalloc_small(theap, 100), 0, 0, 100));
   CHECK(mi_theap_malloc_small(theap, 10) != NULL && aligned(mi_theap_malloc_aligned(theap, 10, 256), 256, 0));
   mi_theap_t* old = mi_theap_set_default(theap);
   void* q = mi_malloc(10);
@@ -342,7 +357,8 @@ static void test_heaps_of_3(const char* name) {
   mi_heap_guarded_set_sample_rate(heap, 0, 0);
   mi_heap_guarded_set_size_bound(heap, 0, 0);
   mi_stats_t s;
-  CHECK(mi_heap_stats_get(heap, &s) && s.version == MI_STAT_VERSION && s.malloc_normal.current >= 10000 && s.malloc_huge.current == 0 && s.pages.current > 0);
+  CHECK(mi_heap_stats_get(heap, &s) && s.version == MI_STAT_VERSION && s.malloc_normal.current >= 10000
+        && s.malloc_huge.current == 0 && s.pages.current > 0);
   CHECK(mi_heap_stats_get(NULL, &s) && !mi_heap_stats_get(heap, NULL));
   char* json = mi_heap_stats_get_json(heap, 0, NULL);
   CHECK(json != NULL && json[0] == '{' && strstr(json, "\"live_blocks\":7,") != NULL);
@@ -357,7 +373,8 @@ static void test_heaps_of_3(const char* name) {
 
 static void test_new_in_heaps(const char* name) {
   mi_heap_t* heap = mi_heap_new();
-  CHECK(mi_heap_of(mi_heap_alloc_new(heap, 10)) == heap && mi_heap_of(mi_heap_alloc_new_n(heap, 10, 10)) == heap);
+  CHECK(mi_heap_of(mi_heap_alloc_new(heap, 10)) == heap
+        && mi_heap_of(mi_heap_alloc_new_n(heap, 10, 10)) == heap);
   mi_heap_destroy(heap);
 }
 
@@ -370,7 +387,8 @@ static void test_sleep(const char* name) {
   mi_thread_set_in_threadpool();
   mi_free(q);
   count_t c = { 0, 0, 0 };
-  CHECK(mi_abandoned_visit_blocks(mi_subproc_main(), -1, true, &visitor, &c) && mi_abandoned_visit_blocks(NULL, 77, true, &visitor, &c));
+  CHECK(mi_abandoned_visit_blocks(mi_subproc_main(), -1, true, &visitor, &c)
+        && mi_abandoned_visit_blocks(NULL, 77, true, &visitor, &c));
 }
 
 static void test_arenas(const char* name) {
@@ -431,7 +449,8 @@ static void test_stats(const char* name) {
   CHECK(written > 100);
   mi_stats_t stats;
   mi_stats_get(sizeof stats, &stats);
-  CHECK(stats.version == MI_STAT_VERSION && stats.malloc_normal.current >= 1000 && stats.committed.current > 0);
+  CHECK(stats.version == MI_STAT_VERSION && stats.malloc_normal.current >= 1000
+        && stats.committed.current > 0);
   CHECK(mi_stats_get_bin_size(1) > 0);
   char* json = mi_stats_get_json(0, NULL);
   CHECK(json != NULL && json[0] == '{' && json[strlen(json) - 1] == '}');
@@ -508,7 +527,8 @@ static void test_cpp(const char* name) {
     mi_heap_stl_allocator<int> in_heap(heap);
     std::vector<int, mi_heap_stl_allocator<int> > w(in_heap);
     for (int i = 0; i < 1000; i++) w.push_back(i);
-    CHECK(mi_heap_of(&w[0]) == heap && w.get_allocator() == in_heap && in_heap != mi_heap_stl_allocator<int>());
+    CHECK(mi_heap_of(&w[0]) == heap && w.get_allocator() == in_heap
+          && in_heap != mi_heap_stl_allocator<int>());
     std::vector<line, mi_heap_stl_allocator<line> > l(10, line(), in_heap);
     CHECK(aligned(&l[3], 128, 0) && mi_heap_of(&l[0]) == heap);
     mi_heap_stl_allocator<int> own;
@@ -521,7 +541,8 @@ static void test_cpp(const char* name) {
     std::vector<int, mi_heap_destroy_stl_allocator<int> > w;
     for (int i = 0; i < 1000; i++) w.push_back(i);
     CHECK(mi_heap_of(&w[0]) != mi_heap_main() && mi_heap_of(&w[0]) != heap && w[999] == 999);
-    std::list<int, mi_heap_destroy_stl_allocator<int> > l(w.begin(), w.end(), mi_heap_destroy_stl_allocator<int>(heap));
+    std::list<int, mi_heap_destroy_stl_allocator<int>> l(w.begin(), w.end(),
+                                                         mi_heap_destroy_stl_allocator<int>(heap));
     CHECK(l.size() == 1000 && mi_heap_of(&l.front()) == NULL && mi_heap_contains(heap, &l.front()));
   }
   CHECK(mi_heap_malloc(heap, 10) != NULL);                /* it is still there */
@@ -533,7 +554,9 @@ static void test_cpp(const char* name) {
   try { CHECK(mi_new(huge / 2) == NULL); } catch (const std::bad_alloc&) { thrown = true; }
   CHECK(thrown);
   thrown = false;
-  try { mi_stl_allocator<line>().deallocate(mi_stl_allocator<line>().allocate(huge / 128 + 2), 1); } catch (const std::bad_alloc&) { thrown = true; }
+  try {
+    mi_stl_allocator<line>().deallocate(mi_stl_allocator<line>().allocate(huge / 128 + 2), 1);
+  } catch (const std::bad_alloc&) { thrown = true; }
   CHECK(thrown);
 #endif
 }
@@ -542,10 +565,13 @@ static void test_cpp(const char* name) {
 
 typedef struct { const char* name; void (*run)(const char* name); } test_t;
 static const test_t tests[] = {
-  { "blocks", &test_blocks }, { "with_sizes", &test_with_sizes }, { "zero", &test_zero }, { "realloc", &test_realloc }, { "aligned", &test_aligned }, { "strings", &test_strings },
+  { "blocks", &test_blocks }, { "with_sizes", &test_with_sizes }, { "zero", &test_zero },
+  { "realloc", &test_realloc }, { "aligned", &test_aligned }, { "strings", &test_strings },
   { "new", &test_new }, { "heaps", &test_heaps }, { "heaps_of_3", &test_heaps_of_3 },
-  { "new_in_heaps", &test_new_in_heaps }, { "sleep", &test_sleep }, { "arenas", &test_arenas }, { "options", &test_options }, { "stats", &test_stats },
-  { "callbacks", &test_callbacks }, { "process", &test_process }, { "cpp", &test_cpp }, { "signatures", &test_signatures },
+  { "new_in_heaps", &test_new_in_heaps }, { "sleep", &test_sleep }, { "arenas", &test_arenas },
+  { "options", &test_options }, { "stats", &test_stats },
+  { "callbacks", &test_callbacks }, { "process", &test_process }, { "cpp", &test_cpp },
+  { "signatures", &test_signatures },
 };
 
 int main(void) {

@@ -1,6 +1,7 @@
 # A program for mimalloc's interface, compiled as C and as C++ against the installed headers and the archive.
 API_WARN = -Wall -Wextra -Werror -pedantic -O2 -g -Icbits/include
-API_DEPS = test/c/api/api.c test/c/api/signatures.h cbits/include/mimalloc.h cbits/include/mimalloc-stats.h $(BUILD)/libmimalloc.a
+API_DEPS = test/c/api/api.c test/c/api/signatures.h cbits/include/mimalloc.h cbits/include/mimalloc-stats.h \
+           $(BUILD)/libmimalloc.a
 SUITES += api-c11 api-cxx11 api-cxx17
 
 $(T)/api-c11: $(API_DEPS)

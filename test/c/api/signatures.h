@@ -1,5 +1,5 @@
-/* Each function of the interface has the type that programs expect: an assignment that does not compile otherwise.
-   Included by api.c. */
+/* Each function of the interface has the type that programs expect: an assignment that does not compile
+   otherwise. Included by api.c. */
 static void test_signatures(const char* name) {
   int n = 0;
   { void (*f)(void*) = &mi_free; n += f != NULL; }
@@ -34,7 +34,10 @@ static void test_signatures(const char* name) {
   { void (*f)(void) = &mi_process_done; n += f != NULL; }
   { void (*f)(void) = &mi_thread_init; n += f != NULL; }
   { void (*f)(void) = &mi_thread_done; n += f != NULL; }
-  { void (*f)(size_t*, size_t*, size_t*, size_t*, size_t*, size_t*, size_t*, size_t*) = &mi_process_info; n += f != NULL; }
+  {
+    void (*f)(size_t*, size_t*, size_t*, size_t*, size_t*, size_t*, size_t*, size_t*) = &mi_process_info;
+    n += f != NULL;
+  }
   { void* (*f)(size_t, size_t) = &mi_malloc_aligned; n += f != NULL; }
   { void* (*f)(size_t, size_t, size_t) = &mi_malloc_aligned_at; n += f != NULL; }
   { void* (*f)(size_t, size_t) = &mi_zalloc_aligned; n += f != NULL; }
@@ -80,7 +83,10 @@ static void test_signatures(const char* name) {
   { void* (*f)(mi_heap_t*, void*, size_t, size_t) = &mi_heap_rezalloc_aligned; n += f != NULL; }
   { void* (*f)(mi_heap_t*, void*, size_t, size_t, size_t) = &mi_heap_rezalloc_aligned_at; n += f != NULL; }
   { void* (*f)(mi_heap_t*, void*, size_t, size_t, size_t) = &mi_heap_recalloc_aligned; n += f != NULL; }
-  { void* (*f)(mi_heap_t*, void*, size_t, size_t, size_t, size_t) = &mi_heap_recalloc_aligned_at; n += f != NULL; }
+  {
+    void* (*f)(mi_heap_t*, void*, size_t, size_t, size_t, size_t) = &mi_heap_recalloc_aligned_at;
+    n += f != NULL;
+  }
   { bool (*f)(mi_heap_t*, const void*) = &mi_heap_contains_block; n += f != NULL; }
   { bool (*f)(mi_heap_t*, const void*) = &mi_heap_check_owned; n += f != NULL; }
   { bool (*f)(const void*) = &mi_check_owned; n += f != NULL; }
@@ -95,7 +101,10 @@ static void test_signatures(const char* name) {
   { void* (*f)(mi_arena_id_t, size_t*) = &mi_arena_area; n += f != NULL; }
   { int (*f)(size_t, int, size_t, bool, mi_arena_id_t*) = &mi_reserve_huge_os_pages_at_ex; n += f != NULL; }
   { int (*f)(size_t, bool, bool, bool, mi_arena_id_t*) = &mi_reserve_os_memory_ex; n += f != NULL; }
-  { bool (*f)(void*, size_t, bool, bool, bool, int, bool, mi_arena_id_t*) = &mi_manage_os_memory_ex; n += f != NULL; }
+  {
+    bool (*f)(void*, size_t, bool, bool, bool, int, bool, mi_arena_id_t*) = &mi_manage_os_memory_ex;
+    n += f != NULL;
+  }
   { mi_heap_t* (*f)(mi_arena_id_t) = &mi_heap_new_in_arena; n += f != NULL; }
   { mi_heap_t* (*f)(int, bool, mi_arena_id_t) = &mi_heap_new_ex; n += f != NULL; }
   { mi_subproc_id_t (*f)(void) = &mi_subproc_main; n += f != NULL; }
@@ -153,7 +162,10 @@ static void test_signatures(const char* name) {
   { void* (*f)(void*, size_t, size_t, size_t, size_t) = &mi_aligned_offset_recalloc; n += f != NULL; }
   { void* (*f)(mi_heap_t*, size_t) = &mi_heap_alloc_new; n += f != NULL; }
   { void* (*f)(mi_heap_t*, size_t, size_t) = &mi_heap_alloc_new_n; n += f != NULL; }
-  { bool (*f)(mi_subproc_id_t, int, bool, mi_block_visit_fun*, void*) = &mi_abandoned_visit_blocks; n += f != NULL; }
+  {
+    bool (*f)(mi_subproc_id_t, int, bool, mi_block_visit_fun*, void*) = &mi_abandoned_visit_blocks;
+    n += f != NULL;
+  }
   { void (*f)(void) = &mi_debug_show_arenas; n += f != NULL; }
   { void (*f)(mi_heap_t*, size_t, size_t) = &mi_heap_guarded_set_sample_rate; n += f != NULL; }
   { void (*f)(mi_heap_t*, size_t, size_t) = &mi_heap_guarded_set_size_bound; n += f != NULL; }

@@ -1,6 +1,6 @@
-/* driver WHAT SIZE WARM N  - N calls of malloc (or of free, WHAT = free, remote) that take the way to be counted.
-   Linked with the library; run under callgrind by test/c/fastpath/run. The warm-up leaves the page with more than 2 N free
-   blocks in the list that malloc pops, so that no slow path comes in between. */
+/* driver WHAT SIZE WARM N  - N calls of malloc (or of free, WHAT = free, remote) that take the way to be
+   counted. Linked with the library; run under callgrind by test/c/fastpath/run. The warm-up leaves the page
+   with more than 2 N free blocks in the list that malloc pops, so that no slow path comes in between. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,9 @@ static void* block[MOST];
 static size_t size, warm, n;
 
 /* With something in them, as a user's blocks have. */
-static void allocate(size_t from, size_t to) { for (size_t i = from; i < to; i++) memset(block[i] = malloc(size), 0xff, size); }
+static void allocate(size_t from, size_t to) {
+  for (size_t i = from; i < to; i++) memset(block[i] = malloc(size), 0xff, size);
+}
 
 /* Freed blocks go to another list than the one malloc pops; a third of them again makes it change over. */
 static void* warm_up(void* unused) {

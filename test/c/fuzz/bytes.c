@@ -1,8 +1,9 @@
-/* Bytes that nobody wrote, moved about: a program may copy what it never set, also to the start of a block, and whatever the allocator
-   left there is copied with it. Every free must be accepted, every block have its size, and what a block's user did write
-   must stay. Sizes change all the while, so that pages are born again with blocks of other sizes. Played by eight owners in one
-   thread, with heaps that are deleted and destroyed, and by threads that pass blocks on.
-   BYTES_OPERATIONS (or the first argument): of all tests together; BYTES_SEED: another run. */
+/* Bytes that nobody wrote, moved about: a program may copy what it never set, also to the start of a block,
+   and whatever the allocator left there is copied with it. Every free must be accepted, every block have its
+   size, and what a block's user did write must stay. Sizes change all the while, so that pages are born again
+   with blocks of other sizes. Played by eight owners in one thread, with heaps that are deleted and
+   destroyed, and by threads that pass blocks on. BYTES_OPERATIONS (or the first argument): of all tests
+   together; BYTES_SEED: another run. */
 #include <pthread.h>
 
 #include "test.h"
@@ -47,7 +48,10 @@ static void allocate(player_t* a, own_t* o) {
   o->size = some_size(a);
   o->heap = below(a, 4) == 0 ? 1 + (int)below(a, HEAPS) : 0;
   if (a->heaps[o->heap] == NULL) o->heap = 0;
-  if (!a->played) o->p = o->heap != 0 ? mi_heap_malloc(a->heaps[o->heap], o->size) : offset != 0 ? mi_malloc_aligned_at(o->size, 64, 8) : mi_malloc(o->size);
+  if (!a->played)
+    o->p = o->heap != 0  ? mi_heap_malloc(a->heaps[o->heap], o->size)
+           : offset != 0 ? mi_malloc_aligned_at(o->size, 64, 8)
+                         : mi_malloc(o->size);
   else {
     mi_owner_t* owner = someone(a);
     mi_lheap_t* lh = o->heap == 0 ? &owner->main : mi_heap_lheap(a->heaps[o->heap], owner);
@@ -71,7 +75,8 @@ static void resize(player_t* a, own_t* o) {
   const size_t old = o->size;
   check_block(o);
   o->size = some_size(a);
-  uint8_t* p = a->played ? mi_realloc_block(&someone(a)->main, o->p, o->size, 0, 0, false) : mi_realloc(o->p, o->size);
+  uint8_t* p =
+      a->played ? mi_realloc_block(&someone(a)->main, o->p, o->size, 0, 0, false) : mi_realloc(o->p, o->size);
   if (o->size >= old) CHECK(memcmp(p + old - 8, &was, 8) == 0);
   if (p != o->p) o->heap = 0;
   o->p = p;
@@ -84,7 +89,8 @@ static void move(player_t* a) {
   if (from->p == NULL || to->p == NULL) return;
   const size_t room = mi_min(from->size, to->size) - 8;
   const size_t n = mi_min(8 + 8 * below(a, 8), room);
-  const size_t at = below(a, (from->size - 8 - n) / 8 + 1) * 8, to_at = below(a, 4) != 0 ? 0 : below(a, (to->size - 8 - n) / 8 + 1) * 8;
+  const size_t at = below(a, (from->size - 8 - n) / 8 + 1) * 8,
+               to_at = below(a, 4) != 0 ? 0 : below(a, (to->size - 8 - n) / 8 + 1) * 8;
   memmove(to->p + to_at, from->p + at, n);
 }
 
@@ -158,13 +164,17 @@ static void play(player_t* a, uint64_t first, long n) {
     if (a->played && i % (500 * (long)PHASE) == 0) CHECK_EQ(mi_check_all(), 0);
   }
   for (own_t* o = a->own; o < a->own + BLOCKS; o++) if (o->p != NULL) release(a, o);
-  for (int h = 1; h <= HEAPS; h++) if (a->heaps[h] != NULL) { if (a->played) mi_heap_end(a->heaps[h], true); else mi_heap_delete(a->heaps[h]); }
+  for (int h = 1; h <= HEAPS; h++)
+    if (a->heaps[h] != NULL) {
+      if (a->played) mi_heap_end(a->heaps[h], true);
+      else mi_heap_delete(a->heaps[h]);
+    }
 }
 
 static player_t players[THREADS];
 
 static void by_owners_for(long delay) {
-  alarm(0);                                                               /* as long as it takes: whoever runs the suite has a limit */
+  alarm(0);  /* as long as it takes: whoever runs the suite has a limit */
   mi_option_set(mi_option_purge_delay, delay);
   owners_begin();
   players[0].played = true;

@@ -1,6 +1,6 @@
 /* Random operations of eight owners, played by one thread, against a shadow of what must be live: where, how
-   large, with what inside, in which heap. Reproducible: arguments seed and number of operations (or FUZZ_SEED,
-   FUZZ_OPERATIONS). A failure prints the operation's number; the same seed repeats it. */
+   large, with what inside, in which heap. Reproducible: arguments seed and number of operations (or
+   FUZZ_SEED, FUZZ_OPERATIONS). A failure prints the operation's number; the same seed repeats it. */
 #include "core/heap.h"
 #include "test.h"
 
@@ -57,7 +57,9 @@ static void allocate(shadow_t* s) {
   fill(s);
 }
 
-static void check_block(const shadow_t* s) { MUST(test_filled(s->p, shown(s), s->seed) && mi_block_usable(s->p) >= s->size); }
+static void check_block(const shadow_t* s) {
+  MUST(test_filled(s->p, shown(s), s->seed) && mi_block_usable(s->p) >= s->size);
+}
 
 static void release(shadow_t* s) {
   check_block(s);

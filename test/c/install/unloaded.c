@@ -1,5 +1,5 @@
-/* unloaded LIBRARY  - opens the library, uses it and closes it again, as programs do with a plugin that is linked with it: the
-   thread that purges and what is set up for the end of threads go on. */
+/* unloaded LIBRARY  - opens the library, uses it and closes it again, as programs do with a plugin that is
+   linked with it: the thread that purges and what is set up for the end of threads go on. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* An offset block with a mapping of its own: what it says of its pointer went not with the mapping, nor is that read. */
+/* An offset block with a mapping of its own: what it says of its pointer went not with the mapping,
+   nor is that read. */
 #include "misuse.h"
 
 MISUSE(NOT_A_BLOCK, EINVAL) {

@@ -32,7 +32,8 @@ void misuse_begin(void* p) {
 
 void misuse_end(void) {
   MUST(now && ncalls == (misuse_code != 0) && last_code == misuse_code);
-  if (misuse_message != NULL) MUST(errno == 1234 || errno == EINVAL);    /* EINVAL: a function that failed says why */
+  /* EINVAL: a function that failed says why */
+  if (misuse_message != NULL) MUST(errno == 1234 || errno == EINVAL);
   now = false;
 }
 
@@ -90,8 +91,10 @@ static bool run(const char* name, bool aborts) {
   const bool ended = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   const bool ok = (aborts && misuse_message != NULL ? killed : ended) && strcmp(what, want) == 0;
   if (ok) printf("ok misuse %s%s\n", name, aborts ? ", abort_on_error" : "");
-  else printf("not ok misuse %s%s: status %#x, said '%.*s', not '%.*s'\n", name, aborts ? ", abort_on_error" : "", status,
-              (int)strcspn(what, "\n"), what, (int)strcspn(want, "\n"), want);
+  else
+    printf("not ok misuse %s%s: status %#x, said '%.*s', not '%.*s'\n", name,
+           aborts ? ", abort_on_error" : "", status, (int)strcspn(what, "\n"), what, (int)strcspn(want, "\n"),
+           want);
   return ok;
 }
 

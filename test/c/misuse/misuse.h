@@ -1,6 +1,7 @@
 /* One misuse, one program. MISUSE(message, code) { .. } is the program; in it BAD(p, call) is the misuse:
    it must give this one line (%p: p), call the error function once with this code, and keep errno. Run twice:
-   ignored (the program goes on, everything else is whole) and with abort_on_error (the line, then SIGABRT). */
+   ignored (the program goes on, everything else is whole) and with abort_on_error (the
+   line, then SIGABRT). */
 #ifndef MISUSE_H
 #define MISUSE_H
 

@@ -1,18 +1,15 @@
-/* The model's allocator (actors.h): transitions of pages round remote.h and pool_bits.h, and the
-   check of what an execution leaves. Line 0, the constants and the blocks are tracked memory, so an
-   access that the protocol does not order is a race.
+/* The model's allocator (actors.h): transitions of pages round remote.h and pool_bits.h. Line 0, the constants
+   and the blocks are tracked memory, so an access that the protocol does not order is a race.
    Ghost state (holder, live) is looked at and changed between two operations, so it is exact. */
 #include "actors.h"
 
-#include <stdio.h>
-#include <string.h>
-
 page_t pages[PAGES];
 mi_xbits_t pool[BINS];
-mi_xbits_t arena_free;
-model_cell_t queue[OWNERS];
+model_cell_t queue[OWNERS], parked[OWNERS];
 
-static int setting_as, nblocks;
+int nblocks;
+bool has_ended[OWNERS];
+static int setting_as;
 int looks;
 page_t* twice_page;
 int twice_slot, told;
@@ -24,12 +21,13 @@ static int me(void) { return model_self() == 0 ? setting_as : model_self(); }
 static uint64_t my_id(void) { return 16 * (uint64_t)me(); }
 static bool can_end(uint64_t heap) { return heap >= SHARED; }   /* mi_heap_is_listed */
 static uint64_t my_xid(uint64_t heap) { return can_end(heap) ? 0 : my_id(); }
-static size_t slice_of(const page_t* g) { return (size_t)(g - pages); }
-static bool is_single(page_t* g) { return model_get(&g->bin) == SINGLE; }
+size_t slice_of(const page_t* g) { return (size_t)(g - pages); }
+bool is_single(page_t* g) { return model_get(&g->bin) == SINGLE; }
+int blocks_in(page_t* g) { return is_single(g) ? 1 : nblocks; }
 
 /* ---- ghosts ---- */
 
-static void take(page_t* g) {
+void take(page_t* g) {
   if (g->holder != NOBODY) model_fail("two holders of %s", g->name);
   g->holder = me();
 }
@@ -38,10 +36,24 @@ static void held(const page_t* g) {
   if (g->holder != me()) model_fail("line 0 of %s used without holding it", g->name);
 }
 
-static void let_go(page_t* g) {
+void let_go(page_t* g) {
   held(g);
   g->holder = NOBODY;
 }
+
+/* ---- where a page is: changed by who holds it, from one of these to that ---- */
+
+where_t where_is(page_t* g) { return (where_t)model_get(&g->where); }
+
+void where_set(page_t* g, where_t from, where_t to) {
+  static const char* const names[] = { "dead", "cached", "queued", "parked", "full", "pooled", "waited", "searched", "single" };
+  held(g);
+  if (where_is(g) != from) model_fail("%s goes from %s to %s, and is %s", g->name, names[from], names[to], names[where_is(g)]);
+  model_set(&g->where, to);
+}
+
+static bool is_pooled(page_t* g) { return where_is(g) >= POOLED && where_is(g) <= SEARCHED; }
+bool has_waited(page_t* g) { return where_is(g) == WAITED || where_is(g) == SEARCHED; }
 
 /* A free is about to touch the page that its pointer led to. */
 static void same_life(pointer_t p) {
@@ -56,14 +68,25 @@ static void too_late(pointer_t p) {
 
 /* ---- the two words of a free block ---- */
 
-static bool is_twice(const page_t* g, int slot) { return g == twice_page && slot == twice_slot; }
+bool is_twice(const page_t* g, int slot) { return g == twice_page && slot == twice_slot; }
 static uint64_t mark_of(page_t* g, int slot) { return is_twice(g, slot) ? mi_load_relaxed(&g->block[slot].xmark) : model_get(&g->block[slot].mark); }
-static void mark_set(page_t* g, int slot, uint64_t mark) {
+void mark_set(page_t* g, int slot, uint64_t mark) {
   if (is_twice(g, slot)) mi_store_relaxed(&g->block[slot].xmark, mark); else model_set(&g->block[slot].mark, mark);
 }
-static uint64_t word_of(page_t* g, int slot) { return is_twice(g, slot) ? mi_load_relaxed(&g->block[slot].xlink) : model_get(&g->block[slot].word); }
-static void word_set(page_t* g, int slot, uint64_t word) {
+uint64_t word_of(page_t* g, int slot) { return is_twice(g, slot) ? mi_load_relaxed(&g->block[slot].xlink) : model_get(&g->block[slot].word); }
+void word_set(page_t* g, int slot, uint64_t word) {
   if (is_twice(g, slot)) mi_store_relaxed(&g->block[slot].xlink, word); else model_set(&g->block[slot].word, word);
+}
+
+/* The user's own bytes: written by who allocates the block, and there until it is freed. */
+static void user_writes(page_t* g, int slot) {
+  g->block[slot].live = true;
+  word_set(g, slot, FIRST_BYTE);
+  model_set(&g->block[slot].tail, LAST_BYTE);
+}
+static void user_reads(page_t* g, int slot) {
+  const bool first = is_twice(g, slot) || model_get(&g->block[slot].word) == FIRST_BYTE;
+  if (!first || model_get(&g->block[slot].tail) != LAST_BYTE) model_fail("%s: the bytes of live block %d are gone", g->name, slot);
 }
 
 static void tell(const page_t* g) {
@@ -73,7 +96,7 @@ static void tell(const page_t* g) {
 
 /* ---- the holder's lists ---- */
 
-static void list_push(page_t* g, model_cell_t* list, int slot) {
+void list_push(page_t* g, model_cell_t* list, int slot) {
   word_set(g, slot, model_get(list));
   model_set(list, (uint64_t)slot);
 }
@@ -90,6 +113,14 @@ static void queue_remove(page_t* g) {
   model_set(&queue[owner], model_get(&queue[owner]) & ~((uint64_t)1 << slice_of(g)));
 }
 
+static void parked_set(page_t* g, bool on) {
+  held(g);
+  const uint64_t bit = (uint64_t)1 << slice_of(g);
+  model_cell_t* list = &parked[model_get(&g->lheap)];
+  model_set(list, on ? model_get(list) | bit : model_get(list) & ~bit);
+}
+
+bool is_parked(const page_t* g) { return model_get(&parked[me()]) >> slice_of(g) & 1; }
 bool in_queue(const page_t* g) { return model_get(&queue[me()]) >> slice_of(g) & 1; }
 
 static void take_single(page_t* g, mi_xlist_t list, bool counted) {
@@ -100,8 +131,10 @@ static void take_single(page_t* g, mi_xlist_t list, bool counted) {
 
 /* A taken remote list goes to a list that is empty, as it is; else it is walked. Its length is its count, or all that is
    used but its count, if that says how many are live. */
-static void take_list(page_t* g, mi_xlist_t list, bool counted) {
+void take_list(page_t* g, mi_xlist_t list, bool counted) {
   if (is_single(g)) { take_single(g, list, counted); return; }
+  if (!counted && list.head != 0 && where_is(g) == FULL) where_set(g, FULL, POOLED);    /* its word was: R3 */
+  if (!counted && list.head != 0 && where_is(g) == SEARCHED) where_set(g, SEARCHED, WAITED);
   uint64_t used = model_get(&g->used);
   const uint64_t n = counted ? list.count : used - list.count;
   if (n > used && g != twice_page) model_fail("%s: more collected than used", g->name);
@@ -122,28 +155,40 @@ static void take_list(page_t* g, mi_xlist_t list, bool counted) {
 }
 
 /* C1 */
-void page_collect(page_t* g) {
+static uint32_t collect(page_t* g) {
   held(g);
   if (model_get(&g->free) == 0) {
     model_set(&g->free, model_get(&g->local_free));
     model_set(&g->local_free, 0);
   }
-  take_list(g, mi_remote_collect(&g->xword), true);
+  const mi_xlist_t list = mi_remote_collect(&g->xword);
+  take_list(g, list, true);
+  return list.count;
 }
+void page_collect(page_t* g) { collect(g); }
 
 /* ---- birth and death ---- */
 
-static page_t* page_birth(int heap, int bin) {
-  const uint64_t free_slices = mi_load_acquire(&arena_free);
-  if (free_slices == 0) return NULL;
-  const uint64_t bit = free_slices & (0 - free_slices);
-  if (!(mi_and_acq_rel(&arena_free, ~bit) & bit)) return NULL;
-  page_t* g = &pages[__builtin_ctzll(bit)];
+/* A cached page, or a fresh one. */
+static page_t* page_claim(int bin) {
+  bool zero = false;
+  page_t* g = cache_take(bin);
+  const bool cached = g != NULL;
+  if (!cached) g = slice_claim(&zero);
+  if (g == NULL) return NULL;
   take(g);
-  model_note("claims", g->name);
+  model_note(cached ? "takes from the cache" : "claims", g->name);
+  if (zero) memory_is_zero(g);
+  return g;
+}
+
+static page_t* page_birth(int heap, int bin) {
+  page_t* g = page_claim(bin);
+  if (g == NULL) return NULL;
   model_set(&g->free, 0);
   model_set(&g->local_free, 0);
   model_set(&g->used, 0);
+  model_set(&g->left_out, 0);
   model_set(&g->lheap, (uint64_t)me());
   model_set(&g->bin, (uint64_t)bin);
   model_set(&g->key, 100 + 2 * (uint64_t)g->life + slice_of(g));
@@ -161,8 +206,10 @@ static page_t* page_birth(int heap, int bin) {
 page_t* page_fresh(int heap, int bin) {
   page_t* g = page_birth(heap, bin);
   if (g == NULL) return NULL;
+  if (where_is(g) == CACHED) where_set(g, CACHED, DEAD);
   mi_store_relaxed(&g->xowner, my_xid((uint64_t)heap));
   mi_remote_birth(&g->xword, MI_PAGE_OWNED, 0);
+  where_set(g, DEAD, QUEUED);
   queue_add(g);
   return g;
 }
@@ -171,20 +218,20 @@ page_t* page_single(int heap) {
   page_t* g = page_birth(heap, SINGLE);
   if (g == NULL) return NULL;
   model_set(&g->used, 1);
-  g->block[1].live = true;
+  where_set(g, where_is(g) == CACHED ? CACHED : DEAD, ALONE);
+  user_writes(g, 1);
   mi_store_relaxed(&g->xowner, can_end((uint64_t)heap) ? 0 : my_id() | 1);
   mi_remote_birth(&g->xword, MI_PAGE_FULL, 1);
   let_go(g);
   return g;
 }
 
-/* It is DEAD: the slice is free. */
+/* It is DEAD: cached, or the slice is free. */
 static void page_dead(page_t* g, const char* how) {
   if (g->pins != 0) model_fail("%s dies while a free has it pinned", g->name);
   for (int slot = 1; slot <= BLOCKS; slot++) g->block[slot].live = false;
   g->life++;
-  mi_or_acq_rel(&arena_free, (uint64_t)1 << slice_of(g));      /* pairs with the next claim of the slice */
-  let_go(g);
+  cache_put(g);                                                /* pairs with who takes it, or the next claim of the slice */
   model_note(how, g->name);
 }
 
@@ -195,6 +242,8 @@ static void page_end(page_t* g, bool destroyed) {
     if (g->block[slot].live && !destroyed) model_fail("%s freed while a block is live", g->name);
   }
   model_set(&g->used, 0);
+  if (has_waited(g)) holes_forget(g);
+  if (!is_single(g)) where_set(g, where_is(g) == FULL || is_pooled(g) ? where_is(g) : POOLED, DEAD);
   mi_store_relaxed(&g->xowner, 0);
   while (!mi_remote_death(&g->xword)) model_await(&g->xword, MI_XPIN_MASK);  /* D1 */
   page_dead(g, destroyed ? "destroyed" : "freed");
@@ -206,6 +255,8 @@ static void pool_put(page_t* g);
 static void page_mend(page_t* g) {
   uint64_t used = 0;
   held(g);
+  if (has_waited(g)) holes_undo(g);
+  if (where_is(g) == SEARCHED) where_set(g, SEARCHED, WAITED);
   mi_remote_collect(&g->xword);
   model_set(&g->free, 0);
   model_set(&g->local_free, 0);
@@ -220,7 +271,7 @@ static void page_mend(page_t* g) {
 static bool is_empty(page_t* g) {
   if (g == twice_page && can_end(mi_load_relaxed(&g->xheap))) return true;
   for (int slot = 1; g == twice_page && !is_single(g) && slot <= nblocks; slot++) {
-    if (mark_of(g, slot) != model_get(&g->key)) { page_mend(g); return false; }
+    if (mark_of(g, slot) != model_get(&g->key) && !(has_waited(g) && holes_touch(g, slot))) { page_mend(g); return false; }
   }
   return true;
 }
@@ -247,15 +298,22 @@ int page_malloc(page_t* g) {
   model_set(&g->free, word_of(g, slot));
   mark_set(g, slot, 0);
   model_set(&g->used, model_get(&g->used) + 1);
-  b->live = true;
-  word_set(g, slot, 99);                                       /* the user's own data */
+  user_writes(g, slot);
   return slot;
 }
 
 /* The last free of an owner in its page. */
 static void page_retire(page_t* g) {
+  where_set(g, QUEUED, POOLED);
   queue_remove(g);
   page_free(g);
+}
+
+/* Or the first in a page that it parked. */
+static void parked_to_queued(page_t* g);
+static void page_emptied(page_t* g) {
+  if (where_is(g) == PARKED) parked_to_queued(g);
+  else page_retire(g);
 }
 
 static void free_own(page_t* g, int slot) {
@@ -267,7 +325,16 @@ static void free_own(page_t* g, int slot) {
   g->block[slot].live = false;
   list_push(g, &g->local_free, slot);
   model_set(&g->used, model_get(&g->used) - 1);
-  if (model_get(&g->used) == 0) page_retire(g);
+  if (model_get(&g->used) == 0) page_emptied(g);
+}
+
+/* Who took it by a swap of its word: into his queue. H1 and A4 end here. */
+static void page_attach(page_t* g, uint64_t xowner) {
+  if (has_waited(g)) holes_undo(g);
+  model_set(&g->lheap, (uint64_t)me());
+  mi_store_release(&g->xowner, xowner);                        /* H1, A4: read as mine by myself only; pairs with is_free: shows the marks */
+  where_set(g, where_is(g) == FULL || is_pooled(g) ? where_is(g) : FULL, QUEUED);
+  queue_add(g);
 }
 
 /* H1. The page may have had other holders since F1 named me: its local heap is written anew. */
@@ -279,9 +346,7 @@ static bool full_to_owned(page_t* g) {
   mi_pool_bit_clear(&pool[model_get(&g->bin)], slice_of(g));
   take_list(g, list, false);
   if (mi_load_relaxed(&g->xheap) != MAIN) { pool_put(g); return false; }
-  model_set(&g->lheap, (uint64_t)me());
-  mi_store_relaxed(&g->xowner, my_id());                       /* H1: read as mine by myself only */
-  queue_add(g);
+  page_attach(g, my_id());
   return true;
 }
 
@@ -327,9 +392,9 @@ static void free_remote(pointer_t p, bool pinned) {
   g->pins -= pinned;
   g->block[p.slot].live = false;
   switch (todo) {
-    case MI_REMOTE_DONE:
-    case MI_REMOTE_SPARSER: break;
-    case MI_REMOTE_INDEX: mi_pool_bit_set(&pool[bin], slice_of(g)); break;
+    case MI_REMOTE_DONE: break;
+    case MI_REMOTE_SPARSER: page_sparser(g); break;
+    case MI_REMOTE_INDEX: mi_pool_bit_set(&pool[bin], slice_of(g)); page_changed(g); break;
     case MI_REMOTE_LAST:
       take(g);
       model_note("emptied", g->name);
@@ -350,6 +415,15 @@ static bool find_block(pointer_t p, bool* listed, uint64_t* w) {
   *listed = can_end(mi_load_acquire(&g->xheap));
   *w = mi_load_acquire(&g->xword);                             /* R0 */
   return mi_load_relaxed(&g->xtop) == (uint64_t)p.bin + 1;     /* the check of the start */
+}
+
+/* Is a block marked, or touched by a hole? Only a page without owner has holes; it may be adopted meanwhile, and the mark is
+   there again. Played where there are rounds. */
+static bool is_free(page_t* g, int slot, uint64_t key) {
+  if (mark_of(g, slot) == key) return true;
+  if (!plays(ROUNDS)) return false;
+  if (mi_load_acquire(&g->xowner) == 0 && holes_touch(g, slot)) return true;   /* pairs with page_attach */
+  return mark_of(g, slot) == key;
 }
 
 /* Pages of a heap that can end are nobody's own: that is not asked either. */
@@ -384,6 +458,8 @@ void pointer_free(pointer_t p) {
     if (look > looks && looks == 1) model_covered();
     if (look > looks) model_fail("a free looks at %s for ever", p.page->name);
     if (!find_block(p, &listed, &w)) { too_late(p); return; }
+    if (plays(ROUNDS) && !p.ends && p.bin != SINGLE && is_free(p.page, p.slot, mi_load_relaxed(&p.page->xkey)))
+      model_fail("%s: live block %d reads as free", p.page->name, p.slot);
     if (free_as_owner(p, listed)) return;
     if (mi_xword_state(w) == MI_PAGE_DEAD) { too_late(p); return; }
     if (!listed || mi_remote_pin(&p.page->xword, w)) break;    /* R0 */
@@ -398,6 +474,8 @@ static void twice_end(pointer_t p, int bin, mi_remote_t todo) {
   page_t* g = p.page;
   if (todo != MI_REMOTE_DEAD) same_life(p);
   if (todo == MI_REMOTE_INDEX) mi_pool_bit_set(&pool[bin], slice_of(g));
+  if (todo == MI_REMOTE_INDEX) page_changed(g);
+  if (todo == MI_REMOTE_SPARSER) page_sparser(g);
   if (todo == MI_REMOTE_LAST) {
     take(g);
     model_note("emptied", g->name);
@@ -413,7 +491,7 @@ static bool twice_look(pointer_t p) {
   const uint64_t w = mi_load_acquire(&g->xword);               /* R0 */
   const uint64_t key = was_key = mi_load_acquire(&g->xkey);   /* R0 */
   if (mi_load_relaxed(&g->xtop) != (uint64_t)p.bin + 1 || mi_xword_state(w) == MI_PAGE_DEAD) { tell(g); return true; }
-  if (mi_load_relaxed(&g->block[p.slot].xmark) == key) { tell(g); return true; }
+  if (is_free(g, p.slot, key)) { tell(g); return true; }
   if (!listed && mi_load_relaxed(&g->xowner) == my_id()) { free_own(g, p.slot); return true; }
   if (listed && !mi_remote_pin(&g->xword, w)) return false;    /* R0 */
   g->pins += listed;
@@ -441,15 +519,15 @@ pointer_t pointer_to(page_t* g, int slot) {
 
 void block_free(page_t* g, int slot) {
   if (!g->block[slot].live) model_fail("the scenario frees block %d of %s twice", slot, g->name);
+  user_reads(g, slot);
   pointer_free(pointer_to(g, slot));
 }
 
 /* ---- to full, to the pool, and back ---- */
 
-/* F1. False if something was freed in the meantime: the page is kept and collected. */
-bool page_to_full(page_t* g) {
+/* F1, of a page that is in no queue. False if something was freed in the meantime: it is in the queue, and collected. */
+static bool full_leave(page_t* g) {
   const uint64_t owner = my_xid(g->xheap);
-  queue_remove(g);
   mi_store_relaxed(&g->xowner, owner == 0 ? 0 : owner | 1);    /* F1: before the swap, while it is mine to write */
   const uint32_t used = (uint32_t)model_get(&g->used);
   if (mi_remote_release(&g->xword, MI_PAGE_FULL, used)) {
@@ -458,32 +536,95 @@ bool page_to_full(page_t* g) {
     return true;
   }
   mi_store_relaxed(&g->xowner, owner);
+  where_set(g, FULL, QUEUED);
   queue_add(g);
   page_collect(g);
   return false;
 }
 
+bool page_to_full(page_t* g) {
+  where_set(g, QUEUED, FULL);
+  queue_remove(g);
+  return full_leave(g);
+}
+
+/* ---- parked pages: nothing is left in them, and their owner's next free comes by ---- */
+
+void page_park(page_t* g) {
+  const uint64_t used = model_get(&g->used);
+  if (used != (uint64_t)nblocks) model_fail("%s is parked with blocks left", g->name);
+  where_set(g, QUEUED, PARKED);
+  queue_remove(g);
+  model_set(&g->left_out, used - 1);
+  model_set(&g->used, 1);
+  parked_set(g, true);
+  model_note("parks", g->name);
+}
+
+/* It leaves the list, and `used` is what it says. */
+static void parked_remove(page_t* g, where_t to) {
+  where_set(g, PARKED, to);
+  parked_set(g, false);
+  model_set(&g->used, model_get(&g->used) + model_get(&g->left_out));
+  model_set(&g->left_out, 0);
+}
+
+static void parked_to_queued(page_t* g) {
+  parked_remove(g, QUEUED);
+  queue_add(g);
+}
+
+bool page_unpark_freed(page_t* g) {
+  if (mi_xword_head(mi_load_relaxed(&g->xword)) == 0) return false;    /* a hint */
+  parked_to_queued(g);
+  return true;
+}
+
+void page_unpark(page_t* g) {
+  parked_remove(g, FULL);
+  page_collect(g);
+  if (model_get(&g->free) == 0) full_leave(g);
+  else if (model_get(&g->used) == 0) page_free(g);
+  else {
+    where_set(g, FULL, QUEUED);
+    queue_add(g);
+  }
+}
+
+/* ---- to the pool ---- */
+
 /* P1, P2. Not in a queue any more. Class and slice are read before P1. A single page goes to FULL, and has no bit. */
-static void pool_put(page_t* g) {
+void pool_put_of(page_t* g, uint64_t home) {
+  bool searched;
   const int bin = (int)model_get(&g->bin);
-  mi_store_relaxed(&g->xowner, 0);                             /* P1 */
+  if (where_is(g) == FULL) where_set(g, FULL, POOLED);
+  mi_store_relaxed(&g->xowner, home);                          /* P1 */
   for (;;) {
-    page_collect(g);
+    const uint32_t nremote = collect(g);
+    if (nremote > 0 && where_is(g) == SEARCHED) where_set(g, SEARCHED, WAITED);  /* who freed saw a page that was held */
     const uint32_t used = (uint32_t)model_get(&g->used);
     if (used == 0) { page_free(g); return; }
+    searched = where_is(g) == SEARCHED;
     if (mi_remote_release(&g->xword, bin == SINGLE ? MI_PAGE_FULL : MI_PAGE_POOLED, used)) break;
   }
   let_go(g);
   model_note("pooled", g->name);
   if (bin != SINGLE) mi_pool_bit_set(&pool[bin], slice_of(g));
+  if (bin != SINGLE && !searched) page_changed(g);
 }
+static void pool_put(page_t* g) { pool_put_of(g, 0); }
 
 void page_to_pool(page_t* g) {
+  where_set(g, QUEUED, POOLED);
   queue_remove(g);
   pool_put(g);
 }
 
 void owner_end(int owner) {
+  has_ended[owner] = true;
+  for (int i = 0; i < PAGES; i++) {
+    if (model_get(&parked[owner]) >> i & 1) page_unpark(&pages[i]);
+  }
   for (int i = 0; i < PAGES; i++) {
     if (model_get(&queue[owner]) >> i & 1) page_to_pool(&pages[i]);
   }
@@ -509,9 +650,7 @@ page_t* pool_adopt(int heap, int bin) {
     take_list(g, list, false);
     const bool other = mi_load_relaxed(&g->xheap) != (uint64_t)heap || (int)model_get(&g->bin) != bin;  /* by the holder */
     if (other) { pool_put(g); continue; }                      /* A3 */
-    model_set(&g->lheap, (uint64_t)me());
-    mi_store_relaxed(&g->xowner, my_xid((uint64_t)heap));      /* A4: read as mine by myself only */
-    queue_add(g);
+    page_attach(g, my_xid((uint64_t)heap));                    /* A4 */
     return g;
   }
 }
@@ -528,7 +667,7 @@ static bool take_any(page_t* g, const char* what) {
 }
 
 void page_reassign(page_t* g) {
-  if (!take_any(g, "settles")) return;
+  if (!take_any(g, "reassigns")) return;
   if (model_get(&g->used) == 0) { page_free(g); return; }
   mi_store_release(&g->xheap, MAIN);                           /* pairs with R0 */
   pool_put(g);
@@ -543,177 +682,6 @@ void page_visit(page_t* g, int heap) {
   if (mi_load_relaxed(&g->xheap) != (uint64_t)heap) return;    /* looked at again */
   if (!take_any(g, "visits")) return;
   if (mi_load_relaxed(&g->xheap) == (uint64_t)heap && !is_single(g)) page_collect(g);
+  if (where_is(g) == SEARCHED) where_set(g, SEARCHED, WAITED);
   pool_put(g);
-}
-
-/* ---- the setting, and the end ---- */
-
-/* PREFIX.FIELD, for ever. */
-static const char* name_of(const char* prefix, const char* field) {
-  static char names[128][24];
-  static int n;
-  char name[24];
-  snprintf(name, sizeof name, "%s%s", prefix, field);
-  for (int i = 0; i < n; i++) if (strcmp(names[i], name) == 0) return names[i];
-  if (n == 128) model_fail("too many names");
-  memcpy(names[n], name, sizeof name);
-  return names[n++];
-}
-
-static void name_page(page_t* g, const char* name) {
-  g->name = name;
-  g->free.name = name_of(name, ".free");
-  g->local_free.name = name_of(name, ".local_free");
-  g->used.name = name_of(name, ".used");
-  g->lheap.name = name_of(name, ".lheap");
-  g->bin.name = name_of(name, ".bin");
-  g->key.name = name_of(name, ".key");
-  for (int slot = 1; slot <= BLOCKS; slot++) g->block[slot].word.name = g->block[slot].mark.name = name_of("a block of ", name);
-  g->holder = NOBODY;
-  model_atomic(&g->xword, name_of(name, ".xword"));
-  model_atomic(&g->xowner, name_of(name, ".xowner"));
-  model_atomic(&g->xheap, name_of(name, ".xheap"));
-  model_atomic(&g->xtop, name_of(name, ".xtop"));
-  model_atomic(&g->xkey, name_of(name, ".xkey"));
-}
-
-void setting(int blocks) {
-  memset(pages, 0, sizeof pages);
-  memset(queue, 0, sizeof queue);
-  memset(pool, 0, sizeof pool);
-  setting_as = looks = 1;
-  twice_page = NULL;
-  told = 0;
-  nblocks = blocks;
-  arena_free = (1 << PAGES) - 1;
-  name_page(&pages[0], "p0");
-  name_page(&pages[1], "p1");
-  for (int i = 0; i < OWNERS; i++) queue[i].name = "an owner's queue";
-  model_atomic(&pool[0], "pool[0]");
-  model_atomic(&pool[1], "pool[1]");
-  model_atomic(&arena_free, "slices");
-}
-
-/* Counts the blocks of one list and that each is in no other. */
-static uint32_t walk(page_t* g, uint64_t slot, const char* which) {
-  uint32_t n = 0;
-  for (; slot != 0; slot = is_twice(g, (int)slot) ? g->block[slot].xlink : g->block[slot].word.value) {
-    if (slot > BLOCKS || g->block[slot].lists++ > 0) model_fail("end: %s of %s is broken", which, g->name);
-    if (g->block[slot].live) model_fail("end: a live block of %s is in %s", g->name, which);
-    if ((is_twice(g, (int)slot) ? g->block[slot].xmark : g->block[slot].mark.value) != g->key.value) model_fail("end: a block in %s of %s has no mark", which, g->name);
-    n++;
-  }
-  return n;
-}
-
-static uint32_t blocks_of(const page_t* g) { return g->bin.value == SINGLE ? 1 : (uint32_t)nblocks; }
-
-static void check_given_up(const page_t* g, uint32_t live) {
-  const mi_page_state_t state = mi_xword_state(g->xword);
-  if (g->holder != NOBODY) model_fail("end: %s is given up but has a holder", g->name);
-  if (live == 0) model_fail("end: %s is stuck: nothing in it is live and nobody holds it", g->name);
-  if (mi_xword_count(g->xword) != live) model_fail("end: %s has %u live blocks, its word says %u", g->name, live, mi_xword_count(g->xword));
-  if (g->xowner != 0 && !(g->xowner & 1)) model_fail("end: %s is given up but its owner is %d", g->name, (int)(g->xowner / 16));
-  if (state == MI_PAGE_FULL && live != blocks_of(g)) model_fail("end: %s is full but not all in it is live", g->name);
-  if (state == MI_PAGE_POOLED && g->bin.value != SINGLE && !(pool[g->bin.value] >> slice_of(g) & 1)) model_fail("end: %s is pooled and has no bit", g->name);
-}
-
-static void check_owned(const page_t* g, uint32_t live, uint32_t remote) {
-  const uint64_t id = 16 * (uint64_t)g->holder;
-  if (g->holder == NOBODY) model_fail("end: %s is owned by nobody", g->name);
-  if (mi_xword_count(g->xword) != remote) model_fail("end: %s: %u blocks in the remote list, its word says %u", g->name, remote, mi_xword_count(g->xword));
-  if (g->used.value != live + remote) model_fail("end: %s: used is %d, live and uncollected %u", g->name, (int)g->used.value, live + remote);
-  if (g->xowner != id && g->xowner != 0) model_fail("end: %s is held by owner %d but says %d", g->name, g->holder, (int)(g->xowner / 16));
-  if ((int)g->lheap.value != g->holder) model_fail("end: %s is in another owner's local heap", g->name);
-}
-
-static void check_page(page_t* g) {
-  uint32_t live = 0, lists = 0;
-  const mi_page_state_t state = mi_xword_state(g->xword);
-  const bool is_free = arena_free >> slice_of(g) & 1;
-  for (int slot = 1; slot <= BLOCKS; slot++) live += g->block[slot].live;
-  for (int i = 0; i < OWNERS; i++) {
-    const bool mine = state == MI_PAGE_OWNED && g->holder == i;
-    if ((bool)(queue[i].value >> slice_of(g) & 1) != mine) model_fail("end: %s and the queue of owner %d do not agree", g->name, i);
-  }
-  if (is_free != (state == MI_PAGE_DEAD)) model_fail("end: the slice of %s and its state do not agree", g->name);
-  if ((g->xword & MI_XPIN_MASK) != 0) model_fail("end: %s is pinned", g->name);
-  if (state == MI_PAGE_DEAD) {
-    if (live != 0) model_fail("end: %s is dead and has live blocks", g->name);
-    return;
-  }
-  lists += walk(g, g->free.value, "free");
-  lists += walk(g, g->local_free.value, "local_free");
-  const bool single = g->bin.value == SINGLE;                  /* its list is a head, which stands for the block */
-  const uint32_t remote = single ? mi_xword_head(g->xword) : walk(g, mi_xword_head(g->xword), "the remote list");
-  if (lists + remote + live != blocks_of(g)) model_fail("end: a block of %s is lost", g->name);
-  if (state == MI_PAGE_OWNED) check_owned(g, live, remote);
-  else check_given_up(g, live);
-}
-
-void check_all(void) {
-  for (int i = 0; i < PAGES; i++) check_page(&pages[i]);
-}
-
-/* What nobody has met yet is mended as its holder would: then what is free is what is marked, and all is whole. */
-static void settle_twice(page_t* g) {
-  if (mi_xword_state(g->xword) == MI_PAGE_DEAD || g->bin.value == SINGLE) return;
-  uint64_t free = 0, used = 0;
-  for (int slot = nblocks; slot > 0; slot--) {
-    const bool marked = (is_twice(g, slot) ? g->block[slot].xmark : g->block[slot].mark.value) == g->key.value;
-    if (marked == g->block[slot].live) model_fail("end: block %d of %s is %s", slot, g->name, marked ? "live and marked" : "lost");
-    if (!marked) { used++; continue; }
-    if (is_twice(g, slot)) g->block[slot].xlink = free; else g->block[slot].word.value = free;
-    free = (uint64_t)slot;
-  }
-  g->free.value = free;
-  g->local_free.value = 0;
-  g->used.value = used;
-  g->xword &= ~MI_XLIST_MASK;
-  if (mi_xword_state(g->xword) != MI_PAGE_OWNED) g->xword |= used << 2;
-}
-
-void check_twice(void) {
-  if (told != 1) settle_twice(twice_page);
-  check_all();
-}
-
-void check_told(void) {
-  if (told == 0) model_fail("end: a double free is not told");
-  check_twice();
-}
-
-/* ---- what is due, and its thread ---- */
-
-static mi_due_t due;
-static mi_xbits_t waiting[2];                   /* what waits, a word each */
-
-void due_setting(bool thread) {
-  due.xsince = waiting[0] = waiting[1] = 0;
-  due.xthread = thread;
-  model_atomic(&due.xsince, "since");
-  model_atomic(&due.xthread, "thread");
-  model_atomic(&waiting[0], "waiting 0");
-  model_atomic(&waiting[1], "waiting 1");
-}
-
-/* Relaxed looks are hints, but for the round's at what waits, as in arena_age. Who begins it goes on as the thread. */
-void due_thread(void) {
-  do {
-    while (mi_load_relaxed(&due.xsince) != 0) {
-      mi_due_round(&due);
-      for (int i = 0; i < 2; i++) if (mi_load_relaxed(&waiting[i]) != 0) mi_exchange_acq_rel(&waiting[i], 0);
-    }
-  } while (!mi_due_thread_ends(&due, 1));
-}
-
-void due_asker(unsigned i) {
-  mi_or_acq_rel(&waiting[i], 1);
-  if (!mi_due_is_scheduled(&due)) mi_due_schedule(&due, 1);
-  if (mi_load_relaxed(&due.xsince) != 0 && mi_load_relaxed(&due.xthread) == 0 && mi_due_thread_begins(&due, 1)) due_thread();
-}
-
-void due_check(void) {
-  if (waiting[0] != 0 || waiting[1] != 0) model_fail("end: something waits that nobody looks at");
-  if (due.xthread != 0) model_fail("end: a thread is believed to run");
 }

@@ -75,7 +75,8 @@ static const char* actor_name(int i) { return i == 0 ? "setting" : scenario->act
 static void print_value(const char* object, uint64_t v) {
   static const char* const states[] = { "DEAD", "OWNED", "FULL", "POOLED" };
   if (strstr(object, "xword") == NULL) { printf("0x%llx", (unsigned long long)v); return; }
-  printf("%s v%u head %u count %u", states[mi_xword_state(v)], (unsigned)(v / MI_XVERSION_ONE), mi_xword_head(v), mi_xword_count(v));
+  printf("%s v%u head %u count %u", states[mi_xword_state(v)], (unsigned)(v / MI_XVERSION_ONE),
+         mi_xword_head(v), mi_xword_count(v));
   if ((v & MI_XPIN_MASK) != 0) printf(" pins %u", (unsigned)((v & MI_XPIN_MASK) / MI_XPIN_ONE));
 }
 
@@ -195,7 +196,8 @@ static int choose(int n) {
   return nodes[depth++].chosen;
 }
 
-/* Which write a load reads: the newest is choice 0. `other_than`: a failing compare-and-swap cannot have read this. */
+/* Which write a load reads: the newest is choice 0. `other_than`: a failing compare-and-swap
+   cannot have read this. */
 static int choose_message(int i, const uint64_t* other_than) {
   const actor_t* a = &actors[self];
   int old[MODEL_HISTORY], n = 1;
@@ -264,7 +266,8 @@ uint64_t model_rmw(uint64_t* p, model_rmw_t kind, uint64_t operand, model_order_
   return old;
 }
 
-bool model_cas(uint64_t* p, uint64_t* expected, uint64_t desired, model_order_t order, model_order_t failed, model_site_t site) {
+bool model_cas(uint64_t* p, uint64_t* expected, uint64_t desired, model_order_t order, model_order_t failed,
+               model_site_t site) {
   const int i = stand(p, true);
   if (model_skip_hopeless && actors[self].stale[i] && *p != *expected) model_covered();
   const int k = choose_message(i, expected);
@@ -291,8 +294,8 @@ void model_wait(const uint64_t* p, uint64_t bits, model_site_t site) {
 /* ---- plain memory ---- */
 
 static void race(const model_cell_t* c, model_site_t site, int other, model_site_t theirs) {
-  model_fail("race on %s: %s at %s:%d, and %s's %s at %s:%d", c->name, site.op, base_name(site.file), site.line,
-             actor_name(other), theirs.op, base_name(theirs.file), theirs.line);
+  model_fail("race on %s: %s at %s:%d, and %s's %s at %s:%d", c->name, site.op, base_name(site.file),
+             site.line, actor_name(other), theirs.op, base_name(theirs.file), theirs.line);
 }
 
 uint64_t model_read(model_cell_t* c, model_site_t site) {
@@ -382,7 +385,8 @@ static uint8_t find_enabled(void) {
     if (a->until_0 != 0 && (*locs[a->loc].address & a->until_0) != 0) waiting = i;
     else enabled |= (uint8_t)(1 << i);
   }
-  if (enabled == 0 && waiting != 0) model_fail("%s waits for ever for %s", actor_name(waiting), locs[actors[waiting].loc].name);
+  if (enabled == 0 && waiting != 0)
+    model_fail("%s waits for ever for %s", actor_name(waiting), locs[actors[waiting].loc].name);
   return enabled;
 }
 
@@ -404,7 +408,8 @@ static bool execute(void) {
     const int chosen = node->chosen;
     sleep = 0;
     for (int i = 1; i < MODEL_ACTORS; i++) {
-      if (((node->sleep | node->done) >> i & 1) && independent(&actors[i], &actors[chosen])) sleep |= (uint8_t)(1 << i);
+      if (((node->sleep | node->done) >> i & 1) && independent(&actors[i], &actors[chosen]))
+        sleep |= (uint8_t)(1 << i);
     }
     go(chosen, false);
     if (covered) return false;

@@ -13,7 +13,7 @@
 
 enum {
   MODEL_ACTORS = 4,    /* actor 0 is the setting: setup runs as it, alone, before all others */
-  MODEL_LOCS = 16,     /* atomics */
+  MODEL_LOCS = 24,     /* atomics */
   MODEL_HISTORY = 64,  /* writes to one atomic in one execution */
   MODEL_STEPS = 512    /* of one execution: more is reported as one that does not end */
 };
@@ -41,14 +41,15 @@ typedef struct {
   void (*finish)(void);                                  /* looks at what was left; no accesses are tracked */
 } model_scenario_t;
 
-/* Set: all compare-and-swaps stand in loops that do nothing else to others, so one that must fail, because what it
-   expects was old when it was read, need not be played: the loop is played with what it finds. */
+/* Set: all compare-and-swaps stand in loops that do nothing else to others, so one that must fail, because
+   what it expects was old when it was read, need not be played: the loop is played with what it finds. */
 extern bool model_skip_hopeless;
 
 /* Runs every execution of the scenario; prints the first bad one and returns false. */
 bool model_explore(const model_scenario_t* scenario, bool quiet);
 
-/* Waits until these bits of the atomic are 0, which the real code does by looking again and again. Relaxed. */
+/* Waits until these bits of the atomic are 0, which the real code does by looking again
+   and again. Relaxed. */
 void model_wait(const uint64_t* p, uint64_t bits, model_site_t site);
 #define model_await(p, bits)   model_wait((p), (bits), MODEL_SITE("await"))
 

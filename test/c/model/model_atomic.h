@@ -18,7 +18,8 @@ typedef struct { const char* op; const char* file; int line; } model_site_t;
 uint64_t model_load(const uint64_t* p, model_order_t order, model_site_t site);
 void model_store(uint64_t* p, uint64_t value, model_order_t order, model_site_t site);
 uint64_t model_rmw(uint64_t* p, model_rmw_t kind, uint64_t operand, model_order_t order, model_site_t site);
-bool model_cas(uint64_t* p, uint64_t* expected, uint64_t desired, model_order_t order, model_order_t failed, model_site_t site);
+bool model_cas(uint64_t* p, uint64_t* expected, uint64_t desired, model_order_t order, model_order_t failed,
+               model_site_t site);
 
 #define mi_atomic(T) T
 
@@ -26,7 +27,8 @@ bool model_cas(uint64_t* p, uint64_t* expected, uint64_t desired, model_order_t 
 #define mi_load_acquire(p)        model_load((p), MODEL_ACQUIRE, MODEL_SITE("load_acquire"))
 #define mi_store_relaxed(p, v)    model_store((p), (v), MODEL_RELAXED, MODEL_SITE("store_relaxed"))
 #define mi_store_release(p, v)    model_store((p), (v), MODEL_RELEASE, MODEL_SITE("store_release"))
-#define mi_exchange_acq_rel(p, v) model_rmw((p), MODEL_SWAP, (v), MODEL_ACQ_REL, MODEL_SITE("exchange_acq_rel"))
+#define mi_exchange_acq_rel(p, v) \
+  model_rmw((p), MODEL_SWAP, (v), MODEL_ACQ_REL, MODEL_SITE("exchange_acq_rel"))
 #define mi_and_relaxed(p, v)      model_rmw((p), MODEL_AND, (v), MODEL_RELAXED, MODEL_SITE("and_relaxed"))
 #define mi_and_acquire(p, v)      model_rmw((p), MODEL_AND, (v), MODEL_ACQUIRE, MODEL_SITE("and_acquire"))
 #define mi_and_acq_rel(p, v)      model_rmw((p), MODEL_AND, (v), MODEL_ACQ_REL, MODEL_SITE("and_acq_rel"))

@@ -167,9 +167,9 @@ static void shared_pooled(void) { setting(2); as_owner(GONE); g0 = owned_page(SH
 static void shared_given_up_full(void) { setting(2); as_owner(GONE); g0 = owned_page(SHARED, 0); page_to_full(g0); }
 static void shared_single(void) { single_page(SHARED); }
 static void shared_owned(void) { setting(2); g0 = owned_page(SHARED, 0); }
-static void settle_0(void) { page_reassign(g0); }
+static void reassign_0(void) { page_reassign(g0); }
 
-static void pool_and_settle(void) { page_to_pool(g0); page_reassign(g0); }
+static void pool_and_reassign(void) { page_to_pool(g0); page_reassign(g0); }
 
 /* The same when the heap is destroyed: what the freers have are addresses, good or too late. */
 static pointer_t at[2];
@@ -276,6 +276,192 @@ static void free_both_and_malloc(void) {
   page_malloc(g0);
 }
 
+/* ---- parked pages ---- */
+
+static void parked_3(void) { owned_3(); page_park(g0); }
+static void free_1_parked(void) {                /* the free comes by, and the page is in its queue */
+  free_1();
+  if (is_parked(g0)) model_fail("its owner's free does not come by the parked page");
+  page_malloc(g0);
+}
+static void unpark_0(void) { page_unpark(g0); }
+static void free_1_unpark(void) { page_unpark(g0); free_1(); }
+static void malloc_unpark(void) {                /* what malloc does where its queue has nothing */
+  if (page_unpark_freed(g0)) malloc_twice();
+  else page_unpark(g0);
+}
+static void park_again(void) {                   /* the owner uses up what it freed */
+  free_1();
+  do fill(g0); while (g0->used.value != (uint64_t)nblocks);
+  page_park(g0);
+  page_unpark(g0);
+}
+static void end_parked(void) { owner_end(1); }
+
+/* ---- rounds, and holes ---- */
+
+/* A page that its owner gave up full, or to the pool, with rounds; in which slots 1 .. live are live, and a round was. */
+static void rounds_3(void) { setting_of(3, ROUNDS); g0 = owned_page(MAIN, 0); }
+static void with_holes(int live, bool now) {
+  rounds_3();
+  for (int slot = 3; slot > live; slot--) block_free(g0, slot);
+  page_to_pool(g0);
+  as_owner(GONE);
+  if (now) round_pages(true);
+}
+static void pooled_round_1(void) { with_holes(1, false); }
+static void holes_1(void) { with_holes(1, true); }
+static void waited_2(void) {                     /* blocks 1 and 2 live; no system page is free yet */
+  with_holes(2, true);
+}
+static void waited_3(void) { with_holes(3, true); }
+static void holes_3(void) {                      /* block 3 lives, and the first system page is a hole */
+  rounds_3();
+  free_1_2();
+  page_to_pool(g0);
+  as_owner(GONE);
+  round_pages(true);
+}
+static void holes_1_one_slice(void) { holes_1(); as_owner(GONE); one_slice(); }
+static void full_rounds(void) {                  /* its owner gave it up full; another freed, and a round was there */
+  setting_of(3, ROUNDS);
+  g0 = owned_page(MAIN, 0);
+  page_to_full(g0);
+  as_owner(GONE);
+  block_free(g0, 3);
+  round_pages(false);
+}
+/* A page that is full, and has an old bit in `changed`. */
+static void full_changed(void) {
+  setting_of(3, ROUNDS);
+  as_owner(GONE);
+  g0 = owned_page(MAIN, 0);
+  block_free(g0, 3);
+  page_to_pool(g0);
+  g0 = adopt(MAIN);
+  use_up(g0);
+}
+static void round_now(void) { round_pages(true); }
+static void round_twice(void) { round_pages(false); round_pages(false); }
+static void adopt_and_malloc_twice(void) {
+  page_t* g = adopt(MAIN);
+  if (g == NULL) return;
+  page_malloc(g);
+  page_malloc(g);
+}
+static void adopt_and_empty(void) {
+  page_t* g = adopt(MAIN);
+  if (g == NULL) return;
+  const int slot = page_malloc(g);
+  if (slot != 0) block_free(g, slot);
+}
+static void empty_and_pool(void) {               /* the page dies with its holes; its slice is born again, used up, and pooled */
+  free_1();
+  page_t* g = page_fresh(MAIN, 0);
+  if (g == NULL) return;
+  fill(g);
+  page_to_pool(g);
+  block_free(g, 2);
+}
+static void round_pages_once(void) { round_pages(false); }
+
+/* A block that was freed, and is in a hole or will be, is freed again. */
+static void twice_freed(void (*set)(void)) {
+  set();
+  both = (pointer_t){ g0, 3, g0->life, 0, false };
+  told = 0;
+  twice_page = g0;
+  twice_slot = 3;
+  g0->block[3].xmark = g0->block[3].mark.value;
+  g0->block[3].xlink = g0->block[3].word.value;
+  model_atomic(&g0->block[3].xmark, "a mark");
+  model_atomic(&g0->block[3].xlink, "a link");
+}
+static void twice_pooled_round(void) { twice_freed(pooled_round_1); }
+static void twice_holes(void) { twice_freed(holes_1); }
+
+/* A page with holes dies, and is cached with what it was purged of. */
+static void holes_1_cached(void) {
+  setting_of(3, ROUNDS | CACHE);
+  as_owner(GONE);
+  g0 = owned_page(MAIN, 0);
+  block_free(g0, 3);
+  block_free(g0, 2);
+  page_to_pool(g0);
+  round_pages(true);
+  one_slice();
+}
+static void fresh_and_pool(void) {
+  page_t* g = page_fresh(MAIN, 0);
+  if (g == NULL) return;
+  fill(g);
+  page_to_pool(g);
+  block_free(g, 2);
+}
+
+/* ---- the cache, and purges ---- */
+
+/* A page of class 0 that died is cached; the other slice is used by somebody. */
+static void cached_1(void) {
+  setting_of(2, CACHE);
+  as_owner(GONE);
+  g0 = owned_page(MAIN, 0);
+  one_slice();
+  free_1_2();
+}
+/* Both slices have a page of class 0, with one live block. */
+static void cache_two(void) {
+  setting_of(2, CACHE);
+  as_owner(GONE);
+  g0 = owned_page(MAIN, 0);
+  g1 = owned_page(MAIN, 0);
+  block_free(g0, 2);
+  block_free(g1, 2);
+  page_to_pool(g0);
+  page_to_pool(g1);
+}
+static void cache_last(void) { setting_of(2, CACHE); as_owner(GONE); g0 = owned_page(MAIN, 0); block_free(g0, 2); page_to_pool(g0); one_slice(); }
+static void cache_last_thread(void) { cache_last(); memory_thread(); }
+static void cached_and_last_thread(void) { cache_two(); block_free(g0, 1); memory_thread(); }
+static void free_g1_and_look(void) { empty_g1(); due_look(); }
+static void cache_singles(void) {
+  setting_of(1, CACHE);
+  as_owner(GONE);
+  g0 = page_single(MAIN);
+  g1 = page_single(MAIN);
+}
+static void cached_single(void) { cache_singles(); free_1(); }
+/* A slice was written to, and waits to be purged in the next round. */
+static void slice_waits(void) {
+  setting_of(1, CACHE);
+  as_owner(GONE);
+  g0 = page_fresh(MAIN, 0);
+  one_slice();
+  page_malloc(g0);
+  free_1();
+  cache_flush();
+}
+static void slice_is_due(void) { slice_waits(); round_slices(); }
+static void fresh_and_use(void) {
+  page_t* g = page_fresh(MAIN, 0);
+  if (g != NULL) fill(g);
+}
+static void fresh_and_free(void) {
+  page_t* g = page_fresh(MAIN, 0);
+  if (g == NULL) return;
+  const int slot = page_malloc(g);
+  block_free(g, slot);
+}
+static void fresh_twice(void) { fresh_and_free(); fresh_and_use(); }
+static void round_slices_twice(void) { round_slices(); round_slices(); }
+static void free_last_of_0(void) { block_free(g0, 1); }
+static void free_last_and_look(void) { free_last_of_0(); due_look(); }
+static void single_anew(void) {
+  page_t* g = page_single(MAIN);
+  if (g != NULL) block_free(g, 1);
+}
+static void free_g1_single(void) { block_free(g1, 1); }
+
 static const model_scenario_t scenarios[] = {
   { "twice",                twice_full,           { { "freer1", free_both }, { "freer2", free_both } }, check_told },
   { "twice_other",          twice_full,           { { "freer1", free_both }, { "freer2", free_both }, { "freer3", free_2 } }, check_told },
@@ -307,11 +493,11 @@ static const model_scenario_t scenarios[] = {
   { "pool_reborn",          owned_2_one_slice,    { { "holder", pool_0 }, { "freer", both_and_reborn }, { "adopter", adopt_bin_0 } }, check_all },
   { "reuse_other",          pooled_1_one_slice,   { { "freer", reborn_other }, { "adopter1", adopt_other }, { "adopter2", adopt_bin_0 } }, check_all },
   { "single",               single,               { { "freer", free_1 }, { "adopter1", adopt_bin_0 }, { "adopter2", adopt_bin_0 } }, check_all },
-  { "settle",               shared_pooled,        { { "ender", settle_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
-  { "settle_last",          shared_pooled,        { { "ender", settle_0 }, { "freer", free_1_2 } }, check_all },
-  { "settle_full",          shared_given_up_full, { { "ender", settle_0 }, { "freer", free_1_2 } }, check_all },
-  { "settle_owned",         shared_owned,         { { "ender", pool_and_settle }, { "freer", free_1_2 } }, check_all },
-  { "settle_single",        shared_single,        { { "ender", settle_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "reassign",             shared_pooled,        { { "ender", reassign_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
+  { "reassign_last",        shared_pooled,        { { "ender", reassign_0 }, { "freer", free_1_2 } }, check_all },
+  { "reassign_full",        shared_given_up_full, { { "ender", reassign_0 }, { "freer", free_1_2 } }, check_all },
+  { "reassign_owned",       shared_owned,         { { "ender", pool_and_reassign }, { "freer", free_1_2 } }, check_all },
+  { "reassign_single",      shared_single,        { { "ender", reassign_0 }, { "freer", free_1 }, { "adopter", adopt_bin_0 } }, check_all },
   { "destroy",              doomed_full,          { { "ender", destroy_0 }, { "freer1", late_1 }, { "freer2", late_2 } }, check_all },
   { "destroy_look_again",   doomed_look_again,    { { "ender", destroy_and_use }, { "freer", late_1_2 } }, check_all },
   { "destroy_last",         doomed_pooled,        { { "ender", destroy_and_use }, { "freer", late_1_2 } }, check_all },
@@ -337,6 +523,34 @@ static const model_scenario_t scenarios[] = {
   { "due_thread",           due_runs,             { { "thread", due_thread }, { "asker", ask_0 } }, due_check },
   { "due_two",              due_none,             { { "asker1", ask_0 }, { "asker2", ask_1 } }, due_check },
   { "due_twice",            due_runs,             { { "thread", due_thread }, { "asker", ask_0_1 } }, due_check },
+  { "park_free",            parked_3,             { { "owner", free_1_parked }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
+  { "park_leave",           parked_3,             { { "owner", unpark_0 }, { "freer1", free_1_2 }, { "freer2", free_3 } }, check_all },
+  { "park_home",            parked_3,             { { "owner", free_1_unpark }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
+  { "park_malloc",          parked_3,             { { "owner", malloc_unpark }, { "freer1", free_1 }, { "freer2", free_3 } }, check_all },
+  { "park_again",           parked_3,             { { "owner", park_again }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },
+  { "park_ends",            parked_3,             { { "owner", end_parked }, { "freer", free_1_2 }, { "adopter", adopt_and_malloc } }, check_all },
+  { "holes",                pooled_round_1,       { { "round", round_now }, { "adopter", adopt_and_malloc_twice }, { "freer", free_1 } }, check_all },
+  { "holes_rounds",         pooled_round_1,       { { "round", round_twice }, { "adopter", adopt_and_malloc_twice } }, check_all },
+  { "holes_free",           waited_3,             { { "round", round_now }, { "freer1", free_1 }, { "freer2", free_2 } }, check_all },
+  { "holes_first",          holes_3,              { { "round", round_now }, { "adopter", adopt_and_empty }, { "freer", free_3 } }, check_all },
+  { "holes_home",           full_rounds,          { { "home", home_returns }, { "freer", free_2 }, { "round", round_pages_once } }, check_all },
+  { "holes_index",          full_changed,         { { "freer", free_1 }, { "round", round_now } }, check_all },
+  { "holes_reborn",         holes_1_one_slice,    { { "freer", empty_and_pool }, { "round", round_now } }, check_all },
+  { "holes_cached",         holes_1_cached,       { { "freer", free_1 }, { "owner", fresh_and_pool }, { "round", round_now } }, check_all },
+  { "holes_visit",          waited_2,             { { "visitor", visit_0 }, { "round", round_now }, { "freer", free_2 } }, check_all },
+  { "holes_twice",          twice_holes,          { { "freer", free_both }, { "adopter", adopt_and_malloc } }, check_told },
+  { "holes_twice_round",    twice_pooled_round,   { { "freer", free_both }, { "round", round_now } }, check_told },
+  { "cache",                cached_1,             { { "owner1", fresh_and_use }, { "owner2", fresh_and_use }, { "round", round_slices } }, check_all },
+  { "cache_put",            cache_last,           { { "freer", free_last_of_0 }, { "owner", fresh_and_use }, { "round", round_slices } }, check_all },
+  { "cache_put_two",        cache_two,            { { "freer1", free_last_of_0 }, { "freer2", empty_g1 }, { "owner", fresh_and_use } }, check_all },
+  { "cache_thread",         cache_last_thread,    { { "thread", due_thread }, { "freer", free_last_and_look } }, memory_nothing_waits },
+  { "cache_thread_two",     cached_and_last_thread, { { "thread", due_thread }, { "freer", free_g1_and_look } }, memory_nothing_waits },
+  { "cache_single",         cache_singles,        { { "freer1", free_last_of_0 }, { "freer2", free_g1_single }, { "owner", single_anew } }, check_all },
+  { "cache_single_round",   cached_single,        { { "round", round_slices }, { "freer", free_g1_single } }, check_all },
+  { "cache_single_take",    cached_single,        { { "round", round_slices }, { "owner1", single_anew }, { "owner2", single_anew } }, check_all },
+  { "purge",                slice_is_due,         { { "round", round_slices }, { "owner", fresh_twice } }, check_all },
+  { "purge_claim",          slice_is_due,         { { "round", round_slices }, { "owner1", fresh_and_use }, { "owner2", fresh_and_use } }, check_all },
+  { "purge_age",            slice_waits,          { { "round", round_slices_twice }, { "owner", fresh_and_free } }, check_all },
   { "owner_ends",           one_full_one_owned,   { { "owner", end_1 }, { "freer", free_one_of_each }, { "adopter", adopt_bin_0 } }, check_all },
 };
 enum { NSCENARIOS = sizeof scenarios / sizeof scenarios[0] };

@@ -1,5 +1,6 @@
-/* What else programs call that are written for glibc's malloc: its own names for the functions, and what it tells of itself. Run with
-   the library preloaded, and linked with the archive, statically (test/c/preload/run). Prints a line for each. */
+/* What else programs call that are written for glibc's malloc: its own names for the functions, and what it
+   tells of itself. Run with the library preloaded, and linked with the archive, statically
+   (test/c/preload/run). Prints a line for each. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <malloc.h>
@@ -10,7 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void*, size_t), *__libc_memalign(size_t, size_t);
+void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void*, size_t),
+    *__libc_memalign(size_t, size_t);
 void *__libc_valloc(size_t), *__libc_pvalloc(size_t);
 void __libc_free(void*);
 /* No program that is linked without the library has these: C23's, and ours. */
@@ -30,15 +32,20 @@ static void done(const char* name) {
   why = NULL;
 }
 
-static _Bool is_ours(const void* p, size_t size, size_t align) { return mi_usable_size(p) >= (size == 0 ? 1 : size) && (uintptr_t)p % align == 0; }
+static _Bool is_ours(const void* p, size_t size, size_t align) {
+  return mi_usable_size(p) >= (size == 0 ? 1 : size) && (uintptr_t)p % align == 0;
+}
 
 /* Any function's blocks go through any other. */
 static void names(void) {
   const long page = sysconf(_SC_PAGESIZE);
   for (size_t size = 0; size < 300000; size = 3 * size + 1) {
-    void* p[] = { __libc_malloc(size), __libc_calloc(size, 1), __libc_realloc(NULL, size), __libc_memalign(256, size), __libc_valloc(size), __libc_pvalloc(size) };
-    CHECK(is_ours(p[0], size, 16) && is_ours(p[1], size, 16) && is_ours(p[2], size, 16) && is_ours(p[3], size, 256));
-    CHECK(is_ours(p[4], size, (size_t)page) && is_ours(p[5], size, (size_t)page) && mi_usable_size(p[5]) % (size_t)page == 0);
+    void* p[] = { __libc_malloc(size),        __libc_calloc(size, 1), __libc_realloc(NULL, size),
+                  __libc_memalign(256, size), __libc_valloc(size),    __libc_pvalloc(size) };
+    CHECK(is_ours(p[0], size, 16) && is_ours(p[1], size, 16) && is_ours(p[2], size, 16)
+          && is_ours(p[3], size, 256));
+    CHECK(is_ours(p[4], size, (size_t)page) && is_ours(p[5], size, (size_t)page)
+          && mi_usable_size(p[5]) % (size_t)page == 0);
     for (size_t i = 0; i < size; i++) CHECK(((char*)p[1])[i] == 0);
     p[0] = realloc(p[0], 2 * size + 1);
     p[1] = __libc_realloc(p[1], 2 * size + 1);
@@ -63,14 +70,17 @@ static void numbers(void) {
   const struct mallinfo2 before = mallinfo2();
   for (int i = 0; i < N; i++) p[i] = malloc(SIZE);
   const struct mallinfo2 after = mallinfo2();
-  CHECK(after.uordblks - before.uordblks >= (size_t)N * SIZE && after.uordblks - before.uordblks <= (size_t)N * SIZE / 4 * 5);
-  CHECK(after.arena == after.uordblks + after.fordblks && after.keepcost <= after.fordblks && after.ordblks > 0 && after.arena >= before.arena);
+  CHECK(after.uordblks - before.uordblks >= (size_t)N * SIZE
+        && after.uordblks - before.uordblks <= (size_t)N * SIZE / 4 * 5);
+  CHECK(after.arena == after.uordblks + after.fordblks && after.keepcost <= after.fordblks
+        && after.ordblks > 0 && after.arena >= before.arena);
   CHECK(after.smblks == 0 && after.usmblks == 0 && after.fsmblks == 0);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
   const struct mallinfo narrow = mallinfo();
 #pragma GCC diagnostic pop
-  CHECK((size_t)narrow.arena == after.arena && (size_t)narrow.uordblks == after.uordblks && (size_t)narrow.fordblks == after.fordblks);
+  CHECK((size_t)narrow.arena == after.arena && (size_t)narrow.uordblks == after.uordblks
+        && (size_t)narrow.fordblks == after.fordblks);
   for (int i = 0; i < N; i++) free(p[i]);
   CHECK(mallinfo2().uordblks < before.uordblks + SIZE * 10);
   const size_t small = live();
@@ -82,7 +92,8 @@ static void numbers(void) {
 }
 
 static void options(void) {
-  CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 1 && mallopt(M_TRIM_THRESHOLD, 1 << 20) == 1 && mallopt(M_ARENA_MAX, 1) == 1 && mallopt(M_PERTURB, 0) == 1);
+  CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 1 && mallopt(M_TRIM_THRESHOLD, 1 << 20) == 1
+        && mallopt(M_ARENA_MAX, 1) == 1 && mallopt(M_PERTURB, 0) == 1);
   CHECK(mallopt(12345, 1) == 0 && mallopt(-12345, 1) == 0 && mallopt(0, 1) == 0);
   done("mallopt");
 }
@@ -133,10 +144,13 @@ static void info(void) {
   FILE* f = open_memstream(&text, &length);
   CHECK(malloc_info(0, f) == 0 && malloc_info(1, f) == EINVAL);
   fclose(f);
-  CHECK(strncmp(text, "<malloc version=\"1\">", 20) == 0 && strstr(text, "</malloc>") != NULL && is_xml(text));
+  CHECK(strncmp(text, "<malloc version=\"1\">", 20) == 0 && strstr(text, "</malloc>") != NULL
+        && is_xml(text));
   const char* all = strstr(text, "<total type=\"live\"");
-  CHECK(all != NULL && sscanf(all, "<total type=\"live\" count=\"%zu\" size=\"%zu\"", &count, &bytes) == 2 && count > 1 && bytes >= 5000);
-  CHECK(strstr(text, "<system type=\"current\" size=\"") != NULL && strstr(text, "<size to=\"5120\" count=\"") != NULL);
+  CHECK(all != NULL && sscanf(all, "<total type=\"live\" count=\"%zu\" size=\"%zu\"", &count, &bytes) == 2
+        && count > 1 && bytes >= 5000);
+  CHECK(strstr(text, "<system type=\"current\" size=\"") != NULL
+        && strstr(text, "<size to=\"5120\" count=\"") != NULL);
   free(text);
   free(p);
   done("malloc_info");
@@ -163,7 +177,10 @@ static void stats(void) {
 int main(int argc, char** argv) {
   way = argc > 1 ? argv[1] : "preloaded";
   setvbuf(stdout, NULL, _IOLBF, 4096);
-  if (mi_usable_size == NULL) { printf("not ok preload-glibc-%s: the library is not there\n", way); return 1; }
+  if (mi_usable_size == NULL) {
+    printf("not ok preload-glibc-%s: the library is not there\n", way);
+    return 1;
+  }
   names();
   numbers();
   options();

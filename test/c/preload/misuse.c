@@ -25,7 +25,9 @@ int main(int argc, char** argv) {
   if (strcmp(argv[1], "sized") == 0) ((sized_t)(uintptr_t)function("free_sized"))(p, 200);
   if (strcmp(argv[1], "deleted_as_base") == 0) ((sized_t)(uintptr_t)function("_ZdlPvm"))(p, 40);
   if (strcmp(argv[1], "larger") == 0) ((sized_t)(uintptr_t)function("_ZdaPvm"))(p, 100000);
-  if (strcmp(argv[1], "unaligned") == 0) ((sized_t)(uintptr_t)function("_ZdlPvSt11align_val_t"))(not_aligned(), 32);
-  if (strcmp(argv[1], "aligned_size") == 0) ((sized_aligned_t)(uintptr_t)function("free_aligned_sized"))(aligned_alloc(64, 64), 64, 1000);
+  if (strcmp(argv[1], "unaligned") == 0)
+    ((sized_t)(uintptr_t)function("_ZdlPvSt11align_val_t"))(not_aligned(), 32);
+  if (strcmp(argv[1], "aligned_size") == 0)
+    ((sized_aligned_t)(uintptr_t)function("free_aligned_sized"))(aligned_alloc(64, 64), 64, 1000);
   return 0;
 }

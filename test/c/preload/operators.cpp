@@ -34,7 +34,7 @@ static void done(const char* name) {
   why = nullptr;
 }
 
-static std::size_t (*usable)(const void*);          // mi_usable_size: 0 for what is no live block of the library
+static std::size_t (*usable)(const void*);  // mi_usable_size: 0 for what is no live block of the library
 static thread_local void* volatile hidden;   // the compiler may leave out a new and its delete: not these
 static volatile std::size_t huge = SIZE_MAX / 2 + 1;
 
@@ -69,7 +69,7 @@ static void test_forms() {
   }
   delete seen(new int(3));
   delete[] seen(new int[100]);
-  delete[] (hidden = new std::string[100], static_cast<std::string*>(hidden));   // its length stands before it
+  delete[] (hidden = new std::string[100], static_cast<std::string*>(hidden));  // its length stands before it
   delete seen(new Line, 64);
   delete[] seen(new Line[7], 64);
   delete seen(new Wide, 8192);
@@ -112,7 +112,7 @@ static void test_handler() {
   CHECK(operator new(huge, std::nothrow) == nullptr && calls == 6);
   std::set_new_handler(throwing_handler);
   CHECK(throws([] { return operator new(huge, std::align_val_t{256}); }) && calls == 7);
-  CHECK(operator new(huge, std::nothrow) == nullptr && calls == 8);      // what the handler throws stays inside
+  CHECK(operator new(huge, std::nothrow) == nullptr && calls == 8);  // what the handler throws stays inside
   CHECK(operator new[](huge, std::align_val_t{256}, std::nothrow) == nullptr && calls == 9);
   std::set_new_handler(nullptr);
   done("new_handler");
@@ -187,7 +187,10 @@ int main() {
   std::setvbuf(stdout, nullptr, _IOLBF, 4096);
   if (std::getenv("PRELOADED") != nullptr) {
     usable = reinterpret_cast<std::size_t (*)(const void*)>(dlsym(RTLD_DEFAULT, "mi_usable_size"));
-    if (usable == nullptr) { std::printf("not ok preload-operators: the library is not preloaded\n"); return 1; }
+    if (usable == nullptr) {
+      std::printf("not ok preload-operators: the library is not preloaded\n");
+      return 1;
+    }
   }
   test_forms();
   test_throwing();

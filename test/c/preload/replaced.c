@@ -19,7 +19,8 @@ static int failures;
 #define CHECK(x) do { if (!(x) && why == NULL) why = #x; } while (0)
 #define HUGE ((size_t)PTRDIFF_MAX + 1)
 
-static _Thread_local void* volatile hidden;  /* the compiler knows malloc: nothing here may be optimised away */
+static _Thread_local void* volatile hidden;  /* the compiler knows malloc: nothing here may
+                                                be optimised away */
 static volatile size_t huge = HUGE, nothing = 0;
 #define KEEP(p) (hidden = (p), (void*)hidden)
 
@@ -52,12 +53,16 @@ static void check_block(void* p, size_t size, size_t align) {
 
 static void test_names(void) {
   static const char* const names[] = {
-    "malloc", "free", "calloc", "realloc", "reallocarray", "memalign", "posix_memalign", "aligned_alloc", "valloc", "pvalloc",
+    "malloc", "free", "calloc", "realloc", "reallocarray", "memalign", "posix_memalign", "aligned_alloc",
+    "valloc", "pvalloc",
     "malloc_usable_size", "free_sized", "free_aligned_sized", "cfree", "malloc_trim", "mallopt",
-    "mallinfo", "mallinfo2", "malloc_stats", "malloc_info", "__libc_malloc", "__libc_free", "__libc_calloc", "__libc_realloc",
+    "mallinfo", "mallinfo2", "malloc_stats", "malloc_info", "__libc_malloc", "__libc_free", "__libc_calloc",
+    "__libc_realloc",
     "__libc_memalign", "__libc_valloc", "__libc_pvalloc", "_Znwm", "_Znam", "_ZnwmRKSt9nothrow_t",
-    "_ZnamRKSt9nothrow_t", "_ZnwmSt11align_val_t", "_ZnamSt11align_val_t", "_ZnwmSt11align_val_tRKSt9nothrow_t",
-    "_ZnamSt11align_val_tRKSt9nothrow_t", "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZdaPvm", "_ZdlPvRKSt9nothrow_t", "_ZdaPvRKSt9nothrow_t",
+    "_ZnamRKSt9nothrow_t", "_ZnwmSt11align_val_t", "_ZnamSt11align_val_t",
+    "_ZnwmSt11align_val_tRKSt9nothrow_t",
+    "_ZnamSt11align_val_tRKSt9nothrow_t", "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZdaPvm", "_ZdlPvRKSt9nothrow_t",
+    "_ZdaPvRKSt9nothrow_t",
     "_ZdlPvSt11align_val_t", "_ZdaPvSt11align_val_t", "_ZdlPvmSt11align_val_t", "_ZdaPvmSt11align_val_t",
     "_ZdlPvSt11align_val_tRKSt9nothrow_t", "_ZdaPvSt11align_val_tRKSt9nothrow_t" };
   static char text[160];

@@ -1,5 +1,5 @@
-/* No thread is made within a free: the C library calls free with a lock held that pthread_create takes (the stacks of ended threads). A
-   malloc may make it. The thread is asked for by the environment. */
+/* No thread is made within a free: the C library calls free with a lock held that pthread_create takes (the
+   stacks of ended threads). A malloc may make it. The thread is asked for by the environment. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -12,7 +12,8 @@ static __thread int in_free;
 static int within, made;
 
 int pthread_create(pthread_t* t, const pthread_attr_t* a, void* (*run)(void*), void* arg) {
-  int (*next)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*) = dlsym(RTLD_NEXT, "pthread_create");
+  int (*next)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*) =
+      dlsym(RTLD_NEXT, "pthread_create");
   if (in_free) within++; else made++;
   return next(t, a, run, arg);
 }

@@ -1,5 +1,5 @@
-/* A library that registers handlers of fork when it is loaded, and allocates in them; and that has a lock of its own, which they take and
-   under which its thread allocates. */
+/* A library that registers handlers of fork when it is loaded, and allocates in them; and that has a lock of
+   its own, which they take and under which its thread allocates. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdlib.h>

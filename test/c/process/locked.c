@@ -1,5 +1,5 @@
-/* Locks all its memory, of which it may lock 8 MiB, and then needs some: before its first allocation, or (an argument) after it. Then
-   all that there is. */
+/* Locks all its memory, of which it may lock 8 MiB, and then needs some: before its first allocation, or (an
+   argument) after it. Then all that there is. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,8 @@ static int needs(size_t size) {
 static int gives_up_early(void) {
   for (int i = 0; i < 100000; i++) {
     if (malloc(1000) != NULL) continue;
-    if (mmap(NULL, 256 << 10, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) return 0;
+    if (mmap(NULL, 256 << 10, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+      return 0;
     return puts("malloc fails where mmap does not"), 1;
   }
   return puts("the limit is none"), 1;

@@ -11,7 +11,8 @@ char* getenv(const char* name) {
   if (copy == NULL) abort();
   strcpy(copy, name);
   char* found = NULL;
-  for (char** e = environ; e != NULL && *e != NULL; e++) if (strncmp(*e, copy, strlen(copy)) == 0 && (*e)[strlen(copy)] == '=') found = *e + strlen(copy) + 1;
+  for (char** e = environ; e != NULL && *e != NULL; e++)
+    if (strncmp(*e, copy, strlen(copy)) == 0 && (*e)[strlen(copy)] == '=') found = *e + strlen(copy) + 1;
   free(copy);
   depth--;
   return found;

@@ -18,7 +18,7 @@ static ucontext_t outside;
 static int current = -1;                 /* who runs; -1: neither */
 static order_t order;
 static unsigned ninterrupts;             /* so far */
-static size_t nsteps, nchoices;          /* steps; the last of them at which the other could have gone on, + 1 */
+static size_t nsteps, nchoices;  /* steps; the last of them at which the other could have gone on, + 1 */
 static size_t nwaits, nalone;            /* waits; those where the other had ended */
 static struct { const mi_lock_t* lock; int holder; } locks[LOCKS];
 
@@ -27,7 +27,8 @@ static size_t nrecorded, max_recorded;
 
 static void fail(const char* what) {
   current = -1;
-  test_fail("order", order.first, "%s; interrupted %u times, before step %zu, %zu, %zu, %zu", what, order.n, order.at[0], order.at[1], order.at[2], order.at[3]);
+  test_fail("order", order.first, "%s; interrupted %u times, before step %zu, %zu, %zu, %zu", what, order.n,
+            order.at[0], order.at[1], order.at[2], order.at[3]);
 }
 
 static void crashed(int sig) { fail(sig == SIGABRT ? "aborted" : "SIGSEGV"); }

@@ -1,5 +1,5 @@
-/* The protocols of docs/protocols.md, in the core's own functions, step by step (steps.h). The model plays the headers
-   verbatim and a copy by hand of what stands round them; here is the original. */
+/* The protocols of docs/protocols.md, in the core's own functions, step by step (steps.h). The model plays
+   the headers verbatim and a copy by hand of what stands round them; here is the original. */
 #include "core/holes.h"
 #include "core/pool_round.h"
 #include "core/visit.h"
@@ -10,10 +10,13 @@ enum { SMALL = 100, LARGE = 3 * MI_MiB };   /* a block of a small page; one with
 static mi_heap_t* heap;
 static void *first, *block, *block2, *again[2];
 
-static void* h_malloc(int owner, size_t size) { return mi_alloc_malloc(mi_heap_lheap(heap, owners[owner]), size); }
+static void* h_malloc(int owner, size_t size) {
+  return mi_alloc_malloc(mi_heap_lheap(heap, owners[owner]), size);
+}
 
 static void begin(void) {
-  mi_option_set(mi_option_arena_reserve, 4 * MI_KiB);            /* KiB: small, since the whole is looked at after each order */
+  /* KiB: small, since the whole is looked at after each order */
+  mi_option_set(mi_option_arena_reserve, 4 * MI_KiB);
   owners_begin();
 }
 
@@ -44,17 +47,24 @@ static void free_block(void) { o_free(1, block); }
 static void destroy_heap(void) { mi_heap_end(heap, false); }
 static void delete_heap(void) { mi_heap_end(heap, true); }
 
-/* The slice has another life: the block is not in use in it, so a free that is too late finds it free, or none. */
+/* The slice has another life: the block is not in use in it, so a free that is too late finds
+   it free, or none. */
 static void destroy_and_again(size_t size) {
   mi_heap_end(heap, false);
-  for (int i = 0; i < 2; i++) if (again[i] == NULL && (i == 0 || size != SMALL)) test_fill(again[i] = o_malloc(2, size), mi_min(size, 64), 7);
+  for (int i = 0; i < 2; i++)
+    if (again[i] == NULL && (i == 0 || size != SMALL))
+      test_fill(again[i] = o_malloc(2, size), mi_min(size, 64), 7);
 }
 static void destroy_and_same(void) { destroy_and_again(SMALL); }
 static void destroy_and_other(void) { destroy_and_again(3000); }
 static void destroy_and_single(void) { destroy_and_again(300000); }
 
 static void free_again(void) {
-  for (int i = 0; i < 2; i++) if (again[i] != NULL) { CHECK(test_filled(again[i], 64, 7)); o_free(2, again[i]); }
+  for (int i = 0; i < 2; i++)
+    if (again[i] != NULL) {
+      CHECK(test_filled(again[i], 64, 7));
+      o_free(2, again[i]);
+    }
   all_is_well(1);
 }
 
@@ -149,7 +159,8 @@ static void free_and_free(void) { pooled(&set_last_two, &free_block2, 3); }
 static void free_and_adopt(void) { pooled(&set_last, &adopt, 2); }
 static void free_and_dig(void) { pooled(&set_last, &dig, 2); }
 
-/* A3: between the look at the bit and the swap the page dies; its slice is pooled again, with blocks of another size. */
+/* A3: between the look at the bit and the swap the page dies; its slice is pooled again, with blocks
+   of another size. */
 static void set_large_pooled(void) {
   block = o_malloc(0, 3000);
   block2 = again[0] = NULL;
@@ -230,7 +241,11 @@ static void dug_the_next_time(void) {
 
 static void free_it_too(void) { o_free(2, block); }
 static void free_it_at_home(void) { o_free(0, block); }
-static void set_two(void) { first = o_malloc(0, SMALL); block = o_malloc(0, SMALL); block2 = again[0] = NULL; }
+static void set_two(void) {
+  first = o_malloc(0, SMALL);
+  block = o_malloc(0, SMALL);
+  block2 = again[0] = NULL;
+}
 static void set_two_pooled(void) { set_two(); mi_owner_abandon(owners[0]); }
 static void counts_are_whole(void) {
   mi_report_pending();
@@ -305,7 +320,8 @@ static size_t next(size_t i, const volatile void* at, step_kind_t kind) {
   return i;
 }
 
-/* R0: before the swap that pins the page or pushes the block the word is read directly behind the name of the heap. */
+/* R0: before the swap that pins the page or pushes the block the word is read directly behind the
+   name of the heap. */
 static void name_before_word(void* p) {
   mi_page_t* page = mi_page_of(p);
   block = p;
@@ -330,7 +346,8 @@ static void heap_is_read_first(void) {
   mi_heap_end(heap, false);
 }
 
-/* A free that makes a full page pooled: its class is read while it is still full (R4, P2), since then it may be another's. */
+/* A free that makes a full page pooled: its class is read while it is still full (R4, P2), since then it
+   may be another's. */
 static void class_is_read_before(void) {
   begin();
   set_full();
@@ -352,7 +369,27 @@ static void pooled_in_order(void) {
   record(&abandon);
   const size_t p1 = next(0, &page->xword, STEP_CAS), p2 = next(0, bits, STEP_SWAP);
   CHECK(p1 < nsteps && p2 < nsteps && p1 < p2);
-  CHECK(next(0, &page->xowner, STEP_STORE) < p1 && next(p1, &page->xbin, STEP_LOAD) == nsteps && next(p1, &page->xowner, STEP_STORE) == nsteps);
+  CHECK(next(0, &page->xowner, STEP_STORE) < p1 && next(p1, &page->xbin, STEP_LOAD) == nsteps
+        && next(p1, &page->xowner, STEP_STORE) == nsteps);
+}
+
+/* P3, where a page becomes pooled whose bit in `changed` is set: by a swap (the look alone may be an old
+   one), behind the one of the word. */
+static void bit_is_swapped(void (*actor)(void), mi_page_t* page) {
+  const mi_arena_t* a = mi_arena_at(page->arena);
+  const mi_bits_t* bits = a->changed + mi_arena_slice_of(a, page->start) / 64;
+  mi_bitmap_set(a->changed, mi_arena_slice_of(a, page->start), 1);
+  record(actor);
+  const size_t swap = next(0, &page->xword, STEP_CAS), p3 = next(0, bits, STEP_SWAP);
+  CHECK_EQ(mi_xword_state(page->xword), MI_PAGE_POOLED);
+  CHECK(swap < nsteps && p3 < nsteps && swap < p3);
+}
+static void changed_in_order(void) {
+  begin();
+  set_full();
+  bit_is_swapped(&free_block, mi_page_of(block));  /* R4 */
+  first = o_malloc(0, 3000);
+  bit_is_swapped(&abandon, mi_page_of(first));     /* P1 */
 }
 
 /* Birth: the name before the word, both released. */
@@ -362,10 +399,15 @@ static void born_in_order(void) {
   record(&o_malloc_first);
   mi_page_t* page = mi_page_of(first);
   const size_t name = next(0, &page->xheap, STEP_STORE), word = next(0, &page->xword, STEP_STORE);
-  CHECK(name < word && word < nsteps && steps[name].order == memory_order_release && steps[word].order == memory_order_release);
+  CHECK(name < word && word < nsteps && steps[name].order == memory_order_release
+        && steps[word].order == memory_order_release);
 }
 
-TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single), TEST(pinned_lives), TEST(destroy_offset_mapping), TEST(destroy_offset),
-          TEST(destroy_mapping), TEST(delete_small), TEST(delete_mapping), TEST(free_and_free), TEST(free_and_adopt), TEST(free_and_dig), TEST(adopt_and_again),
-          TEST(free_and_home), TEST(free_and_give_up), TEST(free_and_abandon), TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap),
-          TEST(keep_and_flush), TEST(twice_by_others), TEST(twice_and_home), TEST(twice_pooled), TEST(heap_is_read_first), TEST(class_is_read_before), TEST(pooled_in_order), TEST(born_in_order))
+TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single), TEST(pinned_lives),
+          TEST(destroy_offset_mapping), TEST(destroy_offset), TEST(destroy_mapping), TEST(delete_small),
+          TEST(delete_mapping), TEST(free_and_free), TEST(free_and_adopt), TEST(free_and_dig),
+          TEST(adopt_and_again), TEST(free_and_home), TEST(free_and_give_up), TEST(free_and_abandon),
+          TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap), TEST(keep_and_flush),
+          TEST(twice_by_others), TEST(twice_and_home), TEST(twice_pooled), TEST(heap_is_read_first),
+          TEST(class_is_read_before), TEST(pooled_in_order), TEST(changed_in_order),
+          TEST(born_in_order))

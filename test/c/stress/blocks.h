@@ -26,7 +26,8 @@ static inline void checked(const void* p) {
   const head_t* h = p;
   if (mi_usable_size(p) < h->size) wrong(p, "usable size below the size");
   if (!test_filled(h + 1, shown(h->size), h->seed)) wrong(p, "the pattern is gone");
-  if (h->size > 1000 && ((const uint8_t*)p)[h->size - 1] != (uint8_t)h->seed) wrong(p, "its last byte is gone");
+  if (h->size > 1000 && ((const uint8_t*)p)[h->size - 1] != (uint8_t)h->seed)
+    wrong(p, "its last byte is gone");
 }
 
 static inline void release(void* p) {
@@ -39,7 +40,11 @@ static inline void release(void* p) {
 /* Mostly small, now and then a page's worth, seldom megabytes. */
 static inline size_t random_size(uint64_t* r) {
   const uint64_t kind = test_random(r) % 1000;
-  const size_t most = kind < 700 ? 256 : kind < 930 ? 2048 : kind < 985 ? 40000 : kind < 999 ? 300000 : 6 * MI_MiB;
+  const size_t most = kind < 700   ? 256
+                      : kind < 930 ? 2048
+                      : kind < 985 ? 40000
+                      : kind < 999 ? 300000
+                                   : 6 * MI_MiB;
   return sizeof(head_t) + test_random(r) % most;
 }
 
@@ -50,7 +55,8 @@ static inline void* zeroed(void* p, size_t n) {
 
 /* After realloc: what fits of the old contents is there. */
 static inline void* moved(void* p, head_t old, size_t size, uint64_t seed) {
-  if (p == NULL || !test_filled((head_t*)p + 1, mi_min(shown(old.size), shown(size)), old.seed)) wrong(p, "realloc lost something");
+  if (p == NULL || !test_filled((head_t*)p + 1, mi_min(shown(old.size), shown(size)), old.seed))
+    wrong(p, "realloc lost something");
   return written(p, size, seed);
 }
 

@@ -1,6 +1,6 @@
-/* Forks while others do what takes locks, holds pages and pins: each kind by itself, from the main thread and from others. Every child
-   allocates, frees what it inherited, ends a heap, visits, takes statistics, and ends. Arguments: forks of each kind, seed; or FORKS,
-   STRESS_SEED; or for STRESS_SECONDS each. */
+/* Forks while others do what takes locks, holds pages and pins: each kind by itself, from the main thread and
+   from others. Every child allocates, frees what it inherited, ends a heap, visits, takes statistics, and
+   ends. Arguments: forks of each kind, seed; or FORKS, STRESS_SEED; or for STRESS_SECONDS each. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -40,7 +40,8 @@ static bool nothing(const mi_heap_t* heap, const mi_heap_area_t* area, void* p, 
 static void end_heaps(uint64_t* r) {
   void* p[300];
   mi_heap_t* heap = mi_heap_new();
-  for (int i = 0; i < 300; i++) CHECK((p[i] = mi_heap_malloc(heap, i == 0 ? HUGE_BYTES : random_size(r))) != NULL);
+  for (int i = 0; i < 300; i++)
+    CHECK((p[i] = mi_heap_malloc(heap, i == 0 ? HUGE_BYTES : random_size(r))) != NULL);
   for (int i = 0; i < 300; i += 3) mi_free(p[i]);
   const bool destroy = test_random(r) % 2;
   (destroy ? &mi_heap_destroy : &mi_heap_delete)(heap);
@@ -58,7 +59,8 @@ static void visit_heaps(uint64_t* r) {
 static void huge_blocks(uint64_t* r) {
   void* p = mi_malloc(HUGE_BYTES);
   CHECK(p != NULL && (p = mi_realloc(p, 2 * HUGE_BYTES)) != NULL);
-  mi_free(mi_exchange_acq_rel(&slots[test_random(r) % 4], p));            /* few at a time: the address space may be limited */
+  /* few at a time: the address space may be limited */
+  mi_free(mi_exchange_acq_rel(&slots[test_random(r) % 4], p));
 }
 
 static void collect(uint64_t* r) {
@@ -66,8 +68,8 @@ static void collect(uint64_t* r) {
   mi_collect(test_random(r) % 2);
 }
 
-/* Detached: one that ended and is not joined yet would be a leak to ThreadSanitizer in the child. The allocator's key is
-   older than `ended`, so its destructor has run when this one says so. */
+/* Detached: one that ended and is not joined yet would be a leak to ThreadSanitizer in the child. The
+   allocator's key is older than `ended`, so its destructor has run when this one says so. */
 static pthread_key_t ended;
 static void say_ended(void* gone) { sem_post(gone); }
 typedef struct { uint64_t r; sem_t gone; } life_t;
@@ -209,15 +211,19 @@ static void by_two_at_once(void) {
   alarm(0);
   CHECK_EQ(pthread_barrier_init(&both_forked, NULL, 2), 0);
   shared = mi_heap_new();
-  forker_t f[2] = { { nforks / 2, seconds != 0 ? time(NULL) + seconds : 0, (uint64_t)seed }, { nforks / 2, seconds != 0 ? time(NULL) + seconds : 0, (uint64_t)seed + 1 } };
+  forker_t f[2] = { { nforks / 2, seconds != 0 ? time(NULL) + seconds : 0, (uint64_t)seed },
+                    { nforks / 2, seconds != 0 ? time(NULL) + seconds : 0, (uint64_t)seed + 1 } };
   CHECK_EQ(pthread_create(&other, NULL, &forker_of_two, &f[1]), 0);
   forker_of_two(&f[0]);
   pthread_join(other, NULL);
 }
 
 int main(int argc, char** argv) {
-  static const test_t tests[] = { TEST(while_blocks_are_traded), TEST(while_heaps_end), TEST(while_heaps_are_visited), TEST(while_mappings_move),
-                                  TEST(while_memory_is_collected), TEST(while_threads_come_and_go), TEST(by_two_at_once) };
+  static const test_t tests[] = {
+    TEST(while_blocks_are_traded), TEST(while_heaps_end),           TEST(while_heaps_are_visited),
+    TEST(while_mappings_move),     TEST(while_memory_is_collected), TEST(while_threads_come_and_go),
+    TEST(by_two_at_once)
+  };
   if (pthread_key_create(&ended, &say_ended) != 0) return 1;
   nforks = argument(argc, argv, 1, "FORKS", 24);
   seed = argument(argc, argv, 2, "STRESS_SEED", (long)time(NULL));

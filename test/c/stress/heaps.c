@@ -1,13 +1,16 @@
-/* Heaps that everybody makes, shares and ends: threads that come and go publish heaps in places, allocate from each
-   other's, delete and destroy them while others free. When all is over nothing is left, and a late round needs no more
-   memory than an early one. Arguments: threads seconds seed; or STRESS_THREADS, STRESS_SECONDS, STRESS_SEED.
+/* Heaps that everybody makes, shares and ends: threads that come and go publish heaps in places, allocate
+   from each other's, delete and destroy them while others free. When all is over nothing is left, and a late
+   round needs no more memory than an early one. Arguments: threads seconds seed; or STRESS_THREADS,
+   STRESS_SECONDS, STRESS_SEED.
 
-   What makes it a legal program: who allocates from a heap is counted (place_enter, place_leave), and who ends it shuts
-   the place and waits for these. Blocks of a heap that will be deleted go to `slots`, too, where anybody frees them at any
-   time. Blocks of one that will be destroyed stay in the place, and who frees them is counted, so that it is before the end.
+   What makes it a legal program: who allocates from a heap is counted (place_enter, place_leave), and who
+   ends it shuts the place and waits for these. Blocks of a heap that will be deleted go to `slots`, too,
+   where anybody frees them at any time. Blocks of one that will be destroyed stay in the place, and who frees
+   them is counted, so that it is before the end.
 
-   What breaks this on purpose: in places with an arena of their own, racers free who are not counted. When the heap is
-   destroyed meanwhile such a free is right or is reported, and does no harm; nobody else has memory of that arena. */
+   What breaks this on purpose: in places with an arena of their own, racers free who are not counted. When
+   the heap is destroyed meanwhile such a free is right or is reported, and does no harm; nobody else has
+   memory of that arena. */
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>
@@ -17,7 +20,8 @@
 #include "include/mimalloc-stats.h"
 
 enum { PLACES = 24, WITH_ARENA = 6, KEPT = 64, SLOTS = 1024, MAX_THREADS = 64, ARENA_BYTES = 4 << 20 };
-typedef enum { DELETED, DESTROYED, NOT_DESTROYED, FATES } fate_t;   /* the last: destroyed, which it does not allow */
+/* the last: destroyed, which it does not allow */
+typedef enum { DELETED, DESTROYED, NOT_DESTROYED, FATES } fate_t;
 
 #define EMPTY (1u << 31)                 /* in xusers: there is no heap */
 #define SHUT  (1u << 30)                 /* somebody makes or ends the heap */
@@ -77,7 +81,7 @@ static void place_end(place_t* place) {
   const fate_t fate = place->fate;
   mi_store_release(&place->xdestroying, fate == DESTROYED);
   if (fate == DELETED) mi_heap_delete(place->heap); else mi_heap_destroy(place->heap);
-  for (int i = 0; i < KEPT; i++) {       /* what racers did not get; it lives on in the main heap, or does not */
+  for (int i = 0; i < KEPT; i++) {  /* what racers did not get; it lives on in the main heap, or does not */
     void* p = mi_exchange_acq_rel(&place->xkept[i], NULL);
     if (fate == DESTROYED || p == NULL) continue;
     if (mi_heap_of(p) != mi_heap_get_backing()) wrong(p, "not in the main heap");
@@ -89,11 +93,13 @@ static void place_end(place_t* place) {
   mi_store_release(&place->xusers, EMPTY);
 }
 
-/* Frees some of its blocks, whatever happens to the heap. The blocks themselves are not touched: they may be gone. */
+/* Frees some of its blocks, whatever happens to the heap. The blocks themselves are not touched:
+   they may be gone. */
 static void race(place_t* place, uint64_t* r) {
   void* p[8];
   place->xracers++;
-  for (int i = 0; i < 8; i++) nraces += (p[i] = mi_exchange_acq_rel(&place->xkept[test_random(r) % KEPT], NULL)) != NULL;
+  for (int i = 0; i < 8; i++)
+    nraces += (p[i] = mi_exchange_acq_rel(&place->xkept[test_random(r) % KEPT], NULL)) != NULL;
   racing_in = place;
   for (int i = 0; i < 8; i++) {
     if (test_random(r) % 8 == 0) sched_yield();
@@ -105,7 +111,9 @@ static void race(place_t* place, uint64_t* r) {
 
 /* ---- users ---- */
 
-static void hand_out(void* p, uint64_t* r) { release(mi_exchange_acq_rel(&slots[test_random(r) % SLOTS], p)); }
+static void hand_out(void* p, uint64_t* r) {
+  release(mi_exchange_acq_rel(&slots[test_random(r) % SLOTS], p));
+}
 
 static void store(place_t* place, void* p, uint64_t* r) {
   const bool mine = mi_heap_of(p) == place->heap;       /* a realloc in place leaves a block where it was */
@@ -143,7 +151,8 @@ static void resize(place_t* place, mi_atomic(void*)* from, uint64_t* r) {
   const head_t old = *(head_t*)p;
   checked(p);
   const bool handed_out = from >= slots && from < slots + SLOTS;
-  if (handed_out && place->fate == DESTROYED && mi_heap_of(p) == place->heap) wrong(p, "taken for one of a new heap");
+  if (handed_out && place->fate == DESTROYED && mi_heap_of(p) == place->heap)
+    wrong(p, "taken for one of a new heap");
   void* q = mi_heap_realloc(place->heap, p, size);
   if (q == NULL && place->arena != 0) { store(place, p, r); return; }
   store(place, moved(q, old, size, test_random(r)), r);
@@ -168,13 +177,16 @@ static void step(uint64_t* r) {
   place_t* place = &places[test_random(r) % PLACES];
   const uint64_t kind = test_random(r) % 64;
   if (kind == 0) mi_collect(test_random(r) % 16 == 0);
-  else if (kind == 1 && (mi_heap_count() > PLACES + 1 || mi_stats_words(NULL, 0) == 0)) wrong(place, "statistics");
+  else if (kind == 1 && (mi_heap_count() > PLACES + 1 || mi_stats_words(NULL, 0) == 0))
+    wrong(place, "statistics");
   else if (kind < 4) place_end(place);
   else if (kind < 8) place_begin(place, r);
   else if (kind < 12) race(&places[test_random(r) % WITH_ARENA], r);
   else if (kind < 22) release(mi_exchange_acq_rel(&slots[test_random(r) % SLOTS], NULL));
-  else if (kind < 26) { const size_t size = random_size(r); hand_out(written(mi_malloc(size), size, test_random(r)), r); }
-  else use(place, r);
+  else if (kind < 26) {
+    const size_t size = random_size(r);
+    hand_out(written(mi_malloc(size), size, test_random(r)), r);
+  } else use(place, r);
 }
 
 static void* worker(void* arg) {
@@ -200,7 +212,8 @@ static void nothing_left(void) {
   CHECK(mi_owner_slots() <= (uint32_t)nthreads + 1);
 }
 
-/* Threads one after another in each of n places; when all have ended, `most` is the most that any round took. */
+/* Threads one after another in each of n places; when all have ended, `most` is the most
+   that any round took. */
 static void round_of(int n, uint64_t* r, time_t until, need_t* most) {
   pthread_t t[MAX_THREADS];
   mi_stats_reset();
@@ -217,22 +230,27 @@ static void round_of(int n, uint64_t* r, time_t until, need_t* most) {
 }
 
 static void begin(void) {
-  static uint8_t memory[ARENA_BYTES] mi_cachealign;     /* an arena of the user's own memory, and reserved ones */
+  /* an arena of the user's own memory, and reserved ones */
+  static uint8_t memory[ARENA_BYTES] mi_cachealign;
   mi_option_set(mi_option_abort_on_error, 0);
   mi_option_set(mi_option_show_errors, 0);
   mi_register_error(&on_error, NULL);
   for (int i = 0; i < PLACES; i++) {
     mi_store_relaxed(&places[i].xusers, EMPTY);
-    if (i == 0) CHECK(mi_manage_os_memory_ex(memory, sizeof memory, true, false, true, -1, true, &places[i].arena));
-    else if (i < WITH_ARENA) CHECK_EQ(mi_reserve_os_memory_ex(ARENA_BYTES, false, false, true, &places[i].arena), 0);
+    if (i == 0)
+      CHECK(mi_manage_os_memory_ex(memory, sizeof memory, true, false, true, -1, true, &places[i].arena));
+    else if (i < WITH_ARENA)
+      CHECK_EQ(mi_reserve_os_memory_ex(ARENA_BYTES, false, false, true, &places[i].arena), 0);
   }
 }
 
 static void say(int nrounds, const need_t* most) {
-  printf("# heaps: %ld threads, seed %ld: %d rounds; %llu heaps deleted, %llu destroyed, %llu that may not be; %llu frees raced, %llu came too late; "
-         "KiB: %zu resident, %zu at once, %zu reserved\n", nthreads, seed, nrounds, (unsigned long long)nended[DELETED],
-         (unsigned long long)nended[DESTROYED], (unsigned long long)nended[NOT_DESTROYED], (unsigned long long)nraces,
-         (unsigned long long)nlate, most->rss / MI_KiB, most->peak / MI_KiB, most->reserved / MI_KiB);
+  printf("# heaps: %ld threads, seed %ld: %d rounds; %llu heaps deleted, %llu destroyed, %llu that may not "
+         "be; %llu frees raced, %llu came too late; "
+         "KiB: %zu resident, %zu at once, %zu reserved\n",
+         nthreads, seed, nrounds, (unsigned long long)nended[DELETED], (unsigned long long)nended[DESTROYED],
+         (unsigned long long)nended[NOT_DESTROYED], (unsigned long long)nraces, (unsigned long long)nlate,
+         most->rss / MI_KiB, most->peak / MI_KiB, most->reserved / MI_KiB);
 }
 
 static void heaps(void) {

@@ -1,6 +1,7 @@
-/* Threads that come and go, blocks of random sizes that they hand to each other through shared slots, heaps that are
-   made, shared, deleted and destroyed, reallocation, alignment; every block carries a pattern. When all is
-   freed nothing may be left. Arguments: threads seconds seed; or STRESS_THREADS, STRESS_SECONDS, STRESS_SEED. */
+/* Threads that come and go, blocks of random sizes that they hand to each other through shared slots, heaps
+   that are made, shared, deleted and destroyed, reallocation, alignment; every block carries a pattern.
+   When all is freed nothing may be left. Arguments: threads seconds seed; or STRESS_THREADS,
+   STRESS_SECONDS, STRESS_SEED. */
 #include <pthread.h>
 #include <time.h>
 
@@ -46,7 +47,10 @@ static void own_heap(uint64_t* r) {
   for (int i = 0; i < 40; i++) {
     const size_t size = random_size(r);
     p[i] = written(mi_heap_malloc(heap, size), size, test_random(r));
-    if (!destroys && i % 3 == 0) { release(mi_exchange_acq_rel(&slots[test_random(r) % SLOTS], p[i])); p[i] = NULL; }
+    if (!destroys && i % 3 == 0) {
+      release(mi_exchange_acq_rel(&slots[test_random(r) % SLOTS], p[i]));
+      p[i] = NULL;
+    }
   }
   for (int i = 0; i < 40; i += 2) { release(p[i]); p[i] = NULL; }
   if (destroys) { mi_heap_destroy(heap); return; }
@@ -61,7 +65,14 @@ static void step(uint64_t* r, void** mine) {
     case 0: mi_collect(test_random(r) % 16 == 0); break;
     case 1: if (test_random(r) % 8 == 0) own_heap(r); break;
     case 2: case 3: case 4: case 5: if (*m != NULL) *m = resized(*m, r); break;
-    case 6: case 7: case 8: case 9: case 10: case 11: case 12: case 13: *m = mi_exchange_acq_rel(slot, *m); break;
+    case 6:
+    case 7:
+    case 8:
+    case 9:
+    case 10:
+    case 11:
+    case 12:
+    case 13: *m = mi_exchange_acq_rel(slot, *m); break;
     case 14: case 15: case 16: case 17: release(mi_exchange_acq_rel(slot, NULL)); break;
     default:
       if (*m != NULL) { release(*m); *m = NULL; }
@@ -102,15 +113,18 @@ static void round_of(int n, uint64_t* r, time_t until) {
   mi_heap_t* heap = mi_heap_new();
   CHECK(heap != NULL);
   mi_store_release(&shared, heap);
-  for (int i = 0; i < n; i++) CHECK_EQ(pthread_create(&t[i], NULL, &worker, (void*)(uintptr_t)test_random(r)), 0);
+  for (int i = 0; i < n; i++)
+    CHECK_EQ(pthread_create(&t[i], NULL, &worker, (void*)(uintptr_t)test_random(r)), 0);
   for (int k = 0; k < 4 * n && time(NULL) < until; k++) {
     pthread_join(t[k % n], NULL);
-    CHECK_EQ(pthread_create(&t[k % n], NULL, k % 5 == 0 ? &freer : &worker, (void*)(uintptr_t)test_random(r)), 0);
+    CHECK_EQ(pthread_create(&t[k % n], NULL, k % 5 == 0 ? &freer : &worker, (void*)(uintptr_t)test_random(r)),
+             0);
   }
   mi_store_relaxed(&stop, time(NULL) >= until);
   if (test_random(r) % 2) {              /* its end, while others go on in the main heap and free */
     for (int i = 0; i < n; i++) pthread_join(t[i], NULL);
-    for (int i = 0; i < n; i++) CHECK_EQ(pthread_create(&t[i], NULL, &freer, (void*)(uintptr_t)test_random(r)), 0);
+    for (int i = 0; i < n; i++)
+      CHECK_EQ(pthread_create(&t[i], NULL, &freer, (void*)(uintptr_t)test_random(r)), 0);
     mi_heap_delete(heap);
     heap = NULL;
   }
@@ -127,7 +141,8 @@ static void stress(void) {
   alarm((unsigned)seconds * 4 + 900);
   int nrounds = 0;
   do { round_of((int)nthreads, &r, until); nrounds++; } while (time(NULL) < until);
-  printf("# stress: %ld threads, seed %ld: %d rounds, %llu operations\n", nthreads, seed, nrounds, (unsigned long long)noperations);
+  printf("# stress: %ld threads, seed %ld: %d rounds, %llu operations\n", nthreads, seed, nrounds,
+         (unsigned long long)noperations);
 }
 
 int main(int argc, char** argv) {

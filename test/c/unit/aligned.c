@@ -7,22 +7,27 @@ static void end(void) { owners_end(); test_nothing_left(); }
 
 static void try_one(size_t size, size_t align, size_t offset, bool zero) {
   uint8_t* p = mi_aligned_block(lh, size, align, offset, zero);
-  CHECK_AT(p != NULL && ((uintptr_t)p + offset) % align == 0, "size = %zu, align = %zu, offset = %zu, p = %p", size, align, offset, (void*)p);
+  CHECK_AT(p != NULL && ((uintptr_t)p + offset) % align == 0, "size = %zu, align = %zu, offset = %zu, p = %p",
+           size, align, offset, (void*)p);
   const size_t usable = mi_block_usable(p);
-  CHECK_AT(usable >= size, "size = %zu, align = %zu, offset = %zu, usable = %zu", size, align, offset, usable);
+  CHECK_AT(usable >= size, "size = %zu, align = %zu, offset = %zu, usable = %zu", size, align, offset,
+           usable);
   if (zero) CHECK_AT(test_all(p, usable, 0), "size = %zu, align = %zu, offset = %zu", size, align, offset);
   memset(p, 0xee, mi_min(usable, 3 * MI_MiB));
   p[usable - 1] = 0xee;
   o_free((int)(size % 2), p);
 }
 
-static const size_t sizes[] = { 0, 1, 15, 16, 17, 24, 33, 48, 100, 200, 1000, 1024, 1025, 4095, 4096, 5000, 8192, 8193, 20000, 65535, 65536, 65537, 100000, 1000000, 3000000 };
+static const size_t sizes[] = { 0,     1,     15,    16,    17,     24,      33,     48,   100,
+                                200,   1000,  1024,  1025,  4095,   4096,    5000,   8192, 8193,
+                                20000, 65535, 65536, 65537, 100000, 1000000, 3000000 };
 #define NSIZES (sizeof sizes / sizeof *sizes)
 
 static void every_power(void) {
   begin();
   for (size_t align = 1; align <= 64 * MI_MiB; align *= 2) {
-    for (size_t s = 0; s < NSIZES; s++) for (int zero = 0; zero < 2; zero++) try_one(sizes[s], align, 0, zero);
+    for (size_t s = 0; s < NSIZES; s++)
+      for (int zero = 0; zero < 2; zero++) try_one(sizes[s], align, 0, zero);
   }
   end();
 }
@@ -30,8 +35,10 @@ static void every_power(void) {
 static void offsets(void) {
   begin();
   for (size_t align = 1; align <= 64 * MI_MiB; align *= 4) {
-    const size_t off[] = { 1, 7, 8, 16, 24, 40, align / 2, align - 1, align, align + 8, 3 * align, 5 * align + 1 };
-    for (size_t s = 0; s < NSIZES; s += 2) for (size_t o = 0; o < 12; o++) try_one(sizes[s], align, off[o], (s + o) % 4 == 0);
+    const size_t off[] = { 1,         7,         8,     16,        24,        40,
+                           align / 2, align - 1, align, align + 8, 3 * align, 5 * align + 1 };
+    for (size_t s = 0; s < NSIZES; s += 2)
+      for (size_t o = 0; o < 12; o++) try_one(sizes[s], align, off[o], (s + o) % 4 == 0);
   }
   try_one(100, 64, SIZE_MAX, false);
   try_one(100, 64, SIZE_MAX - 63, true);
@@ -72,7 +79,8 @@ static void bad_alignment(void) {
   const size_t bad[] = { 0, 3, 5, 6, 12, 24, 100, 4097, SIZE_MAX, SIZE_MAX - 1, ((size_t)1 << 63) + 1 };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     errno = 0;
-    CHECK(mi_aligned_block(lh, 100, bad[i], 0, false) == NULL && errno == EINVAL && test_last_error == EINVAL);
+    CHECK(mi_aligned_block(lh, 100, bad[i], 0, false) == NULL && errno == EINVAL
+          && test_last_error == EINVAL);
     CHECK(mi_aligned_block(lh, 100, bad[i], 8, true) == NULL);
   }
   end();
@@ -84,8 +92,10 @@ static void too_large(void) {
   for (size_t offset = 0; offset < 16; offset += 8) for (unsigned bit = 0; bit < 64; bit++) {
     errno = 0;
     CHECK(mi_aligned_block(lh, SIZE_MAX - bit, (size_t)1 << bit, offset, false) == NULL && errno == ENOMEM);
-    CHECK(mi_aligned_block(lh, (size_t)PTRDIFF_MAX - bit, (size_t)1 << bit, offset, false) == NULL && errno == ENOMEM);
-    if (bit >= 47) CHECK(mi_aligned_block(lh, 100, (size_t)1 << bit, offset, false) == NULL && errno == ENOMEM);
+    CHECK(mi_aligned_block(lh, (size_t)PTRDIFF_MAX - bit, (size_t)1 << bit, offset, false) == NULL
+          && errno == ENOMEM);
+    if (bit >= 47)
+      CHECK(mi_aligned_block(lh, 100, (size_t)1 << bit, offset, false) == NULL && errno == ENOMEM);
   }
   end();
 }
@@ -121,4 +131,5 @@ static void posix(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("aligned", TEST(every_power), TEST(offsets), TEST(no_waste), TEST(neighbours), TEST(bad_alignment), TEST(too_large), TEST(posix))
+TEST_MAIN("aligned", TEST(every_power), TEST(offsets), TEST(no_waste), TEST(neighbours), TEST(bad_alignment),
+          TEST(too_large), TEST(posix))

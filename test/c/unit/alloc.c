@@ -32,7 +32,8 @@ static void every_boundary(void) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     for (size_t d = 0; d < 3; d++) try_size(mi_bin_size(bin) - 1 + d);
   }
-  for (size_t n = MI_MEDIUM_MAX; n < 40 * MI_MiB; n = n * 5 / 4) for (size_t d = 0; d < 3; d++) try_size(mi_align_down(n, 4096) - 1 + d);
+  for (size_t n = MI_MEDIUM_MAX; n < 40 * MI_MiB; n = n * 5 / 4)
+    for (size_t d = 0; d < 3; d++) try_size(mi_align_down(n, 4096) - 1 + d);
   for (size_t n = 0; n <= 2 * MI_DIRECT_MAX; n++) try_size(n);
   end();
 }
@@ -52,7 +53,8 @@ static void zero_size_is_unique(void) {
 static void too_large(void) {
   begin();
   test_expect_errors();
-  const size_t sizes[] = { (size_t)PTRDIFF_MAX + 1, SIZE_MAX, SIZE_MAX - 15, SIZE_MAX - 4095, (size_t)1 << 63 };
+  const size_t sizes[] = { (size_t)PTRDIFF_MAX + 1, SIZE_MAX, SIZE_MAX - 15, SIZE_MAX - 4095,
+                           (size_t)1 << 63 };
   for (size_t i = 0; i < 5; i++) {
     errno = 0;
     CHECK(mi_alloc_malloc(lh, sizes[i]) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
@@ -60,7 +62,8 @@ static void too_large(void) {
     CHECK(mi_alloc_zalloc(lh, sizes[i]) == NULL && errno == ENOMEM);
     errno = 0;
     CHECK(mi_alloc_zalloc(lh, mi_size_times(sizes[i], 1)) == NULL && errno == ENOMEM);
-    CHECK(mi_alloc_zalloc(lh, mi_size_times(1, sizes[i])) == NULL && mi_alloc_malloc(lh, mi_size_times(sizes[i], 1)) == NULL);
+    CHECK(mi_alloc_zalloc(lh, mi_size_times(1, sizes[i])) == NULL
+          && mi_alloc_malloc(lh, mi_size_times(sizes[i], 1)) == NULL);
   }
   errno = 0;                                     /* allowed, but there is no such memory */
   CHECK(mi_alloc_malloc(lh, PTRDIFF_MAX) == NULL && errno == ENOMEM && test_last_error == ENOMEM);
@@ -73,10 +76,13 @@ static void products(void) {
   test_expect_errors();
   const size_t half = (size_t)1 << 32;
   errno = 0;
-  CHECK(mi_alloc_zalloc(lh, mi_size_times(half, half)) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
-  CHECK(mi_alloc_malloc(lh, mi_size_times(half + 1, half)) == NULL && mi_alloc_malloc(lh, mi_size_times(SIZE_MAX, SIZE_MAX)) == NULL);
+  CHECK(mi_alloc_zalloc(lh, mi_size_times(half, half)) == NULL && errno == ENOMEM
+        && test_last_error == EOVERFLOW);
+  CHECK(mi_alloc_malloc(lh, mi_size_times(half + 1, half)) == NULL
+        && mi_alloc_malloc(lh, mi_size_times(SIZE_MAX, SIZE_MAX)) == NULL);
   CHECK(mi_alloc_zalloc(lh, mi_size_times(SIZE_MAX / 2 + 1, 2)) == NULL);
-  void *p = mi_alloc_zalloc(lh, mi_size_times(0, SIZE_MAX)), *q = mi_alloc_malloc(lh, mi_size_times(SIZE_MAX, 0));
+  void *p = mi_alloc_zalloc(lh, mi_size_times(0, SIZE_MAX)),
+       *q = mi_alloc_malloc(lh, mi_size_times(SIZE_MAX, 0));
   CHECK(p != NULL && q != NULL && p != q);
   release(p);
   release(q);
@@ -160,5 +166,5 @@ static void steady_state(void) {
   end();
 }
 
-TEST_MAIN("alloc", TEST(every_boundary), TEST(zero_size_is_unique), TEST(too_large), TEST(products), TEST(zeroed), TEST(text),
-          TEST(no_overlap), TEST(steady_state))
+TEST_MAIN("alloc", TEST(every_boundary), TEST(zero_size_is_unique), TEST(too_large), TEST(products),
+          TEST(zeroed), TEST(text), TEST(no_overlap), TEST(steady_state))

@@ -87,7 +87,8 @@ static void user_memory(void) {
   CHECK(!mi_arena_add(memory, 100, true, false, true, &number));
   CHECK(mi_arena_add(memory + 100, sizeof memory - 100, true, false, true, &number));
   mi_arena_t* a = mi_arena_at(number);
-  CHECK(a->nslices >= 38 && a->start >= memory + 100 && a->start + a->nslices * MI_SLICE_SIZE <= memory + sizeof memory);
+  CHECK(a->nslices >= 38 && a->start >= memory + 100
+        && a->start + a->nslices * MI_SLICE_SIZE <= memory + sizeof memory);
   CHECK(mi_arena_of_address(a->start) == a && mi_arena_of_address(a->start - 1) != a);
   mi_page_t* other = claim(MI_SLICE_SIZE, 1, NULL);
   CHECK(other->arena != number);                 /* exclusive: only for who names it */
@@ -106,7 +107,8 @@ static void resize_in_place(void) {
   CHECK_EQ(mi_page_nslices(page), 8);
   memset(page->start, 1, 8 * MI_SLICE_SIZE);
   mi_page_t* next = claim(1, 1, NULL);
-  CHECK(next->start == page->start + 8 * MI_SLICE_SIZE || next->arena != page->arena || next->start < page->start);
+  CHECK(next->start == page->start + 8 * MI_SLICE_SIZE || next->arena != page->arena
+        || next->start < page->start);
   if (next->start == page->start + 8 * MI_SLICE_SIZE) CHECK(!mi_memory_resize(page, 9 * MI_SLICE_SIZE));
   CHECK(mi_memory_resize(page, 1) && mi_page_nslices(page) == 1);
   CHECK(!mi_memory_resize(page, (size_t)1 << 40));
@@ -135,7 +137,8 @@ static void mapping(void) {
 /* However small the user says arenas shall be: pages are in arenas, and none is smaller than a MiB. */
 static void tiny_reserve(void) {
   mi_option_set(mi_option_arena_reserve, 0);
-  for (size_t size = MI_SLICE_SIZE; size <= MI_MEDIUM_SLICES * MI_SLICE_SIZE; size *= 2) CHECK(claim(size, 1, NULL)->arena != MI_ARENA_NONE);
+  for (size_t size = MI_SLICE_SIZE; size <= MI_MEDIUM_SLICES * MI_SLICE_SIZE; size *= 2)
+    CHECK(claim(size, 1, NULL)->arena != MI_ARENA_NONE);
   CHECK(mi_arena_at(0)->nslices * MI_SLICE_SIZE >= MI_ARENA_MIN);
 }
 
@@ -174,7 +177,8 @@ static void purge_in_pieces(void) {
   mi_purger_run_piece();
   usleep(30000);
   size_t calls = 0;
-  for (size_t last = 0; mi_commit_totals.xpurged < N * MI_SLICE_SIZE; last = mi_commit_totals.xpurged, calls++) {
+  for (size_t last = 0; mi_commit_totals.xpurged < N * MI_SLICE_SIZE;
+       last = mi_commit_totals.xpurged, calls++) {
     mi_purger_run_piece();
     CHECK(mi_commit_totals.xpurged - last <= MI_PURGE_PIECE);
     CHECK(calls < 1000);
@@ -184,7 +188,8 @@ static void purge_in_pieces(void) {
   test_nothing_left();
 }
 
-/* Of slices that are marked together some may have been purged by another meanwhile: these are not counted twice. */
+/* Of slices that are marked together some may have been purged by another meanwhile: these are
+   not counted twice. */
 static void purged_by_two(void) {
   mi_option_set(mi_option_purge_delay, 1000000);
   mi_page_t* page = claim(8 * MI_SLICE_SIZE, 1, NULL);
@@ -248,24 +253,28 @@ static void small_first(void) {
   while (mi_commit_totals.xreserved < 4 * MI_GiB) claim(MI_MEDIUM_SLICES * MI_SLICE_SIZE, 1, NULL);
   for (size_t i = 0; i < mi_arena_count(); i++) {
     const size_t size = mi_arena_at(i)->nslices * MI_SLICE_SIZE;
-    CHECK_AT(size <= mi_max(MI_ARENA_FIRST, mi_max(mi_min(sum, 64 * MI_MiB), sum / 8 + MI_SLICE_SIZE)), "arena %zu, %zu bytes", i, size);
+    CHECK_AT(size <= mi_max(MI_ARENA_FIRST, mi_max(mi_min(sum, 64 * MI_MiB), sum / 8 + MI_SLICE_SIZE)),
+             "arena %zu, %zu bytes", i, size);
     sum += size;
   }
   CHECK(mi_arena_count() < 40);
 }
 
-/* The system refuses large reservations: smaller ones are tried; and again larger ones when it grants these. */
+/* The system refuses large reservations: smaller ones are tried; and again larger ones when
+   it grants these. */
 static void smaller_arena(void) {
   for (size_t sum = 0; sum < 32 * MI_MiB; sum += MI_MiB) claim(MI_MiB, 1, NULL);
   const size_t n = mi_arena_count(), before = mi_commit_totals.xreserved;
   mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, 1, 2);
   while (mi_arena_count() == n) claim(MI_SLICE_SIZE, 1, NULL);
-  CHECK(mi_commit_totals.xreserved > before && mi_commit_totals.xreserved <= before + mi_min(MI_ARENA_SIZE, before) / 4 + MI_SLICE_SIZE);
+  CHECK(mi_commit_totals.xreserved > before
+        && mi_commit_totals.xreserved <= before + mi_min(MI_ARENA_SIZE, before) / 4 + MI_SLICE_SIZE);
   while (mi_arena_count() < n + 8) claim(MI_SLICE_SIZE, 1, NULL);
   CHECK(mi_arena_at(n + 7)->nslices * MI_SLICE_SIZE >= mi_min(MI_ARENA_SIZE, before));
 }
 
-/* The first block that is larger than the next arena has a mapping of its own, which goes with it; the next one like it has room. */
+/* The first block that is larger than the next arena has a mapping of its own, which goes with it; the next
+   one like it has room. */
 static void large_blocks(void) {
   const size_t size = MI_HARD ? 3 * MI_MiB / 2 : 20 * MI_MiB;
   mi_page_t* small = claim(1, 1, NULL);
@@ -280,8 +289,8 @@ static void large_blocks(void) {
   test_nothing_left();
 }
 
-/* Where the system has no more addresses, those of arenas in which all is free are given back; from then on large blocks have mappings
-   of their own. */
+/* Where the system has no more addresses, those of arenas in which all is free are given back; from then on
+   large blocks have mappings of their own. */
 static void arenas_go(void) {
   const size_t size = MI_HARD ? 3 * MI_MiB / 2 : 20 * MI_MiB;
   mi_page_t* small = claim(1, 1, NULL);
@@ -294,7 +303,9 @@ static void arenas_go(void) {
   mi_memory_give(page);
   mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, 1, 1);
   page = claim(3 * size, 1, NULL);
-  CHECK(a->xgone && mi_arena_of_address(start) != a && mi_commit_totals.xreserved == before + mi_align_up(3 * size, MI_SLICE_SIZE) - a->nslices * MI_SLICE_SIZE);
+  CHECK(a->xgone && mi_arena_of_address(start) != a
+        && mi_commit_totals.xreserved
+               == before + mi_align_up(3 * size, MI_SLICE_SIZE) - a->nslices * MI_SLICE_SIZE);
   mi_memory_give(page);
   CHECK(claim(4 * size, 1, NULL)->arena == MI_ARENA_NONE);
   CHECK(!mi_arena_at(small->arena)->xgone && mi_check_all() == 0);
@@ -302,7 +313,8 @@ static void arenas_go(void) {
 
 /* ---- looking for free slices ---- */
 
-/* Arenas in which single slices are free: who looks for two looks at each once, and then not again until two are free. */
+/* Arenas in which single slices are free: who looks for two looks at each once, and then not again
+   until two are free. */
 static void looks_once(void) {
   enum { N = 3000 };
   static mi_page_t* page[N];
@@ -324,7 +336,8 @@ static void looks_once(void) {
   CHECK(three->start == page[0]->start || three->start == page[2]->start || three->arena == page[1]->arena);
 }
 
-/* Claims and gives by four threads at once in an arena that is always nearly full; after it all is free and found. */
+/* Claims and gives by four threads at once in an arena that is always nearly full; after it all
+   is free and found. */
 static uint16_t crowded;
 static void* crowd(void* seed) {
   uint64_t r = (uintptr_t)seed;
@@ -378,7 +391,8 @@ static void counts_no_more(void) {
   test_nothing_left();
 }
 
-/* A part that could be committed is not any more when the rest could not; and no new arena is tried for it. */
+/* A part that could be committed is not any more when the rest could not; and no new arena
+   is tried for it. */
 static void commit_fails(void) {
   mi_os_set_must_commit(true);
   bool zero;
@@ -386,7 +400,8 @@ static void commit_fails(void) {
   for (mi_os_way_t way = MI_OS_AT_START; way <= MI_OS_HALF; way++) {
     const size_t before = test_accounted(), n = mi_arena_count(), nfree = test_free_slices();
     mi_os_fail_call(MI_OS_COMMIT, way, 1, SIZE_MAX);
-    for (int i = 0; i < 3; i++) CHECK(mi_memory_claim(4 * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero) == NULL && errno == ENOMEM);
+    for (int i = 0; i < 3; i++)
+      CHECK(mi_memory_claim(4 * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero) == NULL && errno == ENOMEM);
     mi_os_fail_call(MI_OS_COMMIT, way, 0, 0);
     CHECK(mi_arena_count() == n && test_free_slices() == nfree);
     CHECK_EQ(test_accounted(), before);
@@ -411,7 +426,8 @@ static void purge_loses(void) {
   mi_memory_give(other), mi_memory_give(one);
 }
 
-/* Where a block that grows has room: a place for each, of half the room when there are no more; behind it no other. */
+/* Where a block that grows has room: a place for each, of half the room when there are no more;
+   behind it no other. */
 static void roomy(void) {
   if (MI_HARD) return;                             /* its arenas are smaller */
   enum { N = 40 };
@@ -422,10 +438,13 @@ static void roomy(void) {
   mi_memory_give(claim(1, 1, NULL));                /* there is an arena */
   const mi_arena_t* a = mi_arena_at(0);
   for (int i = 0; i < N; i++) {
-    CHECK((page[i] = mi_memory_claim_headroom(200000, MI_ARENA_NONE, &zero)) != NULL && page[i] > &a->pages[a->nslices / 2 - 1]);
+    CHECK((page[i] = mi_memory_claim_headroom(200000, MI_ARENA_NONE, &zero)) != NULL
+          && page[i] > &a->pages[a->nslices / 2 - 1]);
     CHECK_EQ(mi_page_nslices(page[i]), 4);
     const size_t room = i < 16 ? MI_HEADROOM_MOST : i < 32 ? MI_HEADROOM_MOST / 2 : MI_HEADROOM_MOST / 4;
-    CHECK_EQ(mi_bitmap_run(a->free, a->nslices, mi_arena_slice_of(a, page[i]->start) + 4, room / MI_SLICE_SIZE - 4), room / MI_SLICE_SIZE - 4);
+    CHECK_EQ(mi_bitmap_run(a->free, a->nslices, mi_arena_slice_of(a, page[i]->start) + 4,
+                           room / MI_SLICE_SIZE - 4),
+             room / MI_SLICE_SIZE - 4);
   }
   for (int i = 0; i < N; i++) mi_memory_give(page[i]);
   test_nothing_left();
@@ -444,8 +463,9 @@ static void touched(void) {
   mi_memory_give(p), mi_memory_give(before);
 }
 
-TEST_MAIN("arena", TEST(claim_and_give), TEST(every_alignment), TEST(zero_or_not), TEST(zero_in_part), TEST(committed_is_counted),
-          TEST(user_memory), TEST(resize_in_place), TEST(mapping), TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces),
-          TEST(purged_by_two), TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(small_first), TEST(smaller_arena),
-          TEST(large_blocks), TEST(arenas_go), TEST(looks_once), TEST(crowd_finds_all), TEST(counts_no_more), TEST(commit_fails), TEST(purge_loses),
-          TEST(roomy), TEST(touched))
+TEST_MAIN("arena", TEST(claim_and_give), TEST(every_alignment), TEST(zero_or_not), TEST(zero_in_part),
+          TEST(committed_is_counted), TEST(user_memory), TEST(resize_in_place), TEST(mapping),
+          TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces), TEST(purged_by_two),
+          TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(small_first),
+          TEST(smaller_arena), TEST(large_blocks), TEST(arenas_go), TEST(looks_once), TEST(crowd_finds_all),
+          TEST(counts_no_more), TEST(commit_fails), TEST(purge_loses), TEST(roomy), TEST(touched))

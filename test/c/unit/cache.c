@@ -109,12 +109,13 @@ static void flushed_after_the_delay(void) {
   test_nothing_left();
 }
 
-/* What is put while another flushes is flushed then or next time: never is something kept of which nobody knows. */
+/* What is put while another flushes is flushed then or next time: never is something kept of
+   which nobody knows. */
 static mi_atomic(int) round_begun, round_ended;
 static void spin(int n) { for (volatile int i = 0; i < n; i++) {} }
 static void* flush_each_round(void* arg) {
   for (int n = 1; n <= *(const int*)arg; n++) {
-    while (mi_load_acquire(&round_begun) < n) mi_os_yield();
+    test_await(&round_begun, n);
     spin(n % 64);
     mi_purger_run(true);
     mi_store_release(&round_ended, n);
@@ -134,7 +135,7 @@ static void put_while_another_flushes(void) {
     spin(n / 64 % 64);
     if (n % 2 == 0) mi_cache_put(0, a);
     else mi_cache_put_class(a);
-    while (mi_load_acquire(&round_ended) < n) mi_os_yield();
+    test_await(&round_ended, n);
     if (mi_page_is_none(mi_page_of(a->start))) continue;
     usleep(6000);
     mi_purger_run(false);
@@ -216,7 +217,8 @@ static void bound_heap(void) {
     mi_heap_t* heap = mi_heap_new_in_arena(id);
     for (unsigned bin = 1; bin <= MI_BIN_LAST; bin += 13) {
       mi_cache_put_class(dead_class_page(bin));
-      void *p = mi_heap_malloc(heap, mi_bin_size(bin)), *q = mi_heap_malloc(heap, 100000), *r = mi_heap_malloc(heap, MI_MiB);
+      void *p = mi_heap_malloc(heap, mi_bin_size(bin)), *q = mi_heap_malloc(heap, 100000),
+           *r = mi_heap_malloc(heap, MI_MiB);
       CHECK((uint8_t*)p - area < (ptrdiff_t)size && (uint8_t*)p >= area);
       mi_free(q), mi_free(r), mi_free(p);
     }
@@ -239,7 +241,8 @@ static void left_by_a_bound_heap(void) {
   CHECK_EQ(mi_reserve_os_memory_ex(16 * MI_MiB, true, false, true, &id), 0);
   mi_heap_t* heap = mi_heap_new_in_arena(id);
   int n = 0;
-  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin += 13) CHECK((left[n++] = mi_heap_malloc(heap, mi_bin_size(bin))) != NULL);
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin += 13)
+    CHECK((left[n++] = mi_heap_malloc(heap, mi_bin_size(bin))) != NULL);
   CHECK((left[n++] = mi_heap_malloc(heap, 100000)) != NULL);
   mi_heap_delete(heap);
   while (n > 0) mi_free(left[--n]);
@@ -250,10 +253,13 @@ static void left_by_a_bound_heap(void) {
 }
 
 /* A kept page is not zero, however it is taken. */
-static void nothing(bool force, unsigned long long heartbeat, void* arg) { (void)force, (void)heartbeat, (void)arg; }
+static void nothing(bool force, unsigned long long heartbeat, void* arg) {
+  (void)force, (void)heartbeat, (void)arg;
+}
 static void kept_is_not_zero(void) {
   for (int slow = 0; slow < 2; slow++) {
-    mi_register_deferred_free(slow ? &nothing : NULL, NULL);      /* with one, each allocation takes the slow path */
+    /* with one, each allocation takes the slow path */
+    mi_register_deferred_free(slow ? &nothing : NULL, NULL);
     for (int i = 0; i < 600; i++) {
       uint8_t* p = mi_zalloc(200000);
       CHECK(test_all(p, 200000, 0));
@@ -266,7 +272,8 @@ static void kept_is_not_zero(void) {
   test_nothing_left();
 }
 
-/* A large block that would touch new memory takes what lies between kept pages first; what it claimed is as it was. */
+/* A large block that would touch new memory takes what lies between kept pages first; what it
+   claimed is as it was. */
 static void large_before_kept(void) {
   mi_option_set(mi_option_purge_delay, -1);
   mi_collect(true);
@@ -275,7 +282,8 @@ static void large_before_kept(void) {
   for (int i = 0; i < PUT; i++) mi_cache_put_class(page[i]);
   const size_t committed = mi_commit_totals.xcommitted, peak = mi_commit_totals.xpeak_committed;
   uint8_t* p = mi_malloc(PUT * MI_SLICE_SIZE);
-  CHECK(p == page[0]->start && mi_commit_totals.xcommitted == committed && mi_commit_totals.xpeak_committed == peak);
+  CHECK(p == page[0]->start && mi_commit_totals.xcommitted == committed
+        && mi_commit_totals.xpeak_committed == peak);
   CHECK_EQ(mi_check_all(), 0);
   for (int i = 0; i < 3; i++) mi_cache_put_class(page[i] = dead_class_page(30));
   uint8_t* small = mi_malloc(MI_MEDIUM_SLICES * MI_SLICE_SIZE);              /* not large */
@@ -289,6 +297,7 @@ static void large_before_kept(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("cache", TEST(put_and_take), TEST(one_of_a_size), TEST(put_and_take_classes), TEST(not_without_delay), TEST(flushed_after_the_delay),
-         TEST(put_while_another_flushes), TEST(by_malloc_and_free), TEST(short_lived_threads),
-         TEST(large_before_kept), TEST(kept_for_ever), TEST(bound_heap), TEST(left_by_a_bound_heap), TEST(kept_is_not_zero))
+TEST_MAIN("cache", TEST(put_and_take), TEST(one_of_a_size), TEST(put_and_take_classes),
+          TEST(not_without_delay), TEST(flushed_after_the_delay), TEST(put_while_another_flushes),
+          TEST(by_malloc_and_free), TEST(short_lived_threads), TEST(large_before_kept), TEST(kept_for_ever),
+          TEST(bound_heap), TEST(left_by_a_bound_heap), TEST(kept_is_not_zero))

@@ -1,4 +1,5 @@
-/* The walker (cbits/debug/check.c): each kind of damage is found. Only in the checking builds; in others it says 0. */
+/* The walker (cbits/debug/check.c): each kind of damage is found. Only in the checking builds; in
+   others it says 0. */
 #include <signal.h>
 
 #include "core/check.h"
@@ -70,8 +71,10 @@ static void places(void) {
   mi_page_t *cached = mi_page_of(kept), *dead = single + 1;
   mi_lheap_end(&owners[1]->main);
   o_free(0, kept);
-  CHECK(mi_page_where(pooled) == MI_WHERE_POOLED && mi_page_where(single) == MI_WHERE_SINGLE && mi_page_where(dead) == MI_WHERE_DEAD);
-  CHECK(mi_page_where(page) == MI_WHERE_QUEUED && mi_page_where(full) == MI_WHERE_FULL && mi_page_where(parked) == MI_WHERE_PARKED);
+  CHECK(mi_page_where(pooled) == MI_WHERE_POOLED && mi_page_where(single) == MI_WHERE_SINGLE
+        && mi_page_where(dead) == MI_WHERE_DEAD);
+  CHECK(mi_page_where(page) == MI_WHERE_QUEUED && mi_page_where(full) == MI_WHERE_FULL
+        && mi_page_where(parked) == MI_WHERE_PARKED);
   CHECK_EQ(mi_page_where(cached), MI_WHERE_CACHED);
   CHECK_EQ(mi_check_all(), 0);
   FOUND(page->xwhere, MI_WHERE_POOLED);
@@ -122,14 +125,18 @@ static void arenas(void) {
 }
 
 static char said[4000];
-static void keep(const char* text, void* arg) { (void)arg; strncat(said, text, sizeof said - strlen(said) - 1); }
+static void keep(const char* text, void* arg) {
+  (void)arg;
+  strncat(said, text, sizeof said - strlen(said) - 1);
+}
 static void dump(void) {
   begin();
   mi_register_output(&keep, NULL);
   mi_check_dump();
   if (MI_CHECK < 2) { CHECK(said[0] == 0); return; }
   CHECK(strncmp(said, "mimalloc: ", 10) == 0 && strstr(said, " pages, 298 live blocks; committed ") != NULL);
-  CHECK(strstr(said, "\n  owner 0 id 0x10 capability: ") != NULL && strstr(said, "\n  owner 7 id 0x80 capability: 0 pages queued, 0 fresh, ") != NULL);
+  CHECK(strstr(said, "\n  owner 0 id 0x10 capability: ") != NULL
+        && strstr(said, "\n  owner 7 id 0x80 capability: 0 pages queued, 0 fresh, ") != NULL);
 }
 
 static void assertion(void) { mi_assert(page == (mi_page_t*)1); }
@@ -137,4 +144,5 @@ static void assertions_end_the_process(void) {
   CHECK_EQ(test_dies(&assertion, SIGABRT), MI_CHECK >= 1);
 }
 
-TEST_MAIN("check", TEST(pages), TEST(places), TEST(local_heaps), TEST(arenas), TEST(dump), TEST(assertions_end_the_process))
+TEST_MAIN("check", TEST(pages), TEST(places), TEST(local_heaps), TEST(arenas), TEST(dump),
+          TEST(assertions_end_the_process))

@@ -18,7 +18,9 @@ static void (*others_prepare)(void), (*others_parent)(void), (*others_child)(voi
 static void call_prepare(void) { if (others_prepare != NULL) others_prepare(); }
 static void call_parent(void) { if (others_parent != NULL) others_parent(); }
 static void call_child(void) { if (others_child != NULL) others_child(); }
-__attribute__((constructor(101))) static void before_ours(void) { pthread_atfork(&call_prepare, &call_parent, &call_child); }
+__attribute__((constructor(101))) static void before_ours(void) {
+  pthread_atfork(&call_prepare, &call_parent, &call_child);
+}
 
 /* ---- threads that go on ---- */
 
@@ -166,7 +168,8 @@ static void shared_heap(void) {
   for (int i = 0; i < 2; i++) pthread_join(t[i], NULL);
 }
 
-/* What others were just purging when the process forked nobody gives back in the child, so nobody waits for it there. */
+/* What others were just purging when the process forked nobody gives back in the child, so nobody
+   waits for it there. */
 static void* purge_for_ever(void* arg) {
   while (!mi_load_acquire(&stop)) {
     void* p = mi_malloc(3 * MI_MiB);
@@ -290,8 +293,8 @@ static void destroy_doomed(void) {
   mi_heap_destroy(doomed);
 }
 
-/* Frees that had their page pinned: of more than one block, of one, with a mapping of its own. In the child the heap can end; also in a
-   handler that comes before ours. */
+/* Frees that had their page pinned: of more than one block, of one, with a mapping of its own. In the child
+   the heap can end; also in a handler that comes before ours. */
 static void pinned_pages(void) {
   static const size_t sizes[] = { 100, 20000, 300000, (size_t)600 << 20 };
   for (int i = 0; i < 8; i++) {
@@ -345,7 +348,8 @@ static void heap_is_ended(void) {
   test_nothing_left();
 }
 
-/* A visit under way, of a page of many blocks and one with a mapping of its own; and pages of a thread that is gone. */
+/* A visit under way, of a page of many blocks and one with a mapping of its own; and pages of a
+   thread that is gone. */
 static mi_atomic(int) visiting;
 static bool stay(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size, void* arg) {
   (void)heap; (void)area; (void)block; (void)size; (void)arg;
@@ -353,7 +357,8 @@ static bool stay(const mi_heap_t* heap, const mi_heap_area_t* area, void* block,
   while (mi_load_acquire(&visiting) == 1) usleep(100);
   return true;
 }
-static bool count_blocks(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size, void* arg) {
+static bool count_blocks(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size,
+                         void* arg) {
   (void)heap; (void)area; (void)size;
   *(size_t*)arg += block != NULL;
   return true;
@@ -379,7 +384,8 @@ static void heap_is_visited(void) {
     if (pid == 0) {
       alarm(20);
       if (i >= 2) mi_free(p);
-      CHECK(mi_heap_visit_blocks(shared, true, &count_blocks, &n) && n <= 2);      /* what is held by who is gone is left out */
+      /* what is held by who is gone is left out */
+      CHECK(mi_heap_visit_blocks(shared, true, &count_blocks, &n) && n <= 2);
       CHECK(mi_stats_get_json(0, NULL) != NULL);
       (i % 2 ? &mi_heap_destroy : &mi_heap_delete)(shared);
       in_child();
@@ -394,7 +400,8 @@ static void heap_is_visited(void) {
 }
 
 /* The visitor itself forks, and goes on in both. */
-static bool fork_once(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size, void* arg) {
+static bool fork_once(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size,
+                      void* arg) {
   (void)heap; (void)area; (void)size;
   pid_t* pid = arg;
   if (block != NULL && *pid < 0) *pid = fork();
@@ -403,7 +410,8 @@ static bool fork_once(const mi_heap_t* heap, const mi_heap_area_t* area, void* b
 static void visitor_forks(void) {
   pid_t pid = -1;
   mi_heap_t* heap = mi_heap_new();
-  void* p[3] = { mi_heap_malloc(heap, 100), mi_heap_malloc(heap, 300000), mi_heap_malloc(heap, (size_t)600 << 20) };
+  void* p[3] = { mi_heap_malloc(heap, 100), mi_heap_malloc(heap, 300000),
+                 mi_heap_malloc(heap, (size_t)600 << 20) };
   CHECK(mi_heap_visit_blocks(heap, true, &fork_once, &pid) && pid >= 0);
   for (int i = 0; i < 3; i++) mi_free(p[i]);
   mi_heap_delete(heap);
@@ -569,7 +577,8 @@ static void in_each_step_of_a_purge(void) {
   getrusage(RUSAGE_SELF, &before);
   for (int i = 0; i < 6; i++) CHECK(mi_malloc(3 * MI_MiB / 2) != NULL);   /* more than there is */
   getrusage(RUSAGE_SELF, &after);
-  CHECK_AT(after.ru_nvcsw - before.ru_nvcsw < 90, "%ld", after.ru_nvcsw - before.ru_nvcsw);   /* it would sleep a hundred times */
+  /* it would sleep a hundred times */
+  CHECK_AT(after.ru_nvcsw - before.ru_nvcsw < 90, "%ld", after.ru_nvcsw - before.ru_nvcsw);
   _exit(0);
 }
 
@@ -588,7 +597,8 @@ static void lock_high(void) {
   mi_unlock(&high);
 }
 static void take_locks(void) {
-  while ((high.xholder & ~(uintptr_t)1) == mi_os_thread() && low.xholder == 0) sched_yield();   /* the other has it soon */
+  /* the other has it soon */
+  while ((high.xholder & ~(uintptr_t)1) == mi_os_thread() && low.xholder == 0) sched_yield();
   mi_fork_enter();
   mi_lock(&low);
   mi_lock(&high);
@@ -638,7 +648,9 @@ static void locks(void) {
   CHECK(before.xholder == 0);
 }
 
-TEST_MAIN("fork", TEST(with_busy_threads), TEST(by_a_thread_without_heap), TEST(own_heap), TEST(child_of_child), TEST(shared_heap), TEST(others_purge),
-          TEST(handlers_allocate), TEST(handlers_fork), TEST(pinned_pages), TEST(heap_is_ended), TEST(heap_is_visited), TEST(visitor_forks),
-          TEST(in_a_signal_in_fork), TEST(in_a_signal_in_malloc), TEST(in_a_signal_among_threads), TEST(in_each_step_of_a_free), TEST(in_each_step_of_a_purge),
+TEST_MAIN("fork", TEST(with_busy_threads), TEST(by_a_thread_without_heap), TEST(own_heap),
+          TEST(child_of_child), TEST(shared_heap), TEST(others_purge), TEST(handlers_allocate),
+          TEST(handlers_fork), TEST(pinned_pages), TEST(heap_is_ended), TEST(heap_is_visited),
+          TEST(visitor_forks), TEST(in_a_signal_in_fork), TEST(in_a_signal_in_malloc),
+          TEST(in_a_signal_among_threads), TEST(in_each_step_of_a_free), TEST(in_each_step_of_a_purge),
           TEST(in_each_step_of_a_lock), TEST(locks))

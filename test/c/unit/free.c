@@ -111,5 +111,5 @@ static void find(void) {
   owners_end();
 }
 
-TEST_MAIN("free", TEST(null_is_nothing), TEST(errno_is_kept), TEST(eight_by_eight), TEST(one_page_many_freers), TEST(by_nobody),
-          TEST(offset_blocks), TEST(find))
+TEST_MAIN("free", TEST(null_is_nothing), TEST(errno_is_kept), TEST(eight_by_eight),
+          TEST(one_page_many_freers), TEST(by_nobody), TEST(offset_blocks), TEST(find))

@@ -6,7 +6,9 @@
 
 enum { N = 4000 };
 static void* p[N];
-static size_t size_of(int i) { return (size_t)i % 50 == 0 ? 66000 + (size_t)i * 10 : 1 + (size_t)i * 131 % 9000; }
+static size_t size_of(int i) {
+  return (size_t)i % 50 == 0 ? 66000 + (size_t)i * 10 : 1 + (size_t)i * 131 % 9000;
+}
 
 static void* h_malloc(mi_heap_t* heap, int owner, size_t size) {
   mi_lheap_t* lh = mi_heap_lheap(heap, owners[owner]);
@@ -31,7 +33,8 @@ static mi_heap_t* make(void) {
 static size_t in_pools(void) {
   size_t n = 0;
   for (size_t i = 0; i < mi_arena_count(); i++) {
-    for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) n += mi_bitmap_count(mi_arena_pool(mi_arena_at(i), bin), mi_arena_at(i)->nslices);
+    for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++)
+      n += mi_bitmap_count(mi_arena_pool(mi_arena_at(i), bin), mi_arena_at(i)->nslices);
   }
   return n;
 }
@@ -127,7 +130,8 @@ static void in_an_arena(void) {
   CHECK(mi_arena_add(memory, sizeof memory, true, false, true, &number));
   mi_heap_t* heap = mi_heap_make(number, 0, true);
   size_t n = 0;
-  for (void* q; (q = h_malloc(heap, 0, 1000)) != NULL; n++) CHECK((uint8_t*)q > memory && (uint8_t*)q < memory + sizeof memory);
+  for (void* q; (q = h_malloc(heap, 0, 1000)) != NULL; n++)
+    CHECK((uint8_t*)q > memory && (uint8_t*)q < memory + sizeof memory);
   CHECK(n > 800 && errno == ENOMEM);
   CHECK(h_malloc(heap, 1, 100000) == NULL);
   mi_heap_end(heap, false);
@@ -157,7 +161,8 @@ static void delete_while_others_free(void) {
   pthread_t t[2];
   uint64_t r = 7;
   for (uintptr_t i = 0; i < 2; i++) CHECK_EQ(pthread_create(&t[i], NULL, &freer, (void*)(i + 1)), 0);
-  for (int round = 0; round < 300 || mi_load_relaxed(&nfreed) <= 1000; round++) {     /* until they had their turn */
+  /* until they had their turn */
+  for (int round = 0; round < 300 || mi_load_relaxed(&nfreed) <= 1000; round++) {
     mi_heap_t* heap = mi_heap_new();
     CHECK(heap != NULL);
     for (int i = 0; i < 300; i++) {
@@ -205,5 +210,6 @@ static void odd_arguments(void) {
   mi_free(q);
 }
 
-TEST_MAIN("heap", TEST(destroy), TEST(delete_keeps_blocks), TEST(deleted_pages_are_adopted), TEST(heaps_do_not_mix), TEST(owners_end_first),
-          TEST(in_an_arena), TEST(delete_while_others_free), TEST(threads_come_and_go), TEST(odd_arguments))
+TEST_MAIN("heap", TEST(destroy), TEST(delete_keeps_blocks), TEST(deleted_pages_are_adopted),
+          TEST(heaps_do_not_mix), TEST(owners_end_first), TEST(in_an_arena), TEST(delete_while_others_free),
+          TEST(threads_come_and_go), TEST(odd_arguments))

@@ -5,7 +5,8 @@
 static size_t npages(const mi_heap_t* heap) {
   size_t n = 0;
   const mi_page_t* prev = NULL;
-  for (const mi_page_t* page = heap->pages; page != NULL; prev = page, page = page->heap_next, n++) CHECK(page->heap_prev == prev);
+  for (const mi_page_t* page = heap->pages; page != NULL; prev = page, page = page->heap_next, n++)
+    CHECK(page->heap_prev == prev);
   return n;
 }
 

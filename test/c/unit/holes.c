@@ -1,4 +1,5 @@
-/* holes.h, pool_round.h, and how pages come there: what is free between live blocks goes back, and is known to be free. */
+/* holes.h, pool_round.h, and how pages come there: what is free between live blocks goes back, and is
+   known to be free. */
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -34,7 +35,8 @@ static bool is_resident(const mi_arena_t* a, size_t hole) {
   return (there & 1) != 0;
 }
 
-/* Every class: OS pages without a live block are no more there; a double free of any block is told; all comes back. */
+/* Every class: OS pages without a live block are no more there; a double free of any block is
+   told; all comes back. */
 static void holes_and_back(void) {
   CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);   /* all of them in one arena */
   owners_begin();
@@ -42,19 +44,23 @@ static void holes_and_back(void) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     few_stay(bin);
     mi_owner_abandon(owners[0]);
-    const bool pooled = size >= 512;             /* of smaller ones hardly an OS page is free of live blocks */
+    const bool pooled = size >= 512;  /* of smaller ones hardly an OS page is free of live blocks */
     mi_purger_run_pages();
     const mi_arena_t* a = mi_arena_at(0);
     const size_t nholes = mi_arena_nholes(a);
     CHECK_AT(!pooled || holes() * MI_HOLE_SIZE > n * size / 4, "bin = %u, %zu holes", bin, holes());
-    if (!TEST_SANITIZED) for (size_t i = mi_bitmap_next(a->holes, nholes, 0); i < nholes; i = mi_bitmap_next(a->holes, nholes, i + 1)) CHECK_AT(!is_resident(a, i), "bin = %u", bin);
+    if (!TEST_SANITIZED)
+      for (size_t i = mi_bitmap_next(a->holes, nholes, 0); i < nholes;
+           i = mi_bitmap_next(a->holes, nholes, i + 1))
+        CHECK_AT(!is_resident(a, i), "bin = %u", bin);
     CHECK_EQ(mi_check_all(), 0);
     for (size_t i = 0; i < n; i++) {
       if (stays(i)) { CHECK(test_filled(block[i], size, i) && mi_block_usable(block[i]) == size); continue; }
       test_nerrors = 0;
       o_free(i % 3, block[i]);
       CHECK_AT(test_one_error(EAGAIN) && mi_block_usable(block[i]) == 0, "bin = %u, i = %zu", bin, i);
-      if (i % 16 == 0) CHECK(mi_realloc_block(&owners[1]->main, block[i], 10, 0, 0, false) == NULL && errno == EINVAL);
+      if (i % 16 == 0)
+        CHECK(mi_realloc_block(&owners[1]->main, block[i], 10, 0, 0, false) == NULL && errno == EINVAL);
     }
     CHECK_EQ(mi_check_all(), 0);
     const uint64_t fresh = owners[1]->main.xcounts.fresh_pages;
@@ -96,7 +102,8 @@ static bool see(const mi_heap_t* heap, const mi_heap_area_t* area, void* b, size
 static mi_heap_t* heap_with_holes(bool allow_destroy) {
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, allow_destroy);
   n = 400;
-  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 3000)) != NULL);
+  for (size_t i = 0; i < 400; i++)
+    CHECK((block[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 3000)) != NULL);
   for (size_t i = 0; i < 400; i++) if (!stays(i)) o_free(0, block[i]);
   mi_owner_abandon(owners[0]);
   mi_purger_run_pages();
@@ -140,7 +147,8 @@ static void meanwhile(int owner, int ms) {
   }
 }
 
-/* A queue that nothing was taken from for purge_delay gives its pages up at a sweep of its owner; one in use does not. */
+/* A queue that nothing was taken from for purge_delay gives its pages up at a sweep of its owner; one
+   in use does not. */
 static void idle_queues(void) {
   owners_begin();
   mi_option_set(mi_option_purge_delay, 1000000);
@@ -150,9 +158,10 @@ static void idle_queues(void) {
   for (; next < 40; next++) {
     while (stays(next)) next++;
     CHECK((block[next] = o_malloc(0, 3000)) != NULL);
-    lh->idle_at = 0;                             /* a look between each two */
+    lh->swept_at = UINT64_MAX;                    /* a look between each two */
     meanwhile(0, 4);
-    if (!MI_HARD) CHECK(mi_page_of(block[next])->xowner == lh->xid && lh->queue[mi_bin_of(3000)].first != NULL);
+    if (!MI_HARD)
+      CHECK(mi_page_of(block[next])->xowner == lh->xid && lh->queue[mi_bin_of(3000)].first != NULL);
   }
   while (next-- > 0) if (!stays(next)) o_free(0, block[next]);
   mi_option_set(mi_option_purge_delay, 20);
@@ -179,7 +188,8 @@ static void idle_and_once_retired(void) {
   test_nothing_left();
 }
 
-/* The thread comes to a page twice before it purges there: whoever needs it soon finds it whole. Swept pages have waited already. */
+/* The thread comes to a page twice before it purges there: whoever needs it soon finds it whole. Swept pages
+   have waited already. */
 static void not_at_first_sight(void) {
   owners_begin();
   few_stay(mi_bin_of(2000));
@@ -223,7 +233,8 @@ static void not_given_up(void) {
   mi_heap_end(heap, false);
 }
 
-/* What is freed in such a page is found by a round, also if a visitor took it from the page's list in between. */
+/* What is freed in such a page is found by a round, also if a visitor took it from the page's
+   list in between. */
 static void freed_and_visited(void) {
   owners_begin();
   mi_option_set(mi_option_purge_delay, 1000);
@@ -246,7 +257,8 @@ static void asked(void) {
   owners_begin();
   mi_option_set(mi_option_purge_delay, 1000);
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, false);
-  for (size_t i = 0; i < 400; i++) CHECK((block[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 2000)) != NULL);
+  for (size_t i = 0; i < 400; i++)
+    CHECK((block[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 2000)) != NULL);
   for (size_t i = 0; i < 400; i++) if (i % 32 != 0) o_free(0, block[i]);
   mi_store_relaxed(&mi_due.xsince, 0);
   mi_heap_end(heap, true);
@@ -268,20 +280,26 @@ static void locked_memory(void) {
   mi_owner_abandon(owners[0]);
   const size_t committed = mi_memory_committed(), purged = mi_commit_totals.xpurged;
   mi_purger_run_pages();
-  CHECK(holes() == 0 && mi_memory_committed() == committed && mi_commit_totals.xpurged == purged && mi_check_all() == 0);
+  CHECK(holes() == 0 && mi_memory_committed() == committed && mi_commit_totals.xpurged == purged
+        && mi_check_all() == 0);
 }
 
 /* A page in slices that were used before goes back to its end, also where no block has been yet. */
 static void beyond_capacity(void) {
   owners_begin();
   mi_option_set(mi_option_purge_delay, 100000);
-  for (size_t i = 0; i < 100; i++) { CHECK((block[i] = o_malloc(0, 60000)) != NULL); memset(block[i], 1, 60000); }
+  for (size_t i = 0; i < 100; i++) {
+    CHECK((block[i] = o_malloc(0, 60000)) != NULL);
+    memset(block[i], 1, 60000);
+  }
   for (size_t i = 0; i < 100; i++) o_free(0, block[i]);
   mi_owner_abandon(owners[0]);
   CHECK((block[0] = o_malloc(0, 200)) != NULL);
   const mi_page_t* page = mi_page_of(block[0]);
   mi_owner_abandon(owners[0]);
-  if (!TEST_SANITIZED) CHECK(is_resident(mi_arena_at(0), (size_t)((page->start - mi_arena_at(0)->start) / MI_HOLE_SIZE) + 10) || MI_HARD);
+  if (!TEST_SANITIZED)
+    CHECK(is_resident(mi_arena_at(0), (size_t)((page->start - mi_arena_at(0)->start) / MI_HOLE_SIZE) + 10)
+          || MI_HARD);
   mi_purger_run_pages();
   CHECK(holes() >= MI_SLICE_SIZE / MI_HOLE_SIZE - 2 && mi_check_all() == 0);
   CHECK((block[1] = o_malloc(1, 200)) != NULL && mi_page_of(block[1]) == page);
@@ -303,7 +321,8 @@ static void own_page_is_found(void) {
     CHECK(mi_alloc_malloc(mi_heap_lheap(last, owners[0]), 2000) != NULL);
     mi_owner_abandon(owners[0]);
   }
-  CHECK_AT(mi_heap_lheap(last, owners[0])->xcounts.fresh_pages <= fresh + 20, "%d", (int)(mi_heap_lheap(last, owners[0])->xcounts.fresh_pages - fresh));
+  CHECK_AT(mi_heap_lheap(last, owners[0])->xcounts.fresh_pages <= fresh + 20, "%d",
+           (int)(mi_heap_lheap(last, owners[0])->xcounts.fresh_pages - fresh));
 }
 
 /* What statistics call committed may be resident: holes are not. */
@@ -316,7 +335,8 @@ static void holes_are_not_committed(void) {
   mi_purger_run_pages();
   CHECK(mi_snapshot_take(&after));
   CHECK_EQ(before.totals.committed_bytes, after.totals.committed_bytes + holes() * MI_HOLE_SIZE);
-  CHECK(after.totals.used_bytes == before.totals.used_bytes && after.totals.purged_bytes == before.totals.purged_bytes + holes() * MI_HOLE_SIZE);
+  CHECK(after.totals.used_bytes == before.totals.used_bytes
+        && after.totals.purged_bytes == before.totals.purged_bytes + holes() * MI_HOLE_SIZE);
 }
 
 /* Threads free into each other's pages, which get holes all the time. */
@@ -329,7 +349,8 @@ static void under_way(void) {
   pthread_t t[THREADS + 1];
   mi_option_set(mi_option_purge_delay, 1);
   CHECK_EQ(pthread_create(&t[THREADS], NULL, &dig_for_ever, NULL), 0);
-  for (uintptr_t i = 0; i < THREADS; i++) CHECK_EQ(pthread_create(&t[i], NULL, &test_churn, (void*)(i + 1)), 0);
+  for (uintptr_t i = 0; i < THREADS; i++)
+    CHECK_EQ(pthread_create(&t[i], NULL, &test_churn, (void*)(i + 1)), 0);
   sleep(2);
   mi_store_relaxed(&test_stop, true);
   for (int i = 0; i <= THREADS; i++) pthread_join(t[i], NULL);
@@ -337,6 +358,7 @@ static void under_way(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("holes", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list), TEST(idle_queues), TEST(idle_and_once_retired), TEST(not_at_first_sight), TEST(not_given_up),
-          TEST(freed_and_visited), TEST(asked), TEST(locked_memory), TEST(beyond_capacity), TEST(own_page_is_found),
-          TEST(holes_are_not_committed), TEST(under_way))
+TEST_MAIN("holes", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list),
+          TEST(idle_queues), TEST(idle_and_once_retired), TEST(not_at_first_sight), TEST(not_given_up),
+          TEST(freed_and_visited), TEST(asked), TEST(locked_memory), TEST(beyond_capacity),
+          TEST(own_page_is_found), TEST(holes_are_not_committed), TEST(under_way))

@@ -1,4 +1,5 @@
-/* A program that has used up all thread keys before us: what is in them stays, and a thread's end is not noticed. */
+/* A program that has used up all thread keys before us: what is in them stays, and a thread's
+   end is not noticed. */
 #include <pthread.h>
 
 #include "test.h"
@@ -85,4 +86,5 @@ static void told(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("keys", TEST(values_stay), TEST(the_next_thread_takes_over), TEST(of_another_sub_process), TEST(told))
+TEST_MAIN("keys", TEST(values_stay), TEST(the_next_thread_takes_over), TEST(of_another_sub_process),
+          TEST(told))

@@ -6,13 +6,15 @@
 
 static mi_lheap_t* lh(int i) { return &owners[i]->main; }
 
-/* Every class: fill several pages, so that full ones leave; free all in another order; it comes back. Parked, and given up. */
+/* Every class: fill several pages, so that full ones leave; free all in another order; it comes back.
+   Parked, and given up. */
 static void full_and_back(bool parked) {
   static void* block[4 * 4096];
   owners_begin();
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
     const size_t size = mi_bin_size(bin);
-    const size_t n = 3 * mi_min(4096, (size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE / size) + 1;
+    const size_t n =
+        3 * mi_min(4096, (size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE / size) + 1;
     const uint64_t full = lh(0)->xcounts.full_pages;
     for (size_t i = 0; i < n; i++) CHECK((block[i] = o_malloc(0, size)) != NULL);
     if (!parked) mi_queue_unpark_all(lh(0));
@@ -80,7 +82,8 @@ static void churn_pages(int n, int steps) {
   }
 }
 
-/* One page of a class is parked until its holder frees in it: the next block is that one. More, where that is often so. */
+/* One page of a class is parked until its holder frees in it: the next block is that one. More, where
+   that is often so. */
 static void parked(void) {
   if (MI_HARD) return;                            /* one or two pages only */
   owners_begin();
@@ -112,7 +115,8 @@ static void parked(void) {
   test_nothing_left();
 }
 
-/* Of an owner that only makes what others free next to nothing stays when it sleeps, whatever the one did that had its structure before. */
+/* Of an owner that only makes what others free next to nothing stays when it sleeps, whatever the one did
+   that had its structure before. */
 static void parked_by_a_maker(void) {
   owners_begin();
   fill_pages(0, 20);
@@ -171,8 +175,8 @@ static void parked_and_retired(void) {
   test_nothing_left();
 }
 
-/* All that is in parked pages freed by another: the owner's next pages are these, no other class's. If it ends instead, or collects,
-   nothing is left. */
+/* All that is in parked pages freed by another: the owner's next pages are these, no other class's. If it
+   ends instead, or collects, nothing is left. */
 static void parked_and_emptied_by_others(void) {
   if (MI_HARD) return;
   for (int how = 0; how < 3; how++) {
@@ -368,7 +372,8 @@ static void full_to_owned(void) {
   mi_page_t* page = mi_page_of(p[0]);
   CHECK(mi_xword_state(page->xword) == MI_PAGE_FULL && page->xowner == (owners[0]->id | 1));
   o_free(0, p[0]);
-  CHECK(mi_xword_state(page->xword) == MI_PAGE_OWNED && page->xowner == owners[0]->id && page->lheap == lh(0));
+  CHECK(mi_xword_state(page->xword) == MI_PAGE_OWNED && page->xowner == owners[0]->id
+        && page->lheap == lh(0));
   CHECK(!mi_lheap_take_back(lh(0), page));
   for (int i = 1; i < 5000; i++) o_free(0, p[i]);
   owners_end();
@@ -407,6 +412,8 @@ static void churn(void) {
 }
 
 TEST_MAIN("lheap", TEST(parked_and_back), TEST(given_up_and_back), TEST(full_and_freed_by_others),
-          TEST(parked_and_freed_by_others), TEST(parked), TEST(parked_by_a_maker), TEST(parked_slices), TEST(parked_and_retired),
-          TEST(parked_and_emptied_by_others), TEST(freed_in_the_one_given_up), TEST(parked_and_idle),
-          TEST(own_page_freed_by_others), TEST(retired_page_stays), TEST(retired_page_goes), TEST(retired_and_freed_by_others), TEST(one_block_again), TEST(retired_and_remote), TEST(single_of_every_size), TEST(full_to_owned), TEST(churn))
+          TEST(parked_and_freed_by_others), TEST(parked), TEST(parked_by_a_maker), TEST(parked_slices),
+          TEST(parked_and_retired), TEST(parked_and_emptied_by_others), TEST(freed_in_the_one_given_up),
+          TEST(parked_and_idle), TEST(own_page_freed_by_others), TEST(retired_page_stays),
+          TEST(retired_page_goes), TEST(retired_and_freed_by_others), TEST(one_block_again),
+          TEST(retired_and_remote), TEST(single_of_every_size), TEST(full_to_owned), TEST(churn))

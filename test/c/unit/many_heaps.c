@@ -1,4 +1,5 @@
-/* Many heaps: what one costs, that it leaves nothing, and that nothing becomes dear because there are many. */
+/* Many heaps: what one costs, that it leaves nothing, and that nothing becomes dear
+   because there are many. */
 #include <pthread.h>
 #include <time.h>
 
@@ -7,7 +8,10 @@
 #include "include/mimalloc-stats.h"
 #include "test.h"
 
-enum { MANY = TEST_SANITIZED || MI_HARD ? 10000 : 100000, ONE_BY_ONE = TEST_SANITIZED || MI_HARD ? 50000 : 1000000 };
+enum {
+  MANY = TEST_SANITIZED || MI_HARD ? 10000 : 100000,
+  ONE_BY_ONE = TEST_SANITIZED || MI_HARD ? 50000 : 1000000
+};
 static mi_heap_t* heaps[MANY];
 
 static void make(size_t n, bool blocks) {
@@ -36,13 +40,15 @@ static void cost(void) {
   for (size_t i = 0; i < MANY / 2; i++) CHECK(mi_heap_malloc(heaps[i], 48) != NULL);
   const size_t used = mi_meta_committed() - before, resident = test_rss() - rss;
   CHECK_AT(used <= MANY / 2 * (size_t)3072, "%zu each", used / (MANY / 2));
-  CHECK_AT(TEST_SANITIZED || empty_resident <= MANY / 2 * (size_t)512 + MI_MiB, "%zu each", empty_resident / (MANY / 2));
+  CHECK_AT(TEST_SANITIZED || empty_resident <= MANY / 2 * (size_t)512 + MI_MiB, "%zu each",
+           empty_resident / (MANY / 2));
   CHECK_AT(TEST_SANITIZED || resident <= MANY / 2 * (size_t)(4096 + 4096), "%zu each", resident / (MANY / 2));
-  printf("# a heap: %zu bytes of structures, %zu resident; with its first block: %zu, %zu\n", empty / (MANY / 2), empty_resident / (MANY / 2),
-         used / (MANY / 2), resident / (MANY / 2));
+  printf("# a heap: %zu bytes of structures, %zu resident; with its first block: %zu, %zu\n",
+         empty / (MANY / 2), empty_resident / (MANY / 2), used / (MANY / 2), resident / (MANY / 2));
   mi_stats_t s;
   mi_stats_get(sizeof s, &s);
-  CHECK(s.structures.current == (int64_t)mi_meta_committed() && s.committed.current == (int64_t)(mi_commit_totals.xcommitted + mi_meta_committed()));
+  CHECK(s.structures.current == (int64_t)mi_meta_committed()
+        && s.committed.current == (int64_t)(mi_commit_totals.xcommitted + mi_meta_committed()));
 }
 
 static void waves(bool blocks) {
@@ -60,7 +66,8 @@ static void waves(bool blocks) {
     }
     mi_collect(true);
     CHECK_AT(mi_meta_committed() <= 2 * MI_MiB, "%zu", mi_meta_committed());
-    CHECK_AT(TEST_SANITIZED || test_rss() <= before + peak / 10 + MI_MiB, "%zu of %zu", test_rss() - before, peak);
+    CHECK_AT(TEST_SANITIZED || test_rss() <= before + peak / 10 + MI_MiB, "%zu of %zu", test_rss() - before,
+             peak);
     if (wave == 1) rss = test_rss();
   }
   if (!blocks) CHECK_AT(TEST_SANITIZED || test_rss() <= rss + MI_MiB, "%zu more", test_rss() - rss);
@@ -68,7 +75,8 @@ static void waves(bool blocks) {
 static void empty_ones_leave_nothing(void) { waves(false); }
 static void deleted_ones_leave_their_blocks(void) { waves(true); }
 
-/* With a block in each, all destroyed: what stays are the page structures of the arenas, 192 bytes a slice. */
+/* With a block in each, all destroyed: what stays are the page structures of the arenas,
+   192 bytes a slice. */
 static void destroyed_ones_leave_nothing(void) {
   size_t rss = 0;
   mi_free(mi_malloc(10));
@@ -82,7 +90,8 @@ static void destroyed_ones_leave_nothing(void) {
     CHECK_EQ(mi_check_all(), 0);
     test_nothing_left();
     CHECK_AT(mi_meta_committed() <= 3 * MI_MiB, "%zu", mi_meta_committed());
-    CHECK_AT(TEST_SANITIZED || MI_HARD || test_rss() <= before + peak / 20 + MI_MiB, "%zu of %zu", test_rss() - before, peak);
+    CHECK_AT(TEST_SANITIZED || MI_HARD || test_rss() <= before + peak / 20 + MI_MiB, "%zu of %zu",
+             test_rss() - before, peak);
     if (wave == 0) rss = test_rss();
   }
   CHECK_AT(TEST_SANITIZED || test_rss() <= rss + MI_MiB, "%zu more", test_rss() - rss);
@@ -123,7 +132,8 @@ static void anybodys_again(void) {
   test_nothing_left();
 }
 
-/* A heap that is a thread's default is ended by another: the structure that the thread points to is not that one's next. */
+/* A heap that is a thread's default is ended by another: the structure that the thread points to is not
+   that one's next. */
 static pthread_barrier_t barrier;
 static void* has_default(void* arg) {
   mi_heap_t* main = mi_heap_get_default();
@@ -197,14 +207,17 @@ static void owners_in_order(void) {
   static mi_owner_t* o[N];
   uint64_t seed = 3;
   for (size_t i = 0; i < N; i++) {
-    const size_t byte = i / 15;          /* fifteen ids that differ in one byte, the largest first; then any */
-    const uintptr_t id = byte < 8 ? (uintptr_t)(15 - i % 15) << (byte * 8 + 4) : (uintptr_t)(test_random(&seed) >> (test_random(&seed) % 40) | 0x10001) & ~(uintptr_t)15;
+    const size_t byte = i / 15;  /* fifteen ids that differ in one byte, the largest first; then any */
+    const uintptr_t id =
+        byte < 8 ? (uintptr_t)(15 - i % 15) << (byte * 8 + 4)
+                 : (uintptr_t)(test_random(&seed) >> (test_random(&seed) % 40) | 0x10001) & ~(uintptr_t)15;
     CHECK((o[i] = mi_owner_begin(MI_OWNER_THREAD, id)) != NULL);
     CHECK(mi_alloc_malloc(&o[i]->main, 100) != NULL);
   }
   mi_snapshot_t s;
   CHECK(mi_snapshot_take(&s) && s.owners.n > N / 2);
-  for (size_t i = 1; i < s.owners.n; i++) CHECK_AT(s.owners.parts[i - 1].key < s.owners.parts[i].key, "i = %zu", i);
+  for (size_t i = 1; i < s.owners.n; i++)
+    CHECK_AT(s.owners.parts[i - 1].key < s.owners.parts[i].key, "i = %zu", i);
   mi_snapshot_drop(&s);
 }
 
@@ -251,6 +264,7 @@ static void statistics_are_linear(void) {
   }
 }
 
-TEST_MAIN("many_heaps", TEST(cost), TEST(empty_ones_leave_nothing), TEST(deleted_ones_leave_their_blocks), TEST(destroyed_ones_leave_nothing),
-          TEST(one_by_one), TEST(anybodys_again), TEST(default_is_kept), TEST(activity_goes_on), TEST(each_is_in_the_statistics), TEST(owners_in_order),
+TEST_MAIN("many_heaps", TEST(cost), TEST(empty_ones_leave_nothing), TEST(deleted_ones_leave_their_blocks),
+          TEST(destroyed_ones_leave_nothing), TEST(one_by_one), TEST(anybodys_again), TEST(default_is_kept),
+          TEST(activity_goes_on), TEST(each_is_in_the_statistics), TEST(owners_in_order),
           TEST(statistics_are_linear))

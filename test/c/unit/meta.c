@@ -34,13 +34,14 @@ static void larger_than_a_region(void) {
   CHECK(p != NULL && test_all(p, 8 * MI_MiB, 0));
   CHECK(mi_meta_committed() == before + 8 * MI_MiB && mi_meta_reserved() == reserved + 8 * MI_MiB);
   mi_meta_free(MI_META_PLACES + 14, p);
-  CHECK(mi_meta_committed() == before && mi_meta_reserved() == reserved && mi_meta_peak_committed() == before + 8 * MI_MiB);
+  CHECK(mi_meta_committed() == before && mi_meta_reserved() == reserved
+        && mi_meta_peak_committed() == before + 8 * MI_MiB);
   mi_meta_restart_peak();
   CHECK_EQ(mi_meta_peak_committed(), before);
 }
 
-/* What many structures occupied goes back when they are gone, in whatever order they go, but for a little; and the next ones
-   of the kind are zero again. Pages are the exception: what was in one stays readable. */
+/* What many structures occupied goes back when they are gone, in whatever order they go, but for a little;
+   and the next ones of the kind are zero again. Pages are the exception: what was in one stays readable. */
 enum { MANY = 20000 };
 static uint64_t* many[MANY];
 static size_t resident_after(mi_meta_kind_t kind, uint64_t seed) {
@@ -110,4 +111,5 @@ static void threads(void) {
   for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
 }
 
-TEST_MAIN("meta", TEST(zeroed_and_aligned), TEST(same_kind_again), TEST(larger_than_a_region), TEST(many_come_and_go), TEST(no_memory), TEST(threads))
+TEST_MAIN("meta", TEST(zeroed_and_aligned), TEST(same_kind_again), TEST(larger_than_a_region),
+          TEST(many_come_and_go), TEST(no_memory), TEST(threads))

@@ -1,5 +1,5 @@
-/* The nth call of the system for memory fails, for every n: a workload gets NULL and ENOMEM somewhere, nothing
-   is lost or broken, and afterwards everything works. Also: little address space (ulimit -v). */
+/* The nth call of the system for memory fails, for every n: a workload gets NULL and ENOMEM somewhere,
+   nothing is lost or broken, and afterwards everything works. Also: little address space (ulimit -v). */
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -83,7 +83,8 @@ static void sweep(size_t count) {
     const pid_t pid = fork();
     if (pid == 0) sweep_n(n, count);
     CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
-    CHECK_AT(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 42), "n = %zu, status = %#x", n, status);
+    CHECK_AT(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 42),
+             "n = %zu, status = %#x", n, status);
     quiet = WEXITSTATUS(status) == 42 ? quiet + 1 : 0;
     hit += WEXITSTATUS(status) == 0;
   }
@@ -195,14 +196,15 @@ static void locked_memory(void) {
   CHECK(large != NULL && test_mapped() - before <= 8 * MI_MiB);
   for (int i = 0; i < 40; i++) mi_free(p[i]);
   mi_free(large), mi_free(first);
-  mi_collect(true);                                  /* what is locked is not given back, and is told as committed */
+  mi_collect(true);  /* what is locked is not given back, and is told as committed */
   CHECK_EQ(mi_check_all(), 0);
   void* again = mi_zalloc(3 * MI_MiB);
   CHECK(again != NULL && test_all(again, 3 * MI_MiB, 0));
   mi_free(again);
 }
 
-/* Where the system counts every page that can be written to, what was freed counts no more, and can be had again. */
+/* Where the system counts every page that can be written to, what was freed counts no more, and
+   can be had again. */
 static void freed_counts_no_more(void) {
   enum { N = 20000 };
   static uint8_t* p[N];
@@ -222,7 +224,8 @@ static void freed_counts_no_more(void) {
     CHECK(sum > 256 * MI_MiB && test_accounted() >= before + sum);
     for (int i = 0; i < N; i++) mi_free(p[i]);
     mi_collect(true);
-    CHECK_AT(test_accounted() <= before + 8 * MI_MiB, "round %d: %zu", round, test_accounted() - before);   /* what describes it */
+    /* what describes it */
+    CHECK_AT(test_accounted() <= before + 8 * MI_MiB, "round %d: %zu", round, test_accounted() - before);
   }
   mi_free(small);
   mi_thread_done();
@@ -238,8 +241,10 @@ static void beyond_the_addresses(void) {
   mi_os_fail_in(1, 1);
   for (size_t size = MI_ADDRESSES + 1; size <= MI_SIZE_LIMIT - MI_MiB; size += size / 3) {
     errno = 0;
-    CHECK(mi_malloc(size) == NULL && errno == ENOMEM && mi_calloc(size, 1) == NULL && mi_malloc_aligned(size, 64) == NULL);
-    CHECK(mi_realloc(small, size) == NULL && mi_realloc(own, size) == NULL && mi_expand(own, size) == NULL && mi_malloc_aligned(100, (size_t)1 << 62) == NULL && errno == ENOMEM);
+    CHECK(mi_malloc(size) == NULL && errno == ENOMEM && mi_calloc(size, 1) == NULL
+          && mi_malloc_aligned(size, 64) == NULL);
+    CHECK(mi_realloc(small, size) == NULL && mi_realloc(own, size) == NULL && mi_expand(own, size) == NULL
+          && mi_malloc_aligned(100, (size_t)1 << 62) == NULL && errno == ENOMEM);
   }
   CHECK(mi_os_reserve(MI_MiB, MI_SLICE_SIZE) == NULL);           /* the first that asks it is this */
   mi_free(small), mi_free(own);
@@ -266,16 +271,19 @@ static void huge(void) {
     uint8_t* p = mi_malloc(size);
     if (p == NULL) break;                            /* the suite's own limit */
     CHECK_AT(test_rss() < rss + MI_MiB, "2^%u", bits);
-    CHECK(mi_usable_size(p) == size && mi_is_in_heap_region(p + size / 2) && !mi_is_in_heap_region(p + size + MI_MiB));
+    CHECK(mi_usable_size(p) == size && mi_is_in_heap_region(p + size / 2)
+          && !mi_is_in_heap_region(p + size + MI_MiB));
     CHECK(mi_check_owned(p + size - 1) && mi_check_owned(p + size / 3));
-    CHECK(mi_usable_size(p + size / 2) == 0 && mi_page_is_none(mi_page_of(p + size / 2)));   /* the page map has its start only */
+    /* the page map has its start only */
+    CHECK(mi_usable_size(p + size / 2) == 0 && mi_page_is_none(mi_page_of(p + size / 2)));
     uint8_t* larger = mi_realloc(p, size + size / 4);
     if (larger != NULL) CHECK(mi_check_owned((p = larger) + size + size / 4 - 1));
     mi_free(p);
     CHECK_AT(!mi_is_in_heap_region(p + size / 2), "2^%u", bits);
     uint8_t* q = mi_malloc_aligned_at(size, 8 * MI_MiB, 24);
     if (q == NULL) break;
-    CHECK(((uintptr_t)q + 24) % (8 * MI_MiB) == 0 && mi_usable_size(q) >= size && mi_check_owned(q + size / 2));
+    CHECK(((uintptr_t)q + 24) % (8 * MI_MiB) == 0 && mi_usable_size(q) >= size
+          && mi_check_owned(q + size / 2));
     q[0] = q[size - 1] = 1;
     mi_free(q);
     CHECK_EQ(mi_usable_size(q), 0);
@@ -284,5 +292,7 @@ static void huge(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("oom", TEST(one_failure), TEST(three_failures), TEST(all_fail_from_there), TEST(little_address_space), TEST(eaten_up), TEST(one_large_block),
-          TEST(many_stacks), TEST(locked_memory), TEST(freed_counts_no_more), TEST(beyond_the_addresses), TEST(asked_once), TEST(huge))
+TEST_MAIN("oom", TEST(one_failure), TEST(three_failures), TEST(all_fail_from_there),
+          TEST(little_address_space), TEST(eaten_up), TEST(one_large_block), TEST(many_stacks),
+          TEST(locked_memory), TEST(freed_counts_no_more), TEST(beyond_the_addresses), TEST(asked_once),
+          TEST(huge))

@@ -39,8 +39,10 @@ static size_t looked_up(const char* name, const char* text, mi_option_t option, 
 static void environment(void) {
   enum { DEFAULT = MI_HARD ? 0 : 250 };
   static const struct { const char* text; long value; } cases[] = {
-    { "1", 1 }, { "7", 7 }, { "-1", -1 }, { "true", 1 }, { "yes", 1 }, { "on", 1 }, { "false", 0 }, { "no", 0 }, { "off", 0 }, { "TRUE", 1 }, { "Off", 0 },
-    { "", DEFAULT }, { "12x", DEFAULT }, { "x", DEFAULT }, { " ", DEFAULT }, { "1k", DEFAULT }, { "99999999999999999999", LONG_MAX },
+    { "1", 1 }, { "7", 7 }, { "-1", -1 }, { "true", 1 }, { "yes", 1 }, { "on", 1 }, { "false", 0 },
+    { "no", 0 }, { "off", 0 }, { "TRUE", 1 }, { "Off", 0 },
+    { "", DEFAULT }, { "12x", DEFAULT }, { "x", DEFAULT }, { " ", DEFAULT }, { "1k", DEFAULT },
+    { "99999999999999999999", LONG_MAX },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const long value = (long)looked_up("MIMALLOC_PURGE_DELAY", cases[i].text, mi_option_purge_delay, false);
@@ -52,8 +54,10 @@ static void environment(void) {
 static void environment_sizes(void) {
   const size_t none = MI_ARENA_SIZE, most = MI_SIZE_LIMIT / MI_KiB * MI_KiB;
   const struct { const char* text; size_t value; } cases[] = {
-    { "512", 512 * MI_KiB }, { "512k", 512 * MI_KiB }, { "512KiB", 512 * MI_KiB }, { "64M", 64 * MI_MiB }, { "64mb", 64 * MI_MiB }, { "2GiB", 2 * MI_GiB },
-    { "1t", 1024 * MI_GiB }, { "0", 0 }, { "-5M", 0 }, { "9999999999999G", most }, { "M", none }, { "5X", none }, { "5Mi", none }, { "5MBs", none }, { "5 M", none },
+    { "512", 512 * MI_KiB }, { "512k", 512 * MI_KiB }, { "512KiB", 512 * MI_KiB }, { "64M", 64 * MI_MiB },
+    { "64mb", 64 * MI_MiB }, { "2GiB", 2 * MI_GiB },
+    { "1t", 1024 * MI_GiB }, { "0", 0 }, { "-5M", 0 }, { "9999999999999G", most }, { "M", none },
+    { "5X", none }, { "5Mi", none }, { "5MBs", none }, { "5 M", none },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const size_t value = looked_up("MIMALLOC_ARENA_RESERVE", cases[i].text, mi_option_arena_reserve, true);
@@ -65,11 +69,15 @@ static void environment_sizes(void) {
 /* Names are in capitals, and whole. */
 static void environment_names(void) {
   enum { DEFAULT = MI_HARD ? 0 : 250 };
-  static const char* const names[] = { "mimalloc_purge_delay", "MIMALLOC_purge_delay", "Mimalloc_PURGE_DELAY", "MIMALLOC_PURGE_DELAYS", "XMIMALLOC_PURGE_DELAY", "MIMALLOC__PURGE_DELAY" };
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) CHECK_EQ(looked_up(names[i], "7", mi_option_purge_delay, false), DEFAULT);
+  static const char* const names[] = { "mimalloc_purge_delay",  "MIMALLOC_purge_delay",
+                                       "Mimalloc_PURGE_DELAY",  "MIMALLOC_PURGE_DELAYS",
+                                       "XMIMALLOC_PURGE_DELAY", "MIMALLOC__PURGE_DELAY" };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    CHECK_EQ(looked_up(names[i], "7", mi_option_purge_delay, false), DEFAULT);
 }
 
-/* What was set before the environment was read stays; of two variables of one name the first one counts, as with getenv. */
+/* What was set before the environment was read stays; of two variables of one name the first one
+   counts, as with getenv. */
 static void environment_is_weaker_than_a_function(void) {
   char* const all[] = { "MIMALLOC_PURGE_DELAY=7", "MIMALLOC_VERBOSE=3", "MIMALLOC_VERBOSE=4", NULL };
   mi_option_set(mi_option_purge_delay, 9);
@@ -127,7 +135,8 @@ static void print(void) {
   int nlines = 0;
   for (const char* line = said; (line = strchr(line, '\n')) != NULL; line++) nlines++;
   CHECK_EQ(nlines, _mi_option_last);
-  CHECK(strncmp(said, "mimalloc: option show_errors = 1\n", 33) == 0 && strstr(said, "\nmimalloc: option max_errors = -3\n") != NULL);
+  CHECK(strncmp(said, "mimalloc: option show_errors = 1\n", 33) == 0
+        && strstr(said, "\nmimalloc: option max_errors = -3\n") != NULL);
 }
 
 static void output(void) {
@@ -204,8 +213,8 @@ static void error_callback_may_allocate(void) {
   CHECK_EQ(ncalls, 1);
 }
 
-/* Damage that is found in the middle of a change, or with a lock held, is told when it is over: the callback may
-   allocate of the same class, and make heaps. */
+/* Damage that is found in the middle of a change, or with a lock held, is told when it is over: the callback
+   may allocate of the same class, and make heaps. */
 static void allocate_and_make_heaps(int err, void* arg) {
   (void)arg;
   CHECK_EQ(err, EFAULT);
@@ -223,10 +232,14 @@ static void damaged(bool remote) {
   for (int round = 0; round < 20; round++) {
     for (int i = 0; i < 600; i++) p[i] = mi_malloc(40);
     for (int i = 0; i < 600; i++) if (remote) mi_free_as(p[i], NULL, 0x7777770); else mi_free(p[i]);
-    for (int i = 7; i < 600; i += 50) if (mi_usable_size(p[i]) == 0 && mi_is_in_heap_region(p[i])) memset(p[i], 0x41, 8);
+    for (int i = 7; i < 600; i += 50)
+      if (mi_usable_size(p[i]) == 0 && mi_is_in_heap_region(p[i])) memset(p[i], 0x41, 8);
     for (int i = 0; i < 600; i++) CHECK((p[i] = mi_malloc(40)) != NULL);
     if (!remote) CHECK_EQ(mi_check_all(), 0);    /* damage in a page that nobody holds is not found yet */
-    for (int i = 0; i < 600; i++) { CHECK(((size_t*)p[i])[0] != (size_t)round + 1); ((size_t*)p[i])[0] = (size_t)round + 1; }
+    for (int i = 0; i < 600; i++) {
+      CHECK(((size_t*)p[i])[0] != (size_t)round + 1);
+      ((size_t*)p[i])[0] = (size_t)round + 1;
+    }
   }
   CHECK(ncalls > 0);
 }
@@ -239,7 +252,7 @@ static void told_without_a_lock(void) {
   mi_heap_t* heap = mi_heap_new();
   void* p[5];
   for (int i = 0; i < 80; i++) p[i % 5] = mi_heap_malloc(heap, 40);   /* most stay, so that the page does */
-  for (int i = 0; i < 3; i++) {                  /* both lists of the page have blocks then, so the next are looked at */
+  for (int i = 0; i < 3; i++) {  /* both lists of the page have blocks then, so the next are looked at */
     mi_free(p[i]);
     mi_collect(true);
   }
@@ -276,7 +289,8 @@ static void deferred_free(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("options", TEST(defaults), TEST(environment), TEST(environment_sizes), TEST(environment_names), TEST(environment_is_weaker_than_a_function), TEST(environment_is_read_once),
-          TEST(set_and_default), TEST(print), TEST(output), TEST(misuse_is_told),
-          TEST(failure_is_quiet), TEST(abort_on_error), TEST(error_callback_may_allocate), TEST(told_after_allocation),
-          TEST(told_after_collection), TEST(told_without_a_lock), TEST(deferred_free))
+TEST_MAIN("options", TEST(defaults), TEST(environment), TEST(environment_sizes), TEST(environment_names),
+          TEST(environment_is_weaker_than_a_function), TEST(environment_is_read_once), TEST(set_and_default),
+          TEST(print), TEST(output), TEST(misuse_is_told), TEST(failure_is_quiet), TEST(abort_on_error),
+          TEST(error_callback_may_allocate), TEST(told_after_allocation), TEST(told_after_collection),
+          TEST(told_without_a_lock), TEST(deferred_free))

@@ -125,7 +125,8 @@ static void release_fails(mi_os_way_t way) {
 static void resize_fails(mi_os_way_t way) {
   uint8_t* p = filled(4);
   mi_os_fail_call(MI_OS_RESIZE, way, 2, 1);
-  CHECK(mi_os_resize(p, SIZE, SIZE / 2) && !mi_os_resize(p, SIZE / 2, SIZE / 4) && errno == ENOMEM && test_filled(p, SIZE / 2, 4));
+  CHECK(mi_os_resize(p, SIZE, SIZE / 2) && !mi_os_resize(p, SIZE / 2, SIZE / 4) && errno == ENOMEM
+        && test_filled(p, SIZE / 2, 4));
 }
 
 static void move_fails(mi_os_way_t way) {
@@ -133,7 +134,9 @@ static void move_fails(mi_os_way_t way) {
   mi_os_fail_call(MI_OS_MOVE, way, 1, 1);
   CHECK_EQ(mi_os_move(p, SIZE, to, 2 * SIZE), way == MI_OS_AT_START ? MI_OS_NOT : MI_OS_LOST);
   CHECK(test_filled(p, SIZE, 5) && errno == ENOMEM);
-  if (way == MI_OS_AT_START) CHECK(mi_os_move(p, SIZE, to, 2 * SIZE) == MI_OS_DONE && test_filled(to, SIZE, 5) && test_all(to + SIZE, SIZE, 0));
+  if (way == MI_OS_AT_START)
+    CHECK(mi_os_move(p, SIZE, to, 2 * SIZE) == MI_OS_DONE && test_filled(to, SIZE, 5)
+          && test_all(to + SIZE, SIZE, 0));
 }
 
 static void move_pages_fails(mi_os_way_t way) {
@@ -163,8 +166,10 @@ static void reserve_huge_fails(mi_os_way_t way) {
 
 static void table(void) {
   static void (*const fails[MI_OS_CALLS])(mi_os_way_t) = {
-    [MI_OS_RESERVE] = &reserve_fails, [MI_OS_COMMIT] = &commit_fails, [MI_OS_PURGE] = &purge_fails, [MI_OS_DECOMMIT] = &decommit_fails,
-    [MI_OS_RELEASE] = &release_fails, [MI_OS_RESIZE] = &resize_fails, [MI_OS_MOVE] = &move_fails, [MI_OS_MOVE_PAGES] = &move_pages_fails,
+    [MI_OS_RESERVE] = &reserve_fails, [MI_OS_COMMIT] = &commit_fails, [MI_OS_PURGE] = &purge_fails,
+    [MI_OS_DECOMMIT] = &decommit_fails,
+    [MI_OS_RELEASE] = &release_fails, [MI_OS_RESIZE] = &resize_fails, [MI_OS_MOVE] = &move_fails,
+    [MI_OS_MOVE_PAGES] = &move_pages_fails,
     [MI_OS_ADVISE] = &advise_fails, [MI_OS_RESERVE_HUGE] = &reserve_huge_fails,
   };
   for (int call = 0; call < MI_OS_CALLS; call++) {
@@ -279,6 +284,7 @@ static void lock_excludes(void) {
   CHECK_EQ(counted, 80000);
 }
 
-TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move), TEST(fail_in), TEST(every_call_every_way), TEST(and_where_every_page_counts),
-          TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more),
-          TEST(time_and_process), TEST(bell), TEST(lock_ranks), TEST(lock_excludes))
+TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move),
+          TEST(fail_in), TEST(every_call_every_way), TEST(and_where_every_page_counts),
+          TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more), TEST(time_and_process),
+          TEST(bell), TEST(lock_ranks), TEST(lock_excludes))

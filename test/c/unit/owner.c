@@ -31,7 +31,7 @@ static void same_id_again(void) {
     CHECK_EQ(mi_check_all(), 0);
     mi_owner_end(o);
   }
-  for (int i = 0; i < 2000; i++) mi_free_as(p[i], NULL, 0x10000);    /* by a thread with that id and no heap */
+  for (int i = 0; i < 2000; i++) mi_free_as(p[i], NULL, 0x10000);  /* by a thread with that id and no heap */
   test_nothing_left();
 }
 
@@ -46,7 +46,8 @@ static void drain(void) {
   test_nothing_left();
 }
 
-/* What sleeps keeps nothing: pages without live blocks go back, others are nobody's and go with their last block. */
+/* What sleeps keeps nothing: pages without live blocks go back, others are nobody's and go with
+   their last block. */
 static void abandon(void) {
   owners_begin();
   void *p[3000], *q[300];
@@ -58,7 +59,7 @@ static void abandon(void) {
   mi_owner_abandon(owners[0]);
   CHECK(owners[0]->main.xcounts.pages == 0 && lh->xcounts.pages == 0);
   CHECK_EQ(mi_check_all(), 0);
-  for (int i = 0; i < 3000; i += 10) o_free(1, p[i]);        /* by another, and its owner does not come back */
+  for (int i = 0; i < 3000; i += 10) o_free(1, p[i]);  /* by another, and its owner does not come back */
   for (int i = 0; i < 300; i++) o_free(2, q[i]);
   for (int o = 1; o < NOWNERS; o++) mi_owner_drain(owners[o], true);
   test_nothing_left();
@@ -101,7 +102,8 @@ static void* come_and_go(void* arg) {
 
 static void threads(void) {
   pthread_t t[4];
-  for (uintptr_t i = 0; i < 4; i++) CHECK_EQ(pthread_create(&t[i], NULL, &come_and_go, (void*)(0x10000 + 16 * i)), 0);
+  for (uintptr_t i = 0; i < 4; i++)
+    CHECK_EQ(pthread_create(&t[i], NULL, &come_and_go, (void*)(0x10000 + 16 * i)), 0);
   for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
   CHECK(mi_owner_slots() <= 4);
   test_nothing_left();
@@ -124,4 +126,5 @@ static void overlaps(void) {
 static void overlaps(void) { CHECK_EQ(mi_check_overlaps(), 0); }
 #endif
 
-TEST_MAIN("owner", TEST(table), TEST(same_id_again), TEST(drain), TEST(abandon), TEST(no_memory), TEST(threads), TEST(overlaps))
+TEST_MAIN("owner", TEST(table), TEST(same_id_again), TEST(drain), TEST(abandon), TEST(no_memory),
+          TEST(threads), TEST(overlaps))

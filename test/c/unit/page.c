@@ -5,7 +5,8 @@
 static mi_page_t* page_make(unsigned bin) {
   bool zero;
   const size_t size = mi_bin_size(bin);
-  mi_page_t* page = mi_memory_claim((size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
+  mi_page_t* page =
+      mi_memory_claim((size <= MI_SMALL_MAX ? 1 : MI_MEDIUM_SLICES) * MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
   CHECK(page != NULL && mi_page_init(page, size, bin, &mi_main_heap, 0));
   return page;
 }
@@ -43,14 +44,16 @@ static void starts_of(unsigned bin, unsigned step) {
     if (full) extend_all(page); else mi_page_extend(page);
     const size_t end = page->capacity * size;
     for (size_t at = 0; at < bytes; at += (at % size == 0 || at % size == size - step) ? 1 : step) {
-      CHECK_AT(mi_page_is_start(page, page->start + at) == (at % size == 0 && at < end), "size = %zu, at = %zu", size, at);
+      CHECK_AT(mi_page_is_start(page, page->start + at) == (at % size == 0 && at < end),
+               "size = %zu, at = %zu", size, at);
     }
     for (unsigned bit = 48; bit < 64; bit++) {
       CHECK(!mi_page_is_start(page, (void*)((uintptr_t)page->start ^ (uintptr_t)1 << bit)));
       CHECK(!mi_page_is_start(page, (void*)((uintptr_t)page->start | ~(uintptr_t)0 << bit)));
       CHECK(mi_page_block_of(page, (void*)((uintptr_t)page->start ^ (uintptr_t)1 << bit)) == NULL);
     }
-    for (uint64_t high = 1; high < 65536; high++) CHECK(!mi_page_is_start(page, (void*)((uintptr_t)page->start ^ high << 48)));
+    for (uint64_t high = 1; high < 65536; high++)
+      CHECK(!mi_page_is_start(page, (void*)((uintptr_t)page->start ^ high << 48)));
   }
   CHECK_EQ(page->capacity, page->reserved);
   CHECK(page->reserved >= 8);
@@ -86,7 +89,8 @@ static void pop_and_collect(void) {
       }
     }
     CHECK(n == page->reserved && mi_page_used(page) == n);
-    mi_store_relaxed(&page->xowner, 16);         /* play its owner; the last one is kept, so that the page is not given up */
+    mi_store_relaxed(&page->xowner, 16);         /* play its owner; the last one is kept, so that the
+                                                    page is not given up */
     for (size_t i = 0; i + 1 < n; i++) {
       if (i % 2 == 0) CHECK(mi_free_local(block[i], 16));
       else CHECK_EQ(remote_free(page, block[i]), MI_REMOTE_DONE);
@@ -134,7 +138,8 @@ static void damaged_free_list(void) {
   page_end(page);
 }
 
-/* A damaged link leads `local_free` in a circle: whatever is lost, live blocks stay counted, or the page would be freed with them. */
+/* A damaged link leads `local_free` in a circle: whatever is lost, live blocks stay counted, or the page
+   would be freed with them. */
 static void damaged_in_a_circle(void) {
   test_expect_errors();
   mi_page_t* page = page_make(4);
@@ -225,5 +230,6 @@ static void no_page_map(void) {
   page_end(page);
 }
 
-TEST_MAIN("page", TEST(every_start), TEST(pop_and_collect), TEST(extend_touches_little), TEST(damaged_free_list), TEST(damaged_in_a_circle),
-          TEST(damaged_remote_list), TEST(damaged_remote_list_appended), TEST(offset_blocks), TEST(no_page_map))
+TEST_MAIN("page", TEST(every_start), TEST(pop_and_collect), TEST(extend_touches_little),
+          TEST(damaged_free_list), TEST(damaged_in_a_circle), TEST(damaged_remote_list),
+          TEST(damaged_remote_list_appended), TEST(offset_blocks), TEST(no_page_map))

@@ -10,10 +10,12 @@ static bool is_none(uintptr_t p) { return mi_page_is_none(mi_page_of((void*)p));
 static void fresh_memory_is_none(void) {
   uint64_t r = 1;
   int local;
-  CHECK(is_none(0) && is_none(1) && is_none((uintptr_t)&local) && is_none((uintptr_t)&local & ~(uintptr_t)15));
+  CHECK(is_none(0) && is_none(1) && is_none((uintptr_t)&local)
+        && is_none((uintptr_t)&local & ~(uintptr_t)15));
   CHECK(is_none(UINTPTR_MAX) && is_none((uintptr_t)1 << 47) && is_none((uintptr_t)&mi_pagemap));
   for (int i = 0; i < 1000000; i++) CHECK(is_none(test_random(&r)));
-  for (unsigned bit = 0; bit < 64; bit++) CHECK(is_none((uintptr_t)1 << bit) && is_none(~((uintptr_t)1 << bit)));
+  for (unsigned bit = 0; bit < 64; bit++)
+    CHECK(is_none((uintptr_t)1 << bit) && is_none(~((uintptr_t)1 << bit)));
 }
 
 static void none_is_nobody(void) {
@@ -24,7 +26,8 @@ static void none_is_nobody(void) {
 
 static void set_and_unset(void) {
   static mi_page_t page;
-  const uintptr_t starts[] = { MI_SLICE_SIZE, (uintptr_t)7 << 32, ((uintptr_t)9 << 32) - 2 * MI_SLICE_SIZE, ((uintptr_t)1 << 48) - 4 * MI_SLICE_SIZE };
+  const uintptr_t starts[] = { MI_SLICE_SIZE, (uintptr_t)7 << 32, ((uintptr_t)9 << 32) - 2 * MI_SLICE_SIZE,
+                               ((uintptr_t)1 << 48) - 4 * MI_SLICE_SIZE };
   for (size_t k = 0; k < 4; k++) {
     const uintptr_t s = starts[k], e = s + 4 * MI_SLICE_SIZE;
     CHECK(mi_pagemap_set((void*)s, 4, &page));
@@ -78,4 +81,5 @@ static void threads(void) {
   }
 }
 
-TEST_MAIN("pagemap", TEST(fresh_memory_is_none), TEST(none_is_nobody), TEST(set_and_unset), TEST(beyond_48_bits), TEST(no_memory), TEST(threads))
+TEST_MAIN("pagemap", TEST(fresh_memory_is_none), TEST(none_is_nobody), TEST(set_and_unset),
+          TEST(beyond_48_bits), TEST(no_memory), TEST(threads))

@@ -103,4 +103,5 @@ static void handed_on(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("pool_bits", TEST(against_model), TEST(each_bit_once), TEST(abandoned_and_freed), TEST(adopted), TEST(handed_on))
+TEST_MAIN("pool_bits", TEST(against_model), TEST(each_bit_once), TEST(abandoned_and_freed), TEST(adopted),
+          TEST(handed_on))

@@ -9,7 +9,8 @@
 static uint64_t young, old;              /* dead bytes that a minor collection finds, and a major one only */
 enum { NCAPS = 7 };
 static mi_collector_t gc = { .ncaps = NCAPS };
-static uint64_t minor_ns = 20000, ns_per_mib = 50000;    /* what a minor collection takes; what making and using a MiB takes */
+/* what a minor collection takes; what making and using a MiB takes */
+static uint64_t minor_ns = 20000, ns_per_mib = 50000;
 static uint64_t asked_ns;                /* what those took that were asked for */
 static uint64_t found;                   /* dead bytes whose finalizers have not run */
 static bool paused;                      /* a turn has: the next maker goes on with it */
@@ -71,6 +72,7 @@ static uint64_t most;                    /* held at any time */
 static void drops(int count, size_t bytes, uint64_t* dead) {
   most = 0;
   for (int i = 0; i < count; i++) {
+    if (paused) relieve();               /* of which this block is no part */
     *dead += bytes;
     hold((uint32_t)i % 4, bytes);
     most = mi_max(most, stats().held);
@@ -89,10 +91,12 @@ static void buffers(void) {
 static void dear_collections(void) {
   minor_ns = 1000000;
   drops(3000, MI_MiB, &young);
-  CHECK(most <= MI_PRESSURE_FLOOR_MOST(NCAPS) + 8 * MI_MiB && stats().minor + stats().major >= 45 && stats().minor + stats().major <= 75);
+  CHECK(most <= MI_PRESSURE_FLOOR_MOST(NCAPS) + 8 * MI_MiB && stats().minor + stats().major >= 45
+        && stats().minor + stats().major <= 75);
   minor_ns = 1;
   drops(3000, MI_MiB, &young);
-  CHECK_AT(stats().minor >= 500 && stats().held <= MI_PRESSURE_FLOOR + 4 * MI_MiB, "%llu %llu", (unsigned long long)stats().minor, (unsigned long long)stats().held);
+  CHECK_AT(stats().minor >= 500 && stats().held <= MI_PRESSURE_FLOOR + 4 * MI_MiB, "%llu %llu",
+           (unsigned long long)stats().minor, (unsigned long long)stats().held);
 }
 
 /* What nobody can have written to may wait for longer; not any more when it is written to. */
@@ -115,15 +119,17 @@ static void small_ones(void) {
   CHECK(stats().minor >= 40 && stats().minor <= 48 && stats().held <= 5 * MI_MiB);
 }
 
-/* What is promoted before it dies is found by major ones. Minor ones bring nothing and are hardly asked for. */
+/* What is promoted before it dies is found by major ones. Minor ones bring nothing and are hardly asked for,
+   but right before a major one, where they show whether they bring something again. */
 static void promoted(void) {
   drops(3000, MI_MiB, &old);
-  CHECK(most <= 24 * MI_MiB && stats().minor <= 20);
+  CHECK(most <= 24 * MI_MiB && stats().minor <= stats().major + 20);
   CHECK(stats().major >= 150 && stats().major <= 200);
   CHECK(stats().major_freed + stats().held == 3000 * MI_MiB);
 }
 
-/* Beside a large heap of the collector's: what major collections cost that were asked for is a tenth of the time, .. */
+/* Beside a large heap of the collector's: what major collections cost that were asked for is a
+   tenth of the time, .. */
 static void large_heap(void) {
   gc.live = 512 * MI_MiB;
   ns_per_mib = 10000000;
@@ -155,7 +161,9 @@ static void large_live_set(void) {
   CHECK(stats().held == MI_GiB && stats().major <= 12 && stats().minor <= 30);
   const mi_pressure_stats_t before = stats();
   drops(4096, MI_MiB, &young);
-  CHECK_AT(stats().major <= before.major + 1 && stats().minor <= before.minor + 4096 / 256 + 4, "%llu major, %llu minor", (unsigned long long)(stats().major - before.major), (unsigned long long)(stats().minor - before.minor));
+  CHECK_AT(stats().major <= before.major + 1 && stats().minor <= before.minor + 4096 / 256 + 4,
+           "%llu major, %llu minor", (unsigned long long)(stats().major - before.major),
+           (unsigned long long)(stats().minor - before.minor));
   CHECK(stats().held <= MI_GiB + MI_GiB / 2);
   mi_pressure_drop(0, MI_GiB - 10 * MI_MiB);     /* and when it is gone the budget is small again */
   young = 0;
@@ -167,11 +175,13 @@ static void large_live_set(void) {
 static void shared(void) {
   CHECK(!mi_pressure_shared_enough());
   mi_pressure_hold_shared(3 * MI_MiB);
-  CHECK(mi_pressure_shared_enough() && mi_pressure_look(&gc) == MI_PRESSURE_NONE && !mi_pressure_shared_enough());
+  CHECK(mi_pressure_shared_enough() && mi_pressure_look(&gc) == MI_PRESSURE_NONE
+        && !mi_pressure_shared_enough());
   mi_pressure_drop_shared(2 * MI_MiB);
   CHECK(!mi_pressure_shared_enough());
-  mi_pressure_hold_shared(3 * MI_MiB);           /* more than at the last look by one, but by three than since */
-  CHECK(mi_pressure_shared_enough() && mi_pressure_look(&gc) == MI_PRESSURE_MINOR && stats().held == 4 * MI_MiB);
+  mi_pressure_hold_shared(3 * MI_MiB);  /* more than at the last look by one, but by three than since */
+  CHECK(mi_pressure_shared_enough() && mi_pressure_look(&gc) == MI_PRESSURE_MINOR
+        && stats().held == 4 * MI_MiB);
   mi_pressure_asked(5);
   CHECK(stats().major == 1 && stats().major_freed == 5);
 }
@@ -184,7 +194,7 @@ static void a_pause(void) {
   gc.now += 1000000000;
   relieve();
   CHECK(!paused && stats().minor == 1 && stats().minor_freed == 4 * MI_MiB && stats().held == 100 * MI_MiB);
-  CHECK_EQ(stats().next, 125 * MI_MiB);          /* a quarter, not more: it was cheap, and brought all there was */
+  CHECK_EQ(stats().next, 125 * MI_MiB);  /* a quarter, not more: it was cheap, and brought all there was */
   mi_pressure_drop(0, 100 * MI_MiB);
   drops(5, MI_MiB, &young);
   CHECK(paused);
@@ -203,15 +213,18 @@ static void waiting(void) {
 static void settings(void) {
   CHECK(stats().budget == -1 && stats().next == MI_PRESSURE_FLOOR);
   mi_pressure_set(0);
-  for (int i = 0; i < 1000; i++) CHECK(!mi_pressure_hold(0, MI_MiB) || mi_pressure_look(&gc) == MI_PRESSURE_NONE);
+  for (int i = 0; i < 1000; i++)
+    CHECK(!mi_pressure_hold(0, MI_MiB) || mi_pressure_look(&gc) == MI_PRESSURE_NONE);
   CHECK(mi_pressure_begin(gc.now) == MI_PRESSURE_NONE);
   mi_pressure_set(1);
   CHECK(mi_pressure_hold(0, 1) && mi_pressure_hold(0, 16) && mi_pressure_look(&gc) == MI_PRESSURE_MINOR);
   old = 1000 * MI_MiB + 17;
   relieve();
-  CHECK(stats().major == 1 && stats().minor == 1 && stats().held == 0 && stats().next == 1 && stats().next_major == 1);
+  CHECK(stats().major == 1 && stats().minor == 1 && stats().held == 0 && stats().next == 1
+        && stats().next_major == 1);
   mi_pressure_set(100 * (int64_t)MI_MiB);
-  for (int i = 0; i < 99; i++) CHECK(!mi_pressure_hold(0, MI_MiB) || mi_pressure_look(&gc) == MI_PRESSURE_NONE);
+  for (int i = 0; i < 99; i++)
+    CHECK(!mi_pressure_hold(0, MI_MiB) || mi_pressure_look(&gc) == MI_PRESSURE_NONE);
   while (!mi_pressure_hold(0, MI_MiB)) {}
   CHECK(mi_pressure_look(&gc) == MI_PRESSURE_MINOR);
   mi_pressure_set(-5);
@@ -227,7 +240,8 @@ static void in_the_child_of_fork(void) {
   for (int i = 0; i < 20; i++) mi_pressure_hold(0, MI_MiB);
   CHECK(mi_pressure_begin(1) != MI_PRESSURE_NONE && mi_pressure_begin(1) == MI_PRESSURE_NONE);
   const pid_t pid = fork();
-  if (pid == 0) _exit(mi_pressure_begin(1) != MI_PRESSURE_NONE && mi_pressure_begin(1) == MI_PRESSURE_NONE ? 0 : 1);
+  if (pid == 0)
+    _exit(mi_pressure_begin(1) != MI_PRESSURE_NONE && mi_pressure_begin(1) == MI_PRESSURE_NONE ? 0 : 1);
   int status;
   CHECK(waitpid(pid, &status, 0) == pid && status == 0);
   CHECK(mi_pressure_begin(1) == MI_PRESSURE_NONE);
@@ -240,7 +254,8 @@ static void* holder(void* number) {
   const uint32_t n = (uint32_t)(uintptr_t)number;
   for (int i = 0; i < 100000; i++) {
     const mi_collector_t now = { .ncaps = MI_CAPS_MAX + 501, .now = (uint64_t)i };
-    if (mi_pressure_hold(n, 100 + n) && mi_pressure_look(&now) != MI_PRESSURE_NONE && mi_pressure_begin(now.now) != MI_PRESSURE_NONE)
+    if (mi_pressure_hold(n, 100 + n) && mi_pressure_look(&now) != MI_PRESSURE_NONE
+        && mi_pressure_begin(now.now) != MI_PRESSURE_NONE)
       mi_pressure_end(mi_pressure_after_minor(now.now), now.now);
     mi_pressure_hold_shared(3);
     mi_pressure_drop_shared(3);
@@ -260,5 +275,7 @@ static void threads_and_past_the_table(void) {
   CHECK_EQ(stats().held, expected);
 }
 
-TEST_MAIN("pressure", TEST(buffers), TEST(dear_collections), TEST(untouched), TEST(small_ones), TEST(promoted), TEST(large_heap), TEST(large_heap_in_a_hurry),
-          TEST(by_themselves), TEST(large_live_set), TEST(shared), TEST(a_pause), TEST(waiting), TEST(settings), TEST(in_the_child_of_fork), TEST(threads_and_past_the_table))
+TEST_MAIN("pressure", TEST(buffers), TEST(dear_collections), TEST(untouched), TEST(small_ones),
+          TEST(promoted), TEST(large_heap), TEST(large_heap_in_a_hurry), TEST(by_themselves),
+          TEST(large_live_set), TEST(shared), TEST(a_pause), TEST(waiting), TEST(settings),
+          TEST(in_the_child_of_fork), TEST(threads_and_past_the_table))

@@ -1,4 +1,5 @@
-/* purger.h, pool_round.h: memory that comes back when nobody calls anything; and the limit of what is committed. */
+/* purger.h, pool_round.h: memory that comes back when nobody calls anything; and the limit of
+   what is committed. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
@@ -31,7 +32,8 @@ static bool within(unsigned ms, bool (*happens)(void)) {
 }
 
 static bool little_is_committed(void) { return mi_load_relaxed(&mi_commit_totals.xcommitted) <= 4 * MI_MiB; }
-#ifdef __SANITIZE_THREAD__               /* whose shadow is resident too, and which allows no thread in the child of a fork */
+#ifdef __SANITIZE_THREAD__               /* whose shadow is resident too, and which allows no thread in
+                                            the child of a fork */
 static bool little_is_resident(void) { return true; }
 #define FORK_TESTS
 #else
@@ -47,7 +49,7 @@ static void with_thread(long delay) {
 /* As large as numerical programs have it; the C library takes it from each thread's stack, ours too. */
 static __thread char tls[2 * 1024 * 1024];
 
-#ifdef __SANITIZE_THREAD__               /* which has threads of its own, so by default there is one of ours, too */
+#ifdef __SANITIZE_THREAD__  /* which has threads of its own, so by default there is one of ours, too */
 static bool one_thread(void) { return !mi_purger_has_thread(); }
 static bool stays_alone(void) { return true; }
 #else
@@ -72,7 +74,8 @@ static void purges_when_all_are_idle(void) {
 
 /* ---- without a thread ---- */
 
-/* Nobody allocates or frees any more: what is younger than the delay stays, but not most of what is resident. */
+/* Nobody allocates or frees any more: what is younger than the delay stays, but not most of
+   what is resident. */
 static void not_without_it(void) {
   mi_option_set(mi_option_purge_delay, 1000000);
   use(BLOCKS, MI_MiB);
@@ -86,12 +89,14 @@ static void not_without_it(void) {
   CHECK(little_is_committed());
 }
 
-/* A burst of frees that lasts for many delays is the last thing that a program of one thread does for long. */
+/* A burst of frees that lasts for many delays is the last thing that a program of one
+   thread does for long. */
 enum { BURST_DELAY = 60, BURST_MOST = 110000 };
 static void* burst_block[BURST_MOST];
 static size_t burst_size[BURST_MOST];
 
-typedef struct { const char* name; size_t least, most, n, keep; bool shuffled; } burst_t;   /* of each `keep` blocks one stays */
+/* of each `keep` blocks one stays */
+typedef struct { const char* name; size_t least, most, n, keep; bool shuffled; } burst_t;
 
 enum { TOUCHED_MOST = 1 << 18 };                 /* OS pages */
 static uint8_t touched[TOUCHED_MOST];
@@ -120,7 +125,8 @@ static void burst_frees(const burst_t* b) {
   }
 }
 
-/* Is resident, at the end, little more than the OS pages in which there are live blocks or some that were freed within a delay? */
+/* Is resident, at the end, little more than the OS pages in which there are live blocks or some that were
+   freed within a delay? */
 static bool burst_comes_back(const burst_t* b) {
   uint64_t r = b->n;
   uintptr_t from = UINTPTR_MAX;
@@ -139,8 +145,10 @@ static bool burst_comes_back(const burst_t* b) {
     if (i % b->keep == 0 || freed_at[i] + BURST_DELAY + 8 > now) touch(burst_block[i], burst_size[i], from);
   }
   for (size_t i = 0; i < b->n; i += b->keep) mi_free(burst_block[i]);
-  const bool ok = resident <= ntouched * 4096 + ntouched * 4096 / 10 * 3 + 3 * MI_MiB;   /* the program's own tables */
-  if (!ok) fprintf(stderr, "%s: resident %zu KiB, live or young %zu\n", b->name, resident / 1024, ntouched * 4);
+  /* the program's own tables */
+  const bool ok = resident <= ntouched * 4096 + ntouched * 4096 / 10 * 3 + 3 * MI_MiB;
+  if (!ok)
+    fprintf(stderr, "%s: resident %zu KiB, live or young %zu\n", b->name, resident / 1024, ntouched * 4);
   return ok;
 }
 
@@ -149,7 +157,8 @@ static void burst(const burst_t* b) {
   mi_option_set(mi_option_purge_thread, -1);
   mi_option_set(mi_option_purge_delay, BURST_DELAY);
   memset(burst_block, 0, sizeof burst_block), memset(burst_size, 0, sizeof burst_size);
-  memset(freed_at, 0, sizeof freed_at), memset(burst_order, 1, sizeof burst_order), memset(touched, 1, sizeof touched);
+  memset(freed_at, 0, sizeof freed_at), memset(burst_order, 1, sizeof burst_order),
+      memset(touched, 1, sizeof touched);
   for (int i = 0; i < 8; i++) {
     if (burst_comes_back(b) || TEST_SANITIZED) return;
     mi_collect(true);
@@ -289,7 +298,8 @@ static void in_the_child(void) {
   with_thread(30);
   for (int i = 0; i < BLOCKS; i++) CHECK(test_filled(block[i], MI_MiB, (uint64_t)i));
   drop(BLOCKS);
-  for (int i = 0; i < 4000 && !little_is_committed(); i++) {              /* one is begun, if need be when the other's is missed */
+  /* one is begun, if need be when the other's is missed */
+  for (int i = 0; i < 4000 && !little_is_committed(); i++) {
     mi_free(mi_malloc(700000));
     usleep(5000);
   }
@@ -297,7 +307,8 @@ static void in_the_child(void) {
   _exit(0);
 }
 
-/* In a child there is none, and none is believed to be: after fork, and after a clone that nobody knows of. */
+/* In a child there is none, and none is believed to be: after fork, and after a clone that
+   nobody knows of. */
 static void in_a_child(void) {
   for (int raw = 0; raw < 2; raw++) {
     with_thread(1000000);
@@ -321,7 +332,8 @@ static void in_a_child(void) {
 static uint64_t cpu_us(int who) {
   struct rusage u;
   CHECK_EQ(getrusage(who, &u), 0);
-  return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+  return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000
+         + (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
 enum { TRICKLE = 600000 };
@@ -331,8 +343,9 @@ static void* trickle_make(void* arg) {
   return arg;
 }
 
-/* Blocks of a thread that ended are freed at random, so that next to nothing can be given back: what that costs is bounded by the
-   time that goes by. The clock is the one by which it counts, so a busy machine is no difference. */
+/* Blocks of a thread that ended are freed at random, so that next to nothing can be given back: what that
+   costs is bounded by the time that goes by. The clock is the one by which it counts, so a busy machine
+   is no difference. */
 static void costs_little(void) {
   pthread_t t;
   uint64_t r = 3;
@@ -349,7 +362,8 @@ static void costs_little(void) {
     usleep(8000);
   }
   const uint64_t took = cpu_us(RUSAGE_SELF) - cpu_us(RUSAGE_THREAD) - others, ms = mi_os_now_ms() - start;
-  CHECK_AT(took <= 150000 + 20 * ms || MI_CHECK || TEST_SANITIZED, "%zu us in %zu ms", (size_t)took, (size_t)ms);
+  CHECK_AT(took <= 150000 + 20 * ms || MI_CHECK || TEST_SANITIZED, "%zu us in %zu ms", (size_t)took,
+           (size_t)ms);
   for (int i = TRICKLE / 500 * 400; i < TRICKLE; i++) mi_free(trickle_block[i]);
 }
 
@@ -376,13 +390,15 @@ static void inside_of_free_blocks(void) {
   CHECK(little_is_committed());
 }
 
-/* The same with blocks of 3000 bytes: nothing is taken of that size any more, while the thread goes on with another. */
+/* The same with blocks of 3000 bytes: nothing is taken of that size any more, while the thread goes
+   on with another. */
 static void inside_of_pages(void) {
   enum { N = 4000, SIZE = 3000 };
   with_thread(20);
   use(N, SIZE);
   void* large[BLOCKS];
-  for (size_t i = 0; i < BLOCKS; i++) memset(made(large[i] = mi_malloc(MI_MiB)), 1, MI_MiB);  /* so that there is the thread */
+  /* so that there is the thread */
+  for (size_t i = 0; i < BLOCKS; i++) memset(made(large[i] = mi_malloc(MI_MiB)), 1, MI_MiB);
   for (size_t i = 0; i < BLOCKS; i++) mi_free(large[i]);
   for (size_t i = 0; i < N; i++) if (i % 16 != 0) mi_free(block[i]);
   for (int t = 0; t < 24000 && mi_memory_committed() > 7 * MI_MiB; t++) {
@@ -444,8 +460,8 @@ static void under_way(void) {
   CHECK_EQ(mi_check_all(), 0);
 }
 
-/* Memory that is being purged is not "no memory": all of an arena of a MiB, again and again. But where whoever purges had no
-   processor for all of that time, it is: ncollected is the same then. */
+/* Memory that is being purged is not "no memory": all of an arena of a MiB, again and again. But where
+   whoever purges had no processor for all of that time, it is: ncollected is the same then. */
 static mi_atomic(size_t) ncollected;
 static void* collect_for_ever(void* arg) {
   while (!mi_load_relaxed(&stop)) {
@@ -489,13 +505,16 @@ static void limit(size_t size) {
   test_expect_errors();
   mi_option_set(mi_option_commit_limit, 64 * 1024);
   for (void* p; n < 4096 && (p = mi_malloc(size)) != NULL; n++) memset(block[n] = p, 1, size);
-  CHECK_AT(errno == ENOMEM && test_last_error == ENOMEM && n * size <= 64 * MI_MiB && n * size >= 40 * MI_MiB, "%zu of %zu", n, size);
-  CHECK(mi_commit_totals.xcommitted <= 64 * MI_MiB && mi_commit_totals.xpeak_committed <= 64 * MI_MiB && mi_commit_totals.xreserved <= 2 * mi_max(MI_ARENA_SIZE, 64 * MI_MiB));
-  CHECK(mi_realloc(block[0], 64 * MI_MiB) == NULL && mi_calloc(1, 60 * MI_MiB) == NULL && mi_malloc_aligned(32 * MI_MiB, MI_MiB) == NULL);
+  CHECK_AT(errno == ENOMEM && test_last_error == ENOMEM && n * size <= 64 * MI_MiB && n * size >= 40 * MI_MiB,
+           "%zu of %zu", n, size);
+  CHECK(mi_commit_totals.xcommitted <= 64 * MI_MiB && mi_commit_totals.xpeak_committed <= 64 * MI_MiB
+        && mi_commit_totals.xreserved <= 2 * mi_max(MI_ARENA_SIZE, 64 * MI_MiB));
+  CHECK(mi_realloc(block[0], 64 * MI_MiB) == NULL && mi_calloc(1, 60 * MI_MiB) == NULL
+        && mi_malloc_aligned(32 * MI_MiB, MI_MiB) == NULL);
   for (size_t i = 0; i < n / 2; i++) mi_free(block[i]);
   for (size_t i = 0; i < n / 2; i++) CHECK((block[i] = mi_malloc(size)) != NULL);
   for (size_t i = 0; i < n; i++) mi_free(block[i]);
-  void* p = mi_malloc(50 * MI_MiB);              /* of another kind: what is kept and what is dirty are given up for it */
+  void* p = mi_malloc(50 * MI_MiB);  /* of another kind: what is kept and what is dirty are given up for it */
   CHECK(p != NULL);
   mi_option_set(mi_option_commit_limit, 0);
   void* q = mi_malloc(200 * MI_MiB);
@@ -519,7 +538,9 @@ static void limit_of_mappings(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("purger", TEST(purges_when_all_are_idle), TEST(not_without_it), TEST(burst_of_700), TEST(burst_of_700_shuffled), TEST(burst_of_large),
-          TEST(burst_of_pages), TEST(burst_of_60k), TEST(burst_of_all), TEST(by_default), TEST(never), TEST(cannot_be_made), TEST(lowered),
-          TEST(begins_and_ends), FORK_TESTS TEST(costs_little), TEST(inside_of_free_blocks), TEST(inside_of_pages), TEST(hollow_by_collect),
-          TEST(under_way), TEST(behind_the_purger), TEST(limit_of_buffers), TEST(limit_of_medium), TEST(limit_of_mappings))
+TEST_MAIN("purger", TEST(purges_when_all_are_idle), TEST(not_without_it), TEST(burst_of_700),
+          TEST(burst_of_700_shuffled), TEST(burst_of_large), TEST(burst_of_pages), TEST(burst_of_60k),
+          TEST(burst_of_all), TEST(by_default), TEST(never), TEST(cannot_be_made), TEST(lowered),
+          TEST(begins_and_ends), FORK_TESTS TEST(costs_little), TEST(inside_of_free_blocks),
+          TEST(inside_of_pages), TEST(hollow_by_collect), TEST(under_way), TEST(behind_the_purger),
+          TEST(limit_of_buffers), TEST(limit_of_medium), TEST(limit_of_mappings))

@@ -1,5 +1,5 @@
-/* What happens rarely, made to happen: pins that a fork leaves behind, pages that are kept when nobody is awake, purges that the
-   system refuses. */
+/* What happens rarely, made to happen: pins that a fork leaves behind, pages that are kept when nobody is
+   awake, purges that the system refuses. */
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -12,7 +12,8 @@
 
 static void* live[2];
 
-/* One who waits for a pin that nobody takes away spins: so many seconds of the processor's are the end of it. */
+/* One who waits for a pin that nobody takes away spins: so many seconds of the processor's
+   are the end of it. */
 static void not_for_ever(void) {
   struct rlimit limit = { 5, 5 };
   CHECK_EQ(setrlimit(RLIMIT_CPU, &limit), 0);
@@ -47,7 +48,10 @@ static void pinned_while_forked(size_t size, void (*end)(mi_heap_t*)) {
 
 static void pins_of_small(void) { pinned_while_forked(100, &mi_heap_destroy); }
 static void pins_of_mapping(void) { pinned_while_forked(3 * MI_MiB, &mi_heap_destroy); }
-static void pins_and_delete(void) { pinned_while_forked(3000, &mi_heap_delete); pinned_while_forked(3 * MI_MiB, &mi_heap_delete); }
+static void pins_and_delete(void) {
+  pinned_while_forked(3000, &mi_heap_delete);
+  pinned_while_forked(3 * MI_MiB, &mi_heap_delete);
+}
 
 /* ---- nobody is awake ---- */
 
@@ -96,4 +100,5 @@ static void refused_purge_is_not_zero(void) {
   mi_collect(true);
 }
 
-TEST_MAIN("rare", TEST(pins_of_small), TEST(pins_of_mapping), TEST(pins_and_delete), TEST(kept_single), TEST(refused_purge_is_not_zero))
+TEST_MAIN("rare", TEST(pins_of_small), TEST(pins_of_mapping), TEST(pins_and_delete), TEST(kept_single),
+          TEST(refused_purge_is_not_zero))

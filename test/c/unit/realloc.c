@@ -36,20 +36,21 @@ static void contents_are_kept(void) {
 static void aligned_contents(void) {
   begin();
   uint64_t r = 6;
-  for (size_t align = 16; align <= 2 * MI_MiB; align *= 8) for (size_t offset = 0; offset <= 24; offset += 24) {
-    uint8_t* p = NULL;
-    size_t old = 0;
-    for (int i = 0; i < 60; i++) {
-      const size_t size = test_random(&r) % ((size_t)1 << (2 + test_random(&r) % 20));
-      p = mi_realloc_block(lh, p, size, align, offset, false);
-      CHECK(p != NULL && mi_block_usable(p) >= size && ((uintptr_t)p + offset) % align == 0);
-      CHECK(test_filled(p, mi_min(old, size), 2));
-      test_fill(p, size, 2);
-      old = size;
+  for (size_t align = 16; align <= 2 * MI_MiB; align *= 8)
+    for (size_t offset = 0; offset <= 24; offset += 24) {
+      uint8_t* p = NULL;
+      size_t old = 0;
+      for (int i = 0; i < 60; i++) {
+        const size_t size = test_random(&r) % ((size_t)1 << (2 + test_random(&r) % 20));
+        p = mi_realloc_block(lh, p, size, align, offset, false);
+        CHECK(p != NULL && mi_block_usable(p) >= size && ((uintptr_t)p + offset) % align == 0);
+        CHECK(test_filled(p, mi_min(old, size), 2));
+        test_fill(p, size, 2);
+        old = size;
+      }
+      CHECK((p = mi_realloc_block(lh, p, old + 1, 0, 0, false)) != NULL && test_filled(p, old, 2));
+      o_free(1, p);
     }
-    CHECK((p = mi_realloc_block(lh, p, old + 1, 0, 0, false)) != NULL && test_filled(p, old, 2));
-    o_free(1, p);
-  }
   end();
 }
 
@@ -62,13 +63,15 @@ static void zeroing(void) {
       CHECK(p != NULL);
       memset(p, 0xff, small);
       p = mi_realloc_block(lh, p, big, 0, 0, true);
-      CHECK_AT(p != NULL && test_all(p, small, 0xff) && test_all(p + small, mi_block_usable(p) - small, 0), "%zu to %zu", small, big);
+      CHECK_AT(p != NULL && test_all(p, small, 0xff) && test_all(p + small, mi_block_usable(p) - small, 0),
+               "%zu to %zu", small, big);
       memset(p, 0xff, big);
       p = mi_realloc_block(lh, p, small, 0, 0, true);
       CHECK(p != NULL && test_all(p, small, 0xff));
       CHECK_AT(test_all(p + small, mi_block_usable(p) - small, 0), "%zu down to %zu", big, small);
       p = mi_realloc_block(lh, p, big, 0, 0, true);
-      CHECK_AT(p != NULL && test_all(p, small, 0xff) && test_all(p + small, mi_block_usable(p) - small, 0), "%zu again to %zu", small, big);
+      CHECK_AT(p != NULL && test_all(p, small, 0xff) && test_all(p + small, mi_block_usable(p) - small, 0),
+               "%zu again to %zu", small, big);
       o_free(0, p);
       if (big > MI_MiB) small = small * 17;
     }
@@ -128,7 +131,8 @@ static void single_in_place(void) {
   end();
 }
 
-/* A block that cannot grow where it is: its pages move, so both sizes are never there at once, and where they were is zero. */
+/* A block that cannot grow where it is: its pages move, so both sizes are never there at once, and where
+   they were is zero. */
 static void pages_move(void) {
   begin_roomy();
   size_t size = 33 * MI_MiB - 5000;
@@ -152,7 +156,8 @@ static void pages_move(void) {
   end();
 }
 
-/* From 1 MiB on pages move to memory that is zero; to what was touched before they are copied, and so stay where they were, too. */
+/* From 1 MiB on pages move to memory that is zero; to what was touched before they are copied, and so stay
+   where they were, too. */
 static void pages_move_to_clean(void) {
   if (MI_HARD) return;                              /* such a block has a mapping of its own */
   begin_roomy();
@@ -174,7 +179,8 @@ static void pages_move_to_clean(void) {
   end();
 }
 
-/* Each move makes boundaries between mappings; before there are too many of them for a process, it is told that pages do not move. */
+/* Each move makes boundaries between mappings; before there are too many of them for a process, it is told
+   that pages do not move. */
 static void moves_end(void) {
   if (MI_HARD) return;                              /* as above */
   enum { MOST = 10000 };
@@ -184,7 +190,8 @@ static void moves_end(void) {
   CHECK_EQ(mi_reserve_os_memory(MI_GiB, true, false), 0);
   for (bool moved = true; moved && n < MOST; n++) {
     CHECK((spacer[n] = mi_memory_claim(1, 1, MI_ARENA_NONE, &zero)) != NULL);
-    mi_page_t *to = mi_memory_claim(MI_MiB, 1, MI_ARENA_NONE, &zero), *from = mi_memory_claim(MI_MiB, 1, MI_ARENA_NONE, &zero);
+    mi_page_t *to = mi_memory_claim(MI_MiB, 1, MI_ARENA_NONE, &zero),
+              *from = mi_memory_claim(MI_MiB, 1, MI_ARENA_NONE, &zero);
     moved = mi_move_slices(from, to) == MI_OS_DONE;
     mi_memory_give(from), mi_memory_give(to);
   }
@@ -193,10 +200,11 @@ static void moves_end(void) {
   test_nothing_left();
 }
 
-/* Two blocks that grow by a quarter, side by side: each is copied once and then has room, more often where arenas are small. One that
-   doubles is not given any. */
+/* Two blocks that grow by a quarter, side by side: each is copied once and then has room, more often where
+   arenas are small. One that doubles is not given any. */
 static void grow_in_their_room(int most) {
-  uint8_t *p = mi_alloc_malloc(lh, 140000), *q = mi_alloc_malloc(lh, 140000), *doubled = mi_alloc_malloc(lh, 140000);
+  uint8_t *p = mi_alloc_malloc(lh, 140000), *q = mi_alloc_malloc(lh, 140000),
+          *doubled = mi_alloc_malloc(lh, 140000);
   void* wall = mi_alloc_malloc(lh, 140000);
   test_fill(p, 140000, 1), test_fill(q, 140000, 2), test_fill(doubled, 140000, 3);
   int moves = 0;
@@ -209,7 +217,8 @@ static void grow_in_their_room(int most) {
   CHECK_AT(moves >= 2 && moves <= most, "%d moves", moves);
   CHECK(test_filled(p, 140000, 1) && test_filled(q, 140000, 2));
   doubled = mi_realloc_block(lh, doubled, 280000, 0, 0, false);
-  CHECK(test_filled(doubled, 140000, 3) && doubled < mi_arena_at(0)->start + mi_arena_at(0)->nslices / 2 * MI_SLICE_SIZE);
+  CHECK(test_filled(doubled, 140000, 3)
+        && doubled < mi_arena_at(0)->start + mi_arena_at(0)->nslices / 2 * MI_SLICE_SIZE);
   CHECK_EQ(mi_check_all(), 0);
   o_free(0, p), o_free(0, q), o_free(0, doubled), o_free(0, wall);
   end();
@@ -228,7 +237,8 @@ static void grows_in_small_arenas(void) {
   CHECK(mi_arena_count() < 12);
 }
 
-/* More of them than an arena has such places for, some of which stay: they have less room, and are copied now and then. */
+/* More of them than an arena has such places for, some of which stay: they have less room, and are
+   copied now and then. */
 static void many_grow(void) {
   if (MI_HARD) return;
   enum { MANY = 60, STAY = 20 };
@@ -252,7 +262,8 @@ static void many_grow(void) {
   end();
 }
 
-/* A page of its own for the sake of its alignment, or with an offset, is no reason for the next block to have one. */
+/* A page of its own for the sake of its alignment, or with an offset, is no reason for the next
+   block to have one. */
 static void grows_from_aligned(void) {
   begin();
   uint8_t* p = mi_aligned_block(lh, 100, MI_MiB, 0, false);
@@ -276,10 +287,12 @@ static void pages_are_copied_then(void) {
   test_fill(p, MI_MiB, 8);
   uint8_t* q = mi_alloc_malloc(lh, MI_MiB + MI_SLICE_SIZE);
   mi_os_fail_in(1, 1);
-  CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(p, MI_MiB, 8) && test_filled(q, MI_MiB, 8));
+  CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(p, MI_MiB, 8)
+        && test_filled(q, MI_MiB, 8));
   memset(q, 0, MI_MiB);
   CHECK(mi_move_slices(mi_page_of(q), mi_page_of(p)) == MI_OS_NOT);       /* no room */
-  CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(q, MI_MiB, 8) && test_all(p, MI_MiB, 0));
+  CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && test_filled(q, MI_MiB, 8)
+        && test_all(p, MI_MiB, 0));
   for (int i = 0; i < 2; i++) {
     mi_os_fail_call(MI_OS_MOVE_PAGES, MI_OS_AT_START, i == 0 ? 0 : 1, 1);
     test_fill(q, MI_MiB, 9);
@@ -293,8 +306,8 @@ static void pages_are_copied_then(void) {
   end();
 }
 
-/* The system's, or for memory that is several mappings as it was before Linux 6.17, when it had unmapped the target before it refused,
-   or as it is since, when the first half has moved. */
+/* The system's, or for memory that is several mappings as it was before Linux 6.17, when it had unmapped the
+   target before it refused, or as it is since, when the first half has moved. */
 static enum { AS_IT_IS, BEFORE, SINCE } several_mappings;
 void* mremap(void* p, size_t old, size_t new, int flags, ...) {
   va_list args;
@@ -318,15 +331,16 @@ static void pages_of_several_mappings(void) {
     test_fill(p, MI_MiB, 8);
     uint8_t* q = mi_alloc_malloc(lh, 3 * MI_MiB / 2);
     errno = 7;
-    CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && errno == 7 && test_filled(q, MI_MiB, 8));
+    CHECK(mi_move_slices(mi_page_of(p), mi_page_of(q)) == MI_OS_DONE && errno == 7
+          && test_filled(q, MI_MiB, 8));
     o_free(0, p), o_free(0, q), o_free(0, wall);
   }
   several_mappings = AS_IT_IS;
   end();
 }
 
-/* A program that gave parts of its block another property, and all the mappings that it may have: nothing of the block is lost, or
-   it stays. */
+/* A program that gave parts of its block another property, and all the mappings that it may have: nothing of
+   the block is lost, or it stays. */
 static void* all_mappings_taken(size_t spare) {
   const size_t page = mi_os_page_size(), n = (size_t)1 << 17;
   uint8_t* m = mmap(NULL, n * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -338,14 +352,17 @@ static void* all_mappings_taken(size_t spare) {
 
 static void no_mapping_is_left(void) {
   if (TEST_SANITIZED) return;                       /* which cannot do without */
-  static const size_t sizes[] = { 3 * MI_MiB, 40 * MI_MiB };      /* the second has a mapping of its own in the hard mode */
+  /* the second has a mapping of its own in the hard mode */
+  static const size_t sizes[] = { 3 * MI_MiB, 40 * MI_MiB };
   CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);
   for (size_t k = 0; k < 2; k++) for (size_t spare = 10; spare < 50; spare += 10) {
     const size_t size = sizes[k];
     uint8_t *p = mi_malloc(size), *wall = mi_malloc(MI_MiB);
     CHECK(p != NULL && wall != NULL);
     test_fill(p, size, k);
-    for (size_t at = 0; at < size; at += size / 8) CHECK(madvise((void*)mi_align_up((uintptr_t)p + at, 4096), size / 16 & ~(size_t)4095, MADV_DONTDUMP) == 0);
+    for (size_t at = 0; at < size; at += size / 8)
+      CHECK(madvise((void*)mi_align_up((uintptr_t)p + at, 4096), size / 16 & ~(size_t)4095, MADV_DONTDUMP)
+            == 0);
     uint8_t* rest = all_mappings_taken(spare);
     uint8_t* q = mi_realloc(p, 2 * size);
     munmap(rest, ((size_t)1 << 17) * 4096 - spare * 4096);
@@ -355,7 +372,8 @@ static void no_mapping_is_left(void) {
   }
 }
 
-/* Each call that a resize makes fails, in each way: the block is whole where it ends, and what was lost is nobody's. */
+/* Each call that a resize makes fails, in each way: the block is whole where it ends, and what was
+   lost is nobody's. */
 static void resize_with_faults(size_t size, mi_os_call_t call, mi_os_way_t way) {
   test_expect_errors();
   uint8_t *p = mi_malloc(size), *wall = mi_malloc(size);
@@ -367,7 +385,8 @@ static void resize_with_faults(size_t size, mi_os_call_t call, mi_os_way_t way) 
   if (q != NULL) memset(q, 1, 2 * size), p = q;
   CHECK_EQ(mi_check_all(), 0);
   void* more[6];
-  for (int i = 0; i < 6; i++) if ((more[i] = mi_zalloc(size)) != NULL) CHECK(test_all(more[i], size, 0)), memset(more[i], 1, size);
+  for (int i = 0; i < 6; i++)
+    if ((more[i] = mi_zalloc(size)) != NULL) CHECK(test_all(more[i], size, 0)), memset(more[i], 1, size);
   q = mi_realloc(p, size / 2);
   if (q != NULL) p = q;
   for (int i = 0; i < 6; i++) mi_free(more[i]);
@@ -379,9 +398,10 @@ static void resize_with_faults(size_t size, mi_os_call_t call, mi_os_way_t way) 
 static void every_fault(void) {
   for (int must = 0; must < 2; must++) {
     mi_os_set_must_commit(must != 0);               /* what was reserved before is as it was: committed */
-    for (int call = 0; call < MI_OS_CALLS; call++) for (mi_os_way_t way = MI_OS_AT_START; way <= MI_OS_TAKEN; way++) {
-      for (size_t size = 300000; size <= 3 * MI_MiB; size *= 8) resize_with_faults(size, call, way);
-    }
+    for (int call = 0; call < MI_OS_CALLS; call++)
+      for (mi_os_way_t way = MI_OS_AT_START; way <= MI_OS_TAKEN; way++) {
+        for (size_t size = 300000; size <= 3 * MI_MiB; size *= 8) resize_with_faults(size, call, way);
+      }
     if (must == 0) CHECK(mi_arena_count() < 20);
   }
 }
@@ -390,7 +410,8 @@ static void every_fault(void) {
 static void second_part_is_lost(void) {
   CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);
   bool zero;
-  mi_page_t *a = mi_memory_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero), *b = mi_memory_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
+  mi_page_t *a = mi_memory_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero),
+            *b = mi_memory_claim(2 * MI_MiB, 1, MI_ARENA_NONE, &zero);
   mi_page_dead_to_single(a), mi_page_dead_to_single(b);
   mi_arena_t* arena = mi_arena_at(a->arena);
   test_fill(a->start, 2 * MI_MiB, 5);
@@ -441,7 +462,8 @@ static void mapping_moves(void) {
     size += size / 4;
     const size_t rss = test_rss();
     p = mi_realloc_block(lh, p, size, 0, 0, false);
-    CHECK(p != NULL && p[0] == 1 && p[(MI_ARENA_SIZE / 2 + MI_MiB) / 2] == 2 && p[MI_ARENA_SIZE / 2 + MI_MiB - 1] == 3);
+    CHECK(p != NULL && p[0] == 1 && p[(MI_ARENA_SIZE / 2 + MI_MiB) / 2] == 2
+          && p[MI_ARENA_SIZE / 2 + MI_MiB - 1] == 3);
     CHECK(mi_block_usable(p) >= size && p[old] == 0 && (uintptr_t)p % MI_SLICE_SIZE == 0);
     CHECK(test_rss() < rss + 16 * MI_MiB);
     CHECK(mi_page_of(p) != mi_page_of(wall) && !mi_page_is_none(mi_page_of(p)));
@@ -463,7 +485,8 @@ static void fails_and_keeps(void) {
   uint8_t* p = mi_alloc_malloc(lh, 100);
   test_fill(p, 100, 9);
   errno = 0;
-  CHECK(mi_realloc_block(lh, p, SIZE_MAX, 0, 0, false) == NULL && errno == ENOMEM && test_last_error == EOVERFLOW);
+  CHECK(mi_realloc_block(lh, p, SIZE_MAX, 0, 0, false) == NULL && errno == ENOMEM
+        && test_last_error == EOVERFLOW);
   CHECK(mi_realloc_block(lh, p, 10, 3, 0, false) == NULL && errno == EINVAL);
   CHECK(mi_realloc_block(lh, p, (size_t)1 << 60, 0, 0, false) == NULL && errno == ENOMEM);
   CHECK(mi_realloc_block(lh, p, (size_t)1 << 60, 64, 8, true) == NULL && errno == ENOMEM);
@@ -499,7 +522,8 @@ static void not_a_block(void) {
   errno = 0;
   CHECK(mi_realloc_block(lh, &local, 10, 0, 0, false) == NULL && errno == EINVAL);
   CHECK_EQ(test_nerrors, 1);                     /* one misuse, one report */
-  CHECK(mi_realloc_block(lh, p + 16, 10, 0, 0, false) == NULL && test_nerrors == 2 && test_last_error == EINVAL);
+  CHECK(mi_realloc_block(lh, p + 16, 10, 0, 0, false) == NULL && test_nerrors == 2
+        && test_last_error == EINVAL);
   o_free(0, p);
   CHECK(mi_realloc_block(lh, p, 10, 0, 0, false) == NULL && test_nerrors == 3 && test_last_error == EAGAIN);
   CHECK(mi_block_expand(p, 10) == NULL && test_nerrors == 4);
@@ -532,7 +556,10 @@ static void family(void) {
   test_nothing_left();
 }
 
-TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroing), TEST(from_null_and_to_zero), TEST(small_in_place),
-          TEST(single_in_place), TEST(pages_move), TEST(pages_move_to_clean), TEST(moves_end), TEST(grows_in_its_room), TEST(grows_in_small_arenas), TEST(many_grow), TEST(grows_from_aligned),
-          TEST(pages_are_copied_then), TEST(pages_of_several_mappings), TEST(no_mapping_is_left), TEST(every_fault), TEST(second_part_is_lost), TEST(what_a_move_leaves),
-          TEST(mapping_moves), TEST(fails_and_keeps), TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
+TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroing),
+          TEST(from_null_and_to_zero), TEST(small_in_place), TEST(single_in_place), TEST(pages_move),
+          TEST(pages_move_to_clean), TEST(moves_end), TEST(grows_in_its_room), TEST(grows_in_small_arenas),
+          TEST(many_grow), TEST(grows_from_aligned), TEST(pages_are_copied_then),
+          TEST(pages_of_several_mappings), TEST(no_mapping_is_left), TEST(every_fault),
+          TEST(second_part_is_lost), TEST(what_a_move_leaves), TEST(mapping_moves), TEST(fails_and_keeps),
+          TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))

@@ -9,7 +9,9 @@ enum { KEY = 77 };
 static mi_xkey_t key = KEY;
 static mi_atomic(uint32_t) next_of[70000];       /* the links, by slot */
 static void set_next(void* block, uint32_t next) { mi_store_relaxed((mi_atomic(uint32_t)*)block, next); }
-static mi_remote_t push(uint32_t slot) { return mi_remote_push(&word, &key, KEY, slot, 0, &set_next, &next_of[slot]); }
+static mi_remote_t push(uint32_t slot) {
+  return mi_remote_push(&word, &key, KEY, slot, 0, &set_next, &next_of[slot]);
+}
 
 static size_t length(mi_xlist_t list) {
   size_t n = 0;
@@ -44,7 +46,8 @@ static void full_to_pooled_to_last(void) {
   CHECK_EQ(push(9), MI_REMOTE_SPARSER);
   CHECK_EQ(mi_xword_state(word), MI_PAGE_POOLED);
   CHECK(mi_remote_acquire(&word, true, &list));
-  CHECK(list.count == 2 && length(list) == 2 && mi_xword_state(word) == MI_PAGE_OWNED && mi_xword_count(word) == 0);
+  CHECK(list.count == 2 && length(list) == 2 && mi_xword_state(word) == MI_PAGE_OWNED
+        && mi_xword_count(word) == 0);
   CHECK(mi_remote_release(&word, MI_PAGE_POOLED, 2));
   CHECK_EQ(push(1), MI_REMOTE_SPARSER);
   CHECK_EQ(push(2), MI_REMOTE_LAST);
@@ -125,7 +128,8 @@ static void version_changes(void) {
   }
   word |= ~(uint64_t)0 << 44;                    /* it wraps and touches nothing else */
   CHECK(mi_remote_release(&word, MI_PAGE_FULL, 3));
-  CHECK(word >> 44 == 0 && mi_xword_count(word) == 3 && mi_xword_head(word) == 0 && mi_xword_state(word) == MI_PAGE_FULL);
+  CHECK(word >> 44 == 0 && mi_xword_count(word) == 3 && mi_xword_head(word) == 0
+        && mi_xword_state(word) == MI_PAGE_FULL);
 }
 
 /* ---- threads ---- */
@@ -198,8 +202,9 @@ static void push_and_adopt(void) {
     }
   }
   join(t);
-  CHECK_EQ(last_seen, live > 0);                 /* either the last freer has the page, or it came back empty */
+  CHECK_EQ(last_seen, live > 0);  /* either the last freer has the page, or it came back empty */
 }
 
-TEST_MAIN("remote", TEST(in_owned), TEST(full_to_pooled_to_last), TEST(sparser), TEST(one_block), TEST(full_or_pooled), TEST(pins), TEST(version_changes), TEST(push_and_collect),
+TEST_MAIN("remote", TEST(in_owned), TEST(full_to_pooled_to_last), TEST(sparser), TEST(one_block),
+          TEST(full_or_pooled), TEST(pins), TEST(version_changes), TEST(push_and_collect),
           TEST(push_to_the_last), TEST(push_and_adopt))

@@ -1,4 +1,5 @@
-/* A program that has functions of the C library's names, which allocate: none of them is called inside an allocation. */
+/* A program that has functions of the C library's names, which allocate: none of them is called
+   inside an allocation. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -27,17 +28,40 @@ char* getenv(const char* name) {
   return NULL;
 }
 char* secure_getenv(const char* name) { return getenv(name); }
-int clock_gettime(clockid_t clock, struct timespec* t) { called_here("clock_gettime"); return (int)syscall(SYS_clock_gettime, clock, t); }
-int nanosleep(const struct timespec* t, struct timespec* rest) { called_here("nanosleep"); return (int)syscall(SYS_nanosleep, t, rest); }
+int clock_gettime(clockid_t clock, struct timespec* t) {
+  called_here("clock_gettime");
+  return (int)syscall(SYS_clock_gettime, clock, t);
+}
+int nanosleep(const struct timespec* t, struct timespec* rest) {
+  called_here("nanosleep");
+  return (int)syscall(SYS_nanosleep, t, rest);
+}
 int sched_yield(void) { called_here("sched_yield"); return (int)syscall(SYS_sched_yield); }
-int open(const char* name, int flags, ...) { called_here("open"); return (int)syscall(SYS_openat, -100, name, flags, 0); }
-int open64(const char* name, int flags, ...) { called_here("open64"); return (int)syscall(SYS_openat, -100, name, flags, 0); }
+int open(const char* name, int flags, ...) {
+  called_here("open");
+  return (int)syscall(SYS_openat, -100, name, flags, 0);
+}
+int open64(const char* name, int flags, ...) {
+  called_here("open64");
+  return (int)syscall(SYS_openat, -100, name, flags, 0);
+}
 ssize_t read(int fd, void* to, size_t n) { called_here("read"); return syscall(SYS_read, fd, to, n); }
-ssize_t write(int fd, const void* from, size_t n) { called_here("write"); return syscall(SYS_write, fd, from, n); }
+ssize_t write(int fd, const void* from, size_t n) {
+  called_here("write");
+  return syscall(SYS_write, fd, from, n);
+}
 int close(int fd) { called_here("close"); return (int)syscall(SYS_close, fd); }
-int getrusage(__rusage_who_t who, struct rusage* u) { called_here("getrusage"); return (int)syscall(SYS_getrusage, who, u); }
+int getrusage(__rusage_who_t who, struct rusage* u) {
+  called_here("getrusage");
+  return (int)syscall(SYS_getrusage, who, u);
+}
 long sysconf(int name) { called_here("sysconf"); return name == _SC_PAGESIZE ? 4096 : -1; }
-long strtol(const char* text, char** end, int base) { called_here("strtol"); (void)base; if (end != NULL) *end = (char*)(uintptr_t)text; return 0; }
+long strtol(const char* text, char** end, int base) {
+  called_here("strtol");
+  (void)base;
+  if (end != NULL) *end = (char*)(uintptr_t)text;
+  return 0;
+}
 int strcasecmp(const char* a, const char* b) { called_here("strcasecmp"); return strcmp(a, b); }
 int pthread_mutex_lock(pthread_mutex_t* m) { called_here("pthread_mutex_lock"); (void)m; return 0; }
 int pthread_mutex_unlock(pthread_mutex_t* m) { called_here("pthread_mutex_unlock"); (void)m; return 0; }

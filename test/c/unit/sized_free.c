@@ -1,10 +1,13 @@
-/* aligned.h's checks of sized and aligned frees: every size that a block can have been asked for is right, others are not. */
+/* aligned.h's checks of sized and aligned frees: every size that a block can have been asked for is
+   right, others are not. */
 #include "test.h"
 #include "thread.h"
 
 static const size_t largest = 600000;
 /* As the frees ask. */
-static bool suits(const void* p, size_t size, size_t align) { return mi_block_suits_plainly(p, size, align == 0 ? 1 : align) || mi_block_suits(p, size, align); }
+static bool suits(const void* p, size_t size, size_t align) {
+  return mi_block_suits_plainly(p, size, align == 0 ? 1 : align) || mi_block_suits(p, size, align);
+}
 static size_t next(size_t size) { return size + 1 + size / 37; }
 
 /* Nobody who says what he asked for is accused. */
@@ -46,7 +49,8 @@ static void after_a_realloc(void) {
       size = test_random(&seed) % most;
       p = by_alignment ? mi_realloc_aligned(p, size, align) : mi_realloc(p, size);
     }
-    CHECK_AT(p != NULL && suits(p, size, by_alignment ? align : 1) && suits(p, size, 0), "size = %zu, usable = %zu", size, mi_usable_size(p));
+    CHECK_AT(p != NULL && suits(p, size, by_alignment ? align : 1) && suits(p, size, 0),
+             "size = %zu, usable = %zu", size, mi_usable_size(p));
     CHECK(mi_block_suits(p, size, by_alignment ? align : 1) && mi_block_suits(p, size, 0));
     mi_free(p);
   }

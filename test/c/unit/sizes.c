@@ -21,7 +21,8 @@ static void every_bin(void) {
 }
 
 static void waste(void) {
-  for (unsigned bin = 9; bin <= MI_BIN_LAST; bin++) CHECK((mi_bin_size(bin) - mi_bin_size(bin - 1)) * 8 <= mi_bin_size(bin - 1));
+  for (unsigned bin = 9; bin <= MI_BIN_LAST; bin++)
+    CHECK((mi_bin_size(bin) - mi_bin_size(bin - 1)) * 8 <= mi_bin_size(bin - 1));
   for (size_t n = 129; n <= MI_MEDIUM_MAX; n++) {
     const size_t good = mi_bin_size(mi_bin_of(n));
     CHECK_AT(good >= n && (good - n) * 8 < good, "n = %zu", n);

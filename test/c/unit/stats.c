@@ -14,7 +14,8 @@ static void use_of_everybody(void) {
   CHECK(use.blocks == 1000 && use.bytes == bytes);
   uint64_t blocks = 0;
   for (int o = 0; o < NOWNERS; o++) blocks += mi_stats_use(owners[o]->id).blocks;
-  CHECK(MI_HARD ? blocks <= 1000 : blocks == 1000);      /* there, what an owner asked for once is soon nobody's */
+  /* there, what an owner asked for once is soon nobody's */
+  CHECK(MI_HARD ? blocks <= 1000 : blocks == 1000);
   for (int i = 0; i < 1000; i += 2) { bytes -= mi_block_usable(p[i]); o_free((i + 3) % NOWNERS, p[i]); }
   use = mi_stats_use(0);
   CHECK(use.blocks == 500 && use.bytes == bytes);
@@ -37,15 +38,19 @@ static void snapshot(void) {
   owners_begin();
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
   void* huge = o_malloc(0, MI_ARENA_SIZE / 2 + MI_MiB);
-  for (size_t i = 0; i < 1000; i++) CHECK(o_malloc((int)(i % NOWNERS), i * 90) != NULL && mi_alloc_malloc(mi_heap_lheap(heap, owners[i % 3]), i) != NULL);
+  for (size_t i = 0; i < 1000; i++)
+    CHECK(o_malloc((int)(i % NOWNERS), i * 90) != NULL
+          && mi_alloc_malloc(mi_heap_lheap(heap, owners[i % 3]), i) != NULL);
   mi_snapshot_t s;
   CHECK(mi_snapshot_take(&s));
   uint64_t bytes;
   CHECK_EQ(s.totals.used_blocks, 2001);
   CHECK_EQ(s.totals.mappings, 1);
   CHECK_EQ(s.totals.capabilities, NOWNERS);
-  CHECK(s.totals.used_bytes <= s.totals.committed_bytes && s.totals.committed_bytes <= s.totals.reserved_bytes);
-  CHECK_EQ(sum(&s.classes, &bytes), s.totals.used_blocks);               /* a mapping is of the large blocks', and nobody's */
+  CHECK(s.totals.used_bytes <= s.totals.committed_bytes
+        && s.totals.committed_bytes <= s.totals.reserved_bytes);
+  /* a mapping is of the large blocks', and nobody's */
+  CHECK_EQ(sum(&s.classes, &bytes), s.totals.used_blocks);
   CHECK_EQ(bytes, s.totals.used_bytes);
   CHECK_EQ(sum(&s.owners, &bytes), s.totals.used_blocks);
   CHECK(bytes == s.totals.used_bytes && bytes > mi_block_usable(huge));

@@ -41,10 +41,20 @@ static void first_use(void) {
 }
 
 static void names(void) {
-  void* p[] = { mi_malloc(1000), mi_zalloc(1000), mi_calloc(10, 100), mi_mallocn(10, 100), mi_malloc_small(100), mi_zalloc_small(100),
-                mi_new(1000), mi_new_nothrow(1000), mi_new_aligned(1000, 64), mi_new_aligned_nothrow(1000, 64), mi_strdup("a") };
+  void* p[] = { mi_malloc(1000),
+                mi_zalloc(1000),
+                mi_calloc(10, 100),
+                mi_mallocn(10, 100),
+                mi_malloc_small(100),
+                mi_zalloc_small(100),
+                mi_new(1000),
+                mi_new_nothrow(1000),
+                mi_new_aligned(1000, 64),
+                mi_new_aligned_nothrow(1000, 64),
+                mi_strdup("a") };
   for (size_t i = 0; i < sizeof p / sizeof *p; i++) {
-    CHECK(p[i] != NULL && mi_usable_size(p[i]) == mi_malloc_size(p[i]) && mi_malloc_usable_size(p[i]) == mi_usable_size(p[i]));
+    CHECK(p[i] != NULL && mi_usable_size(p[i]) == mi_malloc_size(p[i])
+          && mi_malloc_usable_size(p[i]) == mi_usable_size(p[i]));
     CHECK(mi_is_in_heap_region(p[i]) && mi_check_owned(p[i]));
   }
   for (size_t n = 0; n < 300000; n = n * 2 + 1) {
@@ -52,7 +62,8 @@ static void names(void) {
     CHECK(mi_usable_size(q) == mi_good_size(n) && mi_good_size(n) == mi_malloc_good_size(n));
     mi_free(q);
   }
-  CHECK(!mi_is_in_heap_region(&p) && !mi_check_owned(&p) && !mi_is_in_heap_region(NULL) && !mi_check_owned(NULL));
+  CHECK(!mi_is_in_heap_region(&p) && !mi_check_owned(&p) && !mi_is_in_heap_region(NULL)
+        && !mi_check_owned(NULL));
   CHECK(!mi_is_in_heap_region((void*)((uintptr_t)p[0] | (uintptr_t)1 << 60)));
   CHECK(mi_version() > 0);
   for (size_t i = 0; i < sizeof p / sizeof *p; i++) mi_free(p[i]);
@@ -72,7 +83,7 @@ static void begin_and_end(void) {
   void* p = mi_malloc(MI_MiB);
   memset(p, 1, MI_MiB);
   mi_free(p);
-  mi_process_done();                             /* what is free goes back; what is live stays, and the allocator works on */
+  mi_process_done();  /* what is free goes back; what is live stays, and the allocator works on */
   CHECK_EQ(mi_commit_totals.xcommitted, 0);
   CHECK((p = mi_malloc(10)) != NULL && !mi_is_redirected() && mi_version() == MI_MALLOC_VERSION);
   mi_free(p);
@@ -102,7 +113,12 @@ static void do_everything(void) {
   mi_free(mi_stats_get_json(0, NULL));
   ncallbacks++;
 }
-static void in_deferred(bool force, unsigned long long heartbeat, void* arg) { (void)force; (void)heartbeat; CHECK(arg == &slot); do_everything(); }
+static void in_deferred(bool force, unsigned long long heartbeat, void* arg) {
+  (void)force;
+  (void)heartbeat;
+  CHECK(arg == &slot);
+  do_everything();
+}
 static void in_output(const char* text, void* arg) { CHECK(text != NULL && arg == &slot); do_everything(); }
 static void in_error(int err, void* arg) { CHECK(err != 0 && arg == &slot); do_everything(); }
 
@@ -276,7 +292,8 @@ static void* starved(void* arg) {
   mi_os_fail_in(1, SIZE_MAX);
   errno = 0;
   CHECK(mi_malloc(10) == NULL && errno == ENOMEM);
-  CHECK(mi_calloc(10, 10) == NULL && mi_realloc(NULL, 10) == NULL && mi_memalign(64, 10) == NULL && mi_heap_new() == NULL);
+  CHECK(mi_calloc(10, 10) == NULL && mi_realloc(NULL, 10) == NULL && mi_memalign(64, 10) == NULL
+        && mi_heap_new() == NULL);
   mi_free(block[0]);
   mi_os_fail_in(0, 0);
   CHECK((block[0] = mi_malloc(10)) != NULL);
@@ -336,7 +353,8 @@ static void cancellation(void) {
 
 /* ---- exit ---- */
 
-/* Whatever runs at exit may allocate: what was registered before us and after, destructors of the main thread's keys. */
+/* Whatever runs at exit may allocate: what was registered before us and after, destructors of the
+   main thread's keys. */
 static pid_t exiting;
 static void at_exit(void) {
   if (getpid() != exiting) return;
@@ -344,7 +362,10 @@ static void at_exit(void) {
   CHECK((block[0] = mi_malloc(300000)) != NULL);
   mi_collect(true);
 }
-__attribute__((constructor(101))) static void register_early(void) { atexit(&at_exit); at_quick_exit(&at_exit); }
+__attribute__((constructor(101))) static void register_early(void) {
+  atexit(&at_exit);
+  at_quick_exit(&at_exit);
+}
 static void* exit_from_thread(void* arg) {
   mi_free(mi_malloc(100));
   if (arg != NULL) quick_exit(0);
@@ -386,7 +407,8 @@ static void* trade(void* arg) {
 static void many_come_and_go(void) {
   for (uintptr_t round = 0; round < 20; round++) {
     pthread_t t[8];
-    for (uintptr_t i = 0; i < 8; i++) CHECK_EQ(pthread_create(&t[i], NULL, &trade, (void*)(round * 8 + i)), 0);
+    for (uintptr_t i = 0; i < 8; i++)
+      CHECK_EQ(pthread_create(&t[i], NULL, &trade, (void*)(round * 8 + i)), 0);
     for (int i = 0; i < 8; i++) pthread_join(t[i], NULL);
     CHECK_EQ(nowners(), 0);
     CHECK_EQ(mi_check_all(), 0);
@@ -396,5 +418,7 @@ static void many_come_and_go(void) {
   CHECK(mi_owner_slots() <= 8);
 }
 
-TEST_MAIN("thread", TEST(first_use), TEST(names), TEST(begin_and_end), TEST(collect_reduce), TEST(callbacks), TEST(process_info), TEST(only_frees), TEST(ended_thread_leaves_blocks), TEST(generations),
-          TEST(late_destructors), TEST(early_key), TEST(late_and_deferred), TEST(no_memory_for_an_owner), TEST(cancellation), TEST(exits), TEST(many_come_and_go))
+TEST_MAIN("thread", TEST(first_use), TEST(names), TEST(begin_and_end), TEST(collect_reduce), TEST(callbacks),
+          TEST(process_info), TEST(only_frees), TEST(ended_thread_leaves_blocks), TEST(generations),
+          TEST(late_destructors), TEST(early_key), TEST(late_and_deferred), TEST(no_memory_for_an_owner),
+          TEST(cancellation), TEST(exits), TEST(many_come_and_go))

@@ -5,7 +5,9 @@
 
 static uint8_t memory[4 * MI_MiB] mi_cachealign;
 
-static bool within(const void* p, const void* area, size_t size) { return (uintptr_t)p - (uintptr_t)area < size; }
+static bool within(const void* p, const void* area, size_t size) {
+  return (uintptr_t)p - (uintptr_t)area < size;
+}
 
 /* ---- reserving ---- */
 
@@ -28,8 +30,14 @@ static void reserve(void) {
 }
 
 static void reserve_errors(void) {
-  static const struct { size_t size; int error; } cases[] = { { 0, EINVAL }, { SIZE_MAX, EINVAL }, { (size_t)PTRDIFF_MAX + 1, EINVAL },
-    { PTRDIFF_MAX, ENOMEM }, { (size_t)1 << 60, ENOMEM } };
+  static const struct {
+    size_t size;
+    int error;
+  } cases[] = { { 0, EINVAL },
+                { SIZE_MAX, EINVAL },
+                { (size_t)PTRDIFF_MAX + 1, EINVAL },
+                { PTRDIFF_MAX, ENOMEM },
+                { (size_t)1 << 60, ENOMEM } };
   errno = 5;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     mi_arena_id_t id = 77;
@@ -37,13 +45,15 @@ static void reserve_errors(void) {
     CHECK_EQ(mi_reserve_os_memory(cases[i].size, true, false), cases[i].error);
     CHECK(id == 0 && errno == 5);
   }
-  for (size_t n = 1; n < 10; n++) {                     /* each call that asks the system may fail; nothing is left of it */
+  for (size_t n = 1; n < 10; n++) {  /* each call that asks the system may fail; nothing is left of it */
     mi_arena_id_t id = 77;
     const size_t before = mi_commit_totals.xreserved, mapped = test_mapped();
     mi_os_fail_in(n, 1);
     const int error = mi_reserve_os_memory_ex(64 * MI_MiB, true, false, true, &id);
     mi_os_fail_in(0, 0);
-    CHECK(error == 0 ? id > 0 : error == ENOMEM && id == 0 && mi_commit_totals.xreserved == before && test_mapped() < mapped + MI_MiB);
+    CHECK(error == 0 ? id > 0
+                     : error == ENOMEM && id == 0 && mi_commit_totals.xreserved == before
+                           && test_mapped() < mapped + MI_MiB);
     CHECK(n > 2 || error == ENOMEM);                    /* the memory, and what describes it */
   }
   CHECK_EQ(errno, 5);
@@ -71,15 +81,16 @@ static void who_may_use_it(void) {
   test_nothing_left();
 }
 
-/* Blocks that outlive their heap are the main heap's, which has nothing else in an exclusive arena, neither in their pages
-   nor in those they leave. */
+/* Blocks that outlive their heap are the main heap's, which has nothing else in an exclusive arena, neither
+   in their pages nor in those they leave. */
 static void exclusive_outlives_its_heap(void) {
   mi_arena_id_t exclusive;
   size_t size;
   CHECK_EQ(mi_reserve_os_memory_ex(MI_MiB, true, false, true, &exclusive), 0);
   uint8_t* start = mi_arena_area(exclusive, &size);
   mi_heap_t* heap = mi_heap_new_in_arena(exclusive);
-  void *small = mi_heap_malloc(heap, 3000), *freed = mi_heap_malloc(heap, 3000), *single = mi_heap_malloc(heap, 200000);
+  void *small = mi_heap_malloc(heap, 3000), *freed = mi_heap_malloc(heap, 3000),
+       *single = mi_heap_malloc(heap, 200000);
   mi_heap_delete(heap);
   mi_free(freed);
   mi_free(single);
@@ -96,8 +107,10 @@ static void huge_pages(void) {
   errno = 5;
   mi_arena_id_t id = 77;
   size_t n = 77;
-  CHECK(mi_reserve_huge_os_pages_at_ex(0, -1, 0, true, &id) == 0 && mi_reserve_huge_os_pages_at(0, 0, 0) == 0);
-  CHECK(mi_reserve_huge_os_pages_interleave(0, 2, 100) == 0 && mi_reserve_huge_os_pages(0, 1.5, &n) == 0 && n == 0);
+  CHECK(mi_reserve_huge_os_pages_at_ex(0, -1, 0, true, &id) == 0
+        && mi_reserve_huge_os_pages_at(0, 0, 0) == 0);
+  CHECK(mi_reserve_huge_os_pages_interleave(0, 2, 100) == 0 && mi_reserve_huge_os_pages(0, 1.5, &n) == 0
+        && n == 0);
   CHECK_EQ(id, 0);                                      /* none was asked for, there is none */
   CHECK_EQ(mi_reserve_huge_os_pages_at_ex(SIZE_MAX, -1, 0, true, &id), EINVAL);
   CHECK_EQ(mi_reserve_huge_os_pages_at(MI_SIZE_LIMIT / MI_GiB + 1, -1, 0), EINVAL);
@@ -106,8 +119,10 @@ static void huge_pages(void) {
   mi_os_fail_in(1, SIZE_MAX);                           /* none set aside */
   n = id = 77;
   CHECK(mi_reserve_huge_os_pages_at_ex(1, -1, 0, true, &id) == ENOMEM && id == 0);
-  CHECK(mi_reserve_huge_os_pages_at(1, 0, 10) == ENOMEM && mi_reserve_huge_os_pages_interleave(1, 1, 10) == ENOMEM);
-  CHECK(mi_reserve_huge_os_pages(1, 0, &n) == ENOMEM && n == 0 && mi_reserve_huge_os_pages(1, 0, NULL) == ENOMEM);
+  CHECK(mi_reserve_huge_os_pages_at(1, 0, 10) == ENOMEM
+        && mi_reserve_huge_os_pages_interleave(1, 1, 10) == ENOMEM);
+  CHECK(mi_reserve_huge_os_pages(1, 0, &n) == ENOMEM && n == 0
+        && mi_reserve_huge_os_pages(1, 0, NULL) == ENOMEM);
   mi_os_fail_in(0, 0);
   CHECK(errno == 5 && mi_arena_count() == 0);
 }
@@ -129,7 +144,8 @@ static size_t huge_pages_free(void) {
 static void no_huge_pages(void) {
   if (huge_pages_free() >= MI_GiB) return;
   size_t n = 77;
-  CHECK(mi_reserve_huge_os_pages_at(1, -1, 0) == ENOMEM && mi_reserve_huge_os_pages(1, 0, &n) == ENOMEM && n == 0);
+  CHECK(mi_reserve_huge_os_pages_at(1, -1, 0) == ENOMEM && mi_reserve_huge_os_pages(1, 0, &n) == ENOMEM
+        && n == 0);
   CHECK_EQ(mi_arena_count(), 0);
   void* p = mi_malloc(100000);
   memset(p, 1, 100000);
@@ -157,7 +173,8 @@ static void manage(void) {
   memset(memory, 0xcc, sizeof memory);                  /* not zero, and not aligned */
   CHECK(mi_manage_os_memory_ex(memory + 1, sizeof memory - 7, true, false, false, -1, true, &id) && id > 0);
   uint8_t* area = mi_arena_area(id, &size);
-  CHECK(within(area, memory, sizeof memory) && (uintptr_t)area % MI_SLICE_SIZE == 0 && size % MI_SLICE_SIZE == 0);
+  CHECK(within(area, memory, sizeof memory) && (uintptr_t)area % MI_SLICE_SIZE == 0
+        && size % MI_SLICE_SIZE == 0);
   CHECK(size >= sizeof memory - 2 * MI_SLICE_SIZE && area + size <= memory + sizeof memory - 6);
   CHECK(memory[0] == 0xcc && memory[sizeof memory - 1] == 0xcc);
   CHECK_EQ(mi_commit_totals.xcommitted, size);           /* all of it is there already */
@@ -198,13 +215,20 @@ static void manage_without_a_name(void) {
 static void manage_errors(void) {
   mi_arena_id_t id = 77;
   test_expect_errors();
-  static const struct { size_t at, size; bool null, committed; } cases[] = { { 0, sizeof memory, true, true }, { 0, sizeof memory, false, false },
-    { 0, 0, false, true }, { 1, MI_SLICE_SIZE - 1, false, true }, { 0, MI_SLICE_SIZE - 1, false, true } };
+  static const struct {
+    size_t at, size;
+    bool null, committed;
+  } cases[] = { { 0, sizeof memory, true, true },
+                { 0, sizeof memory, false, false },
+                { 0, 0, false, true },
+                { 1, MI_SLICE_SIZE - 1, false, true },
+                { 0, MI_SLICE_SIZE - 1, false, true } };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     void* start = cases[i].null ? NULL : memory + cases[i].at;
     errno = test_last_error = 0;
     id = 77;
-    CHECK_AT(!mi_manage_os_memory_ex(start, cases[i].size, cases[i].committed, false, true, -1, true, &id), "case %zu", i);
+    CHECK_AT(!mi_manage_os_memory_ex(start, cases[i].size, cases[i].committed, false, true, -1, true, &id),
+             "case %zu", i);
     CHECK(errno == EINVAL && test_last_error == EINVAL && id == 0);
     CHECK(!mi_manage_os_memory(start, cases[i].size, cases[i].committed, false, true, -1));
   }
@@ -239,16 +263,20 @@ static void print(void) {
   char want[500];
   mi_arena_id_t id;
   mi_option_set(mi_option_purge_delay, 1000000);
-  CHECK(mi_reserve_os_memory(2 * MI_MiB, true, false) == 0 && mi_manage_os_memory_ex(memory, sizeof memory, true, false, true, -1, true, &id));
+  CHECK(mi_reserve_os_memory(2 * MI_MiB, true, false) == 0
+        && mi_manage_os_memory_ex(memory, sizeof memory, true, false, true, -1, true, &id));
   size_t size;
   const void* area = mi_arena_area(id, &size);
-  nested = mi_malloc(20000);                            /* its page is there, so that printing changes nothing */
+  nested = mi_malloc(20000);  /* its page is there, so that printing changes nothing */
   void *p = mi_malloc(200000), *q = mi_malloc(600000);
   mi_free(q);
   mi_register_output(&keep, &nested);
   mi_arenas_print();
-  const int n = snprintf(want, sizeof want, "mimalloc: arena 1 at %p: 2048 KiB, 1280 free, 1408 committed, 640 to be purged\n", mi_arena_area(1, NULL));
-  snprintf(want + n, sizeof want - (size_t)n, "mimalloc: arena 2 at %p: %zu KiB, %zu free, 0 committed, 0 to be purged, exclusive, pinned\n",
+  const int n = snprintf(want, sizeof want,
+                         "mimalloc: arena 1 at %p: 2048 KiB, 1280 free, 1408 committed, 640 to be purged\n",
+                         mi_arena_area(1, NULL));
+  snprintf(want + n, sizeof want - (size_t)n,
+           "mimalloc: arena 2 at %p: %zu KiB, %zu free, 0 committed, 0 to be purged, exclusive, pinned\n",
            area, size / MI_KiB, size / MI_KiB);
   CHECK_AT(strcmp(said, want) == 0, "said = %s", said);
   mi_register_output(NULL, NULL);
@@ -269,7 +297,8 @@ static void run_thread(void* (*f)(void*), void* arg) {
 static void* member(void* arg) {
   mi_subproc_add_current_thread(sub);
   CHECK(mi_heap_get_backing() == sub && mi_heap_get_default() == sub);
-  for (int i = 0; i < 300; i++) CHECK((block[i] = mi_malloc(i % 3 ? 64 : 3000)) != NULL && mi_heap_of(block[i]) == sub);
+  for (int i = 0; i < 300; i++)
+    CHECK((block[i] = mi_malloc(i % 3 ? 64 : 3000)) != NULL && mi_heap_of(block[i]) == sub);
   for (int i = 0; i < 300; i += 2) { mi_free(block[i]); block[i] = NULL; }
   mi_subproc_add_current_thread(mi_subproc_main());     /* too late: it has a heap */
   CHECK(mi_heap_get_backing() == sub);
@@ -288,7 +317,8 @@ static void* heir(void* arg) {                          /* finds it */
   size_t nfound = 0;
   for (int i = 0; i < 50; i++) {
     void* p = mi_malloc(64);
-    for (int k = 0; k < 300; k++) nfound += block[k] != NULL && (uintptr_t)p / MI_SLICE_SIZE == (uintptr_t)block[k] / MI_SLICE_SIZE;
+    for (int k = 0; k < 300; k++)
+      nfound += block[k] != NULL && (uintptr_t)p / MI_SLICE_SIZE == (uintptr_t)block[k] / MI_SLICE_SIZE;
     mi_free(p);
   }
   CHECK(nfound > 0);
@@ -314,14 +344,14 @@ static void subprocess(void) {
 
 static void* back_to_main(void* arg) {
   mi_subproc_add_current_thread(sub);
-  mi_subproc_add_current_thread(mi_subproc_main());     /* before its first allocation it may change its mind */
+  mi_subproc_add_current_thread(mi_subproc_main());  /* before its first allocation it may change its mind */
   void* p = mi_malloc(10);
   CHECK(mi_heap_of(p) == &mi_main_heap);
   mi_free(p);
   return arg;
 }
 
-static void* of_a_dead_one(void* arg) {                 /* a thread that did not allocate is of no sub-process yet */
+static void* of_a_dead_one(void* arg) {  /* a thread that did not allocate is of no sub-process yet */
   mi_subproc_add_current_thread(sub);
   mi_free(arg);
   return arg;
@@ -344,6 +374,8 @@ static void subprocess_without_memory(void) {
   mi_os_fail_in(0, 0);
 }
 
-TEST_MAIN("thread_arena", TEST(reserve), TEST(reserve_errors), TEST(who_may_use_it), TEST(exclusive_outlives_its_heap),
-          TEST(huge_pages), TEST(no_huge_pages), TEST(no_huge_pages_by_option), TEST(manage), TEST(manage_zero), TEST(manage_without_a_name), TEST(manage_errors), TEST(area_of_none),
-          TEST(print), TEST(subprocess), TEST(subprocess_of_threads_that_do_nothing), TEST(subprocess_without_memory))
+TEST_MAIN("thread_arena", TEST(reserve), TEST(reserve_errors), TEST(who_may_use_it),
+          TEST(exclusive_outlives_its_heap), TEST(huge_pages), TEST(no_huge_pages),
+          TEST(no_huge_pages_by_option), TEST(manage), TEST(manage_zero), TEST(manage_without_a_name),
+          TEST(manage_errors), TEST(area_of_none), TEST(print), TEST(subprocess),
+          TEST(subprocess_of_threads_that_do_nothing), TEST(subprocess_without_memory))

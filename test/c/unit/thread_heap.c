@@ -6,16 +6,29 @@
 
 static void names(void) {
   mi_heap_t* h = mi_heap_new();
-  void* p[] = { mi_heap_malloc(h, 100), mi_heap_zalloc(h, 100), mi_heap_calloc(h, 10, 10), mi_heap_mallocn(h, 10, 10), mi_heap_strdup(h, "text"),
-                mi_heap_strndup(h, "text", 2), mi_heap_malloc_aligned(h, 100, 512), mi_heap_malloc_aligned_at(h, 100, 512, 8),
-                mi_heap_zalloc_aligned(h, 100, 512), mi_heap_calloc_aligned_at(h, 10, 10, 512, 8), mi_heap_realloc(h, NULL, 100),
-                mi_heap_realloc(h, mi_malloc(10), 5000), mi_heap_recalloc(h, NULL, 10, 10), mi_heap_malloc(h, 200000) };
+  void* p[] = { mi_heap_malloc(h, 100),
+                mi_heap_zalloc(h, 100),
+                mi_heap_calloc(h, 10, 10),
+                mi_heap_mallocn(h, 10, 10),
+                mi_heap_strdup(h, "text"),
+                mi_heap_strndup(h, "text", 2),
+                mi_heap_malloc_aligned(h, 100, 512),
+                mi_heap_malloc_aligned_at(h, 100, 512, 8),
+                mi_heap_zalloc_aligned(h, 100, 512),
+                mi_heap_calloc_aligned_at(h, 10, 10, 512, 8),
+                mi_heap_realloc(h, NULL, 100),
+                mi_heap_realloc(h, mi_malloc(10), 5000),
+                mi_heap_recalloc(h, NULL, 10, 10),
+                mi_heap_malloc(h, 200000) };
   for (size_t i = 0; i < sizeof p / sizeof *p; i++) {
-    CHECK_AT(p[i] != NULL && mi_heap_of(p[i]) == h && mi_heap_contains_block(h, p[i]) && mi_heap_check_owned(h, p[i]), "i = %zu", i);
+    CHECK_AT(p[i] != NULL && mi_heap_of(p[i]) == h && mi_heap_contains_block(h, p[i])
+                 && mi_heap_check_owned(h, p[i]),
+             "i = %zu", i);
     CHECK(!mi_heap_contains_block(mi_heap_get_backing(), p[i]));
   }
   int local;
-  CHECK(mi_heap_of(&local) == NULL && mi_heap_of(NULL) == NULL && !mi_heap_check_owned(h, &local) && !mi_heap_contains_block(NULL, p[0]));
+  CHECK(mi_heap_of(&local) == NULL && mi_heap_of(NULL) == NULL && !mi_heap_check_owned(h, &local)
+        && !mi_heap_contains_block(NULL, p[0]));
   CHECK(mi_heap_check_owned(h, (char*)p[13] + 150000));
   mi_heap_collect(h, true);
   mi_heap_destroy(h);
@@ -53,11 +66,13 @@ static void no_heap(void) {
   test_expect_errors();
   errno = 0;
   CHECK(mi_heap_malloc(NULL, 10) == NULL && errno == EINVAL);
-  CHECK(mi_heap_zalloc(NULL, 10000000) == NULL && mi_heap_malloc_aligned(NULL, 10, 64) == NULL && mi_heap_strdup(NULL, "a") == NULL);
+  CHECK(mi_heap_zalloc(NULL, 10000000) == NULL && mi_heap_malloc_aligned(NULL, 10, 64) == NULL
+        && mi_heap_strdup(NULL, "a") == NULL);
   void* p = mi_malloc(10);
   CHECK(mi_heap_realloc(NULL, p, 100000) == NULL && mi_heap_contains_block(main, p));
   mi_free(p);
-  CHECK(!mi_heap_check_owned(NULL, main) && !mi_heap_contains_block(NULL, NULL) && !mi_heap_contains_block(main, NULL));
+  CHECK(!mi_heap_check_owned(NULL, main) && !mi_heap_contains_block(NULL, NULL)
+        && !mi_heap_contains_block(main, NULL));
   mi_thread_done();
   test_nothing_left();
 }
@@ -107,7 +122,8 @@ static void thread_with_default(void) {
   test_nothing_left();
 }
 
-/* A thread whose default heap another ends has its main heap again, not what takes the place of the one that ended. */
+/* A thread whose default heap another ends has its main heap again, not what takes the place of
+   the one that ended. */
 static pthread_barrier_t default_ends;
 static void* default_is_ended(void* makes_heap) {
   mi_heap_t* main = mi_heap_get_backing();
@@ -120,7 +136,8 @@ static void* default_is_ended(void* makes_heap) {
     mi_heap_t* other = makes_heap == NULL ? NULL : mi_heap_new();
     if (other != NULL) CHECK(mi_heap_of(mi_heap_malloc(other, 100)) == other);
     void *q = mi_malloc(100), *r = mi_zalloc(5000), *s = mi_malloc(100000);
-    CHECK(mi_heap_of(q) == main && mi_heap_of(r) == main && mi_heap_of(s) == main && mi_heap_get_default() == main);
+    CHECK(mi_heap_of(q) == main && mi_heap_of(r) == main && mi_heap_of(s) == main
+          && mi_heap_get_default() == main);
     mi_heap_destroy(other);
     mi_free(p);
     mi_free(q);
@@ -157,7 +174,8 @@ static void may_not_be_destroyed(void) {
   const mi_arena_id_t none[] = { 999, -1, INT_MAX, INT_MIN, (mi_arena_id_t)mi_arena_count() + 1 };
   for (int i = 0; i < 5; i++) {
     errno = test_last_error = 0;
-    CHECK(mi_heap_new_in_arena(none[i]) == NULL && errno == EINVAL && test_last_error == EINVAL && mi_heap_new_ex(0, true, none[i]) == NULL);
+    CHECK(mi_heap_new_in_arena(none[i]) == NULL && errno == EINVAL && test_last_error == EINVAL
+          && mi_heap_new_ex(0, true, none[i]) == NULL);
   }
   CHECK_EQ(mi_heap_count(), 1);
 }
@@ -170,7 +188,8 @@ static void arena_of_the_user(void) {
   CHECK(h != NULL);
   size_t n = 0;
   test_expect_errors();
-  for (uint8_t* p; (p = mi_heap_malloc(h, 3000)) != NULL; n++) CHECK(p >= memory && p + 3000 <= memory + sizeof memory);
+  for (uint8_t* p; (p = mi_heap_malloc(h, 3000)) != NULL; n++)
+    CHECK(p >= memory && p + 3000 <= memory + sizeof memory);
   CHECK(n > 1000 && errno == ENOMEM);
   CHECK(mi_heap_malloc(h, 5 << 20) == NULL);
   mi_heap_destroy(h);
@@ -179,5 +198,6 @@ static void arena_of_the_user(void) {
   CHECK_EQ(mi_check_live_blocks(), 0);
 }
 
-TEST_MAIN("thread_heap", TEST(names), TEST(default_heap), TEST(no_heap), TEST(no_memory_for_a_heap), TEST(tag), TEST(thread_with_default),
-          TEST(default_ended_by_another), TEST(may_not_be_destroyed), TEST(arena_of_the_user))
+TEST_MAIN("thread_heap", TEST(names), TEST(default_heap), TEST(no_heap), TEST(no_memory_for_a_heap),
+          TEST(tag), TEST(thread_with_default), TEST(default_ended_by_another), TEST(may_not_be_destroyed),
+          TEST(arena_of_the_user))

@@ -1,4 +1,5 @@
-/* thread_names.c: threads that sleep, what everybody is asked to do, and pages that nobody holds. The names alone are test/c/api's. */
+/* thread_names.c: threads that sleep, what everybody is asked to do, and pages that nobody holds. The names
+   alone are test/c/api's. */
 #include <pthread.h>
 
 #include "core/visit.h"
@@ -44,7 +45,8 @@ static void nothing_is_held_for_who_sleeps(void) {
   const size_t before = mi_memory_committed();
   for (int i = 0; i < THREADS; i++) for (int k = 0; k < N; k++) mi_free(block[i][k]);
   mi_collect_all();
-  CHECK_AT(mi_memory_committed() <= 2 * THREADS * MI_SLICE_SIZE && before >= 10 * MI_MiB, "%zu of %zu", mi_memory_committed(), before);
+  CHECK_AT(mi_memory_committed() <= 2 * THREADS * MI_SLICE_SIZE && before >= 10 * MI_MiB, "%zu of %zu",
+           mi_memory_committed(), before);
   pthread_barrier_wait(&barrier);
   for (int i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
   mi_collect_all();
@@ -101,7 +103,8 @@ static void what_ended_threads_left_is_visited(void) {
   n = 0;
   CHECK(mi_abandoned_visit_blocks(NULL, 0, true, &count_blocks, &n) && n == 100);
   n = 0;
-  CHECK(mi_abandoned_visit_blocks(NULL, 5, true, &count_blocks, &n) && n == 0 && !mi_abandoned_visit_blocks(NULL, 0, true, NULL, NULL));
+  CHECK(mi_abandoned_visit_blocks(NULL, 5, true, &count_blocks, &n) && n == 0
+        && !mi_abandoned_visit_blocks(NULL, 0, true, NULL, NULL));
   mi_free(mine);
 }
 
@@ -131,7 +134,8 @@ static bool arena_has_flag(const char* flag) {
   CHECK(f != NULL);
   while (fgets(line, sizeof line, f) != NULL) {
     size_t from, to;
-    if (sscanf(line, "%zx-%zx ", &from, &to) == 2) in = from <= (uintptr_t)mi_arena_at(0)->start && (uintptr_t)mi_arena_at(0)->start < to;
+    if (sscanf(line, "%zx-%zx ", &from, &to) == 2)
+      in = from <= (uintptr_t)mi_arena_at(0)->start && (uintptr_t)mi_arena_at(0)->start < to;
     if (in && strncmp(line, "VmFlags:", 8) == 0) has = strstr(line, flag) != NULL;
   }
   fclose(f);
@@ -148,5 +152,6 @@ static void huge_pages_as_the_system_likes(void) {
   CHECK(mi_option_is_enabled(mi_option_allow_thp) && !arena_has_flag(" nh") && !arena_has_flag(" hg"));
 }
 
-TEST_MAIN("thread_names", TEST(nothing_is_held_for_who_sleeps), TEST(who_is_awake_is_asked), TEST(what_ended_threads_left_is_visited), TEST(utilization),
-          TEST(no_huge_pages), TEST(huge_pages_as_the_system_likes))
+TEST_MAIN("thread_names", TEST(nothing_is_held_for_who_sleeps), TEST(who_is_awake_is_asked),
+          TEST(what_ended_threads_left_is_visited), TEST(utilization), TEST(no_huge_pages),
+          TEST(huge_pages_as_the_system_likes))

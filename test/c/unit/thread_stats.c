@@ -12,7 +12,8 @@
 enum { BYTES = 10 * 112 + 3 * 5120, LARGE_BYTES = (204800 + 1048576), BLOCKS = 15 };
 static void* block[BLOCKS];
 static void fill(void) {
-  for (int i = 0; i < BLOCKS; i++) CHECK((block[i] = mi_malloc(i < 10 ? 100 : i < 13 ? 5000 : i == 13 ? 204800 : MI_MiB)) != NULL);
+  for (int i = 0; i < BLOCKS; i++)
+    CHECK((block[i] = mi_malloc(i < 10 ? 100 : i < 13 ? 5000 : i == 13 ? 204800 : MI_MiB)) != NULL);
 }
 
 /* ---- a JSON reader: enough to see that it is JSON, and to find a number ---- */
@@ -32,7 +33,8 @@ static void json_string(char* text, size_t room) {
   at++;
 }
 
-/* Reads a value; if its path is `wanted`, such as owners.0.pages, puts a number there. Strings count as found with 1. */
+/* Reads a value; if its path is `wanted`, such as owners.0.pages, puts a number there. Strings count
+   as found with 1. */
 static void json_value(char* path, const char* wanted, uint64_t* found, int* nfound) {
   const size_t end = strlen(path);
   const bool array = *at == '[';
@@ -86,7 +88,7 @@ static void json(void) {
   mi_snapshot_t s;
   CHECK(mi_snapshot_take(&s));
   char* text = mi_stats_get_json(0, NULL);
-  CHECK(text != NULL && mi_heap_of(text) == &mi_main_heap);              /* made after the pass: not counted in it */
+  CHECK(text != NULL && mi_heap_of(text) == &mi_main_heap);  /* made after the pass: not counted in it */
   const mi_totals_t* t = &s.totals;
   JSON_EQ(text, "version", MI_STAT_VERSION);
   JSON_EQ(text, "gauges.reserved_bytes", t->reserved_bytes);
@@ -176,11 +178,12 @@ static void json_without_memory(void) {
   for (int i = 0; i < 2; i++) {
     mi_os_fail_in(1, 1);
     errno = test_last_error = 0;
-    CHECK(mi_stats_get_json(i * sizeof text, i == 0 ? NULL : text) == NULL && errno == ENOMEM && test_last_error == ENOMEM && text[0] == '!');
+    CHECK(mi_stats_get_json(i * sizeof text, i == 0 ? NULL : text) == NULL && errno == ENOMEM
+          && test_last_error == ENOMEM && text[0] == '!');
     mi_os_fail_in(0, 0);
   }
   const size_t mapped = test_mapped();
-  for (int i = 0; i < 300; i++) {                       /* what the pass needs is given back, however it ends */
+  for (int i = 0; i < 300; i++) {  /* what the pass needs is given back, however it ends */
     mi_os_fail_in(i % 3 == 0 ? 1 : 0, 1);
     char* json = mi_stats_get_json(0, NULL);
     CHECK((json == NULL) == (i % 3 == 0));
@@ -200,15 +203,23 @@ static void structure(void) {
   mi_stats_t s;
   memset(&s, 0xee, sizeof s);
   mi_stats_get(sizeof s, &s);
-  CHECK(s.version == MI_STAT_VERSION && s.pages.current == 4 && s.threads.current == 1 && s.arena_count.total == (int64_t)mi_arena_count());
+  CHECK(s.version == MI_STAT_VERSION && s.pages.current == 4 && s.threads.current == 1
+        && s.arena_count.total == (int64_t)mi_arena_count());
   CHECK(s.malloc_normal.current == BYTES && s.malloc_huge.current == LARGE_BYTES);
   const size_t structures = mi_meta_committed();
-  CHECK(s.structures.current == (int64_t)structures && structures > 0 && structures <= 2 * sizeof(mi_owner_t) + 16384);
-  CHECK(s.reserved.current == (int64_t)(mi_commit_totals.xreserved + mi_meta_reserved()) && s.committed.current == (int64_t)(mi_commit_totals.xcommitted + structures));
-  CHECK(s.committed.peak == (int64_t)(mi_commit_totals.xpeak_committed + mi_meta_peak_committed()) && s.committed.peak >= s.committed.current);
-  CHECK(s.pages_fresh.total == 4 && s.pages_retire.total == 0 && s.pages_reclaim.total == 0 && s.purged.total == 0 && s.remote_freed.total == 0);
+  CHECK(s.structures.current == (int64_t)structures && structures > 0
+        && structures <= 2 * sizeof(mi_owner_t) + 16384);
+  CHECK(s.reserved.current == (int64_t)(mi_commit_totals.xreserved + mi_meta_reserved())
+        && s.committed.current == (int64_t)(mi_commit_totals.xcommitted + structures));
+  CHECK(s.committed.peak == (int64_t)(mi_commit_totals.xpeak_committed + mi_meta_peak_committed())
+        && s.committed.peak >= s.committed.current);
+  CHECK(s.pages_fresh.total == 4 && s.pages_retire.total == 0 && s.pages_reclaim.total == 0
+        && s.purged.total == 0 && s.remote_freed.total == 0);
   for (unsigned bin = 0; bin < MI_STAT_BINS; bin++) {
-    const int64_t bytes = bin == mi_bin_of(100) ? 1120 : bin == mi_bin_of(5000) ? 15360 : bin == MI_STAT_BINS - 1 ? LARGE_BYTES : 0;
+    const int64_t bytes = bin == mi_bin_of(100)     ? 1120
+                          : bin == mi_bin_of(5000)  ? 15360
+                          : bin == MI_STAT_BINS - 1 ? LARGE_BYTES
+                                                    : 0;
     CHECK_AT(s.malloc_bins[bin].current == bytes, "bin = %u", bin);
     CHECK_AT(s.page_bins[bin].current == (bytes == 0 ? 0 : bytes == LARGE_BYTES ? 2 : 1), "bin = %u", bin);
   }
@@ -230,11 +241,13 @@ static void structure_in_part(void) {
   mi_os_fail_in(1, 1);
   mi_stats_get(sizeof part.s, &part.s);
   mi_os_fail_in(0, 0);
-  CHECK(part.s.version == MI_STAT_VERSION && test_all(&part.s.pages, sizeof part.s - offsetof(mi_stats_t, pages), 0));
+  CHECK(part.s.version == MI_STAT_VERSION
+        && test_all(&part.s.pages, sizeof part.s - offsetof(mi_stats_t, pages), 0));
 }
 
 static void bin_sizes(void) {
-  CHECK(mi_stats_get_bin_size(0) == 0 && mi_stats_get_bin_size(MI_STAT_BINS - 1) == 0 && mi_stats_get_bin_size(MI_STAT_BINS) == 0);
+  CHECK(mi_stats_get_bin_size(0) == 0 && mi_stats_get_bin_size(MI_STAT_BINS - 1) == 0
+        && mi_stats_get_bin_size(MI_STAT_BINS) == 0);
   CHECK(mi_stats_get_bin_size(SIZE_MAX) == 0 && mi_stats_get_bin_size((size_t)1 << 32) == 0);
   for (size_t bin = 1, last = 0; bin < MI_STAT_BINS - 1; bin++) {
     const size_t size = mi_stats_get_bin_size(bin);
@@ -253,9 +266,12 @@ static void words(void) {
   CHECK(w[0] == ntotals && w[1] == 3 && w[2] == 1 && w[3] == 1 && n == 4 + ntotals + 5 * 5);
   CHECK(memcmp(w + 4, &s.totals, sizeof s.totals) == 0);
   const uint64_t* classes = w + 4 + ntotals;
-  const uint64_t want[] = { 0, 2, 2, LARGE_BYTES, LARGE_BYTES + MI_SLICE_SIZE - 204800 % MI_SLICE_SIZE, 112, 1, 10, 1120, MI_SLICE_SIZE, 5120, 1, 3, 15360, MI_SLICE_SIZE };
+  const uint64_t want[] = { 0,    2, 2,  LARGE_BYTES, LARGE_BYTES + MI_SLICE_SIZE - 204800 % MI_SLICE_SIZE,
+                            112,  1, 10, 1120,        MI_SLICE_SIZE,
+                            5120, 1, 3,  15360,       MI_SLICE_SIZE };
   for (size_t i = 0; i < 15; i++) CHECK_AT(classes[i] == want[i], "i = %zu: %zu", i, (size_t)classes[i]);
-  CHECK(classes[16] == 4 && classes[17] == BLOCKS && classes[18] == BYTES + LARGE_BYTES && classes[20] == 1 && classes[22] == BLOCKS);
+  CHECK(classes[16] == 4 && classes[17] == BLOCKS && classes[18] == BYTES + LARGE_BYTES && classes[20] == 1
+        && classes[22] == BLOCKS);
   for (size_t max = 0; max <= n; max += 7) {            /* as many as fit, and no more */
     memset(cut, 0xee, sizeof cut);
     CHECK_EQ(mi_stats_words(cut, max), n);
@@ -274,12 +290,15 @@ static void reset(void) {
   mi_collect(true);
   mi_stats_t before, after;
   mi_stats_get(sizeof before, &before);
-  CHECK(before.pages_fresh.total > 0 && before.purged.total > 0 && before.committed.peak > before.committed.current);
+  CHECK(before.pages_fresh.total > 0 && before.purged.total > 0
+        && before.committed.peak > before.committed.current);
   mi_stats_merge();
   mi_stats_reset();
   mi_stats_get(sizeof after, &after);
-  CHECK(after.pages_fresh.total == 0 && after.purged.total == 0 && after.pages_retire.total == 0 && after.committed.peak == after.committed.current);
-  CHECK(after.committed.current == before.committed.current && after.malloc_normal.current == BYTES && after.pages.current == 3);
+  CHECK(after.pages_fresh.total == 0 && after.purged.total == 0 && after.pages_retire.total == 0
+        && after.committed.peak == after.committed.current);
+  CHECK(after.committed.current == before.committed.current && after.malloc_normal.current == BYTES
+        && after.pages.current == 3);
   block[14] = mi_malloc(MI_MiB);
   mi_stats_get(sizeof after, &after);
   CHECK_EQ(after.pages_fresh.total, 1);
@@ -290,20 +309,24 @@ static void process(void) {
   uint8_t* p = mi_malloc(20 * MI_MiB);
   memset(p, 1, 20 * MI_MiB);
   mi_process_info(&w[0], &w[1], NULL, NULL, NULL, NULL, NULL, NULL);
-  do mi_process_info(&v[0], &v[1], NULL, NULL, NULL, NULL, NULL, NULL); while (v[0] < w[0] + 20 || v[1] < w[1] + 5);
+  do mi_process_info(&v[0], &v[1], NULL, NULL, NULL, NULL, NULL, NULL);
+  while (v[0] < w[0] + 20 || v[1] < w[1] + 5);
   mi_process_info(&v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]);
-  CHECK(v[0] > 0 && v[1] > 0 && v[3] >= 20 * MI_MiB && v[4] >= v[3] && v[5] == mi_commit_totals.xcommitted + mi_meta_committed()
+  CHECK(v[0] > 0 && v[1] > 0 && v[3] >= 20 * MI_MiB && v[4] >= v[3]
+        && v[5] == mi_commit_totals.xcommitted + mi_meta_committed()
         && v[6] == mi_commit_totals.xpeak_committed + mi_meta_peak_committed());
   mi_free(p);
   mi_collect(true);
   for (int i = 0; i < 8; i++) {                         /* each by itself */
     memset(w, 0xee, sizeof w);
-    mi_process_info(i == 0 ? &w[0] : NULL, i == 1 ? &w[1] : NULL, i == 2 ? &w[2] : NULL, i == 3 ? &w[3] : NULL, i == 4 ? &w[4] : NULL,
-                    i == 5 ? &w[5] : NULL, i == 6 ? &w[6] : NULL, i == 7 ? &w[7] : NULL);
+    mi_process_info(i == 0 ? &w[0] : NULL, i == 1 ? &w[1] : NULL, i == 2 ? &w[2] : NULL,
+                    i == 3 ? &w[3] : NULL, i == 4 ? &w[4] : NULL, i == 5 ? &w[5] : NULL,
+                    i == 6 ? &w[6] : NULL, i == 7 ? &w[7] : NULL);
     CHECK(test_all(w, (size_t)i * 8, 0xee) && test_all(w + i + 1, (size_t)(7 - i) * 8, 0xee));
     if (i == 5) CHECK(w[i] + 20 * MI_MiB <= v[i]);
     else if (i == 3) CHECK(TEST_SANITIZED || w[i] + 15 * MI_MiB <= v[i]);
-    else CHECK_AT(w[i] + MI_MiB >= v[i] && w[i] < v[i] + 100 * MI_MiB, "i = %d", i);    /* the system's own count of the peak is rough */
+    /* the system's own count of the peak is rough */
+    else CHECK_AT(w[i] + MI_MiB >= v[i] && w[i] < v[i] + 100 * MI_MiB, "i = %d", i);
   }
 }
 
@@ -329,10 +352,14 @@ static void print(void) {
   mi_stats_print_out(&keep, &nlines);
   CHECK_AT(strncmp(said, "mimalloc: live 1.2 MiB in 15 blocks; committed ", 47) == 0, "said = %s", said);
   CHECK(has_line("\n  resident ") && has_line("; given back 0 B so far; structures "));
-  CHECK(has_line("\n  pages: 4 now; 4 fresh, 0 adopted, 0 given up full, 0 given back empty; 0 blocks freed by others\n"));
-  CHECK(has_line("\n  larger than 64 KiB                2 blocks      1.2 MiB live in       2 pages of      1.2 MiB\n"));
-  CHECK(has_line("\n  112-byte blocks                  10 blocks      1.1 KiB live in       1 pages of     64.0 KiB\n"));
-  CHECK(has_line("\n  5120-byte blocks                  3 blocks     15.0 KiB live in       1 pages of     64.0 KiB\n"));
+  CHECK(has_line("\n  pages: 4 now; 4 fresh, 0 adopted, 0 given up full, 0 given back empty; 0 blocks freed "
+                 "by others\n"));
+  CHECK(has_line(
+      "\n  larger than 64 KiB                2 blocks      1.2 MiB live in       2 pages of      1.2 MiB\n"));
+  CHECK(has_line(
+      "\n  112-byte blocks                  10 blocks      1.1 KiB live in       1 pages of     64.0 KiB\n"));
+  CHECK(has_line(
+      "\n  5120-byte blocks                  3 blocks     15.0 KiB live in       1 pages of     64.0 KiB\n"));
   CHECK(has_line("\n  thread 0x") && !has_line("heap ") && nlines == 3 + 1 + 3);
   CHECK(nested == BLOCKS && mi_stats_use(0).blocks == BLOCKS);
 }
@@ -344,8 +371,10 @@ static void print_of_others(void) {
   for (int i = 0; i < 80; i++) CHECK(o_malloc(i % NOWNERS, 1000) != NULL);
   for (int i = 0; i < 63; i++) CHECK(mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), 16) != NULL);
   mi_thread_stats_print_out(&keep, &nlines);            /* all there is */
-  CHECK(has_line("  capability 0                     10 blocks ") && has_line("  capability 7                     10 blocks ") && !has_line("capability 8"));
-  CHECK(has_line("  nobody (adoptable)               63 blocks       1008 B live in       1 pages of     64.0 KiB\n"));
+  CHECK(has_line("  capability 0                     10 blocks ")
+        && has_line("  capability 7                     10 blocks ") && !has_line("capability 8"));
+  CHECK(has_line(
+      "  nobody (adoptable)               63 blocks       1008 B live in       1 pages of     64.0 KiB\n"));
   CHECK(has_line("\n  heap 1                           80 blocks     80.0 KiB live "));
   snprintf(want, sizeof want, "\n  heap %-19zu         63 blocks       1008 B live ", (size_t)heap->xid);
   CHECK(has_line(want));
@@ -381,14 +410,20 @@ static void print_elsewhere(void) {
 enum { MANY = 30000 };
 static int64_t smaps_before, committed_before;
 
-/* What became resident since the start of the test is what the statistics say was committed since then: no more; less by what was
-   not yet handed out of a page, one of each class, and by the ends of blocks that have slices of their own. Both may be less than then. */
-enum { BEGUN = (MI_BIN_LAST - MI_BIN_SMALL_LAST) * MI_MEDIUM_SLICES * MI_SLICE_SIZE + MI_BIN_SMALL_LAST * MI_SLICE_SIZE };
+/* What became resident since the start of the test is what the statistics say was committed since then: no
+   more; less by what was not yet handed out of a page, one of each class, and by the ends of blocks that have
+   slices of their own. Both may be less than then. */
+enum {
+  BEGUN =
+      (MI_BIN_LAST - MI_BIN_SMALL_LAST) * MI_MEDIUM_SLICES * MI_SLICE_SIZE + MI_BIN_SMALL_LAST * MI_SLICE_SIZE
+};
 static void agrees(int64_t* now) {
   mi_stats_t s;
   mi_stats_get(sizeof s, &s);
-  const int64_t resident = (int64_t)test_smaps_anonymous() - smaps_before, committed = s.committed.current - committed_before;
-  CHECK_AT(resident <= committed + (int64_t)MI_MiB && committed <= resident + resident / 32 + BEGUN, "resident = %lld, committed = %lld", (long long)resident, (long long)committed);
+  const int64_t resident = (int64_t)test_smaps_anonymous() - smaps_before,
+                committed = s.committed.current - committed_before;
+  CHECK_AT(resident <= committed + (int64_t)MI_MiB && committed <= resident + resident / 32 + BEGUN,
+           "resident = %lld, committed = %lld", (long long)resident, (long long)committed);
   *now = committed;
 }
 
@@ -398,16 +433,18 @@ static void smaps(void) {
   uint64_t r = 1;
   int64_t most, half, none;
   mi_stats_t s;
-  CHECK_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);                      /* else one store may make 2 MiB resident */
+  CHECK_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);  /* else one store may make 2 MiB resident */
   mi_option_set(mi_option_arena_reserve, 64 * 1024);
-  for (int i = 0; i < MANY; i++) p[i] = mi_malloc(16);                     /* what is made once is made; p is resident */
+  for (int i = 0; i < MANY; i++) p[i] = mi_malloc(16);  /* what is made once is made; p is resident */
   for (int i = 0; i < MANY; i++) mi_free(p[i]);
   mi_collect(true);
   smaps_before = (int64_t)test_smaps_anonymous();
   mi_stats_get(sizeof s, &s);
   committed_before = s.committed.current;
   for (int i = 0; i < MANY; i++) {
-    const size_t size = i == 0 ? 200 * MI_MiB : ((size_t)16 << test_random(&r) % (i % 20 == 0 ? 14 : 8)) + test_random(&r) % 16;
+    const size_t size = i == 0
+                            ? 200 * MI_MiB
+                            : ((size_t)16 << test_random(&r) % (i % 20 == 0 ? 14 : 8)) + test_random(&r) % 16;
     p[i] = mi_malloc(size);
     test_fill(p[i], mi_usable_size(p[i]), 1);
   }
@@ -435,7 +472,8 @@ static void meanwhile(void) {
   for (int i = 0; i < 300; i++) {
     mi_stats_t s;
     char* text = mi_stats_get_json(0, NULL);
-    CHECK(text != NULL && json_find(text, "gauges.live_blocks") <= 3000 && json_find(text, "gauges.threads") <= 4);
+    CHECK(text != NULL && json_find(text, "gauges.live_blocks") <= 3000
+          && json_find(text, "gauges.threads") <= 4);
     mi_free(text);
     mi_stats_get(sizeof s, &s);
     CHECK(s.malloc_normal.current <= 3000 * 4096 && s.malloc_huge.current >= 0);
@@ -448,5 +486,6 @@ static void meanwhile(void) {
   CHECK_EQ(mi_stats_use(0).blocks, 0);
 }
 
-TEST_MAIN("thread_stats", TEST(json), TEST(json_of_others), TEST(json_cut), TEST(json_without_memory), TEST(structure), TEST(structure_in_part),
-          TEST(bin_sizes), TEST(words), TEST(reset), TEST(process), TEST(print), TEST(print_of_others), TEST(print_elsewhere), TEST(meanwhile) SMAPS_TEST)
+TEST_MAIN("thread_stats", TEST(json), TEST(json_of_others), TEST(json_cut), TEST(json_without_memory),
+          TEST(structure), TEST(structure_in_part), TEST(bin_sizes), TEST(words), TEST(reset), TEST(process),
+          TEST(print), TEST(print_of_others), TEST(print_elsewhere), TEST(meanwhile) SMAPS_TEST)

@@ -13,7 +13,8 @@ static void end(void) {
 static void wide(void) {
   const unsigned short text[] = { 'a', 0x263a, 0xffff, 0x0100, 0, 'z' }, nothing[] = { 0 };
   unsigned short* copy = mi_wcsdup(text);
-  CHECK(copy != NULL && copy != text && memcmp(copy, text, 5 * sizeof *text) == 0);      /* a byte of 0 is no end */
+  /* a byte of 0 is no end */
+  CHECK(copy != NULL && copy != text && memcmp(copy, text, 5 * sizeof *text) == 0);
   CHECK(mi_usable_size(copy) >= 5 * sizeof *text);
   mi_free(copy);
   CHECK((copy = mi_wcsdup(nothing)) != NULL && copy[0] == 0);
@@ -110,8 +111,10 @@ static void starve(void (*h)(void)) {
 
 static void new_succeeds(void) {
   handler = &make_room;                                 /* not called */
-  void *p = mi_new(100), *q = mi_new_nothrow(0), *r = mi_new_aligned(100, 4096), *s = mi_new_aligned_nothrow(5000, 512), *t = mi_new_n(10, 30);
-  CHECK(p != NULL && q != NULL && (uintptr_t)r % 4096 == 0 && (uintptr_t)s % 512 == 0 && mi_usable_size(t) >= 300);
+  void *p = mi_new(100), *q = mi_new_nothrow(0), *r = mi_new_aligned(100, 4096),
+       *s = mi_new_aligned_nothrow(5000, 512), *t = mi_new_n(10, 30);
+  CHECK(p != NULL && q != NULL && (uintptr_t)r % 4096 == 0 && (uintptr_t)s % 512 == 0
+        && mi_usable_size(t) >= 300);
   test_fill(p, 100, 1);
   CHECK((p = mi_new_realloc(p, 10000)) != NULL && test_filled(p, 100, 1) && mi_usable_size(p) >= 10000);
   CHECK((p = mi_new_reallocn(p, 100, 200)) != NULL && test_filled(p, 100, 1) && mi_usable_size(p) >= 20000);
@@ -125,7 +128,7 @@ static void new_succeeds(void) {
 
 /* The handler makes room at its third call, and the request goes on. */
 static void handler_makes_room(void) {
-  enum { LARGE = MI_ARENA_SIZE };                       /* a mapping of its own: the system is asked each time */
+  enum { LARGE = MI_ARENA_SIZE };  /* a mapping of its own: the system is asked each time */
   test_expect_errors();
   void* p;
   starve(&make_room);
@@ -163,7 +166,8 @@ static void handler_gives_up(void) {
   give_up_after = 2;
   starve(&give_up);
   CHECK(mi_new_nothrow(SIZE_MAX) == NULL && ncalls == 2);
-  CHECK(mi_new_nothrow((size_t)PTRDIFF_MAX + 1) == NULL && mi_new_aligned_nothrow(SIZE_MAX, 16) == NULL && ncalls == 2);
+  CHECK(mi_new_nothrow((size_t)PTRDIFF_MAX + 1) == NULL && mi_new_aligned_nothrow(SIZE_MAX, 16) == NULL
+        && ncalls == 2);
   mi_os_fail_in(0, 0);
   errno = 0;
   CHECK(mi_new_aligned_nothrow(100, 24) == NULL && errno == EINVAL && mi_new_aligned_nothrow(100, 0) == NULL);
@@ -175,16 +179,21 @@ static void new_fails(void) { block = mi_new(SIZE_MAX); }
 static void new_aligned_fails(void) { block = mi_new_aligned(SIZE_MAX, 64); }
 static void new_n_fails(void) { block = mi_new_n((size_t)1 << 32, (size_t)1 << 32); }
 static void new_realloc_fails(void) { block = mi_new_realloc(mi_new(10), SIZE_MAX); }
-static void new_reallocn_fails(void) { block = mi_new_reallocn(mi_new(10), (size_t)1 << 32, (size_t)1 << 32); }
+static void new_reallocn_fails(void) {
+  block = mi_new_reallocn(mi_new(10), (size_t)1 << 32, (size_t)1 << 32);
+}
 static void new_nothrow_fails(void) { if (mi_new_nothrow(SIZE_MAX) != NULL) abort(); }
 static void new_fails_in_the_end(void) { handler = &give_up; give_up_after = 3; block = mi_new(SIZE_MAX); }
 
 static void aborts(void) {
   test_expect_errors();
-  CHECK(test_dies(&new_fails, SIGABRT) && test_dies(&new_aligned_fails, SIGABRT) && test_dies(&new_n_fails, SIGABRT));
-  CHECK(test_dies(&new_realloc_fails, SIGABRT) && test_dies(&new_reallocn_fails, SIGABRT) && test_dies(&new_fails_in_the_end, SIGABRT));
+  CHECK(test_dies(&new_fails, SIGABRT) && test_dies(&new_aligned_fails, SIGABRT)
+        && test_dies(&new_n_fails, SIGABRT));
+  CHECK(test_dies(&new_realloc_fails, SIGABRT) && test_dies(&new_reallocn_fails, SIGABRT)
+        && test_dies(&new_fails_in_the_end, SIGABRT));
   CHECK(!test_dies(&new_nothrow_fails, SIGABRT));
 }
 
-TEST_MAIN("thread_text", TEST(wide), TEST(bytes), TEST(text_without_memory), TEST(environment), TEST(wide_environment), TEST(new_succeeds),
-          TEST(handler_makes_room), TEST(handler_gives_up), TEST(aborts))
+TEST_MAIN("thread_text", TEST(wide), TEST(bytes), TEST(text_without_memory), TEST(environment),
+          TEST(wide_environment), TEST(new_succeeds), TEST(handler_makes_room), TEST(handler_gives_up),
+          TEST(aborts))

@@ -23,7 +23,9 @@ static bool visitor(const mi_heap_t* heap, const mi_heap_area_t* area, void* blo
 static void heap_of_many(void) {
   owners_begin();
   mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
-  for (size_t i = 0; i < N; i++) CHECK((p[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[i % NOWNERS]), i % 100 == 0 ? 70000 + i : i)) != NULL);
+  for (size_t i = 0; i < N; i++)
+    CHECK((p[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[i % NOWNERS]), i % 100 == 0 ? 70000 + i : i))
+          != NULL);
   for (int i = 0; i < N; i += 3) { o_free(i % 5, p[i]); p[i] = NULL; }
   size_t live = 0;
   for (int i = 0; i < N; i++) live += p[i] != NULL;
@@ -50,7 +52,8 @@ static void heap_of_many(void) {
   test_nothing_left();
 }
 
-/* Blocks with mappings of their own are visited in the main heap, too, but not those of another heap; and stay as they were. */
+/* Blocks with mappings of their own are visited in the main heap, too, but not those of another heap; and
+   stay as they were. */
 static void main_heap_mappings(void) {
   const size_t size = MI_ARENA_SIZE / 2 + MI_MiB;
   for (int i = 0; i < 3; i++) CHECK((p[i] = mi_malloc(size)) != NULL);
@@ -77,7 +80,8 @@ static void main_heap(void) {
   for (int i = 0; i < N; i += 2) { mi_free(p[i]); p[i] = NULL; }
   CHECK(mi_heap_visit_blocks(&mi_main_heap, true, &visitor, &mi_main_heap));
   for (int i = 0; i < N; i++) CHECK_EQ(seen[i], p[i] != NULL);
-  CHECK(!mi_heap_visit_blocks(NULL, true, &visitor, &mi_main_heap) && !mi_heap_visit_blocks(&mi_main_heap, true, NULL, NULL));
+  CHECK(!mi_heap_visit_blocks(NULL, true, &visitor, &mi_main_heap)
+        && !mi_heap_visit_blocks(&mi_main_heap, true, NULL, NULL));
   for (int i = 0; i < N; i++) mi_free(p[i]);
   mi_thread_done();
   test_nothing_left();
@@ -87,7 +91,8 @@ static void main_heap(void) {
 static mi_heap_t* purged;
 static void* block[200];
 static mi_atomic(bool) visited;
-static bool count_blocks(const mi_heap_t* heap, const mi_heap_area_t* area, void* b, size_t size, void* count) {
+static bool count_blocks(const mi_heap_t* heap, const mi_heap_area_t* area, void* b, size_t size,
+                         void* count) {
   (void)heap; (void)area; (void)size;
   *(size_t*)count += b != NULL;
   return true;
@@ -119,9 +124,11 @@ static void while_pages_are_purged(void) {
   test_nothing_left();
 }
 
-/* A page that is parked, in which another freed some; one that is retired; and one that a visitor's free parks in the middle of a visit. */
+/* A page that is parked, in which another freed some; one that is retired; and one that a visitor's free
+   parks in the middle of a visit. */
 static void* freed_by_visitor;
-static bool freeing_visitor(const mi_heap_t* heap, const mi_heap_area_t* area, void* b, size_t size, void* arg) {
+static bool freeing_visitor(const mi_heap_t* heap, const mi_heap_area_t* area, void* b, size_t size,
+                            void* arg) {
   (void)size, (void)arg, (void)heap;
   if (b == NULL) { used += area->used; return true; }
   nblocks++;
@@ -133,12 +140,14 @@ static void parked_pages(void) {
   if (MI_HARD) return;
   for (int frees = 0; frees < 2; frees++) {
     owners_begin();
-    for (int i = 0; i < 24; i++) CHECK((p[i] = o_malloc(0, 8192)) != NULL);      /* three pages: one FULL, one parked, one exhausted */
+    /* three pages: one FULL, one parked, one exhausted */
+    for (int i = 0; i < 24; i++) CHECK((p[i] = o_malloc(0, 8192)) != NULL);
     o_free(0, o_malloc(0, 100));
     mi_lheap_t* lh = &owners[0]->main;
     CHECK(lh->nparked[mi_bin_of(8192)] == 1 && lh->queue[mi_bin_of(100)].first->xwhere == MI_WHERE_RETIRED);
     if (frees == 0) for (int i = 8; i < 11; i++) o_free(1, p[i]);
-    freed_by_visitor = frees == 0 ? NULL : p[0];                                 /* the page is taken; it is the last to be looked at again */
+    /* the page is taken; it is the last to be looked at again */
+    freed_by_visitor = frees == 0 ? NULL : p[0];
     used = nblocks = 0;
     CHECK(mi_visit_heap(&mi_main_heap, owners[0], true, &freeing_visitor, NULL));
     if (frees == 0) CHECK(used == 21 && nblocks == 21);
@@ -150,4 +159,5 @@ static void parked_pages(void) {
   }
 }
 
-TEST_MAIN("visit", TEST(heap_of_many), TEST(main_heap), TEST(main_heap_mappings), TEST(parked_pages), TEST(while_pages_are_purged))
+TEST_MAIN("visit", TEST(heap_of_many), TEST(main_heap), TEST(main_heap_mappings), TEST(parked_pages),
+          TEST(while_pages_are_purged))

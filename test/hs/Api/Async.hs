@@ -21,7 +21,8 @@ tests = testGroup "asynchronous exceptions"
   , struck "withCallocArray" (bracket_' (withCallocArray 10 :: (Ptr Int -> IO ()) -> IO ()))
   , struck "withMalloc, nested" (withMalloc $ \p -> withMallocBytes 100 $ \q -> poke p 'x' >> poke q 1)
   , struck "withMallocAlignedBytes" (bracket_' (withMallocAlignedBytes 300 256))
-  , struck "withMallocBytes, masked, waiting" (mask_ (withMallocBytes 100 $ \p -> poke p 1 >> threadDelay 1000))
+  , struck "withMallocBytes, masked, waiting"
+      (mask_ (withMallocBytes 100 $ \p -> poke p 1 >> threadDelay 1000))
   , struck "withMallocBytes, an action that survives it" $ withMallocBytes 100 $ \p -> do
       poke p 7
       replicateM_ 10 $ void (evaluate (sum [1 .. 100 :: Int])) `catch` \e -> when (e /= Overflow) (throwIO e)
@@ -33,8 +34,10 @@ tests = testGroup "asynchronous exceptions"
   , struck "mallocForeignPtrBytes" (foreign_ (mallocForeignPtrBytes 300))
   , struck "mallocForeignPtrAlignedBytes" (foreign_ (mallocForeignPtrAlignedBytes 300 128))
   , struck "zallocForeignPtrBytes, in a safe call" (foreign_ (zallocForeignPtrBytes 2000000))
-  , struck "mallocForeignPtrArray, and finalized" (mallocForeignPtrArray 10 >>= \(fp :: ForeignPtr Int) -> withForeignPtr fp (`poke` 1) >> finalizeForeignPtr fp)
-  , testCase "nothing is counted of them" $ holds "no bytes are held" $ (< 1000000) . pressureHeldBytes <$> pressureStats
+  , struck "mallocForeignPtrArray, and finalized" (mallocForeignPtrArray 10
+      >>= \(fp :: ForeignPtr Int) -> withForeignPtr fp (`poke` 1) >> finalizeForeignPtr fp)
+  , testCase "nothing is counted of them" $ holds "no bytes are held" $
+      (< 1000000) . pressureHeldBytes <$> pressureStats
   , testCase "Concurrent threads, each with blocks of its own" $ do
       before <- liveBlocks
       forConcurrently_ [1 .. 100 :: Int] $ \i -> do

@@ -39,7 +39,8 @@ ways =
   , Way "mallocForeignPtrArray"        Whatever 800 16   (foreign_ (mallocForeignPtrArray @Int 100))
   , Way "mallocForeignPtrArray @Line"  Whatever 640 64   (foreign_ (mallocForeignPtrArray @Line 10))
   , Way "mallocForeignPtrAligned"      Whatever 8   4096 (foreign_ (mallocForeignPtrAligned @Int 4096))
-  , Way "mallocForeignPtrAligned, less than the type" Whatever 64 64 (foreign_ (mallocForeignPtrAligned @Line 8))
+  , Way "mallocForeignPtrAligned, less than the type"
+      Whatever 64 64 (foreign_ (mallocForeignPtrAligned @Line 8))
   , Way "mallocForeignPtrAlignedBytes" Whatever 333 512  (foreign_ (mallocForeignPtrAlignedBytes 333 512))
   , Way "mallocForeignPtrAlignedBytes 1" Whatever 5 16   (foreign_ (mallocForeignPtrAlignedBytes 5 1))
   , Way "callocForeignPtr"             Zeros    8   16   (foreign_ (callocForeignPtr @Int))
@@ -125,7 +126,8 @@ failures =
       _ <- evaluate act
       writeIORef ran True
       assertBool "run" =<< readIORef ran
-      try (void act) >>= either (\(ErrorCall e) -> e @?= "the size was looked at") (\() -> assertFailure "no exception")
+      try (void act)
+        >>= either (\(ErrorCall e) -> e @?= "the size was looked at") (\() -> assertFailure "no exception")
   ]
 
 sizes :: [TestTree]
@@ -139,15 +141,18 @@ sizes =
   , testCase "usableSize of a null pointer" $ usableSize nullPtr >>= (@?= 0)
   , testCase "no bytes, but addresses of their own" $ do
       ps <- replicateM 100 (mallocForeignPtrBytes 0)
-      withAll ps $ \as -> length (filter id [a == b | (i, a) <- zip [0 :: Int ..] as, (j, b) <- zip [0 ..] as, i < j]) @?= 0
-  , testProperty "blocks keep what is written to them" $ forAll (listOf (choose (0, 20000))) $ \ns -> ioProperty $ do
+      withAll ps $ \as ->
+        length (filter id [a == b | (i, a) <- zip [0 :: Int ..] as, (j, b) <- zip [0 ..] as, i < j]) @?= 0
+  , testProperty "blocks keep what is written to them" $
+        forAll (listOf (choose (0, 20000))) $ \ns -> ioProperty $ do
       ps <- forM (zip ns [0 ..]) $ \(n, i) -> do
         fp <- mallocForeignPtrBytes n
         withForeignPtr fp $ \p -> fillBytes p i n
         pure fp
       fmap and . forM (zip3 ns [0 ..] ps) $ \(n, i, fp) -> withForeignPtr fp (allBytes i n)
   ]
-  where withAll fps k = go fps [] where { go [] ps = k (ps :: [Ptr Word8]); go (f : fs) ps = withForeignPtr f $ \p -> go fs (p : ps) }
+  where withAll fps k = go fps []
+          where { go [] ps = k (ps :: [Ptr Word8]); go (f : fs) ps = withForeignPtr f $ \p -> go fs (p : ps) }
 
 brackets :: [TestTree]
 brackets =
@@ -158,7 +163,8 @@ brackets =
         (+) <$> peek p <*> peek q
       s @?= 3
   , testCase "the exception is the action's" $
-      try (withMalloc $ \p -> poke p 'x' >> throwIO Overflow) >>= (@?= (Left Overflow :: Either ArithException ()))
+      try (withMalloc $ \p -> poke p 'x' >> throwIO Overflow)
+        >>= (@?= (Left Overflow :: Either ArithException ()))
   , testCase "a bracket frees its block, whatever happens" $ do
       before <- liveBlocks
       replicateM_ 1000 (withMallocBytes 100 (const (pure ())))

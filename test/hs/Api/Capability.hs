@@ -66,7 +66,8 @@ runOn =
       runOnCapability n getCurrentCapability >>= (@?= n)
       runOnCapability n (pure 'x') >>= (@?= 'x')
   , testCase "nested" $ everywhere $ \n -> everywhere $ \m ->
-      runOnCapability n ((,,) <$> getCurrentCapability <*> runOnCapability m getCurrentCapability <*> getCurrentCapability)
+      runOnCapability n ((,,) <$> getCurrentCapability
+        <*> runOnCapability m getCurrentCapability <*> getCurrentCapability)
         >>= (@?= (n, m, n))
   , testCase "no such capability" $ do
       n <- getNumCapabilities
@@ -79,7 +80,8 @@ local :: [TestTree]
 local =
   [ testCase "stays on one capability" $ do
       -- Others that come and go make the runtime system move threads about.
-      movers <- replicateM 20 (forkIO (forever (yield >> evaluate (sum [1 .. 1000 :: Int]) >> threadDelay 50)))
+      movers <- replicateM 20
+        (forkIO (forever (yield >> evaluate (sum [1 .. 1000 :: Int]) >> threadDelay 50)))
       results <- replicateM 20 $ do
         done <- newEmptyMVar
         _ <- forkIO $ do
@@ -88,7 +90,8 @@ local =
         pure done
       mapM takeMVar results >>= assertBool "moved" . and
       mapM_ killThread movers
-  , testCase "nested it stays" $ withCapabilityLocal ((,) <$> myThreadId <*> withCapabilityLocal myThreadId) >>= \(a, b) -> a @?= b
+  , testCase "nested it stays" $
+      withCapabilityLocal ((,) <$> myThreadId <*> withCapabilityLocal myThreadId) >>= \(a, b) -> a @?= b
   ] ++ asIfHere withCapabilityLocal
 
 -- What is promised of both: it is as if the caller ran the action.
@@ -107,7 +110,8 @@ asIfHere there =
       inside <- newEmptyMVar
       outside <- newEmptyMVar
       t <- forkIO $ do
-        r <- try (there ((putMVar started () >> forever (threadDelay 1000000)) `catch` \e -> putMVar inside e >> throwIO (e :: AsyncException)))
+        r <- try (there ((putMVar started () >> forever (threadDelay 1000000)) `catch` \e ->
+          putMVar inside e >> throwIO (e :: AsyncException)))
         putMVar outside (either id (const StackOverflow) (r :: Either AsyncException ()))
       takeMVar started
       killThread t
@@ -122,7 +126,8 @@ asIfHere there =
       takeMVar started
       killThread t
       takeMVar outside >>= (@?= 'y')
-  , testCase "an exception that comes when the action is done, or is masked, is not lost" $ forM_ [0 .. 300 :: Int] $ \i -> do
+  , testCase "an exception that comes when the action is done, or is masked, is not lost" $
+        forM_ [0 .. 300 :: Int] $ \i -> do
       ready <- newEmptyMVar
       outcome <- newEmptyMVar
       t <- mask_ $ forkIO $ do

@@ -37,7 +37,8 @@ tests = testGroup "memory"
           after <- pressureStats
           held <- readIORef most
           assertBool (show (held, before, after)) (held < 140 * 1048576)
-          assertBool (show (before, after)) (pressureMinorCollections after >= pressureMinorCollections before + 3
+          assertBool (show (before, after))
+            (pressureMinorCollections after >= pressureMinorCollections before + 3
             && pressureMinorFreedBytes after + pressureMajorFreedBytes after
               > pressureMinorFreedBytes before + pressureMajorFreedBytes before + 350 * 1048576)
       , testCase "loops of several threads stay small together" $ do
@@ -60,19 +61,23 @@ tests = testGroup "memory"
             fp <- mallocForeignPtrBytes (n * 100) :: IO (ForeignPtr Word8)
             fp <$ withForeignPtr fp (\p -> fillBytes p (fromIntegral n) (n * 100))
           after <- pressureStats
-          assertBool (show (before, after)) (pressureMajorCollections after >= pressureMajorCollections before + 90)
-          forM_ (zip [1 ..] kept) $ \(n, fp) -> withForeignPtr fp $ \p -> allBytes (fromIntegral n) (n * 100) p >>= assertBool "contents"
+          assertBool (show (before, after))
+            (pressureMajorCollections after >= pressureMajorCollections before + 90)
+          forM_ (zip [1 ..] kept) $ \(n, fp) -> withForeignPtr fp $ \p ->
+            allBytes (fromIntegral n) (n * 100) p >>= assertBool "contents"
       , testCase "what lives is not asked about for ever" $ do
           before <- pressureStats
           kept <- replicateM 3000 (mallocForeignPtrBytes 65536 :: IO (ForeignPtr Word8))
           after <- pressureStats
-          assertBool (show (before, after)) (pressureMajorCollections after <= pressureMajorCollections before + 12)
+          assertBool (show (before, after))
+            (pressureMajorCollections after <= pressureMajorCollections before + 12)
           assertBool (show after) (pressureHeldBytes after >= 3000 * 65536)
           mapM_ finalizeForeignPtr kept
       , testCase "every byte is counted, and counted back" $ do
           collectAll
           before <- pressureHeldBytes <$> pressureStats
-          pointers <- sequence [mallocForeignPtrBytes 100, zallocForeignPtrBytes 100000, mallocForeignPtrAlignedBytes 100 4096, mallocForeignPtrArray 7]
+          pointers <- sequence [mallocForeignPtrBytes 100, zallocForeignPtrBytes 100000
+                               , mallocForeignPtrAlignedBytes 100 4096, mallocForeignPtrArray 7]
           held <- pressureHeldBytes <$> pressureStats
           used <- sum <$> mapM (\fp -> withForeignPtr (fp :: ForeignPtr Word8) mi_usable_size) pointers
           held - before @?= fromIntegral used
@@ -108,7 +113,8 @@ tests = testGroup "memory"
           mapM_ (mapM_ mi_free) blocks
           more <- replicateM 1000 (mi_malloc 300)
           mapM_ mi_free more
-      , testCase "reinitializeCapabilities takes the pages of those that are disabled" $ when rtsSupportsBoundThreads $ do
+      , testCase "reinitializeCapabilities takes the pages of those that are disabled" $
+            when rtsSupportsBoundThreads $ do
           n <- getNumCapabilities
           setNumCapabilities (n + 2)
           let spread = forM [0 .. n + 1] $ \c -> runOnCapability c $ replicateM 1000 (mi_malloc 300)
@@ -124,7 +130,8 @@ tests = testGroup "memory"
       , testCase "also pages of other heaps" $ do
           n <- getNumCapabilities
           withHeap $ \heap -> do
-            pointers <- runOnCapability (n - 1) $ drainAll >> replicateM 3 (heapMallocForeignPtrBytes heap 3000)
+            pointers <- runOnCapability (n - 1) $
+              drainAll >> replicateM 3 (heapMallocForeignPtrBytes heap 3000)
             drainAll
             mapM_ finalizeForeignPtr pointers
             others <- filter ((/= MainHeap) . fst) . statsHeaps <$> getStats
@@ -141,15 +148,18 @@ tests = testGroup "memory"
           mapM_ mi_free kept
           invalid "startDraining" (startDraining 0)
       ]
-  , testCase "in a forked process" $ child [("MIMALLOC_PURGE_DELAY", "20"), ("MIMALLOC_PURGE_THREAD", "1")] "forks" >>= (@?= (ExitSuccess, "", ""))
+  , testCase "in a forked process" $ child
+      [("MIMALLOC_PURGE_DELAY", "20"), ("MIMALLOC_PURGE_THREAD", "1")] "forks" >>= (@?= (ExitSuccess, "", ""))
   , testCase "beyond the limit an exception, and on when there is room" $ do
       drainAll
-      bracket_ (mi_option_set MiOptionCommitLimit 131072) (mi_option_set MiOptionCommitLimit 0) $ with PressureOff $ do
+      bracket_ (mi_option_set MiOptionCommitLimit 131072) (mi_option_set MiOptionCommitLimit 0) $
+          with PressureOff $ do
         exhausted "mallocForeignPtrBytes" (mallocForeignPtrBytes 200000000 :: IO (ForeignPtr Word8))
         kept <- newIORef []
         full <- try (replicateM_ 200 (mallocForeignPtrBytes 1048576 >>= \fp -> modifyIORef' kept (fp :)))
         blocks <- readIORef kept
-        assertBool (show (length blocks)) (either isResourceExhausted (const False) full && length blocks > 60)
+        assertBool (show (length blocks))
+          (either isResourceExhausted (const False) full && length blocks > 60)
         mapM_ finalizeForeignPtr (take 20 blocks :: [ForeignPtr Word8])
         replicateM_ 10 (buffer 1048576)
         mapM_ finalizeForeignPtr blocks

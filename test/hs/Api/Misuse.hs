@@ -28,8 +28,10 @@ import Mimalloc.Heap (withHeap, withHeapMallocBytes)
 
 tests :: TestTree
 tests = testGroup "misuse"
-  [ testGroup "is reported, and nothing else happens" [ testCase name (reported name message) | Misuse name message _ <- table ]
-  , testGroup "ends the process when abort_on_error is set" [ testCase name (aborts name message) | Misuse name message _ <- table ]
+  [ testGroup "is reported, and nothing else happens"
+      [ testCase name (reported name message) | Misuse name message _ <- table ]
+  , testGroup "ends the process when abort_on_error is set"
+      [ testCase name (aborts name message) | Misuse name message _ <- table ]
   , testCase "is not reported when show_errors is not set" $ do
       (status, said, complained) <- misused [("MIMALLOC_SHOW_ERRORS", "0")] "double free"
       (status, complained) @?= (ExitSuccess, "")
@@ -59,7 +61,8 @@ table =
       runOnCapability (n - 1) (mi_free p)
       pure p
   , Misuse "double free, in a bracket" (free_ 112) $ withMallocBytes 100 $ \p -> p <$ mi_free p
-  , Misuse "double free, in a heap's bracket" (free_ 112) $ withHeap $ \h -> withHeapMallocBytes h 100 $ \p -> p <$ mi_free p
+  , Misuse "double free, in a heap's bracket" (free_ 112) $
+      withHeap $ \h -> withHeapMallocBytes h 100 $ \p -> p <$ mi_free p
   , Misuse "double free, by a finalizer" (free_ 112) $ do
       fp <- mallocForeignPtrBytes 100
       withForeignPtr fp mi_free
@@ -121,7 +124,8 @@ table =
       mi_heap_destroy h
       mi_free p
       pure p
-  , Misuse "a write after the free" (("a free block was written to: " ++) . (++ " (112-byte blocks)")) $ withCapabilityLocal $ do
+  , Misuse "a write after the free" (("a free block was written to: " ++) . (++ " (112-byte blocks)")) $
+        withCapabilityLocal $ do
       p <- mi_malloc 100
       mi_free p
       poke (castPtr p) (0x4141414141414141 :: Word64)
@@ -144,7 +148,8 @@ must ok = unless ok (ioError (userError "not so"))
 -- Other blocks are whole, new ones can be had.
 goesOn :: IO ()
 goesOn = do
-  ps <- forM [1 .. 2000] $ \i -> mi_malloc (i `mod` 300) >>= \p -> p <$ when (i `mod` 300 > 0) (poke p (fromIntegral i :: Word8))
+  ps <- forM [1 .. 2000] $ \i -> mi_malloc (i `mod` 300) >>= \p ->
+    p <$ when (i `mod` 300 > 0) (poke p (fromIntegral i :: Word8))
   forM_ (zip [1 :: Int ..] ps) $ \(i, p) -> when (i `mod` 300 > 0) $ peek p >>= must . (== fromIntegral i)
   mapM_ mi_free ps
   collectAll
@@ -167,7 +172,8 @@ aborts name message = do
 
 -- The checking build ends the process by default.
 misused :: [(String, String)] -> String -> IO (ExitCode, String, String)
-misused settings = child (settings ++ [ ("MIMALLOC_ABORT_ON_ERROR", "0") | "MIMALLOC_ABORT_ON_ERROR" `notElem` map fst settings ])
+misused settings = child (settings
+  ++ [ ("MIMALLOC_ABORT_ON_ERROR", "0") | "MIMALLOC_ABORT_ON_ERROR" `notElem` map fst settings ])
 
 endsWith :: [String] -> String -> Assertion
 endsWith ls l = drop (length ls - 1) ls @?= [l]

@@ -70,7 +70,8 @@ tests = testGroup "finalizers"
       (isError ours, isError theirs) @?= (True, True)
   , testCase "mi_free in a foreign pointer of one's own" $ do
       before <- liveBlocks
-      replicateM_ 1000 (mi_malloc 64 >>= newForeignPtr mi_cap_free_finalizer >>= \fp -> withForeignPtr (fp :: ForeignPtr Int) (`poke` 1))
+      replicateM_ 1000 (mi_malloc 64 >>= newForeignPtr mi_cap_free_finalizer >>= \fp ->
+        withForeignPtr (fp :: ForeignPtr Int) (`poke` 1))
       holds "the blocks are free again" $ (< before + 100) <$> liveBlocks
   , testCase "made on one thread, finalized on others" $ do
       before <- liveBlocks

@@ -44,11 +44,15 @@ tests = testGroup "primitive"
       zeros q 0 n
       mi_free q
   , testCase "mi_mallocn" $ block 1000 (mi_mallocn 10 100) >>= mi_free
-  , testProperty "mi_realloc keeps the contents" $ forAll (listOf (oneof [choose (0, 500), choose (0, 3000000)])) $ \ns ->
+  , testProperty "mi_realloc keeps the contents" $
+        forAll (listOf (oneof [choose (0, 500), choose (0, 3000000)])) $ \ns ->
       ioProperty (regrow mi_realloc ns)
-  , testProperty "mi_reallocf keeps the contents" $ forAll (listOf (choose (0, 100000))) (ioProperty . regrow mi_reallocf)
-  , testProperty "mi_reallocn keeps the contents" $ forAll (listOf (choose (0, 100000))) $ ioProperty . regrow (\p n -> mi_reallocn p n 1)
-  , testCase "mi_rezalloc, mi_recalloc clear what is new" $ forM_ [(10, 100), (100, 5000), (5000, 2000000)] $ \(m, n) -> do
+  , testProperty "mi_reallocf keeps the contents" $
+      forAll (listOf (choose (0, 100000))) (ioProperty . regrow mi_reallocf)
+  , testProperty "mi_reallocn keeps the contents" $
+      forAll (listOf (choose (0, 100000))) $ ioProperty . regrow (\p n -> mi_reallocn p n 1)
+  , testCase "mi_rezalloc, mi_recalloc clear what is new" $
+        forM_ [(10, 100), (100, 5000), (5000, 2000000)] $ \(m, n) -> do
       forM_ [mi_rezalloc, \p k -> mi_recalloc p k 1] $ \change -> do
         p <- mi_zalloc m
         fillBytes p 0xA5 (fromIntegral m)
@@ -79,7 +83,8 @@ tests = testGroup "primitive"
         q @?= buffer
         peekCString q >>= (@?= "/")
       withCString "/no/such/file" (`mi_realpath` nullPtr) >>= (@?= nullPtr)
-  , testGroup "aligned" [ testCase (show (align :: CSize)) (aligned align) | align <- [1, 8, 16, 32, 64, 4096, 65536, 1048576] ]
+  , testGroup "aligned" [ testCase (show (align :: CSize)) (aligned align)
+                        | align <- [1, 8, 16, 32, 64, 4096, 65536, 1048576] ]
   , testCase "what cannot be is a null pointer and errno" $ do
       fails [eNOMEM] (mi_malloc maxBound)
       fails [eNOMEM] (mi_zalloc (maxBound `div` 2 + 1))
@@ -139,7 +144,8 @@ block n allocate = do
   pure p
 
 zeros :: Ptr Word8 -> CSize -> CSize -> Assertion
-zeros p from to = allBytes 0 (fromIntegral (to - from)) (p `plusPtr` fromIntegral from) >>= assertBool "not zeros"
+zeros p from to = allBytes 0 (fromIntegral (to - from)) (p `plusPtr` fromIntegral from)
+  >>= assertBool "not zeros"
 
 dirty :: CSize -> IO ()
 dirty n = do
@@ -161,7 +167,8 @@ fails errnos allocate = do
 
 aligned :: CSize -> Assertion
 aligned align = do
-  let at o p = assertBool "not aligned" (isAligned (fromIntegral align) (p `plusPtr` fromIntegral (o :: CSize)))
+  let at o p = assertBool "not aligned"
+        (isAligned (fromIntegral align) (p `plusPtr` fromIntegral (o :: CSize)))
       done o p = assertBool "a null pointer" (p /= nullPtr) >> at o p >> fillBytes p 0xA5 100 >> mi_free p
       clear o p = zeros p 0 100 >> done o p
   mi_malloc_aligned 100 align >>= done 0
@@ -171,16 +178,21 @@ aligned align = do
     mi_malloc_aligned_at 200 align o >>= done o
     mi_zalloc_aligned_at 200 align o >>= clear o
     mi_calloc_aligned_at 20 10 align o >>= clear o
-    mi_malloc_aligned_at 100 align o >>= \p -> pokeArray p [1 .. 100] >> regrown o p (\q -> mi_realloc_aligned_at q 5000 align o)
+    mi_malloc_aligned_at 100 align o >>= \p -> pokeArray p [1 .. 100]
+      >> regrown o p (\q -> mi_realloc_aligned_at q 5000 align o)
     p <- mi_zalloc_aligned_at 100 align o
     pokeArray p [1 .. 100]
     q <- mi_rezalloc_aligned_at p 3000 align o
     zeros q 200 3000
     regrown o q (\r -> mi_recalloc_aligned_at r 1000 7 align o)
-  mi_malloc_aligned 100 align >>= \p -> pokeArray p [1 .. 100] >> regrown 0 p (\q -> mi_realloc_aligned q 5000 align)
-  mi_zalloc_aligned 100 align >>= \p -> pokeArray p [1 .. 100] >> regrown 0 p (\q -> mi_rezalloc_aligned q 5000 align)
-  mi_zalloc_aligned 100 align >>= \p -> pokeArray p [1 .. 100] >> regrown 0 p (\q -> mi_recalloc_aligned q 50 100 align)
-  mi_malloc_aligned 100 align >>= \p -> pokeArray p [1 .. 100] >> regrown 0 p (\q -> mi_realloc_aligned q 2000000 align)
+  mi_malloc_aligned 100 align >>= \p -> pokeArray p [1 .. 100]
+    >> regrown 0 p (\q -> mi_realloc_aligned q 5000 align)
+  mi_zalloc_aligned 100 align >>= \p -> pokeArray p [1 .. 100]
+    >> regrown 0 p (\q -> mi_rezalloc_aligned q 5000 align)
+  mi_zalloc_aligned 100 align >>= \p -> pokeArray p [1 .. 100]
+    >> regrown 0 p (\q -> mi_recalloc_aligned q 50 100 align)
+  mi_malloc_aligned 100 align >>= \p -> pokeArray p [1 .. 100]
+    >> regrown 0 p (\q -> mi_realloc_aligned q 2000000 align)
   where
     regrown :: CSize -> Ptr Word8 -> (Ptr Word8 -> IO (Ptr Word8)) -> Assertion
     regrown o p change = do

@@ -70,7 +70,8 @@ exhausted = failsAs "resource exhausted" isResourceExhausted
 failsAs :: String -> (IOError -> Bool) -> String -> IO a -> Assertion
 failsAs kind isKind name act = try act >>= \r -> case r of
   Right _ -> assertFailure (name ++ ": no exception, expected " ++ kind)
-  Left e -> unless (isKind e && ioe_location e == name) $ assertFailure (name ++ ": " ++ show e ++ ", expected " ++ kind)
+  Left e -> unless (isKind e && ioe_location e == name) $
+    assertFailure (name ++ ": " ++ show e ++ ", expected " ++ kind)
 
 -- Becomes true: the garbage collector and finalizers take their time, on each capability.
 holds :: String -> IO Bool -> Assertion

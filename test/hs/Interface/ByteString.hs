@@ -34,7 +34,8 @@ tests = testGroup "bytestring"
   [ testProperty "copy" $ \ws -> let s = B.pack ws in M.copy s === s
   , testProperty "pack" $ \ws -> M.pack ws === B.pack ws
   , testProperty "concat" $ \wss -> let ss = map B.pack wss in M.concat ss === B.concat ss
-  , testProperty "concat of slices" $ \ws -> forAll (choose (0, length ws)) $ \n -> let s = B.pack ws in M.concat [B.drop n s, B.take n s] === B.drop n s <> B.take n s
+  , testProperty "concat of slices" $ \ws -> forAll (choose (0, length ws)) $ \n ->
+      let s = B.pack ws in M.concat [B.drop n s, B.take n s] === B.drop n s <> B.take n s
   , testCase "they lie in our heap" $ do
       ours "copy" (M.copy "abc")
       ours "pack" (M.pack [1, 2, 3])
@@ -46,9 +47,12 @@ tests = testGroup "bytestring"
       M.createAndTrim 10 (const (pure 5)) >>= ours "createAndTrim"
       mapM_ (ours "toLazyByteString") (L.toChunks (M.toLazyByteString (byteString (B.replicate 300 7))))
       -- A small result is bytestring's, with no finalizer.
-      forM_ (L.toChunks (M.toLazyByteString (intDec 7))) $ \s -> M.unsafeUseAsByteString s (\p _ -> mi_is_in_heap_region p) >>= (@?= 0)
-      withHeap $ \h -> M.heapMallocByteString h 10 >>= M.unsafeUseAsByteString `flip` \p _ -> heapContainsBlock h p >>= (@?= True)
-  , testProperty "createUptoN, createAndTrim" $ \ws -> forAll (choose (length ws, length ws + 3000)) $ \room -> ioProperty $ do
+      forM_ (L.toChunks (M.toLazyByteString (intDec 7))) $ \s ->
+        M.unsafeUseAsByteString s (\p _ -> mi_is_in_heap_region p) >>= (@?= 0)
+      withHeap $ \h -> M.heapMallocByteString h 10 >>= M.unsafeUseAsByteString `flip` \p _ ->
+        heapContainsBlock h p >>= (@?= True)
+  , testProperty "createUptoN, createAndTrim" $ \ws ->
+        forAll (choose (length ws, length ws + 3000)) $ \room -> ioProperty $ do
       let fill p = length ws <$ pokeArray p ws
       theirs <- Internal.createAndTrim room fill
       upto <- M.createUptoN room fill
@@ -56,7 +60,8 @@ tests = testGroup "bytestring"
       pure (upto === theirs .&&. trimmed === theirs)
   , testProperty "bytestring's functions on them" $ \ws -> forAll (choose (0, length ws)) $ \n ->
       let s = B.pack ws; t = M.pack ws in
-        B.drop n t === B.drop n s .&&. B.sort t === B.sort s .&&. t <> s === s <> t .&&. M.copy (B.take n t) === B.take n s .&&. compare s t === EQ
+        B.drop n t === B.drop n s .&&. B.sort t === B.sort s .&&. t <> s === s <> t
+          .&&. M.copy (B.take n t) === B.take n s .&&. compare s t === EQ
   , testCase "large ones" $ do
       let s = B.replicate 3000000 7
       M.copy s @?= s
@@ -96,7 +101,8 @@ tests = testGroup "bytestring"
       exhausted "createAndTrim" (M.createAndTrim maxBound (const (pure 0)))
   , testCase "an exception while filling frees the block" $ do
       before <- liveBlocks
-      forM_ [M.create 1000 (const (throwIO Overflow)), M.createAndTrim 1000 (const (throwIO Overflow)), M.createUptoN 1000 (const (throwIO Overflow))] $ \act ->
+      forM_ [M.create 1000 (const (throwIO Overflow)), M.createAndTrim 1000 (const (throwIO Overflow))
+            , M.createUptoN 1000 (const (throwIO Overflow))] $ \act ->
         replicateM_ 300 (try act >>= either (@?= Overflow) (const (assertFailure "no exception")))
       holds "the blocks are free again" $ (< before + 50) <$> liveBlocks
   , testCase "the garbage collector frees them" $ do
@@ -117,15 +123,21 @@ tests = testGroup "bytestring"
       M.unsafeUseAsByteString "" (\_ n -> pure n) >>= (@?= 0)
   , testGroup "reading" reading
   , testGroup "builder"
-      [ testProperty "any Builder, as bytestring's own buffers" $ \(pieces :: [Piece]) -> forAll ((,) <$> choose (-10, 300) <*> choose (-10, 300)) $ \(a, b) ->
+      [ testProperty "any Builder, as bytestring's own buffers" $ \(pieces :: [Piece]) ->
+            forAll ((,) <$> choose (-10, 300) <*> choose (-10, 300)) $ \(a, b) ->
           let builder = foldMap built pieces; wanted = toLazyByteString builder in
-            M.toLazyByteString builder === wanted .&&. toLazyByteStringWith (M.mallocStrategy a b) "" builder === wanted
-      , testProperty "toLazyByteString" $ \(ns :: [Int]) -> M.toLazyByteString (foldMap intDec ns) === L.fromStrict (B.concat (map (L.toStrict . M.toLazyByteString . intDec) ns))
-      , testProperty "mallocStrategy of any sizes" $ \wss -> forAll ((,) <$> choose (-10, 300) <*> choose (-10, 300)) $ \(a, b) ->
-          let s = map B.pack wss in toLazyByteStringWith (M.mallocStrategy a b) "end" (foldMap byteString s) === L.fromChunks s <> "end"
+            M.toLazyByteString builder === wanted
+              .&&. toLazyByteStringWith (M.mallocStrategy a b) "" builder === wanted
+      , testProperty "toLazyByteString" $ \(ns :: [Int]) -> M.toLazyByteString (foldMap intDec ns)
+          === L.fromStrict (B.concat (map (L.toStrict . M.toLazyByteString . intDec) ns))
+      , testProperty "mallocStrategy of any sizes" $ \wss ->
+            forAll ((,) <$> choose (-10, 300) <*> choose (-10, 300)) $ \(a, b) ->
+          let s = map B.pack wss in toLazyByteStringWith (M.mallocStrategy a b) "end" (foldMap byteString s)
+                === L.fromChunks s <> "end"
       , testCase "much" $ do
           let s = L.fromChunks (replicate 300 (B.replicate 10000 3))
-          M.toLazyByteString (lazyByteString s <> foldMap intDec [1 .. 100000]) @?= s <> L.fromStrict (B.concat (map (L.toStrict . M.toLazyByteString . intDec) [1 .. 100000]))
+          M.toLazyByteString (lazyByteString s <> foldMap intDec [1 .. 100000]) @?= s
+            <> L.fromStrict (B.concat (map (L.toStrict . M.toLazyByteString . intDec) [1 .. 100000]))
       , testCase "given up half-way by a thread that does the same" $ do
           before <- liveBlocks
           forM_ [1 .. 100 :: Int] $ \i -> do
@@ -144,9 +156,11 @@ tests = testGroup "bytestring"
       , struck "copy" (anew M.copy large >>= used)
       , struck "pack" (anew M.pack [1 .. 200] >>= used)
       , struck "concat" (anew M.concat [large, "x", large] >>= used)
-      , struck "toLazyByteString" (anew (L.toStrict . M.toLazyByteString . foldMap intDec) [1 .. 3000] >>= used)
+      , struck "toLazyByteString" (anew (L.toStrict . M.toLazyByteString . foldMap intDec) [1 .. 3000]
+          >>= used)
       , struck "readFile" (M.readFile "/proc/self/status" >>= used)
-      , struck "unsafePackMallocCString" (mask_ (withCString "hello" mi_strdup >>= M.unsafePackMallocCString) >>= used)
+      , struck "unsafePackMallocCString"
+          (mask_ (withCString "hello" mi_strdup >>= M.unsafePackMallocCString) >>= used)
       ]
   ]
   where
@@ -157,7 +171,8 @@ tests = testGroup "bytestring"
 data Piece = Number Int | Copied [Word8] | Inserted [Word8] | Hidden Int | Flush deriving Show
 
 instance Arbitrary Piece where
-  arbitrary = oneof [Number <$> arbitrary, Copied <$> arbitrary, Inserted <$> arbitrary, Hidden <$> choose (0, 5000), pure Flush]
+  arbitrary = oneof [Number <$> arbitrary, Copied <$> arbitrary
+                    , Inserted <$> arbitrary, Hidden <$> choose (0, 5000), pure Flush]
 
 built :: Piece -> Builder
 built piece = case piece of
@@ -179,15 +194,18 @@ reading =
       withBinaryFile path ReadMode (`M.hGet` n) >>= \s -> assertBool "different" (s == text n)
       withBinaryFile path ReadMode (`M.hGet` (2 * n + 5)) >>= \s -> assertBool "different" (s == text n)
       withBinaryFile path ReadMode (\h -> M.hGet h 3 >> M.hGet h 4) >>= (@?= B.take 4 (B.drop 3 (text n)))
-      withBinaryFile path ReadMode (`M.hGetSome` (n + 1)) >>= \s -> assertBool "not the beginning" (s `B.isPrefixOf` text n && (n == 0 || not (B.null s)))
+      withBinaryFile path ReadMode (`M.hGetSome` (n + 1)) >>= \s ->
+        assertBool "not the beginning" (s `B.isPrefixOf` text n && (n == 0 || not (B.null s)))
   | n <- [0, 1, 1023, 1024, 1025, 100000, 3000000] ] ++
-  [ testProperty "pieces, as bytestring reads them" $ forAll (choose (0, 20000)) $ \n -> forAll (listOf (choose (0, 9000))) $ \ks ->
+  [ testProperty "pieces, as bytestring reads them" $
+        forAll (choose (0, 20000)) $ \n -> forAll (listOf (choose (0, 9000))) $ \ks ->
       ioProperty $ withContents (text n) $ \path -> do
         let pieces get = withBinaryFile path ReadMode $ \h -> mapM (get h) ks
         ours_ <- pieces M.hGet
         theirs <- pieces B.hGet
         some <- pieces M.hGetSome
-        pure (ours_ === theirs .&&. property (B.concat some `B.isPrefixOf` text n) .&&. property (and (zipWith (\k s -> B.length s <= k) ks some)))
+        pure (ours_ === theirs .&&. property (B.concat some `B.isPrefixOf` text n)
+          .&&. property (and (zipWith (\k s -> B.length s <= k) ks some)))
   , testCase "a pipe" $ do
       (from, to) <- createPipe
       mapM_ (`hSetBinaryMode` True) [from, to]
@@ -212,7 +230,8 @@ reading =
       h <- openBinaryFile path ReadMode
       M.hGetContents h >>= (@?= "x")
       hIsClosed h >>= (@?= True)
-  , testCase "no such file" $ try (M.readFile "/no/such/file") >>= either (\(_ :: IOException) -> pure ()) (const (assertFailure "no exception"))
+  , testCase "no such file" $ try (M.readFile "/no/such/file")
+      >>= either (\(_ :: IOException) -> pure ()) (const (assertFailure "no exception"))
   , testCase "what is read leaves nothing behind" $ withContents (text 100000) $ \path -> do
       before <- liveBlocks
       replicateM_ 50 (M.readFile path)
@@ -222,7 +241,8 @@ reading =
     text n = B.pack (take n (cycle [0 .. 250]))
     withContents s act = do
       directory <- getTemporaryDirectory
-      bracket (openBinaryTempFile directory "mimalloc") (\(path, h) -> hClose h >> removeFile path) $ \(path, h) -> do
+      bracket (openBinaryTempFile directory "mimalloc")
+          (\(path, h) -> hClose h >> removeFile path) $ \(path, h) -> do
         B.hPut h s
         hClose h
         act path

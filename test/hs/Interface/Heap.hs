@@ -72,25 +72,38 @@ ways :: [Way]
 ways =
   [ Way "heapMallocForeignPtr"             Whatever 8   16   (\h -> foreign_ (heapMallocForeignPtr @Int h))
   , Way "heapMallocForeignPtr @Line"       Whatever 64  64   (\h -> foreign_ (heapMallocForeignPtr @Line h))
-  , Way "heapMallocForeignPtrBytes"        Whatever 333 16   (\h -> foreign_ (heapMallocForeignPtrBytes h 333))
+  , Way "heapMallocForeignPtrBytes"        Whatever 333 16   (\h ->
+      foreign_ (heapMallocForeignPtrBytes h 333))
   , Way "heapMallocForeignPtrBytes, none"  Whatever 0   16   (\h -> foreign_ (heapMallocForeignPtrBytes h 0))
-  , Way "heapMallocForeignPtrBytes, large" Whatever 300000 16 (\h -> foreign_ (heapMallocForeignPtrBytes h 300000))
-  , Way "heapMallocForeignPtrArray"        Whatever 800 16   (\h -> foreign_ (heapMallocForeignPtrArray @Int h 100))
-  , Way "heapMallocForeignPtrArray @Line"  Whatever 640 64   (\h -> foreign_ (heapMallocForeignPtrArray @Line h 10))
-  , Way "heapMallocForeignPtrAligned"      Whatever 8   4096 (\h -> foreign_ (heapMallocForeignPtrAligned @Int h 4096))
-  , Way "heapMallocForeignPtrAlignedBytes" Whatever 333 512  (\h -> foreign_ (heapMallocForeignPtrAlignedBytes h 333 512))
+  , Way "heapMallocForeignPtrBytes, large" Whatever 300000 16 (\h ->
+      foreign_ (heapMallocForeignPtrBytes h 300000))
+  , Way "heapMallocForeignPtrArray"        Whatever 800 16   (\h ->
+      foreign_ (heapMallocForeignPtrArray @Int h 100))
+  , Way "heapMallocForeignPtrArray @Line"  Whatever 640 64   (\h ->
+      foreign_ (heapMallocForeignPtrArray @Line h 10))
+  , Way "heapMallocForeignPtrAligned"      Whatever 8   4096 (\h ->
+      foreign_ (heapMallocForeignPtrAligned @Int h 4096))
+  , Way "heapMallocForeignPtrAlignedBytes" Whatever 333 512  (\h ->
+      foreign_ (heapMallocForeignPtrAlignedBytes h 333 512))
   , Way "heapCallocForeignPtr"             Zeros    8   16   (\h -> foreign_ (heapCallocForeignPtr @Int h))
-  , Way "heapCallocForeignPtrArray @Line"  Zeros    640 64   (\h -> foreign_ (heapCallocForeignPtrArray @Line h 10))
-  , Way "heapZallocForeignPtrBytes"        Zeros    333 16   (\h -> foreign_ (heapZallocForeignPtrBytes h 333))
-  , Way "heapZallocForeignPtrBytes, large" Zeros    2000000 16 (\h -> foreign_ (heapZallocForeignPtrBytes h 2000000))
+  , Way "heapCallocForeignPtrArray @Line"  Zeros    640 64   (\h ->
+      foreign_ (heapCallocForeignPtrArray @Line h 10))
+  , Way "heapZallocForeignPtrBytes"        Zeros    333 16   (\h ->
+      foreign_ (heapZallocForeignPtrBytes h 333))
+  , Way "heapZallocForeignPtrBytes, large" Zeros    2000000 16 (\h ->
+      foreign_ (heapZallocForeignPtrBytes h 2000000))
   , Way "withHeapMalloc"                   Whatever 8   16   (\h k -> withHeapMalloc h (k . castPtr @Int))
   , Way "withHeapMallocBytes"              Whatever 333 16   withHeapMallocBytes333
-  , Way "withHeapMallocArray"              Whatever 800 16   (\h k -> withHeapMallocArray h 100 (k . castPtr @Int))
-  , Way "withHeapMallocAligned"            Whatever 8   256  (\h k -> withHeapMallocAligned h 256 (k . castPtr @Int))
+  , Way "withHeapMallocArray"              Whatever 800 16   (\h k ->
+      withHeapMallocArray h 100 (k . castPtr @Int))
+  , Way "withHeapMallocAligned"            Whatever 8   256  (\h k ->
+      withHeapMallocAligned h 256 (k . castPtr @Int))
   , Way "withHeapMallocAlignedBytes"       Whatever 333 65536 (\h -> withHeapMallocAlignedBytes h 333 65536)
   , Way "withHeapCalloc @Line"             Zeros    64  64   (\h k -> withHeapCalloc h (k . castPtr @Line))
-  , Way "withHeapCallocArray"              Zeros    800 16   (\h k -> withHeapCallocArray h 100 (k . castPtr @Int))
-  , Way "withHeapCallocArray, large"       Zeros    1600000 64 (\h k -> withHeapCallocArray h 25000 (k . castPtr @Line))
+  , Way "withHeapCallocArray"              Zeros    800 16   (\h k ->
+      withHeapCallocArray h 100 (k . castPtr @Int))
+  , Way "withHeapCallocArray, large"       Zeros    1600000 64 (\h k ->
+      withHeapCallocArray h 25000 (k . castPtr @Line))
   , Way "withHeapZallocBytes"              Zeros    333 16   (`withHeapZallocBytes` 333)
   ]
   where
@@ -100,7 +113,8 @@ ways =
     foreign_ new k = new >>= \fp -> withForeignPtr fp (k . castPtr)
 
 contents :: (forall a. (forall s. Heap s -> IO a) -> IO a) -> Way -> TestTree
-contents kind (Way name fill n align with) = testCase name $ kind $ \heap -> replicateM_ 10 $ with heap $ \p -> do
+contents kind (Way name fill n align with) = testCase name $
+    kind $ \heap -> replicateM_ 10 $ with heap $ \p -> do
   assertBool "a null pointer" (p /= nullPtr)
   assertBool ("not aligned to " ++ show align) (isAligned align p)
   usable <- usableSize p
@@ -140,13 +154,18 @@ failures =
       invalid "newHeapInArena" (newHeapInArena 999)
   , testCase "a heap that has ended" $ do
       -- A thread that outlives the bracket.
-      late <- forM [(Kind with, k) | Kind with <- [Kind withHeap, Kind (withHeapEx 0 True 0)], k <- [0, 1 :: Int]] $ \(Kind with, which) -> do
+      late <- forM [(Kind with, k) | Kind with <- [Kind withHeap, Kind (withHeapEx 0 True 0)]
+                   , k <- [0, 1 :: Int]] $ \(Kind with, which) -> do
         go <- newEmptyMVar
         result <- newEmptyMVar
-        with $ \h -> void $ forkIO $ takeMVar go >> try (if even which then void (heapMallocForeignPtrBytes h 10) else void (M.heapCopy h (B.pack [1]))) >>= putMVar result
+        with $ \h -> void $ forkIO $ takeMVar go
+          >> try (if even which then void (heapMallocForeignPtrBytes h 10)
+                    else void (M.heapCopy h (B.pack [1])))
+          >>= putMVar result
         putMVar go ()
         takeMVar result
-      forM_ late $ either (assertBool "another exception" . isIllegalOperation) (const (assertFailure "no exception"))
+      forM_ late $
+        either (assertBool "another exception" . isIllegalOperation) (const (assertFailure "no exception"))
   ]
 
 deleted :: [TestTree]
@@ -173,12 +192,14 @@ deleted =
       mapM_ finalizeForeignPtr kept
   , testCase "the garbage collector frees those nobody holds" $ do
       before <- liveBlocks
-      withHeap $ \h -> forM_ [1 .. 5000] $ \i -> heapMallocForeignPtrBytes h (i `mod` 500) >>= \fp -> withForeignPtr fp (`poke` 1)
+      withHeap $ \h -> forM_ [1 .. 5000] $ \i ->
+        heapMallocForeignPtrBytes h (i `mod` 500) >>= \fp -> withForeignPtr fp (`poke` 1)
       holds "the blocks are free again" $ (< before + 50) <$> liveBlocks
   , testCase "heaps leave nothing behind" $ do
       n <- heapsNow
       replicateM_ 1000 (withHeap $ \h -> withHeapMallocBytes h 100 (`poke` 1))
-      replicateM_ 1000 (try @ArithException (withHeap $ \h -> withHeapMallocBytes h 100 (const (throwIO Overflow))))
+      replicateM_ 1000 (try @ArithException (withHeap $ \h ->
+        withHeapMallocBytes h 100 (const (throwIO Overflow))))
       heapsNow >>= \m -> assertBool (show (n, m)) (m <= n)
   ]
 
@@ -193,7 +214,8 @@ destroyed =
       assertBool (show (before, after)) (after <= before + 10)
   , testCase "with them when the last one is gone" $ do
       before <- liveBlocks
-      fps <- withHeapEx 0 True 0 $ \h -> forM [0 .. 255] $ \i -> filled i 1000 (heapMallocForeignPtrBytes h 1000)
+      fps <- withHeapEx 0 True 0 $ \h -> forM [0 .. 255] $ \i ->
+        filled i 1000 (heapMallocForeignPtrBytes h 1000)
       churn 1000
       forM_ (zip fps [0 ..]) $ \(fp, i) -> withForeignPtr fp (allBytes i 1000) >>= assertBool "overwritten"
       holds "the heap is gone" $ (< before + 50) <$> liveBlocks
@@ -266,7 +288,8 @@ collected =
 
 copies :: [TestTree]
 copies =
-  [ testProperty kind $ forAll (listOf (choose (0, 3000) >>= \n -> B.pack <$> vector n)) $ \ss -> ioProperty $ with $ \h ->
+  [ testProperty kind $ forAll (listOf (choose (0, 3000) >>= \n -> B.pack <$> vector n)) $ \ss ->
+        ioProperty $ with $ \h ->
       (=== ss) <$> mapM (M.heapCopy h) ss
   | (kind, Kind with) <- kinds ] ++
   [ testCase "packed" $ do
@@ -275,7 +298,8 @@ copies =
       h <- newHeap
       ss <- mapM (M.heapCopy h . number) [0 .. 19999]
       (blocks', bytes') <- Stats.liveBlocks
-      assertBool (show (blocks' - blocks, bytes' - bytes)) (blocks' < blocks + 200 && bytes' < bytes + 500000)  -- of 400000 bytes
+      -- of 400000 bytes
+      assertBool (show (blocks' - blocks, bytes' - bytes)) (blocks' < blocks + 200 && bytes' < bytes + 500000)
       forM_ (zip ss [0 ..]) $ \(s, i) -> s @?= number i
       M.unsafeUseAsByteString (last ss) (\p _ -> heapCheckOwned h p) >>= (@?= True)
   , testCase "one holds the others" $ do
@@ -287,29 +311,37 @@ copies =
       holds "the heap is gone" $ (< before + 50) <$> liveBlocks
   , testCase "beside other blocks" $ do
       h <- newHeap
-      both <- forM [0 .. 999] $ \i -> (,) <$> M.heapCopy h (number i) <*> filled (fromIntegral i) 40 (heapMallocForeignPtrBytes h 40)
-      forM_ (zip both [0 ..]) $ \((s, fp), i) -> (s @?= number i) >> withForeignPtr fp (allBytes (fromIntegral i) 40) >>= assertBool "overwritten"
+      both <- forM [0 .. 999] $ \i ->
+        (,) <$> M.heapCopy h (number i) <*> filled (fromIntegral i) 40 (heapMallocForeignPtrBytes h 40)
+      forM_ (zip both [0 ..]) $ \((s, fp), i) -> (s @?= number i)
+        >> withForeignPtr fp (allBytes (fromIntegral i) 40) >>= assertBool "overwritten"
   , testCase "on all capabilities, of which some come and go" $ when rtsSupportsBoundThreads $ do
       n <- getNumCapabilities
       h <- newHeap
       made <- forM [n, n + 3, 2, n] $ \caps -> do
         setNumCapabilities caps
-        forConcurrently [0 .. 20] $ \c -> runOnCapability (c `mod` caps) $ forM [0 .. 1500] $ \i -> M.heapCopy h (B.replicate (i `mod` 1200) (fromIntegral c))
-      forM_ made $ \round' -> forM_ (zip round' [0 ..]) $ \(ss, c) -> forM_ (zip ss [0 ..]) $ \(s, i) -> s @?= B.replicate (i `mod` 1200) (fromIntegral (c :: Int))
+        forConcurrently [0 .. 20] $ \c -> runOnCapability (c `mod` caps) $
+          forM [0 .. 1500] $ \i -> M.heapCopy h (B.replicate (i `mod` 1200) (fromIntegral c))
+      forM_ made $ \round' -> forM_ (zip round' [0 ..]) $ \(ss, c) ->
+        forM_ (zip ss [0 ..]) $ \(s, i) -> s @?= B.replicate (i `mod` 1200) (fromIntegral (c :: Int))
   ]
   ++
   [ testCase "none lies across the end of a piece" $ do
       h <- newHeap
       forM_ (take 3000 (cycle [1, 1024, 700, 1023, 324, 8, 1])) $ \n -> do
         s <- M.heapCopy h (B.replicate n 1)
-        M.unsafeUseAsByteString s $ \p _ -> address p `div` 8192 @?= (address p + fromIntegral n - 1) `div` 8192
-  , testCase "on more capabilities than have a piece, and than have heaps of their own" $ when rtsSupportsBoundThreads $ do
+        M.unsafeUseAsByteString s $ \p _ ->
+          address p `div` 8192 @?= (address p + fromIntegral n - 1) `div` 8192
+  , testCase "on more capabilities than have a piece, and than have heaps of their own" $
+        when rtsSupportsBoundThreads $ do
       n <- getNumCapabilities
       h <- newHeap
-      let most = if compilerVersion < makeVersion [9, 6] then 260 else 256     -- GHC 9.6 and later have no room for more
+      -- GHC 9.6 and later have no room for more
+      let most = if compilerVersion < makeVersion [9, 6] then 260 else 256
           some = [0, 127, 128, 255] ++ filter (< most) [256, 259]
       setNumCapabilities most
-      made <- forM some $ \c -> runOnCapability c $ forM [0 .. 500] $ \i -> M.heapCopy h (number (1000 * c + i))
+      made <- forM some $ \c -> runOnCapability c $
+        forM [0 .. 500] $ \i -> M.heapCopy h (number (1000 * c + i))
       setNumCapabilities n
       concat made @?= [number (1000 * c + i) | c <- some, i <- [0 .. 500]]
   ]
@@ -317,7 +349,8 @@ copies =
 
 questions :: [TestTree]
 questions =
-  [ testCase "blocks of others" $ withHeap $ \a -> withHeap $ \b -> withHeapMallocBytes a 100 $ \p -> withMallocBytes 100 $ \q -> do
+  [ testCase "blocks of others" $
+        withHeap $ \a -> withHeap $ \b -> withHeapMallocBytes a 100 $ \p -> withMallocBytes 100 $ \q -> do
       heapContainsBlock a p >>= (@?= True)
       heapContainsBlock b p >>= (@?= False)
       heapContainsBlock a q >>= (@?= False)
@@ -339,7 +372,8 @@ questions =
         fps <- forM [1 .. 100] $ \i -> filled i 10000 (heapMallocForeignPtrBytes h 10000)
         length fps @?= 100
         exhausted "heapMallocForeignPtrBytes" (heapMallocForeignPtrBytes h (64 * 1048576))
-  , testProperty "blocks keep what is written to them" $ forAll (listOf (choose (0, 20000))) $ \ns -> ioProperty $ do
+  , testProperty "blocks keep what is written to them" $
+        forAll (listOf (choose (0, 20000))) $ \ns -> ioProperty $ do
       h <- newHeap
       ps <- forM (zip ns [0 ..]) $ \(n, i) -> filled i n (heapMallocForeignPtrBytes h n)
       fmap and . forM (zip3 ns [0 ..] ps) $ \(n, i, fp) -> withForeignPtr fp (allBytes i n)
@@ -353,23 +387,31 @@ shared =
         filled (fromIntegral c) (i * 7) (heapMallocForeignPtrBytes h (i * 7))
       forM_ (zip fps [0 ..]) $ \(ps, c) -> forM_ (zip ps [1 ..]) $ \(fp, i) ->
         withForeignPtr fp (allBytes c (i * 7)) >>= assertBool "overwritten"
-  | (kind, Kind with) <- [("deleted", Kind withHeap), ("destroyed", Kind (withHeapEx 0 True 0)), ("collected", Kind (\act -> newHeap >>= act))] ] ++
+  | (kind, Kind with) <- [ ("deleted", Kind withHeap), ("destroyed", Kind (withHeapEx 0 True 0))
+                         , ("collected", Kind (\act -> newHeap >>= act))] ] ++
   [ testCase "more capabilities than the heap has seen" $ when rtsSupportsBoundThreads $ do
       n <- getNumCapabilities
       h <- newHeap
       fps <- forM [1, n + 3, 2, n] $ \caps -> do
         setNumCapabilities caps
-        forConcurrently [0 .. 20] $ \i -> runOnCapability (i `mod` caps) $ replicateM 100 (filled (fromIntegral i) 40 (heapMallocForeignPtrBytes h 40))
-      forM_ (concat [zip round' [0 ..] | round' <- fps]) $ \(ps, i) -> forM_ ps $ \fp -> withForeignPtr fp (allBytes i 40) >>= assertBool "overwritten"
-  , testCase "and in bound threads" $ when rtsSupportsBoundThreads $ withHeap $ \h -> forConcurrently_ [1 .. 8 :: Int] $ \i -> do
+        forConcurrently [0 .. 20] $ \i -> runOnCapability (i `mod` caps) $
+          replicateM 100 (filled (fromIntegral i) 40 (heapMallocForeignPtrBytes h 40))
+      forM_ (concat [zip round' [0 ..] | round' <- fps]) $ \(ps, i) ->
+        forM_ ps $ \fp -> withForeignPtr fp (allBytes i 40) >>= assertBool "overwritten"
+  , testCase "and in bound threads" $ when rtsSupportsBoundThreads $
+        withHeap $ \h -> forConcurrently_ [1 .. 8 :: Int] $ \i -> do
       done <- newEmptyMVar
       _ <- forkOS $ replicateM 100 (withHeapZallocBytes h (i * 300000) (allBytes 0 10)) >>= putMVar done . and
       takeMVar done >>= assertBool "not zeros"
   , testCase "made, shared and ended by many threads at once" $ do
       n <- heapsNow
       forConcurrently_ [1 .. 32 :: Int] $ \i -> forM_ [1 .. 30 :: Int] $ \j -> do
-        fps <- if even (i + j) then withHeap $ \h -> forConcurrently [1 .. 4] $ \k -> filled k 100 (heapMallocForeignPtrBytes h 100)
-               else newHeap >>= \h -> forConcurrently [1 .. 4] $ \k -> filled k 100 (heapMallocForeignPtrBytes h 100)
+        fps <-
+          if even (i + j)
+            then withHeap $ \h ->
+              forConcurrently [1 .. 4] $ \k -> filled k 100 (heapMallocForeignPtrBytes h 100)
+            else newHeap >>= \h ->
+              forConcurrently [1 .. 4] $ \k -> filled k 100 (heapMallocForeignPtrBytes h 100)
         forM_ (zip fps [1 ..]) $ \(fp, k) -> withForeignPtr fp (allBytes k 100) >>= assertBool "overwritten"
       holds "the heaps are gone" $ (<= n) <$> heapsNow
   ]
@@ -377,9 +419,11 @@ shared =
 async_ :: [TestTree]
 async_ =
   [ struck "withHeap" (withHeap $ \h -> withHeapMallocBytes h 100 (`poke` 1))
-  , struck "withHeap, foreign pointers" (withHeap $ \h -> heapMallocForeignPtrBytes h 100 >>= \fp -> withForeignPtr fp (`poke` 1))
+  , struck "withHeap, foreign pointers" (withHeap $ \h ->
+      heapMallocForeignPtrBytes h 100 >>= \fp -> withForeignPtr fp (`poke` 1))
   , struck "withHeapEx True" (withHeapEx 0 True 0 $ \h -> withHeapMallocBytes h 100 (`poke` 1))
-  , struck "newHeap" (newHeap >>= \h -> heapMallocForeignPtrBytes h 100 >>= \fp -> withForeignPtr fp (`poke` 1))
+  , struck "newHeap" (newHeap >>= \h ->
+      heapMallocForeignPtrBytes h 100 >>= \fp -> withForeignPtr fp (`poke` 1))
   , testCase "no heap is left of them" $ holds "the heaps are gone" $ (<= 2) <$> heapsNow
   ]
 

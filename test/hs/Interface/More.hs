@@ -1,6 +1,6 @@
 {-# LANGUAGE ScopedTypeVariables #-}
 -- What users of bytestring and vector look for next, against the originals; and stores, against a map.
-module Interface.More (tests) where
+module Interface.More (tests, things) where
 
 import Control.Concurrent
 import Control.DeepSeq (rnf)
@@ -21,15 +21,19 @@ import qualified Data.Vector.Storable.Mutable as VM
 import Data.Word (Word32, Word8)
 import Foreign.Marshal.Array (pokeArray)
 import GHC.IO.Exception (IOErrorType (..), IOException (..))
+import GHC.Stats (GCDetails (..), RTSStats (..), getRTSStats)
 import System.Directory (doesFileExist, getTemporaryDirectory, listDirectory, removeFile)
 import System.IO
 import System.IO.Unsafe (unsafePerformIO)
+import System.Exit (ExitCode (..))
+import System.Mem (performMajorGC)
 import System.Process (callProcess)
 import System.Timeout (timeout)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 import Test.Tasty.QuickCheck
 
+import Api.Child (child)
 import Api.Support
 import qualified Mimalloc.ByteString as M
 import Mimalloc.Heap
@@ -50,12 +54,18 @@ bytes =
   , testProperty "replicate" $ forAll (choose (-3, 3000)) $ \n w -> M.replicate n w === B.replicate n w
   , testCase "replicate, much" $ M.replicate 5000001 7 @?= B.replicate 5000001 7
   , testProperty "map" $ \ws (Fun _ f) -> M.map f (B.pack ws) === B.map f (B.pack ws)
-  , testProperty "unfoldrN" $ forAll (choose (-3, 300)) $ \n (Fun _ f :: Fun Word8 (Maybe (Word8, Word8))) s -> M.unfoldrN n f s === B.unfoldrN n f s
-  , testProperty "packCString" $ \ws -> ioProperty $ let s = B.pack (filter (/= 0) ws) in (=== s) <$> B.useAsCString s M.packCString
-  , testProperty "packCStringLen" $ \ws -> ioProperty $ let s = B.pack ws in (=== s) <$> B.useAsCStringLen s M.packCStringLen
+  , testProperty "unfoldrN" $
+      forAll (choose (-3, 300)) $ \n (Fun _ f :: Fun Word8 (Maybe (Word8, Word8))) s ->
+        M.unfoldrN n f s === B.unfoldrN n f s
+  , testProperty "packCString" $ \ws -> ioProperty $
+      let s = B.pack (filter (/= 0) ws) in (=== s) <$> B.useAsCString s M.packCString
+  , testProperty "packCStringLen" $ \ws -> ioProperty $
+      let s = B.pack ws in (=== s) <$> B.useAsCStringLen s M.packCStringLen
   , testProperty "fromShort" $ \ws -> let s = Short.pack ws in M.fromShort s === Short.fromShort s
   , testProperty "fromLazy" $ \wss -> let s = L.fromChunks (map B.pack wss) in M.fromLazy s === L.toStrict s
-  , testProperty "create', createUptoN', createAndTrim'" $ \ws -> forAll (choose (length ws, length ws + 300)) $ \room -> forAll (choose (0, length ws)) $ \from -> ioProperty $ do
+  , testProperty "create', createUptoN', createAndTrim'" $ \ws ->
+        forAll (choose (length ws, length ws + 300)) $ \room ->
+          forAll (choose (0, length ws)) $ \from -> ioProperty $ do
       let n = length ws - from
           fill p = (from, n, 'x') <$ pokeArray p ws
       theirs <- Internal.createAndTrim' room fill
@@ -64,9 +74,12 @@ bytes =
       all_ <- M.create' (length ws) (\p -> 'x' <$ pokeArray p ws)
       pure (trimmed === theirs .&&. upto === (B.pack ws, 'x') .&&. all_ === upto)
   , testProperty "builders" $ \parts -> let b = foldMap part (parts :: [(Int, [Word8])]) in
-      M.toStrictByteString b === L.toStrict (toLazyByteString b) .&&. M.toLazyByteString b === toLazyByteString b
-  , testProperty "a builder's result holds what it needs" $ \ws -> not (any B.null (L.toChunks (M.toLazyByteString (byteString (B.pack ws)))))
-  , testCase "a builder that never ends" $ L.take 100000 (M.toLazyByteString (mconcat (map intDec [1 ..]))) @?= L.take 100000 (toLazyByteString (mconcat (map intDec [1 ..])))
+      M.toStrictByteString b === L.toStrict (toLazyByteString b)
+        .&&. M.toLazyByteString b === toLazyByteString b
+  , testProperty "a builder's result holds what it needs" $ \ws ->
+      not (any B.null (L.toChunks (M.toLazyByteString (byteString (B.pack ws)))))
+  , testCase "a builder that never ends" $ L.take 100000 (M.toLazyByteString (mconcat (map intDec [1 ..])))
+      @?= L.take 100000 (toLazyByteString (mconcat (map intDec [1 ..])))
   , testCase "a builder that throws" $ do
       r <- try (evaluate (L.length (M.toLazyByteString (intDec 1 <> throw Overflow))))
       r @?= Left Overflow
@@ -77,21 +90,25 @@ bytes =
       b @?= Char8.pack "abcabc"
       withFile_ (B.replicate 100000 5) $ \path -> M.heapReadFile heap path >>= (@?= B.replicate 100000 5)
       M.heapReadFile heap "/proc/self/stat" >>= assertBool "what has no size" . (> 10) . B.length
-  , testCase "lines and what there is" $ withFile_ (Char8.pack "one\ntwo\n\nthree") $ \path -> withBinaryFile path ReadMode $ \h -> do
+  , testCase "lines and what there is" $
+        withFile_ (Char8.pack "one\ntwo\n\nthree") $ \path -> withBinaryFile path ReadMode $ \h -> do
       M.hGetLine h >>= (@?= Char8.pack "one")
       M.hGetNonBlocking h 2 >>= (@?= Char8.pack "tw")
       M.hGetLine h >>= (@?= Char8.pack "o")
       M.hGetLine h >>= (@?= B.empty)
       M.hGetLine h >>= (@?= Char8.pack "three")
-      try (M.hGetLine h) >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "no end"))
+      try (M.hGetLine h)
+        >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "no end"))
   , testCase "lazily" $ forM_ [0, 10, 32768, 100001] $ \n -> withFile_ (B.replicate n 9) $ \path -> do
       s <- M.readFileLazy path
       L.toStrict s @?= B.replicate n 9
   , testCase "mapped" $ forM_ [0, 1, 4096, 100001] $ \n -> withFile_ (B.replicate n 9) $ \path -> do
       s <- M.mapFile path
       s @?= B.replicate n 9
-      try (M.mapFile (path ++ ".not there")) >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "a file that is not there"))
-  , testCase "what cannot be mapped is read" $ forM_ ["/proc/version", "/proc/filesystems", "/sys/kernel/mm/transparent_hugepage/enabled"] $ \path -> do
+      try (M.mapFile (path ++ ".not there")) >>=
+        either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "a file that is not there"))
+  , testCase "what cannot be mapped is read" $ forM_
+        ["/proc/version", "/proc/filesystems", "/sys/kernel/mm/transparent_hugepage/enabled"] $ \path -> do
       there <- doesFileExist path
       when there $ do
         s <- B.readFile path
@@ -104,7 +121,9 @@ bytes =
       let pipe = path ++ ".pipe"
           nothing = path ++ ".not there"
       callProcess "mkfifo" [pipe]
-      (`finally` removeFile pipe) $ forM_ [(pipe, InappropriateType), ("/", InappropriateType), ("/dev/zero", InappropriateType), (nothing, NoSuchThing)] $ \(p, kind) ->
+      (`finally` removeFile pipe) $ forM_
+          [ (pipe, InappropriateType), ("/", InappropriateType), ("/dev/zero", InappropriateType)
+          , (nothing, NoSuchThing) ] $ \(p, kind) ->
         forM_ [void (M.mapFile p), void (MV.mapFile p :: IO (V.Vector Word8))] $ \act -> do
           r <- timeout 60000000 (try act)                   -- who opens a pipe may wait for ever
           case r of
@@ -114,7 +133,8 @@ bytes =
   , testCase "mapped, and given back" $ withFile_ (B.replicate 50000000 9) $ \path -> do
       forM_ [1 .. 20 :: Int] $ \_ -> M.mapFile path >>= evaluate . B.length >> collectAll
       maps <- Char8.readFile "/proc/self/maps"
-      length (filter (B.isInfixOf (Char8.pack path)) (Char8.lines maps)) `elem` [0, 1, 2] @? "they are still mapped"
+      length (filter (B.isInfixOf (Char8.pack path)) (Char8.lines maps)) `elem` [0, 1, 2]
+        @? "they are still mapped"
   ]
   where
     part (n, ws) = case n `mod` 5 of
@@ -127,17 +147,22 @@ bytes =
 withFile_ :: B.ByteString -> (FilePath -> IO ()) -> IO ()
 withFile_ content act = do
   directory <- getTemporaryDirectory
-  bracket (openBinaryTempFile directory "mimalloc") (removeFile . fst) $ \(path, h) -> B.hPut h content >> hClose h >> act path
+  bracket (openBinaryTempFile directory "mimalloc") (removeFile . fst) $ \(path, h) ->
+    B.hPut h content >> hClose h >> act path
 
 vectors :: [TestTree]
 vectors =
   [ testCase "mapped" $ forM_ [0, 1, 15, 16, 100001] $ \n -> withFile_ (B.replicate n 9) $ \path -> do
       v <- MV.mapFile path
       v @?= V.replicate (n `quot` 4) (0x09090909 :: Word32)
-      try (MV.mapFile (path ++ ".not there") :: IO (V.Vector Int)) >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "a file that is not there"))
-  , testProperty "unfoldrN" $ forAll (choose (-3, 300)) $ \n (Fun _ f :: Fun Int (Maybe (Int, Int))) s -> MV.unfoldrN n f s === V.unfoldrN n f s
-  , testProperty "fromListN" $ forAll (choose (-3, 30)) $ \n (xs :: [Int]) -> MV.fromListN n xs === V.fromListN (max 0 n) xs
-  , testProperty "concat" $ \(xss :: [[Int]]) -> MV.concat (map V.fromList xss) === V.concat (map V.fromList xss)
+      try (MV.mapFile (path ++ ".not there") :: IO (V.Vector Int)) >>=
+        either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "a file that is not there"))
+  , testProperty "unfoldrN" $ forAll (choose (-3, 300)) $ \n (Fun _ f :: Fun Int (Maybe (Int, Int))) s ->
+      MV.unfoldrN n f s === V.unfoldrN n f s
+  , testProperty "fromListN" $ forAll (choose (-3, 30)) $ \n (xs :: [Int]) ->
+      MV.fromListN n xs === V.fromListN (max 0 n) xs
+  , testProperty "concat" $ \(xss :: [[Int]]) ->
+      MV.concat (map V.fromList xss) === V.concat (map V.fromList xss)
   , testProperty "generateM, replicateM" $ forAll (choose (-3, 300)) $ \n -> ioProperty $ do
       r <- newIORef (0 :: Int)
       let step = atomicModifyIORef' r (\k -> (k + 1, k))
@@ -145,7 +170,8 @@ vectors =
       b <- MV.generateM n (pure . (* 2))
       pure (a === V.generate n id .&&. b === V.generate n (* 2))
   , testProperty "generateST, replicateST" $ forAll (choose (-3, 300)) $ \n ->
-      runST (newSTRef (0 :: Int) >>= \r -> MV.replicateST n (readSTRef r <* modifySTRef' r (+ 1))) === V.generate n id
+      runST (newSTRef (0 :: Int) >>= \r -> MV.replicateST n (readSTRef r <* modifySTRef' r (+ 1)))
+        === V.generate n id
       .&&. runST (MV.generateST n (pure . (* 2))) === V.generate n (* 2)
   , testCase "heaps, stores and growables are themselves" $ do
       (h, i) <- (,) <$> newHeap <*> newHeap
@@ -160,11 +186,13 @@ vectors =
       evaluate (rnf (h, g, s, [k]))
       r <- try (evaluate (rnf (s, undefined :: GCHeap, g)))
       either (\e -> const (pure ()) (e :: ErrorCall)) (const (assertFailure "not evaluated")) r
-  , testProperty "replicate, any size" $ forAll (choose (0, 3000)) $ \n -> MV.replicate n (Line (fromIntegral n)) === V.replicate n (Line (fromIntegral n))
+  , testProperty "replicate, any size" $ forAll (choose (0, 3000)) $ \n ->
+      MV.replicate n (Line (fromIntegral n)) === V.replicate n (Line (fromIntegral n))
   , testProperty "in ST" $ \(xs :: [Int]) ->
       let more v = forM_ [0 .. length xs - 1] (\i -> VM.read v i >>= VM.write v i . (+ 1)) >> MV.freezeST v
       in runST (MV.thawST (V.fromList xs) >>= more) === V.map (+ 1) (V.fromList xs)
-  , testProperty "heapCopyVector" $ \(xs :: [Int]) -> ioProperty $ newHeap >>= \h -> (=== V.fromList xs) <$> MV.heapCopyVector h (V.fromList xs)
+  , testProperty "heapCopyVector" $ \(xs :: [Int]) -> ioProperty $
+      newHeap >>= \h -> (=== V.fromList xs) <$> MV.heapCopyVector h (V.fromList xs)
   ]
 
 growing :: [TestTree]
@@ -192,7 +220,8 @@ stores =
       store <- Store.newStore
       let go live gone [] = do
             forM_ live $ \(h, s) -> Store.getString store h >>= \t -> when (s /= t) $ fail "another string"
-            forM_ gone $ \h -> forM_ [void (Store.getString store h), Store.deleteString store h, Store.replaceString store h B.empty] $ \act ->
+            forM_ gone $ \h -> forM_ [void (Store.getString store h), Store.deleteString store h
+                                     , Store.replaceString store h B.empty] $ \act ->
               try act >>= either (\e -> const (pure ()) (e :: IOException)) (const (fail "a deleted string"))
             n <- Store.storeSize store
             pure (n === length live)
@@ -201,7 +230,8 @@ stores =
             _ : _ | k `mod` 3 == 2 -> do
               let (before, after) = splitAt (k `mod` length live) live
               case after of
-                (h, _) : others -> Store.replaceString store h (B.pack ws) >> go (before ++ (h, B.pack ws) : others) gone rest
+                (h, _) : others -> Store.replaceString store h (B.pack ws)
+                  >> go (before ++ (h, B.pack ws) : others) gone rest
                 [] -> go live gone rest
             _ -> Store.putString store (B.pack ws) >>= \h -> go (live ++ [(h, B.pack ws)]) gone rest
       go [] [] steps
@@ -227,7 +257,8 @@ stores =
       before <- liveBlocks
       replicateM_ 100 $ do
         waiting <- forM [1 .. 5 :: Int] $ \i ->
-          forkIO (if even i then void (Store.putString store (B.replicate 200 3)) else Store.replaceString store h (B.replicate 300 4))
+          forkIO (if even i then void (Store.putString store (B.replicate 200 3))
+            else Store.replaceString store h (B.replicate 300 4))
         threadDelay 300
         mapM_ killThread waiting
       mapM_ killThread others
@@ -245,12 +276,15 @@ stores =
         _ <- forkIO (killThread t)
         timeout 60000000 (takeMVar ended) >>= (@?= Just ())
   , struck "a store of its own" (Store.newStore >>= strike_)
+  , testCase "the collector copies nothing of it" $
+      child [("GHCRTS", "-T")] "copied" >>= (@?= (ExitSuccess, "", ""))
   ]
   where
     worker store t = do
       hs <- forM [1 .. 100] $ \i -> Store.putString store (B.replicate i (fromIntegral t))
       forM_ (zip [1 ..] hs) $ \(i, h) -> Store.replaceString store h (B.replicate (2 * i) (fromIntegral t))
-      forM_ (zip [1 ..] hs) $ \(i, h) -> Store.getString store h >>= (@?= B.replicate (2 * i) (fromIntegral t))
+      forM_ (zip [1 ..] hs) $ \(i, h) ->
+        Store.getString store h >>= (@?= B.replicate (2 * i) (fromIntegral t))
       mapM_ (Store.deleteString store) (take 50 hs)
     strike_ store = do
       h <- Store.putString store (B.replicate 100 1)
@@ -258,3 +292,20 @@ stores =
       s <- Store.getString store h
       unless (B.length s == 200) $ fail "another string"
       Store.deleteString store h
+
+-- What a process of its own does, with statistics: a major collection copies, and has live, what it did and
+-- had before there were 50,000 strings, which would be a megabyte and more.
+things :: [(String, IO ())]
+things = [("copied", do
+  store <- Store.newStore
+  handles <- VM.new 50000
+  before <- collected
+  forM_ [0 .. 49999] $ \i -> Store.putString store (B.replicate 20 1) >>= VM.write handles i
+  after <- collected
+  n <- Store.storeSize store
+  last_ <- VM.read handles 49999 >>= Store.getString store
+  when (B.length last_ /= 20 || n /= 50000 || after > before + 200000) $ fail (show (before, after)))]
+  where
+    collected = do
+      s <- performMajorGC >> gc <$> getRTSStats
+      pure (gcdetails_live_bytes s + gcdetails_copied_bytes s)

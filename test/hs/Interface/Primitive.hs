@@ -81,7 +81,8 @@ heaps =
       dirty h n
       mi_heap_zalloc h n >>= \p -> zeros (fromIntegral n) p >> block h n 16 p >> mi_free p
       mi_heap_calloc h n 2 >>= \p -> zeros (2 * fromIntegral n) p >> block h (2 * n) 16 p >> mi_free p
-  , testCase "aligned" $ onHeap $ \h -> forM_ [1, 16, 64, 4096, 65536, 1048576] $ \a -> forM_ [0, 8, 24] $ \o -> forM_ [100, 5000] $ \n -> do
+  , testCase "aligned" $ onHeap $ \h -> forM_ [1, 16, 64, 4096, 65536, 1048576] $ \a ->
+        forM_ [0, 8, 24] $ \o -> forM_ [100, 5000] $ \n -> do
       let at p = assertBool "not aligned" (isAligned (fromIntegral a) (p `plusPtr` fromIntegral o))
           here p = block' h n p >> at p >> mi_free p
           straight p = block' h n p >> assertBool "not aligned" (isAligned (fromIntegral a) p) >> mi_free p
@@ -92,19 +93,23 @@ heaps =
       mi_heap_zalloc_aligned_at h n a o >>= cleared here
       mi_heap_calloc_aligned h n 1 a >>= cleared straight
       mi_heap_calloc_aligned_at h 1 n a o >>= cleared here
-      forM_ [\p -> mi_heap_realloc_aligned h p (n + 3000) a, \p -> mi_heap_rezalloc_aligned h p (n + 3000) a, \p -> mi_heap_recalloc_aligned h p (n + 3000) 1 a] $ \change -> do
+      forM_ [\p -> mi_heap_realloc_aligned h p (n + 3000) a, \p -> mi_heap_rezalloc_aligned h p (n + 3000) a
+            , \p -> mi_heap_recalloc_aligned h p (n + 3000) 1 a] $ \change -> do
         p <- mi_heap_zalloc_aligned h n a
         pokeArray p [1 .. 100 :: Word8]
         q <- change p
         peekArray 100 q >>= (@?= [1 .. 100])
         straight q
-      forM_ [\p -> mi_heap_realloc_aligned_at h p big a o, \p -> mi_heap_rezalloc_aligned_at h p (n + 3000) a o, \p -> mi_heap_recalloc_aligned_at h p (n + 3000) 1 a o] $ \change -> do
+      forM_ [\p -> mi_heap_realloc_aligned_at h p big a o
+            , \p -> mi_heap_rezalloc_aligned_at h p (n + 3000) a o
+            , \p -> mi_heap_recalloc_aligned_at h p (n + 3000) 1 a o] $ \change -> do
         p <- mi_heap_zalloc_aligned_at h n a o
         pokeArray p [1 .. 100 :: Word8]
         q <- change p
         peekArray 100 q >>= (@?= [1 .. 100])
         here q
-  , testCase "resizing" $ onHeap $ \h -> forM_ [(10, 100), (100, 10), (1000, big), (big, 1000), (0, 5)] $ \(m, n) -> do
+  , testCase "resizing" $ onHeap $ \h ->
+        forM_ [(10, 100), (100, 10), (1000, big), (big, 1000), (0, 5)] $ \(m, n) -> do
       let kept change = do
             p <- mi_heap_zalloc h m
             fillBytes p 7 (fromIntegral m)
@@ -175,7 +180,8 @@ heaps =
       mi_free r
   , testCase "one heap on every capability" $ onHeap $ \h -> do
       n <- getNumCapabilities
-      ps <- forM [0 .. n - 1] $ \c -> runOnCapability c $ forM [1 .. 100] $ \i -> mi_heap_malloc h (i * 10) >>= \p -> p <$ block h (i * 10) 16 p
+      ps <- forM [0 .. n - 1] $ \c -> runOnCapability c $
+        forM [1 .. 100] $ \i -> mi_heap_malloc h (i * 10) >>= \p -> p <$ block h (i * 10) 16 p
       forM_ [0 .. n - 1] $ \c -> runOnCapability c (mi_heap_collect h 0 >> mi_heap_collect h 1)
       forM_ (zip [0 ..] ps) $ \(c, qs) -> runOnCapability ((c + 1) `mod` n) (mapM_ mi_free qs)
   ]
@@ -246,7 +252,8 @@ visiting :: [TestTree]
 visiting =
   [ testCase "every live block, once" $ onHeap $ \h -> do
       n <- getNumCapabilities
-      ps <- fmap concat . forM [0 .. n - 1] $ \c -> runOnCapability c $ forM [1 .. 300] $ \i -> mi_heap_malloc h (i * 50)
+      ps <- fmap concat . forM [0 .. n - 1] $ \c -> runOnCapability c $
+        forM [1 .. 300] $ \i -> mi_heap_malloc h (i * 50)
       let (freed, kept) = splitAt 100 ps
       mapM_ mi_free freed
       (done, seen, used) <- visit h True
@@ -258,7 +265,8 @@ visiting =
   , testCase "sizes and tag" $ bracket (mi_heap_new_ex 42 1 0) mi_heap_destroy $ \h -> do
       p <- mi_heap_malloc h 100 :: IO (Ptr Word8)
       ok <- newIORef []
-      _ <- visitHeapBlocks h True $ \g area q size -> True <$ modifyIORef ok ((g == h, heapAreaHeapTag area, q == castPtr p, size, heapAreaBlockSize area) :)
+      _ <- visitHeapBlocks h True $ \g area q size -> True
+        <$ modifyIORef ok ((g == h, heapAreaHeapTag area, q == castPtr p, size, heapAreaBlockSize area) :)
       readIORef ok >>= (@?= [(True, 42, True, 112, 112), (True, 42, False, 0, 112)])
   , testCase "a visitor as C has it, with its argument" $ onHeap $ \h -> alloca $ \(sum_ :: Ptr CSize) -> do
       replicateM_ 10 (mi_heap_malloc h 100 :: IO (Ptr ()))
@@ -324,10 +332,12 @@ arenas =
       assertBool (show size) (size >= 16 `shiftL` 20)
       bracket (mi_heap_new_in_arena arena) mi_heap_destroy $ \h -> do
         ps <- replicateM 100 (mi_heap_malloc h 10000)
-        forM_ ps $ \p -> assertBool "elsewhere" (p /= nullPtr && p >= castPtr start && p < start `plusPtr` fromIntegral size)
+        forM_ ps $ \p -> assertBool "elsewhere" (p /= nullPtr
+          && p >= castPtr start && p < start `plusPtr` fromIntegral size)
         mi_heap_malloc h (64 `shiftL` 20) >>= (@?= nullPtr)
       ps <- replicateM 1000 (mi_malloc 10000)
-      forM_ ps $ \p -> assertBool "in the exclusive arena" (p < castPtr start || p >= start `plusPtr` fromIntegral size)
+      forM_ ps $ \p -> assertBool "in the exclusive arena" (p < castPtr start
+        || p >= start `plusPtr` fromIntegral size)
       mapM_ mi_free ps
   , testCase "memory of one's own" $ alloca $ \(q :: Ptr MiArenaId) -> do
       -- It stays in use while the process runs, so it is not given back.
@@ -422,7 +432,9 @@ names =
       mi_posix_memalign q 64 maxBound >>= \e -> assertBool (show e) (Errno e == eNOMEM)
       peek q >>= (@?= p)
       mi_posix_memalign (nullPtr :: Ptr (Ptr ())) 64 100 >>= \e -> assertBool (show e) (Errno e == eINVAL)
-  , testCase "mi_memalign, mi_aligned_alloc, mi_valloc, mi_pvalloc" $ forM_ [(64, mi_memalign 64), (64, mi_aligned_alloc 64), (4096, mi_valloc), (4096, mi_pvalloc)] $ \(a, f) -> do
+  , testCase "mi_memalign, mi_aligned_alloc, mi_valloc, mi_pvalloc" $
+        forM_ [ (64, mi_memalign 64), (64, mi_aligned_alloc 64)
+              , (4096, mi_valloc), (4096, mi_pvalloc) ] $ \(a, f) -> do
       p <- f 100 :: IO (Ptr Word8)
       assertBool "not aligned" (p /= nullPtr && isAligned a p)
       mi_free_size_aligned p 100 64

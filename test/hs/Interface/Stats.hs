@@ -37,7 +37,8 @@ tests = testGroup "stats"
       let ofClass s = sum [ usageLiveBlocks u | (BlockBytes 112, u) <- statsSizeClasses s ]
       assertBool "the size class" (ofClass during - ofClass before >= 990)
   , testCase "the lists add up" $ do
-      ps <- forM [1, 100, 1000, 10000, 100000, 1000000, 700000000] mi_malloc -- the last with a mapping of its own
+      -- the last with a mapping of its own
+      ps <- forM [1, 100, 1000, 10000, 100000, 1000000, 700000000] mi_malloc
       s <- getStats
       let us = [map snd (statsSizeClasses s), map snd (statsOwners s), map snd (statsHeaps s)]
           sums f = map (sum . map f) us
@@ -49,7 +50,8 @@ tests = testGroup "stats"
       assertBool (show (sums usagePageBytes)) (allEqual (take 2 (sums usagePageBytes)))
       assertBool (show n) (n >= 1)
       assertBool "live is in pages" (and [ usageLiveBytes u <= usagePageBytes u | u <- concat us ])
-      assertBool "committed is reserved" (gaugeCommittedBytes g <= gaugeReservedBytes g && gaugeCommittedBytes g <= gaugePeakCommittedBytes g)
+      assertBool "committed is reserved"
+        (gaugeCommittedBytes g <= gaugeReservedBytes g && gaugeCommittedBytes g <= gaugePeakCommittedBytes g)
       mapM_ mi_free ps
   , testCase "can be forced" $ do
       s <- getStats
@@ -65,7 +67,8 @@ tests = testGroup "stats"
   , testCase "heaps" $ withHeap $ \h -> withHeapMallocBytes h 100 $ \_ -> do
       s <- getStats
       map fst (take 1 (statsHeaps s)) @?= [MainHeap]
-      assertBool "one more" (or [ usageLiveBlocks u == 1 && usageLiveBytes u == 112 | (HeapNumber _, u) <- statsHeaps s ])
+      assertBool "one more"
+        (or [ usageLiveBlocks u == 1 && usageLiveBytes u == 112 | (HeapNumber _, u) <- statsHeaps s ])
   , testCase "a block with a page of its own" $ withMallocBytes 1000000 $ \_ -> do
       s <- getStats
       assertBool "one more" (or [ usageLiveBytes u >= 1000000 | (Larger, u) <- statsSizeClasses s ])
@@ -83,7 +86,8 @@ tests = testGroup "stats"
   , testCase "taken while others allocate" $ do
       done <- newEmptyMVar
       workers <- forM [1 .. 4 :: Int] $ \i -> do
-        t <- forkIO (forever (replicateM 50 (mallocForeignPtrBytes (i * 100)) >>= mapM_ finalizeForeignPtr >> yield))
+        t <- forkIO
+          (forever (replicateM 50 (mallocForeignPtrBytes (i * 100)) >>= mapM_ finalizeForeignPtr >> yield))
         pure t
       replicateM_ 200 getStats
       putMVar done ()
@@ -100,10 +104,13 @@ tests = testGroup "stats"
       names j @?= ["version", "gauges", "counters", "size_classes", "owners", "heaps"]
       sort (names gauges) @?= sort (fields "gauge" (statsGauges s))
       sort (names (j ! "counters")) @?= sort (fields "counter" (statsCounters s))
-      forM_ (zip lists [["block_bytes"], ["kind", "number"], ["id"]]) $ \(l, key) -> forM_ (elements l) $ \e ->
+      forM_ (zip lists [["block_bytes"], ["kind", "number"], ["id"]]) $ \(l, key) ->
+          forM_ (elements l) $ \e ->
         names e @?= key ++ ["pages", "live_blocks", "live_bytes", "page_bytes"]
-      map length [elements l | l <- lists] @?= [length (statsSizeClasses s), length (statsOwners s), length (statsHeaps s)]
-      sums "live_blocks" @?= [number (gauges ! "live_blocks"), number (gauges ! "live_blocks"), number (gauges ! "live_blocks") - number (gauges ! "mappings")]
+      map length [elements l | l <- lists]
+        @?= [length (statsSizeClasses s), length (statsOwners s), length (statsHeaps s)]
+      sums "live_blocks" @?= [number (gauges ! "live_blocks"), number (gauges ! "live_blocks")
+                             , number (gauges ! "live_blocks") - number (gauges ! "mappings")]
       number (gauges ! "arenas") @?= gaugeArenas (statsGauges s)
       number (gauges ! "mappings") @?= gaugeMappings (statsGauges s)
       assertBool "live" (abs (number (gauges ! "live_bytes") - gaugeLiveBytes (statsGauges s)) < 100000)
@@ -118,7 +125,8 @@ tests = testGroup "stats"
       assertBool (show (during, after)) (gaugeCommittedBytes after < gaugeCommittedBytes during - 40000000)
       assertBool (show (during, after)) (gaugePeakCommittedBytes after >= gaugeCommittedBytes during)
       forM_ [during, after] $ \g -> assertBool (show g)
-        (gaugePeakResidentBytes g >= gaugeResidentBytes g && gaugePeakCommittedBytes g >= gaugeCommittedBytes g)
+        (gaugePeakResidentBytes g >= gaugeResidentBytes g
+          && gaugePeakCommittedBytes g >= gaugeCommittedBytes g)
       assertBool (show after) (gaugePeakResidentBytes after >= 50000000)
       resetStats
       g <- statsGauges <$> getStats
@@ -167,7 +175,8 @@ things =
 
 -- The names of a record's fields, as C writes them.
 fields :: Show a => String -> a -> [String]
-fields prefix record = [ snake name | w <- words (show record), Just name <- [stripPrefix prefix (dropWhile (== '{') w)] ]
+fields prefix record =
+  [ snake name | w <- words (show record), Just name <- [stripPrefix prefix (dropWhile (== '{') w)] ]
   where
     snake name = case concatMap (\c -> if isUpper c then ['_', toLower c] else [c]) name of
       '_' : rest -> rest
@@ -183,7 +192,8 @@ json s = case readP_to_S (value <* eof) (B.unpack s) of
   [(j, "")] -> j
   _ -> error ("no JSON: " ++ B.unpack s)
   where
-    value = choice [Number . read <$> munch1 isDigit, Text <$> text, Array <$> list '[' value ']', Object <$> list '{' member '}']
+    value = choice [Number . read <$> munch1 isDigit, Text <$> text
+                   , Array <$> list '[' value ']', Object <$> list '{' member '}']
     member = (,) <$> text <* char ':' <*> value
     text = char '"' *> munch (/= '"') <* char '"'
     list open item close = char open *> sepBy item (char ',') <* char close

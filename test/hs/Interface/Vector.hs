@@ -22,18 +22,25 @@ import qualified Mimalloc.Vector as M
 
 tests :: TestTree
 tests = testGroup "vector"
-  [ testProperty "generate" $ forAll (choose (-5, 3000)) $ \n -> M.generate n (* 3) === V.generate n (* (3 :: Int))
-  , testProperty "replicate" $ forAll (choose (-5, 3000)) $ \n (x :: Double) -> M.replicate n x === V.replicate n x
+  [ testProperty "generate" $ forAll (choose (-5, 3000)) $ \n ->
+      M.generate n (* 3) === V.generate n (* (3 :: Int))
+  , testProperty "replicate" $ forAll (choose (-5, 3000)) $ \n (x :: Double) ->
+      M.replicate n x === V.replicate n x
   , testProperty "fromList" $ \(xs :: [Int]) -> M.fromList xs === V.fromList xs
-  , testProperty "copy" $ \(xs :: [Int]) -> forAll (choose (0, length xs)) $ \n -> let v = V.drop n (V.fromList xs) in M.copy v === v
-  , testProperty "vector's functions on them" $ \(xs :: [Int]) -> forAll (choose (0, length xs)) $ \n -> ioProperty $ do
+  , testProperty "copy" $ \(xs :: [Int]) -> forAll (choose (0, length xs)) $ \n ->
+      let v = V.drop n (V.fromList xs) in M.copy v === v
+  , testProperty "vector's functions on them" $ \(xs :: [Int]) ->
+        forAll (choose (0, length xs)) $ \n -> ioProperty $ do
       let ours = M.fromList xs
           v = V.fromList xs
           (fp, len) = V.unsafeToForeignPtr0 ours
       there <- withForeignPtr fp (peekArray len)
-      changed <- V.unsafeThaw (M.copy v) >>= \m -> forM_ (zip [0 ..] (reverse xs)) (uncurry (VM.write m)) >> VM.grow m 10 >>= V.freeze . VM.take (length xs)
-      pure $ there === xs .&&. V.drop n ours === V.drop n v .&&. V.map (+ 1) ours === V.map (+ 1) v .&&. ours <> v === v <> ours
-        .&&. M.unsafeFromForeignPtr0 fp len === v .&&. M.copy (V.take n ours) === V.take n v .&&. changed === V.reverse v
+      changed <- V.unsafeThaw (M.copy v) >>= \m -> forM_ (zip [0 ..] (reverse xs)) (uncurry (VM.write m))
+        >> VM.grow m 10 >>= V.freeze . VM.take (length xs)
+      pure $ there === xs .&&. V.drop n ours === V.drop n v
+        .&&. V.map (+ 1) ours === V.map (+ 1) v .&&. ours <> v === v <> ours
+        .&&. M.unsafeFromForeignPtr0 fp len === v
+        .&&. M.copy (V.take n ours) === V.take n v .&&. changed === V.reverse v
   , testProperty "thaw, freeze" $ \(xs :: [Word8]) -> ioProperty $ do
       let v = V.fromList xs
       m <- M.thaw v
@@ -97,8 +104,10 @@ tests = testGroup "vector"
       V.length (M.unsafeFromForeignPtr fp 0 0) @?= 0
   , testCase "an exception in an element frees the block" $ do
       before <- liveBlocks
-      replicateM_ 300 $ try (evaluate (M.generate 100 (\i -> if i == 50 then throw Overflow else i))) >>= either (@?= Overflow) (const (assertFailure "no exception"))
-      replicateM_ 300 $ try (evaluate (M.fromList ([1 .. 50] ++ [throw Overflow :: Int]))) >>= either (@?= Overflow) (const (assertFailure "no exception"))
+      replicateM_ 300 $ try (evaluate (M.generate 100 (\i -> if i == 50 then throw Overflow else i)))
+        >>= either (@?= Overflow) (const (assertFailure "no exception"))
+      replicateM_ 300 $ try (evaluate (M.fromList ([1 .. 50] ++ [throw Overflow :: Int])))
+        >>= either (@?= Overflow) (const (assertFailure "no exception"))
       holds "the blocks are free again" $ (< before + 50) <$> liveBlocks
   , testGroup "growable" growable
   , testGroup "asynchronous exceptions"
@@ -122,7 +131,8 @@ data Step = Push Int | Pop | Extend [Int] | Truncate Int | Reserve Int | Write I
 
 instance Arbitrary Step where
   arbitrary = frequency
-    [ (8, Push <$> arbitrary), (2, pure Pop), (3, Extend <$> arbitrary), (1, Truncate <$> choose (0, 20)), (1, Reserve <$> choose (0, 300))
+    [ (8, Push <$> arbitrary), (2, pure Pop), (3, Extend <$> arbitrary)
+    , (1, Truncate <$> choose (0, 20)), (1, Reserve <$> choose (0, 300))
     , (2, Write <$> choose (0, 30) <*> arbitrary), (1, pure Take) ]
 
 growable :: [TestTree]
@@ -133,7 +143,8 @@ growable =
       v <- M.freezeGrowable g
       n <- M.growableLength g
       cap <- M.growableCapacity g
-      pure (fst results .&&. V.toList v === snd results .&&. n === length (snd results) .&&. property (cap >= n))
+      pure (fst results .&&. V.toList v === snd results
+        .&&. n === length (snd results) .&&. property (cap >= n))
   , testCase "grows large" $ do
       g <- M.newGrowable 0
       forM_ [0 .. 2000000 :: Int] (M.push g)

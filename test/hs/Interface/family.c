@@ -1,4 +1,5 @@
-/* The functions of the capability's ring that C programs call: what each returns, once. 0, or the line of what is wrong. Unsafe. */
+/* The functions of the capability's ring that C programs call: what each returns, once. 0, or the line of
+   what is wrong. Unsafe. */
 #include <errno.h>
 #include <mimalloc-cap.h>
 #include <mimalloc.h>
@@ -23,9 +24,12 @@ static bool is_block(void* p, size_t size, size_t align, size_t offset, bool zer
 
 int test_cap_blocks(void) {
   void* p = NULL;
-  CHECK(is_block(mi_cap_malloc(100), 100, 16, 0, false) && is_block(mi_cap_malloc_small(100), 100, 16, 0, false));
-  CHECK(is_block(mi_cap_zalloc(100), 100, 16, 0, true) && is_block(mi_cap_zalloc_small(100), 100, 16, 0, true));
-  CHECK(is_block(mi_cap_calloc(10, 10), 100, 16, 0, true) && is_block(mi_cap_mallocn(10, 10), 100, 16, 0, false));
+  CHECK(is_block(mi_cap_malloc(100), 100, 16, 0, false)
+        && is_block(mi_cap_malloc_small(100), 100, 16, 0, false));
+  CHECK(is_block(mi_cap_zalloc(100), 100, 16, 0, true)
+        && is_block(mi_cap_zalloc_small(100), 100, 16, 0, true));
+  CHECK(is_block(mi_cap_calloc(10, 10), 100, 16, 0, true)
+        && is_block(mi_cap_mallocn(10, 10), 100, 16, 0, false));
   CHECK(is_block(mi_cap_malloc_aligned(100, 256), 100, 256, 0, false));
   CHECK(is_block(mi_cap_zalloc_aligned(100, 256), 100, 256, 0, true));
   CHECK(is_block(mi_cap_calloc_aligned(10, 10, 256), 100, 256, 0, true));
@@ -33,7 +37,8 @@ int test_cap_blocks(void) {
   CHECK(is_block(mi_cap_zalloc_aligned_at(100, 256, 8), 100, 256, 8, true));
   CHECK(is_block(mi_cap_calloc_aligned_at(10, 10, 256, 8), 100, 256, 8, true));
   CHECK(is_block(mi_cap_aligned(100, 512, 0, true), 100, 512, 0, true));
-  CHECK(is_block(mi_cap_valloc(100), 100, 4096, 0, false) && is_block(mi_cap_pvalloc(100), 4096, 4096, 0, false));
+  CHECK(is_block(mi_cap_valloc(100), 100, 4096, 0, false)
+        && is_block(mi_cap_pvalloc(100), 4096, 4096, 0, false));
   CHECK(mi_cap_posix_memalign(&p, 64, 100) == 0 && is_block(p, 100, 64, 0, false));
   CHECK(mi_cap_posix_memalign(&p, 4, 100) == EINVAL);
   CHECK((p = mi_cap_strdup("eight")) != NULL && strcmp(p, "eight") == 0);

@@ -101,7 +101,8 @@ step :: Machine -> Op -> IO ()
 step m op = case op of
   New place way n -> heapAt m place >>= \h -> allocate m h way n
   Free i -> withBlock m i $ \p b -> free' m p b
-  Resize i place change n -> heapAt m place >>= \h -> withBlock m i $ \p b -> when (plain b) $ resize m h p b change n
+  Resize i place change n -> heapAt m place >>= \h -> withBlock m i $ \p b -> when (plain b) $
+    resize m h p b change n
   Expand i n -> withBlock m i $ \p b -> when (plain b) $ do
     q <- mi_expand p (fromIntegral n)
     if q == nullPtr then check "expand that failed" p b else do
@@ -126,7 +127,8 @@ withHeap :: Machine -> Int -> (Ptr MiHeap -> IO ()) -> IO ()
 withHeap m i act = readIORef (heaps m) >>= \hs -> unless (null hs) $ act (hs !! (i `mod` length hs))
 
 withBlock :: Machine -> Int -> (Ptr Word8 -> Block -> IO ()) -> IO ()
-withBlock m i act = readIORef (blocks m) >>= \bs -> unless (Map.null bs) $ uncurry act (Map.elemAt (i `mod` Map.size bs) bs)
+withBlock m i act = readIORef (blocks m) >>= \bs -> unless (Map.null bs) $
+  uncurry act (Map.elemAt (i `mod` Map.size bs) bs)
 
 -- A live block holds its pattern, and is where and as large as it was.
 check :: String -> Ptr Word8 -> Block -> IO ()
@@ -161,7 +163,8 @@ disjoint :: Machine -> Ptr Word8 -> Int -> IO ()
 disjoint m p n = do
   bs <- readIORef (blocks m)
   let end q k = q `plusPtr` max 1 k
-  expect "the block overlaps the one below" $ maybe True (\(q, b) -> end q (bytesAsked b) <= p) (Map.lookupLE p bs)
+  expect "the block overlaps the one below" $
+    maybe True (\(q, b) -> end q (bytesAsked b) <= p) (Map.lookupLE p bs)
   expect "the block overlaps the one above" $ maybe True (\(q, _) -> end p n <= q) (Map.lookupGT p bs)
 
 aligned :: Ptr Word8 -> Int -> Int -> Bool
@@ -173,10 +176,13 @@ allocate m heap way n0 = do
       on main_ other = maybe main_ other heap
       raw p = pure (p, Nothing, heap)
       foreign_ make = make >>= \fp -> pure (unsafeForeignPtrToPtr fp, Just fp, Nothing)
-      n = case way of { Array k -> n0 * k; ZeroArray k -> n0 * k; ZeroArrayAt k _ _ -> n0 * k; Small -> n0 `mod` 1025; _ -> n0 }
+      n = case way of { Array k -> n0 * k; ZeroArray k -> n0 * k;
+                        ZeroArrayAt k _ _ -> n0 * k; Small -> n0 `mod` 1025; _ -> n0 }
       size = c n
-      zero = case way of { Zero -> True; Thread -> True; ZeroArray _ -> True; ZeroAt _ _ -> True; ZeroArrayAt {} -> True; ZeroPointer -> True; _ -> False }
-      alignment_ = case way of { At a o -> (a, o); ZeroAt a o -> (a, o); ZeroArrayAt _ a o -> (a, o); Pointer a -> (a, 0); _ -> (4, 0) }
+      zero = case way of { Zero -> True; Thread -> True; ZeroArray _ -> True;
+                           ZeroAt _ _ -> True; ZeroArrayAt {} -> True; ZeroPointer -> True; _ -> False }
+      alignment_ = case way of { At a o -> (a, o); ZeroAt a o -> (a, o);
+                                 ZeroArrayAt _ a o -> (a, o); Pointer a -> (a, 0); _ -> (4, 0) }
       pow a = c (2 ^ a)
   (p, fp, h) <- case way of
     Plain -> on (mi_malloc size) (`mi_heap_malloc` size) >>= raw
@@ -185,9 +191,12 @@ allocate m heap way n0 = do
     Zero -> on (mi_zalloc size) (`mi_heap_zalloc` size) >>= raw
     Array k -> on (mi_mallocn (c n0) (c k)) (\g -> mi_heap_mallocn g (c n0) (c k)) >>= raw
     ZeroArray k -> on (mi_calloc (c n0) (c k)) (\g -> mi_heap_calloc g (c n0) (c k)) >>= raw
-    At a o -> on (mi_malloc_aligned_at size (pow a) (c o)) (\g -> mi_heap_malloc_aligned_at g size (pow a) (c o)) >>= raw
-    ZeroAt a o -> on (mi_zalloc_aligned_at size (pow a) (c o)) (\g -> mi_heap_zalloc_aligned_at g size (pow a) (c o)) >>= raw
-    ZeroArrayAt k a o -> on (mi_calloc_aligned_at (c n0) (c k) (pow a) (c o)) (\g -> mi_heap_calloc_aligned_at g (c n0) (c k) (pow a) (c o)) >>= raw
+    At a o -> on (mi_malloc_aligned_at size (pow a) (c o))
+      (\g -> mi_heap_malloc_aligned_at g size (pow a) (c o)) >>= raw
+    ZeroAt a o -> on (mi_zalloc_aligned_at size (pow a) (c o))
+      (\g -> mi_heap_zalloc_aligned_at g size (pow a) (c o)) >>= raw
+    ZeroArrayAt k a o -> on (mi_calloc_aligned_at (c n0) (c k) (pow a) (c o))
+      (\g -> mi_heap_calloc_aligned_at g (c n0) (c k) (pow a) (c o)) >>= raw
     Pointer a -> foreign_ (mallocForeignPtrAlignedBytes n (2 ^ a))
     ZeroPointer -> foreign_ (zallocForeignPtrBytes n)
   expect "a new block is null" (p /= nullPtr)
@@ -201,7 +210,8 @@ resize m heap p b change0 n0 = do
   let c = fromIntegral :: Int -> CSize
       on main_ other = maybe main_ other heap
       change | zeroBeyond b = change0
-             | otherwise = case change0 of { Rezero -> Re; RezeroArray k -> ReArray k; RezeroAt a o -> ReAt a o; _ -> change0 }
+             | otherwise = case change0 of { Rezero -> Re; RezeroArray k -> ReArray k;
+                                             RezeroAt a o -> ReAt a o; _ -> change0 }
       zero = case change of { Rezero -> True; RezeroArray _ -> True; RezeroAt _ _ -> True; _ -> False }
       n = case change of { ReArray k -> n0 * k; RezeroArray k -> n0 * k; _ -> n0 }
       size = c n
@@ -212,10 +222,12 @@ resize m heap p b change0 n0 = do
     ReThread -> C.mi_resize_safe p size 0 0 0
     ReArray k -> on (mi_reallocn p (c n0) (c k)) (\g -> mi_heap_reallocn g p (c n0) (c k))
     ReOrFree -> on (mi_reallocf p size) (\g -> mi_heap_reallocf g p size)
-    ReAt a o -> on (mi_realloc_aligned_at p size (pow a) (c o)) (\g -> mi_heap_realloc_aligned_at g p size (pow a) (c o))
+    ReAt a o -> on (mi_realloc_aligned_at p size (pow a) (c o)) (\g ->
+      mi_heap_realloc_aligned_at g p size (pow a) (c o))
     Rezero -> on (mi_rezalloc p size) (\g -> mi_heap_rezalloc g p size)
     RezeroArray k -> on (mi_recalloc p (c n0) (c k)) (\g -> mi_heap_recalloc g p (c n0) (c k))
-    RezeroAt a o -> on (mi_rezalloc_aligned_at p size (pow a) (c o)) (\g -> mi_heap_rezalloc_aligned_at g p size (pow a) (c o))
+    RezeroAt a o -> on (mi_rezalloc_aligned_at p size (pow a) (c o)) (\g ->
+      mi_heap_rezalloc_aligned_at g p size (pow a) (c o))
   expect "a resized block is null" (q /= nullPtr)
   case change of
     ReAt a o -> expect "not aligned" (aligned q a o)
@@ -223,14 +235,16 @@ resize m heap p b change0 n0 = do
     _ -> expect "not aligned" (q == p || aligned q 4 0)
   modifyIORef' (blocks m) (Map.delete p)
   disjoint m q n
-  when zero $ zerosFrom q (bytesAsked b) n >>= expect ("not zeros beyond " ++ show (bytesAsked b) ++ " of " ++ show n)
+  when zero $ zerosFrom q (bytesAsked b) n
+    >>= expect ("not zeros beyond " ++ show (bytesAsked b) ++ " of " ++ show n)
   -- Where it was if it stayed; in the heap that was named, or remapped, if it moved.
   now <- mi_heap_of q
   main_ <- mi_heap_get_backing
   let here = maybe main_ id (heapOf b)
       there = case change of { ReThread -> main_; _ -> maybe main_ id heap }
   expect "in another heap" (now == here || (q /= p && now == there))
-  insert m q b { bytesAsked = n, heapOf = if now == main_ then Nothing else Just now, zeroBeyond = zero } (min n (bytesAsked b))
+  insert m q b { bytesAsked = n, heapOf = if now == main_ then Nothing else Just now, zeroBeyond = zero }
+    (min n (bytesAsked b))
 
 free' :: Machine -> Ptr Word8 -> Block -> IO ()
 free' m p b = do
@@ -252,11 +266,13 @@ endHeap m h destroy = do
 visit :: Machine -> Ptr MiHeap -> IO ()
 visit m h = do
   seen <- newIORef Map.empty
-  done <- visitHeapBlocks h True $ \g _ p n -> True <$ when (g == h && p /= nullPtr) (modifyIORef' seen (Map.insert (castPtr p) (fromIntegral n)))
+  done <- visitHeapBlocks h True $ \g _ p n ->
+    True <$ when (g == h && p /= nullPtr) (modifyIORef' seen (Map.insert (castPtr p) (fromIntegral n)))
   expect "the visit ended early" done
   starts <- readIORef seen
   its <- Map.filter ((== Just h) . heapOf) <$> readIORef (blocks m)
-  expect ("visited " ++ show (Map.size starts) ++ " blocks of " ++ show (Map.size its)) (Map.size starts == Map.size its)
+  expect ("visited " ++ show (Map.size starts) ++ " blocks of " ++ show (Map.size its))
+    (Map.size starts == Map.size its)
   forM_ (Map.toList its) $ \(p, b) -> expect "a block was not visited" $
     maybe False (\(q, n) -> p `plusPtr` bytesAsked b <= q `plusPtr` (n :: Int)) (Map.lookupLE p starts)
 

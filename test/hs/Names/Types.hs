@@ -18,7 +18,8 @@ import qualified Mimalloc.Vector as V
 
 typesAgree :: ()
 typesAgree =
-  pointers `seq` capabilities `seq` heaps `seq` strings `seq` vectors `seq` statistics `seq` primitives `seq` ()
+  pointers `seq` capabilities `seq` heaps `seq` strings
+    `seq` vectors `seq` statistics `seq` primitives `seq` ()
 
 t :: a -> ()
 t _ = ()
@@ -56,8 +57,10 @@ capabilities =
 
 heaps =
   [ let f :: (forall s. Heap s -> IO a) -> IO a; f = \k -> withHeap k in f (const (pure ())) `t'` ()
-  , let f :: Int -> Bool -> MiArenaId -> (forall s. Heap s -> IO a) -> IO a; f = \a b c k -> withHeapEx a b c k in f 0 True 0 (const (pure ())) `t'` ()
-  , let f :: MiArenaId -> (forall s. Heap s -> IO a) -> IO a; f = \a k -> withHeapInArena a k in f 0 (const (pure ())) `t'` ()
+  , let f :: Int -> Bool -> MiArenaId -> (forall s. Heap s -> IO a) -> IO a;
+          f = \a b c k -> withHeapEx a b c k in f 0 True 0 (const (pure ())) `t'` ()
+  , let f :: MiArenaId -> (forall s. Heap s -> IO a) -> IO a;
+          f = \a k -> withHeapInArena a k in f 0 (const (pure ())) `t'` ()
   , t (newHeap :: IO GCHeap)
   , t (heapMallocForeignPtr :: Heap s -> IO (ForeignPtr Int))
   , t (heapMallocForeignPtrBytes :: Heap s -> Int -> IO (ForeignPtr Word8))

@@ -12,11 +12,14 @@
 #define WORD(type, field)   { #type "." #field, offsetof(type, field) / 8 }
 
 static const struct { const char* name; long value; } numbers[] = {
-  NUMBER(MI_GRANULE), NUMBER(MI_FAST_KEY_TOGETHER), NUMBER(MI_FAST_KEY_USED), NUMBER(MI_FAST_KEY_SIZE),
+  NUMBER(MI_GRANULE), NUMBER(MI_FAST_KEY_HEAP), NUMBER(MI_FAST_KEY_LIFE), NUMBER(MI_FAST_KEY_TOGETHER),
+  NUMBER(MI_FAST_KEY_USED), NUMBER(MI_FAST_KEY_SIZE),
+  NUMBER(MI_FAST_CELL_BLOCK), NUMBER(MI_FAST_BOX_BLOCK), NUMBER(MI_FAST_NO_BLOCK),
   NUMBER(MI_ID_STEP), NUMBER(MI_CAPS_MAX),
   WORDS(mi_totals_t),
   WORD(mi_totals_t, reserved_bytes), WORD(mi_totals_t, committed_bytes), WORD(mi_totals_t, used_bytes),
-  WORD(mi_totals_t, used_blocks), WORD(mi_totals_t, pages), WORD(mi_totals_t, arenas), WORD(mi_totals_t, mappings),
+  WORD(mi_totals_t, used_blocks), WORD(mi_totals_t, pages), WORD(mi_totals_t, arenas),
+  WORD(mi_totals_t, mappings),
   WORD(mi_totals_t, threads), WORD(mi_totals_t, capabilities), WORD(mi_totals_t, peak_committed_bytes),
   WORD(mi_totals_t, purged_bytes), WORD(mi_totals_t, fresh_pages), WORD(mi_totals_t, adopted_pages),
   WORD(mi_totals_t, full_pages), WORD(mi_totals_t, retired_pages), WORD(mi_totals_t, remote_freed_blocks),

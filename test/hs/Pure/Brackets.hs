@@ -9,7 +9,8 @@ import Control.Monad
 import Data.IORef
 import Data.Word (Word8)
 import Foreign.Ptr (castPtr)
-import GHC.Conc (BlockReason (..), ThreadStatus (..), atomically, catchSTM, threadStatus)
+import GHC.Conc
+  ( BlockReason (..), ThreadStatus (..), atomically, catchSTM, newTVarIO, readTVar, threadStatus, writeTVar )
 import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 import System.Mem (performGC)
 import Test.Tasty (TestTree, testGroup)
@@ -38,8 +39,10 @@ ways =
   , Way "nested" (\f -> withMallocBytes 100 $ \_ -> withZallocBytes 50 $ \_ -> withMallocBytes 20 f)
   , Way "withHeap, withHeapMallocBytes" (\f -> withHeap $ \h -> withHeapMallocBytes h 100 f)
   , Way "withHeapEx True, withHeapMallocBytes" (\f -> withHeapEx 0 True 0 $ \h -> withHeapMallocBytes h 100 f)
-  , Way "withHeapEx True, heapMallocForeignPtrBytes" (\f -> withHeapEx 0 True 0 $ \h -> heapMallocForeignPtrBytes h 100 >>= (`withForeignPtr` f))
-  , Way "newHeap, withHeapMalloc" (\f -> newHeap >>= \h -> withHeapMalloc h (\p -> f (castPtr (p :: Ptr Int))))
+  , Way "withHeapEx True, heapMallocForeignPtrBytes" (\f ->
+      withHeapEx 0 True 0 $ \h -> heapMallocForeignPtrBytes h 100 >>= (`withForeignPtr` f))
+  , Way "newHeap, withHeapMalloc" (\f ->
+      newHeap >>= \h -> withHeapMalloc h (\p -> f (castPtr (p :: Ptr Int))))
   , Way "in a bracket, deep" (\f -> withMallocBytes 100 $ \p -> deeply 20000 (f p))
   , Way "createAndTrim" (filled (M.createAndTrim 100))
   , Way "createUptoN" (filled (M.createUptoN 100))
@@ -149,16 +152,22 @@ tests = testGroup "brackets in pure code"
       killThread worker
       takeMVar done >>= (@?= Left ThreadKilled)
       interrupted (@?= 42) s
+  , testGroup "leave nothing to a transaction that is begun again" [testCase name $ freed $ do
+      replicateM_ 10 (begunAgain with) | Way name with <- ways]
+  , testGroup "leave nothing to a transaction that goes on with one, and is begun again"
+      [testCase name $ freed $ replicateM_ 5 (frozenBefore with) | Way name with <- ways]
   , testGroup "in no lazy value they are freed at once" [testCase name $ do
       before <- liveBlocks >> snd <$> Stats.liveBlocks
       entered <- newEmptyMVar
       done <- newEmptyMVar
-      worker <- forkIO $ (with $ \_ -> putMVar entered () >> forever (threadDelay 1000000)) `catch` (putMVar done . (== ThreadKilled))
+      worker <- forkIO $ (with $ \_ -> putMVar entered () >> forever (threadDelay 1000000))
+        `catch` (putMVar done . (== ThreadKilled))
       takeMVar entered
       killThread worker
       takeMVar done >>= assertBool "killed"
       after <- snd <$> Stats.liveBlocks
-      assertBool ("bytes before " ++ show before ++ ", after " ++ show after) (after < before + 4000000) | Way name with <- larger]
+      assertBool ("bytes before " ++ show before ++ ", after " ++ show after) (after < before + 4000000)
+        | Way name with <- larger]
   , testCase "the action is not held while it runs" $ do
       -- The list is consumed as it comes: it never has many cells, though the action began with its head.
       n <- readIORef =<< newIORef (3000000 :: Int)
@@ -170,7 +179,9 @@ tests = testGroup "brackets in pure code"
   , testCase "a handler of the action's own sees the exception" $ freed $ do
       seen <- newIORef False
       gate <- newEmptyMVar
-      v <- unsafeInterleaveIO $ withMallocBytes 100 $ \_ -> (putMVar gate () >> threadDelay 100000000 >> pure 1) `catch` \e -> 2 <$ writeIORef seen (e == ThreadKilled)
+      v <- unsafeInterleaveIO $ withMallocBytes 100 $ \_ ->
+        (putMVar gate () >> threadDelay 100000000 >> pure 1)
+          `catch` \e -> 2 <$ writeIORef seen (e == ThreadKilled)
       box <- newEmptyMVar
       worker <- forkIO (evaluate (v :: Int) >>= putMVar box)
       takeMVar gate
@@ -178,6 +189,55 @@ tests = testGroup "brackets in pure code"
       takeMVar box >>= (@?= 2)
       readIORef seen >>= assertBool "seen"
   ]
+
+-- What a transaction has read changes while it evaluates a value. GHC notices when the thread pauses, drops
+-- the evaluation where it stands, without a handler, and begins again.
+begunAgain :: With -> Assertion
+begunAgain with = do
+  source <- newTVarIO (1 :: Int)
+  times <- newIORef (0 :: Int)
+  begins <- newEmptyMVar
+  gate <- newEmptyMVar
+  done <- newEmptyMVar
+  let valueOf n = unsafePerformIO $ with $ \p -> do
+        poke p (fromIntegral n)
+        modifyIORef' times (+ 1)
+        when (n == 1) $ putMVar begins () >> takeMVar gate >> replicateM_ 1000 yield
+        fromIntegral <$> peek p :: IO Int
+  _ <- forkIO $ try (atomically (readTVar source >>= \n -> pure $! valueOf n)) >>= putMVar done
+  takeMVar begins
+  atomically (writeTVar source 2)
+  putMVar gate ()
+  takeMVar done >>= either (throwIO :: SomeException -> IO ()) (@?= 2)
+  readIORef times >>= (@?= 2)
+
+-- The value is frozen first, by an exception; the transaction goes on with it, and then does not ask for it.
+frozenBefore :: With -> Assertion
+frozenBefore with = do
+  source <- newTVarIO (1 :: Int)
+  begins <- newEmptyMVar
+  first <- newEmptyMVar
+  goesOn <- newEmptyMVar
+  second <- newEmptyMVar
+  done <- newEmptyMVar
+  let value = unsafePerformIO $ with $ \p -> do
+        poke p 1
+        putMVar begins () >> takeMVar first
+        putMVar goesOn () >> takeMVar second >> replicateM_ 1000 yield
+        fromIntegral <$> peek p :: IO Int
+      asks = try (evaluate value) :: IO (Either SomeException Int)
+  worker <- forkIO $ asks >>= putMVar done . either (const 0) id
+  takeMVar begins
+  killThread worker
+  takeMVar done >>= (@?= 0)
+  _ <- forkIO $ do
+    r <- atomically (readTVar source >>= \n -> if n == 1 then pure $! value else pure 2)
+    putMVar done r
+  putMVar first ()
+  takeMVar goesOn
+  atomically (writeTVar source 2)
+  putMVar second ()
+  takeMVar done >>= (@?= 2)
 
 -- Afterwards, what it held is free.
 freed :: IO () -> IO ()

@@ -21,12 +21,14 @@ import Mimalloc.Heap
 tests :: TestTree
 tests = testGroup "heaps end" $
   [ testCase ("a block in a bracket outlives its heap: " ++ name) (outlived heapOf)
-  | (name, heapOf) <- [ ("withHeap", \act -> withHeap (void . act . leaked)), ("withHeapEx True", \act -> withHeapEx 0 True 0 (void . act . leaked))
+  | (name, heapOf) <- [ ("withHeap", \act -> withHeap (void . act . leaked))
+                      , ("withHeapEx True", \act -> withHeapEx 0 True 0 (void . act . leaked))
                       , ("endHeap", \act -> newHeap >>= \h -> act h >> endHeap h) ] ] ++
   [ testCase "unsafeEndHeap ends all at once, once" unsafelyEnded
   , testCase "endHeap: what was taken lives, no more is taken" endedLater ] ++
   [ testCase ("used just while it ends: " ++ bracketName ++ ", " ++ useName) (used bracketOf use)
-  | (bracketName, bracketOf) <- [("withHeap", \act -> withHeap (act . leaked)), ("withHeapEx True", \act -> withHeapEx 0 True 0 (act . leaked))
+  | (bracketName, bracketOf) <- [("withHeap", \act -> withHeap (act . leaked))
+                               , ("withHeapEx True", \act -> withHeapEx 0 True 0 (act . leaked))
                                , ("endHeap", \act -> newHeap >>= \h -> act h >> endHeap h)]
   , (useName, use) <- uses ]
   where
@@ -101,7 +103,8 @@ used bracketOf use = do
     begun <- newEmptyMVar
     ends <- replicateM 2 $ do
       done <- newEmptyMVar
-      done <$ forkOn 1 (try (readMVar shared >>= \h -> tryPutMVar begun () >> forever (use h)) >>= putMVar done)
+      done
+        <$ forkOn 1 (try (readMVar shared >>= \h -> tryPutMVar begun () >> forever (use h)) >>= putMVar done)
     bracketOf $ \h -> putMVar shared h >> takeMVar begun >> void (evaluate (sum [1 .. i * 37 `mod` 2000]))
     forM_ ends $ \done -> takeMVar done >>= either late (const (assertFailure "no end"))
   holds "the blocks are free again" $ (<= before + 3) <$> liveBlocks

@@ -73,7 +73,8 @@ sound, broken :: Ring
 sound = Ring (mi_malloc . fromIntegral) mi_free
 -- The thread may be on another capability when the number is used. The first overlap ends the process: later
 -- it may crash.
-broken = Ring (\n -> elsewhere $ \c -> mi_test_cap_malloc_on c (fromIntegral n)) (\p -> elsewhere (`mi_test_cap_free_on` p))
+broken = Ring (\n -> elsewhere $ \c -> mi_test_cap_malloc_on c (fromIntegral n))
+  (\p -> elsewhere (`mi_test_cap_free_on` p))
   where
     elsewhere :: (CInt -> IO a) -> IO a
     elsewhere use = do
@@ -104,7 +105,8 @@ kept :: Ptr Word8 -> Int -> Int -> Word64 -> IO Bool
 kept p n m seed = words' 0
   where
     !nwords = n `shiftR` 3
-    words' i | i < nwords && 8 * i + 8 <= m = peekElemOff (castPtr p) i >>= \w -> if w == pattern' seed i then words' (i + 1) else pure False
+    words' i | i < nwords && 8 * i + 8 <= m = peekElemOff (castPtr p) i >>= \w ->
+      if w == pattern' seed i then words' (i + 1) else pure False
              | otherwise = rest (8 * nwords)
     rest i | i < m = peekElemOff p i >>= \b -> if b == fromIntegral seed then rest (i + 1) else pure False
            | otherwise = pure True
@@ -210,7 +212,8 @@ step s own self = below own 100 >>= act
         1 -> do
           align <- (2 ^) <$> below own 14
           withMallocAlignedBytes n align $ \p -> do
-            unless' s "a block is not aligned" (pure (fromIntegral (ptrToWordPtr p) `mod` align == (0 :: Int)))
+            unless' s "a block is not aligned"
+              (pure (fromIntegral (ptrToWordPtr p) `mod` align == (0 :: Int)))
             use p
         _ -> withMallocBytes n use
 
@@ -292,13 +295,15 @@ release s own (Raw p n seed) = do
   let Ring _ free = ring s
   if kind == 0 then any_free p else free p
 release s own (Managed fp n seed) = do
-  unless' s ("a foreign pointer's block of " ++ show n ++ " bytes lost its pattern") (withForeignPtr fp (\p -> kept p n n seed))
+  unless' s ("a foreign pointer's block of " ++ show n ++ " bytes lost its pattern")
+    (withForeignPtr fp (\p -> kept p n n seed))
   now <- below own 3
   when (now == 0) $ finalizeForeignPtr fp
 
 releaseAll :: Shared -> Own -> IO ()
 releaseAll s own@(Own _ bag) =
-  forM_ [0 .. snd (bounds bag)] $ \i -> readIORef (bag ! i) >>= mapM_ (release s own) >> writeIORef (bag ! i) Nothing
+  forM_ [0 .. snd (bounds bag)] $ \i -> readIORef (bag ! i)
+    >>= mapM_ (release s own) >> writeIORef (bag ! i) Nothing
 
 -- | Starts the thread that has this number, masked but for its steps.
 start :: Shared -> Int -> Word64 -> IO ()
@@ -345,7 +350,8 @@ happened s = do
   heaps <- capabilityStats
   counts <- mapM readIORef ([nsteps s, nchanges s] ++ (if strikes s then [nstruck s, nkilled s] else []))
   asked <- pressureMajorCollections <$> pressureStats
-  pure (sum (map capabilityRemoteFreed heaps) : counts ++ [ length heaps - 1 | not (steady s) ] ++ [ asked | not (strikes s) ])
+  pure (sum (map capabilityRemoteFreed heaps) : counts
+    ++ [ length heaps - 1 | not (steady s) ] ++ [ asked | not (strikes s) ])
 
 -- | Changes the number of capabilities all the while, unless it is to stay, and drains.
 change :: Shared -> [Int] -> IO ()
@@ -443,9 +449,9 @@ check s n left = do
   asked <- pressureMajorCollections <$> pressureStats
   happened' <- happened s
   let remote = sum (map capabilityRemoteFreed heaps)
-  putStrLn $ show n ++ " capabilities: " ++ show steps ++ " steps, " ++ show struck ++ " struck, " ++ show killed
-    ++ " killed, " ++ show changes ++ " changes, " ++ show (length heaps) ++ " heaps, " ++ show remote ++ " blocks freed by others, "
-    ++ show asked ++ " collections asked for"
+  putStrLn $ show n ++ " capabilities: " ++ show steps ++ " steps, " ++ show struck ++ " struck, "
+    ++ show killed ++ " killed, " ++ show changes ++ " changes, " ++ show (length heaps) ++ " heaps, "
+    ++ show remote ++ " blocks freed by others, " ++ show asked ++ " collections asked for"
   let wrong = seen
         ++ [ "overlaps: " ++ show overlaps | overlaps /= 0 ]
         ++ [ "broken invariants: " ++ show violated | violated /= 0 ]

@@ -16,10 +16,12 @@ main = report $
   [ (title checking ["builds"], built checking) ] ++
   [ (title checking [capabilities, collector], churn checking 6 [] [capabilities, collector])
   | capabilities <- ["-N1", "-N2", "-N4", "-N8"], collector <- [sequential, parallel, nonMoving] ] ++
-  [ (title checking ["control fails", collector], control checking collector) | collector <- [sequential, parallel, nonMoving] ] ++
+  [ (title checking ["control fails", collector], control checking collector)
+  | collector <- [sequential, parallel, nonMoving] ] ++
   [ (title hard ["builds"], built hard) ] ++
   [ (title hard (args ++ options), churn hard 6 args options)
-  | (options, ways) <- [(["-N2", sequential], [[], pressed]), (["-N4", parallel], [[], pressed]), (["-N4", nonMoving], [[]])], args <- ways ]
+  | (options, ways) <- [(["-N2", sequential], [[], pressed])
+                       , (["-N4", parallel], [[], pressed]), (["-N4", nonMoving], [[]])], args <- ways ]
   where pressed = ["--pressure"]
 
 -- | A name, for its directory too, and cabal's flags.
@@ -40,7 +42,8 @@ title (Build name _) what = unwords ("soundness" : [name | name /= "checking"] +
 
 cabal :: Build -> String -> IO (Problem, String)
 cabal (Build name flags) command =
-  output 3600 "tools/cabal" [command, "--builddir=build/" ++ name, "--enable-tests", "--flags=" ++ flags, "test:soundness"] ""
+  output 3600 "tools/cabal"
+    [command, "--builddir=build/" ++ name, "--enable-tests", "--flags=" ++ flags, "test:soundness"] ""
 
 built :: Build -> IO Problem
 built b = fst <$> cabal b "build"
@@ -57,7 +60,8 @@ churn :: Build -> Int -> [String] -> [String] -> IO Problem
 churn b seconds args options = go (5 :: Int)
   where
     go tries = do
-      (problem, _) <- start b (show seconds : args ++ [ "--finalizers-late" | old, nonMoving `elem` options ]) options
+      (problem, _) <- start b (show seconds : args
+        ++ [ "--finalizers-late" | old, nonMoving `elem` options ]) options
       case problem of
         Just why | tries > 1, "exit status 75:" `isPrefixOf` why || lostByGhc why -> go (tries - 1)
         _ -> pure problem
@@ -79,5 +83,6 @@ start b args options = do
   (problem, said) <- cabal b "list-bin"
   case (problem, lines said) of
     (Nothing, exe : _) ->
-      output 900 exe (args ++ [ "--steady" | nonMoving `elem` options ] ++ ["+RTS", "-A256k"] ++ options ++ ["-RTS"]) ""
+      output 900 exe (args ++ [ "--steady" | nonMoving `elem` options ]
+        ++ ["+RTS", "-A256k"] ++ options ++ ["-RTS"]) ""
     _ -> pure (problem, said)

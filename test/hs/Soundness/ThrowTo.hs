@@ -25,7 +25,8 @@ main = do
           when (t /= me) $ throwTo t (userError "struck")
         now <- getMonotonicTime
         when (now < end) $ readIORef threads >>= throwAt
-      struck go = try go >>= either (\e -> const (struck go) (e :: IOException)) (uninterruptibleMask_ . putMVar done)
+      struck go = try go
+        >>= either (\e -> const (struck go) (e :: IOException)) (uninterruptibleMask_ . putMVar done)
   ts <- replicateM 12 $ mask_ (forkIOWithUnmask (\unmask -> struck (unmask (throwAt []))))
   writeIORef threads ts
   replicateM_ 12 (takeMVar done)

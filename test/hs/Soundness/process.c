@@ -1,10 +1,11 @@
 /* Linked into the soundness test: what is looked at from outside Haskell.
 
-   At the end of the process, when every finalizer has run: no block is left, the walker agrees, nothing owner-only was
-   entered twice at once.
+   At the end of the process, when every finalizer has run: no block is left, the walker agrees, nothing
+   owner-only was entered twice at once.
 
-   Meanwhile: GHC 9.0's setNumCapabilities now and then waits for ever, all of its threads idle (with glibc's malloc in
-   place of ours just the same: 2 of 60 runs of a second). That ends the process with a status of its own. */
+   Meanwhile: GHC 9.0's setNumCapabilities now and then waits for ever, all of its threads idle (with
+   glibc's malloc in place of ours just the same: 2 of 60 runs of a second). That ends the process with a
+   status of its own. */
 #include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,9 +24,9 @@ static size_t report(const char* what, size_t n) {
   return n;
 }
 
-/* The runtime system's threads end on their own time, each giving its pages up; the walker wants nobody under way.
-   So until there are but this thread, the watching one and drainers, which sleep for ever; a minute at the most, because who
-   waits for a capability then waits for ever. */
+/* The runtime system's threads end on their own time, each giving its pages up; the walker wants nobody under
+   way. So until there are but this thread, the watching one and drainers, which sleep for ever; a minute at
+   the most, because who waits for a capability then waits for ever. */
 static bool drains(const char* thread) {
   char path[300], name[32] = "";
   snprintf(path, sizeof path, "/proc/self/task/%s/comm", thread);
@@ -49,8 +50,9 @@ static void threads_end(void) {
 
 __attribute__((destructor)) static void process_ends(void) {
   threads_end();
-  const size_t wrong = report("blocks left", mi_check_live_blocks()) + report("broken invariants", mi_check_all())
-                     + report("overlaps", mi_check_overlaps());
+  const size_t wrong = report("blocks left", mi_check_live_blocks())
+                       + report("broken invariants", mi_check_all())
+                       + report("overlaps", mi_check_overlaps());
   if (wrong != 0) _exit(STATUS_WRONG);
 }
 
@@ -67,14 +69,15 @@ static double seconds(clockid_t clock) {
 void change_begins(void) { atomic_store(&changing, (long)seconds(CLOCK_MONOTONIC) + 1); }
 void change_ends(void) { atomic_store(&changing, 0); }
 
-/* Somebody has been in it for long, and nobody has used the processor for as much as one second of that, which whoever can run
-   gets on a busy machine, too: whoever hangs inside the allocator spins. */
+/* Somebody has been in it for long, and nobody has used the processor for as much as one second of that,
+   which whoever can run gets on a busy machine, too: whoever hangs inside the allocator spins. */
 static void* watch(void* nothing) {
   double used = 0;
   for (long since = 0;; sleep(1)) {
     const long now = atomic_load(&changing);
     if (now == 0 || now != since) { since = now; used = seconds(CLOCK_PROCESS_CPUTIME_ID); continue; }
-    if (seconds(CLOCK_MONOTONIC) - (double)since < PATIENCE || seconds(CLOCK_PROCESS_CPUTIME_ID) - used > 1) continue;
+    if (seconds(CLOCK_MONOTONIC) - (double)since < PATIENCE || seconds(CLOCK_PROCESS_CPUTIME_ID) - used > 1)
+      continue;
     fprintf(stderr, "the runtime system hangs in setNumCapabilities\n");
     _exit(STATUS_HANGS);
   }

@@ -37,4 +37,5 @@ until_ what condition = go (12000 :: Int)
   where
     go n = do
       yes <- condition
-      unless yes $ if n == 0 then putStrLn ("still waiting for: " ++ what) >> exitFailure else threadDelay 10000 >> go (n - 1)
+      unless yes $ if n == 0 then putStrLn ("still waiting for: " ++ what) >> exitFailure
+        else threadDelay 10000 >> go (n - 1)

@@ -47,4 +47,5 @@ held = sum . map capabilityPages . filter ((> 0) . capabilityNumber) <$> capabil
 comesBack :: Int -> IO ()
 comesBack n = do
   left <- held
-  unless (left == 0) $ if n == 0 then putStrLn "still waiting" >> exitFailure else threadDelay 10000 >> comesBack (n - 1)
+  unless (left == 0) $
+    if n == 0 then putStrLn "still waiting" >> exitFailure else threadDelay 10000 >> comesBack (n - 1)

@@ -1,4 +1,5 @@
--- Disabled capabilities are drained while collections go on, which move threads away from them: draining ends,
+-- Disabled capabilities are drained while collections go on, which move threads away from them: draining
+-- ends,
 -- and whatever the moment is, nothing stays behind. test/hs/Loaders.hs builds and runs it.
 module Main (main) where
 
@@ -18,7 +19,8 @@ import Mimalloc.Stats
 main :: IO ()
 main = do
   [times] <- map read <$> getArgs
-  mapM_ (forkIO . forever) [performMinorGC >> yield, performMinorGC >> threadDelay 50, performGC >> threadDelay 3000]
+  mapM_ (forkIO . forever)
+    [performMinorGC >> yield, performMinorGC >> threadDelay 50, performGC >> threadDelay 3000]
   left <- forM [1 .. times :: Int] $ \time -> do
     setNumCapabilities 4
     blocks <- forM [0 .. 3] $ \c -> runOnCapability c $ replicateM 10 (mi_malloc 300 :: IO (Ptr Word8))
@@ -34,7 +36,8 @@ main = do
     (\n -> [ time | n > 0 ]) <$> held    -- what was asked for is done when drainAll returns
   let strays = concat left
   unless (null strays) $ do
-    putStrLn (show (length strays) ++ " of " ++ show times ++ " times something stayed behind, first at time " ++ show (head strays))
+    putStrLn (show (length strays) ++ " of " ++ show times ++ " times something stayed behind, first at time "
+              ++ show (take 1 strays))
     exitFailure
   putStrLn "fine"
 

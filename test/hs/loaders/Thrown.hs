@@ -44,14 +44,16 @@ spread = forM [0 .. 3] $ \c -> runOnCapability c $ replicateM 10 (mi_malloc 300)
 comesBack :: Int -> IO ()
 comesBack n = do
   held <- sum . map capabilityPages . filter ((> 0) . capabilityNumber) <$> capabilityStats
-  unless (held == 0) $ if n == 0 then putStrLn "still waiting" >> exitFailure else threadDelay 10000 >> comesBack (n - 1)
+  unless (held == 0) $
+    if n == 0 then putStrLn "still waiting" >> exitFailure else threadDelay 10000 >> comesBack (n - 1)
 
 -- Not at GHC's own ones, which would wait for an event; nor at this one.
 throwAtAll :: IO ()
 #if __GLASGOW_HASKELL__ >= 906
 throwAtAll = do
   me <- myThreadId
-  threads <- listThreads >>= filterM (fmap (maybe True (not . isInfixOf "anager")) . threadLabel) . filter (/= me)
+  let isManager = fmap (maybe False (isInfixOf "anager")) . threadLabel
+  threads <- listThreads >>= filterM (fmap not . isManager) . filter (/= me)
   dones <- forM threads $ \t -> newEmptyMVar >>= \done -> done <$ forkIO (killThread t >> putMVar done ())
   mapM_ takeMVar dones
 #else

@@ -1,5 +1,6 @@
 /* Loads a library that is written in Haskell, uses it, closes it, and goes on: threads that have used it end
-   afterwards. With a second argument the library used several capabilities just before, so many microseconds. */
+   afterwards. With a second argument the library used several capabilities just before, so many
+   microseconds. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -65,7 +65,8 @@ resumed bracketOf n = do
     deeply (n * 200) (poke q 7 >> takeMVar gate)
     (+) <$> peek p <*> peek q
   thread <- forkIO (void (evaluate value))
-  let blocked = threadStatus thread >>= \s -> unless (s == ThreadBlocked BlockedOnMVar) (threadDelay 100 >> blocked)
+  let blocked = threadStatus thread >>= \s ->
+        unless (s == ThreadBlocked BlockedOnMVar) (threadDelay 100 >> blocked)
   blocked
   killThread thread
   when (even n) performGC
