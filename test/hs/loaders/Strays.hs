@@ -1,6 +1,5 @@
 -- Disabled capabilities are drained while collections go on, which move threads away from them: draining
--- ends,
--- and whatever the moment is, nothing stays behind. test/hs/Loaders.hs builds and runs it.
+-- ends, and whatever the moment is, nothing stays behind. test/hs/Loaders.hs builds and runs it.
 module Main (main) where
 
 import Control.Concurrent
