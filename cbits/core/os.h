@@ -55,6 +55,9 @@ void* mi_os_reserve_huge(size_t size, size_t align);
 bool     mi_os_thread_start(void* (*run)(void* arg), void* arg);
 void     mi_os_wait(uint64_t ms);
 void     mi_os_wake(void);
+/* The same for other threads of our own: each has a word, its bell, which begins as 0. */
+void     mi_os_wait_at(mi_atomic(uint32_t)* bell, uint64_t ms);
+void     mi_os_wake_at(mi_atomic(uint32_t)* bell);
 /* Has this process more than one thread, or had it? Asked of the C library, which need not be asked twice. */
 bool     mi_os_has_threads(void);
 /* Threads that this process has now, the one that calls is one of them; 0 where unknown. */

@@ -361,21 +361,24 @@ bool mi_os_thread_start(void* (*run)(void* arg), void* arg) {
   return ok;
 }
 
-static mi_atomic(uint32_t) woken;        /* a futex: 1 from a wake to the end of the wait */
-
-void mi_os_wait(uint64_t ms) {
+/* A bell is a futex: 1 from a wake to the end of the wait. */
+void mi_os_wait_at(mi_atomic(uint32_t)* bell, uint64_t ms) {
   const struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
-  if (mi_exchange_acq_rel(&woken, 0) != 0) return;                        /* pairs with mi_os_wake */
-  syscall(SYS_futex, &woken, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
-  mi_exchange_acq_rel(&woken, 0);                                         /* pairs with mi_os_wake */
+  if (mi_exchange_acq_rel(bell, 0) != 0) return;                          /* pairs with mi_os_wake_at */
+  syscall(SYS_futex, bell, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
+  mi_exchange_acq_rel(bell, 0);                                           /* pairs with mi_os_wake_at */
 }
 
-void mi_os_wake(void) {
+void mi_os_wake_at(mi_atomic(uint32_t)* bell) {
   const int saved = errno;
-  /* Pairs with mi_os_wait. */
-  if (mi_exchange_acq_rel(&woken, 1) == 0) syscall(SYS_futex, &woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+  /* Pairs with mi_os_wait_at. */
+  if (mi_exchange_acq_rel(bell, 1) == 0) syscall(SYS_futex, bell, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
   errno = saved;
 }
+
+static mi_atomic(uint32_t) woken;
+void mi_os_wait(uint64_t ms) { mi_os_wait_at(&woken, ms); }
+void mi_os_wake(void) { mi_os_wake_at(&woken); }
 
 uint64_t mi_os_process_id(void) { return (uint64_t)syscall(SYS_getpid); }
 

@@ -94,13 +94,6 @@ static void note_oldest(void) {
   mi_store_relaxed(&xoldest, g);  /* publishes nothing: what it points to is GHC's, and older */
 }
 
-/* Capability 0 is never disabled. */
-static void begin_draining(uint32_t number) {
-  if (number == 0 || number >= MI_CAPS_MAX) return;
-  mi_drainer_start(number);
-  mi_drain_watch();
-}
-
 /* The first use of a capability: its owner. NULL and errno if there is no memory. */
 mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_owner_t* owner = mi_owner_begin(MI_OWNER_CAPABILITY, mi_id_of_capability(number));
@@ -110,7 +103,7 @@ mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
   mi_process_begin();
   note_oldest();
-  begin_draining(number);
+  mi_drainer_start(number);
   return &owner->main;
 }
 
@@ -180,7 +173,7 @@ static mi_collector_t collector(void) {
 
 mi_cold static void look(void) {
   /* in a forked process nobody drains; a hint */
-  if (mi_load_relaxed(&xncaps) > 1) begin_draining(cap_number());
+  if (mi_load_relaxed(&xncaps) > 1) mi_drainer_start(cap_number());
   const mi_collector_t c = collector();
   if (mi_pressure_look(&c) != MI_PRESSURE_NONE) set_due(1);
 }

@@ -1,5 +1,5 @@
-/* Giving up the pages of capabilities that may be asleep or disabled, from any thread; and the thread that
-   does it for disabled ones. */
+/* Giving up the pages of capabilities that may be asleep or disabled, from any thread; and the threads that
+   do it for disabled ones by themselves. */
 #ifndef MI_DRAIN_H
 #define MI_DRAIN_H
 
@@ -11,27 +11,25 @@
 bool mi_drain_begin(void);
 void mi_drain_end(void);
 
-/* Called with a capability held, by a thread that came in from C: has hs_exit end all draining. False: the
-   runtime system ends. */
-bool mi_drain_noted(Capability** cap);
+/* Capability-held. Gives up all pages of this capability's heaps. */
+void mi_drain_held(uint32_t number);
+
+/* hs_exit will call mi_drain_ends (at_exit.cmm): what says so is made by now. */
+void mi_drain_noted(void);
+/* A C finalizer. */
+void mi_drain_ends(void* nothing);
 
 /* These starts keep the runtime system from ending meanwhile: who calls holds a capability, or drains.
-   (drainer.c) The drainer of one capability, if this process has none for it. If the capability is disabled
-   before the drainer is there, it gets none, until it is enabled again and something looks. */
+   (drainer.c) The drainer of one capability, if this process has none for it. Capability 0 is never disabled,
+   and gets none. */
 void mi_drainer_start(uint32_t number);
 /* Of each one that is enabled and in use. */
 void mi_drainers_start(void);
 /* The same; and they are there then. Who calls holds no capability. */
 void mi_drainers_ready(void);
 
-/* Any thread that holds no capability, and drains. Calls `act` for each capability that is wanted, while that
-   is held: for each enabled one, and for each other that has a drainer. (drainer.c) */
-void mi_hold_each(const bool wanted[MI_CAPS_MAX], void (*act)(uint32_t number));
-
-/* Capability-held. Begins the thread, if this process has none. */
-void mi_drain_watch(void);
-
-/* A C finalizer, which runs at hs_exit (at_exit.cmm). */
-void mi_drain_ends(void* nothing);
+/* Any thread that holds no capability, and drains. Has each wanted capability drained: each enabled one, and
+   each other that has a drainer. (drainer.c) */
+void mi_drain_each(const bool wanted[MI_CAPS_MAX]);
 
 #endif

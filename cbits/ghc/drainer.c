@@ -1,8 +1,11 @@
 /* drain.h. How a capability is held by a thread that is on none.
    An enabled one is taken as by whoever calls Haskell from C. A disabled one cannot be taken so. But a
-   Haskell thread that is bound and locked to it stays there, unless a collection begins just when it is about
-   to run. So each capability that may be disabled gets such a thread at its first use, its drainer, which
-   waits for an MVar (drainers.cmm). It costs an OS thread that sleeps, 17 KB resident.
+   Haskell thread that comes back from a safe call gets the capability that it had, even if that is disabled
+   by now. So each capability that may be disabled gets such a thread at its first use, its drainer, which
+   sleeps in a safe call until it is asked or it is time to look (drainers.cmm). It costs an OS thread, 17 KB
+   resident.
+   hs_exit waits for threads in safe calls. So there is one more, the sentinel, which waits as Haskell threads
+   do: hs_exit ends it before it waits for others, and its OS thread sends the drainers home.
    (To raise the number of capabilities for a moment would do it, too, but is not safe in every program. GHC
    stops its timer while the number is set, and waits for a Haskell thread then: a busy thread may never let
    that run. And the child of a fork in that moment may find locks of base's that nobody opens.) */
@@ -11,21 +14,35 @@
 
 #include "Rts.h"
 
+#include "core/options.h"
 #include "core/os.h"
+#include "core/purger.h"
 #include "ghc/drain.h"
 #include "include/mimalloc-cap.h"
 
-/* The state of a capability's drainer stands in the lowest bits, above it the process in which that holds: a
-   forked one has none. */
-typedef enum { NONE, STARTS, COMES, WAITS, ASKED, STATES } state_t;
+/* The state of a drainer stands in the lowest bits, above it the process in which that holds: a forked one
+   has none.
+   STARTS: its OS thread begins. COMES: that asks for the capability. WAITS: it is there. ASKED: to drain.
+   AWAY: its capability was disabled before it was there; it comes when that is enabled. */
+typedef enum { NONE, STARTS, COMES, WAITS, ASKED, AWAY, STATES } state_t;
 
 typedef struct {
   mi_atomic(uint64_t) xstate;
   mi_atomic(uintptr_t) xthread;     /* COMES: the OS thread that will be it */
-  HsStablePtr mvar;  /* from WAITS on; the next drainer, and a forked process, goes on with it */
+  mi_atomic(uint32_t) xbell;
+  uint32_t number;                  /* of the capability */
+  /* the drainer's: */
+  uintptr_t no_exceptions;          /* the thread's queue of exceptions, when it is empty */
+  uint64_t activity;                /* at its last look */
+  uint32_t rest, left;              /* looks from one drain to the next; those that are left */
+  bool quiet;                       /* nothing happened between its last two looks */
 } drainer_t;
 
+/* Capability 0 is never disabled: in its place is the sentinel. */
 static drainer_t drainers[MI_CAPS_MAX];
+enum { SENTINEL = 0 };
+static mi_atomic(bool) xended;      /* hs_exit has begun */
+static mi_atomic(bool) xlacks;      /* a hint: others may have none, after fork or without memory */
 
 /* GHC's, which others write: a hint */
 #define GHC_ENABLED __atomic_load_n(&enabled_capabilities, __ATOMIC_RELAXED)
@@ -43,71 +60,207 @@ static bool change(uint32_t number, state_t from, state_t to) {
   return mi_cas_acq_rel(&drainers[number].xstate, &found, word(to));      /* pairs with itself, is */
 }
 
-/* ---- a drainer's life ---- */
+static bool rts_ends(void) { return mi_load_acquire(&xended); }           /* pairs with sentinel */
 
-extern StgClosure mi_drainer_closure, mi_drainers_wake_closure;
+/* ---- when it drains by itself ---- */
 
-/* Success: it came to another capability, and returned. GHC may have moved it before it was locked, and moves
-   even a locked one that is about to run on a disabled capability when a collection begins.
-   Interrupted: by hs_exit. */
-static SchedulerStatus drainer_ended(void) {
+/* Nobody tells that GHC has disabled a capability. So its drainer looks every purge_delay, within these
+   limits, and four times as seldom while nothing changes there. It drains when the capability is disabled and
+   has done nothing since the look before. Where that goes on (bound threads do), more and more time passes
+   between two drains. */
+enum { QUIET = 4, REST_MOST = 256, LOOK_LEAST_MS = 50, LOOK_MOST_MS = 250 };
+
+static uint64_t look_ms(bool quiet) {
+  const long delay = mi_option_get(mi_option_purge_delay);
+  const uint64_t ms = delay < 0 ? LOOK_MOST_MS : mi_min(mi_max((uint64_t)delay, LOOK_LEAST_MS), LOOK_MOST_MS);
+  return ms * (quiet ? QUIET : 1);
+}
+
+/* Capability-held, in its drainer. Is it to drain by itself? */
+static bool look(drainer_t* d) {
+  const uint64_t before = d->activity;
+  d->activity = mi_cap_activity((int)d->number);
+  d->quiet = d->activity == before;
+  if (d->number < GHC_ENABLED) d->rest = 1, d->left = 0;
+  if (d->number < GHC_ENABLED || !d->quiet || before == 0) return false;
+  if (mi_option_get(mi_option_purge_delay) < 0 || (d->left > 0 && --d->left > 0)) return false;
+  d->left = d->rest = (uint32_t)mi_min(2 * d->rest, REST_MOST);
+  return true;
+}
+
+/* ---- what the Haskell thread does ---- */
+
+/* Is this capability the one that this thread was to come to? */
+static bool is_mine(uint32_t number) {
+  return number < MI_CAPS_MAX && is(number, COMES)
+      && mi_load_relaxed(&drainers[number].xthread) == mi_os_thread();    /* equal only if I wrote it */
+}
+
+static bool sentinel_start(void);
+
+/* Capability-held, in a drainer. NULL: this is another capability than its own. */
+drainer_t* mi_drainer_enter(uintptr_t no_exceptions) {
+  const uint32_t number = (uint32_t)mi_cap_number();
+  if (!is_mine(number) || !change(number, COMES, WAITS)) return NULL;
+  drainers[number].no_exceptions = no_exceptions;
+  mi_store_relaxed(&xlacks, true);                                        /* a hint */
+  return &drainers[number];
+}
+
+/* In a drainer's safe call. False: it ends. */
+StgWord mi_drainer_wait(drainer_t* d) {
+  if (rts_ends()) return false;
+  mi_os_wait_at(&d->xbell, look_ms(d->quiet));
+  if (rts_ends()) return false;
+  if (!is(d->number, ASKED)) mi_purger_run(false);
+  return true;
+}
+
+/* Capability-held, in a drainer. False: it ends, to begin anew: somebody throws an exception at it; or there
+   is no sentinel (yet), so that hs_exit, if it has begun, waits for it. */
+StgWord mi_drainer_act(drainer_t* d, uintptr_t exceptions) {
+  mi_assert(mi_cap_number() == (int)d->number);
+  if (mi_cap_number() != (int)d->number) return false;
+  const bool asked = is(d->number, ASKED);
+  if (look(d) || asked) mi_drain_held(d->number);
+  if (asked) change(d->number, ASKED, WAITS);
+  if (mi_load_relaxed(&xlacks)) mi_drainers_start();                      /* a hint */
+  return sentinel_start() && is(SENTINEL, WAITS) && exceptions == d->no_exceptions;
+}
+
+/* Capability-held, in the sentinel. False: this is not capability 0, which is never disabled. (When hs_exit
+   ends a thread on one that is, its OS thread may wait for ever.) */
+StgWord mi_sentinel_enter(HsStablePtr thread) {
+  static HsStablePtr kept;
+  if (kept != NULL) hs_free_stable_ptr(kept);           /* of one that ended, perhaps in the parent */
+  kept = thread;
+  mi_drain_noted();
+  if (mi_cap_number() != 0) return false;
+  change(SENTINEL, COMES, WAITS);
+  return true;
+}
+
+/* ---- their OS threads ---- */
+
+extern StgClosure mi_drainer_closure, mi_sentinel_closure;
+
+/* All else is done by then, so that who has started it gives the capability back when it is asked for: else
+   that might be disabled before. Of those that were started, the one that changes the state is it. */
+static bool comes(uint32_t number, const char* name) {
+  if (!is(number, STARTS)) return false;                                  /* it took too long */
+  pthread_setname_np(pthread_self(), name);                               /* for who looks at threads */
+  rts_setInCallCapability((int)number, 0);
+  if (!change(number, STARTS, COMES)) return false;                       /* it took too long */
+  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* compared with, by equality only */
+  return true;
+}
+
+/* A capability is held, this one most likely: then what is asked is done here. False: it was on another. */
+static bool begins_anew(uint32_t number) {
+  if (change(number, WAITS, COMES)) return true;
+  if (!is(number, ASKED)) return false;
+  if (mi_cap_number() == (int)number) mi_drain_held(number);
+  return change(number, ASKED, COMES);
+}
+
+/* The Haskell thread ends at hs_exit, or when somebody throws an exception at it; then it begins anew, while
+   the capability is held, enabled or not. Or it was not on its capability: GHC may have moved it before it
+   ran there, if that is disabled by now. */
+static SchedulerStatus drain_there(uint32_t number) {
   HaskellObj result;
-  SchedulerStatus status = Interrupted;
+  SchedulerStatus status;
   Capability* cap = rts_lock();
-  if (mi_drain_noted(&cap)) {
+  do {
     rts_eval(&cap, &mi_drainer_closure, &result);
     status = rts_getSchedStatus(cap);
-  }
+  } while (!rts_ends() && (begins_anew(number) || status == Killed));
   rts_unlock(cap);
   return status;
 }
 
-/* By the drainer, whatever it was. */
-static void become(uint32_t number, state_t to) {
-  if (!change(number, COMES, to) && !change(number, WAITS, to)) change(number, ASKED, to);
+/* Waits so long, and then until its capability is enabled. False: hs_exit comes first. */
+static bool comes_again(uint32_t number, uint64_t ms) {
+  if (number >= GHC_ENABLED) change(number, COMES, AWAY);
+  do {
+    mi_os_wait_at(&drainers[number].xbell, ms);
+    if (number < GHC_ENABLED) change(number, AWAY, COMES);
+    ms = look_ms(false);
+  } while (!rts_ends() && is(number, AWAY));
+  return !rts_ends();
 }
 
-/* Before COMES, so that nobody takes what a thread wrote that is gone for his own; and after it, because one
-   that took too long may have written meanwhile. */
-static bool drainer_comes(uint32_t number) {
-  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* compared with, by equality only */
-  if (!change(number, STARTS, COMES)) return false;                       /* it took too long */
-  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());            /* the same */
-  return true;
-}
+/* Tries at once, before it waits: others that were runnable on its capability are not soon. */
+enum { TRIES = 20 };
 
 static void* drainer(void* arg) {
-  const uint32_t number = (uint32_t)(uintptr_t)arg;
-  if (!drainer_comes(number)) return NULL;
-  pthread_setname_np(pthread_self(), "mi_drainer");                       /* for who looks at threads */
-  rts_setInCallCapability((int)number, 0);
+  const uint32_t number = (uint32_t)((drainer_t*)arg - drainers);
+  if (!comes(number, "mi_drainer")) return NULL;
+  uint64_t ms = 0;
+  for (int tries = 1; drain_there(number) != Interrupted && comes_again(number, ms); tries++) {
+    if (tries > TRIES) ms = mi_min(2 * ms + 1, LOOK_MOST_MS);
+  }
+  return NULL;
+}
+
+/* Killed: somebody threw an exception to all threads. Success: it was on another capability. While one is
+   held here, hs_exit goes no further. */
+static SchedulerStatus sentinel_there(void) {
+  HaskellObj result;
   SchedulerStatus status;
-  while ((status = drainer_ended()) == Success && number < GHC_ENABLED) become(number, COMES);
-  if (status != Interrupted) hs_thread_done();    /* hs_exit frees by itself what this would, perhaps now */
-  become(number, NONE);
+  Capability* cap = rts_lock();
+  do {
+    rts_eval(&cap, &mi_sentinel_closure, &result);
+    status = rts_getSchedStatus(cap);
+  } while (status == Killed);
+  if (status == Success) change(SENTINEL, WAITS, COMES);
+  else mi_store_release(&xended, true);                                   /* pairs with rts_ends */
+  rts_unlock(cap);
+  return status;
+}
+
+/* (hs_exit frees by itself what hs_thread_done would, perhaps now.) */
+static void* sentinel(void* arg) {
+  if (!comes(SENTINEL, "mi_sentinel")) return arg;
+  while (sentinel_there() == Success) {}
+  for (uint32_t i = 1; i < MI_CAPS_MAX; i++) mi_os_wake_at(&drainers[i].xbell);
   return NULL;
 }
 
 /* Who asks for a capability when the runtime system has ended ends the process with an error. So whoever
-   starts a drainer keeps that from ending until the drainer is about to ask: some 50 us, or until the system
-   has a processor for it. (A drainer that loses its processor between saying so and asking, for as long as
-   all of hs_exit takes, would still be too late.) If it takes too long, the drainer shall not ask any more,
-   and a later look starts another: the capability of who waits may be held, so that no collection begins. */
+   starts such a thread keeps that from ending until the thread is about to ask: some 50 us, or until the
+   system has a processor for it. (One that loses its processor between saying so and asking, for as long as
+   all of hs_exit takes, would still be too late.) If it takes too long, it shall not ask any more, and a
+   later look starts another: the capability of who waits may be held, so that no collection begins. */
 enum { START_YIELDS = 100, START_MS = 200 };
 
-void mi_drainer_start(uint32_t number) {
-  uint64_t found = mi_load_acquire(&drainers[number].xstate);             /* pairs with change */
-  if (found % STATES != NONE && found / STATES == mi_os_process_id()) return;
+/* False: there is none. */
+static bool start(uint32_t number, void* (*run)(void* arg)) {
+  drainer_t* d = &drainers[number];
+  uint64_t found = mi_load_acquire(&d->xstate);                           /* pairs with change */
+  if (found % STATES != NONE && found / STATES == mi_os_process_id()) return true;
   /* pairs with change: another starts it */
-  if (!mi_cas_acq_rel(&drainers[number].xstate, &found, word(STARTS))) return;
-  if (mi_os_thread_start(&drainer, (void*)(uintptr_t)number)) {
+  if (!mi_cas_acq_rel(&d->xstate, &found, word(STARTS))) return true;
+  d->number = number;
+  mi_store_relaxed(&d->xthread, 0);       /* of one that is gone, in the parent; no thread's */
+  if (mi_os_thread_start(run, d)) {
     for (int i = 0; i < START_YIELDS && is(number, STARTS); i++) mi_os_yield();
     for (int ms = 0; ms < START_MS && is(number, STARTS); ms++) mi_os_sleep_ms(1);
   }
-  change(number, STARTS, NONE);
+  if (!change(number, STARTS, NONE)) return true;
+  mi_store_relaxed(&xlacks, true);                                        /* a hint */
+  return false;
+}
+
+static bool sentinel_start(void) { return start(SENTINEL, &sentinel); }
+
+void mi_drainer_start(uint32_t number) {
+  if (number == 0 || number >= MI_CAPS_MAX || rts_ends()) return;
+  if (sentinel_start()) start(number, &drainer);
+  if (change(number, AWAY, COMES)) mi_os_wake_at(&drainers[number].xbell);
 }
 
 void mi_drainers_start(void) {
+  mi_store_relaxed(&xlacks, false);                                       /* a hint */
   for (uint32_t i = 1; i < GHC_ENABLED && i < MI_CAPS_MAX; i++) {
     if (mi_cap_activity((int)i) != 0) mi_drainer_start(i);
   }
@@ -115,74 +268,31 @@ void mi_drainers_start(void) {
 
 void mi_drainers_ready(void) {
   mi_drainers_start();
-  for (uint32_t i = 1; i < MI_CAPS_MAX; i++) while (is(i, COMES)) mi_os_sleep_ms(1);
+  for (uint32_t i = 0; i < MI_CAPS_MAX; i++) while (is(i, COMES) && !rts_ends()) mi_os_sleep_ms(1);
 }
 
-/* Is this capability the one whose drainer this thread is? */
-static bool is_mine(uint32_t number) {
-  return number < MI_CAPS_MAX && (is(number, COMES) || is(number, WAITS) || is(number, ASKED))
-      && mi_load_relaxed(&drainers[number].xthread) == mi_os_thread();    /* equal only if I wrote it */
-}
+/* ---- who asks ---- */
 
-/* Capability-held, in the drainer. What it is to wait for: `mvar`, or what the one before it had. NULL: this
-   is another capability than its own. */
-HsStablePtr mi_drainer_enter(HsStablePtr mvar) {
-  const uint32_t number = (uint32_t)mi_cap_number();
-  const bool mine = is_mine(number);
-  if (mine && drainers[number].mvar == NULL) drainers[number].mvar = mvar;
-  else hs_free_stable_ptr(mvar);
-  return mine && change(number, COMES, WAITS) ? drainers[number].mvar : NULL;
-}
-
-/* ---- what it does ---- */
-
-/* Written by who drains; one at a time does (drain.c). */
-static void (*what)(uint32_t number);
-static uint32_t next;
-
-/* Capability-held, in the drainer. False: this is another capability than its own. */
-HsBool mi_drainer_act(void) {
-  const uint32_t number = (uint32_t)mi_cap_number();
-  if (!is_mine(number)) return false;
-  if (is(number, ASKED)) {
-    what(number);
-    change(number, ASKED, WAITS);
-  }
-  return true;
-}
-
-/* Capability-held, in the thread that wakes. The next one that is asked; NULL: there is no more. */
-HsStablePtr mi_drainer_next(void) {
-  while (next < MI_CAPS_MAX) if (is(next++, ASKED)) return drainers[next - 1].mvar;
-  return NULL;
-}
-
-static void hold(uint32_t number, void (*act)(uint32_t number)) {
+/* False: it was disabled meanwhile. */
+static bool hold(uint32_t number) {
   rts_setInCallCapability((int)number, 0);
   Capability* cap = rts_lock();
-  if (mi_cap_number() == (int)number) act(number);      /* not if it was disabled meanwhile */
+  const bool here = mi_cap_number() == (int)number;
+  if (here) mi_drain_held(number);
   rts_unlock(cap);
+  return here;
 }
 
-static void wake_asked(void) {
-  HaskellObj result;
-  Capability* cap = rts_lock();
-  do {
-    next = 0;
-    rts_eval(&cap, &mi_drainers_wake_closure, &result);
-  } while (rts_getSchedStatus(cap) == Killed);  /* somebody threw an exception to it */
-  rts_unlock(cap);
+/* Not one that is just beginning anew: it is there soon, or AWAY. */
+static void ask(uint32_t number) {
+  while (is(number, COMES) && !rts_ends()) mi_os_sleep_ms(1);
+  if (change(number, WAITS, ASKED)) mi_os_wake_at(&drainers[number].xbell);
 }
 
-void mi_hold_each(const bool wanted[MI_CAPS_MAX], void (*act)(uint32_t number)) {
-  bool asked = false;
-  what = act;
+void mi_drain_each(const bool wanted[MI_CAPS_MAX]) {
   for (uint32_t i = 0; i < MI_CAPS_MAX; i++) {
-    if (!wanted[i]) continue;
-    if (i < GHC_ENABLED) hold(i, act);
-    else asked |= change(i, WAITS, ASKED);
+    if (wanted[i] && !(i < GHC_ENABLED && hold(i))) ask(i);
   }
   rts_setInCallCapability(-1, 0);                       /* the thread may be the program's own */
-  if (asked) wake_asked();
-  for (uint32_t i = 0; asked && i < MI_CAPS_MAX; i++) while (is(i, ASKED)) mi_os_sleep_ms(1);
+  for (uint32_t i = 1; i < MI_CAPS_MAX; i++) while (is(i, ASKED) && !rts_ends()) mi_os_sleep_ms(1);
 }

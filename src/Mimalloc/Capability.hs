@@ -122,14 +122,13 @@ initializeCapabilities = pure ()
 
 -- | Gets back at once what the heaps of disabled capabilities hold: makes these give all their pages up;
 -- blocks in use stay as they are. It never needs to be called: a disabled capability that does nothing is
--- drained by itself after a second at most (after a quarter, if anything goes on; the option
--- 'Mimalloc.Primitive.Option.MiOptionPurgeDelay').
+-- drained by itself after a second or so (sooner, if it has just been busy, or if the option
+-- 'Mimalloc.Primitive.Option.MiOptionPurgeDelay' is short; not if that is negative).
 --
 -- A heap can only be touched while its capability is held. So each capability but the first has a thread that
 -- sleeps there, from its first use on. A capability that was disabled within the few milliseconds that this
--- thread needs to get there, or before this process was forked, or from which a garbage collection moves that
--- thread just when it wakes, keeps what it has until it is enabled again. No asynchronous exception
--- interrupts it.
+-- thread needs to get there, or before this process was forked, keeps what it has until it is enabled again.
+-- No asynchronous exception interrupts it.
 --
 -- >>> reinitializeCapabilities
 --

@@ -48,8 +48,19 @@ main = do
     , ("lowered number, sanity checks"
       , within [program "Lowered" "lowered-debug" ["-debug"]
                , run 900 (dir </> "lowered-debug") ["+RTS", "-N4", "-DS"] ""])
-    , ("collections move drainers"
-      , within [program "Strays" "strays" [], run 900 (dir </> "strays") ["+RTS", "-N4", "-qg"] ""])
+    , ("collections while disabled capabilities are drained"
+      , within [program "Strays" "strays" [], run 900 (dir </> "strays") ["1000", "+RTS", "-N4", "-qg"] ""])
+    , ("the same, parallel collections"
+      , run 900 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k"] "")
+    , ("the same, non-moving collector"
+      , run 900 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k", "-xn"] "")
+    , ("exceptions at all threads"
+      , within [program "Thrown" "thrown" [], run 900 (dir </> "thrown") ["+RTS", "-N4"] ""])
+    , ("no thread can be made"
+      , within [ run 600 "gcc" [ "-Wall", "-Wextra", "-O1", "-c", "test/hs/loaders/refuse.c"
+                               , "-o", dir </> "refuse.o"] ""
+               , program "Refused" "refused" [dir </> "refuse.o"]
+               , run 900 (dir </> "refused") ["+RTS", "-N4"] ""])
     , ("ends while others drain"
       , within [program "Ends" "ends" ["-package", "unix"], run 900 (dir </> "ends") ["+RTS", "-N3"] ""])
     , ("ends while drainers start", within [program "First" "first" [], run 900 "sh"
@@ -126,4 +137,6 @@ closed compiler flags dir = do
         ["-O1", "-threaded", "-dynamic", "-shared", "-fPIC", "-flink-rts"]
     , run 600 "gcc" ["-Wall", "-Wextra", "-O1", "-pthread"
                     , "test/hs/loaders/host.c", "-o", dir </> "host", "-ldl"] ""
-    ] ++ replicate 5 (run 300 (dir </> "host") [dir </> "libexported.so"] "")
+    ] ++ replicate 5 (run 300 (dir </> "host") [dir </> "libexported.so"] "") ++
+    [ run 300 (dir </> "host") [dir </> "libexported.so", show us] ""
+    | us <- [0 :: Int, 50, 200, 1000, 5000, 20000, 500000] ]

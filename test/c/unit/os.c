@@ -1,4 +1,4 @@
-/* os.h: reservations, purging, moving, faults, locks. */
+/* os.h: reservations, purging, moving, faults, bells, locks. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -228,6 +228,34 @@ static void time_and_process(void) {
   CHECK_EQ(errno, 5);
 }
 
+/* Each thread has a bell of its own; what was rung before is heard. */
+static mi_atomic(uint32_t) bells[2];
+static mi_atomic(uint32_t) heard;
+
+static void* wait_at_bell(void* arg) {
+  (void)arg;
+  mi_os_wait_at(&bells[1], 600000);
+  mi_store_release(&heard, 1);                                            /* pairs with bell */
+  return NULL;
+}
+
+static void bell(void) {
+  pthread_t thread;
+  errno = 5;
+  mi_os_wake_at(&bells[0]);
+  CHECK_EQ(errno, 5);
+  mi_os_wait_at(&bells[0], 600000);
+  CHECK_EQ(bells[0], 0);
+  mi_os_wait_at(&bells[0], 1);
+  pthread_create(&thread, NULL, &wait_at_bell, NULL);
+  mi_os_wake_at(&bells[0]);
+  mi_os_sleep_ms(20);
+  CHECK_EQ(mi_load_acquire(&heard), 0);                                   /* pairs with wait_at_bell */
+  mi_os_wake_at(&bells[1]);
+  pthread_join(thread, NULL);
+  CHECK_EQ(mi_load_acquire(&heard), 1);                                   /* pairs with wait_at_bell */
+}
+
 static mi_lock_t low = MI_LOCK_INIT(MI_RANK_HEAPS), high = MI_LOCK_INIT(MI_RANK_META);
 static void wrong_order(void) { mi_lock(&high); mi_lock(&low); }
 
@@ -259,4 +287,4 @@ static void lock_excludes(void) {
 TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move),
           TEST(fail_in), TEST(every_call_every_way), TEST(and_where_every_page_counts),
           TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more), TEST(time_and_process),
-          TEST(lock_ranks), TEST(lock_excludes))
+          TEST(bell), TEST(lock_ranks), TEST(lock_excludes))

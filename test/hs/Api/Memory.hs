@@ -107,7 +107,6 @@ tests = testGroup "memory"
   , testGroup "draining"
       [ testCase "drainAll leaves no pages, and heaps go on" $ do
           n <- getNumCapabilities
-          enabledOnce
           blocks <- forM [0 .. n - 1] $ \c -> runOnCapability c $ replicateM 1000 (mi_malloc 300)
           drainAll
           pages >>= (@?= 0)
@@ -117,16 +116,16 @@ tests = testGroup "memory"
       , testCase "reinitializeCapabilities takes the pages of those that are disabled" $
             when rtsSupportsBoundThreads $ do
           n <- getNumCapabilities
-          enabledOnce
-          let disabled tries = do
-                setNumCapabilities (n + 2)
-                blocks <- forM [0 .. n + 1] $ \c -> runOnCapability c $ replicateM 1000 (mi_malloc 300)
-                setNumCapabilities n
-                reinitializeCapabilities
-                left <- sum . map capabilityPages . filter ((>= n) . capabilityNumber) <$> capabilityStats
-                mapM_ (mapM_ mi_free) blocks
-                if left == 0 || tries == (1 :: Int) then pure left else enabledOnce >> disabled (tries - 1)
-          disabled 5 >>= (@?= 0)
+          setNumCapabilities (n + 2)
+          let spread = forM [0 .. n + 1] $ \c -> runOnCapability c $ replicateM 1000 (mi_malloc 300)
+          before <- spread
+          drainAll  -- it returns when each capability has its drainer
+          blocks <- (before ++) <$> spread
+          setNumCapabilities n
+          reinitializeCapabilities
+          left <- sum . map capabilityPages . filter ((>= n) . capabilityNumber) <$> capabilityStats
+          mapM_ (mapM_ mi_free) blocks
+          left @?= 0
           getNumCapabilities >>= (@?= n)
       , testCase "also pages of other heaps" $ do
           n <- getNumCapabilities
@@ -138,7 +137,6 @@ tests = testGroup "memory"
             others <- filter ((/= MainHeap) . fst) . statsHeaps <$> getStats
             sum (map (usagePages . snd) others) @?= 0
       , testCase "by itself, where a capability sleeps" $ do
-          enabledOnce
           kept <- runOnCapability 0 $ replicateM 5000 (mi_malloc 100)
           before <- pages
           startDraining 20000
@@ -207,17 +205,6 @@ with :: Pressure -> IO a -> IO a
 with p = bracket_ (setPressure p) (setPressure PressureAdaptive)
 
 -- Of all heaps.
--- What a disabled capability holds comes back when it is enabled again, if a collection moved its drainer
--- away just then ("Mimalloc.Capability"): so what the tests before left with one is given back here.
-enabledOnce :: IO ()
-enabledOnce = when rtsSupportsBoundThreads $ do
-  n <- getNumCapabilities
-  most <- maximum . (0 :) . map capabilityNumber <$> capabilityStats
-  setNumCapabilities (max n (most + 1))
-  drainAll
-  setNumCapabilities n
-  drainAll
-
 pages :: IO Int
 pages = sum . map capabilityPages <$> capabilityStats
 

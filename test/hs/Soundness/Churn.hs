@@ -420,8 +420,7 @@ walked tries = do
   n <- mi_check_all
   if n == 0 || tries == 0 then pure n else c_usleep 50000 >> walked (tries - 1)
 
--- What a disabled capability holds comes back when it is enabled again, if a collection moved its drainer
--- away.
+-- What a capability holds that was disabled before its drainer was there comes back when it is enabled again.
 enabledAgain :: Shared -> IO ()
 enabledAgain s = do
   numbers <- map capabilityNumber <$> capabilityStats

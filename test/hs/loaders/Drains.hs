@@ -15,6 +15,8 @@ import System.Posix.Signals (scheduleAlarm)
 
 import Mimalloc
 import Mimalloc.Capability
+import Mimalloc.Primitive.Option
+import Mimalloc.Stats
 import Mimalloc.Store (Store)
 import qualified Mimalloc.Store as Store
 
@@ -33,9 +35,9 @@ main = do
     "store" -> mapM_ (const (forkIO (forever (used store)))) [1 .. 3 :: Int]
     _ -> exitFailure
   _ <- forkIO (forever blocks)
-  ended <- replicateM 50 $ do
+  ended <- forM [1 .. 50] $ \n -> do
     threadDelay 1000
-    child <- forkProcess (inChild store)
+    child <- forkProcess (inChild n store)
     getProcessStatus True False child
   mapM_ mi_free kept
   if all (== Just (Exited ExitSuccess)) ended then putStrLn "fine" else print ended >> exitFailure
@@ -54,8 +56,8 @@ used store = do
   mapM_ (Store.deleteString store) (h : handles)
 
 -- It is killed if it hangs.
-inChild :: Store -> IO ()
-inChild store = do
+inChild :: Int -> Store -> IO ()
+inChild n store = do
   _ <- scheduleAlarm 120
   drainAll
   reinitializeCapabilities
@@ -64,4 +66,23 @@ inChild store = do
   used store
   stopDraining
   drainAll
+  when (n `mod` 5 == 0) disabled
   exitImmediately ExitSuccess
+
+-- The child has drainers of its own.
+disabled :: IO ()
+disabled = do
+  mi_option_set MiOptionPurgeDelay 50
+  setNumCapabilities 3
+  let spread = forM [0 .. 2] $ \c -> runOnCapability c $ replicateM 10 (mi_malloc 5000 :: IO (Ptr Word8))
+  before <- spread
+  drainAll -- it returns when each capability has its drainer
+  after <- spread
+  setNumCapabilities 1
+  mapM_ (mapM_ mi_free) (before ++ after)
+  comesBack
+
+comesBack :: IO ()
+comesBack = do
+  held <- sum . map capabilityPages . filter ((> 0) . capabilityNumber) <$> capabilityStats
+  unless (held == 0) $ threadDelay 5000 >> comesBack

@@ -10,8 +10,10 @@ import Foreign.Ptr
 import Foreign.Storable (peek, poke)
 
 import Mimalloc
+import Mimalloc.Capability
 
 foreign export ccall exported_work :: IO CInt
+foreign export ccall exported_spread :: IO ()
 
 -- On capabilities, on worker threads (a safe call each), and on the thread that calls.
 exported_work :: IO CInt
@@ -21,6 +23,13 @@ exported_work = do
     v <$ forkIO (blocks >>= putMVar v)
   n <- (+) <$> blocks <*> (sum <$> mapM takeMVar done)
   pure (if n == 5 * 2000 then 0 else 1)
+
+-- On four capabilities, two of which are disabled then. Their drainers start meanwhile.
+exported_spread :: IO ()
+exported_spread = do
+  setNumCapabilities 4
+  forM_ [0 .. 3] $ \c -> runOnCapability c (mi_malloc 100 :: IO (Ptr Word8))
+  setNumCapabilities 2
 
 blocks :: IO Int
 blocks = do

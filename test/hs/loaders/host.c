@@ -1,5 +1,6 @@
-/* Loads a library that is written in Haskell, uses it, closes it, and goes on: threads that have used
-   it end afterwards. */
+/* Loads a library that is written in Haskell, uses it, closes it, and goes on: threads that have used it end
+   afterwards. With a second argument the library used several capabilities just before, so many
+   microseconds. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ int main(int argc, char** argv) {
   if (library == NULL) { fprintf(stderr, "%s\n", argc < 2 ? "no library" : dlerror()); return 2; }
   work = (int (*)(void))find(library, "exported_work");
   thread_done = (void (*)(void))find(library, "hs_thread_done");
+  void (*spread)(void) = (void (*)(void))find(library, "exported_spread");
   void (*begin)(int*, char***) = (void (*)(int*, char***))find(library, "hs_init");
   void (*end)(void) = (void (*)(void))find(library, "hs_exit");
   begin(&count, &all);
@@ -42,6 +44,10 @@ int main(int argc, char** argv) {
   for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, &run, &bad[i]);
   if (work() != 0) return 3;
   pthread_barrier_wait(&used);
+  if (argc > 2) {
+    spread();
+    usleep((useconds_t)atoi(argv[2]));
+  }
   end();
   if (dlclose(library) != 0) { fprintf(stderr, "%s\n", dlerror()); return 4; }
   pthread_barrier_wait(&closed);
