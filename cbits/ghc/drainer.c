@@ -150,9 +150,7 @@ static bool comes(uint32_t number, const char* name) {
   if (!is(number, STARTS)) return false;                                  /* it took too long */
   pthread_setname_np(pthread_self(), name);                               /* for who looks at threads */
   rts_setInCallCapability((int)number, 0);
-  if (!change(number, STARTS, COMES)) return false;                       /* it took too long */
-  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* compared with, by equality only */
-  return true;
+  return change(number, STARTS, COMES);
 }
 
 /* A capability is held, this one most likely: then what is asked is done here. False: it was on another. */
@@ -165,10 +163,12 @@ static bool begins_anew(uint32_t number) {
 
 /* The Haskell thread ends at hs_exit, or when somebody throws an exception at it; then it begins anew, while
    the capability is held, enabled or not. Or it was not on its capability: GHC may have moved it before it
-   ran there, if that is disabled by now. */
+   ran there, if that is disabled by now. What says whose it is is written anew each time: who started it may
+   just have written that it is nobody's. */
 static SchedulerStatus drain_there(uint32_t number) {
   HaskellObj result;
   SchedulerStatus status;
+  mi_store_relaxed(&drainers[number].xthread, mi_os_thread());  /* compared with, by equality only */
   Capability* cap = rts_lock();
   do {
     rts_eval(&cap, &mi_drainer_closure, &result);
