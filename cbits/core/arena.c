@@ -108,7 +108,7 @@ size_t mi_arena_next_size(void) {
                 mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
 }
 
-/* Its structures stay, since others may look at them; no slice of it is ever free again. */
+/* Its structures stay, since others may look at them; no slice of it is free unless it comes back. */
 bool mi_arena_release(void) {
   bool any = false;
   for (size_t i = 0; i < mi_arena_count(); i++) {
@@ -134,13 +134,43 @@ static mi_atomic(size_t) xrefused = SIZE_MAX;
 size_t mi_arena_refused(void) { return mi_load_relaxed(&xrefused); }
 void mi_arena_refused_set(size_t size) { mi_store_relaxed(&xrefused, size); }   /* as above */
 
+static void arena_granted(void* p, size_t size) {
+  if (mi_arena_refused() <= SIZE_MAX / 2) mi_arena_refused_set(2 * mi_arena_refused());
+  if (!mi_option_is_enabled(mi_option_allow_thp)) mi_os_advise_huge(p, size, false);
+  else if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, size, true);
+}
+
+/* All of it is free again. */
+static void arena_revive(mi_arena_t* a) {
+  const size_t size = a->nslices * MI_SLICE_SIZE;
+  arena_granted(a->start, size);
+  arenas_bytes += size;
+  mi_add_relaxed(&mi_commit_totals.xreserved, size);                      /* a statistic */
+  mi_store_relaxed(&a->xgone, false);        /* who has a block of it claimed it after this */
+  mi_bitmap_set(a->free, 0, a->nslices);
+  for (size_t k = 0; k < MI_ARENA_HINTS; k++) mi_store_relaxed(&a->xhint[k], 0);   /* hints */
+  uint64_t old = mi_load_relaxed(&a->xlongest);
+  /* A change, as in longest_raise; pairs with the acquire in slices_claim. */
+  while (!mi_cas_acq_rel(&a->xlongest, &old, ((old >> 32) + 1) << 32 | UINT32_MAX)) {}
+}
+
+/* An arena of `least` to `most` bytes that was released comes back, where nothing else is at its addresses.
+   Else a program that drives arenas out again and again would use up their numbers. */
+static bool arena_again(size_t least, size_t most) {
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    mi_arena_t* a = mi_arena_at(i);
+    const size_t size = a->nslices * MI_SLICE_SIZE;
+    if (!mi_load_relaxed(&a->xgone) || size < least || size > most) continue;   /* changed under the lock */
+    if (mi_os_reserve_at(a->start, size)) { arena_revive(a); return true; }
+  }
+  return false;
+}
+
 /* An arena of `size` bytes that the system is asked for. False: it refused these, or what describes them. */
 static bool arena_ask(size_t size) {
   void* p = mi_os_reserve(size, MI_SLICE_SIZE);
   if (p == NULL) { mi_arena_refused_set(size); return false; }
-  if (mi_arena_refused() <= SIZE_MAX / 2) mi_arena_refused_set(2 * mi_arena_refused());
-  if (!mi_option_is_enabled(mi_option_allow_thp)) mi_os_advise_huge(p, size, false);
-  else if (mi_option_is_enabled(mi_option_allow_large_os_pages)) mi_os_advise_huge(p, size, true);
+  arena_granted(p, size);
   if (arena_add(p, size, true, false, false, NULL)) {
     mi_arena_at(mi_arena_count() - 1)->own = true;
     return true;
@@ -159,7 +189,8 @@ bool mi_arena_reserve(size_t size) {
   }
   if (want >= mi_arena_refused()) want = mi_align_up(mi_arena_refused() / 2, MI_SLICE_SIZE);
   for (want = mi_max(want, size); ; ) {
-    if (arena_ask(want) || (want == size && mi_arena_release() && arena_ask(want))) return true;
+    if (arena_again(size, want) || arena_ask(want)
+        || (want == size && mi_arena_release() && arena_ask(want))) return true;
     if (want == size) return false;
     want = want <= MI_ARENA_MIN ? size : mi_align_up(mi_max(want / 2, size), MI_SLICE_SIZE);
   }

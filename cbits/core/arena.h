@@ -18,7 +18,7 @@ struct mi_arena_s {
   bool        exclusive;            /* only for heaps that ask for it (mi_arena_serves) */
   bool        pinned;               /* huge pages: cannot be purged */
   bool        own;                  /* nobody asked for it by name, so that it may go */
-  mi_atomic(bool) xgone;            /* its memory was released: nothing of it is free, nor ever will be */
+  mi_atomic(bool) xgone;            /* its memory was released: nothing of it is free until it comes back */
   mi_page_t*  pages;                /* one for each slice */
   mi_bits_t*  free;                 /* set: to be claimed */
   mi_bits_t*  purge;                /* set: free, and not yet given back to the OS; */

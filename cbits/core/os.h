@@ -22,6 +22,8 @@ typedef enum {
 /* Address space, zero when first touched. `align`: a power of two. Where the system counts every writable
    page at once (mi_os_must_commit) it can be read, and written to from mi_os_commit on. */
 void* mi_os_reserve(size_t size, size_t align);
+/* The same at these addresses. False also where something else is there. */
+bool  mi_os_reserve_at(void* p, size_t size);
 bool  mi_os_must_commit(void);
 /* False: part of it may be committed. */
 bool  mi_os_commit(void* p, size_t size);

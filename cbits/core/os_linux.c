@@ -157,6 +157,16 @@ void* mi_os_reserve(size_t size, size_t align) {
   return start;
 }
 
+/* mmap: done or not. An old kernel takes the flag for none, and the address for advice. */
+bool mi_os_reserve_at(void* p, size_t size) {
+  const bool fails = fault_of(MI_OS_RESERVE, true) != MI_OS_GOES_ON;
+  void* got = fails ? MAP_FAILED : map_memory(p, size, MAP_FIXED_NOREPLACE);
+  if (got == p) return true;
+  if (got != MAP_FAILED) mi_os_release(got, size);
+  errno = ENOMEM;
+  return false;
+}
+
 /* mprotect: where it fails the first part may be done. */
 bool mi_os_commit(void* p, size_t size) {
   mi_assert(((uintptr_t)p | size) % mi_os_page_size() == 0);

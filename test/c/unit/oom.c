@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "core/arena.h"
 #include "core/heap.h"
 #include "test.h"
 
@@ -153,6 +154,25 @@ static void one_large_block(void) {
   mi_free(small);
 }
 
+/* Large blocks drive the arenas out, and small ones bring them back, more often than there are numbers. */
+static void arenas_come_back(void) {
+  enum { SMALL = 300, ROUNDS = MI_ARENAS_MAX + 100 };
+  limited(96);
+  test_expect_errors();
+  for (int round = 0; round < ROUNDS; round++) {
+    void* small[SMALL];
+    for (int i = 0; i < SMALL; i++) CHECK_AT((small[i] = mi_malloc(200 * MI_KiB)) != NULL, "%d", round);
+    for (int i = 0; i < SMALL; i++) mi_free(small[i]);
+    mi_collect(true);
+    void* large = mi_malloc(64 * MI_MiB);
+    CHECK_AT(large != NULL, "%d", round);
+    mi_free(large);
+  }
+  CHECK_AT(mi_arena_count() < 100, "%zu", mi_arena_count());
+  CHECK_EQ(mi_check_all(), 0);
+  test_nothing_left();
+}
+
 static void* waits(void* lock) {
   void *p = mi_malloc(100000), *q = mi_malloc(10);
   const bool ok = p != NULL && q != NULL;
@@ -293,6 +313,6 @@ static void huge(void) {
 }
 
 TEST_MAIN("oom", TEST(one_failure), TEST(three_failures), TEST(all_fail_from_there),
-          TEST(little_address_space), TEST(eaten_up), TEST(one_large_block), TEST(many_stacks),
-          TEST(locked_memory), TEST(freed_counts_no_more), TEST(beyond_the_addresses), TEST(asked_once),
-          TEST(huge))
+          TEST(little_address_space), TEST(eaten_up), TEST(one_large_block), TEST(arenas_come_back),
+          TEST(many_stacks), TEST(locked_memory), TEST(freed_counts_no_more), TEST(beyond_the_addresses),
+          TEST(asked_once), TEST(huge))
