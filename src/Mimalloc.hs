@@ -184,7 +184,7 @@ mallocForeignPtrAlignedBytes n align = newAlignedBytes "mallocForeignPtrAlignedB
 --
 -- @since 0.1.0.0
 callocForeignPtr :: Storable a => IO (ForeignPtr a)
-callocForeignPtr = newBlock (one (capability "callocForeignPtr") Zeros 1)
+callocForeignPtr = newBlock "callocForeignPtr" (\source -> one source Zeros 1)
 {-# INLINE callocForeignPtr #-}
 
 -- | A block for so many elements, all bytes of it 0.
@@ -195,7 +195,7 @@ callocForeignPtr = newBlock (one (capability "callocForeignPtr") Zeros 1)
 --
 -- @since 0.1.0.0
 callocForeignPtrArray :: Storable a => Int -> IO (ForeignPtr a)
-callocForeignPtrArray n = newBlock (many (capability "callocForeignPtrArray") Zeros n)
+callocForeignPtrArray n = newBlock "callocForeignPtrArray" (\source -> many source Zeros n)
 {-# INLINE callocForeignPtrArray #-}
 
 -- | A block of so many bytes, all of them 0.
@@ -206,7 +206,7 @@ callocForeignPtrArray n = newBlock (many (capability "callocForeignPtrArray") Ze
 --
 -- @since 0.1.0.0
 zallocForeignPtrBytes :: Int -> IO (ForeignPtr Word8)
-zallocForeignPtrBytes n = newBlock (bytes (capability "zallocForeignPtrBytes") Zeros n)
+zallocForeignPtrBytes n = newBlock "zallocForeignPtrBytes" (\source -> bytes source Zeros n)
 {-# INLINE zallocForeignPtrBytes #-}
 
 -- | A block for one value while the action runs. The pointer must not be used afterwards.

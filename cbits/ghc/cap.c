@@ -199,7 +199,7 @@ void mi_cap_free_box(void* box) {
   if (box == NULL) return;
   void* p = *(void**)(void*)((char*)box + MI_FAST_BOX_BLOCK);
   if (p != NULL) mi_cap_free_held(p);
-  mi_cap_free(box);
+  mi_cap_free_held(box);
 }
 
 void mi_cap_heap_weigh(mi_heap_t* heap) { heap->weighs = true; }
@@ -247,6 +247,16 @@ void* mi_cap_heap_malloc(mi_heap_t* heap, size_t size) {
 
 void* mi_cap_heap_malloc_cached(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps) {
   WITH_CAP_HEAP(mi_alloc_malloc(lheaps[number] = lh, size), mi_heap_malloc(heap, size));
+}
+
+void* mi_cap_block(mi_heap_t* heap, size_t size, size_t align, bool zero) {
+  const bool aligned = align > MI_GRANULE;
+  if (heap == NULL) {
+    if (aligned) return mi_cap_aligned(size, align, 0, zero);
+    return zero ? mi_cap_zalloc(size) : mi_cap_malloc(size);
+  }
+  if (aligned) return mi_cap_heap_aligned(heap, size, align, 0, zero);
+  return zero ? mi_cap_heap_zalloc(heap, size) : mi_cap_heap_malloc(heap, size);
 }
 
 /* A piece is a block, aligned to its size, so where something ends says where the piece does. 0, where

@@ -53,9 +53,11 @@
 #include "core/types.h"
 #include "include/mimalloc.h"
 
-/* Owner-only, both: of the capability that is held. */
+/* Owner-only, all: of the capability that is held. */
 /* mi_cap_heap_malloc, which also caches the capability's local heap in `lheaps`. */
 void* mi_cap_heap_malloc_cached(mi_heap_t* heap, size_t size, mi_lheap_t** lheaps);
+/* A block for Haskell: of the heap or, NULL, the capability's own. */
+void* mi_cap_block(mi_heap_t* heap, size_t size, size_t align, bool zero);
 /* Bytes for something that never changes and is never freed by itself, not aligned: behind what the
    capability had from this heap before, whose ends are in the key. NULL and errno if there is no memory.
    Haskell code that was inlined into a program calls it. */

@@ -69,8 +69,8 @@ mi_decl_export bool mi_cap_check_owned(const void* p);
 
 /* Also a finalizer: &mi_cap_free as a FinalizerPtr. */
 mi_decl_export void mi_cap_free(void* p);
-/* Also a finalizer. A block whose first word points to another, which was counted (mi_cap_hold), or is
-   NULL: frees both. NULL: nothing. */
+/* Also a finalizer. A block whose first word points to another or is NULL; both were counted (mi_cap_hold):
+   frees them. NULL: nothing. */
 mi_decl_export void mi_cap_free_box(void* box);
 /* Drains the capability's heaps; force: frees cached pages, too. Purges a bounded piece. */
 mi_decl_export void mi_cap_collect(bool force);

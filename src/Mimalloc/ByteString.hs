@@ -159,7 +159,7 @@ mallocByteString n = (`fromBlock` n) <$> newBytes "mallocByteString" n
 --
 -- @since 0.1.0.0
 zallocByteString :: Int -> IO ByteString
-zallocByteString n = (`fromBlock` n) <$> newBlock (bytes (capability "zallocByteString") Zeros n)
+zallocByteString n = (`fromBlock` n) <$> newBlock "zallocByteString" (\source -> bytes source Zeros n)
 
 -- | 'mallocByteString' from a heap. How long it lives is said in "Mimalloc.Heap".
 --
@@ -170,7 +170,7 @@ zallocByteString n = (`fromBlock` n) <$> newBlock (bytes (capability "zallocByte
 -- @since 0.1.0.0
 heapMallocByteString :: Heap s -> Int -> IO ByteString
 heapMallocByteString heap n =
-  (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHeap heap "heapMallocByteString") Whatever n)
+  (`fromBlock` n) <$> newHeapBlock "heapMallocByteString" heap (\source -> bytes source Whatever n)
 
 -- | 'zallocByteString' from a heap.
 --
@@ -180,7 +180,7 @@ heapMallocByteString heap n =
 -- @since 0.1.0.0
 heapZallocByteString :: Heap s -> Int -> IO ByteString
 heapZallocByteString heap n =
-  (`fromBlock` n) <$> newHeapBlock heap (bytes (ofHeap heap "heapZallocByteString") Zeros n)
+  (`fromBlock` n) <$> newHeapBlock "heapZallocByteString" heap (\source -> bytes source Zeros n)
 
 -- | A byte string of so many bytes that the action writes, all of them.
 --

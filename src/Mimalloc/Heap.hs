@@ -197,7 +197,7 @@ unsafeEndHeap = destroyHeap
 --
 -- @since 0.1.0.0
 heapMallocForeignPtr :: Storable a => Heap s -> IO (ForeignPtr a)
-heapMallocForeignPtr heap = newHeapBlock heap (one (ofHeap heap "heapMallocForeignPtr") Whatever 1)
+heapMallocForeignPtr heap = newHeapBlock "heapMallocForeignPtr" heap (\source -> one source Whatever 1)
 {-# INLINE heapMallocForeignPtr #-}
 
 -- | A block of the heap of so many bytes.
@@ -220,7 +220,7 @@ heapMallocForeignPtrBytes = newHeapBytes "heapMallocForeignPtrBytes"
 -- @since 0.1.0.0
 heapMallocForeignPtrArray :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
 heapMallocForeignPtrArray heap n =
-  newHeapBlock heap (many (ofHeap heap "heapMallocForeignPtrArray") Whatever n)
+  newHeapBlock "heapMallocForeignPtrArray" heap (\source -> many source Whatever n)
 {-# INLINE heapMallocForeignPtrArray #-}
 
 -- | A block of the heap for one value, at the given alignment (in bytes) or its type's, whichever is more.
@@ -232,7 +232,7 @@ heapMallocForeignPtrArray heap n =
 -- @since 0.1.0.0
 heapMallocForeignPtrAligned :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
 heapMallocForeignPtrAligned heap align =
-  newHeapBlock heap (one (ofHeap heap "heapMallocForeignPtrAligned") Whatever align)
+  newHeapBlock "heapMallocForeignPtrAligned" heap (\source -> one source Whatever align)
 {-# INLINE heapMallocForeignPtrAligned #-}
 
 -- | A block of the heap of so many bytes (second argument) at the alignment in bytes (third argument).
@@ -244,7 +244,7 @@ heapMallocForeignPtrAligned heap align =
 -- @since 0.1.0.0
 heapMallocForeignPtrAlignedBytes :: Heap s -> Int -> Int -> IO (ForeignPtr Word8)
 heapMallocForeignPtrAlignedBytes heap n align =
-  newHeapBlock heap (alignedBytes (ofHeap heap "heapMallocForeignPtrAlignedBytes") Whatever n align)
+  newHeapBlock "heapMallocForeignPtrAlignedBytes" heap (\source -> alignedBytes source Whatever n align)
 {-# INLINE heapMallocForeignPtrAlignedBytes #-}
 
 -- | A block of the heap for one value, all bytes of it 0.
@@ -255,7 +255,7 @@ heapMallocForeignPtrAlignedBytes heap n align =
 --
 -- @since 0.1.0.0
 heapCallocForeignPtr :: Storable a => Heap s -> IO (ForeignPtr a)
-heapCallocForeignPtr heap = newHeapBlock heap (one (ofHeap heap "heapCallocForeignPtr") Zeros 1)
+heapCallocForeignPtr heap = newHeapBlock "heapCallocForeignPtr" heap (\source -> one source Zeros 1)
 {-# INLINE heapCallocForeignPtr #-}
 
 -- | A block of the heap for so many elements, all bytes of it 0.
@@ -266,7 +266,8 @@ heapCallocForeignPtr heap = newHeapBlock heap (one (ofHeap heap "heapCallocForei
 --
 -- @since 0.1.0.0
 heapCallocForeignPtrArray :: Storable a => Heap s -> Int -> IO (ForeignPtr a)
-heapCallocForeignPtrArray heap n = newHeapBlock heap (many (ofHeap heap "heapCallocForeignPtrArray") Zeros n)
+heapCallocForeignPtrArray heap n =
+  newHeapBlock "heapCallocForeignPtrArray" heap (\source -> many source Zeros n)
 {-# INLINE heapCallocForeignPtrArray #-}
 
 -- | A block of the heap of so many bytes, all of them 0.
@@ -277,7 +278,8 @@ heapCallocForeignPtrArray heap n = newHeapBlock heap (many (ofHeap heap "heapCal
 --
 -- @since 0.1.0.0
 heapZallocForeignPtrBytes :: Heap s -> Int -> IO (ForeignPtr Word8)
-heapZallocForeignPtrBytes heap n = newHeapBlock heap (bytes (ofHeap heap "heapZallocForeignPtrBytes") Zeros n)
+heapZallocForeignPtrBytes heap n =
+  newHeapBlock "heapZallocForeignPtrBytes" heap (\source -> bytes source Zeros n)
 {-# INLINE heapZallocForeignPtrBytes #-}
 
 -- | A block of the heap for one value while the action runs.

@@ -138,7 +138,7 @@ mallocVector n = (`unsafeFromForeignPtr0` n) <$> newMany "mallocVector" n
 --
 -- @since 0.1.0.0
 zallocVector :: Storable a => Int -> IO (Vector a)
-zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocVector") Zeros n)
+zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock "zallocVector" (\source -> many source Zeros n)
 {-# INLINE zallocVector #-}
 
 -- | 'mallocVector' from a heap. How long it lives is said in "Mimalloc.Heap".
@@ -150,7 +150,7 @@ zallocVector n = (`unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zal
 -- @since 0.1.0.0
 heapMallocVector :: Storable a => Heap s -> Int -> IO (Vector a)
 heapMallocVector heap n =
-  (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapMallocVector") Whatever n)
+  (`unsafeFromForeignPtr0` n) <$> newHeapBlock "heapMallocVector" heap (\source -> many source Whatever n)
 {-# INLINE heapMallocVector #-}
 
 -- | 'zallocVector' from a heap.
@@ -161,7 +161,7 @@ heapMallocVector heap n =
 -- @since 0.1.0.0
 heapZallocVector :: Storable a => Heap s -> Int -> IO (Vector a)
 heapZallocVector heap n =
-  (`unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapZallocVector") Zeros n)
+  (`unsafeFromForeignPtr0` n) <$> newHeapBlock "heapZallocVector" heap (\source -> many source Zeros n)
 {-# INLINE heapZallocVector #-}
 
 -- | A mutable vector of so many elements with whatever the block has in it.
@@ -183,7 +183,8 @@ mallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newMany "mallocMVector
 --
 -- @since 0.1.0.0
 zallocMVector :: Storable a => Int -> IO (IOVector a)
-zallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocMVector") Zeros n)
+zallocMVector n =
+  (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock "zallocMVector" (\source -> many source Zeros n)
 {-# INLINE zallocMVector #-}
 
 -- | 'mallocMVector' from a heap.
@@ -195,7 +196,7 @@ zallocMVector n = (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many (capabi
 -- @since 0.1.0.0
 heapMallocMVector :: Storable a => Heap s -> Int -> IO (IOVector a)
 heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n)
-  <$> newHeapBlock heap (many (ofHeap heap "heapMallocMVector") Whatever n)
+  <$> newHeapBlock "heapMallocMVector" heap (\source -> many source Whatever n)
 {-# INLINE heapMallocMVector #-}
 
 -- | 'zallocMVector' from a heap.
@@ -207,7 +208,8 @@ heapMallocMVector heap n = (`Mutable.unsafeFromForeignPtr0` n)
 -- @since 0.1.0.0
 heapZallocMVector :: Storable a => Heap s -> Int -> IO (IOVector a)
 heapZallocMVector heap n =
-  (`Mutable.unsafeFromForeignPtr0` n) <$> newHeapBlock heap (many (ofHeap heap "heapZallocMVector") Zeros n)
+  (`Mutable.unsafeFromForeignPtr0` n)
+    <$> newHeapBlock "heapZallocMVector" heap (\source -> many source Zeros n)
 {-# INLINE heapZallocMVector #-}
 
 -- | The vector whose elements are the function's results for 0, 1 and so on. Empty for a size below 1, as in
@@ -387,7 +389,7 @@ copy v
 -- @since 0.1.0.0
 heapCopyVector :: Storable a => Heap s -> Vector a -> IO (Vector a)
 heapCopyVector heap v = do
-  fp <- newHeapBlock heap (many (ofHeap heap "heapCopyVector") Whatever (Vector.length v))
+  fp <- newHeapBlock "heapCopyVector" heap (\source -> many source Whatever (Vector.length v))
   withForeignPtr fp $ \p -> Vector.unsafeWith v $ \q -> copyElements p q (Vector.length v)
   pure (unsafeFromForeignPtr0 fp (Vector.length v))
 {-# INLINE heapCopyVector #-}
@@ -456,7 +458,8 @@ mallocSTVector n = unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newMany
 -- @since 0.1.0.0
 zallocSTVector :: Storable a => Int -> ST s (STVector s a)
 zallocSTVector n =
-  unsafeIOToST ((`Mutable.unsafeFromForeignPtr0` n) <$> newBlock (many (capability "zallocSTVector") Zeros n))
+  unsafeIOToST $
+    (`Mutable.unsafeFromForeignPtr0` n) <$> newBlock "zallocSTVector" (\source -> many source Zeros n)
 {-# INLINE zallocSTVector #-}
 
 -- | 'thaw' in 'ST'.
@@ -531,7 +534,7 @@ copied name v = do
 takeVector :: Storable a => Growable a -> IO (Vector a)
 takeVector g = mask_ $ do
   (p, n) <- takeBlock g
-  if n == 0 then pure Vector.empty else (`unsafeFromForeignPtr0` n) <$> newBlock (pure p)
+  if n == 0 then pure Vector.empty else (`unsafeFromForeignPtr0` n) <$> adoptBlock p
 {-# INLINE takeVector #-}
 
 -- | A copy of what there is.

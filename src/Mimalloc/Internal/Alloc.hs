@@ -16,18 +16,19 @@ module Mimalloc.Internal.Alloc
   , Source (..)
   , capability
   , capabilityInto
-  , safelyInto
+  , placeSource
   , bytes
   , alignedBytes
   , one
   , many
     -- * Giving them back
   , newBlock
+  , adoptBlock
   , newBytes
   , newAlignedBytes
   , newOne
   , newMany
-  , newBlockFreedBy
+  , newBlockInto
   , relieved
   , withBlock
   , withBytes
@@ -56,7 +57,7 @@ import GHC.STRef (STRef (..))
 
 import Control.Exception (mask_)
 import Control.Concurrent (yield)
-import Control.Monad (unless, when)
+import Control.Monad (when)
 import GHC.Clock (getMonotonicTimeNSec)
 
 import Mimalloc.Internal.Bracket
@@ -105,17 +106,22 @@ capability name = Source
   }
 {-# INLINE capability #-}
 
--- | The same for a bracket: into its cell.
-capabilityInto :: Cell -> String -> Source a
-capabilityInto cell name = Source
-  { sourceName = name
-  , sourceBytes = mi_fast_malloc_into cell
-  , sourceAligned = \size align -> mi_aligned_into cell size align 0
-  , sourceZeros = mi_zalloc_into cell
-  , sourceAlignedZeros = \size align -> mi_aligned_into cell size align 1
-  , sourceBigZeros = \size align -> safelyInto cell (mi_zalloc_aligned_safe size align)
-  }
+-- | The same, into a place.
+capabilityInto :: Place -> String -> Source a
+capabilityInto = placeSource nullPtr
 {-# INLINE capabilityInto #-}
+
+-- | Blocks of a heap, or null for the capability's own, into a place.
+placeSource :: Ptr MiHeap -> Place -> String -> Source a
+placeSource heap place name = Source
+  { sourceName = name
+  , sourceBytes = \size -> mi_malloc_into place heap size (fromIntegral blockAlignment) 0
+  , sourceAligned = \size align -> mi_malloc_into place heap size align 0
+  , sourceZeros = \size -> mi_malloc_into place heap size (fromIntegral blockAlignment) 1
+  , sourceAlignedZeros = \size align -> mi_malloc_into place heap size align 1
+  , sourceBigZeros = \size align -> masked (run (mi_zalloc_into_safe place heap size align))
+  }
+{-# INLINE placeSource #-}
 
 -- | A block of so many bytes, aligned to 16.
 bytes :: Source a -> Fill -> Int -> IO (Ptr a)
@@ -144,11 +150,6 @@ one source fill = oneFrom (sourceName source) (alignedBytes source fill)
 many :: Storable a => Source a -> Fill -> Int -> IO (Ptr a)
 many source fill = manyFrom (sourceName source) (alignedBytes source fill)
 {-# INLINE many #-}
-
--- | A block from a safe call, which takes no cell.
-safelyInto :: Cell -> IO (Ptr a) -> IO (Ptr a)
-safelyInto cell allocate = masked $ run $ allocate >>= \p -> p <$ fillCell cell p
-{-# NOINLINE safelyInto #-}
 
 -- | The same from any function that makes a block of so many bytes at so much alignment, as a pointer or as a
 -- foreign pointer.
@@ -201,23 +202,26 @@ exhausted name n failed allocate = do
     else noMemory name n
 {-# NOINLINE exhausted #-}
 
--- | The block as a foreign pointer with the finalizer that frees it.
+-- | A block as a foreign pointer with the finalizer that frees it.
 --
 -- The structure is base's for @newForeignPtr finalizer@ (a weak pointer, keyed by the reference to it, that
--- holds a list of C finalizers), so base's functions work on it. It is made in one go, masked: an
--- asynchronous exception strikes at any heap check. The finalizer is there before the block, for a null
--- pointer: who is in a transaction that GHC begins again is dropped at a heap check, masked or not. (One
--- between the block and its finalizer loses the block. 'newBytes' has none.)
+-- holds a list of C finalizers), so base's functions work on it. The finalizer is there first, for a null
+-- pointer, and one step takes the block and puts it there: an asynchronous exception strikes at any heap
+-- check, and a transaction (STM) that GHC begins again is dropped at one, masked or not.
 --
 -- Its bytes are counted, and when too many live like that a collection is asked for ("Mimalloc.Pressure"):
 -- before the next one is made, which would be promoted.
-newBlock :: IO (Ptr a) -> IO (ForeignPtr a)
-newBlock allocate =
-  relieved >> newBlockFreedBy mi_cap_free_held_finalizer (allocate >>= \p -> p <$ mi_cap_hold p)
+newBlock :: String -> (Source a -> IO (Ptr a)) -> IO (ForeignPtr a)
+newBlock name allocate =
+  relieved >> newBlockInto mi_cap_free_held_finalizer (\place -> allocate (capabilityInto place name))
 {-# INLINE newBlock #-}
 
--- | The same for so many bytes as they are, with nothing masked: one step takes the block, counts it and puts
--- it where null was.
+-- | One that there is. The caller has masked exceptions.
+adoptBlock :: Ptr a -> IO (ForeignPtr a)
+adoptBlock p = relieved >> newBlockInto mi_cap_free_held_finalizer (\place -> p <$ putInto place p)
+{-# INLINE adoptBlock #-}
+
+-- | The same for so many bytes as they are: the step is in C-- altogether.
 newBytes :: String -> Int -> IO (ForeignPtr a)
 newBytes name n
   | n < 0 = negativeSize name n
@@ -237,7 +241,7 @@ newBytes name n
 newAlignedBytes :: String -> Int -> Int -> IO (ForeignPtr a)
 newAlignedBytes name n align
   | align == blockAlignment = newBytes name n
-  | otherwise = newBlock (alignedBytes (capability name) Whatever n align)
+  | otherwise = newBlock name (\source -> alignedBytes source Whatever n align)
 {-# INLINE newAlignedBytes #-}
 
 newOne :: Storable a => String -> Int -> IO (ForeignPtr a)
@@ -288,22 +292,21 @@ relieve = do
       in go
 {-# NOINLINE relieve #-}
 
--- | The same with another finalizer.
-newBlockFreedBy :: FinalizerPtr a -> IO (Ptr a) -> IO (ForeignPtr a)
-newBlockFreedBy (FunPtr free) allocate = masked $ \s0 -> case newMutVar# NoFinalizers s0 of
+-- | With any such finalizer, from what puts the block into the place.
+newBlockInto :: FinalizerPtr a -> (Place -> IO (Ptr a)) -> IO (ForeignPtr a)
+newBlockInto (FunPtr free) allocate = IO $ \s0 -> case newMutVar# NoFinalizers s0 of
   (# s1, ref #) -> case mkWeakNoFinalizer# ref () s1 of
     (# s2, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s2 of
       (# s3, _ #) -> case writeMutVar# ref (CFinalizers weak) s3 of
-        s4 -> case run allocate s4 of
-          (# s5, Ptr p #) -> case run (finalizerFrees weak (Ptr p)) s5 of
-            (# s6, _ #) -> (# s6, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
-{-# INLINE newBlockFreedBy #-}
+        s4 -> case run (allocate (inFinalizer weak)) s4 of
+          (# s5, Ptr p #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
+{-# INLINE newBlockInto #-}
 
 -- | A block for an action. No asynchronous exception is masked: the call that takes the block puts it into a
 -- cell, the call that frees it empties the cell, each is one step, and whatever exception comes finds in the
 -- cell what is left to be freed.
 withBlock :: String -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
-withBlock name allocate = withBlockOf NoMore (\cell -> allocate (capabilityInto cell name))
+withBlock name allocate = withBlockOf NoMore (\place -> allocate (capabilityInto place name))
 {-# INLINE withBlock #-}
 
 -- | The same for bytes as they are.
@@ -313,7 +316,8 @@ withBytes name n act
   | otherwise = IO $ \s0 -> case run newCell s0 of
       (# s1, cell #) -> bracketed NoMore cell (fromIntegral n) (run (taken cell >>= act)) s1
   where taken cell = peekCell cell >>= \p ->
-          if p == nullPtr then intoCell NoMore cell (bytes (capabilityInto cell name) Whatever n) else pure p
+          if p /= nullPtr then pure p else
+            intoCell NoMore cell (\place -> bytes (capabilityInto place name) Whatever n)
 {-# INLINE withBytes #-}
 
 -- | .. at so much alignment, ..
@@ -335,17 +339,17 @@ withMany name n act = do
 {-# INLINE withMany #-}
 
 -- | The same; keeps something alive until the block is freed.
-withBlockOf :: Ending -> (Cell -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
+withBlockOf :: Ending -> (Place -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withBlockOf ending allocate act = IO $ \s0 -> case run newCell s0 of
   (# s1, cell #) ->
-    bracketed ending cell noBlock (run (intoCell ending cell (allocate cell) >>= act)) s1
+    bracketed ending cell noBlock (run (intoCell ending cell allocate >>= act)) s1
 {-# INLINE withBlockOf #-}
 
--- Takes the block of a bracket, which the action puts into the cell.
-intoCell :: Ending -> Cell -> IO (Ptr a) -> IO (Ptr a)
+-- Takes the block of a bracket.
+intoCell :: Ending -> Cell -> (Place -> IO (Ptr a)) -> IO (Ptr a)
 intoCell ending cell allocate = do
   dropped <- inTransaction
-  if dropped then relieved >> intoCellInTransaction ending cell allocate else allocate
+  if dropped then relieved >> inTransactionInto ending cell allocate else allocate (inCell cell)
 {-# INLINE intoCell #-}
 
 -- | With asynchronous exceptions masked, if they are not already.

@@ -19,9 +19,8 @@
 -- from the finalizer, and goes on with the action. If nobody does, the garbage collector frees the block.
 --
 -- A transaction (STM) that GHC begins again, because what it has read has changed, is dropped where it
--- stands, and no handler is called. So in a transaction the block gets such a finalizer as soon as it is
--- there, and the collector frees it ('intoCellInTransaction'). A transaction that is dropped in the few steps
--- between loses the block.
+-- stands, and no handler is called. So in a transaction the block goes to such a finalizer, not into a cell,
+-- and the collector frees it ('inTransactionInto').
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -32,18 +31,19 @@ module Mimalloc.Internal.Bracket
   , noBlock
   , bracketed
   , inTransaction
-  , intoCellInTransaction
+  , inTransactionInto
   , disarm
-  , finalizerFrees
   , run
   ) where
 
 import Control.Exception (SomeException)
+import Control.Monad (unless, when)
 import Foreign.C.Types (CSize)
 import Foreign.ForeignPtr (FinalizerPtr)
 import GHC.Exts
 import GHC.IO (IO (..))
 
+import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Numbers (noBlockSize)
 
@@ -67,12 +67,8 @@ foreign import prim "mi_bracket_interrupt" interrupt#
 -- Frees the block in the cell, and returns the value.
 foreign import prim "mi_bracket_free"      free#
   :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
-foreign import prim "mi_finalizer_frees"   finalizerFrees#
-  :: Weak# () -> Addr# -> State# RealWorld -> (# State# RealWorld #)
-
--- What was in the cell is freed by the weak pointer's finalizer from now on, and counted.
-foreign import prim "mi_bracket_hand_over" handOver#
-  :: MutableByteArray# RealWorld -> Weak# () -> State# RealWorld -> (# State# RealWorld #)
+foreign import prim "mi_disarm"            disarm#
+  :: Weak# () -> State# RealWorld -> (# State# RealWorld, Word# #)
 foreign import prim "mi_in_transaction"    inTransaction#
   :: State# RealWorld -> (# State# RealWorld, Word# #)
 
@@ -111,17 +107,15 @@ inTransaction :: IO Bool
 inTransaction = IO $ \s -> case inTransaction# s of (# s', w #) -> (# s', isTrue# (neWord# w 0##) #)
 {-# INLINE inTransaction #-}
 
--- | Takes the block of a bracket, which the action puts into the cell, in a transaction. The weak pointer is
--- there before the block is.
-intoCellInTransaction :: Ending -> Cell -> IO (Ptr a) -> IO (Ptr a)
-intoCellInTransaction ending (Cell key) allocate
-  | freedAnyway ending = allocate
+-- | Takes the block of a bracket in a transaction: for a weak pointer that is there before the block is.
+inTransactionInto :: Ending -> Cell -> (Place -> IO (Ptr a)) -> IO (Ptr a)
+inTransactionInto ending cell@(Cell key) allocate
+  | freedAnyway ending = allocate (inCell cell)
   | otherwise = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
       (# s1, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s1 of
-        (# s2, _ #) -> case run allocate s2 of
-          (# s3, p #) -> case handOver# key weak s3 of (# s4 #) -> (# s4, p #)
+        (# s2, _ #) -> run (allocate (inFinalizer weak)) s2
   where !(FunPtr free) = mi_cap_free_held_finalizer :: FinalizerPtr ()
-{-# NOINLINE intoCellInTransaction #-}
+{-# NOINLINE inTransactionInto #-}
 
 -- Does what the bracket belongs to end with its blocks?
 freedAnyway :: Ending -> Bool
@@ -148,19 +142,20 @@ interrupted ending !cell frozen handler e s0 = case fate# frozen (unsafeCoerce# 
 {-# NOINLINE interrupted #-}
 
 -- The bracket frees its block at its end. In a transaction there may be none, so the finalizer keeps it.
+-- Where a finalizer of Haskell's asks for what was lost, C's may have freed the block before.
 goesOn :: Cell -> Weak# () -> IO ()
 goesOn cell weak = do
   dropped <- inTransaction
-  if dropped then fillCell cell (Ptr nullAddr#) else disarm weak
+  there <- if dropped then isAlive weak else disarm weak
+  when (dropped || not there) $ fillCell cell (Ptr nullAddr#)
+  unless there $ blockIsGone "bracket"
 
--- | The C finalizer of a weak pointer, which has one, gets a null pointer. The weak pointer is alive.
-disarm :: Weak# () -> IO ()
-disarm weak = finalizerFrees weak (Ptr nullAddr#)
+-- | The C finalizer of a weak pointer, which has one, gets a null pointer. Or it was run.
+disarm :: Weak# () -> IO Bool
+disarm weak = IO $ \s -> case disarm# weak s of (# s', w #) -> (# s', isTrue# (neWord# w 0##) #)
 
--- | .. gets this pointer. The weak pointer is alive.
-finalizerFrees :: Weak# () -> Ptr a -> IO ()
-finalizerFrees weak (Ptr p) = IO $ \s -> case finalizerFrees# weak p s of (# s' #) -> (# s', () #)
-{-# INLINE finalizerFrees #-}
+isAlive :: Weak# () -> IO Bool
+isAlive weak = IO $ \s -> case deRefWeak# weak s of (# s', alive, _ #) -> (# s', isTrue# alive #)
 
 data Armed = Armed (Weak# ())
 

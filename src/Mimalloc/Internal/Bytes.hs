@@ -35,7 +35,7 @@ fromBlock fp = Internal.fromForeignPtr fp 0
 
 -- | A block that is the byte string's from now on. The caller has masked asynchronous exceptions.
 adopt :: Ptr Word8 -> Int -> IO ByteString
-adopt p n = (`fromBlock` n) <$> newBlock (pure p)
+adopt p n = (`fromBlock` n) <$> adoptBlock p
 
 -- | The byte string of a C string that C allocates for us; a null pointer is want of memory.
 packCString :: String -> IO CString -> IO ByteString

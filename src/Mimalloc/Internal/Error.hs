@@ -13,6 +13,7 @@ module Mimalloc.Internal.Error
   , noCapability
   , noArena
   , heapEnded
+  , blockIsGone
   , nullPointer
   , noString
   , outOfRange
@@ -62,6 +63,11 @@ noArena name n = failure InvalidArgument name ("no arena " ++ show n)
 heapEnded :: String -> IO a
 heapEnded name = failure IllegalOperation name "the heap has ended"
 {-# NOINLINE heapEnded #-}
+
+-- | A frozen bracket is gone on with, but its block was freed: nobody could ask for it but a finalizer.
+blockIsGone :: String -> IO a
+blockIsGone name = failure IllegalOperation name "the garbage collector has freed the block"
+{-# NOINLINE blockIsGone #-}
 
 -- | There is a null pointer where there must be none.
 nullPointer :: String -> IO a

@@ -32,11 +32,14 @@ module Mimalloc.Internal.FFI
   , newCell
   , fillCell
   , peekCell
-  , mi_fast_malloc_into
-  , mi_zalloc_into
-  , mi_aligned_into
-  , mi_heap_aligned_into
   , mi_fast_free_from
+    -- * Blocks for a place
+  , Place (..)
+  , inCell
+  , inFinalizer
+  , putInto
+  , mi_malloc_into
+  , mi_zalloc_into_safe
     -- * Resizing, and aligned blocks: all of them
   , mi_cap_resize
   , mi_cap_aligned
@@ -88,6 +91,7 @@ module Mimalloc.Internal.FFI
   , mi_cap_heap_delete_finalizer
   , mi_heap_new
   , mi_heap_new_ex
+  , mi_heap_new_finalized
   , mi_heap_new_in_arena
   , mi_heap_of
   , mi_heap_contains_block
@@ -243,33 +247,45 @@ peekCell :: Cell -> IO (Ptr a)
 peekCell (Cell cell) = IO $ \s -> case readAddrArray# cell at s of (# s', p #) -> (# s', Ptr p #)
   where !(I# at) = cellBlock `quot` 8
 
--- They allocate and fill the cell: size; size; size, alignment, whether to clear; heap and the same.
-foreign import prim "mi_fast_malloc_into"  mi_fast_malloc_into#  :: MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
-foreign import prim "mi_zalloc_into"       mi_zalloc_into#       :: MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
-foreign import prim "mi_aligned_into"      mi_aligned_into#      :: MutableByteArray# RealWorld -> Word# -> Word# -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
-foreign import prim "mi_heap_aligned_into" mi_heap_aligned_into# :: MutableByteArray# RealWorld -> Addr# -> Word# -> Word# -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
 -- Empties the cell and frees what was in it, if anything.
-foreign import prim "mi_fast_free_from"    mi_fast_free_from#    :: MutableByteArray# RealWorld -> State# RealWorld -> (# State# RealWorld #)
-
-mi_fast_malloc_into, mi_zalloc_into :: Cell -> CSize -> IO (Ptr a)
-mi_fast_malloc_into (Cell cell) size = IO $ \s -> case mi_fast_malloc_into# cell (word size) s of (# s', p #) -> (# s', Ptr p #)
-mi_zalloc_into (Cell cell) size = IO $ \s -> case mi_zalloc_into# cell (word size) s of (# s', p #) -> (# s', Ptr p #)
-{-# INLINE mi_fast_malloc_into #-}
-{-# INLINE mi_zalloc_into #-}
-
-mi_aligned_into :: Cell -> CSize -> CSize -> CBool -> IO (Ptr a)
-mi_aligned_into (Cell cell) size align zero = IO $ \s ->
-  case mi_aligned_into# cell (word size) (word align) (word zero) s of (# s', p #) -> (# s', Ptr p #)
-{-# INLINE mi_aligned_into #-}
-
-mi_heap_aligned_into :: Cell -> Ptr MiHeap -> CSize -> CSize -> CBool -> IO (Ptr a)
-mi_heap_aligned_into (Cell cell) (Ptr heap) size align zero = IO $ \s ->
-  case mi_heap_aligned_into# cell heap (word size) (word align) (word zero) s of (# s', p #) -> (# s', Ptr p #)
-{-# INLINE mi_heap_aligned_into #-}
+foreign import prim "mi_fast_free_from" mi_fast_free_from# :: MutableByteArray# RealWorld -> State# RealWorld -> (# State# RealWorld #)
 
 mi_fast_free_from :: Cell -> IO ()
 mi_fast_free_from (Cell cell) = IO $ \s -> case mi_fast_free_from# cell s of (# s' #) -> (# s', () #)
 {-# INLINE mi_fast_free_from #-}
+
+-- | Where a new block goes in one step, so that it is freed whatever comes then: a cell, or the one C finalizer of a weak
+-- pointer, which had null ('mi_cap_free_held_finalizer' or 'mi_cap_free_box_finalizer': it is counted there).
+--
+-- @since 0.1.0.0
+data Place = Place (MutableByteArray# RealWorld)     -- to C--, which tells them apart, they are the same
+
+inCell :: Cell -> Place
+inCell (Cell cell) = Place cell
+{-# INLINE inCell #-}
+
+inFinalizer :: Weak# () -> Place
+inFinalizer weak = Place (unsafeCoerce# weak)
+{-# INLINE inFinalizer #-}
+
+-- | A block from elsewhere. Masked by the caller.
+putInto :: Place -> Ptr a -> IO ()
+putInto (Place place) (Ptr p) = IO $ \s -> case mi_put# place p s of (# s' #) -> (# s', () #)
+
+-- | Heap or null, size, alignment, whether to clear.
+mi_malloc_into :: Place -> Ptr MiHeap -> CSize -> CSize -> CBool -> IO (Ptr a)
+mi_malloc_into (Place place) (Ptr heap) size align zero = IO $ \s ->
+  case mi_malloc_into# place heap (word size) (word align) (word zero) s of (# s', p #) -> (# s', Ptr p #)
+{-# INLINE mi_malloc_into #-}
+
+-- | The same, cleared, in a safe call. Masked by the caller.
+mi_zalloc_into_safe :: Place -> Ptr MiHeap -> CSize -> CSize -> IO (Ptr a)
+mi_zalloc_into_safe (Place place) (Ptr heap) size align = IO $ \s ->
+  case mi_zalloc_safely_into# place heap (word size) (word align) s of (# s', p #) -> (# s', Ptr p #)
+
+foreign import prim "mi_put" mi_put# :: MutableByteArray# RealWorld -> Addr# -> State# RealWorld -> (# State# RealWorld #)
+foreign import prim "mi_malloc_into" mi_malloc_into# :: MutableByteArray# RealWorld -> Addr# -> Word# -> Word# -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
+foreign import prim "mi_zalloc_safely_into" mi_zalloc_safely_into# :: MutableByteArray# RealWorld -> Addr# -> Word# -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
 
 word :: Integral a => a -> Word#
 word n = case fromIntegral n of W# w -> w
@@ -380,6 +396,13 @@ foreign import ccall safe "mi_cap_heap_destroy" mi_cap_heap_destroy_safe :: Ptr 
 -- Any-thread, so a finalizer may. It waits for nobody but the remote frees of an instant; calls nothing back.
 foreign import ccall "&mi_cap_heap_destroy" mi_cap_heap_destroy_finalizer :: FinalizerPtr MiHeap
 foreign import ccall "&mi_cap_heap_delete" mi_cap_heap_delete_finalizer   :: FinalizerPtr MiHeap
+
+-- | A heap for the one C finalizer of a weak pointer, in one step: tag, whether it can be destroyed, arena.
+mi_heap_new_finalized :: Weak# () -> CInt -> CBool -> CInt -> IO (Ptr MiHeap)
+mi_heap_new_finalized weak tag destroy arena = IO $ \s ->
+  case mi_heap_new_finalized# weak (word tag) (word destroy) (word arena) s of (# s', p #) -> (# s', Ptr p #)
+
+foreign import prim "mi_heap_new_finalized" mi_heap_new_finalized# :: Weak# () -> Word# -> Word# -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
 
 -- Any-thread, unsafe because short.
 foreign import ccall unsafe "hs_mi_heap_new" mi_heap_new            :: IO (Ptr MiHeap)

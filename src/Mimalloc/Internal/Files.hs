@@ -19,7 +19,7 @@ import GHC.ForeignPtr (ForeignPtr (..), ForeignPtrContents (..))
 import System.Posix.Internals
   ( c_close, c_safe_open, c_safe_read, fdFileSize, o_NOCTTY, o_NONBLOCK, o_RDONLY, withFilePath )
 
-import Mimalloc.Internal.Alloc (newBlock)
+import Mimalloc.Internal.Alloc (adoptBlock)
 import Mimalloc.Internal.Error (noRegularFile)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Mapped (mapping)
@@ -49,7 +49,7 @@ contents name path fd = do
         n <- fillElements name g more $ \p ->
           fromIntegral <$> retried name path (c_safe_read fd p (fromIntegral more))
         if n > 0 then go (max 4096 n) else mask_ $ takeBlock g >>= \(p, total) ->
-          (\fp -> (fp, total)) <$> if total == 0 then pure nothing else newBlock (pure p)
+          (\fp -> (fp, total)) <$> if total == 0 then pure nothing else adoptBlock p
   go 4096
   where nothing = ForeignPtr nullAddr# FinalPtr
 

@@ -95,9 +95,7 @@ newGrowableFor name room
   | room < 0 = negativeSize name room
   | otherwise = do
       relieved
-      fp <- newBlockFreedBy mi_cap_free_box_finalizer $ do
-        b <- one (capability name) Zeros 8
-        b <$ poke b (Box nullPtr 0 0)
+      fp <- newBlockInto mi_cap_free_box_finalizer $ \place -> one (capabilityInto place name) Zeros 8
       let g = Growable fp
       g <$ when (room > 0) (resize name g room)
 {-# INLINABLE newGrowableFor #-}

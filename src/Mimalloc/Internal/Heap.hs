@@ -184,24 +184,20 @@ shut heap@(Heap key _) = do
   IO $ \s -> case casIntArray# key at 0# never s of (# s', old #) -> (# s', isTrue# (old ==# 0#) #)
   where !(I# never) = minBound `quot` 2
 
--- C's heap, or an exception. Masked by the caller.
-make :: String -> Int -> Bool -> Bool -> CInt -> IO (Ptr MiHeap)
-make name tag destroy weighs arena = do
-  when (tag < fromIntegral (minBound :: CInt) || tag > fromIntegral (maxBound :: CInt)) $
-    outOfRange name "tag" tag
-  p <- mi_heap_new_ex (fromIntegral tag) (bool destroy) arena
-  if p /= nullPtr then p <$ when weighs (mi_cap_heap_weigh p) else do
-    e <- getErrno
-    if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
-
--- A heap that a finalizer ends. An asynchronous exception finds it either not made yet or with its finalizer.
+-- A heap that a finalizer ends, which is there first.
 newHeapOf :: String -> Int -> Bool -> FinalizerPtr MiHeap -> Int -> CInt -> IO (Heap s)
-newHeapOf name life weighs (FunPtr finalizer) tag arena = masked $ \s0 -> case newKey life s0 of
-  (# s1, key #) -> case mkWeakNoFinalizer# key () s1 of
-    (# s2, weak #) -> case run (make name tag (life /= each) weighs arena) s2 of
-      (# s3, p@(Ptr a) #) -> case addCFinalizerToWeak# finalizer a 0# nullAddr# weak s3 of
-        (# s4, _ #) -> let heap = Heap key weak in case run (writeHeap heap p) s4 of
-          (# s5, _ #) -> (# s5, heap #)
+newHeapOf name life weighs (FunPtr finalizer) tag arena
+  | tag < fromIntegral (minBound :: CInt) || tag > fromIntegral (maxBound :: CInt) = outOfRange name "tag" tag
+  | otherwise = IO $ \s0 -> case newKey life s0 of
+      (# s1, key #) -> case mkWeakNoFinalizer# key () s1 of
+        (# s2, weak #) -> case addCFinalizerToWeak# finalizer nullAddr# 0# nullAddr# weak s2 of
+          (# s3, _ #) -> let heap = Heap key weak in case run (made heap) s3 of (# s4, _ #) -> (# s4, heap #)
+  where
+    made heap@(Heap _ weak) = do
+      p <- mi_heap_new_finalized weak (fromIntegral tag) (bool (life /= each)) arena
+      if p /= nullPtr then when weighs (mi_cap_heap_weigh p) >> writeHeap heap p else do
+        e <- getErrno
+        if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
 
 -- | A heap whose foreign pointers live together; the collector knows how large it is.
 newHeapTogether :: String -> Int -> CInt -> IO (Heap s)
@@ -268,32 +264,28 @@ ofHeap heap name = Source
   }
 {-# INLINE ofHeap #-}
 
--- | The same for a bracket, whose caller is in: into its cell.
-ofHeapInto :: Cell -> Heap s -> String -> Source a
-ofHeapInto cell heap name = Source
-  { sourceName = name
-  , sourceBytes = \size -> into size (fromIntegral blockAlignment) 0
-  , sourceAligned = \size align -> into size align 0
-  , sourceZeros = \size -> into size (fromIntegral blockAlignment) 1
-  , sourceAlignedZeros = \size align -> into size align 1
-  , sourceBigZeros = \size align ->
-      inHeap name heap $ \p -> safelyInto cell (mi_heap_zalloc_aligned_at_safe p size align 0)
-  }
-  where
-    into size align zero = inHeap name heap $ \p -> mi_heap_aligned_into cell p size align zero
-    {-# INLINE into #-}
+-- | The same into a place, for a caller who is in.
+ofHeapInto :: Place -> Heap s -> String -> (Source a -> IO (Ptr a)) -> IO (Ptr a)
+ofHeapInto place heap name allocate = inHeap name heap $ \p -> allocate (placeSource p place name)
 {-# INLINE ofHeapInto #-}
 
--- | A block of the heap, from 'ofHeap', as a foreign pointer. One that lives together with others needs no
--- care about asynchronous exceptions: its block is freed with the heap in any case.
-newHeapBlock :: Heap s -> IO (Ptr a) -> IO (ForeignPtr a)
-newHeapBlock heap@(Heap key _) allocate = do
+-- | A block of the heap as a foreign pointer. One that lives together with others needs no care about
+-- asynchronous exceptions: its block is freed with the heap in any case.
+newHeapBlock :: String -> Heap s -> (Source a -> IO (Ptr a)) -> IO (ForeignPtr a)
+newHeapBlock name heap allocate = do
   life <- readLife heap
-  if life == each then newBlock allocate else do
-    when (life == together) $ void (changeLife heap togetherMade)
-    Ptr p <- allocate
-    pure (ForeignPtr p (PlainPtr key))
+  if life /= each then newTogether heap life (allocate (ofHeap heap name)) else do
+    relieved
+    newBlockInto mi_cap_free_held_finalizer $ \place ->
+      usingHeap name heap $ \_ -> ofHeapInto place heap name allocate
 {-# INLINE newHeapBlock #-}
+
+newTogether :: Heap s -> Int -> IO (Ptr a) -> IO (ForeignPtr a)
+newTogether heap@(Heap key _) life allocate = do
+  when (life == together) $ void (changeLife heap togetherMade)
+  Ptr p <- allocate
+  pure (ForeignPtr p (PlainPtr key))
+{-# INLINE newTogether #-}
 
 -- | The same, for any number of bytes: if this is no heap of that kind, if it has ended, if the number is
 -- negative or if there is no memory, the short way gives null, and the long way tells which.
@@ -305,7 +297,7 @@ newHeapBytes name heap@(Heap key _) n = do
 {-# INLINE newHeapBytes #-}
 
 newHeapBytesSlow :: String -> Heap s -> Int -> IO (ForeignPtr a)
-newHeapBytesSlow name heap n = newHeapBlock heap (bytes (ofHeap heap name) Whatever n)
+newHeapBytesSlow name heap n = newHeapBlock name heap (\source -> bytes source Whatever n)
 {-# NOINLINE newHeapBytesSlow #-}
 
 -- | A heap of blocks that are freed one by one; what is left of them, when it is not reachable any more. The
@@ -327,8 +319,8 @@ heapBlock name heap@(Heap key _) n = do
 newHeapPacked :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapPacked name heap@(Heap key _) n = do
   life <- readLife heap
-  newHeapBlock heap $ if life == each then bytes (ofHeap heap name) Whatever n
-    else orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
+  if life == each then newHeapBytesSlow name heap n else newTogether heap life $
+    orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
 {-# INLINE newHeapPacked #-}
 
 -- | A block of the heap while the action runs, which counts as a use of the heap: nobody ends that at once
@@ -337,6 +329,6 @@ withHeapBlock :: String -> Heap s -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b)
 withHeapBlock name heap allocate act = do
   life <- enter name heap
   r <- withBlockOf (Holding (leave heap life) (life /= each))
-    (\cell -> allocate (ofHeapInto cell heap name)) act
+    (\place -> ofHeapInto place heap name allocate) act
   r <$ leave heap life
 {-# INLINE withHeapBlock #-}

@@ -10,9 +10,10 @@ import Data.IORef
 import Data.Word (Word8)
 import Foreign.Ptr (castPtr)
 import GHC.Conc
-  ( BlockReason (..), ThreadStatus (..), atomically, catchSTM, newTVarIO, readTVar, threadStatus, writeTVar )
+  ( BlockReason (..), ThreadStatus (..), atomically, catchSTM, newTVarIO, readTVar, threadStatus
+  , unsafeIOToSTM, writeTVar )
 import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
-import System.Mem (performGC)
+import System.Mem (performGC, performMinorGC)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
@@ -156,6 +157,8 @@ tests = testGroup "brackets in pure code"
       replicateM_ 10 (begunAgain with) | Way name with <- ways]
   , testGroup "leave nothing to a transaction that goes on with one, and is begun again"
       [testCase name $ freed $ replicateM_ 5 (frozenBefore with) | Way name with <- ways]
+  , testGroup "leave nothing to transactions that are dropped anywhere"
+      [testCase name $ freed (conflicts most make) | (name, most, make) <- made]
   , testGroup "in no lazy value they are freed at once" [testCase name $ do
       before <- liveBlocks >> snd <$> Stats.liveBlocks
       entered <- newEmptyMVar
@@ -211,6 +214,35 @@ begunAgain with = do
   takeMVar done >>= either (throwIO :: SomeException -> IO ()) (@?= 2)
   readIORef times >>= (@?= 2)
 
+-- What is made, and lost when a transaction is dropped between two steps of it.
+made :: [(String, Int, IO ())]
+made =
+  [ ("callocForeignPtr", 30000, void (callocForeignPtr :: IO (ForeignPtr Int)))
+  , ("mallocForeignPtrAlignedBytes", 30000, void (mallocForeignPtrAlignedBytes 100 64))
+  , ("zallocByteString, in a safe call", 500, void (M.zallocByteString 1100000))
+  , ("heapMallocForeignPtrBytes", 30000, withHeap $ \h -> void (heapMallocForeignPtrBytes h 100))
+  , ("newHeap", 30000, void newHeap)
+  , ("withMallocBytes", 30000, withMallocBytes 100 (\p -> poke p (1 :: Word8)))
+  , ("withZallocBytes, in a safe call", 500, withZallocBytes 1100000 (\p -> poke p (1 :: Word8)))
+  ]
+
+-- Transactions whose variable another thread changes all the time. GHC looks when a thread pauses, as
+-- collections make them.
+conflicts :: Int -> IO () -> Assertion
+conflicts most make = do
+  source <- newTVarIO (0 :: Int)
+  tries <- newIORef (0 :: Int)
+  let while act = act >> yield >> readIORef tries >>= \n -> when (n < most) (while act)
+      change = atomically (readTVar source >>= writeTVar source . (+ 1))
+      use = atomically $ do
+        n <- readTVar source
+        unsafeIOToSTM (modifyIORef' tries (+ 1) >> replicateM_ 5 make)
+        writeTVar source (n + 1)
+  dones <- forM [change, performMinorGC, use] $ \act -> do
+    done <- newEmptyMVar
+    done <$ forkIO (try (while act) >>= putMVar done)
+  forM_ dones $ takeMVar >=> either (throwIO :: SomeException -> IO ()) pure
+
 -- The value is frozen first, by an exception; the transaction goes on with it, and then does not ask for it.
 frozenBefore :: With -> Assertion
 frozenBefore with = do
@@ -220,18 +252,18 @@ frozenBefore with = do
   goesOn <- newEmptyMVar
   second <- newEmptyMVar
   done <- newEmptyMVar
-  let value = unsafePerformIO $ with $ \p -> do
+  let frozen = unsafePerformIO $ with $ \p -> do
         poke p 1
         putMVar begins () >> takeMVar first
         putMVar goesOn () >> takeMVar second >> replicateM_ 1000 yield
         fromIntegral <$> peek p :: IO Int
-      asks = try (evaluate value) :: IO (Either SomeException Int)
+      asks = try (evaluate frozen) :: IO (Either SomeException Int)
   worker <- forkIO $ asks >>= putMVar done . either (const 0) id
   takeMVar begins
   killThread worker
   takeMVar done >>= (@?= 0)
   _ <- forkIO $ do
-    r <- atomically (readTVar source >>= \n -> if n == 1 then pure $! value else pure 2)
+    r <- atomically (readTVar source >>= \n -> if n == 1 then pure $! frozen else pure 2)
     putMVar done r
   putMVar first ()
   takeMVar goesOn
