@@ -83,7 +83,7 @@ void* mi_arena_area(mi_arena_id_t arena_id, size_t* size) {
 void mi_arenas_print(void) {
   for (size_t i = 0; i < mi_arena_count(); i++) {
     mi_arena_t* a = mi_arena_at(i);
-    if (mi_load_relaxed(&a->xgone)) continue;                             /* for ever */
+    if (mi_load_relaxed(&a->xgone)) continue;                             /* a statistic */
     const size_t kib = MI_SLICE_SIZE / MI_KiB;
     mi_report_message("mimalloc: arena %zu at %p: %zu KiB, %zu free, %zu committed, %zu to be purged%s%s\n",
                       i + 1, (void*)a->start, a->nslices * kib, mi_bitmap_count(a->free, a->nslices) * kib,

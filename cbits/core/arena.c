@@ -188,9 +188,10 @@ bool mi_arena_reserve(size_t size) {
     want = mi_max(mi_min(want, MI_ARENA_LOCKED), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
   }
   if (want >= mi_arena_refused()) want = mi_align_up(mi_arena_refused() / 2, MI_SLICE_SIZE);
-  for (want = mi_max(want, size); ; ) {
-    if (arena_again(size, want) || arena_ask(want)
-        || (want == size && mi_arena_release() && arena_ask(want))) return true;
+  want = mi_max(want, size);
+  if (arena_again(size, want)) return true;
+  for (;;) {
+    if (arena_ask(want) || (want == size && mi_arena_release() && arena_ask(want))) return true;
     if (want == size) return false;
     want = want <= MI_ARENA_MIN ? size : mi_align_up(mi_max(want / 2, size), MI_SLICE_SIZE);
   }

@@ -14,9 +14,8 @@ module Mimalloc.Internal.Alloc
   ( -- * Blocks
     Fill (..)
   , Source (..)
-  , capability
   , capabilityInto
-  , placeSource
+  , sourceInto
   , bytes
   , alignedBytes
   , one
@@ -94,34 +93,26 @@ data Source a = Source
   , sourceBigZeros     :: CSize -> CSize -> IO (Ptr a) -- ^ as many and more at any alignment: a safe call
   }
 
--- | The heap of the capability one is on.
-capability :: String -> Source a
-capability name = Source
-  { sourceName = name
-  , sourceBytes = mi_cap_malloc
-  , sourceAligned = mi_cap_malloc_aligned
-  , sourceZeros = mi_cap_zalloc
-  , sourceAlignedZeros = mi_cap_zalloc_aligned
-  , sourceBigZeros = mi_zalloc_aligned_safe
-  }
-{-# INLINE capability #-}
-
--- | The same, into a place.
+-- | The heap of the capability one is on, into a place.
 capabilityInto :: Place -> String -> Source a
-capabilityInto = placeSource nullPtr
+capabilityInto = sourceInto ($ nullPtr)
 {-# INLINE capabilityInto #-}
 
--- | Blocks of a heap, or null for the capability's own, into a place.
-placeSource :: Ptr MiHeap -> Place -> String -> Source a
-placeSource heap place name = Source
+-- | A heap, or null for the capability's own, into a place. The first argument lends the heap to one call.
+sourceInto :: ((Ptr MiHeap -> IO (Ptr a)) -> IO (Ptr a)) -> Place -> String -> Source a
+sourceInto using place name = Source
   { sourceName = name
-  , sourceBytes = \size -> mi_malloc_into place heap size (fromIntegral blockAlignment) 0
-  , sourceAligned = \size align -> mi_malloc_into place heap size align 0
-  , sourceZeros = \size -> mi_malloc_into place heap size (fromIntegral blockAlignment) 1
-  , sourceAlignedZeros = \size align -> mi_malloc_into place heap size align 1
-  , sourceBigZeros = \size align -> masked (run (mi_zalloc_into_safe place heap size align))
+  , sourceBytes = \size -> using $ \heap -> mi_malloc_into place heap size (fromIntegral blockAlignment) 0
+  , sourceAligned = \size align -> using $ \heap -> mi_malloc_into place heap size align 0
+  , sourceZeros = \size -> using $ \heap -> mi_malloc_into place heap size (fromIntegral blockAlignment) 1
+  , sourceAlignedZeros = \size align -> using $ \heap -> mi_malloc_into place heap size align 1
+  , sourceBigZeros = \size align -> using $ \heap -> bigZerosInto place heap size align
   }
-{-# INLINE placeSource #-}
+{-# INLINE sourceInto #-}
+
+bigZerosInto :: Place -> Ptr MiHeap -> CSize -> CSize -> IO (Ptr a)
+bigZerosInto place heap size align = masked (run (mi_zalloc_into_safe place heap size align))
+{-# NOINLINE bigZerosInto #-}
 
 -- | A block of so many bytes, aligned to 16.
 bytes :: Source a -> Fill -> Int -> IO (Ptr a)
@@ -216,11 +207,6 @@ newBlock name allocate =
   relieved >> newBlockInto mi_cap_free_held_finalizer (\place -> allocate (capabilityInto place name))
 {-# INLINE newBlock #-}
 
--- | One that there is. The caller has masked exceptions.
-adoptBlock :: Ptr a -> IO (ForeignPtr a)
-adoptBlock p = relieved >> newBlockInto mi_cap_free_held_finalizer (\place -> p <$ putInto place p)
-{-# INLINE adoptBlock #-}
-
 -- | The same for so many bytes as they are: the step is in C-- altogether.
 newBytes :: String -> Int -> IO (ForeignPtr a)
 newBytes name n
@@ -228,16 +214,15 @@ newBytes name n
   | otherwise = relieved >> make >>= \fp -> if isNull fp then exhausted name n isNull make else pure fp
   where
     isNull (ForeignPtr p _) = Ptr p == nullPtr
-    !(FunPtr free) = mi_cap_free_held_finalizer
-    make = IO $ \s0 -> case newMutVar# NoFinalizers s0 of
-      (# s1, ref #) -> case mkWeakNoFinalizer# ref () s1 of
-        (# s2, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s2 of
-          (# s3, _ #) -> case writeMutVar# ref (CFinalizers weak) s3 of
-            s4 -> case mi_fast_malloc_finalized weak (fromIntegral n) s4 of
-              (# s5, p #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
+    make = newBlockInto mi_cap_free_held_finalizer (\place -> mi_fast_malloc_finalized place (fromIntegral n))
 {-# INLINE newBytes #-}
 
--- | The same at so much alignment, for @oneFrom@ and @manyFrom@.
+-- | One that there is. The caller has masked exceptions.
+adoptBlock :: Ptr a -> IO (ForeignPtr a)
+adoptBlock p = relieved >> newBlockInto mi_cap_free_held_finalizer (\place -> p <$ putInto place p)
+{-# INLINE adoptBlock #-}
+
+-- | So many bytes at so much alignment, for @oneFrom@ and @manyFrom@.
 newAlignedBytes :: String -> Int -> Int -> IO (ForeignPtr a)
 newAlignedBytes name n align
   | align == blockAlignment = newBytes name n
@@ -299,7 +284,9 @@ newBlockInto (FunPtr free) allocate = IO $ \s0 -> case newMutVar# NoFinalizers s
     (# s2, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s2 of
       (# s3, _ #) -> case writeMutVar# ref (CFinalizers weak) s3 of
         s4 -> case run (allocate (inFinalizer weak)) s4 of
-          (# s5, Ptr p #) -> (# s5, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
+          -- Until here nobody else may hold it.
+          (# s5, Ptr p #) -> case touch# ref s5 of
+            s6 -> (# s6, ForeignPtr p (PlainForeignPtr (IORef (STRef ref))) #)
 {-# INLINE newBlockInto #-}
 
 -- | A block for an action. No asynchronous exception is masked: the call that takes the block puts it into a

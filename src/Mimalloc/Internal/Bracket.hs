@@ -37,7 +37,7 @@ module Mimalloc.Internal.Bracket
   ) where
 
 import Control.Exception (SomeException)
-import Control.Monad (unless, when)
+import Control.Monad (unless, void)
 import Foreign.C.Types (CSize)
 import Foreign.ForeignPtr (FinalizerPtr)
 import GHC.Exts
@@ -136,21 +136,25 @@ interrupted ending !cell frozen handler e s0 = case fate# frozen (unsafeCoerce# 
     (# s2, armed #) -> interrupt# (unsafeCoerce# e) (unsafeCoerce# (again armed)) s2
   where
     again :: Maybe Armed -> Step Any
-    again armed = catch# (resume armed) handler
-    resume (Just (Armed weak)) s1 = case run (goesOn cell weak) s1 of (# s2, _ #) -> enter# frozen s2
-    resume Nothing s1 = enter# frozen s1
+    again armed s1 = case run (mapM_ (stillThere ending cell) armed) s1 of
+      (# s2, _ #) -> catch# (resume armed) handler s2
+    resume armed s1 = case run (mapM_ (goesOn cell) armed) s1 of (# s2, _ #) -> enter# frozen s2
 {-# NOINLINE interrupted #-}
 
--- The bracket frees its block at its end. In a transaction there may be none, so the finalizer keeps it.
--- Where a finalizer of Haskell's asks for what was lost, C's may have freed the block before.
-goesOn :: Cell -> Weak# () -> IO ()
-goesOn cell weak = do
-  dropped <- inTransaction
-  there <- if dropped then isAlive weak else disarm weak
-  when (dropped || not there) $ fillCell cell (Ptr nullAddr#)
-  unless there $ blockIsGone "bracket"
+-- Where a finalizer of Haskell's asks for what was lost, C's may have freed the block before. The value is that
+-- error then, since no handler of ours sees it.
+stillThere :: Ending -> Cell -> Armed -> IO ()
+stillThere ending cell (Armed weak) = do
+  there <- isAlive weak
+  unless there $ emptyCell cell >> endNow ending cell >> blockIsGone "bracket"
 
--- | The C finalizer of a weak pointer, which has one, gets a null pointer. Or it was run.
+-- The bracket frees its block at its end. In a transaction there may be none, so the finalizer keeps it.
+goesOn :: Cell -> Armed -> IO ()
+goesOn cell (Armed weak) = do
+  dropped <- inTransaction
+  if dropped then emptyCell cell else void (disarm weak)
+
+-- | The C finalizer of a weak pointer, which has one, gets a null pointer: true. Or it was run, or will be.
 disarm :: Weak# () -> IO Bool
 disarm weak = IO $ \s -> case disarm# weak s of (# s', w #) -> (# s', isTrue# (neWord# w 0##) #)
 

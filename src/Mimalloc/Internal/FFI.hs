@@ -30,7 +30,7 @@ module Mimalloc.Internal.FFI
     -- * Blocks of brackets
   , Cell (..)
   , newCell
-  , fillCell
+  , emptyCell
   , peekCell
   , mi_fast_free_from
     -- * Blocks for a place
@@ -46,8 +46,6 @@ module Mimalloc.Internal.FFI
   , mi_cap_posix_memalign
   , mi_cap_valloc
   , mi_cap_pvalloc
-  , mi_cap_malloc_aligned
-  , mi_cap_zalloc_aligned
     -- * Long calls for blocks, from the OS thread's heap
   , mi_aligned_safe
   , mi_resize_safe
@@ -149,7 +147,6 @@ module Mimalloc.Internal.FFI
   , mi_cap_stats
   , mi_cap_activity
     -- * Pressure
-  , mi_cap_hold
   , mi_cap_held
   , mi_cap_reheld
   , mi_cap_heap_weigh
@@ -187,13 +184,6 @@ foreign import ccall unsafe mi_cap_strndup :: CString -> CSize -> IO CString
 foreign import ccall unsafe mi_cap_aligned :: CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_resize  :: Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr b)
 
--- | Size and alignment.
-mi_cap_malloc_aligned, mi_cap_zalloc_aligned :: CSize -> CSize -> IO (Ptr a)
-mi_cap_malloc_aligned size align = mi_cap_aligned size align 0 0
-mi_cap_zalloc_aligned size align = mi_cap_aligned size align 0 1
-{-# INLINE mi_cap_malloc_aligned #-}
-{-# INLINE mi_cap_zalloc_aligned #-}
-
 -- Owner-only, hence unsafe. Memory goes back to the system in bounded pieces.
 foreign import ccall unsafe mi_cap_collect :: CBool -> IO ()
 foreign import ccall unsafe mi_cap_drain   :: IO ()
@@ -211,11 +201,11 @@ mi_cap_free (Ptr p) = IO $ \s -> case mi_fast_free# p s of (# s' #) -> (# s', ()
 {-# INLINE mi_cap_free #-}
 
 -- | A block for a foreign pointer: counted ('mi_cap_hold'), and put into the one C finalizer of the weak pointer, where null was.
-mi_fast_malloc_finalized :: Weak# () -> CSize -> State# RealWorld -> (# State# RealWorld, Addr# #)
-mi_fast_malloc_finalized weak size = mi_fast_malloc_finalized# weak (word size)
+mi_fast_malloc_finalized :: Place -> CSize -> IO (Ptr a)
+mi_fast_malloc_finalized (Place weak) size = IO $ \s -> case mi_fast_malloc_finalized# weak (word size) s of (# s', p #) -> (# s', Ptr p #)
 {-# INLINE mi_fast_malloc_finalized #-}
 
-foreign import prim "mi_fast_malloc_finalized" mi_fast_malloc_finalized# :: Weak# () -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
+foreign import prim "mi_fast_malloc_finalized" mi_fast_malloc_finalized# :: MutableByteArray# RealWorld -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
 
 -- | From the heap with that key ("Mimalloc.Internal.Heap"); also null when the heap is of another kind, or has ended.
 mi_fast_heap_malloc :: MutableByteArray# RealWorld -> CSize -> IO (Ptr a)
@@ -232,16 +222,15 @@ data Cell = Cell (MutableByteArray# RealWorld)
 -- | An empty one.
 newCell :: IO Cell
 newCell = IO $ \s -> case newByteArray# 8# s of
-  (# s1, array #) -> case run (fillCell (Cell array) (Ptr nullAddr#)) s1 of
+  (# s1, array #) -> case run (emptyCell (Cell array)) s1 of
     (# s2, _ #) -> (# s2, Cell array #)
   where run (IO m) = m
 {-# INLINE newCell #-}
 
--- | For blocks from elsewhere. Masked by the caller.
-fillCell :: Cell -> Ptr a -> IO ()
-fillCell (Cell cell) (Ptr p) = IO $ \s -> (# writeAddrArray# cell at p s, () #)
+emptyCell :: Cell -> IO ()
+emptyCell (Cell cell) = IO $ \s -> (# writeAddrArray# cell at nullAddr# s, () #)
   where !(I# at) = cellBlock `quot` 8
-{-# INLINE fillCell #-}
+{-# INLINE emptyCell #-}
 
 peekCell :: Cell -> IO (Ptr a)
 peekCell (Cell cell) = IO $ \s -> case readAddrArray# cell at s of (# s', p #) -> (# s', Ptr p #)
@@ -258,7 +247,7 @@ mi_fast_free_from (Cell cell) = IO $ \s -> case mi_fast_free_from# cell s of (# 
 -- pointer, which had null ('mi_cap_free_held_finalizer' or 'mi_cap_free_box_finalizer': it is counted there).
 --
 -- @since 0.1.0.0
-data Place = Place (MutableByteArray# RealWorld)     -- to C--, which tells them apart, they are the same
+data Place = Place (MutableByteArray# RealWorld)     -- a cell's array or a weak pointer: C-- asks which
 
 inCell :: Cell -> Place
 inCell (Cell cell) = Place cell
@@ -278,14 +267,14 @@ mi_malloc_into (Place place) (Ptr heap) size align zero = IO $ \s ->
   case mi_malloc_into# place heap (word size) (word align) (word zero) s of (# s', p #) -> (# s', Ptr p #)
 {-# INLINE mi_malloc_into #-}
 
--- | The same, cleared, in a safe call. Masked by the caller.
+-- | The same, cleared, in a safe call that C-- makes. Masked by the caller.
 mi_zalloc_into_safe :: Place -> Ptr MiHeap -> CSize -> CSize -> IO (Ptr a)
 mi_zalloc_into_safe (Place place) (Ptr heap) size align = IO $ \s ->
-  case mi_zalloc_safely_into# place heap (word size) (word align) s of (# s', p #) -> (# s', Ptr p #)
+  case mi_zalloc_into_safe# place heap (word size) (word align) s of (# s', p #) -> (# s', Ptr p #)
 
 foreign import prim "mi_put" mi_put# :: MutableByteArray# RealWorld -> Addr# -> State# RealWorld -> (# State# RealWorld #)
 foreign import prim "mi_malloc_into" mi_malloc_into# :: MutableByteArray# RealWorld -> Addr# -> Word# -> Word# -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
-foreign import prim "mi_zalloc_safely_into" mi_zalloc_safely_into# :: MutableByteArray# RealWorld -> Addr# -> Word# -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
+foreign import prim "mi_zalloc_into_safe" mi_zalloc_into_safe# :: MutableByteArray# RealWorld -> Addr# -> Word# -> Word# -> State# RealWorld -> (# State# RealWorld, Addr# #)
 
 word :: Integral a => a -> Word#
 word n = case fromIntegral n of W# w -> w
@@ -296,8 +285,7 @@ foreign import ccall "&mi_cap_free" mi_cap_free_finalizer :: FinalizerPtr a
 -- The same for a block and the one that its first word points to.
 foreign import ccall "&mi_cap_free_box" mi_cap_free_box_finalizer :: FinalizerPtr a
 
--- Owner-only: counts the block of a foreign pointer, which the finalizer then frees; mimalloc-cap.h, pressure.
-foreign import ccall unsafe mi_cap_hold                             :: Ptr a -> IO ()
+-- Owner-only: for what was counted as a foreign pointer's (mimalloc-cap.h, pressure).
 foreign import ccall "&mi_cap_free_held" mi_cap_free_held_finalizer :: FinalizerPtr a
 -- Owner-only: what was counted for a block that is to be resized, and that it was, or was freed.
 foreign import ccall unsafe mi_cap_held   :: Ptr a -> IO CSize

@@ -317,15 +317,19 @@ makeRoom name g least = do
   resize name g (max (max 4 least) (if room > maxBound `quot` 2 then least else 2 * room))
 {-# INLINABLE makeRoom #-}
 
--- Masked: realloc has freed the old block when the box still has its address.
+-- Masked; and the box has no block meanwhile: a transaction (STM) that is dropped here loses it, but its
+-- finalizer frees nothing that realloc has freed.
 resize :: forall a. Storable a => String -> Growable a -> Int -> IO ()
 resize name (Growable fp) room
   | size > 0 && room > maxBound `quot` size = sizeOverflow name room size
   | align > blockAlignment && not (isPowerOfTwo align) = badAlignment name align
   | otherwise = withForeignPtr fp $ \b -> mask_ $ do
-      Box p n _ <- peek b
+      old@(Box p n _) <- peek b
       held <- mi_cap_held p
-      q <- orNoMemory name total (resizedTo align p total)
+      q <- orNoMemory name total $ do
+        poke b (Box nullPtr 0 0)
+        q <- resizedTo align p total
+        q <$ when (q == nullPtr) (poke b old)
       poke b (Box q n room)
       mi_cap_reheld held q
   where

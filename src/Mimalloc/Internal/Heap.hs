@@ -231,7 +231,7 @@ withHeapEach name tag arena act = do
     p <- readHeap heap
     nobody <- shut heap
     writeHeap heap nullPtr
-    when nobody $ disarm weak >> mi_cap_heap_delete_safe p
+    when nobody $ disarm weak >>= (`when` mi_cap_heap_delete_safe p)
 
 -- | A heap while the action runs; destroyed then if no foreign pointer into it was made, else when the last
 -- one is gone.
@@ -264,11 +264,6 @@ ofHeap heap name = Source
   }
 {-# INLINE ofHeap #-}
 
--- | The same into a place, for a caller who is in.
-ofHeapInto :: Place -> Heap s -> String -> (Source a -> IO (Ptr a)) -> IO (Ptr a)
-ofHeapInto place heap name allocate = inHeap name heap $ \p -> allocate (placeSource p place name)
-{-# INLINE ofHeapInto #-}
-
 -- | A block of the heap as a foreign pointer. One that lives together with others needs no care about
 -- asynchronous exceptions: its block is freed with the heap in any case.
 newHeapBlock :: String -> Heap s -> (Source a -> IO (Ptr a)) -> IO (ForeignPtr a)
@@ -276,8 +271,7 @@ newHeapBlock name heap allocate = do
   life <- readLife heap
   if life /= each then newTogether heap life (allocate (ofHeap heap name)) else do
     relieved
-    newBlockInto mi_cap_free_held_finalizer $ \place ->
-      usingHeap name heap $ \_ -> ofHeapInto place heap name allocate
+    newBlockInto mi_cap_free_held_finalizer $ \place -> allocate (sourceInto (usingHeap name heap) place name)
 {-# INLINE newHeapBlock #-}
 
 newTogether :: Heap s -> Int -> IO (Ptr a) -> IO (ForeignPtr a)
@@ -329,6 +323,6 @@ withHeapBlock :: String -> Heap s -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b)
 withHeapBlock name heap allocate act = do
   life <- enter name heap
   r <- withBlockOf (Holding (leave heap life) (life /= each))
-    (\place -> ofHeapInto place heap name allocate) act
+    (\place -> allocate (sourceInto (inHeap name heap) place name)) act
   r <$ leave heap life
 {-# INLINE withHeapBlock #-}

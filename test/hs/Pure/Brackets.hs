@@ -12,8 +12,10 @@ import Foreign.Ptr (castPtr)
 import GHC.Conc
   ( BlockReason (..), ThreadStatus (..), atomically, catchSTM, newTVarIO, readTVar, threadStatus
   , unsafeIOToSTM, writeTVar )
+import GHC.IO.Exception (IOErrorType (..), IOException (..))
 import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 import System.Mem (performGC, performMinorGC)
+import System.Timeout (timeout)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
@@ -130,6 +132,13 @@ tests = testGroup "brackets in pure code"
   , testGroup "are freed when nobody goes on" [testCase name $ freed $ do
       s <- slow with unsafeInterleaveIO
       interrupt ThreadKilled s | Way name with <- ways]
+  , testGroup "are an error for a finalizer, which comes too late" [testCase name $ freed $ do
+      results <- newEmptyMVar
+      lost with results
+      performGC
+      r <- timeout 20000000 (takeMVar results)
+      fmap (map (either ioe_type (const OtherError))) r @?= Just [IllegalOperation, IllegalOperation]
+        | Way name with <- take 4 ways]
   , testGroup "are interrupted by any exception" [testCase name $ freed $ do
       s <- slow with unsafeInterleaveIO
       interrupt (userError "from outside") s
@@ -192,6 +201,16 @@ tests = testGroup "brackets in pure code"
       takeMVar box >>= (@?= 2)
       readIORef seen >>= assertBool "seen"
   ]
+
+-- A value that was interrupted, and that only a finalizer holds, which asks twice.
+lost :: With -> MVar [Either IOException Int] -> IO ()
+lost with results = do
+  s <- slow with unsafeInterleaveIO
+  interrupt ThreadKilled s
+  putMVar (letGo s) ()
+  key <- newIORef ()
+  void $ mkWeakIORef key $ replicateM 2 (try (evaluate (value s))) >>= putMVar results
+{-# NOINLINE lost #-}
 
 -- What a transaction has read changes while it evaluates a value. GHC notices when the thread pauses, drops
 -- the evaluation where it stands, without a handler, and begins again.

@@ -1,3 +1,4 @@
+{-# LANGUAGE ScopedTypeVariables #-}
 -- Heaps that others use just while they end.
 module Pure.Ends (tests) where
 
@@ -17,6 +18,7 @@ import qualified Data.ByteString as ByteString
 import qualified Mimalloc.ByteString as M
 import Mimalloc (usableSize)
 import Mimalloc.Heap
+import Mimalloc.Stats (Stats (..), getStats)
 
 tests :: TestTree
 tests = testGroup "heaps end" $
@@ -25,7 +27,8 @@ tests = testGroup "heaps end" $
                       , ("withHeapEx True", \act -> withHeapEx 0 True 0 (void . act . leaked))
                       , ("endHeap", \act -> newHeap >>= \h -> act h >> endHeap h) ] ] ++
   [ testCase "unsafeEndHeap ends all at once, once" unsafelyEnded
-  , testCase "endHeap: what was taken lives, no more is taken" endedLater ] ++
+  , testCase "endHeap: what was taken lives, no more is taken" endedLater
+  , testCase "with their brackets, whatever was refused" endedAfterMistakes ] ++
   [ testCase ("used just while it ends: " ++ bracketName ++ ", " ++ useName) (used bracketOf use)
   | (bracketName, bracketOf) <- [("withHeap", \act -> withHeap (act . leaked))
                                , ("withHeapEx True", \act -> withHeapEx 0 True 0 (act . leaked))
@@ -54,6 +57,22 @@ outlived heapOf = do
   (x, n) <- takeMVar done >>= either (throwIO :: SomeException -> IO a) pure
   (x, n >= 100) @?= (42, True)
   holds "the block is free again" $ (<= before) <$> liveBlocks
+
+endedAfterMistakes :: Assertion
+endedAfterMistakes = do
+  before <- heaps
+  forM_ [1 .. 10 :: Int] $ \_ -> withHeap $ \h -> do
+    mistaken (heapMallocForeignPtrBytes h (-1))
+    mistaken (heapMallocForeignPtrAlignedBytes h 10 3)
+    mistaken (heapMallocForeignPtrBytes h (maxBound `quot` 4))
+    mistaken (heapZallocForeignPtrBytes h (maxBound `quot` 4))
+    mistaken (withHeapMallocBytes h (-1) pure)
+  heaps >>= (@?= before)
+  where
+    heaps = length . statsHeaps <$> getStats
+    mistaken act = try (void act) >>= \r -> case r of
+      Left (_ :: IOException) -> pure ()
+      Right () -> assertFailure "not refused"
 
 unsafelyEnded :: Assertion
 unsafelyEnded = do
