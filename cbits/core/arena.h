@@ -65,8 +65,8 @@ bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusi
 
 extern mi_lock_t mi_arena_lock;          /* for adding an arena */
 
-/* One more arena, or one that was released, with room for `size` aligned bytes; half as large where the system
-   refuses. */
+/* One more arena, or one that was released, with room for `size` aligned bytes; half as large where the
+   system refuses. */
 bool mi_arena_reserve(size_t size);
 /* Gives the addresses of arenas back in which all is free, where the system has no more: true if there was
    one. */

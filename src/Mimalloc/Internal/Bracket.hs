@@ -141,8 +141,8 @@ interrupted ending !cell frozen handler e s0 = case fate# frozen (unsafeCoerce# 
     resume armed s1 = case run (mapM_ (goesOn cell) armed) s1 of (# s2, _ #) -> enter# frozen s2
 {-# NOINLINE interrupted #-}
 
--- Where a finalizer of Haskell's asks for what was lost, C's may have freed the block before. The value is that
--- error then, since no handler of ours sees it.
+-- Where a finalizer of Haskell's asks for what was lost, C's may have freed the block before. The value is
+-- that error then, since no handler of ours sees it.
 stillThere :: Ending -> Cell -> Armed -> IO ()
 stillThere ending cell (Armed weak) = do
   there <- isAlive weak
