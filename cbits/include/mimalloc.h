@@ -496,7 +496,9 @@ typedef enum mi_option_e {
   mi_option_abort_on_error,         /* misuse ends the process [0; 1 in the preload library and
                                        the checking build] */
   mi_option_purge_thread,           /* a thread of the library gives memory back: 0 never, 1 whenever
-                                       something is due, -1 if the process has threads [-1] */
+                                       something is due, -1 if the process has threads [-1]. For one
+                                       that has threads, and that the system is told to end if it asks
+                                       for another (a sandbox): 0 */
   mi_option_commit_limit,           /* the most that is committed at a time, KiB; beyond it allocation
                                        fails [0: no limit] */
   _mi_option_last,
