@@ -304,7 +304,7 @@ withBytes name n act
       (# s1, cell #) -> bracketed NoMore cell (fromIntegral n) (run (taken cell >>= act)) s1
   where taken cell = peekCell cell >>= \p ->
           if p /= nullPtr then pure p else
-            intoCell NoMore cell (\place -> bytes (capabilityInto place name) Whatever n)
+            placeFor NoMore cell >>= \place -> bytes (capabilityInto place name) Whatever n
 {-# INLINE withBytes #-}
 
 -- | .. at so much alignment, ..
@@ -329,15 +329,15 @@ withMany name n act = do
 withBlockOf :: Ending -> (Place -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withBlockOf ending allocate act = IO $ \s0 -> case run newCell s0 of
   (# s1, cell #) ->
-    bracketed ending cell noBlock (run (intoCell ending cell allocate >>= act)) s1
+    bracketed ending cell noBlock (run (placeFor ending cell >>= allocate >>= act)) s1
 {-# INLINE withBlockOf #-}
 
--- Takes the block of a bracket.
-intoCell :: Ending -> Cell -> (Place -> IO (Ptr a)) -> IO (Ptr a)
-intoCell ending cell allocate = do
+-- Where the block of a bracket goes.
+placeFor :: Ending -> Cell -> IO Place
+placeFor ending cell = do
   dropped <- inTransaction
-  if dropped then relieved >> inTransactionInto ending cell allocate else allocate (inCell cell)
-{-# INLINE intoCell #-}
+  if dropped then relieved >> placeInTransaction ending cell else pure (inCell cell)
+{-# INLINE placeFor #-}
 
 -- | With asynchronous exceptions masked, if they are not already.
 masked :: (State# RealWorld -> (# State# RealWorld, a #)) -> IO a

@@ -20,7 +20,7 @@
 --
 -- A transaction (STM) that GHC begins again, because what it has read has changed, is dropped where it
 -- stands, and no handler is called. So in a transaction the block goes to such a finalizer, not into a cell,
--- and the collector frees it ('inTransactionInto').
+-- and the collector frees it ('placeInTransaction').
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -31,7 +31,7 @@ module Mimalloc.Internal.Bracket
   , noBlock
   , bracketed
   , inTransaction
-  , inTransactionInto
+  , placeInTransaction
   , disarm
   , run
   ) where
@@ -107,15 +107,15 @@ inTransaction :: IO Bool
 inTransaction = IO $ \s -> case inTransaction# s of (# s', w #) -> (# s', isTrue# (neWord# w 0##) #)
 {-# INLINE inTransaction #-}
 
--- | Takes the block of a bracket in a transaction: for a weak pointer that is there before the block is.
-inTransactionInto :: Ending -> Cell -> (Place -> IO (Ptr a)) -> IO (Ptr a)
-inTransactionInto ending cell@(Cell key) allocate
-  | freedAnyway ending = allocate (inCell cell)
+-- | Where the block of a bracket goes in a transaction: to a weak pointer.
+placeInTransaction :: Ending -> Cell -> IO Place
+placeInTransaction ending cell@(Cell key)
+  | freedAnyway ending = pure (inCell cell)
   | otherwise = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
       (# s1, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s1 of
-        (# s2, _ #) -> run (allocate (inFinalizer weak)) s2
+        (# s2, _ #) -> (# s2, inFinalizer weak #)
   where !(FunPtr free) = mi_cap_free_held_finalizer :: FinalizerPtr ()
-{-# NOINLINE inTransactionInto #-}
+{-# NOINLINE placeInTransaction #-}
 
 -- Does what the bracket belongs to end with its blocks?
 freedAnyway :: Ending -> Bool
