@@ -109,13 +109,15 @@ size_t mi_arena_next_size(void) {
 }
 
 /* Its structures stay, since others may look at them; no slice of it is free unless it comes back. */
-bool mi_arena_release(void) {
+bool mi_arena_release(bool also_dirty) {
   bool any = false;
   for (size_t i = 0; i < mi_arena_count(); i++) {
     mi_arena_t* a = mi_arena_at(i);
     const size_t size = a->nslices * MI_SLICE_SIZE;
     /* Changed under the lock. */
-    if (!a->own || mi_load_relaxed(&a->xgone) || !mi_bitmap_claim_at(a->free, 0, a->nslices)) continue;
+    if (!a->own || mi_load_relaxed(&a->xgone)) continue;
+    if (!also_dirty && mi_bitmap_next(a->dirty, a->nslices, 0) < a->nslices) continue;    /* a hint */
+    if (!mi_bitmap_claim_at(a->free, 0, a->nslices)) continue;
     mi_store_relaxed(&a->xgone, true);
     mi_bitmap_clear(a->purge, 0, a->nslices);
     mi_bitmap_clear(a->due, 0, a->nslices);
@@ -133,6 +135,14 @@ static mi_atomic(size_t) xrefused = SIZE_MAX;
 /* Written under the lock; without it a hint. */
 size_t mi_arena_refused(void) { return mi_load_relaxed(&xrefused); }
 void mi_arena_refused_set(size_t size) { mi_store_relaxed(&xrefused, size); }   /* as above */
+
+void mi_arena_release_purged(void) {
+  const bool few = mi_os_has_few_addresses() || mi_arena_refused() != SIZE_MAX;
+  if (!few || mi_option_is_enabled(mi_option_disallow_os_alloc)) return;
+  mi_lock(&mi_arena_lock);
+  mi_arena_release(false);
+  mi_unlock(&mi_arena_lock);
+}
 
 static void arena_granted(void* p, size_t size) {
   if (mi_arena_refused() <= SIZE_MAX / 2) mi_arena_refused_set(2 * mi_arena_refused());
@@ -191,7 +201,7 @@ bool mi_arena_reserve(size_t size) {
   want = mi_max(want, size);
   if (arena_again(size, want)) return true;
   for (;;) {
-    if (arena_ask(want) || (want == size && mi_arena_release() && arena_ask(want))) return true;
+    if (arena_ask(want) || (want == size && mi_arena_release(true) && arena_ask(want))) return true;
     if (want == size) return false;
     want = want <= MI_ARENA_MIN ? size : mi_align_up(mi_max(want / 2, size), MI_SLICE_SIZE);
   }

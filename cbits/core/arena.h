@@ -68,9 +68,9 @@ extern mi_lock_t mi_arena_lock;          /* for adding an arena */
 /* One more arena, or one that was released, with room for `size` aligned bytes; half as large where the
    system refuses. */
 bool mi_arena_reserve(size_t size);
-/* Gives the addresses of arenas back in which all is free, where the system has no more: true if there was
-   one. */
-bool mi_arena_release(void);
+/* Gives the addresses of arenas back in which all is free, where the system has no more; also of those with
+   memory that was not purged yet. True: there was one. */
+bool mi_arena_release(bool also_dirty);
 /* The size of the next arena that is reserved. */
 size_t mi_arena_next_size(void);
 /* Bytes of those that are not exclusive. */
@@ -79,6 +79,10 @@ size_t mi_arena_bytes(void);
    the lock a hint. */
 size_t mi_arena_refused(void);
 void mi_arena_refused_set(size_t size);
+
+/* (It takes the lock.) What was purged, where addresses are few: the program may need them for something
+   else. After a round. */
+void mi_arena_release_purged(void);
 
 /* The largest arena that is reserved for any block. */
 size_t mi_arena_most(void);

@@ -59,7 +59,7 @@ static uint8_t* mapping_make(size_t size, size_t align) {
   uint8_t* p = mi_os_reserve(size, align);
   if (p == NULL) {
     mi_lock(&mi_arena_lock);
-    if (mi_arena_release()) p = mi_os_reserve(size, align);
+    if (mi_arena_release(true)) p = mi_os_reserve(size, align);
     if (p != NULL) mi_arena_refused_set(mi_min(mi_arena_refused(), size));
     mi_unlock(&mi_arena_lock);
   }

@@ -61,13 +61,16 @@ static mi_os_way_t fault_of(mi_os_call_t call, bool asks) {
 
 /* ---- the process ---- */
 
-static uint64_t started;                 /* written before there are other threads */
+static uint64_t started;                 /* both written before there are other threads */
+static bool few_addresses;
 /* What glibc gives to each constructor: our library's may run before its own. */
 static char** first_environment;
 
 __attribute__((constructor(101))) static void process_starts(int argc, char** argv, char** env) {
   (void)argc, (void)argv;
   started = mi_os_now_ms();
+  struct rlimit64 limit;                 /* once: a sandbox may not expect the question later */
+  few_addresses = syscall(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit) == 0 && limit.rlim_cur <= 4 * MI_GiB;
 #ifdef __GLIBC__
   first_environment = env;
 #else
@@ -123,6 +126,8 @@ static void* map_memory(void* at, size_t size, int flags) {
   return mmap(at, size, must ? PROT_READ : PROT_READ | PROT_WRITE,
               MAP_PRIVATE | MAP_ANONYMOUS | (must ? 0 : MAP_NORESERVE) | flags, -1, 0);
 }
+
+bool mi_os_has_few_addresses(void) { return few_addresses; }
 
 /* mmap of addresses that the system chooses: done or not. */
 static void* map_anywhere(size_t size) {

@@ -52,6 +52,7 @@ static bool pages_piece(size_t npages) {
    True: there is more. */
 static bool slices_piece(void) {
   if (mi_purge_some(false)) return true;
+  mi_arena_release_purged();
   mi_cache_flush();
   if (mi_purge_age()) mi_clock_schedule();
   return false;
@@ -82,6 +83,7 @@ void mi_purger_run(bool force) {
   if (force) {
     mi_cache_flush();
     mi_purge_all();
+    mi_arena_release_purged();
     return;
   }
   if (!mi_trylock(&working)) return;

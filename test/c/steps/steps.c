@@ -415,7 +415,7 @@ static void claim_one(void) { claim_half(0); }
 static void claim_two(void) { claim_half(1); claim_half(2); }
 static void set_no_arena(void) {
   mi_lock(&mi_arena_lock);
-  mi_arena_release();
+  mi_arena_release(true);
   mi_unlock(&mi_arena_lock);
   CHECK_EQ(mi_commit_totals.xreserved, 0);
   mi_store_relaxed(&mi_arena_xcount, 0);         /* those before are gone: nobody looks at them */

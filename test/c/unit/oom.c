@@ -204,6 +204,39 @@ static void many_stacks(void) {
 }
 
 /* Everything that is mapped is locked and resident, then and later. */
+/* What blocks had is there for other mappings, when they are free and a round has come. */
+static void* map_most(void) {
+  void* p = mmap(NULL, 200 * MI_MiB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
+
+static void use_most(void) {
+  static void* p[2600];
+  size_t n = 0;
+  while (n < 2600 && (p[n] = mi_malloc(100 * MI_KiB)) != NULL) memset(p[n++], 1, 1000);
+  CHECK_AT(n > 2000, "%zu", n);
+  CHECK(map_most() == NULL);
+  for (size_t i = 0; i < n; i++) mi_free(p[i]);
+}
+
+static void addresses_come_back(void) {
+  limited(293);
+  test_expect_errors();
+  use_most();
+  mi_collect(true);
+  void* most = map_most();
+  CHECK(most != NULL);
+  munmap(most, 200 * MI_MiB);
+  use_most();
+  for (int i = 0; i < 10000 && (most = map_most()) == NULL; i++) {
+    mi_os_sleep_ms(5);
+    mi_free(mi_malloc(100 * MI_KiB));
+  }
+  CHECK(most != NULL);
+  munmap(most, 200 * MI_MiB);
+  CHECK_EQ(mi_check_all(), 0);
+}
+
 static void locked_memory(void) {
   void* first = mi_malloc(100);
   const size_t before = test_mapped();
@@ -314,5 +347,5 @@ static void huge(void) {
 
 TEST_MAIN("oom", TEST(one_failure), TEST(three_failures), TEST(all_fail_from_there),
           TEST(little_address_space), TEST(eaten_up), TEST(one_large_block), TEST(arenas_come_back),
-          TEST(many_stacks), TEST(locked_memory), TEST(freed_counts_no_more), TEST(beyond_the_addresses),
-          TEST(asked_once), TEST(huge))
+          TEST(addresses_come_back), TEST(many_stacks), TEST(locked_memory), TEST(freed_counts_no_more),
+          TEST(beyond_the_addresses), TEST(asked_once), TEST(huge))
