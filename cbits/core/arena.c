@@ -6,7 +6,7 @@
 #include "options.h"
 #include "pagemap.h"
 
-mi_lock_t mi_arena_lock = MI_LOCK_INIT(MI_RANK_ARENAS);   /* for adding one */
+mi_lock_t mi_arena_lock = MI_LOCK_INIT(MI_RANK_ARENAS);   /* for adding one, and for giving one back */
 mi_atomic(mi_arena_t*) mi_arena_table[MI_ARENAS_MAX];
 mi_atomic(size_t) mi_arena_xcount;
 static size_t arenas_bytes;              /* of those that are not exclusive (the lock's) */
@@ -25,6 +25,21 @@ bool mi_arena_of_id(int id, uint16_t* number) {
   if (id < 0 || (size_t)id > mi_arena_count()) return false;
   *number = id == 0 ? MI_ARENA_NONE : (uint16_t)(id - 1);
   return true;
+}
+
+/* ---- claiming ---- */
+
+/* Bits of `free` were set again that others may have seen clear. */
+void mi_arena_longest_unknown(mi_arena_t* a) {
+  uint64_t old = mi_load_relaxed(&a->xlongest);
+  /* A change, as in longest_raise; pairs with the acquire in slices_claim. */
+  while (!mi_cas_acq_rel(&a->xlongest, &old, ((old >> 32) + 1) << 32 | UINT32_MAX)) {}
+}
+
+bool mi_arena_claim_at(mi_arena_t* a, size_t i, size_t n) {
+  if (mi_bitmap_claim_at(a->free, i, n)) return true;
+  if (i / 64 != (i + n - 1) / 64) mi_arena_longest_unknown(a);
+  return false;
 }
 
 /* ---- making one ---- */
@@ -100,11 +115,14 @@ size_t mi_arena_most(void) {
 
 size_t mi_arena_bytes(void) { return arenas_bytes; }
 
+/* So that one that was released fits where another was. */
+static size_t pow2_below(size_t size) { return (size_t)1 << mi_log2(mi_max(size, MI_SLICE_SIZE)); }
+
 /* As much as there is, so that what a small program reserves is small and the number of arenas too; at most
    mi_arena_most, or an eighth of what there is, if that is more. */
 size_t mi_arena_next_size(void) {
   const size_t first = mi_min(MI_ARENA_FIRST, mi_arena_most());
-  return mi_max(mi_min(mi_max(arenas_bytes, first), mi_arena_most()),
+  return mi_max(mi_min(mi_max(pow2_below(arenas_bytes), first), mi_arena_most()),
                 mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
 }
 
@@ -117,7 +135,7 @@ bool mi_arena_release(bool also_dirty) {
     /* Changed under the lock. */
     if (!a->own || mi_load_relaxed(&a->xgone)) continue;
     if (!also_dirty && mi_bitmap_next(a->dirty, a->nslices, 0) < a->nslices) continue;    /* a hint */
-    if (!mi_bitmap_claim_at(a->free, 0, a->nslices)) continue;
+    if (!mi_arena_claim_at(a, 0, a->nslices)) continue;
     mi_store_relaxed(&a->xgone, true);
     mi_bitmap_clear(a->purge, 0, a->nslices);
     mi_bitmap_clear(a->due, 0, a->nslices);
@@ -136,9 +154,14 @@ static mi_atomic(size_t) xrefused = SIZE_MAX;
 size_t mi_arena_refused(void) { return mi_load_relaxed(&xrefused); }
 void mi_arena_refused_set(size_t size) { mi_store_relaxed(&xrefused, size); }   /* as above */
 
+bool mi_arena_addresses_are_few(void) {
+  return mi_os_has_few_addresses() || mi_arena_refused() != SIZE_MAX;
+}
+
+/* Not when half of the numbers are used up, by arenas at whose old addresses something else is now. */
 void mi_arena_release_purged(void) {
-  const bool few = mi_os_has_few_addresses() || mi_arena_refused() != SIZE_MAX;
-  if (!few || mi_option_is_enabled(mi_option_disallow_os_alloc)) return;
+  if (!mi_arena_addresses_are_few() || mi_option_is_enabled(mi_option_disallow_os_alloc)) return;
+  if (mi_arena_count() > MI_ARENAS_MAX / 2) return;
   mi_lock(&mi_arena_lock);
   mi_arena_release(false);
   mi_unlock(&mi_arena_lock);
@@ -157,11 +180,10 @@ static void arena_revive(mi_arena_t* a) {
   arenas_bytes += size;
   mi_add_relaxed(&mi_commit_totals.xreserved, size);                      /* a statistic */
   mi_store_relaxed(&a->xgone, false);        /* who has a block of it claimed it after this */
+  mi_bitmap_clear(a->due, 0, a->nslices);    /* of a round that looked at it just when it went */
   mi_bitmap_set(a->free, 0, a->nslices);
   for (size_t k = 0; k < MI_ARENA_HINTS; k++) mi_store_relaxed(&a->xhint[k], 0);   /* hints */
-  uint64_t old = mi_load_relaxed(&a->xlongest);
-  /* A change, as in longest_raise; pairs with the acquire in slices_claim. */
-  while (!mi_cas_acq_rel(&a->xlongest, &old, ((old >> 32) + 1) << 32 | UINT32_MAX)) {}
+  mi_arena_longest_unknown(a);
 }
 
 /* An arena of `least` to `most` bytes that was released comes back, where nothing else is at its addresses.
@@ -197,7 +219,7 @@ bool mi_arena_reserve(size_t size) {
     mi_pagemap_unlock();
     want = mi_max(mi_min(want, MI_ARENA_LOCKED), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
   }
-  if (want >= mi_arena_refused()) want = mi_align_up(mi_arena_refused() / 2, MI_SLICE_SIZE);
+  if (want >= mi_arena_refused()) want = pow2_below(mi_arena_refused() / 2);
   want = mi_max(want, size);
   if (arena_again(size, want)) return true;
   for (;;) {

@@ -61,14 +61,25 @@ mi_inline mi_bits_t* mi_arena_pool(const mi_arena_t* a, unsigned bin) {
 /* Makes an arena of the user's memory or reserves one. False and errno if it cannot be. */
 bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusive, uint16_t* number);
 
+/* mi_bitmap_claim_at for `free`. */
+bool mi_arena_claim_at(mi_arena_t* a, size_t i, size_t n);
+/* xlongest says nothing from now on, until somebody has searched the whole arena. */
+void mi_arena_longest_unknown(mi_arena_t* a);
+
+/* What was purged goes back, where addresses are few: the program may need them for something else. After a
+   round. */
+void mi_arena_release_purged(void);
+/* Is there a limit, or has the system refused? A hint. */
+bool mi_arena_addresses_are_few(void);
+
 /* ---- more addresses, and fewer: under this lock ---- */
 
-extern mi_lock_t mi_arena_lock;          /* for adding an arena */
+extern mi_lock_t mi_arena_lock;          /* for adding an arena, and for giving one back */
 
 /* One more arena, or one that was released, with room for `size` aligned bytes; half as large where the
    system refuses. */
 bool mi_arena_reserve(size_t size);
-/* Gives the addresses of arenas back in which all is free, where the system has no more; also of those with
+/* Gives the addresses of arenas back in which all is free; also of those with
    memory that was not purged yet. True: there was one. */
 bool mi_arena_release(bool also_dirty);
 /* The size of the next arena that is reserved. */
@@ -79,10 +90,6 @@ size_t mi_arena_bytes(void);
    the lock a hint. */
 size_t mi_arena_refused(void);
 void mi_arena_refused_set(size_t size);
-
-/* (It takes the lock.) What was purged, where addresses are few: the program may need them for something
-   else. After a round. */
-void mi_arena_release_purged(void);
 
 /* The largest arena that is reserved for any block. */
 size_t mi_arena_most(void);

@@ -104,7 +104,8 @@ size_t mi_bitmap_find_run(const mi_bits_t* map, size_t nbits, size_t n, size_t i
   return nbits;
 }
 
-bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, size_t offset, size_t* i) {
+bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, size_t offset, size_t* i,
+                         bool* missed) {
   size_t at = *i;
   for (;;) {
     at = mi_bitmap_find_run(map, nbits, n, at);
@@ -113,6 +114,7 @@ bool mi_bitmap_claim_run(mi_bits_t* map, size_t nbits, size_t n, size_t align, s
     const size_t run = mi_bitmap_run(map, nbits, at, n);
     if (run < n) { at += run + 1; continue; }
     if (mi_bitmap_claim_at(map, at, n)) break;
+    *missed = true;
     at++;  /* somebody was quicker: look on behind */
   }
   *i = at;

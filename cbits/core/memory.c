@@ -96,6 +96,7 @@ static size_t demand;  /* bytes that a mapping was made for in place of an arena
 static bool is_alone(size_t room) {
   if (room <= MI_ARENA_FIRST) return false;
   if (mi_arena_refused() != SIZE_MAX) return true;
+  if (mi_arena_addresses_are_few() && room > mi_arena_next_size()) return true;
   if (room <= mi_arena_next_size() || room <= demand) return false;
   demand += room;
   return true;
@@ -139,7 +140,7 @@ mi_page_t* mi_memory_claim(size_t size, size_t align, uint16_t number, bool* zer
 static mi_page_t* arena_claim_headroom(mi_arena_t* a, size_t n, size_t nfree, bool* zero) {
   if (nfree > mi_slices_longest(a)) return NULL;
   for (size_t i = a->nslices - a->nslices / 2 / nfree * nfree; i < a->nslices; i += nfree) {
-    if (mi_bitmap_run(a->free, a->nslices, i, nfree) == nfree && mi_bitmap_claim_at(a->free, i, n))
+    if (mi_bitmap_run(a->free, a->nslices, i, nfree) == nfree && mi_arena_claim_at(a, i, n))
       return mi_slices_page(a, i, n, zero);
   }
   return NULL;
@@ -206,7 +207,7 @@ bool mi_memory_resize(mi_page_t* page, size_t size) {
   bool zero;
   if (n > a->nslices - i) return false;
   if (n > old
-      && (!mi_bitmap_claim_at(a->free, i + old, n - old) || !mi_slices_commit(a, i + old, n - old, &zero)))
+      && (!mi_arena_claim_at(a, i + old, n - old) || !mi_slices_commit(a, i + old, n - old, &zero)))
     return false;
   mi_store_relaxed(&page->xnslices, (uint32_t)n);
   if (n < old) mi_slices_give(a, i + n, old - n);

@@ -61,7 +61,7 @@ static mi_os_way_t fault_of(mi_os_call_t call, bool asks) {
 
 /* ---- the process ---- */
 
-static uint64_t started;                 /* both written before there are other threads */
+static uint64_t started;                 /* both written when the library is loaded */
 static bool few_addresses;
 /* What glibc gives to each constructor: our library's may run before its own. */
 static char** first_environment;
@@ -69,7 +69,7 @@ static char** first_environment;
 __attribute__((constructor(101))) static void process_starts(int argc, char** argv, char** env) {
   (void)argc, (void)argv;
   started = mi_os_now_ms();
-  struct rlimit64 limit;                 /* once: a sandbox may not expect the question later */
+  struct rlimit limit;                   /* once: a sandbox may not expect the question later */
   few_addresses = syscall(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit) == 0 && limit.rlim_cur <= 4 * MI_GiB;
 #ifdef __GLIBC__
   first_environment = env;

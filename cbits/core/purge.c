@@ -24,9 +24,9 @@ static size_t arena_purge_some(mi_arena_t* a, mi_bits_t* map, size_t budget) {
   size_t i = mi_bitmap_next(map, a->nslices, 0);
   while (i < a->nslices && budget > 0) {
     size_t n = mi_bitmap_run(map, a->nslices, i, mi_min(budget, MI_PURGE_PIECE / MI_SLICE_SIZE));
-    bool mine = n > 0 && mi_bitmap_claim_at(a->free, i, n);
+    bool mine = n > 0 && mi_arena_claim_at(a, i, n);
     /* Part of the run was claimed meanwhile: its first slice alone. */
-    if (!mine && n > 1) mine = mi_bitmap_claim_at(a->free, i, n = 1);
+    if (!mine && n > 1) mine = mi_arena_claim_at(a, i, n = 1);
     if (mine) {
       /* Not set: somebody had them meanwhile and gave them back purged. */
       const bool set = mi_bitmap_clear(map, i, n);
@@ -82,6 +82,7 @@ size_t mi_purge_waiting(void) {
   size_t n = 0;
   for (size_t i = 0; i < mi_arena_count(); i++) {
     const mi_arena_t* a = mi_arena_at(i);
+    if (mi_load_relaxed(&a->xgone)) continue;                             /* a hint */
     n += mi_bitmap_count(a->purge, a->nslices) + mi_bitmap_count(a->due, a->nslices);
   }
   return n * MI_SLICE_SIZE;

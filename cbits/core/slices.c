@@ -68,7 +68,10 @@ static bool slices_claim(mi_arena_t* a, size_t n, size_t align, size_t first, si
   for (size_t from = hint; ; from = 0) {
     mi_add_relaxed(&mi_commit_totals.xscans, 1);                            /* a statistic */
     *i = from;
-    if (mi_bitmap_claim_run(a->free, a->nslices, n, align, first, i)) {
+    bool missed = false;
+    const bool ok = mi_bitmap_claim_run(a->free, a->nslices, n, align, first, i, &missed);
+    if (missed && n > 1) mi_arena_longest_unknown(a);
+    if (ok) {
       /* A hint. */
       if (n <= MI_ARENA_HINTS && align == 1 && hint == mi_load_relaxed(xhint)) mi_store_relaxed(xhint, *i);
       return true;

@@ -37,7 +37,7 @@ module Mimalloc.Internal.Bracket
   ) where
 
 import Control.Exception (SomeException)
-import Control.Monad (unless, void)
+import Control.Monad (unless)
 import Foreign.C.Types (CSize)
 import Foreign.ForeignPtr (FinalizerPtr)
 import GHC.Exts
@@ -67,6 +67,8 @@ foreign import prim "mi_bracket_interrupt" interrupt#
 -- Frees the block in the cell, and returns the value.
 foreign import prim "mi_bracket_free"      free#
   :: MutableByteArray# RealWorld -> Any -> State# RealWorld -> (# State# RealWorld, Any #)
+foreign import prim "mi_bracket_take_back" takeBack#
+  :: Weak# () -> MutableByteArray# RealWorld -> State# RealWorld -> (# State# RealWorld #)
 foreign import prim "mi_disarm"            disarm#
   :: Weak# () -> State# RealWorld -> (# State# RealWorld, Word# #)
 foreign import prim "mi_in_transaction"    inTransaction#
@@ -146,13 +148,13 @@ interrupted ending !cell frozen handler e s0 = case fate# frozen (unsafeCoerce# 
 stillThere :: Ending -> Cell -> Armed -> IO ()
 stillThere ending cell (Armed weak) = do
   there <- isAlive weak
-  unless there $ emptyCell cell >> endNow ending cell >> blockIsGone "bracket"
+  unless there $ endNow ending cell >> blockIsGone "bracket"
 
 -- The bracket frees its block at its end. In a transaction there may be none, so the finalizer keeps it.
 goesOn :: Cell -> Armed -> IO ()
-goesOn cell (Armed weak) = do
+goesOn (Cell cell) (Armed weak) = do
   dropped <- inTransaction
-  if dropped then emptyCell cell else void (disarm weak)
+  unless dropped $ IO $ \s -> case takeBack# weak cell s of (# s' #) -> (# s', () #)
 
 -- | The C finalizer of a weak pointer, which has one, gets a null pointer: true. Or it was run, or will be.
 disarm :: Weak# () -> IO Bool
@@ -169,7 +171,7 @@ endNow ending cell = case ending of
   Holding end _ -> mi_fast_free_from cell >> end
   Ends end -> end
 
--- A finalizer for the block in the cell, when it is to be freed if nobody goes on.
+-- A finalizer for the block in the cell, which is empty then, when it is to be freed if nobody goes on.
 arm :: Ending -> Cell -> IO (Maybe Armed)
 arm ending cell@(Cell key) = do
   p <- peekCell cell
@@ -178,4 +180,4 @@ arm ending cell@(Cell key) = do
     !(FunPtr free) = mi_cap_free_finalizer :: FinalizerPtr ()
     armed (Ptr p) = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
       (# s1, weak #) -> case addCFinalizerToWeak# free p 0# nullAddr# weak s1 of
-        (# s2, _ #) -> (# s2, Just (Armed weak) #)
+        (# s2, _ #) -> case run (emptyCell cell) s2 of (# s3, _ #) -> (# s3, Just (Armed weak) #)

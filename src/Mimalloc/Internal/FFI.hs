@@ -200,7 +200,7 @@ mi_cap_free :: Ptr a -> IO ()
 mi_cap_free (Ptr p) = IO $ \s -> case mi_fast_free# p s of (# s' #) -> (# s', () #)
 {-# INLINE mi_cap_free #-}
 
--- | A block for a foreign pointer: counted ('mi_cap_hold'), and put into the one C finalizer of the weak pointer, where null was.
+-- | A block for a foreign pointer: counted (@mi_cap_hold@), and put into the one C finalizer of the weak pointer, where null was.
 mi_fast_malloc_finalized :: Place -> CSize -> IO (Ptr a)
 mi_fast_malloc_finalized (Place weak) size = IO $ \s -> case mi_fast_malloc_finalized# weak (word size) s of (# s', p #) -> (# s', Ptr p #)
 {-# INLINE mi_fast_malloc_finalized #-}

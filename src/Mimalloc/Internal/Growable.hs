@@ -317,7 +317,7 @@ makeRoom name g least = do
   resize name g (max (max 4 least) (if room > maxBound `quot` 2 then least else 2 * room))
 {-# INLINABLE makeRoom #-}
 
--- Masked; and the box has no block meanwhile: a transaction (STM) that is dropped here loses it, but its
+-- Masked; and the box is empty meanwhile: a transaction (STM) that is dropped here loses the block, but its
 -- finalizer frees nothing that realloc has freed.
 resize :: forall a. Storable a => String -> Growable a -> Int -> IO ()
 resize name (Growable fp) room

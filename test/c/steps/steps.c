@@ -432,6 +432,40 @@ static void new_arena(void) {
   steps_all(&(scenario_t){ set_no_arena, { &claim_one, &claim_two }, &each_has_its_half }, 1);
 }
 
+/* ---- who claims much, in vain, hides it for a moment; afterwards it is found ---- */
+
+enum { WORD = 64 * MI_SLICE_SIZE };
+static mi_page_t *lower, *upper;
+static void half_of_it_is_free(void) {
+  bool zero;
+  set_no_arena();
+  mi_lock(&mi_arena_lock);
+  mi_arena_reserve(2 * WORD);
+  mi_unlock(&mi_arena_lock);
+  lower = mi_memory_claim(WORD, 1, MI_ARENA_NONE, &zero);
+  upper = mi_memory_claim(WORD, 1, MI_ARENA_NONE, &zero);
+  CHECK(mi_arena_count() == 1 && lower != NULL && upper != NULL);
+  mi_memory_give(lower);
+}
+static void release_in_vain(void) { mi_arena_release(true); }
+static void claim_a_slice(void) {
+  bool zero;
+  claimed[0] = mi_memory_claim(MI_SLICE_SIZE, 1, MI_ARENA_NONE, &zero);
+}
+static void all_is_found(void) {
+  const mi_arena_t* a = mi_arena_at(0);
+  CHECK(claimed[0] != NULL);
+  const size_t run = mi_bitmap_run(a->free, a->nslices, 1, 64);
+  CHECK_AT(run >= 63 && mi_slices_longest(a) >= run, "%u of %zu", mi_slices_longest(a), run);
+  mi_memory_give(claimed[0]);
+  mi_memory_give(upper);
+}
+static void claimed_in_vain(void) {
+  mi_option_set(mi_option_arena_reserve, 2 * WORD / MI_KiB);
+  mi_option_set(mi_option_purge_delay, 0);
+  steps_all(&(scenario_t){ half_of_it_is_free, { &release_in_vain, &claim_a_slice }, &all_is_found }, 1);
+}
+
 TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single), TEST(pinned_lives),
           TEST(destroy_offset_mapping), TEST(destroy_offset), TEST(destroy_mapping), TEST(delete_small),
           TEST(delete_mapping), TEST(free_and_free), TEST(free_and_adopt), TEST(free_and_dig),
@@ -439,4 +473,4 @@ TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single)
           TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap), TEST(keep_and_flush),
           TEST(twice_by_others), TEST(twice_and_home), TEST(twice_pooled), TEST(heap_is_read_first),
           TEST(class_is_read_before), TEST(pooled_in_order), TEST(changed_in_order),
-          TEST(born_in_order), TEST(new_arena))
+          TEST(born_in_order), TEST(new_arena), TEST(claimed_in_vain))

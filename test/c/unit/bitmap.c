@@ -34,6 +34,7 @@ static bool model_claim_run(size_t n, size_t align, size_t offset, size_t* at) {
 }
 
 static void random_step(uint64_t* r) {
+  bool missed = false;
   const size_t i = test_random(r) % BITS, n = 1 + test_random(r) % (test_random(r) % 4 ? 9 : BITS - i);
   const size_t m = mi_min(n, BITS - i);
   switch (test_random(r) % 8) {
@@ -54,7 +55,8 @@ static void random_step(uint64_t* r) {
       const size_t align = (size_t)1 << test_random(r) % 5, offset = test_random(r) % align;
       size_t a = i, b = i;
       const bool found = model_claim_run(n, align, offset, &b);
-      CHECK_EQ(mi_bitmap_claim_run(map, BITS, n, align, offset, &a), found);
+      CHECK_EQ(mi_bitmap_claim_run(map, BITS, n, align, offset, &a, &missed), found);
+      CHECK(!missed);
       if (found) CHECK_EQ(a, b);
       break;
     }
@@ -89,15 +91,16 @@ static void against_model(void) {
 }
 
 static void edges(void) {
+  bool missed = false;
   size_t i = 0;
-  CHECK(!mi_bitmap_claim_run(map, BITS, 1, 1, 0, &i));
+  CHECK(!mi_bitmap_claim_run(map, BITS, 1, 1, 0, &i, &missed));
   CHECK_EQ(mi_bitmap_next(map, BITS, 0), BITS);
   CHECK_EQ(mi_bitmap_next(map, BITS, BITS), BITS);
   mi_bitmap_set(map, 0, BITS);
   CHECK_EQ(mi_bitmap_run(map, BITS, 0, SIZE_MAX), BITS);
-  CHECK(!mi_bitmap_claim_run(map, BITS, BITS + 1, 1, 0, &i));
-  CHECK(!mi_bitmap_claim_run(map, BITS, SIZE_MAX, 1, 0, &i));
-  CHECK(mi_bitmap_claim_run(map, BITS, BITS, 1, 0, &i));
+  CHECK(!mi_bitmap_claim_run(map, BITS, BITS + 1, 1, 0, &i, &missed));
+  CHECK(!mi_bitmap_claim_run(map, BITS, SIZE_MAX, 1, 0, &i, &missed));
+  CHECK(mi_bitmap_claim_run(map, BITS, BITS, 1, 0, &i, &missed));
   CHECK_EQ(i, 0);
   CHECK_EQ(mi_bitmap_count(map, BITS), 0);
 }
@@ -113,11 +116,12 @@ static void claim_is_all_or_nothing(void) {
 /* Every bit is given to one thread only: who has a run writes his number into it. */
 static mi_atomic(int) holder[BITS];
 static void* claimer(void* arg) {
+  bool missed = false;
   const int me = (int)(intptr_t)arg;
   uint64_t r = (uint64_t)me;
   for (int k = 0; k < 20000; k++) {
     size_t i = test_random(&r) % BITS, n = 1 + test_random(&r) % 70;
-    if (!mi_bitmap_claim_run(map, BITS, n, 1, 0, &i)) continue;
+    if (!mi_bitmap_claim_run(map, BITS, n, 1, 0, &i, &missed)) continue;
     for (size_t j = i; j < i + n; j++) CHECK_EQ(mi_exchange_acq_rel(&holder[j], me), 0);
     for (size_t j = i; j < i + n; j++) CHECK_EQ(mi_exchange_acq_rel(&holder[j], 0), me);
     mi_bitmap_set(map, i, n);

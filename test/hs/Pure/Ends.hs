@@ -67,7 +67,7 @@ endedAfterMistakes = do
     mistaken (heapMallocForeignPtrBytes h (maxBound `quot` 4))
     mistaken (heapZallocForeignPtrBytes h (maxBound `quot` 4))
     mistaken (withHeapMallocBytes h (-1) pure)
-  heaps >>= (@?= before)
+  heaps >>= \after -> after <= before @? ("heaps before " ++ show before ++ ", after " ++ show after)
   where
     heaps = length . statsHeaps <$> getStats
     mistaken act = try (void act) >>= \r -> case r of
