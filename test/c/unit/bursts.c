@@ -33,7 +33,7 @@ static size_t burst_make(const burst_t* b) {
   return before;
 }
 
-/* Frees them, the next only when `ms` milliseconds have gone by and `bytes` were freed; returns what lives. */
+/* Frees them, with a pause of `ms` milliseconds after each `bytes`; returns what lives. */
 static size_t burst_free(const burst_t* b, unsigned ms, size_t bytes) {
   size_t live = 0, freed = 0;
   for (size_t i = 0; i < b->n; i++) {
