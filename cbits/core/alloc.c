@@ -41,6 +41,12 @@ mi_cold static bool make_room(mi_lheap_t* lh) {
   return mi_memory_changes() != before || mi_load_relaxed(&mi_commit_totals.xcommitted) < committed;
 }
 
+/* Where there is no room for the page of a medium block there may be some for the block alone. */
+mi_cold static void* malloc_alone(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
+  if (size <= MI_SMALL_MAX || size > MI_MEDIUM_MAX || align != 0) return NULL;
+  return mi_single_malloc(lh, size, MI_SLICE_SIZE, false, zero);
+}
+
 /* Inline, so that each caller has its own. `align`: 0, or of a block with a page of its own. */
 mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
   if (mi_unlikely(size > MI_ADDRESSES || align > MI_ADDRESSES))
@@ -48,6 +54,7 @@ mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool head
   mi_lheap_housekeep(lh);
   void* p = malloc_once(lh, size, align, headroom, zero);
   if (mi_unlikely(p == NULL) && make_room(lh)) p = malloc_once(lh, size, align, headroom, zero);
+  if (mi_unlikely(p == NULL)) p = malloc_alone(lh, size, align, zero);
   mi_report_pending();
   mi_purger_allocated();
   return mi_likely(p != NULL) ? p : mi_report_fail(MI_ERROR_NO_MEMORY, size);

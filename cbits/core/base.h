@@ -69,7 +69,7 @@
 #define MI_CAPS_MAX      256u                               /* capabilities with heaps of their own */
 #define MI_OWNER_FIRST   16u  /* tables by owner: chunk k has 16 << k places, 4 million in all */
 #define MI_OWNER_CHUNKS  18u
-#define MI_PURGE_PIECE   (4 * MI_MiB)                       /* the most one slow path gives back */
+#define MI_PURGE_PIECE   (4 * MI_MiB)                       /* the most that goes back in one piece */
 #define MI_SIZE_LIMIT    ((size_t)PTRDIFF_MAX)
 #define MI_ADDRESSES     ((size_t)1 << 47)                  /* what a process has: more is not asked for */
 

@@ -5,10 +5,13 @@
 #include "check.h"
 #include "meta.h"
 
-#define REGION_SIZE (MI_MiB)             /* reserved at a time, aligned to itself; touched as it is used */
-#define SLAB_SIZE   (MI_MiB / 16)
-#define LARGE_MIN   (SLAB_SIZE / 8)      /* so large a structure has a mapping of its own */
-#define EMPTY_MAX   4u                   /* slabs of a kind that are kept whole with nothing in them */
+/* Reserved at a time, aligned to REGION_SIZE; touched as it is used, but all of it where memory is locked: so
+   the first one is small, and each as large as all before it. */
+#define REGION_SIZE  (MI_MiB)
+#define REGION_FIRST (REGION_SIZE / 4)
+#define SLAB_SIZE    (REGION_SIZE / 32)
+#define LARGE_MIN    (SLAB_SIZE / 4)     /* so large a structure has a mapping of its own */
+#define EMPTY_MAX    8u                  /* slabs of a kind that are kept whole with nothing in them */
 
 typedef struct mi_meta_free_s { struct mi_meta_free_s* next; } mi_meta_free_t;
 
@@ -35,7 +38,8 @@ typedef struct {
 static mi_lock_t meta_lock = MI_LOCK_INIT(MI_RANK_META);
 static mi_kind_t kinds[MI_META_KINDS];
 static mi_region_t* region;              /* the newest; */
-static size_t region_used;               /* .. and how many of its slabs are some kind's */
+static size_t region_slabs, region_used; /* .. how many slabs it has, and how many are some kind's; */
+static size_t regions_bytes;             /* .. and all of them */
 /* Written under the lock, but for the peak when it starts anew. */
 static mi_atomic(size_t) xcommitted, xpeak, xreserved;
 
@@ -80,15 +84,18 @@ static void slab_add(mi_kind_t* kind, mi_slab_t* slab, bool front) {
 }
 
 static bool slab_make(mi_kind_t* kind) {
-  if (region == NULL || region_used == REGION_SIZE / SLAB_SIZE) {
-    mi_region_t* fresh = slab_reserve(REGION_SIZE, REGION_SIZE);
+  if (region_used == region_slabs) {
+    const size_t size = mi_min(mi_max(regions_bytes, REGION_FIRST), REGION_SIZE);
+    mi_region_t* fresh = slab_reserve(size, REGION_SIZE);
     if (fresh == NULL) return false;
     committed_add(mi_align_up(sizeof *fresh, mi_os_page_size()));
+    regions_bytes += size;
     region = fresh;
+    region_slabs = size / SLAB_SIZE;
     region_used = 1;
   }
   mi_slab_t* slab = &region->slab[region_used];
-  mi_assert(region_used >= 1 && region_used < REGION_SIZE / SLAB_SIZE && slab->start == NULL);
+  mi_assert(region_used >= 1 && region_used < region_slabs && slab->start == NULL);
   slab->start = (uint8_t*)region + region_used++ * SLAB_SIZE;
   slab_add(kind, slab, false);
   return true;

@@ -20,11 +20,21 @@ static void zero_unlock(void* p, size_t size) {
   (void)mi_os_purge(p, size);
 }
 
+/* The OS pages that lie inside [p, p + size). */
+static void inner_pages(void* p, size_t size, void (*act)(void* p, size_t size)) {
+  const uintptr_t page = mi_os_page_size(), start = mi_align_up((uintptr_t)p, page);
+  act((void*)start, (((uintptr_t)p + size) & ~(page - 1)) - start);
+}
+
 void mi_pagemap_unlock(void) {
-  const uintptr_t page = mi_os_page_size(), start = mi_align_up((uintptr_t)&mi_pagemap.zero, page);
-  const uintptr_t end = ((uintptr_t)&mi_pagemap.zero + sizeof mi_pagemap.zero) & ~(page - 1);
   if (mi_exchange_acq_rel(&xunlocks, true)) return;                       /* pairs with itself: done once */
-  zero_unlock((void*)start, end - start);
+  inner_pages(&mi_pagemap.zero, sizeof mi_pagemap.zero, &zero_unlock);
+  inner_pages(mi_pagemap.root, sizeof mi_pagemap.root, &mi_os_unlock);
+  for (size_t i = 0; i < MI_PAGEMAP_ROOT; i++) {
+    /* Pairs with leaf_make. */
+    const uintptr_t distance = mi_load_acquire(&mi_pagemap.root[i]);
+    if (distance != 0) mi_os_unlock(leaf_at(distance), MI_PAGEMAP_LEAF * sizeof(uintptr_t));
+  }
 }
 
 static mi_atomic(uintptr_t)* leaf_make(mi_atomic(uintptr_t)* root) {

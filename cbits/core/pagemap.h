@@ -36,8 +36,8 @@ mi_inline mi_page_t* mi_page_of(const void* p) {
 bool mi_pagemap_set(const void* start, size_t nslices, const mi_page_t* page);
 /* Makes the leaves for a range, so that mi_pagemap_set there cannot fail. */
 bool mi_pagemap_prepare(const void* start, size_t size);
-/* Any-thread. All memory is locked: from now on what no address leads to is not, nor new leaves, so that the
-   little that is used of them is all that is resident. */
+/* Any-thread. All memory is locked: from now on the map is not, so that the little that is used of it is all
+   that counts. */
 void mi_pagemap_unlock(void);
 
 #endif

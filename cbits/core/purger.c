@@ -187,11 +187,7 @@ static bool thread_is_elsewhere(uint64_t now) {
 }
 
 /* Not due yet, but much of all that is resident; where nobody comes later, who frees last. */
-static bool too_much_waits(uint32_t ticks) {
-  static mi_atomic(uint32_t) xticks;
-  const uint32_t since = mi_load_relaxed(&xticks) + ticks;                /* a hint */
-  mi_store_relaxed(&xticks, since < MI_PURGE_EARLY_TICKS ? since : 0);             /* a hint */
-  if (since < MI_PURGE_EARLY_TICKS) return false;
+static bool too_much_waits(void) {
   if (credit() <= MI_CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
   /* A statistic. */
   const size_t waiting = mi_purge_waiting(), committed = mi_load_relaxed(&mi_commit_totals.xcommitted);
@@ -199,11 +195,23 @@ static bool too_much_waits(uint32_t ticks) {
 }
 
 static void purge_early(uint32_t ticks) {
-  if (!too_much_waits(ticks) || !mi_trylock(&working)) return;
-  const uint64_t since = mi_os_cpu_us();
-  mi_purge_some(true);
-  credit_charge(since, 1);
+  static mi_atomic(uint32_t) xticks;
+  const uint32_t sum = mi_load_relaxed(&xticks) + ticks;                  /* a hint */
+  mi_store_relaxed(&xticks, sum < MI_PURGE_EARLY_TICKS ? sum : 0);        /* a hint */
+  if (sum < MI_PURGE_EARLY_TICKS || !too_much_waits() || !mi_trylock(&working)) return;
+  bool more = true;
+  for (uint32_t n = mi_policy_pieces(sum); n > 0 && more; n--) {
+    const uint64_t since = mi_os_cpu_us();
+    more = mi_purge_some(true);
+    credit_charge(since, 1);
+    more = more && too_much_waits();
+  }
   mi_unlock(&working);
+}
+
+/* As many pieces of the round as go with what was freed. */
+static void round_pieces(uint64_t now, uint32_t ticks) {
+  for (uint32_t n = mi_policy_pieces(ticks); n > 0 && round_piece(now, MI_ROUND_PAGES_BY_OTHERS); n--) {}
 }
 
 static void clock_look(bool may_start) {
@@ -220,7 +228,7 @@ static void clock_look(bool may_start) {
   const uint64_t at = mi_clock_at();
   /* A hint. */
   if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now))
-    round_piece(ticked ? now : mi_os_now_ms(), MI_ROUND_PAGES_BY_OTHERS);
+    round_pieces(ticked ? now : mi_os_now_ms(), ticks);
   else purge_early(ticks);
 }
 

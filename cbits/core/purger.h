@@ -1,11 +1,12 @@
 /* Giving memory back: rounds, each half of purge_delay after something was scheduled (clock.h), in pieces;
    and the thread that makes them when nobody else does. Any thread.
 
-   Where no thread of ours runs, slow paths of malloc and free make the rounds, a piece each. A thread is
-   begun at the end of a slow path, where nothing is held, if the option purge_thread says so: by default only
-   in a process that has threads already and has committed MI_PURGE_THREAD_MIN. It ends when nothing has been
-   due for a round, and is begun again. Where the C library's free is ours, only slow paths of malloc begin
-   it: the C library frees with a lock held that it takes to make a thread (of the stacks of ended ones).
+   Where no thread of ours runs, slow paths of malloc and free make the rounds, in pieces (mi_policy_pieces).
+   A thread is begun at the end of a slow path, where nothing is held, if the option purge_thread says so: by
+   default only in a process that has threads already and has committed MI_PURGE_THREAD_MIN. It ends when
+   nothing has been due for a round, and is begun again. Where the C library's free is ours, only slow paths
+   of malloc begin it: the C library frees with a lock held that it takes to make a thread (of the stacks of
+   ended ones).
 
    All of it together may use 2 % of a processor, and a tenth of a second that it did not use before: what is
    due waits for that. What is done inside pages may use half as much, because it brings less. */
