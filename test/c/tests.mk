@@ -33,6 +33,19 @@ endef
 $(foreach v,$(VARIANTS),$(eval $(call VARIANT_RULES,$(v))))
 .SECONDARY:
 
+# The whole library in a variant, for the suites `process` and `preload`; it is not installed.
+define LIB_RULES
+$(T)/lib/$(1)/libmimalloc.so: $$(CORE_$(1)) $(T)/o/$(1)/cbits/preload.o
+	@mkdir -p $$(@D)
+	@$$(LINK_$(1)) -shared -Wl,-soname,$$(SONAME) $$(LIB_LINK) $$^ -o $$@
+	@ln -sf $$(@F) $$(@D)/$$(SONAME)
+$(T)/lib/$(1)/libmimalloc.a: $$(CORE_$(1)) $(T)/o/$(1)/cbits/preload.o
+	@mkdir -p $$(@D)
+	@rm -f $$@ && $$(AR) rcs $$@ $$^
+endef
+LIB_VARIANTS = check hard
+$(foreach v,$(LIB_VARIANTS),$(eval $(call LIB_RULES,$(v))))
+
 # ---- unit: one for each module, in test/c/unit
 
 UNITS = $(patsubst test/c/unit/%.c,%,$(sort $(wildcard test/c/unit/*.c)))
