@@ -53,20 +53,21 @@ SUITES += $(UNITS) $(UNITS:%=%-check) $(UNITS:%=%-hard)
 TEST_O = $(T)/o/$(1)/test/c/test.o $(CORE_$(1))
 
 $(UNITS:%=$(T)/%): $(T)/%: $(T)/o/plain/test/c/unit/%.o $(call TEST_O,plain)
-	@$(LINK_plain) $^ -o $@
+	@$(LINK_plain) $(WRAP) $^ -o $@
 $(UNITS:%=$(T)/%-check): $(T)/%-check: $(T)/o/check/test/c/unit/%.o $(call TEST_O,check)
-	@$(LINK_check) $^ -o $@
+	@$(LINK_check) $(WRAP) $^ -o $@
 $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,hard)
-	@$(LINK_hard) $^ -o $@
+	@$(LINK_hard) $(WRAP) $^ -o $@
+$(T)/budget $(T)/budget-%: WRAP = -Wl,--wrap=mi_os_now_ms,--wrap=mi_os_cpu_us
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
-THREADED = cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats
+THREADED = budget cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats
 THREADED += thread_names thread_stats
 SUITES += $(THREADED:%=%-hard-tsan)
 $(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o $(call TEST_O,hard-tsan)
-	@$(LINK_hard-tsan) $^ -o $@
+	@$(LINK_hard-tsan) $(WRAP) $^ -o $@
 $(UNITS:%=$(T)/%-asan): $(T)/%-asan: $(T)/o/asan/test/c/unit/%.o $(call TEST_O,asan)
-	@$(LINK_asan) $^ -o $@
+	@$(LINK_asan) $(WRAP) $^ -o $@
 
 # ---- steps: every order of the steps of two actors, in the core itself; each atomic operation is a step
 

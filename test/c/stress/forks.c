@@ -147,7 +147,7 @@ static void in_child(uint64_t r, bool again) {
   _exit(0);
 }
 
-static volatile sig_atomic_t is_child;   /* of a signal's handler, so that what it forked before is another's */
+static volatile sig_atomic_t is_child;   /* of a signal's handler: what was forked before is another's */
 
 static void wait_for(pid_t pid) {
   int status = 0;
@@ -234,7 +234,7 @@ static void by_two_at_once(void) {
   pthread_join(other, NULL);
 }
 
-/* ---- with handlers of fork that are older than ours, so that they are called while ours has all locks ---- */
+/* ---- with handlers of fork that are older than ours: they are called while ours has the locks ---- */
 
 static mi_atomic(bool) handlers_work;
 static void in_handler(void) {
