@@ -61,8 +61,8 @@ $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,h
 $(T)/budget $(T)/budget-%: WRAP = -Wl,--wrap=mi_os_now_ms,--wrap=mi_os_cpu_us
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
-THREADED = budget cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats
-THREADED += thread_names thread_stats
+THREADED = cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats
+THREADED += budget thread_names thread_stats
 SUITES += $(THREADED:%=%-hard-tsan)
 $(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o $(call TEST_O,hard-tsan)
 	@$(LINK_hard-tsan) $(WRAP) $^ -o $@
@@ -164,7 +164,7 @@ run_suites = $(MAKE) --no-print-directory -k -j2 $(1:%=$(T)/%) || :; \
              $(MAKE) --no-print-directory -k -j2 --output-sync=target $(1:%=run/%)
 
 $(RUNS): run/%:
-	@case $* in *-tsan|*-asan) ;; *) ulimit -v $(SUITE_KIB) ;; esac; \
+	@case $* in *-tsan|*-asan) ;; *) ulimit -S -v $(SUITE_KIB) ;; esac; \
 	  unset MAKEFLAGS MFLAGS MAKELEVEL; tools/suite $* $(T)/$*
 .PHONY: $(RUNS)
 
