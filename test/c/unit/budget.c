@@ -1,7 +1,11 @@
 /* purger.h: what giving memory back may cost, counted by what it is charged. The processor's time is played:
    each piece of work costs the same, whatever the machine does meanwhile; and where no thread of ours
-   runs, the clock is played, too. Linked so that the core's calls come here (tests.mk). */
+   runs, the clock is played, too. And for how long the thread of ours stays, counted by how long it means to
+   sleep. Linked so that the core's calls come here (tests.mk). */
+#include <dirent.h>
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/purger.h"
@@ -107,4 +111,90 @@ static void of_the_thread(void) {
   for (int i = BLOCKS / 5 * 4; i < BLOCKS; i++) mi_free(block[i]);
 }
 
-TEST_MAIN("budget", TEST(of_slow_paths), TEST(of_what_is_cheap), TEST(of_the_thread))
+/* ---- how long the thread stays ---- */
+
+typedef struct { mi_atomic(bool) counts, used; mi_atomic(size_t) xsleeps, xms; } sleeps_t;
+static sleeps_t* sleeps;                 /* shared with a child; NULL: none are counted */
+
+void __real_mi_os_wait(uint64_t ms);
+void __wrap_mi_os_wait(uint64_t ms);
+/* Pauses between two pieces of a round are none. */
+void __wrap_mi_os_wait(uint64_t ms) {
+  /* Pairs with count_sleeps. */
+  if (sleeps != NULL && mi_load_acquire(&sleeps->counts) && ms > MI_ROUND_PAUSE_MS) {
+    mi_add_relaxed(&sleeps->xsleeps, 1);
+    mi_add_relaxed(&sleeps->xms, ms);
+  }
+  __real_mi_os_wait(ms);
+}
+static void count_sleeps(void) { mi_store_release(&sleeps->counts, true); } /* pairs with __wrap_mi_os_wait */
+
+static void* use(void* arg) {
+  for (int i = 0; i < 64; i++) memset(block[i] = mi_malloc(MI_MiB), 1, MI_MiB);
+  for (int i = 0; i < 64; i++) mi_free(block[i]);
+  mi_store_release(&sleeps->used, true);         /* pairs with ends_with_the_program: there is the thread */
+  return arg;
+}
+
+static void begin_to_count(long delay) {
+  sleeps = mmap(NULL, sizeof *sleeps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  CHECK(sleeps != MAP_FAILED);
+  mi_option_set(mi_option_purge_thread, 1);
+  mi_option_set(mi_option_purge_delay, delay);
+}
+
+/* After the last free it sleeps for two delays at most before it ends, and to the clock's next step each
+   time. */
+static void ends_within_two_delays(void) {
+  enum { DELAY = 200 };
+  begin_to_count(DELAY);
+  use(NULL);
+  count_sleeps();
+  CHECK(mi_purger_has_thread());
+  while (mi_purger_has_thread()) usleep(2000);
+  const size_t n = mi_load_relaxed(&sleeps->xsleeps), ms = mi_load_relaxed(&sleeps->xms);
+  CHECK_AT(ms <= 2 * DELAY + 10 * n, "%zu ms in %zu sleeps", ms, n);
+}
+
+/* Of another process. 0: it has ended. */
+static int nthreads(pid_t pid) {
+  char name[64];
+  int n = 0;
+  snprintf(name, sizeof name, "/proc/%d/task", (int)pid);
+  DIR* tasks = opendir(name);
+  for (struct dirent* e; tasks != NULL && (e = readdir(tasks)) != NULL; ) n += e->d_name[0] != '.';
+  if (tasks != NULL) closedir(tasks);
+  return n;
+}
+
+/* Once all threads of the program have ended it begins no more than one sleep, whatever is still due: with
+   the one that it is in, that is a second. */
+static void ends_with_the_program(void) {
+  int status;
+  if (test_skips(TEST_SANITIZED, "the sanitizer has a thread of its own")) return;
+  begin_to_count(20000);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    pthread_t t;
+    if (pthread_create(&t, NULL, &use, NULL) != 0) _exit(1);
+    pthread_detach(t);
+    pthread_exit(NULL);
+  }
+  CHECK(pid > 0);
+  /* Pairs with use. */
+  while (!mi_load_acquire(&sleeps->used)) usleep(1000);
+  for (bool gone = false; !gone; usleep(1000)) {       /* main, which has ended, and ours */
+    char text[64], state = 'Z';
+    snprintf(text, sizeof text, "/proc/%d/stat", (int)pid);
+    FILE* f = fopen(text, "r");
+    gone = f == NULL || fscanf(f, "%*d (%*[^)]) %c", &state) != 1 || (state == 'Z' && nthreads(pid) <= 2);
+    if (f != NULL) fclose(f);
+  }
+  count_sleeps();
+  CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+  CHECK_AT(mi_load_relaxed(&sleeps->xsleeps) <= 1 && mi_load_relaxed(&sleeps->xms) <= 500, "%zu, %zu ms",
+           mi_load_relaxed(&sleeps->xsleeps), mi_load_relaxed(&sleeps->xms));
+}
+
+TEST_MAIN("budget", TEST(of_slow_paths), TEST(of_what_is_cheap), TEST(of_the_thread),
+          TEST(ends_within_two_delays), TEST(ends_with_the_program))
