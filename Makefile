@@ -35,9 +35,9 @@ $(BUILD)/o/%.o: %.c $(HEAD)
 # Never unloaded: its thread and what it left in other threads would go on without it. A program that is
 # linked with it here finds it by its soname. Its constructors run before all others (initfirst): handlers of
 # fork that others register in theirs are then outside ours (thread.c).
+LIB_LINK = -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst
 $(BUILD)/libmimalloc.so: $(OBJ)
-	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete \
-	  -Wl,-z,initfirst $(CFLAGS) -pthread $^ -o $@
+	$(CC) -shared -Wl,-soname,$(SONAME) $(LIB_LINK) $(CFLAGS) -pthread $^ -o $@
 	@ln -sf $(@F) $(BUILD)/$(SONAME)
 
 $(BUILD)/libmimalloc.a: $(OBJ)

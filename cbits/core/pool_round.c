@@ -10,6 +10,7 @@ static void page_round(mi_page_t* page, bool now) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, false, &list)) return;             /* A2 */
   uintptr_t home = mi_load_relaxed(&page->xowner);  /* its holder, who alone changes it */
+  if (mi_unlikely(home == MI_ID_GONE)) home = 0;  /* forked just here, by a signal's handler (forget_page) */
   mi_page_take_list(page, list);
   mi_assert(!mi_page_is_single(page) && mi_page_is_pooled(page));
   const bool waited = mi_page_has_waited(page);

@@ -26,7 +26,15 @@ void test_equal(const char* file, int line, const char* what, uint64_t a, uint64
     test_fail(file, line, "%s: %#llx and %#llx", what, (unsigned long long)a, (unsigned long long)b);
 }
 
+static const char* running;
+
+bool test_skips(bool skips, const char* reason) {
+  if (skips) printf("# skipped: %s: %s\n", running, reason);
+  return skips;
+}
+
 static void child(const test_t* test) {
+  running = test->name;
   mi_option_set(mi_option_abort_on_error, 1);    /* a report that no test asked for is a failure */
   mi_option_set(mi_option_purge_thread, 0);      /* what is committed and free is counted: the suite
                                                     purger has the thread */

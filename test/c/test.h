@@ -54,6 +54,9 @@ void test_fail(const char* file, int line, const char* format, ...)
 #define CHECK_EQ(a, b) test_equal(__FILE__, __LINE__, #a " == " #b, (uint64_t)(a), (uint64_t)(b))
 void test_equal(const char* file, int line, const char* what, uint64_t a, uint64_t b);
 
+/* `if (test_skips(MI_HARD, "why")) return;`: what cannot be tried here says so, and tools/suite counts it. */
+bool test_skips(bool skips, const char* reason);
+
 /* True if `run` ends the process by this signal; what it prints is swallowed. */
 bool test_dies(void (*run)(void), int sig);
 

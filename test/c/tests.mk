@@ -33,6 +33,19 @@ endef
 $(foreach v,$(VARIANTS),$(eval $(call VARIANT_RULES,$(v))))
 .SECONDARY:
 
+# The whole library in a variant, for the suites `process` and `preload`; it is not installed.
+define LIB_RULES
+$(T)/lib/$(1)/libmimalloc.so: $$(CORE_$(1)) $(T)/o/$(1)/cbits/preload.o
+	@mkdir -p $$(@D)
+	@$$(LINK_$(1)) -shared -Wl,-soname,$$(SONAME) $$(LIB_LINK) $$^ -o $$@
+	@ln -sf $$(@F) $$(@D)/$$(SONAME)
+$(T)/lib/$(1)/libmimalloc.a: $$(CORE_$(1)) $(T)/o/$(1)/cbits/preload.o
+	@mkdir -p $$(@D)
+	@rm -f $$@ && $$(AR) rcs $$@ $$^
+endef
+LIB_VARIANTS = check hard
+$(foreach v,$(LIB_VARIANTS),$(eval $(call LIB_RULES,$(v))))
+
 # ---- unit: one for each module, in test/c/unit
 
 UNITS = $(patsubst test/c/unit/%.c,%,$(sort $(wildcard test/c/unit/*.c)))
@@ -40,20 +53,21 @@ SUITES += $(UNITS) $(UNITS:%=%-check) $(UNITS:%=%-hard)
 TEST_O = $(T)/o/$(1)/test/c/test.o $(CORE_$(1))
 
 $(UNITS:%=$(T)/%): $(T)/%: $(T)/o/plain/test/c/unit/%.o $(call TEST_O,plain)
-	@$(LINK_plain) $^ -o $@
+	@$(LINK_plain) $(WRAP) $^ -o $@
 $(UNITS:%=$(T)/%-check): $(T)/%-check: $(T)/o/check/test/c/unit/%.o $(call TEST_O,check)
-	@$(LINK_check) $^ -o $@
+	@$(LINK_check) $(WRAP) $^ -o $@
 $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,hard)
-	@$(LINK_hard) $^ -o $@
+	@$(LINK_hard) $(WRAP) $^ -o $@
+$(T)/budget $(T)/budget-%: WRAP = -Wl,--wrap=mi_os_now_ms,--wrap=mi_os_cpu_us,--wrap=mi_os_wait
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
 THREADED = cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats
-THREADED += thread_names thread_stats
+THREADED += budget thread_names thread_stats
 SUITES += $(THREADED:%=%-hard-tsan)
 $(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o $(call TEST_O,hard-tsan)
-	@$(LINK_hard-tsan) $^ -o $@
+	@$(LINK_hard-tsan) $(WRAP) $^ -o $@
 $(UNITS:%=$(T)/%-asan): $(T)/%-asan: $(T)/o/asan/test/c/unit/%.o $(call TEST_O,asan)
-	@$(LINK_asan) $^ -o $@
+	@$(LINK_asan) $(WRAP) $^ -o $@
 
 # ---- steps: every order of the steps of two actors, in the core itself; each atomic operation is a step
 
@@ -150,7 +164,7 @@ run_suites = $(MAKE) --no-print-directory -k -j2 $(1:%=$(T)/%) || :; \
              $(MAKE) --no-print-directory -k -j2 --output-sync=target $(1:%=run/%)
 
 $(RUNS): run/%:
-	@case $* in *-tsan|*-asan) ;; *) ulimit -v $(SUITE_KIB) ;; esac; \
+	@case $* in *-tsan|*-asan) ;; *) ulimit -S -v $(SUITE_KIB) ;; esac; \
 	  unset MAKEFLAGS MFLAGS MAKELEVEL; tools/suite $* $(T)/$*
 .PHONY: $(RUNS)
 

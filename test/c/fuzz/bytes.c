@@ -2,8 +2,8 @@
    and whatever the allocator left there is copied with it. Every free must be accepted, every block have its
    size, and what a block's user did write must stay. Sizes change all the while, so that pages are born again
    with blocks of other sizes. Played by eight owners in one thread, with heaps that are deleted and
-   destroyed, and by threads that pass blocks on. BYTES_OPERATIONS (or the first argument): of all tests
-   together; BYTES_SEED: another run. */
+   destroyed, and by threads that pass blocks on. BYTES_OPERATIONS: of all tests together; BYTES_SEED:
+   another run. */
 #include <pthread.h>
 
 #include "test.h"
@@ -125,7 +125,7 @@ static void heap_step(player_t* a) {
 }
 
 static void collect_step(player_t* a) {
-  if (!a->played) { mi_collect(below(a, 2)); return; }
+  if (!a->played) { mi_collect(below(a, 32) == 0); return; }  /* by force it purges: nothing is left then */
   const size_t i = below(a, NOWNERS);
   if (below(a, 4) != 0) { mi_owner_drain(owners[i], below(a, 2)); return; }
   mi_owner_end(owners[i]);
@@ -194,6 +194,7 @@ static void* thread(void* arg) {
 static void by_threads(void) {
   pthread_t t[THREADS];
   alarm(0);
+  mi_option_set(mi_option_purge_delay, 10);
   for (int i = 0; i < THREADS; i++) CHECK_EQ(pthread_create(&t[i], NULL, &thread, &players[i]), 0);
   for (int i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
   for (int i = 0; i < PASSED; i++) mi_free(passed[i]);
@@ -203,9 +204,9 @@ static void by_threads(void) {
 
 int main(int argc, char** argv) {
   static const test_t tests[TESTS] = { TEST(by_owners), TEST(by_owners_purging_at_once), TEST(by_threads) };
-  const char* n = argc > 1 ? argv[1] : getenv("BYTES_OPERATIONS");
+  const char* n = getenv("BYTES_OPERATIONS");
   const char* s = getenv("BYTES_SEED");
   noperations = n != NULL ? atol(n) : 1500000;
   seed = s != NULL ? atol(s) : 1;
-  return test_run("bytes", tests, TESTS, 1, argv);
+  return test_run("bytes", tests, TESTS, argc, argv);
 }

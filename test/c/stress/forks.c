@@ -1,6 +1,7 @@
 /* Forks while others do what takes locks, holds pages and pins: each kind by itself, from the main thread and
-   from others. Every child allocates, frees what it inherited, ends a heap, visits, takes statistics, and
-   ends. Arguments: forks of each kind, seed; or FORKS, STRESS_SEED; or for STRESS_SECONDS each. */
+   from others; with handlers of fork that allocate; in a signal's handler. Every child allocates, frees what
+   it inherited, ends a heap, visits, takes statistics, and ends. FORKS of each kind, or for STRESS_SECONDS
+   each; STRESS_SEED. Arguments: names of tests. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -129,6 +130,7 @@ static void in_child(uint64_t r, bool again) {
   char text[64];
   mi_stats_get_json(sizeof text, text);
   (test_random(&r) % 2 ? &mi_heap_destroy : &mi_heap_delete)(shared);
+  shared = NULL;
   end_heaps(&r);
   mi_collect(true);
   if (!TEST_SANITIZED) {                 /* ThreadSanitizer allows none here */
@@ -145,14 +147,23 @@ static void in_child(uint64_t r, bool again) {
   _exit(0);
 }
 
+static volatile sig_atomic_t is_child;   /* of a signal's handler: what was forked before is another's */
+
+static void wait_for(pid_t pid) {
+  int status = 0;
+  CHECK(pid > 0);
+  while (waitpid(pid, &status, 0) < 0) {
+    if (is_child && errno == ECHILD) break;
+    CHECK(errno == EINTR);
+  }
+  CHECK_AT(status == 0, "status = %#x", status);
+}
+
 static void fork_once(uint64_t* r) {
-  int status;
   const uint64_t x = test_random(r);
   const pid_t pid = fork();
   if (pid == 0) in_child(x, x % 8 == 0);
-  CHECK(pid > 0);
-  while (waitpid(pid, &status, 0) < 0) CHECK(errno == EINTR);
-  CHECK_AT(status == 0, "status = %#x", status);
+  wait_for(pid);
 }
 
 typedef struct { long n; time_t until; uint64_t r; } forker_t;
@@ -165,8 +176,15 @@ static void* forker(void* arg) {
   return NULL;
 }
 
+static void nothing_is_left(void) {
+  for (int i = 0; i < SLOTS; i++) mi_free(slots[i]);
+  mi_heap_destroy(shared);
+  mi_thread_done();
+  test_nothing_left();
+}
+
 /* Half of the forks from here, half from another thread. */
-static void forks(void (*work)(uint64_t* r)) {
+static void forks_by(void* (*fork_all)(void* f), void (*work)(uint64_t* r)) {
   pthread_t t[WORKERS], other;
   worker_t w[WORKERS];
   alarm(0);
@@ -177,19 +195,17 @@ static void forks(void (*work)(uint64_t* r)) {
   }
   for (int half = 0; half < 2; half++) {
     forker_t f = { nforks / 2, seconds != 0 ? time(NULL) + seconds / 2 : 0, (uint64_t)(seed + 100 + half) };
-    if (half == 0) forker(&f);
+    if (half == 0) fork_all(&f);
     else {
-      CHECK_EQ(pthread_create(&other, NULL, &forker, &f), 0);
+      CHECK_EQ(pthread_create(&other, NULL, fork_all, &f), 0);
       pthread_join(other, NULL);
     }
   }
   mi_store_relaxed(&stop, true);
   for (int i = 0; i < WORKERS; i++) pthread_join(t[i], NULL);
-  for (int i = 0; i < SLOTS; i++) mi_free(slots[i]);
-  mi_heap_destroy(shared);
-  mi_thread_done();
-  test_nothing_left();
+  nothing_is_left();
 }
+static void forks(void (*work)(uint64_t* r)) { forks_by(&forker, work); }
 
 static void while_blocks_are_traded(void) { forks(&churn); }
 static void while_heaps_end(void) { forks(&end_heaps); }
@@ -218,17 +234,119 @@ static void by_two_at_once(void) {
   pthread_join(other, NULL);
 }
 
+/* ---- with handlers of fork that are older than ours: they are called while ours has the locks ---- */
+
+static mi_atomic(bool) handlers_work;
+static void in_handler(void) {
+  static _Thread_local uint64_t r;
+  if (!mi_load_relaxed(&handlers_work)) return;                           /* set before the first fork */
+  for (int i = 0; i < 20; i++) {
+    put(&r, mi_malloc(random_size(&r)));
+    if (shared != NULL) put(&r, mi_heap_malloc(shared, random_size(&r)));
+  }
+  if (test_random(&r) % 4 == 0) end_heaps(&r);
+  if (test_random(&r) % 8 == 0) mi_collect(test_random(&r) % 2);
+}
+__attribute__((constructor(101))) static void before_ours(void) {
+  pthread_atfork(&in_handler, &in_handler, &in_handler);
+}
+
+static void with_handlers_that_allocate(void) {
+  mi_store_relaxed(&handlers_work, true);
+  forks(&churn);
+}
+
+/* ---- in a signal's handler ---- */
+
+static mi_atomic(long) nhandled;         /* signals */
+
+/* What it interrupts is in the middle of something, so the child goes on there before it does anything. */
+static void fork_in_signal(int sig) {
+  const int saved = errno;
+  (void)sig;
+  const pid_t pid = fork();
+  if (pid == 0) {
+    alarm(300);
+    is_child = true;
+  } else {
+    wait_for(pid);
+    mi_store_release(&nhandled, mi_load_relaxed(&nhandled) + 1);         /* pairs with sender */
+  }
+  errno = saved;
+}
+
+static void signals_begin(int sig) {
+  const struct sigaction action = { .sa_handler = &fork_in_signal, .sa_flags = SA_RESTART };
+  CHECK_EQ(sigaction(sig, &action, NULL), 0);
+}
+
+/* One thread, which forks: a signal's handler forks in the middle of that. */
+static void in_signals_in_fork(void) {
+  const time_t until = seconds != 0 ? time(NULL) + seconds : 0;
+  struct itimerval timer = { { 0, 1000 }, { 0, 1000 } };
+  uint64_t r = (uint64_t)seed;
+  alarm(0);
+  shared = mi_heap_new();
+  signals_begin(SIGPROF);
+  CHECK_EQ(setitimer(ITIMER_PROF, &timer, NULL), 0);
+  while (until != 0 ? time(NULL) < until : nhandled < nforks) {
+    churn(&r);
+    fork_once(&r);
+    if (is_child) in_child(r, false);
+  }
+  memset(&timer, 0, sizeof timer);
+  CHECK(setitimer(ITIMER_PROF, &timer, NULL) == 0 && signal(SIGPROF, SIG_IGN) == &fork_in_signal);
+  if (is_child) in_child(r, false);
+  nothing_is_left();
+}
+
+typedef struct { pthread_t to; forker_t* forks; mi_atomic(bool) done; } sender_t;
+static void* sender(void* arg) {
+  sender_t* s = arg;
+  forker_t* f = s->forks;
+  for (long i = 0; f->until != 0 ? time(NULL) < f->until : i < f->n; i++) {
+    const long before = mi_load_acquire(&nhandled);                       /* pairs with fork_in_signal */
+    usleep((useconds_t)(test_random(&f->r) % 2000));
+    CHECK_EQ(pthread_kill(s->to, SIGUSR1), 0);
+    while (mi_load_acquire(&nhandled) == before) usleep(50);              /* pairs with fork_in_signal */
+  }
+  mi_store_release(&s->done, true);      /* pairs with interrupted */
+  return NULL;
+}
+
+/* This thread does what takes locks, and forks wherever a signal meets it. */
+static void* interrupted(void* f) {
+  static void (*const works[])(uint64_t* r) = { &churn, &end_heaps, &visit_heaps, &huge_blocks, &collect };
+  sender_t s = { .to = pthread_self(), .forks = f };
+  uint64_t r = ((forker_t*)f)->r;
+  pthread_t t;
+  CHECK_EQ(pthread_create(&t, NULL, &sender, &s), 0);
+  while (!mi_load_acquire(&s.done)) {    /* pairs with sender */
+    works[test_random(&r) % 5](&r);
+    if (TEST_SANITIZED) usleep(1);       /* signals wait for such a call there */
+    if (is_child) in_child(r, r % 8 == 0);
+  }
+  pthread_join(t, NULL);
+  return NULL;
+}
+
+static void in_signals_among_threads(void) {
+  signals_begin(SIGUSR1);
+  forks_by(&interrupted, &churn);
+}
+
 int main(int argc, char** argv) {
   static const test_t tests[] = {
     TEST(while_blocks_are_traded), TEST(while_heaps_end),           TEST(while_heaps_are_visited),
     TEST(while_mappings_move),     TEST(while_memory_is_collected), TEST(while_threads_come_and_go),
-    TEST(by_two_at_once)
+    TEST(by_two_at_once),          TEST(with_handlers_that_allocate), TEST(in_signals_in_fork),
+    TEST(in_signals_among_threads)
   };
   if (pthread_key_create(&ended, &say_ended) != 0) return 1;
-  nforks = argument(argc, argv, 1, "FORKS", 24);
-  seed = argument(argc, argv, 2, "STRESS_SEED", (long)time(NULL));
+  nforks = argument(1, argv, 1, "FORKS", 24);
+  seed = argument(1, argv, 2, "STRESS_SEED", (long)time(NULL));
   seconds = argument(1, argv, 3, "STRESS_SECONDS", 0);
   printf("# forks: %ld of each kind, seed %ld\n", nforks, seed);
   fflush(stdout);
-  return test_run("forkstress", tests, sizeof tests / sizeof *tests, 1, argv);
+  return test_run("forkstress", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -429,7 +429,7 @@ static void purge_loses(void) {
 /* Where a block that grows has room: a place for each, of half the room when there are no more;
    behind it no other. */
 static void roomy(void) {
-  if (MI_HARD) return;                             /* its arenas are smaller */
+  if (test_skips(MI_HARD, "its arenas are smaller")) return;
   enum { N = 40 };
   CHECK_EQ(mi_reserve_os_memory(MI_GiB, true, false), 0);
   mi_page_t* page[N];

@@ -273,10 +273,9 @@ static void asked(void) {
 static void locked_memory(void) {
   owners_begin();
   few_stay(mi_bin_of(2000));
-  if (TEST_SANITIZED || mlock(mi_arena_at(0)->start, n * size) != 0) {   /* which make it do nothing */
-    printf("# memory cannot be locked here\n");
+  /* which make it do nothing */
+  if (test_skips(TEST_SANITIZED || mlock(mi_arena_at(0)->start, n * size) != 0, "memory may not be locked"))
     return;
-  }
   mi_owner_abandon(owners[0]);
   const size_t committed = mi_memory_committed(), purged = mi_commit_totals.xpurged;
   mi_purger_run_pages();

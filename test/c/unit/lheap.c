@@ -85,7 +85,7 @@ static void churn_pages(int n, int steps) {
 /* One page of a class is parked until its holder frees in it: the next block is that one. More, where
    that is often so. */
 static void parked(void) {
-  if (MI_HARD) return;                            /* one or two pages only */
+  if (test_skips(MI_HARD, "no more than two pages are parked")) return;
   owners_begin();
   fill_pages(0, 5);
   CHECK(is_full(0) && is_full(2) && is_parked(3) && nparked() == 1);
@@ -135,7 +135,7 @@ static void parked_by_a_maker(void) {
 
 /* Large pages count eight: the class gives up its own, the others' stay. */
 static void parked_slices(void) {
-  if (MI_HARD) return;
+  if (test_skips(MI_HARD, "no more than two pages are parked")) return;
   static void* large[12 * 8];
   owners_begin();
   fill_pages(0, 40);
@@ -160,7 +160,7 @@ static void parked_slices(void) {
 
 /* A page comes back to a queue whose one page is empty and kept for a while: that one goes. */
 static void parked_and_retired(void) {
-  if (MI_HARD) return;
+  if (test_skips(MI_HARD, "no more than two pages are parked")) return;
   owners_begin();
   fill_pages(0, 2);
   void* last = o_malloc(0, BIG);
@@ -178,7 +178,7 @@ static void parked_and_retired(void) {
 /* All that is in parked pages freed by another: the owner's next pages are these, no other class's. If it
    ends instead, or collects, nothing is left. */
 static void parked_and_emptied_by_others(void) {
-  if (MI_HARD) return;
+  if (test_skips(MI_HARD, "no more than two pages are parked")) return;
   for (int how = 0; how < 3; how++) {
     void* other[17];
     owners_begin();
@@ -209,7 +209,7 @@ static void parked_and_emptied_by_others(void) {
 
 /* What was freed in the one that is given up is not forgotten for new memory. */
 static void freed_in_the_one_given_up(void) {
-  if (MI_HARD) return;
+  if (test_skips(MI_HARD, "no more than two pages are parked")) return;
   owners_begin();
   fill_pages(0, 2);
   CHECK(is_parked(0));
@@ -223,7 +223,7 @@ static void freed_in_the_one_given_up(void) {
 
 /* A class that nothing is taken from any more keeps no page parked. */
 static void parked_and_idle(void) {
-  if (MI_HARD) return;
+  if (test_skips(MI_HARD, "no more than two pages are parked")) return;
   owners_begin();
   mi_option_set(mi_option_purge_delay, 10);
   fill_pages(0, 9);
@@ -255,7 +255,7 @@ static void own_page_freed_by_others(void) {
 
 /* One block, again and again: the page stays, but where the queue seems idle. */
 static void retired_page_stays(void) {
-  if (MI_HARD) return;
+  if (test_skips(MI_HARD, "no page is retired")) return;
   owners_begin();
   for (int i = 0; i < 1000; i++) {
     void* p = o_malloc(0, 500);

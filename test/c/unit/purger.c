@@ -38,7 +38,7 @@ static bool little_is_resident(void) { return true; }
 #define FORK_TESTS
 #else
 static bool little_is_resident(void) { return test_rss() < 24 * MI_MiB; }
-#define FORK_TESTS TEST(main_ends), TEST(in_a_child),
+#define FORK_TESTS TEST(main_ends), TEST(main_ends_and_a_signal_comes), TEST(in_a_child),
 #endif
 
 static void with_thread(long delay) {
@@ -294,6 +294,66 @@ static void main_ends(void) {
   }
 }
 
+static int main_has_ended[2];            /* a pipe: who is left says so */
+static pthread_t left;
+
+/* The signal comes to a thread of the program's, not to ours. */
+static void on_term(int sig) {
+  (void)sig;
+  _exit(pthread_equal(pthread_self(), left) ? 7 : 8);
+}
+
+static bool main_is_gone(void) {
+  char name[64], state = 0;
+  snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)getpid());
+  FILE* f = fopen(name, "r");
+  if (f == NULL || fscanf(f, "%*d (%*[^)]) %c", &state) != 1) _exit(1);
+  fclose(f);
+  return state == 'Z';
+}
+
+/* It takes the signal a little later: ours could have it meanwhile. */
+static void* stay(void* arg) {
+  sigset_t term, pending;
+  left = pthread_self();
+  short_work(arg);
+  while (!main_is_gone()) usleep(1000);
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &term, NULL);
+  if (!has_thread() || write(main_has_ended[1], "", 1) != 1) _exit(1);
+  do usleep(100000); while (sigpending(&pending) == 0 && !sigismember(&pending, SIGTERM));
+  pthread_sigmask(SIG_UNBLOCK, &term, NULL);
+  for (;;) pause();
+}
+
+/* The same, while another thread goes on for ever, and ours is there: SIGTERM ends the process, or is
+   handled. */
+static void main_ends_and_a_signal_comes(void) {
+  for (int handled = 0; handled < 2; handled++) {
+    char c;
+    int status;
+    CHECK_EQ(pipe(main_has_ended), 0);
+    fflush(stdout);
+    const pid_t pid = fork();
+    if (pid == 0) {
+      pthread_t t;
+      close(main_has_ended[0]);
+      with_thread(1000000);
+      if (handled && signal(SIGTERM, &on_term) == SIG_ERR) _exit(1);
+      if (pthread_create(&t, NULL, &stay, NULL) != 0) _exit(1);
+      pthread_exit(NULL);
+    }
+    close(main_has_ended[1]);
+    CHECK_AT(read(main_has_ended[0], &c, 1) == 1, "handled %d", handled);
+    CHECK(kill(pid, SIGTERM) == 0 && waitpid(pid, &status, 0) == pid);
+    CHECK_AT(handled ? WIFEXITED(status) && WEXITSTATUS(status) == 7
+                     : WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM,
+             "status = %#x", status);
+    close(main_has_ended[0]);
+  }
+}
+
 static void in_the_child(void) {
   with_thread(30);
   for (int i = 0; i < BLOCKS; i++) CHECK(test_filled(block[i], MI_MiB, (uint64_t)i));
@@ -327,45 +387,7 @@ static void in_a_child(void) {
 }
 #endif
 
-/* ---- what it costs ---- */
-
-static uint64_t cpu_us(int who) {
-  struct rusage u;
-  CHECK_EQ(getrusage(who, &u), 0);
-  return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000
-         + (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
-enum { TRICKLE = 600000 };
-static void* trickle_block[TRICKLE];
-static void* trickle_make(void* arg) {
-  for (int i = 0; i < TRICKLE; i++) memset(made(trickle_block[i] = mi_malloc(200)), 1, 200);
-  return arg;
-}
-
-/* Blocks of a thread that ended are freed at random, so that next to nothing can be given back: what that
-   costs is bounded by the time that goes by. The clock is the one by which it counts, so a busy machine
-   is no difference. */
-static void costs_little(void) {
-  pthread_t t;
-  uint64_t r = 3;
-  with_thread(20);
-  CHECK(pthread_create(&t, NULL, &trickle_make, NULL) == 0 && pthread_join(t, NULL) == 0);
-  for (size_t i = TRICKLE - 1; i > 0; i--) {
-    const size_t j = (size_t)(test_random(&r) % (i + 1));
-    void* p = trickle_block[i];
-    trickle_block[i] = trickle_block[j], trickle_block[j] = p;
-  }
-  const uint64_t others = cpu_us(RUSAGE_SELF) - cpu_us(RUSAGE_THREAD), start = mi_os_now_ms();
-  for (int k = 0; k < 400; k++) {
-    for (int i = 0; i < TRICKLE / 500; i++) mi_free(trickle_block[k * (TRICKLE / 500) + i]);
-    usleep(8000);
-  }
-  const uint64_t took = cpu_us(RUSAGE_SELF) - cpu_us(RUSAGE_THREAD) - others, ms = mi_os_now_ms() - start;
-  CHECK_AT(took <= 150000 + 20 * ms || MI_CHECK || TEST_SANITIZED, "%zu us in %zu ms", (size_t)took,
-           (size_t)ms);
-  for (int i = TRICKLE / 500 * 400; i < TRICKLE; i++) mi_free(trickle_block[i]);
-}
+/* ---- inside of pages ---- */
 
 /* Of 48 MiB in blocks of 40 KiB one in eight stays: each page is in use, and most of it comes back. */
 static void inside_of_free_blocks(void) {
@@ -541,6 +563,6 @@ static void limit_of_mappings(void) {
 TEST_MAIN("purger", TEST(purges_when_all_are_idle), TEST(not_without_it), TEST(burst_of_700),
           TEST(burst_of_700_shuffled), TEST(burst_of_large), TEST(burst_of_pages), TEST(burst_of_60k),
           TEST(burst_of_all), TEST(by_default), TEST(never), TEST(cannot_be_made), TEST(lowered),
-          TEST(begins_and_ends), FORK_TESTS TEST(costs_little), TEST(inside_of_free_blocks),
+          TEST(begins_and_ends), FORK_TESTS TEST(inside_of_free_blocks),
           TEST(inside_of_pages), TEST(hollow_by_collect), TEST(under_way), TEST(behind_the_purger),
           TEST(limit_of_buffers), TEST(limit_of_medium), TEST(limit_of_mappings))

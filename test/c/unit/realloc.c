@@ -159,7 +159,7 @@ static void pages_move(void) {
 /* From 1 MiB on pages move to memory that is zero; to what was touched before they are copied, and so stay
    where they were, too. */
 static void pages_move_to_clean(void) {
-  if (MI_HARD) return;                              /* such a block has a mapping of its own */
+  if (test_skips(MI_HARD, "such a block has a mapping of its own")) return;
   begin_roomy();
   mi_option_set(mi_option_purge_delay, 10000);
   for (int clean = 0; clean < 2; clean++) {
@@ -182,7 +182,7 @@ static void pages_move_to_clean(void) {
 /* Each move makes boundaries between mappings; before there are too many of them for a process, it is told
    that pages do not move. */
 static void moves_end(void) {
-  if (MI_HARD) return;                              /* as above */
+  if (test_skips(MI_HARD, "such a block has a mapping of its own")) return;
   enum { MOST = 10000 };
   static mi_page_t* spacer[MOST];
   bool zero;
@@ -225,13 +225,13 @@ static void grow_in_their_room(int most) {
 }
 
 static void grows_in_its_room(void) {
-  if (MI_HARD) return;                              /* its arenas have no such room */
+  if (test_skips(MI_HARD, "its arenas have no such room")) return;
   begin_roomy();
   grow_in_their_room(2);
 }
 
 static void grows_in_small_arenas(void) {
-  if (MI_HARD) return;
+  if (test_skips(MI_HARD, "its arenas have no such room")) return;
   begin();
   grow_in_their_room(8);
   CHECK(mi_arena_count() < 12);
@@ -240,7 +240,7 @@ static void grows_in_small_arenas(void) {
 /* More of them than an arena has such places for, some of which stay: they have less room, and are
    copied now and then. */
 static void many_grow(void) {
-  if (MI_HARD) return;
+  if (test_skips(MI_HARD, "its arenas have no such room")) return;
   enum { MANY = 60, STAY = 20 };
   uint8_t* p[MANY];
   begin();
@@ -351,7 +351,7 @@ static void* all_mappings_taken(size_t spare) {
 }
 
 static void no_mapping_is_left(void) {
-  if (TEST_SANITIZED) return;                       /* which cannot do without */
+  if (test_skips(TEST_SANITIZED, "a sanitizer cannot do without mappings")) return;
   /* the second has a mapping of its own in the hard mode */
   static const size_t sizes[] = { 3 * MI_MiB, 40 * MI_MiB };
   CHECK_EQ(mi_reserve_os_memory(256 * MI_MiB, true, false), 0);

@@ -142,7 +142,7 @@ static size_t huge_pages_free(void) {
 
 /* Where there are none it is an error, and ordinary memory is used: nothing dies when it is touched. */
 static void no_huge_pages(void) {
-  if (huge_pages_free() >= MI_GiB) return;
+  if (test_skips(huge_pages_free() >= MI_GiB, "there are huge pages")) return;
   size_t n = 77;
   CHECK(mi_reserve_huge_os_pages_at(1, -1, 0) == ENOMEM && mi_reserve_huge_os_pages(1, 0, &n) == ENOMEM
         && n == 0);
@@ -156,7 +156,7 @@ static size_t nsaid;
 static void count_lines(const char* text, void* arg) { (void)text; (void)arg; nsaid++; }
 
 static void no_huge_pages_by_option(void) {
-  if (huge_pages_free() >= MI_GiB) return;
+  if (test_skips(huge_pages_free() >= MI_GiB, "there are huge pages")) return;
   mi_register_output(&count_lines, NULL);
   mi_option_set(mi_option_reserve_huge_os_pages, 1);
   void* p = mi_malloc(100000);
