@@ -146,8 +146,8 @@ reported act = do
   m <- readIORef most
   print (Said (m `quot` 1048576) (pressureMinorCollections s) (pressureMajorCollections s))
 
--- A large block weighs the whole slices that it takes up. When it goes it takes as much with it, also one that
--- has been resized.
+-- A large block weighs the whole slices that it takes up. When it goes it takes as much with it, also one
+-- that has been resized.
 weight :: IO ()
 weight = do
   before <- now
