@@ -12,8 +12,8 @@
 -- * limit WHO BYTES COUNT KEPT: as ring; how many failed; MIMALLOC_COMMIT_LIMIT is set by who runs it
 -- * share WHO BYTES COUNT: four threads make so many, 16 MiB live and one MiB is allowed: the most over the
 --   fewest of one
--- * filling WHO KEYS COUNT: so many requests while an index is filled, 64 MiB of bodies alive: requests a
---   second until all is done
+-- * filling WHO KEYS COUNT: so many requests, evenly spread, while an index is filled, 64 MiB of bodies
+--   alive: requests a second until all is done
 -- * service WHO MIB COUNT: so many requests; bodies that are MIB altogether come and go
 --
 -- WHO: mi, mi-off (nobody asks), pinned (GHC's own), base (malloc, and the finalizer free).
@@ -43,7 +43,7 @@ import GHC.Clock (getMonotonicTime)
 import System.Directory (getTemporaryDirectory, removeFile)
 import System.Environment (getArgs)
 import System.Exit (die)
-import System.IO (hClose, openBinaryTempFile)
+import System.IO (IOMode (..), hClose, hFileSize, hGetBuf, openBinaryTempFile, withBinaryFile)
 import System.Mem (performMajorGC)
 
 import qualified Mimalloc.ByteString as Mi
@@ -136,17 +136,23 @@ reads' who size count = do
   directory <- getTemporaryDirectory
   (path, h) <- openBinaryTempFile directory "mimalloc-bench"
   ByteString.hPut h (ByteString.replicate size 65) >> hClose h
-  timed (replicateM_ count $ (if who == "pinned" then ByteString.readFile else Mi.readFile) path
-    >>= evaluate . ByteString.last) <* removeFile path
+  timed (replicateM_ count $ get path >>= evaluate . ByteString.last) <* removeFile path
+  where
+    get path = case who of
+      "pinned" -> ByteString.readFile path
+      "base" -> withBinaryFile path ReadMode $ \h -> hFileSize h >>= \n ->
+        new who (fromIntegral n) (\p -> void (hGetBuf h p (fromIntegral n)))
+      _ -> Mi.readFile path
 
 grown :: String -> IO ()
 grown who
-  | who == "pinned" = do
-      start <- Storable.new 4
+  | who `elem` ["pinned", "base"] = do
+      start <- made 4
       let go :: Int -> Storable.IOVector Int -> IO ()
           go i v | i == million = Storable.read v (million - 1) >>= \x ->
             when (x /= million - 1) (die "an element is lost")
-                 | i == Storable.length v = Storable.grow v i >>= go i
+                 | i == Storable.length v = made (2 * i) >>= \w ->
+                     Storable.copy (Storable.take i w) v >> go i w
                  | otherwise = Storable.write v i i >> go (i + 1) v
       go 0 start
   | otherwise = do
@@ -155,7 +161,11 @@ grown who
       go 0
       n <- Mi.growableLength g
       when (n /= million) $ die "an element is lost"
-  where million = 1000000 :: Int
+  where
+    million = 1000000 :: Int
+    made n | who == "pinned" = Storable.new n
+           | otherwise = (`Storable.unsafeFromForeignPtr0` n) <$>
+               (mallocBytes (8 * n) >>= newForeignPtr finalizerFree)
 
 region :: String -> Int -> Int -> IO ()
 region who size i
@@ -222,15 +232,19 @@ service who mib count = do
     in go
   pure (Just (fromIntegral count / fst r) <$ r)
 
+-- A request comes with each so many keys: else whoever collects seldom would have done them all before there
+-- was an index.
 filling :: String -> Int -> Int -> IO (Double, Maybe Double)
 filling who keys count = do
   slots <- bodies 64
-  next <- newIORef (0 :: Int)
+  next <- newEmptyMVar
   index <- newIORef Map.empty
-  let fill = forM_ [1 .. keys] $ \i ->
-        modifyIORef' index (Map.insert (i * 2654435761 `rem` 4294967296) i) >> when (i `rem` 1000 == 0) yield
-      serve = atomicModifyIORef' next (\n -> (n + 1, n)) >>= \n -> when (n < count) $
-        request who slots n >> serve
+  let fill = do
+        forM_ [1 .. keys] $ \i -> do
+          modifyIORef' index (Map.insert (i * 2654435761 `rem` 4294967296) i)
+          when (i `rem` (keys `quot` count) == 0) $ putMVar next (Just i)
+        replicateM_ 4 (putMVar next Nothing)
+      serve = takeMVar next >>= mapM_ (\n -> request who slots n >> serve)
   r <- timed $ together (fill : replicate 4 serve)
   size <- Map.size <$> readIORef index
   when (size /= keys) $ die "a key is lost"

@@ -148,8 +148,12 @@ mi_inline void free_on(uint32_t number, void* p) {
 }
 void mi_cap_free(void* p) { free_on(cap_number(), p); }
 
-/* By the page: the same for a block and a pointer into it, and from its first day to its last. */
-static size_t held_bytes(const void* p) { return mi_page_size(mi_page_of(p)); }
+/* By the page: the same for a block and a pointer into it, and from its first day to its last. A block that
+   is alone takes up whole slices: their rest was written to by earlier blocks, or will be by later ones. */
+static size_t held_bytes(const void* p) {
+  mi_page_t* page = mi_page_of(p);
+  return mi_page_is_single(page) ? mi_page_nslices(page) * MI_SLICE_SIZE : mi_page_size(page);
+}
 
 int mi_cap_pressure_due;
 /* a hint: mi_pressure_begin decides */

@@ -10,6 +10,7 @@ import qualified Data.ByteString as ByteString
 import Data.IORef
 import Data.List (isInfixOf)
 import qualified Data.Vector.Mutable as Boxed
+import qualified Data.Vector.Storable as Storable
 import Data.Word (Word8)
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
@@ -45,6 +46,7 @@ tests = testGroup "pressure"
     , shape flags "growable" $ \s -> atMost "MiB held" 96 (held s)
     , shape flags "regions" $ \s -> atMost "MiB held" 80 (held s)
     , shape flags "ended" $ \s -> atMost "MiB held" 1 (held s) >> atMost "collections" 0 (minor s + major s)
+    , shape flags "weight" $ const (pure ())
     , shape flags "unwanted" $ \s -> atMost "collections" 4 (minor s + major s)
     , limited flags "limit"
     , limited flags "limit, regions"
@@ -104,6 +106,7 @@ shapes = map (\(name, act) -> (name, reported act))
       ended <- try (heapMallocForeignPtrBytes h 10 :: IO (ForeignPtr Word8))
       either (\e -> const (pure ()) (e :: IOException)) (const (fail "the heap has ended")) ended
       look)
+  , ("weight", const weight)
   , ("unwanted", \look -> replicateM_ 3000 $ do
       fp <- block 1048576 1
       finalizeForeignPtr fp
@@ -142,6 +145,24 @@ reported act = do
   s <- pressureStats
   m <- readIORef most
   print (Said (m `quot` 1048576) (pressureMinorCollections s) (pressureMajorCollections s))
+
+-- A large block weighs the whole slices that it takes up. When it goes it takes as much with it, also one
+-- that has been resized.
+weight :: IO ()
+weight = do
+  before <- now
+  fp <- block 66000 1
+  one <- now
+  finalizeForeignPtr fp
+  none <- now
+  when (one - before /= 131072 || none /= before) $ fail ("it weighs " ++ show (one - before, none - before))
+  g <- V.newGrowable 8300
+  forM_ [1 .. 20000 :: Int] (V.push g)
+  v <- V.takeVector g
+  finalizeForeignPtr (fst (Storable.unsafeToForeignPtr0 v))
+  rest <- now                                           -- what holds the growable's block, and is there still
+  when (rest < before || rest > before + 1024) $ fail ("so much stays: " ++ show (rest - before))
+  where now = pressureHeldBytes <$> pressureStats
 
 block :: Int -> Int -> IO (ForeignPtr Word8)
 block n i = do

@@ -30,7 +30,7 @@ import qualified Mimalloc.ByteString as Mi
 import qualified Mimalloc.Store as Store
 import qualified Mimalloc.Vector as MiV
 
--- | What is done, by name.
+-- | What is done, by name. So often that the first touch of the memory, which comes once, is little of it.
 keepers :: [(String, IO ())]
 keepers =
   [ ("strings, base ByteString", strings evaluate)
@@ -39,12 +39,12 @@ keepers =
   , ("strings, Mimalloc.Store", stored)
   , ("100,000 small builders, base", builders toLazyByteString)
   , ("100,000 small builders, Mimalloc.ByteString", builders Mi.toLazyByteString)
-  , ("2000 x replicate 100,000 Doubles, base", forM_ [1 .. 2000 :: Int] $ \i ->
+  , ("20,000 x replicate 100,000 Doubles, base", forM_ [1 .. 20000 :: Int] $ \i ->
        evaluate (Vector.replicate 100000 (fromIntegral i :: Double)))
-  , ("2000 x replicate 100,000 Doubles, Mimalloc.Vector", forM_ [1 .. 2000 :: Int] $ \i ->
+  , ("20,000 x replicate 100,000 Doubles, Mimalloc.Vector", forM_ [1 .. 20000 :: Int] $ \i ->
        evaluate (MiV.replicate 100000 (fromIntegral i :: Double)))
-  , ("500 x copy of 4 MB, base", copies ByteString.copy)
-  , ("500 x copy of 4 MB, Mimalloc.ByteString", copies Mi.copy)
+  , ("5000 x copy of 4 MB, base", copies ByteString.copy)
+  , ("5000 x copy of 4 MB, Mimalloc.ByteString", copies Mi.copy)
   , ("50 x a million reads, base IORef IOVector", Storable.replicate 1000000 (1 :: Int)
        >>= newIORef >>= \v -> reads_ (\i -> readIORef v >>= (`Storable.read` i)))
   , ("50 x a million reads, Mimalloc Growable", MiV.newGrowable 1000000 >>= \g ->
@@ -53,7 +53,7 @@ keepers =
   where
     copies copy = do
       s <- evaluate (ByteString.replicate 4000000 7)
-      forM_ [1 .. 500 :: Int] $ \i -> evaluate (copy (ByteString.drop (i `mod` 2) s))
+      forM_ [1 .. 5000 :: Int] $ \i -> evaluate (copy (ByteString.drop (i `mod` 2) s))
     builders run = do
       r <- forM [1 .. 100000] $ \i -> let s = run (word64Hex 0xabcdef0 <> intDec (10000 + i `mod` 10000))
         in evaluate (Lazy.length s) >> pure s
