@@ -54,7 +54,9 @@ tests = testGroup "pressure"
     , shape flags "share" $ \s -> atLeast "collections" 50 (major s)
     , shape flags "threads that are killed" $ const (pure ())
     , shape flags "lazy values" $ const (pure ())
-    , shape flags "lazy values that die young" $ atMost "MiB held" 0 . held
+    -- The non-moving collector promotes what one collection finds, so that one may be left to the next major.
+    , shape flags "lazy values that die young" $
+        atMost "MiB held" (if flags == "-N2 -xn" then 1 else 0) . held
     ]
   | flags <- ["-N1", "-N2", "-N4 -qg", "-N2 -A64m", "-N2 -xn"] ]
 

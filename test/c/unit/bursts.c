@@ -71,8 +71,8 @@ static void over_many_delays(const burst_t* b) {
   verdict(b, before, live, step + b->size);
 }
 
-static void both(size_t n, size_t size, size_t keep, order_t order) {
-  const burst_t b = { n, size, keep, order };
+static void both(size_t n, size_t size, size_t keep, order_t in) {
+  const burst_t b = { n, size, keep, in };
   mi_option_set(mi_option_purge_thread, -1);
   at_once(&b);
   if (size >= MI_SLICE_SIZE) over_many_delays(&b);   /* else pages die when their last block does */
