@@ -92,7 +92,7 @@ void* mi_alloc_zalloc(mi_lheap_t* lh, size_t size) {
   void* p = mi_alloc_zalloc_fast(lh, size);
   if (mi_likely(p != NULL)) return p;
   p = malloc_zero(lh, size, &zero);
-  return p == NULL || zero ? p : memset(p, 0, mi_size_good(size));
+  return p == NULL || zero ? p : memset(p, 0, mi_page_size(mi_page_of(p)));
 }
 
 static char* copy_text(mi_lheap_t* lh, const char* s, size_t length) {

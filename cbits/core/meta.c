@@ -125,12 +125,15 @@ static void* slab_alloc(mi_kind_t* kind, mi_slab_t* slab, bool* used) {
   return p;
 }
 
-/* Nothing in it is used. A page's word goes on counting its lives, so its memory stays; what is locked does,
-   too. */
+/* A page's word goes on counting its lives, so its memory stays; so does what shares an OS page. */
+static bool may_go(const mi_kind_t* kind) {
+  return kind != &kinds[MI_META_PAGE] && SLAB_SIZE % mi_os_page_size() == 0;
+}
+
+/* Nothing in it is used. What is locked stays. */
 static void slab_emptied(mi_kind_t* kind, mi_slab_t* slab) {
   mi_assert(slab->nlive == 0);
-  if (++kind->nempty <= EMPTY_MAX || kind == &kinds[MI_META_PAGE] || !mi_os_purge(slab->start, SLAB_SIZE))
-    return;
+  if (++kind->nempty <= EMPTY_MAX || !may_go(kind) || !mi_os_purge(slab->start, SLAB_SIZE)) return;
   kind->nempty--;
   committed_add(0 - slab_committed(slab));
   slab->free = NULL;

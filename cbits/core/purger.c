@@ -194,19 +194,21 @@ static bool too_much_waits(void) {
   return waiting > MI_PURGE_EARLY_BYTES && waiting > committed / 5;
 }
 
+static bool early_piece(void) {
+  if (!too_much_waits() || !mi_trylock(&working)) return false;
+  const uint64_t since = mi_os_cpu_us();
+  const bool more = mi_purge_some(true);
+  credit_charge(since, 1);
+  mi_unlock(&working);
+  return more;
+}
+
 static void purge_early(uint32_t ticks) {
   static mi_atomic(uint32_t) xticks;
   const uint32_t sum = mi_load_relaxed(&xticks) + ticks;                  /* a hint */
   mi_store_relaxed(&xticks, sum < MI_PURGE_EARLY_TICKS ? sum : 0);        /* a hint */
-  if (sum < MI_PURGE_EARLY_TICKS || !too_much_waits() || !mi_trylock(&working)) return;
-  bool more = true;
-  for (uint32_t n = mi_policy_pieces(sum); n > 0 && more; n--) {
-    const uint64_t since = mi_os_cpu_us();
-    more = mi_purge_some(true);
-    credit_charge(since, 1);
-    more = more && too_much_waits();
-  }
-  mi_unlock(&working);
+  if (sum < MI_PURGE_EARLY_TICKS) return;
+  for (uint32_t n = mi_policy_pieces(sum); n > 0 && early_piece(); n--) {}
 }
 
 /* As many pieces of the round as go with what was freed. */

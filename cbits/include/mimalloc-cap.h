@@ -79,10 +79,10 @@ mi_decl_export void mi_cap_collect(bool force);
    whoever frees it last. For a capability that will sleep; allocating there begins anew. */
 mi_decl_export void mi_cap_drain(void);
 
-/* Pressure: counts a block, by what it takes up (above 64 KiB whole slices, else its usable bytes), that the
-   garbage collector will free with mi_cap_free_held. While mi_cap_pressure_due is not 0 a collection is due
-   because of such blocks: who makes them calls mi_cap_pressure_relieve (below), best before the next one, so
-   that the collection does not find it young. */
+/* Pressure: counts a block, by what it takes up (alone in its page: whole slices; else its usable bytes),
+   that the garbage collector will free with mi_cap_free_held. While mi_cap_pressure_due is not 0 a collection
+   is due because of such blocks: who makes them calls mi_cap_pressure_relieve (below), best before the next
+   one, so that the collection does not find it young. */
 mi_decl_export extern int mi_cap_pressure_due;
 mi_decl_export void mi_cap_hold(const void* p);     /* mi_expand must not change its size afterwards */
 mi_decl_export void mi_cap_free_held(void* p);

@@ -360,7 +360,24 @@ static void huge(void) {
   test_nothing_left();
 }
 
+/* No room for the page of a medium block, and what is left was used: all usable bytes are zero. */
+static void alone_and_zeroed(void) {
+  enum { SLICES = 5 };
+  mi_arena_id_t id;
+  const size_t size = SLICES * MI_SLICE_SIZE;
+  void* memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  memset(memory, 0xff, size);
+  CHECK(mi_manage_os_memory_ex(memory, size, true, true, false, -1, true, &id));
+  mi_heap_t* heap = mi_heap_new_in_arena(id);
+  uint8_t* p = mi_heap_zalloc(heap, 9000);
+  CHECK(p != NULL && mi_usable_size(p) > 9216);
+  for (size_t i = 0; i < mi_usable_size(p); i++) CHECK_AT(p[i] == 0, "%zu", i);
+  mi_free(p);
+  mi_heap_delete(heap);
+}
+
 TEST_MAIN("oom", TEST(one_failure), TEST(three_failures), TEST(all_fail_from_there),
           TEST(little_address_space), TEST(eaten_up), TEST(one_large_block), TEST(arenas_come_back),
           TEST(addresses_come_back), TEST(many_stacks), TEST(locked_memory), TEST(freed_counts_no_more),
-          TEST(beyond_the_addresses), TEST(asked_once), TEST(huge))
+          TEST(beyond_the_addresses), TEST(asked_once), TEST(huge),
+          TEST(alone_and_zeroed))
