@@ -186,7 +186,6 @@ bool mi_os_commit(void* p, size_t size) {
 
 /* madvise: where it fails, as for locked memory, what is in front of that may be zero. */
 bool mi_os_purge(void* p, size_t size) {
-  mi_assert(((uintptr_t)p | size) % mi_os_page_size() == 0);
   const int saved = errno;
   const mi_os_way_t fault = fault_of(MI_OS_PURGE, false);
   if (fault > MI_OS_AT_START) madvise(p, size / 2 / mi_os_page_size() * mi_os_page_size(), MADV_DONTNEED);
