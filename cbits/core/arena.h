@@ -61,7 +61,7 @@ mi_inline mi_bits_t* mi_arena_pool(const mi_arena_t* a, unsigned bin) {
 /* Makes an arena of the user's memory or reserves one. False and errno if it cannot be. */
 bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusive, uint16_t* number);
 
-/* mi_bitmap_claim_at for `free`. */
+/* mi_bitmap_claim_at for `free`; in vain, others learn that slices are back. */
 bool mi_arena_claim_at(mi_arena_t* a, size_t i, size_t n);
 /* xlongest says nothing from now on, until somebody has searched the whole arena. */
 void mi_arena_longest_unknown(mi_arena_t* a);
@@ -79,8 +79,8 @@ extern mi_lock_t mi_arena_lock;          /* for adding an arena, and for giving 
 /* One more arena, or one that was released, with room for `size` aligned bytes; half as large where the
    system refuses. */
 bool mi_arena_reserve(size_t size);
-/* Gives the addresses of arenas back in which all is free; also of those with
-   memory that was not purged yet. True: there was one. */
+/* Gives the addresses of arenas back in which all is free; also of those with memory that was not purged yet.
+   True: there was one. */
 bool mi_arena_release(bool also_dirty);
 /* The size of the next arena that is reserved. */
 size_t mi_arena_next_size(void);

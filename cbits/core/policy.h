@@ -105,9 +105,7 @@ mi_inline unsigned mi_policy_cached_of(unsigned bin) {
 #define MI_PURGE_EARLY_TICKS 64u  /* slices given back between two counts of what waits: 4 MiB at most */
 
 /* So many pieces of MI_PURGE_PIECE, or of a round, may a slow path do: at least twice as much as was given
-   back since the last look at the clock, so that what waits becomes less. 50 blocks of 20 MiB, freed in 1.5
-   seconds: 8 to 161 MiB resident at the end, of 180 that are younger than the delay; 828 if it is one piece
-   each time. */
+   back since the last look at the clock, so that what waits becomes less (suite bursts). */
 mi_inline uint32_t mi_policy_pieces(uint32_t ticks) {
   return 1 + 2 * ticks / (MI_PURGE_PIECE / MI_SLICE_SIZE);
 }
