@@ -92,15 +92,20 @@ slow with lazily = do
   pure (Slow v times gate)
 {-# NOINLINE slow #-}
 
--- Somebody evaluates the value, and is sent an exception when it has begun.
+-- Somebody evaluates the value, and is sent an exception when it has begun. Whether exceptions are masked
+-- there is afterwards as before.
 interrupt :: Exception e => e -> Slow -> IO ()
-interrupt e s = do
+interrupt e s = forM_ [id, mask_] $ \masked -> do
   done <- newEmptyMVar
-  worker <- mask_ $ forkIOWithUnmask $ \unmask -> try (unmask (evaluate (value s))) >>= putMVar done
+  worker <- forkIO $ masked $ do
+    before <- getMaskingState
+    r <- try (evaluate (value s))
+    after <- getMaskingState
+    putMVar done (r, before, after)
   untilBlocked worker
   throwTo worker e
-  takeMVar done >>= \r -> case r of
-    Left (_ :: SomeException) -> pure ()
+  takeMVar done >>= \(r, before, after) -> case r of
+    Left (_ :: SomeException) -> after @?= before
     Right n -> assertFailure ("not interrupted: " ++ show n)
 
 -- It has come to where it waits.
