@@ -107,6 +107,7 @@ import qualified Data.ByteString.Short as Short
 import qualified Data.ByteString.Short.Internal as Short (copyToPtr)
 import qualified Data.ByteString.Unsafe as Unsafe
 import Data.IORef (newIORef, readIORef, writeIORef)
+import Data.Maybe (fromMaybe)
 import Data.Word (Word8)
 import Foreign.C.String (CString, CStringLen)
 import Foreign.ForeignPtr (finalizeForeignPtr, withForeignPtr)
@@ -476,13 +477,19 @@ heapConcatFor name heap pieces = heapCreateFor name heap (lengths pieces) (`copy
 -- @since 0.1.0.0
 heapReadFile :: Heap s -> FilePath -> IO ByteString
 heapReadFile heap path = reading path $ \h -> do
-  size <- try (hFileSize h)
-  let n = either (\e -> const 0 (e :: IOException)) fromIntegral size
-  fp <- newHeapBytes "heapReadFile" heap (if n > 0 && n < 1099511627776 then n else 0)
+  n <- fromMaybe 0 <$> sizeToBelieve h
+  fp <- newHeapBytes "heapReadFile" heap n
   got <- withForeignPtr fp $ \p -> if n > 0 then hGetBuf h p n else pure 0
   rest <- readRest "heapReadFile" h 1024
   if ByteString.null rest then pure (fromBlock fp got)
     else heapConcatFor "heapReadFile" heap [fromBlock fp got, rest]
+
+-- What has no size, as a pipe, or lies about it, as files of /proc do, is read all the same.
+sizeToBelieve :: Handle -> IO (Maybe Int)
+sizeToBelieve h = either none believed <$> try (hFileSize h)
+  where
+    none e = const Nothing (e :: IOException)
+    believed n = if n > 0 && n < 1099511627776 then Just (fromIntegral n) else Nothing
 
 -- Not withBinaryFile: since base 4.18 that puts its own name on what the action throws.
 reading :: FilePath -> (Handle -> IO a) -> IO a
@@ -512,13 +519,7 @@ pureBytes name n fill = unsafePerformIO $ do
 --
 -- @since 0.1.0.0
 readFile :: FilePath -> IO ByteString
-readFile path = reading path $ \h -> do
-  -- What has no size, as a pipe, or lies about it, as files of /proc do, is read all the same.
-  size <- try (hFileSize h)
-  readRest "readFile" h $ case size of
-    Right n | n > 0 && n < 1099511627776 -> fromIntegral n + 1
-    Right _ -> 1024
-    Left e -> const 1024 (e :: IOException)
+readFile path = reading path $ \h -> readRest "readFile" h . maybe 1024 (+ 1) =<< sizeToBelieve h
 
 -- | So many bytes of a handle, or fewer if it ends before. A binary handle is what one wants.
 --

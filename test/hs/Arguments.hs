@@ -25,7 +25,7 @@ import Foreign.Ptr (castPtr, nullFunPtr, nullPtr)
 import GHC.IO.Exception (IOException (..))
 import System.Directory (getTemporaryDirectory, removeFile)
 import System.Environment (setEnv)
-import System.IO (Handle, IOMode (..), hClose, openBinaryFile, openBinaryTempFile)
+import System.IO (Handle, IOMode (..), hClose, hSetFileSize, openBinaryFile, openBinaryTempFile)
 import System.IO.Unsafe (unsafePerformIO)
 import Test.Tasty (TestTree, defaultMain, testGroup)
 import Test.Tasty.HUnit
@@ -392,6 +392,7 @@ wants =
   , ("hGet", fileOf (\f -> bracket (openBinaryFile f ReadMode) hClose (`M.hGet` size_)))
   , ("heapReadFile", fileOf (\f -> newHeap >>= (`M.heapReadFile` f)))
   , ("heapReadFile", newHeap >>= \h -> void (M.heapReadFile h "/dev/zero"))
+  , ("readFile", holeOf M.readFile), ("heapReadFile", holeOf (\f -> newHeap >>= (`M.heapReadFile` f)))
   , ("heapCopy", newHeap >>= \h -> void (M.heapCopy h much))
   , ("heapConcat", newHeap >>= \h -> void (M.heapConcat h [much, much]))
   , ("generate", pureVector (V.generate size_ fromIntegral))
@@ -418,10 +419,12 @@ wants =
     many_ = Vector.replicate (size_ `quot` 8) 1 :: Vector.Vector Int
     pureBytes = void . evaluate . ByteString.length
     pureVector = void . evaluate . (Vector.length :: Vector.Vector Int -> Int)
-    fileOf act = do
+    fileOf = fileFilled (`ByteString.hPut` much)
+    holeOf = fileFilled (`hSetFileSize` 1099511627776)
+    fileFilled fill act = do
       directory <- getTemporaryDirectory
       bracket (openBinaryTempFile directory "mimalloc") (removeFile . fst) $ \(path, h) ->
-        ByteString.hPut h much >> hClose h >> void (act path)
+        fill h >> hClose h >> void (act path)
 
 nulls :: [(String, Assertion)]
 nulls =
