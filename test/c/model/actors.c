@@ -479,7 +479,8 @@ void pointer_free(pointer_t p) {
   }
   if (plays(ROUNDS) && !p.ends && p.bin != SINGLE && is_free(p.page, p.slot, mi_load_relaxed(&p.page->xkey)))
     model_fail("%s: live block %d reads as free", p.page->name, p.slot);
-  if (!free_as_owner(p, listed) && !free_single(p, listed)) free_remote(p, pinned);
+  if (free_as_owner(p, listed)) return;
+  if (!free_single(p, listed)) free_remote(p, pinned);
 }
 
 /* ---- two frees of one block ---- */
