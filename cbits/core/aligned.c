@@ -17,7 +17,7 @@ static void* aligned_block(mi_lheap_t* lh, size_t size, size_t align, bool zero)
     mi_assert(((uintptr_t)p & (align - 1)) == 0);
     return p;
   }
-  bool is_zero = false;
+  bool is_zero = zero;
   void* p = mi_alloc_malloc_single(lh, size, align, &is_zero);
   if (p != NULL && zero && !is_zero) memset(p, 0, mi_page_size(mi_page_of(p)));
   return p;

@@ -24,8 +24,10 @@ size_t mi_size_pages(size_t size) {
 /* ---- the slow path ---- */
 
 mi_inline void* malloc_once(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
-  *zero = false;
-  if (size <= MI_MEDIUM_MAX && align == 0) return mi_lheap_block(lh, mi_bin_of(size));
+  if (size <= MI_MEDIUM_MAX && align == 0) {
+    *zero = false;
+    return mi_lheap_block(lh, mi_bin_of(size));
+  }
   return mi_single_malloc(lh, size, mi_max(align, MI_SLICE_SIZE), headroom, zero);
 }
 
@@ -44,6 +46,7 @@ mi_cold static bool make_room(mi_lheap_t* lh) {
 /* Where there is no room for the page of a medium block there may be some for the block alone. */
 mi_cold static void* malloc_alone(mi_lheap_t* lh, size_t size, size_t align, bool* zero) {
   if (size <= MI_SMALL_MAX || size > MI_MEDIUM_MAX || align != 0) return NULL;
+  *zero = false;
   return mi_single_malloc(lh, size, MI_SLICE_SIZE, false, zero);
 }
 
@@ -69,6 +72,7 @@ void* mi_alloc_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* ze
 }
 
 void* mi_alloc_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* zero) {
+  *zero = false;
   return malloc_slow(lh, size, MI_SLICE_SIZE, headroom, zero);
 }
 
@@ -76,19 +80,18 @@ void* mi_alloc_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* 
 
 static void* malloc_zero(mi_lheap_t* lh, size_t size, bool* zero) {
   void* p = mi_alloc_malloc_queued(lh, size);
-  *zero = false;
-  if (mi_likely(p != NULL)) return p;
+  if (mi_likely(p != NULL)) { *zero = false; return p; }
   if (mi_unlikely(size > MI_SIZE_LIMIT)) return mi_report_fail(MI_ERROR_TOO_LARGE, size);
   return mi_alloc_malloc_slow(lh, size, zero);
 }
 
 void* mi_alloc_malloc_generic(mi_lheap_t* lh, size_t size) {
-  bool zero;
+  bool zero = false;
   return malloc_zero(lh, size, &zero);
 }
 
 void* mi_alloc_zalloc(mi_lheap_t* lh, size_t size) {
-  bool zero;
+  bool zero = true;
   void* p = mi_alloc_zalloc_fast(lh, size);
   if (mi_likely(p != NULL)) return p;
   p = malloc_zero(lh, size, &zero);

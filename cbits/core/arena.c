@@ -5,6 +5,7 @@
 #include "commit.h"
 #include "options.h"
 #include "pagemap.h"
+#include "policy.h"
 
 mi_lock_t mi_arena_lock = MI_LOCK_INIT(MI_RANK_ARENAS);   /* for adding one, and for giving one back */
 mi_atomic(mi_arena_t*) mi_arena_table[MI_ARENAS_MAX];
@@ -126,16 +127,23 @@ size_t mi_arena_next_size(void) {
                 mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
 }
 
+/* Under the lock, which changes xgone. Hints. */
+static bool may_go(const mi_arena_t* a, bool also_dirty) {
+  if (!a->own || mi_load_relaxed(&a->xgone)) return false;
+  if (also_dirty) return true;
+  return mi_policy_arena_goes(a->nslices * MI_SLICE_SIZE,
+                              mi_bitmap_count(a->dirty, a->nslices) * MI_SLICE_SIZE,
+                              mi_arena_addresses_are_few())
+         && mi_bitmap_run(a->free, a->nslices, 0, a->nslices) == a->nslices;
+}
+
 /* Its structures stay, since others may look at them; no slice of it is free unless it comes back. */
 bool mi_arena_release(bool also_dirty) {
   bool any = false;
   for (size_t i = 0; i < mi_arena_count(); i++) {
     mi_arena_t* a = mi_arena_at(i);
     const size_t size = a->nslices * MI_SLICE_SIZE;
-    /* Changed under the lock. */
-    if (!a->own || mi_load_relaxed(&a->xgone)) continue;
-    if (!also_dirty && mi_bitmap_next(a->dirty, a->nslices, 0) < a->nslices) continue;    /* a hint */
-    if (!mi_arena_claim_at(a, 0, a->nslices)) continue;
+    if (!may_go(a, also_dirty) || !mi_arena_claim_at(a, 0, a->nslices)) continue;
     mi_store_relaxed(&a->xgone, true);
     mi_bitmap_clear(a->purge, 0, a->nslices);
     mi_bitmap_clear(a->due, 0, a->nslices);
@@ -160,8 +168,7 @@ bool mi_arena_addresses_are_few(void) {
 
 /* Not when half of the numbers are used up, by arenas at whose old addresses something else is now. */
 void mi_arena_release_purged(void) {
-  if (!mi_arena_addresses_are_few() || mi_option_is_enabled(mi_option_disallow_os_alloc)) return;
-  if (mi_arena_count() > MI_ARENAS_MAX / 2) return;
+  if (mi_option_is_enabled(mi_option_disallow_os_alloc) || mi_arena_count() > MI_ARENAS_MAX / 2) return;
   mi_lock(&mi_arena_lock);
   mi_arena_release(false);
   mi_unlock(&mi_arena_lock);
@@ -214,7 +221,7 @@ static bool arena_ask(size_t size) {
 
 bool mi_arena_reserve(size_t size) {
   size = mi_align_up(size, MI_SLICE_SIZE);
-  size_t want = mi_arena_next_size();
+  size_t want = mi_max(mi_arena_next_size(), mi_policy_arena_room(size, mi_arena_addresses_are_few()));
   if (want > size && mi_os_locks_memory()) {
     mi_pagemap_unlock();
     want = mi_max(mi_min(want, MI_ARENA_LOCKED), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));

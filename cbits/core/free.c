@@ -18,24 +18,68 @@ static bool is_free(mi_page_t* page, const mi_block_t* block) {
   return mi_load_relaxed(&block->xmark) == key;                           /* shown by the acquire */
 }
 
+/* What a pointer leads to. */
+typedef struct {
+  mi_page_t*  page;
+  mi_block_t* block;
+  uint64_t    w, key;               /* of the page, read before the block was checked */
+  bool        pinned;               /* so the page does not die, nor is it unmapped */
+} mi_found_t;
+
+static void unpin(mi_found_t* f) {
+  if (f->pinned) mi_remote_unpin(&f->page->xword);
+  f->pinned = false;
+}
+
+/* R0: the page that p is in, or the empty one. If its heap may be destroyed meanwhile, and its arena unmapped,
+   the page is pinned, unless it is DEAD, before anything of a block is read: what lies inside its bounds is
+   memory. */
+static void find_page(const void* p, mi_found_t* f) {
+  mi_page_t* page = f->page = mi_page_of(p);
+  bool pins;
+  do {
+    /* Pairs with mi_page_init, page_reassign. Before the word: a main heap's name is no older than w. */
+    const bool listed = mi_heap_is_listed(mi_load_acquire(&page->xheap));
+    /* R0 pairs with mi_remote_birth: before everything that is checked. */
+    f->w = mi_load_acquire(&page->xword);
+    pins = listed && mi_xword_state(f->w) != MI_PAGE_DEAD;
+    f->pinned = pins && mi_remote_pin(&page->xword, f->w);
+  } while (f->pinned != pins);           /* its word changed meanwhile */
+  /* R0 pairs with new_life: what is checked is of its life, or a later one. */
+  f->key = mi_load_acquire(&page->xkey);
+}
+
+/* No block of a page that is DEAD is looked at. A single page's memory is never marked, nor touched: it may
+   be gone. */
+static bool find_block(const void* p, mi_found_t* f, mi_error_t* error) {
+  mi_page_t* page = f->page;
+  const bool dead = mi_xword_state(f->w) == MI_PAGE_DEAD, single = mi_page_is_single(page);
+  *error = MI_ERROR_NOT_A_BLOCK;
+  if (mi_page_is_none(page)) return false;
+  *error = MI_ERROR_INTERIOR;
+  if (single || !dead) f->block = mi_page_block_of(page, p);
+  else f->block = mi_page_is_start(page, p) ? (mi_block_t*)(uintptr_t)p : NULL;
+  if (f->block == NULL) return false;
+  *error = MI_ERROR_DOUBLE_FREE;
+  return !dead && (single || !is_free(page, f->block));
+}
+
+/* A live block, whose page may be pinned then; or nothing, and a report if `report`. */
+static bool find(const void* p, mi_found_t* f, bool report) {
+  mi_error_t error;
+  find_page(p, f);
+  if (find_block(p, f, &error)) return true;
+  unpin(f);
+  if (report) mi_report_misuse(error, p, mi_page_size(f->page));
+  return false;
+}
+
 mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
-  mi_page_t* page = mi_page_of(p);
-  if (mi_page_is_none(page)) {
-    if (report) mi_report_misuse(MI_ERROR_NOT_A_BLOCK, p, 0);
-    return NULL;
-  }
-  *block = mi_page_block_of(page, p);
-  if (*block == NULL) {
-    if (report) mi_report_misuse(MI_ERROR_INTERIOR, p, mi_page_size(page));
-    return NULL;
-  }
-  /* A single page's memory is never marked, nor touched: it may be gone. A cached page is DEAD. */
-  if (mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_DEAD
-      || (!mi_page_is_single(page) && is_free(page, *block))) {
-    if (report) mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
-    return NULL;
-  }
-  return page;
+  mi_found_t found;
+  if (!find(p, &found, report)) return NULL;
+  unpin(&found);
+  *block = found.block;
+  return found.page;
 }
 
 size_t mi_block_usable(const void* p) {
@@ -82,54 +126,43 @@ static void remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_owne
   mi_pool_page_free(page);
 }
 
-/* `key`, `w`: the page's when the block was looked at. `listed`: the heap may be destroyed meanwhile, so the
-   page is pinned if it is still what the block was checked against. False: it is not, or the block is just
-   being freed; look again. */
-static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint64_t key, uint64_t w,
-                        bool listed, mi_owner_t* owner) {
+/* False: another is just freeing the block, or wrote to it; look again. The pin ends. */
+static bool free_remote(mi_found_t* f, const void* p, mi_owner_t* owner) {
   uint64_t was = 0;
-  if (mi_xword_state(w) == MI_PAGE_DEAD) {  /* too late: not a word is written */
-    mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
-    return true;
-  }
-  if (listed && !mi_remote_pin(&page->xword, w)) return false;
-  const unsigned bin = mi_page_bin(page);
-  if (bin != MI_BIN_SINGLE && !mi_remote_claim(&block->xmark, key, &was)) {
-    if (listed) mi_remote_unpin(&page->xword);
+  const unsigned bin = mi_page_bin(f->page);
+  if (bin != MI_BIN_SINGLE && !mi_remote_claim(&f->block->xmark, f->key, &was)) {
+    unpin(f);
     return false;
   }
-  const mi_remote_t todo = mi_page_remote_free(page, bin, block, key, listed);
-  if (todo == MI_REMOTE_DEAD) free_dead(bin, block, p, key, was);
-  else remote_todo(page, bin, todo, owner);
+  const mi_remote_t todo = mi_page_remote_free(f->page, bin, f->block, f->key, f->pinned);
+  if (todo == MI_REMOTE_DEAD) free_dead(bin, f->block, p, f->key, was);
+  else remote_todo(f->page, bin, todo, owner);
   return true;
+}
+
+/* Is the page mine, or mine again? Then it is of a main heap, which nobody destroys. */
+static bool is_mine(mi_found_t* f, mi_owner_t* owner, uintptr_t id) {
+  const uintptr_t xowner = mi_load_relaxed(&f->page->xowner);  /* as in mi_free_local; id|1 is a hint */
+  if ((xowner & ~(uintptr_t)1) != id) return false;
+  unpin(f);
+  return xowner == id
+         || (mi_page_bin(f->page) <= MI_BIN_SMALL_LAST && owner != NULL
+             && mi_lheap_take_back(&owner->main, f->page));
 }
 
 /* Any free that is not local. */
 static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_assert(id != 0 && (owner == NULL || owner->id == id));
-  mi_block_t* block;
+  mi_found_t f;
   if (p == NULL) return;
-  for (;;) {
-    mi_page_t* page = mi_page_of(p);
-    /* Pairs with mi_page_init, page_reassign. Before R0: a main heap's name is no older than w. */
-    const bool listed = mi_heap_is_listed(mi_load_acquire(&page->xheap));
-    /* R0 pairs with mi_remote_birth: before everything that is checked. */
-    const uint64_t w = mi_load_acquire(&page->xword);
-    /* R0 pairs with new_life: what is checked is of its life, or a later one. */
-    const uint64_t key = mi_load_acquire(&page->xkey);
-    mi_page_t* found = mi_block_find(p, &block, true);
-    if (found == NULL) return;
-    if (found != page) continue;                                          /* mapped anew meanwhile */
-    const uintptr_t xowner = mi_load_relaxed(&page->xowner);  /* as in mi_free_local; id|1 is a hint */
-    if (xowner == id
-        || (mi_page_bin(page) <= MI_BIN_SMALL_LAST && owner != NULL && xowner == (id | 1)
-            && mi_lheap_take_back(&owner->main, page))) {
+  do {
+    if (!find(p, &f, true)) return;
+    if (is_mine(&f, owner, id)) {
       /* An offset block, or ours again. Another was faster. */
-      if (!mi_free_local(block, id)) mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(page));
+      if (!mi_free_local(f.block, id)) mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(f.page));
       return;
     }
-    if (free_remote(page, block, p, key, w, listed, owner)) return;
-  }
+  } while (!free_remote(&f, p, owner));
 }
 
 static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
@@ -151,7 +184,7 @@ static mi_noinline void free_single(mi_page_t* page, void* p, uint64_t key, uint
     mi_lheap_freed(&owner->main);
     return;
   }
-  free_remote(page, p, p, key, w, false, owner);
+  free_remote(&(mi_found_t){ page, p, w, key, false }, p, owner);
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 

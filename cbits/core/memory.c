@@ -123,15 +123,26 @@ mi_page_t* mi_memory_claim_touched(size_t size, size_t align, bool* zero) {
   return is_huge(size, align) ? NULL : arenas_try_claim(&c);
 }
 
+static mi_page_t* claim(mi_claim_t* c) {
+  if (mi_unlikely(is_huge(c->size, c->align)) && may_ask_os(c->number))
+    return mi_mapping_claim(c->size, c->align, c->zero);
+  const size_t turns = mi_purge_turns();
+  mi_page_t* page = arenas_try_claim(c);
+  if (mi_likely(page != NULL)) return page;
+  page = claim_behind_purge(c, turns);
+  const bool limited = !mi_commit_allows(c->size);  /* a hint: no new arena would help */
+  return page == NULL && !limited && !c->refused && may_ask_os(c->number) ? claim_new(c) : page;
+}
+
 mi_page_t* mi_memory_claim(size_t size, size_t align, uint16_t number, bool* zero) {
   mi_claim_t c = claim_of(size, align, number, zero);
-  if (mi_unlikely(is_huge(size, align)) && may_ask_os(number)) return mi_mapping_claim(size, c.align, zero);
-  const size_t turns = mi_purge_turns();
-  mi_page_t* page = arenas_try_claim(&c);
-  if (mi_likely(page != NULL)) return page;
-  page = claim_behind_purge(&c, turns);
-  const bool limited = !mi_commit_allows(size);  /* a hint: no new arena would help */
-  return page == NULL && !limited && !c.refused && may_ask_os(number) ? claim_new(&c) : page;
+  return claim(&c);
+}
+
+mi_page_t* mi_memory_claim_cleared(size_t size, size_t align, uint16_t number, bool* zero) {
+  mi_claim_t c = claim_of(size, align, number, zero);
+  c.clears = true;
+  return claim(&c);
 }
 
 /* ---- claiming with headroom ---- */

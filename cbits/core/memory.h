@@ -10,6 +10,9 @@
    start, nslices and arena set, not yet mapped; *zero: its memory is. From the arena with that
    number only, unless MI_ARENA_NONE. NULL if there is no memory. */
 mi_page_t* mi_memory_claim(size_t size, size_t align, uint16_t number, bool* zero);
+/* The same for who wants zeros: only what was used before is cleared. (Not where that is all of it, and not
+   much: *zero is false then.) */
+mi_page_t* mi_memory_claim_cleared(size_t size, size_t align, uint16_t number, bool* zero);
 /* The same for any arena, but not what is all new memory, nor from a new arena: NULL. */
 mi_page_t* mi_memory_claim_touched(size_t size, size_t align, bool* zero);
 /* The same where MI_HEADROOM_MOST bytes are free, or a half of that and so on to twice the size, of which the

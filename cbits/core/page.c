@@ -212,9 +212,9 @@ void mi_page_drop_free(mi_page_t* page) {
 
 /* ---- any thread ---- */
 
-/* The note of an offset block of a small or medium page lies in front of its pointer: such pages are in
-   arenas, which are unmapped only when all in them is free. The memory of a single page is not read: it may
-   be gone. */
+/* The note of an offset block of a small or medium page lies in front of its pointer. Who looks for it has
+   the page pinned, if its heap may be destroyed meanwhile (find_page). The memory of a single page is not
+   read: it may be gone. */
 mi_block_t* mi_page_block_of(mi_page_t* page, const void* p) {
   if (mi_page_is_start(page, p)) return (mi_block_t*)(uintptr_t)p;
   if ((uintptr_t)p >> 48 != 0) return NULL;

@@ -4,8 +4,10 @@
 #include "os.h"
 #include "single.h"
 
-/* From an arena. A large one that would touch new memory: what lies between cached pages is better. */
+/* From an arena. A large one that would touch new memory: what lies between cached pages is better, but not
+   where zeros are wanted (*zero). */
 static mi_page_t* single_claim(size_t size, size_t align, uint16_t arena, bool* zero) {
+  if (*zero) return mi_memory_claim_cleared(size, align, arena, zero);
   if (size > MI_MEDIUM_SLICES * MI_SLICE_SIZE && arena == MI_ARENA_NONE) {
     mi_page_t* page = mi_memory_claim_touched(size, align, zero);
     if (page != NULL) return page;
@@ -39,8 +41,7 @@ void* mi_single_malloc(mi_lheap_t* lh, size_t size, size_t align, bool headroom,
   mi_page_t* page = headroom ? mi_memory_claim_headroom(size, heap->arena, zero) : NULL;
   if (page == NULL && align <= MI_SLICE_SIZE) {
     void* p = single_revive(lh, size);
-    *zero = false;
-    if (p != NULL) return p;
+    if (p != NULL) { *zero = false; return p; }
   }
   if (page == NULL) page = single_claim(size, align, heap->arena, zero);
   if (page == NULL) return NULL;

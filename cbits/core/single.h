@@ -10,7 +10,8 @@
 mi_noinline void* mi_single_malloc_cached(mi_lheap_t* lh, size_t size);
 
 /* A block aligned to any power of two; `headroom`: to grow in place, if there is any
-   (mi_memory_claim_headroom). *zero: it is all zeros. NULL if there is no memory. */
+   (mi_memory_claim_headroom). *zero: are zeros wanted? And then: it is all zeros. NULL if there is no
+   memory. */
 void* mi_single_malloc(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero);
 
 #endif

@@ -1,7 +1,10 @@
 /* See slices.h. Any thread. */
+#include <string.h>
+
 #include "clock.h"
 #include "commit.h"
 #include "options.h"
+#include "policy.h"
 #include "slices.h"
 
 static size_t ndirty(const mi_arena_t* a, size_t i, size_t n) {
@@ -130,16 +133,44 @@ mi_page_t* mi_slices_page(mi_arena_t* a, size_t i, size_t n, bool* zero) {
   return page;
 }
 
+/* What was cleared by a purge last, and not asked for without zeros since: a hint. */
+static mi_atomic(uintptr_t) xcleared;
+
+/* Much is given back in place of written to. Not the same again: whoever frees and takes it again and again
+   touches it, and page faults take longer. And not the user's own memory, which may be a file's. */
+static bool clear_by_purge(const mi_arena_t* a, uint8_t* p, size_t n) {
+  if (!a->own || !mi_policy_clears_by_purge(n) || mi_load_relaxed(&xcleared) == (uintptr_t)p) return false;
+  mi_store_relaxed(&xcleared, (uintptr_t)p);                               /* as above */
+  return mi_os_purge(p, n * MI_SLICE_SIZE);
+}
+
+/* Our slices i .. i+n become zero; what is clean is not touched. False, and nothing done, where the caller can
+   do it as well: it knows where in the last slice its block ends. */
+static bool slices_clear(mi_arena_t* a, size_t i, size_t n, size_t dirty) {
+  if (dirty == n && !mi_policy_clears_by_purge(n)) return false;
+  size_t at = i;
+  for (size_t len; (at = mi_bitmap_next(a->dirty, i + n, at)) < i + n; at += len) {
+    len = mi_bitmap_run(a->dirty, i + n, at, i + n - at);
+    uint8_t* p = a->start + at * MI_SLICE_SIZE;
+    if (!clear_by_purge(a, p, len)) memset(p, 0, len * MI_SLICE_SIZE);
+  }
+  return true;
+}
+
 mi_page_t* mi_slices_page_for(mi_arena_t* a, mi_claim_t* c) {
   /* An aligned slice, modulo the alignment in slices. */
   const size_t first = 0 - (uintptr_t)a->start / MI_SLICE_SIZE;
   size_t i;
   if (!slices_claim(a, c->n, c->align / MI_SLICE_SIZE, first, &i)) return NULL;
-  if (c->touched && ndirty(a, i, c->n) == 0) {
+  const size_t dirty = c->touched || c->clears ? ndirty(a, i, c->n) : 0;
+  if (c->touched && dirty == 0) {
     mi_slices_free(a, i, c->n);
     return NULL;
   }
+  const bool cleared = c->clears && slices_clear(a, i, c->n, dirty);
+  if (!c->clears && mi_policy_clears_by_purge(c->n)) mi_store_relaxed(&xcleared, 0);        /* a hint */
   mi_page_t* page = mi_slices_page(a, i, c->n, c->zero);
+  if (cleared && page != NULL) *c->zero = true;
   c->refused |= page == NULL;
   return page;
 }

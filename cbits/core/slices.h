@@ -18,6 +18,7 @@ typedef struct {
   size_t   size, align, n;          /* bytes, the alignment at least a slice; slices */
   uint16_t number;                  /* of the arena, or MI_ARENA_NONE */
   bool     touched;                 /* not if it would all be new memory */
+  bool     clears;                  /* zeros are wanted: what is dirty is cleared, unless all of it is */
   bool     refused;  /* there was room, which could not be committed: more room would not help */
   bool*    zero;
 } mi_claim_t;

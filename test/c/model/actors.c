@@ -383,7 +383,6 @@ static void check_sparser(const page_t* g, mi_remote_t todo) {
 static void free_remote(pointer_t p, bool pinned) {
   page_t* g = p.page;
   same_life(p);
-  g->pins += pinned;
   freeing[model_self()] = p;
   const int bin = (int)model_get(&g->bin);
   const mi_remote_t todo = push(p, mi_load_relaxed(&g->xkey), pinned);
@@ -404,18 +403,32 @@ static void free_remote(pointer_t p, bool pinned) {
   }
 }
 
-/* What stands before the push. The page map always leads here: a free that is too late goes as far as
-   it can. A heap that never ends: what is constant while a block lives is not asked, nor the word,
-   which could only order more than the push itself does. False: too late. */
-static bool find_block(pointer_t p, bool* listed, uint64_t* w) {
-  page_t* g = p.page;
-  *listed = false;
-  *w = MI_PAGE_OWNED;
-  if (!p.ends) return true;
+static void unpin(page_t* g, bool pinned) {
+  if (!pinned) return;
+  g->pins--;
+  mi_remote_unpin(&g->xword);
+}
+
+/* The page, pinned before anything of a block is looked at, if its heap may be destroyed. The page map always leads here: a free
+   that is too late goes as far as it can. False: look again. */
+static bool find_page(page_t* g, bool* listed, bool* pinned, uint64_t* w) {
   *listed = can_end(mi_load_acquire(&g->xheap));
   *w = mi_load_acquire(&g->xword);                             /* R0 */
-  return mi_load_relaxed(&g->xtop) == (uint64_t)p.bin + 1;     /* the check of the start */
+  *pinned = *listed && mi_xword_state(*w) != MI_PAGE_DEAD && mi_remote_pin(&g->xword, *w);   /* R0 */
+  g->pins += *pinned;
+  return *pinned || !*listed || mi_xword_state(*w) == MI_PAGE_DEAD;
 }
+
+/* A heap that never ends: what is constant while a block lives is not asked, nor the word, which could only order more than the
+   push itself does. */
+static bool find_page_of(pointer_t p, bool* listed, bool* pinned, uint64_t* w) {
+  *listed = *pinned = false;
+  *w = MI_PAGE_OWNED;
+  return !p.ends || find_page(p.page, listed, pinned, w);
+}
+
+/* The check of the start. */
+static bool is_start(pointer_t p) { return !p.ends || mi_load_relaxed(&p.page->xtop) == (uint64_t)p.bin + 1; }
 
 /* Is a block marked, or touched by a hole? Only a page without owner has holes; it may be adopted meanwhile, and the mark is
    there again. Played where there are rounds. */
@@ -452,19 +465,22 @@ static bool free_single(pointer_t p, bool listed) {
 /* A free that has to look again has changed nothing: the later look is explored without the first,
    except where `looks` allows more; those must be enough. */
 void pointer_free(pointer_t p) {
-  bool listed;
+  bool listed, pinned;
   uint64_t w;
   for (int look = 1; ; look++) {
     if (look > looks && looks == 1) model_covered();
     if (look > looks) model_fail("a free looks at %s for ever", p.page->name);
-    if (!find_block(p, &listed, &w)) { too_late(p); return; }
-    if (plays(ROUNDS) && !p.ends && p.bin != SINGLE && is_free(p.page, p.slot, mi_load_relaxed(&p.page->xkey)))
-      model_fail("%s: live block %d reads as free", p.page->name, p.slot);
-    if (free_as_owner(p, listed)) return;
-    if (mi_xword_state(w) == MI_PAGE_DEAD) { too_late(p); return; }
-    if (!listed || mi_remote_pin(&p.page->xword, w)) break;    /* R0 */
+    if (find_page_of(p, &listed, &pinned, &w)) break;
   }
-  if (!free_single(p, listed)) free_remote(p, listed);
+  if (mi_xword_state(w) == MI_PAGE_DEAD || !is_start(p)) {
+    unpin(p.page, pinned);
+    too_late(p);
+    return;
+  }
+  if (plays(ROUNDS) && !p.ends && p.bin != SINGLE && is_free(p.page, p.slot, mi_load_relaxed(&p.page->xkey)))
+    model_fail("%s: live block %d reads as free", p.page->name, p.slot);
+  if (free_as_owner(p, listed)) return;
+  if (!free_single(p, listed)) free_remote(p, pinned);
 }
 
 /* ---- two frees of one block ---- */
@@ -486,24 +502,25 @@ static void twice_end(pointer_t p, int bin, mi_remote_t todo) {
 /* One look at it. True: it is freed, or told. */
 static bool twice_look(pointer_t p) {
   page_t* g = p.page;
-  uint64_t was, was_key;
-  const bool listed = can_end(mi_load_acquire(&g->xheap));
-  const uint64_t w = mi_load_acquire(&g->xword);               /* R0 */
+  uint64_t was, was_key, w;
+  bool listed, pinned;
+  if (!find_page(g, &listed, &pinned, &w)) return false;
   const uint64_t key = was_key = mi_load_acquire(&g->xkey);   /* R0 */
-  if (mi_load_relaxed(&g->xtop) != (uint64_t)p.bin + 1 || mi_xword_state(w) == MI_PAGE_DEAD) { tell(g); return true; }
-  if (is_free(g, p.slot, key)) { tell(g); return true; }
+  if (mi_xword_state(w) == MI_PAGE_DEAD || mi_load_relaxed(&g->xtop) != (uint64_t)p.bin + 1 || is_free(g, p.slot, key)) {
+    unpin(g, pinned);
+    tell(g);
+    return true;
+  }
   if (!listed && mi_load_relaxed(&g->xowner) == my_id()) { free_own(g, p.slot); return true; }
-  if (listed && !mi_remote_pin(&g->xword, w)) return false;    /* R0 */
-  g->pins += listed;
   if (!mi_remote_claim(&g->block[p.slot].xmark, key, &was)) {  /* R0 */
-    if (listed) { g->pins--; mi_remote_unpin(&g->xword); }
+    unpin(g, pinned);
     return false;
   }
   if (g->life == p.life) g->block[p.slot].live = false;
   const int bin = p.bin;
   freeing[model_self()] = p;
-  const mi_remote_t todo = push(p, key, listed);
-  g->pins -= listed;
+  const mi_remote_t todo = push(p, key, pinned);
+  g->pins -= pinned;
   if (todo == MI_REMOTE_DEAD) { mi_cas_acquire(&g->block[p.slot].xmark, &was_key, was); tell(g); return true; }
   twice_end(p, bin, todo);
   return true;

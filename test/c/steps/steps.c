@@ -116,6 +116,39 @@ static void destroy_offset_mapping(void) { offset_block(&set_offset); }
 static void destroy_offset(void) { offset_block(&set_offset_in_arena); }
 static void destroy_mapping(void) { offset_block(&set_mapping); }
 
+/* The same, and then the arena is unmapped: mark and note of a block are not read any more. */
+static void set_medium(void) {
+  make();
+  block = h_malloc(0, 20000);
+}
+static void set_offset_in(size_t size) {
+  make();
+  block = mi_aligned_block(mi_heap_lheap(heap, owners[0]), size, 64, 8, false);
+  CHECK(block != NULL && !mi_page_is_start(mi_page_of(block), block));
+}
+static void set_offset_small(void) { set_offset_in(SMALL); }
+static void set_offset_medium(void) { set_offset_in(20000); }
+static void destroy_and_release(void) {
+  mi_heap_end(heap, false);
+  mi_lock(&mi_arena_lock);
+  mi_arena_release(true);  /* in vain where the other has emptied the page and holds it still */
+  mi_unlock(&mi_arena_lock);
+}
+static void free_sized(void) { if (mi_block_suits(block, SMALL, 1)) free_block(); }
+static void look_at_block(void) { mi_block_usable(block); }
+static void while_released(void (*set)(void), void (*actor)(void)) {
+  begin();
+  test_expect_errors();
+  mi_option_set(mi_option_purge_delay, 0);
+  steps_all(&(scenario_t){ set, { actor, &destroy_and_release }, &gone }, 2);
+}
+static void release_small(void) { while_released(&set_heap, &free_block); }
+static void release_medium(void) { while_released(&set_medium, &free_block); }
+static void release_offset_small(void) { while_released(&set_offset_small, &free_block); }
+static void release_offset_medium(void) { while_released(&set_offset_medium, &free_block); }
+static void release_sized(void) { while_released(&set_heap, &free_sized); }
+static void release_looked_at(void) { while_released(&set_offset_small, &look_at_block); }
+
 /* A heap that is deleted: its blocks live on, and each is freed once. */
 static void free_first(void) { o_free(3, first); all_is_well(0); }
 static void nothing_more(void) { all_is_well(0); }
@@ -467,8 +500,9 @@ static void claimed_in_vain(void) {
 }
 
 TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single), TEST(pinned_lives),
-          TEST(destroy_offset_mapping), TEST(destroy_offset), TEST(destroy_mapping), TEST(delete_small),
-          TEST(delete_mapping), TEST(free_and_free), TEST(free_and_adopt), TEST(free_and_dig),
+          TEST(destroy_offset_mapping), TEST(destroy_offset), TEST(destroy_mapping), TEST(release_small),
+          TEST(release_medium), TEST(release_offset_small), TEST(release_offset_medium), TEST(release_sized),
+          TEST(release_looked_at), TEST(delete_small), TEST(delete_mapping), TEST(free_and_free), TEST(free_and_adopt), TEST(free_and_dig),
           TEST(adopt_and_again), TEST(free_and_home), TEST(free_and_give_up), TEST(free_and_abandon),
           TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap), TEST(keep_and_flush),
           TEST(twice_by_others), TEST(twice_and_home), TEST(twice_pooled), TEST(heap_is_read_first),

@@ -166,5 +166,72 @@ static void steady_state(void) {
   end();
 }
 
+/* ---- zeroed blocks ---- */
+
+enum { DIRTY_MIB = 40 };
+
+static void make_dirty(size_t size) {
+  for (int i = 0; i < 2; i++) {                  /* the first one may have a mapping of its own */
+    void* p = mi_malloc(size);
+    CHECK(p != NULL);
+    memset(p, 1, size);
+    mi_free(p);
+  }
+}
+static void zeroes_begin(void) {
+  mi_option_set(mi_option_purge_delay, -1);      /* what is freed stays as it is */
+  mi_option_set(mi_option_arena_reserve, MI_GiB / MI_KiB);
+}
+
+/* What was used and is much is not written to for a zeroed block, nor is what was not used. */
+static void zeroed_is_not_touched(void) {
+  if (test_skips(TEST_SANITIZED, "what is resident is the sanitizer's, too")) return;
+  const size_t size = DIRTY_MIB * MI_MiB;
+  zeroes_begin();
+  make_dirty(size);
+  const size_t dirty = test_rss();
+  void* p = mi_calloc(1, size);
+  CHECK(p != NULL && test_rss() < dirty - size / 2 && test_all(p, size, 0));
+  mi_free(p);
+  make_dirty(size);
+  mi_os_fail_call(MI_OS_PURGE, MI_OS_HALF, 1, SIZE_MAX);
+  CHECK((p = mi_calloc(1, size)) != NULL && test_all(p, size, 0));
+  mi_os_fail_call(MI_OS_PURGE, MI_OS_AT_START, 0, 0);
+  mi_free(p);
+}
+
+/* Some slices of it are dirty. */
+static void zeroed_in_part(void) {
+  const size_t size = 20 * MI_MiB, part = 600 * MI_KiB;
+  mi_arena_id_t id;
+  if (test_skips(TEST_SANITIZED, "what is resident is the sanitizer's, too")) return;
+  zeroes_begin();
+  CHECK_EQ(mi_reserve_os_memory_ex(2 * size, true, false, true, &id), 0);
+  mi_heap_t* heap = mi_heap_new_in_arena(id);
+  uint8_t* p = mi_heap_malloc(heap, part);
+  CHECK(p != NULL);
+  memset(p, 1, part);
+  mi_free(p);
+  const size_t before = test_rss();
+  uint8_t* q = mi_heap_calloc(heap, 1, size);
+  CHECK(q == p);                                 /* it begins with what is dirty */
+  CHECK_AT(test_rss() < before + MI_MiB, "%zu more", test_rss() - before);
+  CHECK(test_all(q, size, 0));
+  mi_free(q);
+}
+
+/* The same again and again is written to: its pages are touched anyway. */
+static void zeroed_again(void) {
+  const size_t size = DIRTY_MIB * MI_MiB;
+  zeroes_begin();
+  for (int i = 0; i < 6; i++) {
+    uint8_t* p = mi_calloc(1, size);
+    CHECK_AT(p != NULL && test_all(p, size, 0), "%d", i);
+    memset(p, 1, size);
+    mi_free(p);
+  }
+}
+
 TEST_MAIN("alloc", TEST(every_boundary), TEST(zero_size_is_unique), TEST(too_large), TEST(products),
-          TEST(zeroed), TEST(text), TEST(no_overlap), TEST(steady_state))
+          TEST(zeroed), TEST(text), TEST(no_overlap), TEST(steady_state),
+          TEST(zeroed_is_not_touched), TEST(zeroed_in_part), TEST(zeroed_again))

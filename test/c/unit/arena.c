@@ -311,6 +311,39 @@ static void arenas_go(void) {
   CHECK(!mi_arena_at(small->arena)->xgone && mi_check_all() == 0);
 }
 
+/* Large ones go after a round even where nothing was refused, and come back for blocks like those. */
+static void large_arenas_go(void) {
+  enum { MIB = 40 };
+  mi_option_set(mi_option_arena_reserve, MI_GiB / MI_KiB);
+  mi_option_set(mi_option_purge_delay, 1000000);
+  mi_page_t* small = claim(1, 1, NULL);
+  mi_memory_give(claim(70 * MI_MiB, 1, NULL));
+  mi_page_t* page = claim(MIB * MI_MiB, 1, NULL);
+  mi_arena_t* a = mi_arena_at(page->arena);
+  const size_t count = mi_arena_count(), reserved = mi_commit_totals.xreserved;
+  CHECK(a->nslices * MI_SLICE_SIZE >= MIB * MI_MiB && a != mi_arena_at(small->arena));
+  mi_arena_release_purged();
+  mi_memory_give(page);
+  mi_arena_release_purged();
+  CHECK(!a->xgone);                              /* so much is resident, as far as is known */
+  mi_purge_all();
+  mi_page_t* little = claim(MI_PURGE_EARLY_BYTES / 2, 1, NULL);
+  mi_arena_release_purged();
+  CHECK(!a->xgone);
+  mi_memory_give(little);
+  mi_arena_release_purged();
+  CHECK(a->xgone && !mi_arena_at(small->arena)->xgone
+        && mi_commit_totals.xreserved == reserved - a->nslices * MI_SLICE_SIZE);
+  for (size_t i = 0; i < 16; i++) {
+    page = claim(MIB * MI_MiB - i * MI_SLICE_SIZE, 1, NULL);
+    CHECK_AT(page->arena == a->number && mi_arena_count() == count, "%zu", i);
+    mi_memory_give(page);
+    mi_purge_all();
+    mi_arena_release_purged();
+  }
+  CHECK(a->xgone && mi_check_all() == 0);
+}
+
 /* ---- looking for free slices ---- */
 
 /* Arenas in which single slices are free: who looks for two looks at each once, and then not again
@@ -467,5 +500,5 @@ TEST_MAIN("arena", TEST(claim_and_give), TEST(every_alignment), TEST(zero_or_not
           TEST(committed_is_counted), TEST(user_memory), TEST(resize_in_place), TEST(mapping),
           TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces), TEST(purged_by_two),
           TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(small_first),
-          TEST(smaller_arena), TEST(large_blocks), TEST(arenas_go), TEST(looks_once), TEST(crowd_finds_all),
+          TEST(smaller_arena), TEST(large_blocks), TEST(arenas_go), TEST(large_arenas_go), TEST(looks_once), TEST(crowd_finds_all),
           TEST(counts_no_more), TEST(commit_fails), TEST(purge_loses), TEST(roomy), TEST(touched))

@@ -352,7 +352,7 @@ static void single_of_every_size(void) {
   owners_begin();
   for (size_t size = MI_MEDIUM_MAX + 1; size < MI_GiB; size = size * 3 / 2) {
     for (size_t align = 1; align <= 4 * MI_MiB; align *= 16) {
-      bool zero;
+      bool zero = false;
       uint8_t* p = mi_alloc_malloc_single(lh(0), size, align, &zero);
       CHECK(p != NULL && (uintptr_t)p % align == 0 && mi_block_usable(p) >= size);
       CHECK(!zero || (p[0] == 0 && p[size - 1] == 0));

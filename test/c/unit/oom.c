@@ -237,6 +237,26 @@ static void addresses_come_back(void) {
   CHECK_EQ(mi_check_all(), 0);
 }
 
+/* The same where the program sets a limit of what it may write to itself, and nothing was refused to us. */
+static void limit_set_later(void) {
+  const struct rlimit limit = { 200 * MI_MiB, 200 * MI_MiB };
+  if (test_skips(TEST_SANITIZED, "address space is the sanitizer's")) return;
+  mi_option_set(mi_option_arena_reserve, MI_GiB / MI_KiB);
+  CHECK_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
+  for (int i = 0; i < 2; i++) {
+    void* p = mi_malloc(150 * MI_MiB);
+    CHECK(p != NULL);
+    mi_free(p);
+  }
+  void* most = MAP_FAILED;
+  for (int i = 0; i < 10000 && most == MAP_FAILED; i++) {
+    mi_os_sleep_ms(5);
+    mi_free(mi_malloc(100 * MI_KiB));
+    most = mmap(NULL, 100 * MI_MiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  }
+  CHECK(most != MAP_FAILED && mi_arena_refused() == SIZE_MAX && mi_check_all() == 0);
+}
+
 static void locked_memory(void) {
   void* first = mi_malloc(100);
   const size_t before = test_mapped();
@@ -378,6 +398,7 @@ static void alone_and_zeroed(void) {
 
 TEST_MAIN("oom", TEST(one_failure), TEST(three_failures), TEST(all_fail_from_there),
           TEST(little_address_space), TEST(eaten_up), TEST(one_large_block), TEST(arenas_come_back),
-          TEST(addresses_come_back), TEST(many_stacks), TEST(locked_memory), TEST(freed_counts_no_more),
+          TEST(addresses_come_back), TEST(limit_set_later),
+          TEST(many_stacks), TEST(locked_memory), TEST(freed_counts_no_more),
           TEST(beyond_the_addresses), TEST(asked_once), TEST(huge),
           TEST(alone_and_zeroed))
