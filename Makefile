@@ -35,6 +35,9 @@ $(BUILD)/o/%.o: %.c $(HEAD)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -c $< -o $@
 
+# Optimised with all other files at once, its operators would be taken for those that the program calls.
+$(BUILD)/o/cbits/preload_cxx.o: override CFLAGS += -fno-lto
+
 # Never unloaded: its thread and what it left in other threads would go on without it. A program that is
 # linked with it here finds it by its soname. Its constructors run before all others (initfirst): handlers of
 # fork that others register in theirs are then outside ours (thread.c).

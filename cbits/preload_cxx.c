@@ -55,36 +55,38 @@ static const char* const nothrow_names[NOTHROWS] = {
   "_ZnwmRKSt9nothrow_t", "_ZnamRKSt9nothrow_t",
   "_ZnwmSt11align_val_tRKSt9nothrow_t", "_ZnamSt11align_val_tRKSt9nothrow_t" };
 
-static bool all_ours;                    /* every base form; false until that is known */
+/* Every base form is ours; false until that is known. Not static: a compiler that sees where it is written
+   repeats the comparisons wherever it is read. */
+bool mi_cxx_all_ours;
 /* Where not all are ours: the C++ library's forms, if it is there at the start. */
 static void* nothrow_of_library[NOTHROWS];
 
 __attribute__((constructor)) static void look_whose(void) {
-  all_ours = &_Znwm == &own_new && &_Znam == &own_new_array && &_ZdlPv == &own_delete
+  mi_cxx_all_ours = &_Znwm == &own_new && &_Znam == &own_new_array && &_ZdlPv == &own_delete
              && &_ZdaPv == &own_delete_array && &_ZnwmSt11align_val_t == &own_new_aligned
              && &_ZnamSt11align_val_t == &own_new_array_aligned
              && &_ZdlPvSt11align_val_t == &own_delete_aligned
              && &_ZdaPvSt11align_val_t == &own_delete_array_aligned;
-  if (all_ours) return;
+  if (mi_cxx_all_ours) return;
   for (int i = 0; i < NOTHROWS; i++) nothrow_of_library[i] = mi_os_cxx_function(nothrow_names[i]);
 }
 
 /* ---- sized delete ---- */
 
 OPERATOR void _ZdlPvm(void* p, size_t n) {
-  if (mi_likely(all_ours)) mi_thread_free_size(p, n, 1);
+  if (mi_likely(mi_cxx_all_ours)) mi_thread_free_size(p, n, 1);
   else _ZdlPv(p);
 }
 OPERATOR void _ZdaPvm(void* p, size_t n) {
-  if (mi_likely(all_ours)) mi_thread_free_size(p, n, 1);
+  if (mi_likely(mi_cxx_all_ours)) mi_thread_free_size(p, n, 1);
   else _ZdaPv(p);
 }
 OPERATOR void _ZdlPvmSt11align_val_t(void* p, size_t n, size_t align) {
-  if (mi_likely(all_ours)) mi_thread_free_size(p, n, align);
+  if (mi_likely(mi_cxx_all_ours)) mi_thread_free_size(p, n, align);
   else _ZdlPvSt11align_val_t(p, align);
 }
 OPERATOR void _ZdaPvmSt11align_val_t(void* p, size_t n, size_t align) {
-  if (mi_likely(all_ours)) mi_thread_free_size(p, n, align);
+  if (mi_likely(mi_cxx_all_ours)) mi_thread_free_size(p, n, align);
   else _ZdaPvSt11align_val_t(p, align);
 }
 
@@ -97,7 +99,7 @@ static mi_cold void* nothrow(int form, size_t n, const mi_nothrow_t* t) {
   *(void**)&theirs = nothrow_of_library[form];
   if (theirs == NULL) *(void**)&theirs = mi_os_cxx_function(nothrow_names[form]);
   if (theirs != NULL) return theirs(n, t);
-  if (all_ours) return NULL;
+  if (mi_cxx_all_ours) return NULL;
   return form == NEW ? _Znwm(n) : _Znam(n);
 }
 static mi_cold void* nothrow_aligned(int form, size_t n, size_t align, const mi_nothrow_t* t) {
@@ -105,24 +107,24 @@ static mi_cold void* nothrow_aligned(int form, size_t n, size_t align, const mi_
   *(void**)&theirs = nothrow_of_library[form];
   if (theirs == NULL) *(void**)&theirs = mi_os_cxx_function(nothrow_names[form]);
   if (theirs != NULL) return theirs(n, align, t);
-  if (all_ours) return NULL;
+  if (mi_cxx_all_ours) return NULL;
   return form == NEW_ALIGNED ? _ZnwmSt11align_val_t(n, align) : _ZnamSt11align_val_t(n, align);
 }
 
 OPERATOR void* _ZnwmRKSt9nothrow_t(size_t n, const mi_nothrow_t* t) {
-  void* p = mi_likely(all_ours) ? mi_thread_malloc(n) : NULL;
+  void* p = mi_likely(mi_cxx_all_ours) ? mi_thread_malloc(n) : NULL;
   return mi_likely(p != NULL) ? p : nothrow(NEW, n, t);
 }
 OPERATOR void* _ZnamRKSt9nothrow_t(size_t n, const mi_nothrow_t* t) {
-  void* p = mi_likely(all_ours) ? mi_thread_malloc(n) : NULL;
+  void* p = mi_likely(mi_cxx_all_ours) ? mi_thread_malloc(n) : NULL;
   return mi_likely(p != NULL) ? p : nothrow(NEW_ARRAY, n, t);
 }
 OPERATOR void* _ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) {
-  void* p = mi_likely(all_ours) ? mi_malloc_aligned(n, align) : NULL;
+  void* p = mi_likely(mi_cxx_all_ours) ? mi_malloc_aligned(n, align) : NULL;
   return mi_likely(p != NULL) ? p : nothrow_aligned(NEW_ALIGNED, n, align, t);
 }
 OPERATOR void* _ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) {
-  void* p = mi_likely(all_ours) ? mi_malloc_aligned(n, align) : NULL;
+  void* p = mi_likely(mi_cxx_all_ours) ? mi_malloc_aligned(n, align) : NULL;
   return mi_likely(p != NULL) ? p : nothrow_aligned(NEW_ARRAY_ALIGNED, n, align, t);
 }
 
