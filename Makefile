@@ -19,8 +19,11 @@ BASE    = -std=gnu11 -fPIC -fvisibility=hidden -fno-semantic-interposition -fno-
 
 CORE = $(wildcard cbits/core/*.c cbits/thread*.c) cbits/debug/check.c
 LIB  = $(CORE) cbits/preload.c
+# C++'s operators: the shared library's only. A program's own come before them everywhere (the list).
+CXX_LIB = cbits/preload_cxx.c
 HEAD = $(wildcard cbits/*.h cbits/*/*.h)
 OBJ  = $(LIB:%.c=$(BUILD)/o/%.o)
+CXX_OBJ = $(CXX_LIB:%.c=$(BUILD)/o/%.o)
 
 # The shared library is libmimalloc.so.VERSION; its soname changes with what programs were linked against.
 VERSION := $(shell awk '$$1 == "version:" { print $$2 }' mimalloc.cabal)
@@ -32,12 +35,16 @@ $(BUILD)/o/%.o: %.c $(HEAD)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -c $< -o $@
 
+# Optimised with all other files at once, its operators would be taken for those that the program calls.
+$(BUILD)/o/cbits/preload_cxx.o: override CFLAGS += -fno-lto
+
 # Never unloaded: its thread and what it left in other threads would go on without it. A program that is
 # linked with it here finds it by its soname. Its constructors run before all others (initfirst): handlers of
 # fork that others register in theirs are then outside ours (thread.c).
-LIB_LINK = -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst
-$(BUILD)/libmimalloc.so: $(OBJ)
-	$(CC) -shared -Wl,-soname,$(SONAME) $(LIB_LINK) $(CFLAGS) -pthread $^ -o $@
+LIB_LINK = -Wl,-Bsymbolic-functions -Wl,--dynamic-list=cbits/preload_cxx.list -Wl,-z,now -Wl,-z,nodelete \
+  -Wl,-z,initfirst
+$(BUILD)/libmimalloc.so: $(OBJ) $(CXX_OBJ) cbits/preload_cxx.list
+	$(CC) -shared -Wl,-soname,$(SONAME) $(LIB_LINK) $(CFLAGS) -pthread $(OBJ) $(CXX_OBJ) -o $@
 	@ln -sf $(@F) $(BUILD)/$(SONAME)
 
 $(BUILD)/libmimalloc.a: $(OBJ)
@@ -45,7 +52,8 @@ $(BUILD)/libmimalloc.a: $(OBJ)
 	$(AR) rcs $@ $^
 
 # ---- installing: the usual variables. A program that is linked with the shared library has its malloc
-# replaced, too; with the archive, if it calls malloc itself.
+# replaced, too; with the archive, if it calls malloc itself; C++'s new and delete are its C++ library's
+# then.
 
 PREFIX         ?= /usr/local
 prefix         ?= $(PREFIX)
@@ -67,6 +75,7 @@ exec_prefix=$(exec_prefix)
 libdir=$(libdir)
 includedir=$(includedir)
 
+# A shared object that is linked with the archive stays loaded when it is closed.
 Name: mimalloc
 Description: Memory allocator whose heaps belong to GHC capabilities or to threads
 Version: $(VERSION)

@@ -1,8 +1,10 @@
-/* malloc and all its friends on the thread ring: glibc's replacement list, the sized and aligned
-   frees of C23, and C++'s new and delete. Only in libmimalloc; the Haskell package leaves malloc alone.
-   Any thread. What differs from mi_*: realloc(p, 0) frees, and misuse ends the process. */
-#define _GNU_SOURCE
-#include <dlfcn.h>
+/* malloc and all its friends on the thread ring: glibc's replacement list, and the sized and aligned
+   frees of C23. Only in libmimalloc; the Haskell package leaves malloc alone.
+   Any thread. What differs from mi_*: realloc(p, 0) frees, and misuse ends the process.
+
+   Weak is what glibc's archive has weak, or not at all: a program that has one of them itself is linked
+   with our archive as with glibc's. So nothing here calls a weak one: it may be the program's, which calls
+   ours. */
 #include <errno.h>
 #include <malloc.h>
 
@@ -13,40 +15,44 @@
 #include "thread.h"
 
 #define EXPORT mi_decl_export
+#define WEAK   mi_decl_export __attribute__((weak))
 
 bool mi_abort_by_default = true;
 
 __attribute__((constructor)) static void preload_begin(void) { mi_process_init(); }
 
-EXPORT void* malloc(size_t size) { return mi_thread_malloc(size); }
-EXPORT void  free(void* p) { mi_thread_free(p); }
-EXPORT void  cfree(void* p) { mi_thread_free(p); }
-EXPORT void  free_sized(void* p, size_t size) { mi_thread_free_size(p, size, 1); }
-EXPORT void  free_aligned_sized(void* p, size_t align, size_t size) { mi_thread_free_size(p, size, align); }
-EXPORT void* calloc(size_t n, size_t size) { return mi_calloc(n, size); }
-/* glibc's takes any alignment and rounds it up to a power of two. */
-EXPORT void* memalign(size_t align, size_t size) {
-  const bool odd = !mi_is_pow2(align) && align <= MI_SIZE_LIMIT;
-  return mi_memalign(odd ? (size_t)1 << (align == 0 ? 0 : mi_log2(align) + 1) : align, size);
-}
-EXPORT void* aligned_alloc(size_t align, size_t size) { return mi_aligned_alloc(align, size); }
-EXPORT int   posix_memalign(void** p, size_t align, size_t size) { return mi_posix_memalign(p, align, size); }
-EXPORT void* valloc(size_t size) { return mi_valloc(size); }
-EXPORT void* pvalloc(size_t size) { return mi_pvalloc(size); }
-EXPORT size_t malloc_usable_size(void* p) { return mi_usable_size(p); }
-EXPORT bool  mi_is_redirected(void) { return true; }
-
-EXPORT void* realloc(void* p, size_t size) {
+static void* own_realloc(void* p, size_t size) {
   if (mi_unlikely(size == 0 && p != NULL)) {
-    free(p);
+    mi_thread_free(p);
     return NULL;
   }
   return mi_realloc(p, size);
 }
 
-EXPORT void* reallocarray(void* p, size_t n, size_t size) {
+/* glibc's takes any alignment and rounds it up to a power of two. */
+static void* own_memalign(size_t align, size_t size) {
+  const bool odd = !mi_is_pow2(align) && align <= MI_SIZE_LIMIT;
+  return mi_memalign(odd ? (size_t)1 << (align == 0 ? 0 : mi_log2(align) + 1) : align, size);
+}
+
+EXPORT void* malloc(size_t size) { return mi_thread_malloc(size); }
+EXPORT void  free(void* p) { mi_thread_free(p); }
+EXPORT void* realloc(void* p, size_t size) { return own_realloc(p, size); }
+WEAK void  cfree(void* p) { mi_thread_free(p); }
+WEAK void  free_sized(void* p, size_t size) { mi_thread_free_size(p, size, 1); }
+WEAK void  free_aligned_sized(void* p, size_t align, size_t size) { mi_thread_free_size(p, size, align); }
+WEAK void* calloc(size_t n, size_t size) { return mi_calloc(n, size); }
+WEAK void* memalign(size_t align, size_t size) { return own_memalign(align, size); }
+WEAK void* aligned_alloc(size_t align, size_t size) { return mi_aligned_alloc(align, size); }
+WEAK int   posix_memalign(void** p, size_t align, size_t size) { return mi_posix_memalign(p, align, size); }
+WEAK void* valloc(size_t size) { return mi_valloc(size); }
+WEAK void* pvalloc(size_t size) { return mi_pvalloc(size); }
+WEAK size_t malloc_usable_size(void* p) { return mi_usable_size(p); }
+EXPORT bool mi_is_redirected(void) { return true; }
+
+WEAK void* reallocarray(void* p, size_t n, size_t size) {
   size_t total;
-  return mi_mul(n, size, &total) ? realloc(p, total) : mi_reallocarray(p, n, size);
+  return mi_mul(n, size, &total) ? own_realloc(p, total) : mi_reallocarray(p, n, size);
 }
 
 /* glibc's own names for its functions, which old programs and wrappers call. A static program's malloc would
@@ -57,15 +63,15 @@ void *__libc_valloc(size_t), *__libc_pvalloc(size_t);
 void __libc_free(void*);
 EXPORT void* __libc_malloc(size_t size) { return mi_thread_malloc(size); }
 EXPORT void  __libc_free(void* p) { mi_thread_free(p); }
-EXPORT void* __libc_calloc(size_t n, size_t size) { return calloc(n, size); }
-EXPORT void* __libc_realloc(void* p, size_t size) { return realloc(p, size); }
-EXPORT void* __libc_memalign(size_t align, size_t size) { return memalign(align, size); }
-EXPORT void* __libc_valloc(size_t size) { return valloc(size); }
-EXPORT void* __libc_pvalloc(size_t size) { return pvalloc(size); }
+EXPORT void* __libc_calloc(size_t n, size_t size) { return mi_calloc(n, size); }
+EXPORT void* __libc_realloc(void* p, size_t size) { return own_realloc(p, size); }
+EXPORT void* __libc_memalign(size_t align, size_t size) { return own_memalign(align, size); }
+EXPORT void* __libc_valloc(size_t size) { return mi_valloc(size); }
+EXPORT void* __libc_pvalloc(size_t size) { return mi_pvalloc(size); }
 
 /* ---- glibc's statistics ---- */
 
-EXPORT int malloc_trim(size_t pad) {
+WEAK int malloc_trim(size_t pad) {
   (void)pad;
   const size_t before = mi_load_relaxed(&mi_commit_totals.xpurged);        /* a statistic */
   mi_collect_all();
@@ -73,7 +79,7 @@ EXPORT int malloc_trim(size_t pad) {
 }
 
 /* 1 for a parameter that there is, whatever it is set to: these are numbers of another allocator's. */
-EXPORT int mallopt(int parameter, int value) {
+WEAK int mallopt(int parameter, int value) {
   (void)value;
   return (parameter <= M_TRIM_THRESHOLD && parameter >= M_ARENA_MAX) || parameter == M_MXFAST
          || parameter == M_NLBLKS || parameter == M_GRAIN || parameter == M_KEEP;
@@ -82,7 +88,7 @@ EXPORT int mallopt(int parameter, int value) {
 /* arena: committed bytes but those of blocks with mappings of their own, which are hblkhd; uordblks +
    fordblks: live and not; keepcost: free, and not purged yet; ordblks: pages. All zero if there is no memory
    to find out. */
-EXPORT struct mallinfo2 mallinfo2(void) {
+static struct mallinfo2 own_mallinfo(void) {
   struct mallinfo2 info = { 0 };
   mi_snapshot_t s;
   if (!mi_snapshot_take(&s)) return info;
@@ -101,10 +107,12 @@ EXPORT struct mallinfo2 mallinfo2(void) {
   return info;
 }
 
+WEAK struct mallinfo2 mallinfo2(void) { return own_mallinfo(); }
+
 static int at_most_int(size_t n) { return (int)mi_min(n, INT_MAX); }
 
-EXPORT struct mallinfo mallinfo(void) {
-  const struct mallinfo2 i = mallinfo2();
+WEAK struct mallinfo mallinfo(void) {
+  const struct mallinfo2 i = own_mallinfo();
   return (struct mallinfo){
     .arena = at_most_int(i.arena),
     .ordblks = at_most_int(i.ordblks),
@@ -116,10 +124,10 @@ EXPORT struct mallinfo mallinfo(void) {
   };
 }
 
-EXPORT void malloc_stats(void) { mi_stats_print(NULL); }
+WEAK void malloc_stats(void) { mi_stats_print(NULL); }
 
 /* XML with glibc's elements where they mean something here; `options` has to be 0. */
-EXPORT int malloc_info(int options, FILE* f) {
+WEAK int malloc_info(int options, FILE* f) {
   mi_snapshot_t s;
   if (options != 0 || f == NULL) return EINVAL;
   if (!mi_snapshot_take(&s)) return ENOMEM;
@@ -139,62 +147,4 @@ EXPORT int malloc_info(int options, FILE* f) {
   fprintf(f, "<aspace type=\"total\" size=\"%zu\"/>\n</malloc>\n", (size_t)s.totals.reserved_bytes);
   mi_snapshot_drop(&s);
   return 0;
-}
-
-/* ---- C++ ---- */
-
-/* The names that C++ gives its operators; nothrow_t is never looked at. */
-typedef struct mi_nothrow_s mi_nothrow_t;
-
-/* No memory for a nothrow form. The new-handler may throw, which C cannot catch: the C++ library's own
-   form calls ours that throws, and catches. Without that library there is no handler. In a static program
-   that form is not to be found: ours stands in its place, and calls no handler. */
-static mi_cold void* nothrow_new(size_t n, const mi_nothrow_t* t) {
-  void* (*next)(size_t, const mi_nothrow_t*);
-  *(void**)&next = dlsym(RTLD_NEXT, "_ZnwmRKSt9nothrow_t");
-  return next == NULL ? NULL : next(n, t);
-}
-static mi_cold void* nothrow_new_aligned(size_t n, size_t align, const mi_nothrow_t* t) {
-  void* (*next)(size_t, size_t, const mi_nothrow_t*);
-  *(void**)&next = dlsym(RTLD_NEXT, "_ZnwmSt11align_val_tRKSt9nothrow_t");
-  return next == NULL ? NULL : next(n, align, t);
-}
-static void* nothrow(size_t n, const mi_nothrow_t* t) {
-  void* p = mi_thread_malloc(n);
-  return mi_likely(p != NULL) ? p : nothrow_new(n, t);
-}
-static void* nothrow_aligned(size_t n, size_t align, const mi_nothrow_t* t) {
-  void* p = mi_malloc_aligned(n, align);
-  return mi_likely(p != NULL) ? p : nothrow_new_aligned(n, align, t);
-}
-
-EXPORT void* _Znwm(size_t n) { return mi_new(n); }
-EXPORT void* _Znam(size_t n) { return mi_new(n); }
-EXPORT void* _ZnwmRKSt9nothrow_t(size_t n, const mi_nothrow_t* t) { return nothrow(n, t); }
-EXPORT void* _ZnamRKSt9nothrow_t(size_t n, const mi_nothrow_t* t) { return nothrow(n, t); }
-EXPORT void* _ZnwmSt11align_val_t(size_t n, size_t align) { return mi_new_aligned(n, align); }
-EXPORT void* _ZnamSt11align_val_t(size_t n, size_t align) { return mi_new_aligned(n, align); }
-EXPORT void* _ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) {
-  return nothrow_aligned(n, align, t);
-}
-EXPORT void* _ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const mi_nothrow_t* t) {
-  return nothrow_aligned(n, align, t);
-}
-EXPORT void _ZdlPv(void* p) { mi_thread_free(p); }
-EXPORT void _ZdaPv(void* p) { mi_thread_free(p); }
-EXPORT void _ZdlPvm(void* p, size_t n) { mi_thread_free_size(p, n, 1); }
-EXPORT void _ZdaPvm(void* p, size_t n) { mi_thread_free_size(p, n, 1); }
-EXPORT void _ZdlPvRKSt9nothrow_t(void* p, const mi_nothrow_t* t) { (void)t; mi_thread_free(p); }
-EXPORT void _ZdaPvRKSt9nothrow_t(void* p, const mi_nothrow_t* t) { (void)t; mi_thread_free(p); }
-EXPORT void _ZdlPvSt11align_val_t(void* p, size_t align) { mi_thread_free_aligned(p, align); }
-EXPORT void _ZdaPvSt11align_val_t(void* p, size_t align) { mi_thread_free_aligned(p, align); }
-EXPORT void _ZdlPvmSt11align_val_t(void* p, size_t n, size_t align) { mi_thread_free_size(p, n, align); }
-EXPORT void _ZdaPvmSt11align_val_t(void* p, size_t n, size_t align) { mi_thread_free_size(p, n, align); }
-EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void* p, size_t align, const mi_nothrow_t* t) {
-  (void)t;
-  mi_thread_free_aligned(p, align);
-}
-EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void* p, size_t align, const mi_nothrow_t* t) {
-  (void)t;
-  mi_thread_free_aligned(p, align);
 }

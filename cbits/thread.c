@@ -8,6 +8,7 @@
 #include "core/memory.h"
 #include "core/cache.h"
 #include "core/meta.h"
+#include "core/os_object.h"
 #include "core/report.h"
 #include "core/owner.h"
 #include "core/pressure.h"
@@ -114,8 +115,12 @@ void mi_process_begin(void) {
 
 /* Before the constructors of whoever else is in this object; the shared library's run before everybody's
    (Makefile). So our handlers of fork are the first that are registered: the outermost are those of others,
-   who may have locks of their own that we know nothing of. */
-__attribute__((constructor(102))) static void process_loaded(void) { mi_process_begin(); }
+   who may have locks of their own that we know nothing of. They stay, and this object with them: it may be a
+   plugin that is linked with the archive. */
+__attribute__((constructor(102))) static void process_loaded(void) {
+  mi_process_begin();
+  mi_os_object_keep();
+}
 
 __attribute__((destructor)) static void process_end(void) {
   if (mi_option_is_enabled(mi_option_show_stats)) mi_stats_print(NULL);

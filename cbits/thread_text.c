@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/os.h"
+#include "core/os_object.h"
 #include "include/mimalloc.h"
 #include "thread.h"
 
@@ -42,17 +43,31 @@ int mi_wdupenv_s(unsigned short** buf, size_t* size, const unsigned short* name)
 
 /* ---- C++ ---- */
 
-/* libstdc++'s and libc++'s, where they are there. */
-extern void (*_ZSt15get_new_handlerv(void))(void) __attribute__((weak));
-extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak, noreturn));
+/* libstdc++'s and libc++'s, where they were there when this was loaded. A C program may have loaded them
+   since, with a plugin. */
+typedef void (*handler_t)(void);
+extern handler_t _ZSt15get_new_handlerv(void) __attribute__((weak));
+extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
+
+static handler_t new_handler(void) {
+  handler_t (*get)(void) = &_ZSt15get_new_handlerv;
+  if (get == NULL) *(void**)&get = mi_os_cxx_function("_ZSt15get_new_handlerv");
+  return get == NULL ? NULL : get();
+}
+
+static _Noreturn void throw_bad_alloc(void) {
+  void (*throws)(void) = &_ZSt17__throw_bad_allocv;
+  if (throws == NULL) *(void**)&throws = mi_os_cxx_function("_ZSt17__throw_bad_allocv");
+  if (throws != NULL) throws();
+  abort();                               /* there is nobody who could catch */
+}
 
 /* No memory: the new-handler may make some (true: try again); without one, throw unless told not to. */
 static bool new_failed(bool nothrow) {
-  void (*handler)(void) = &_ZSt15get_new_handlerv == NULL ? NULL : _ZSt15get_new_handlerv();
+  const handler_t handler = new_handler();
   if (handler != NULL) { handler(); return true; }
   if (nothrow) return false;
-  if (&_ZSt17__throw_bad_allocv != NULL) _ZSt17__throw_bad_allocv();
-  abort();
+  throw_bad_alloc();
 }
 
 static void* new_slow(size_t size, size_t align, bool nothrow) {

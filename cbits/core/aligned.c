@@ -66,6 +66,12 @@ static bool size_suits(size_t usable, size_t size, size_t align) {
   return size >= usable / 2 || size_given(size, align) == usable;
 }
 
+void mi_block_believe(mi_page_t* page) {
+  /* Read by who frees the block, who has it from its resizer. */
+  mi_store_relaxed(&page->xbelieved, true);
+}
+static bool is_believed(mi_page_t* page) { return mi_load_relaxed(&page->xbelieved); }          /* as above */
+
 /* By any alignment that the pointer has. */
 static bool size_suits_somehow(const void* p, size_t usable, size_t size) {
   for (size_t align = 1; align <= 2 * MI_SLICE_SIZE && ((uintptr_t)p & (align - 1)) == 0; align *= 2) {
@@ -79,6 +85,7 @@ bool mi_block_suits_align(const void* p, size_t align) {
   mi_page_t* page = p == NULL ? NULL : mi_block_find(p, &block, false);
   /* An offset block: something behind p is aligned. */
   if (page == NULL || block != p || !mi_is_pow2(align) || ((uintptr_t)p & (align - 1)) == 0) return true;
+  if (is_believed(page)) return true;
   mi_report_misuse(MI_ERROR_FREE_ALIGNMENT, p, mi_page_size(page));
   return false;
 }
@@ -89,9 +96,10 @@ bool mi_block_suits(const void* p, size_t size, size_t align) {
   if (page == NULL) return true;
   if (!mi_block_suits_align(p, mi_max(align, 1))) return false;
   const size_t usable = mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
-  const bool offset = block != p, known = mi_is_pow2(align);
+  const bool known = mi_is_pow2(align);
   if (size <= usable
-      && (offset || (known ? size_suits(usable, size, align) : size_suits_somehow(p, usable, size))))
+      && (block != p || is_believed(page)
+          || (known ? size_suits(usable, size, align) : size_suits_somehow(p, usable, size))))
     return true;
   mi_report_misuse(MI_ERROR_FREE_SIZE, p, mi_page_size(page));
   return false;

@@ -18,6 +18,10 @@ mi_inline size_t mi_align_asked(size_t align) { return align == 0 ? 3 : align; }
    block is the free's to report: true. */
 mi_noinline bool mi_block_suits(const void* p, size_t size, size_t align);
 mi_noinline bool mi_block_suits_align(const void* p, size_t align);
+/* For who resizes a live block of the page where it is, so that no request would be given this block: to so
+   little, or to an alignment that something behind its start happens to have. From here on a free of a block
+   of the page may say whatever fits, while the page lives. */
+void mi_block_believe(mi_page_t* page);
 
 /* Most need no look at the block: of a class's size, or down to half of it or a granule less. A page that is
    none has size 0. FAST */

@@ -45,7 +45,11 @@ void* mi_block_expand(void* p, size_t newsize) {
   mi_page_t* page = mi_block_find(p, &block, true);
   if (page == NULL) return NULL;
   const size_t at = (uintptr_t)p - (uintptr_t)block;
-  if (newsize <= mi_page_size(page) - at) return p;
+  const size_t usable = mi_page_size(page) - at;
+  if (newsize <= usable) {
+    if (!mi_realloc_stays(usable, newsize)) mi_block_believe(page);
+    return p;
+  }
   return mi_page_is_single(page) && at == 0 && single_resize(page, newsize) ? p : NULL;
 }
 
@@ -97,6 +101,7 @@ void* mi_realloc_block(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
   if (fits && align <= MI_SLICE_SIZE) {  /* a mapping moves to a multiple of the slice */
     void* same = block_resize(page, block, p, newsize);
     if (same != NULL) {
+      if (align != 0 && (offset & (align - 1)) != 0) mi_block_believe(page);
       if (zero) zero_tail(same, mi_min(old, newsize));
       return same;
     }

@@ -78,6 +78,8 @@ struct mi_page_s {
   mi_atomic(uint32_t) xnslices;     /* changed only when a single page is resized */
   uint16_t    reserved;             /* blocks that fit the page */
   mi_atomic(uint8_t) xbin;
+  /* A block of it is not as a request would have made it: what frees say of sizes is believed (aligned.h). */
+  mi_atomic(bool) xbelieved;
 
   /* what is seldom looked at */
   /* Among the pages of a heap made by mi_heap_new (the heap's lock). */

@@ -66,7 +66,7 @@ mi_decl_export mi_decl_nodiscard void* mi_zalloc_small(size_t size) mi_attr_mall
 mi_decl_export void mi_free(void* p);
 mi_decl_export void mi_cfree(void* p);
 /* The same for blocks whose size or alignment the caller knows. What cannot be the block's is reported, and
-   the block freed: a size that none of these functions would have given this block for (nor a realloc that
+   the block freed: a size that none of these functions would have given this block for (nor a resize that
    left it where it was), an alignment that it has not. */
 mi_decl_export void mi_free_size(void* p, size_t size);
 mi_decl_export void mi_free_size_aligned(void* p, size_t size, size_t alignment);

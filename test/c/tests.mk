@@ -35,7 +35,7 @@ $(foreach v,$(VARIANTS),$(eval $(call VARIANT_RULES,$(v))))
 
 # The whole library in a variant, for the suites `process` and `preload`; it is not installed.
 define LIB_RULES
-$(T)/lib/$(1)/libmimalloc.so: $$(CORE_$(1)) $(T)/o/$(1)/cbits/preload.o
+$(T)/lib/$(1)/libmimalloc.so: $$(CORE_$(1)) $(T)/o/$(1)/cbits/preload.o $(T)/o/$(1)/cbits/preload_cxx.o
 	@mkdir -p $$(@D)
 	@$$(LINK_$(1)) -shared -Wl,-soname,$$(SONAME) $$(LIB_LINK) $$^ -o $$@
 	@ln -sf $$(@F) $$(@D)/$$(SONAME)

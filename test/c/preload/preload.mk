@@ -18,7 +18,8 @@ SUITES += preload-$(1)
 $(T)/preload-$(1): $(T)/lib/$(1)/libmimalloc.so $(T)/lib/$(1)/libmimalloc.a test/c/preload/preload.mk
 	@mkdir -p $$(@D)
 	@printf '#!/bin/sh\n[ $$$$# -gt 0 ] || set -- %s\nLIBMIMALLOC=%s WORK=%s exec test/c/preload/run "$$$$@"\n' \
-	  'replaced operators misuse glibc python redis' '$$(abspath $$<)' '$$(abspath $$(<D))/preload' >$$@
+	  'replaced operators own_operators late misuse glibc own_names python redis' '$$(abspath $$<)' \
+	  '$$(abspath $$(<D))/preload' >$$@
 	@chmod +x $$@
 endef
 $(foreach v,$(LIB_VARIANTS),$(eval $(call PRELOAD_RULES,$(v))))

@@ -65,6 +65,62 @@ static void after_a_realloc(void) {
   test_nothing_left();
 }
 
+/* Nor after mi_expand to less than a realloc would leave in place, in pages of one block and of many. */
+static void after_an_expand(void) {
+  for (size_t size = 1; size < largest; size = next(size)) {
+    const size_t less[] = { 0, 1, size / 30, size / 3, size / 2, size };
+    for (size_t i = 0; i < sizeof less / sizeof *less; i++) {
+      void* p = mi_malloc(size);
+      void* other = mi_malloc(size);
+      CHECK_AT(mi_expand(p, less[i]) == p, "%zu of %zu", less[i], size);
+      CHECK_AT(suits(p, less[i], 1) && suits(p, less[i], 0), "%zu of %zu", less[i], size);
+      CHECK(suits(p, size, 1) && suits(other, size, 1));
+      mi_free_size(p, less[i]);
+      mi_free_size(other, size);
+    }
+  }
+  void* p = mi_malloc(MI_ARENA_SIZE / 2 + MI_MiB);       /* a mapping of its own */
+  CHECK(mi_expand(p, 10) == p);
+  mi_free_size(p, 10);
+  mi_thread_done();
+  test_nothing_left();
+}
+
+/* What fits is believed in that page, and in no later life of it. */
+static void of_that_page_only(void) {
+  void* p = mi_malloc(MI_ARENA_SIZE / 8);
+  test_expect_errors();
+  CHECK(mi_expand(p, 100) == p && suits(p, 100, 1) && !suits(p, mi_usable_size(p) + 1, 1));
+  mi_free(p);
+  p = mi_malloc(MI_ARENA_SIZE / 8);
+  CHECK(!suits(p, 100, 1));
+  mi_free(p);
+  p = mi_malloc(100000);                                 /* cached, and used again */
+  CHECK(mi_expand(p, 100) == p && suits(p, 100, 1));
+  mi_free(p);
+  p = mi_malloc(100000);
+  CHECK(!suits(p, 100, 1));
+  mi_free(p);
+}
+
+/* A block that stays because some address behind its start happens to be aligned. */
+static void after_an_aligned_realloc(void) {
+  void* p[64];
+  size_t stayed = 0;
+  for (size_t i = 0; i < 64; i++) {
+    void* q = p[i] = mi_malloc(112);
+    const size_t offset = 64 - (uintptr_t)q % 64;
+    p[i] = mi_realloc_aligned_at(q, 112, 64, offset);
+    CHECK(p[i] != NULL && ((uintptr_t)p[i] + offset) % 64 == 0 && mi_block_suits_align(p[i], 64));
+    CHECK(suits(p[i], 112, 64));
+    stayed += p[i] == q && (uintptr_t)q % 64 != 0;
+  }
+  CHECK(stayed > 0);
+  for (size_t i = 0; i < 64; i++) mi_free_size_aligned(p[i], 112, 64);
+  mi_thread_done();
+  test_nothing_left();
+}
+
 /* What no request would have been given this block for: told, and the block is freed. */
 static void wrong(void) {
   test_expect_errors();
@@ -92,4 +148,5 @@ static void wrong(void) {
   mi_free(q);
 }
 
-TEST_MAIN("sized_free", TEST(as_asked), TEST(after_a_realloc), TEST(wrong))
+TEST_MAIN("sized_free", TEST(as_asked), TEST(after_a_realloc), TEST(after_an_expand),
+          TEST(after_an_aligned_realloc), TEST(of_that_page_only), TEST(wrong))
