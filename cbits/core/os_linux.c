@@ -1,8 +1,8 @@
 /* Linux. See os.h. Any thread.
 
    Inside an allocation the C library is called for nothing that is a cancellation point, that allocates, or
-   that programs are known to replace by what allocates: such calls go to the kernel (`syscall` is none of
-   these). test/c/imports/list holds what is left. */
+   that programs replace by what allocates: such calls go to the kernel by number (`syscall` is none of these;
+   os_kernel.h). test/c/imports/list holds what is left. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -22,6 +21,7 @@
 #include "check.h"
 #include "local.h"
 #include "os.h"
+#include "os_kernel.h"
 
 typedef void (*mi_mend_t)(void);
 
@@ -123,8 +123,8 @@ bool mi_os_must_commit(void) {
    that. */
 static void* map_memory(void* at, size_t size, int flags) {
   const bool must = mi_os_must_commit();
-  return mmap(at, size, must ? PROT_READ : PROT_READ | PROT_WRITE,
-              MAP_PRIVATE | MAP_ANONYMOUS | (must ? 0 : MAP_NORESERVE) | flags, -1, 0);
+  return os_mmap(at, size, must ? PROT_READ : PROT_READ | PROT_WRITE,
+                        (must ? 0 : MAP_NORESERVE) | flags);
 }
 
 bool mi_os_has_few_addresses(void) { return few_addresses; }
@@ -142,9 +142,9 @@ void mi_os_release(void* p, size_t size) {
   mi_assert(p != NULL && ((uintptr_t)p | size) % mi_os_page_size() == 0);
   const int saved = errno;
   const mi_os_way_t fault = fault_of(MI_OS_RELEASE, false);
-  if (fault > MI_OS_AT_START) munmap(p, size / 2 / mi_os_page_size() * mi_os_page_size());
+  if (fault > MI_OS_AT_START) os_munmap(p, size / 2 / mi_os_page_size() * mi_os_page_size());
   /* Passes over gaps. */
-  if (fault != MI_OS_GOES_ON || munmap(p, size) != 0) (void)madvise(p, size, MADV_DONTNEED);
+  if (fault != MI_OS_GOES_ON || os_munmap(p, size) != 0) (void)os_madvise(p, size, MADV_DONTNEED);
   errno = saved;
 }
 
@@ -177,8 +177,8 @@ bool mi_os_commit(void* p, size_t size) {
   mi_assert(((uintptr_t)p | size) % mi_os_page_size() == 0);
   const mi_os_way_t fault = fault_of(MI_OS_COMMIT, true);
   if (fault > MI_OS_AT_START && mi_os_must_commit())
-    mprotect(p, size / 2 / mi_os_page_size() * mi_os_page_size(), PROT_READ | PROT_WRITE);
-  if (fault == MI_OS_GOES_ON && (!mi_os_must_commit() || mprotect(p, size, PROT_READ | PROT_WRITE) == 0))
+    os_mprotect(p, size / 2 / mi_os_page_size() * mi_os_page_size(), PROT_READ | PROT_WRITE);
+  if (fault == MI_OS_GOES_ON && (!mi_os_must_commit() || os_mprotect(p, size, PROT_READ | PROT_WRITE) == 0))
     return true;
   errno = ENOMEM;
   return false;
@@ -188,8 +188,8 @@ bool mi_os_commit(void* p, size_t size) {
 bool mi_os_purge(void* p, size_t size) {
   const int saved = errno;
   const mi_os_way_t fault = fault_of(MI_OS_PURGE, false);
-  if (fault > MI_OS_AT_START) madvise(p, size / 2 / mi_os_page_size() * mi_os_page_size(), MADV_DONTNEED);
-  const bool ok = fault == MI_OS_GOES_ON && madvise(p, size, MADV_DONTNEED) == 0;
+  if (fault > MI_OS_AT_START) os_madvise(p, size / 2 / mi_os_page_size() * mi_os_page_size(), MADV_DONTNEED);
+  const bool ok = fault == MI_OS_GOES_ON && os_madvise(p, size, MADV_DONTNEED) == 0;
   errno = saved;
   return ok;
 }
@@ -200,7 +200,7 @@ bool mi_os_purge(void* p, size_t size) {
 static uint64_t word_of(const void* p) { return (uint64_t)(uintptr_t)p * 0x9e3779b97f4a7c15u | 1; }
 
 static bool range_sign(void* p) {
-  if (mi_os_must_commit() && mprotect(p, mi_os_page_size(), PROT_READ | PROT_WRITE) != 0) return false;
+  if (mi_os_must_commit() && os_mprotect(p, mi_os_page_size(), PROT_READ | PROT_WRITE) != 0) return false;
   *(volatile uint64_t*)p = word_of(p);
   return true;
 }
@@ -208,7 +208,7 @@ static bool range_sign(void* p) {
 /* Is it there as it was signed? A page that is not resident is somebody else's, or may be. */
 static bool range_is_signed(void* p) {
   unsigned char resident = 0;
-  if (mincore(p, mi_os_page_size(), &resident) != 0 || (resident & 1) == 0) return false;
+  if (os_mincore(p, mi_os_page_size(), &resident) != 0 || (resident & 1) == 0) return false;
   return *(volatile uint64_t*)p == word_of(p);
 }
 
@@ -217,15 +217,14 @@ static mi_os_result_t range_back(void* p, size_t size) {
   if (range_is_signed(p)) return MI_OS_NOT;
   void* q = map_memory(p, size, MAP_FIXED_NOREPLACE);
   if (q == p) return MI_OS_NOT;
-  if (q != MAP_FAILED) (void)munmap(q, size);  /* before Linux 4.17 it was a hint */
+  if (q != MAP_FAILED) (void)os_munmap(q, size);  /* before Linux 4.17 it was a hint */
   return MI_OS_LOST;
 }
 
 /* What such a call leaves when it fails. */
 static void range_fault(mi_os_way_t fault, void* p, size_t size) {
-  if (fault >= MI_OS_HALF) (void)munmap(p, size);
-  if (fault == MI_OS_TAKEN)
-    (void)mmap(p, mi_os_page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  if (fault >= MI_OS_HALF) (void)os_munmap(p, size);
+  if (fault == MI_OS_TAKEN) (void)os_mmap(p, mi_os_page_size(), PROT_NONE, MAP_FIXED);
 }
 
 /* madvise, as above; then mmap over it: not done and unchanged, or a gap. A private mapping that nobody can
@@ -251,7 +250,7 @@ mi_os_result_t mi_os_decommit(void* p, size_t size) {
 bool mi_os_resize(void* p, size_t old_size, size_t new_size) {
   mi_assert(((uintptr_t)p | old_size | new_size) % mi_os_page_size() == 0);
   if (fault_of(MI_OS_RESIZE, true) != MI_OS_GOES_ON) { errno = ENOMEM; return false; }
-  return mremap(p, old_size, new_size, 0) == p;
+  return os_mremap(p, old_size, new_size, 0, NULL) == p;
 }
 
 /* mremap to larger memory: what is moved is one mapping, or it fails. One mapping is moved whole or stays;
@@ -263,7 +262,7 @@ mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
   mi_assert(((uintptr_t)p | (uintptr_t)to | old_size | new_size) % mi_os_page_size() == 0);
   if (fault != MI_OS_AT_START && range_sign(to)) {
     range_fault(fault, to, new_size);
-    if (fault == MI_OS_GOES_ON && mremap(p, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to)
+    if (fault == MI_OS_GOES_ON && os_mremap(p, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to)
       return MI_OS_DONE;
     if (!range_is_signed(to)) { errno = ENOMEM; return MI_OS_LOST; }
   }
@@ -275,8 +274,8 @@ mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
 /* Several mappings, as where the program gave part of its block another property, cannot grow (EFAULT); part
    of one mapping has no room to. Nobody else splits it meanwhile: it is the caller's. */
 static bool is_one_mapping(uint8_t* p, size_t size) {
-  const bool grown = mremap(p, size, size + mi_os_page_size(), 0) == p;
-  if (grown) (void)munmap(p + size, mi_os_page_size());                   /* its end, and nothing behind it */
+  const bool grown = os_mremap(p, size, size + mi_os_page_size(), 0, NULL) == p;
+  if (grown) (void)os_munmap(p + size, mi_os_page_size());                /* its end, and nothing behind it */
   return grown || errno == ENOMEM || errno == EAGAIN;
 }
 
@@ -290,7 +289,7 @@ mi_os_result_t mi_os_move_pages(void* p, void* to, size_t size) {
   if (fault != MI_OS_AT_START && !mi_os_must_commit() && is_one_mapping(p, size) && range_sign(to)) {
     range_fault(fault, to, size);
     const bool ok = fault == MI_OS_GOES_ON
-                    && mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+                    && os_mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
     result = ok ? MI_OS_DONE : range_back(to, size);
   }
   errno = saved;
@@ -308,7 +307,7 @@ void mi_os_advise_huge(void* p, size_t size, bool huge) {
   const int saved = errno;
   const mi_os_way_t fault = fault_of(MI_OS_ADVISE, false);
   if (fault > MI_OS_AT_START) size = size / 2 / mi_os_page_size() * mi_os_page_size();
-  if (fault != MI_OS_AT_START) (void)madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  if (fault != MI_OS_AT_START) (void)os_madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   errno = saved;
 }
 
@@ -319,8 +318,8 @@ bool mi_os_locks_memory(void) {
   void* p = map_memory(NULL, mi_os_page_size(), 0);
   bool locks = false;
   if (p != MAP_FAILED) {
-    locks = madvise(p, mi_os_page_size(), MADV_DONTNEED) != 0 && errno == EINVAL;
-    (void)munmap(p, mi_os_page_size());
+    locks = os_madvise(p, mi_os_page_size(), MADV_DONTNEED) != 0 && errno == EINVAL;
+    (void)os_munmap(p, mi_os_page_size());
   }
   errno = saved;
   return locks;
@@ -337,7 +336,7 @@ void mi_os_unlock(void* p, size_t size) {
    touches it. Before Linux 5.14 it cannot be asked, and what mmap has set aside must do. */
 static bool are_there(void* p, size_t size) {
 #ifdef MADV_POPULATE_WRITE
-  return madvise(p, size, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+  return os_madvise(p, size, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
 #else
   (void)p, (void)size;
   return true;
@@ -346,9 +345,8 @@ static bool are_there(void* p, size_t size) {
 
 /* mmap, which sets the pages aside or fails (without MAP_NORESERVE), and madvise: nothing is half done. */
 void* mi_os_reserve_huge(size_t size, size_t align) {
-  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
   const bool fails = fault_of(MI_OS_RESERVE_HUGE, true) != MI_OS_GOES_ON;
-  uint8_t* p = fails ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  uint8_t* p = fails ? MAP_FAILED : os_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_HUGETLB);
   if (p == MAP_FAILED) { errno = ENOMEM; return NULL; }
   if (((uintptr_t)p & (align - 1)) == 0 && are_there(p, size)) return p;
   mi_os_release(p, size);
