@@ -38,6 +38,9 @@ bool  mi_os_resize(void* p, size_t old_size, size_t new_size);
 /* Moves the pages of a whole reservation into a larger one, made for them; the old one is gone then. Else it
    is as it was, and the result is about the new one. */
 mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size);
+/* Grows a whole reservation where there is no room for both sizes side by side: it moves to where it finds
+   room for the difference and for its start to be a multiple of `align`. NULL: it is as it was. */
+void* mi_os_grow(void* p, size_t old_size, size_t new_size, size_t align);
 /* Moves the pages of part of a reservation to another part, whose own are dropped; where they were is zero
    then and stays reserved. Else they are where they were, as where the system cannot or they are not one
    mapping, and the result is about the other part, of which nothing is known. */
@@ -132,6 +135,7 @@ typedef enum {
   MI_OS_RELEASE,
   MI_OS_RESIZE,
   MI_OS_MOVE,
+  MI_OS_GROW,
   MI_OS_MOVE_PAGES,
   MI_OS_ADVISE,
   MI_OS_RESERVE_HUGE,

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -268,6 +269,45 @@ mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
   }
   errno = ENOMEM;
   return MI_OS_NOT;
+}
+
+enum { GROW_TRIES = 4 };
+
+/* A mapping that must not grow where it is, so there is a page behind it meanwhile. NULL: it is as it was. */
+static uint8_t* grow_elsewhere(uint8_t* p, size_t size, size_t more) {
+  void* wall = os_mmap(p + size, mi_os_page_size(), PROT_NONE, MAP_FIXED_NOREPLACE);
+  void* q = os_mremap(p, size, size + more, MREMAP_MAYMOVE, NULL);
+  if (wall != MAP_FAILED) (void)os_munmap(wall, mi_os_page_size());
+  return q == MAP_FAILED ? NULL : q;
+}
+
+/* mremap to where the system likes: done or not; several mappings do not grow. It comes to lie directly below
+   another one. The next time that is where it was before, or else directly below that: so it can be told how
+   large it must be to begin at a multiple. If it does not, the bytes go up within the mapping, and all of
+   them are resident then. */
+void* mi_os_grow(void* p, size_t old_size, size_t new_size, size_t align) {
+  const size_t page = mi_os_page_size();
+  const mi_os_way_t fault = fault_of(MI_OS_GROW, true);
+  size_t size = new_size + align - page;
+  mi_assert(new_size > old_size && ((uintptr_t)p | old_size | new_size | align) % page == 0);
+  uint8_t* q = fault == MI_OS_AT_START ? MAP_FAILED : os_mremap(p, old_size, size, MREMAP_MAYMOVE, NULL);
+  if (q == MAP_FAILED) { errno = ENOMEM; return NULL; }
+  uint8_t* before = NULL;                /* the end of where it was */
+  for (int tries = 0; ((uintptr_t)q & (align - 1)) != 0 && tries < GROW_TRIES; tries++) {
+    const uintptr_t end = (uintptr_t)(before > q ? before : q);
+    const size_t more = page + ((end - size - page) & (align - 1));
+    uint8_t* next = fault == MI_OS_GOES_ON ? grow_elsewhere(q, size, more) : NULL;
+    if (next == NULL) break;
+    before = q + size;
+    q = next, size += more;
+  }
+  uint8_t *start = (uint8_t*)mi_align_up((uintptr_t)q, align), *end = start + new_size;
+  if (start > q) {
+    memmove(start, q, old_size);
+    mi_os_release(q, (size_t)(start - q));
+  }
+  if (end < q + size) mi_os_release(end, (size_t)(q + size - end));
+  return start;
 }
 
 #ifdef MREMAP_DONTUNMAP

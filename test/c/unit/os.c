@@ -53,6 +53,40 @@ static void resize_and_move(void) {
   mi_os_release(q, 4 * size);
 }
 
+/* Wherever there is room, the start is a multiple, nothing else is taken, and mostly what was untouched stays
+   so. */
+static void grow_stepwise(size_t align, bool may_seek) {
+  const size_t page = mi_os_page_size();
+  uint8_t *p = mi_os_reserve(MI_MiB, align), *q, *wall[3];
+  int times = 0, touched = 0;
+  CHECK(p != NULL && mi_os_commit(p, MI_MiB));
+  test_fill(p, MI_MiB, align);
+  for (size_t size = MI_MiB, larger; size < 40 * MI_MiB; size = larger, times++) {
+    larger = (size + size / 3 + align % 7 * page) & ~(page - 1);
+    for (int i = 0; i < 3; i++) {
+      CHECK((wall[i] = mi_os_reserve(3 * page, page)) != NULL && mi_os_commit(wall[i], 3 * page));
+      wall[i][0] = wall[i][3 * page - 1] = 7;
+    }
+    const size_t mapped = test_mapped(), rss = test_rss();
+    if (!may_seek) mi_os_fail_call(MI_OS_GROW, MI_OS_HALF, 1, 1);
+    CHECK((q = mi_os_grow(p, size, larger, align)) != NULL && (uintptr_t)q % align == 0);
+    CHECK_AT(TEST_SANITIZED || test_mapped() == mapped + larger - size, "%zu to %zu", size, larger);
+    touched += test_rss() > rss + size / 2;
+    CHECK(test_filled(q, MI_MiB, align) && q[MI_MiB] == 0 && q[larger - 1] == 0);
+    for (int i = 0; i < 3; i++) CHECK(wall[i][0] == 7 && wall[i][3 * page - 1] == 7);
+    p = q;
+  }
+  CHECK_AT(TEST_SANITIZED || !may_seek || align > MI_SLICE_SIZE || touched <= times / 2, "%d of %d", touched,
+           times);
+}
+
+static void grow(void) {
+  for (size_t align = mi_os_page_size(); align <= 4 * MI_MiB; align *= 4) {
+    grow_stepwise(align, false);
+    grow_stepwise(align, true);
+  }
+}
+
 static void fail_in(void) {
   mi_os_fail_in(3, 2);
   void* p = mi_os_reserve(MI_MiB, mi_os_page_size());
@@ -139,6 +173,16 @@ static void move_fails(mi_os_way_t way) {
           && test_all(to + SIZE, SIZE, 0));
 }
 
+static void grow_fails(mi_os_way_t way) {
+  uint8_t* p = filled(9);
+  mi_os_fail_call(MI_OS_GROW, way, 1, 1);
+  uint8_t* q = mi_os_grow(p, SIZE, 2 * SIZE, MI_SLICE_SIZE);
+  CHECK((q == NULL) == (way == MI_OS_AT_START) && (q != NULL || errno == ENOMEM));
+  if (q == NULL) CHECK((q = mi_os_grow(p, SIZE, 2 * SIZE, MI_SLICE_SIZE)) != NULL);
+  CHECK((uintptr_t)q % MI_SLICE_SIZE == 0 && test_filled(q, SIZE, 9));
+  memset(q, 1, 2 * SIZE);
+}
+
 static void move_pages_fails(mi_os_way_t way) {
   uint8_t *p = filled(6), *to = filled(7);
   mi_os_fail_call(MI_OS_MOVE_PAGES, way, 1, 1);
@@ -169,7 +213,7 @@ static void table(void) {
     [MI_OS_RESERVE] = &reserve_fails, [MI_OS_COMMIT] = &commit_fails, [MI_OS_PURGE] = &purge_fails,
     [MI_OS_DECOMMIT] = &decommit_fails,
     [MI_OS_RELEASE] = &release_fails, [MI_OS_RESIZE] = &resize_fails, [MI_OS_MOVE] = &move_fails,
-    [MI_OS_MOVE_PAGES] = &move_pages_fails,
+    [MI_OS_GROW] = &grow_fails, [MI_OS_MOVE_PAGES] = &move_pages_fails,
     [MI_OS_ADVISE] = &advise_fails, [MI_OS_RESERVE_HUGE] = &reserve_huge_fails,
   };
   for (int call = 0; call < MI_OS_CALLS; call++) {
@@ -284,7 +328,7 @@ static void lock_excludes(void) {
   CHECK_EQ(counted, 80000);
 }
 
-TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move),
+TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move), TEST(grow),
           TEST(fail_in), TEST(every_call_every_way), TEST(and_where_every_page_counts),
           TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more), TEST(time_and_process),
           TEST(bell), TEST(lock_ranks), TEST(lock_excludes))
