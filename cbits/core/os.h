@@ -1,5 +1,5 @@
-/* The operating system: the only file that calls it for memory, time and locks. os_linux.c implements it;
-   another platform is another file. Any thread. Nothing here is a cancellation point. Sizes in bytes;
+/* The operating system: all that is called of it for memory, time and locks. os_linux.c implements it,
+   os_clock.c the time; another platform is other files. Any thread. Nothing here is a cancellation point. Sizes in bytes;
    addresses and sizes multiples of mi_os_page_size(). One failure policy: NULL or false, and errno = ENOMEM;
    the caller decides what that means. A test can make calls for memory fail (mi_os_fail_in,
    mi_os_fail_call). */
@@ -72,7 +72,9 @@ size_t   mi_os_threads(void);
 /* Is the caller the only thread that has not ended? (One that main left by pthread_exit is still counted by
    the system.) */
 bool     mi_os_is_last_thread(void);
-uint64_t mi_os_process_id(void);    /* not 0 */
+/* Not 0. A copy of this process has another number, whatever made it; who shares its memory (vfork) has the
+   same. Where the system cannot tell that, the pid. Keeps errno. */
+uint64_t mi_os_process_id(void);
 void     mi_os_sleep_ms(uint64_t ms);
 
 uint64_t mi_os_now_ms(void);        /* monotonic, in steps of some milliseconds; cheap */

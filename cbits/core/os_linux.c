@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -433,7 +432,36 @@ static mi_atomic(uint32_t) woken;
 void mi_os_wait(uint64_t ms) { mi_os_wait_at(&woken, ms); }
 void mi_os_wake(void) { mi_os_wake_at(&woken); }
 
-uint64_t mi_os_process_id(void) { return (uint64_t)syscall(SYS_getpid); }
+/* A page that the system clears in each copy of this memory, however that is made; who shares the memory finds
+   it as it is. In it is the process's number. */
+static mi_atomic(mi_atomic(uint64_t)*) xown;
+static mi_atomic(uint64_t) no_own;       /* there is no such page, from the first question on */
+static mi_atomic(uint64_t) xprocesses;   /* numbers drawn, by those of whose memory this is a copy, too */
+
+/* mmap and madvise, before Linux 4.14 not. An emulator that ignores what it does not know takes -1, too. */
+static mi_atomic(uint64_t)* own_make(void) {
+  const int saved = errno;
+  const size_t size = mi_os_page_size();
+  mi_atomic(uint64_t)* none = NULL;
+  void* p = os_mmap(NULL, size, PROT_READ | PROT_WRITE, 0);
+  const bool clears =
+      p != MAP_FAILED && os_madvise(p, size, MADV_WIPEONFORK) == 0 && os_madvise(p, size, -1) != 0;
+  mi_atomic(uint64_t)* mine = clears ? p : &no_own;
+  const bool first = mi_cas_acq_rel(&xown, &none, mine);                  /* pairs with mi_os_process_id */
+  if (p != MAP_FAILED && (!clears || !first)) (void)os_munmap(p, size);
+  errno = saved;
+  return first ? mine : none;
+}
+
+uint64_t mi_os_process_id(void) {
+  mi_atomic(uint64_t)* own = mi_load_acquire(&xown);                      /* pairs with own_make */
+  if (own == NULL) own = own_make();
+  if (own == &no_own) return (uint64_t)syscall(SYS_getpid);
+  uint64_t id = mi_load_relaxed(own), none = 0;                           /* a number only */
+  if (id != 0) return id;
+  id = mi_add_relaxed(&xprocesses, 1) + 1;                                /* a count */
+  return mi_cas_acq_rel(own, &none, id) ? id : none;                      /* pairs with itself */
+}
 
 /* What /proc/self/stat says behind the name, which is in parentheses: field 3, the state of the thread that
    main was, is the first. 0 terminates it. NULL: unknown. */
@@ -482,93 +510,7 @@ void mi_os_sleep_ms(uint64_t ms) {
   errno = saved;
 }
 
-/* ---- time, text, process ---- */
-
-/* The kernel's clock: a function in an object that it maps into each process. The C library's own would do,
-   but programs replace that, by functions that allocate. NULL if it is not found; then a system call does
-   it. */
-typedef int (*mi_clock_t)(clockid_t clock, struct timespec* t);
-
-typedef struct {
-  uintptr_t moved;
-  const ElfW(Sym) * symbols;
-  const char* names;
-  const uint32_t* hash;
-} mi_object_t;
-
-static mi_object_t object_read(uintptr_t start) {
-  mi_object_t o = { 0, NULL, NULL, NULL };
-  const ElfW(Ehdr)* head = (const void*)start;
-  const ElfW(Phdr)* part = (const void*)(start + head->e_phoff);
-  const ElfW(Dyn)* dynamic = NULL;
-  for (unsigned i = 0; i < head->e_phnum; i++) {
-    if (part[i].p_type == PT_LOAD && o.moved == 0) o.moved = start + part[i].p_offset - part[i].p_vaddr;
-    if (part[i].p_type == PT_DYNAMIC) dynamic = (const void*)(start + part[i].p_offset);
-  }
-  for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++) {
-    const void* at = (const void*)(o.moved + dynamic->d_un.d_ptr);
-    if (dynamic->d_tag == DT_SYMTAB) o.symbols = at;
-    if (dynamic->d_tag == DT_STRTAB) o.names = at;
-    if (dynamic->d_tag == DT_HASH) o.hash = at;
-  }
-  return o;
-}
-
-static bool same_text(const char* a, const char* b) {
-  while (*a == *b && *a != 0) a++, b++;
-  return *a == *b;
-}
-
-static mi_clock_t clock_find(void) {
-  const uintptr_t start = getauxval(AT_SYSINFO_EHDR);
-  const mi_object_t o = start == 0 ? (mi_object_t){ 0, NULL, NULL, NULL } : object_read(start);
-  if (o.symbols == NULL || o.names == NULL || o.hash == NULL) return NULL;
-  for (uint32_t i = 0; i < o.hash[1]; i++) {                              /* the number of symbols */
-    const char* name = o.names + o.symbols[i].st_name;
-    const bool clock = same_text(name, "__vdso_clock_gettime") || same_text(name, "__kernel_clock_gettime");
-    if (clock && o.symbols[i].st_shndx != SHN_UNDEF) return (mi_clock_t)(o.moved + o.symbols[i].st_value);
-  }
-  return NULL;
-}
-
-static int clock_by_call(clockid_t clock, struct timespec* t) {
-  const int saved = errno, result = (int)syscall(SYS_clock_gettime, clock, t);
-  errno = saved;
-  return result;
-}
-
-/* False: there is no such clock; *t is zero then. */
-static bool clock_read(clockid_t which, struct timespec* t) {
-  static mi_atomic(mi_clock_t) found;
-  mi_clock_t clock = mi_load_relaxed(&found);                             /* idempotent */
-  *t = (struct timespec){ 0, 0 };
-  if (mi_unlikely(clock == NULL)) {
-    clock = clock_find();
-    if (clock == NULL) clock = &clock_by_call;
-    mi_store_relaxed(&found, clock);
-  }
-  return clock(which, t) == 0;
-}
-
-uint64_t mi_os_now_ms(void) {
-  struct timespec t;
-  if (!clock_read(CLOCK_MONOTONIC_COARSE, &t)) return 0;                  /* no clock: nothing is ever due */
-  return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* The time to the nanosecond, and where this process lies in memory. */
-uint64_t mi_os_salt(void) {
-  struct timespec t;
-  clock_read(CLOCK_MONOTONIC, &t);
-  return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec) ^ (uint64_t)(uintptr_t)&t << 20
-         ^ (uint64_t)(uintptr_t)&mi_os_salt << 8;
-}
-
-uint64_t mi_os_cpu_us(void) {
-  struct timespec t;
-  clock_read(CLOCK_THREAD_CPUTIME_ID, &t);
-  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
+/* ---- text, process ---- */
 
 void mi_os_write(const char* text, size_t length) {
   const int saved = errno;
@@ -716,11 +658,11 @@ static mi_lock_t fork_lock;              /* who has it forks; the rest is its */
 static unsigned fork_depth;              /* a handler of fork that forks makes it 2 */
 static bool fork_ends;                   /* the locks are being opened */
 static uint64_t fork_signals;            /* the mask before */
-static pid_t fork_pid;                   /* of the parent */
+static uint64_t fork_process;            /* the parent */
 
 bool mi_forking(void) { return is_mine(&fork_lock); }
 static bool in_child_of_fork(void) {
-  return mi_forking() && !fork_ends && (pid_t)syscall(SYS_getpid) != fork_pid;
+  return mi_forking() && !fork_ends && mi_os_process_id() != fork_process;
 }
 
 /* All signals, but those that a fault of this thread sends it and two that the C library needs. */
@@ -746,7 +688,7 @@ void mi_fork_enter(void) {
   fork_signals = before;
   fork_depth = 1;
   fork_ends = false;
-  fork_pid = (pid_t)syscall(SYS_getpid);
+  fork_process = mi_os_process_id();
 }
 
 bool mi_fork_leave(bool child) {

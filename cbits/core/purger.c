@@ -173,12 +173,10 @@ static bool thread_start(void) {
   return ok;
 }
 
-/* A round that is late by as much again: does the thread run in another process, whose copy this one is (a
-   raw clone, _Fork)? Whoever had the lock there has no copy here; but nobody else is to be disturbed. */
-static bool thread_is_elsewhere(uint64_t now) {
-  const uint64_t at = mi_clock_at();
+/* Does the thread run in another process, whose copy this one is (a raw clone, _Fork)? Whoever had the lock
+   there has no copy here; but nobody else is to be disturbed. */
+static bool thread_is_elsewhere(void) {
   uint64_t thread = mi_load_relaxed(&mi_due.xthread);                     /* a hint */
-  if (!mi_load_relaxed(&mi_purger_xround) && (at == 0 || now < at + mi_clock_round_ms())) return false;
   /* Pairs with mi_due_thread_begins. */
   if (thread == 0 || thread == mi_os_process_id() || !mi_cas_acq_rel(&mi_due.xthread, &thread, 0))
     return false;
@@ -223,7 +221,7 @@ static void clock_look(bool may_start) {
   if (ticked) *mine = 0;
   else if (has_thread) return;
   const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);  /* a time only */
-  if (has_thread && !thread_is_elsewhere(now)) return;
+  if (has_thread && !thread_is_elsewhere()) return;
   if (may_start && mi_purger_lacks_thread() && mi_clock_at() != 0 && retry_at <= now && thread_start())
     return;
   if (!ticked && (!mi_load_relaxed(&mi_purger_xround) || credit() <= 0)) return;          /* hints */

@@ -1,7 +1,11 @@
 /* os.h: reservations, purging, moving, faults, bells, locks. */
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "core/os.h"
 #include "test.h"
@@ -272,6 +276,30 @@ static void time_and_process(void) {
   CHECK_EQ(errno, 5);
 }
 
+/* A copy of the process has another number than all whose copy it is, also where it has the same pid; who
+   shares its memory has the same. */
+static uint64_t numbers[3];
+static void copies(int depth) {
+  errno = 5;
+  numbers[depth] = mi_os_process_id();
+  CHECK(numbers[depth] != 0 && numbers[depth] == mi_os_process_id() && errno == 5);
+  for (int i = 0; i < depth; i++) CHECK(numbers[i] != numbers[depth]);
+  const pid_t sharing = vfork();
+  if (sharing == 0) _exit(mi_os_process_id() == numbers[depth] ? 0 : 1);
+  int status;
+  CHECK(waitpid(sharing, &status, 0) == sharing && status == 0);
+  for (int kind = 0; kind < 3 && depth < 2; kind++) {
+    const pid_t pid = kind == 0 ? fork()
+        : (pid_t)syscall(SYS_clone, SIGCHLD | (kind == 1 ? 0 : CLONE_NEWPID), NULL, NULL, NULL, 0);
+    if (pid == 0) { copies(depth + 1); _exit(0); }
+    if (pid > 0) CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+  }
+}
+static void process_numbers(void) {
+  if (test_skips(mi_os_process_id() == (uint64_t)getpid(), "the system does not tell")) return;
+  copies(0);
+}
+
 /* Each thread has a bell of its own; what was rung before is heard. */
 static mi_atomic(uint32_t) bells[2];
 static mi_atomic(uint32_t) heard;
@@ -330,5 +358,5 @@ static void lock_excludes(void) {
 
 TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move), TEST(grow),
           TEST(fail_in), TEST(every_call_every_way), TEST(and_where_every_page_counts),
-          TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more), TEST(time_and_process),
+          TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more), TEST(time_and_process), TEST(process_numbers),
           TEST(bell), TEST(lock_ranks), TEST(lock_excludes))
