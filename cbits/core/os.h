@@ -60,6 +60,11 @@ void* mi_os_reserve_huge(size_t size, size_t align);
    storage lies in it. False if there can be none. mi_os_wait, for one of them, waits for a mi_os_wake since
    the last time, of which one is enough, and at most so long. mi_os_wake takes no lock and keeps errno. */
 bool     mi_os_thread_start(void* (*run)(void* arg), void* arg);
+/* What such a thread calls first: it is no real-time thread, whoever started it. */
+void     mi_os_thread_begins(void);
+/* The signals that the caller blocks. Blocks these. Both keep errno. */
+uint64_t mi_os_signals(void);
+void     mi_os_signals_set(uint64_t set);
 void     mi_os_wait(uint64_t ms);
 void     mi_os_wake(void);
 /* The same for other threads of our own: each has a word, its bell, which begins as 0. */

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -413,6 +414,28 @@ bool mi_os_thread_start(void* (*run)(void* arg), void* arg) {
   return ok;
 }
 
+void mi_os_thread_begins(void) {
+  const struct sched_param none = { 0 };
+  const long policy = syscall(SYS_sched_getscheduler, 0L) & ~(long)SCHED_RESET_ON_FORK;
+  /* Refused: it goes on as it is. */
+  if (policy == SCHED_FIFO || policy == SCHED_RR)
+    syscall(SYS_sched_setscheduler, 0L, (long)SCHED_OTHER, &none);
+}
+
+static void signals_set(int how, uint64_t set, uint64_t* old) {
+  const int saved = errno;
+  /* Fails only in a sandbox: nothing is blocked then. */
+  syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set);
+  errno = saved;
+}
+
+uint64_t mi_os_signals(void) {
+  uint64_t set = 0;
+  signals_set(SIG_BLOCK, 0, &set);
+  return set;
+}
+void mi_os_signals_set(uint64_t set) { signals_set(SIG_SETMASK, set, NULL); }
+
 /* A bell is a futex: 1 from a wake to the end of the wait. */
 void mi_os_wait_at(mi_atomic(uint32_t)* bell, uint64_t ms) {
   const struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
@@ -671,13 +694,6 @@ static uint64_t signals_of_others(void) {
   uint64_t set = ~(uint64_t)0;
   for (size_t i = 0; i < sizeof needed; i++) set &= ~((uint64_t)1 << (needed[i] - 1));
   return set;
-}
-
-static void signals_set(int how, uint64_t set, uint64_t* old) {
-  const int saved = errno;
-  /* Fails only in a sandbox: nothing is blocked then. */
-  syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set);
-  errno = saved;
 }
 
 void mi_fork_enter(void) {

@@ -1,6 +1,7 @@
 /* purger.h, pool_round.h: memory that comes back when nobody calls anything; and the limit of
    what is committed. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -39,7 +40,8 @@ static bool little_is_resident(void) { return true; }
 #define FORK_TESTS
 #else
 static bool little_is_resident(void) { return test_rss() < 24 * MI_MiB; }
-#define FORK_TESTS TEST(main_ends), TEST(main_ends_and_a_signal_comes), TEST(in_a_child), \
+#define FORK_TESTS TEST(main_ends), TEST(exit_handlers_have_their_signals), TEST(started_in_real_time), \
+  TEST(main_ends_and_a_signal_comes), TEST(in_a_child), \
   TEST(in_a_child_of_the_same_pid), TEST(in_a_child_of_vfork),
 #endif
 
@@ -293,6 +295,63 @@ static void main_ends(void) {
     for (int ms = 0; ms < 30000 && (ended = waitpid(pid, &status, WNOHANG)) == 0; ms += 10) usleep(10000);
     if (ended == 0) kill(pid, SIGKILL);
     CHECK_AT(ended == pid && status == 0, "delay %ld, status %d", delay[i], status);
+  }
+}
+
+/* The last thread, ours, calls the exit handlers: they find the signals blocked that the program's were. */
+static void look_at_signals(void) {
+  sigset_t blocked;
+  if (pthread_sigmask(SIG_BLOCK, NULL, &blocked) != 0) _exit(1);
+  _exit(!sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGUSR1) ? 7 : 8);
+}
+
+static void exit_handlers_have_their_signals(void) {
+  int status;
+  fflush(stdout);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    pthread_t t;
+    sigset_t set;
+    with_thread(1000000);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    if (atexit(&look_at_signals) != 0 || pthread_sigmask(SIG_BLOCK, &set, NULL) != 0) _exit(1);
+    if (pthread_create(&t, NULL, &short_work, NULL) != 0) _exit(1);
+    pthread_detach(t);
+    pthread_exit(NULL);
+  }
+  CHECK_EQ(waitpid(pid, &status, 0), pid);
+  CHECK_AT(WIFEXITED(status) && WEXITSTATUS(status) == 7, "status = %#x", status);
+}
+
+/* Of those that this process has, but this thread. */
+static bool no_thread_is_real_time(void) {
+  bool all = true;
+  DIR* tasks = opendir("/proc/self/task");
+  CHECK(tasks != NULL);
+  for (struct dirent* e; (e = readdir(tasks)) != NULL; ) {
+    const pid_t id = atoi(e->d_name);
+    const int policy = id == 0 || id == getpid() ? -1 : sched_getscheduler(id);
+    all &= policy != SCHED_FIFO && policy != SCHED_RR;
+  }
+  closedir(tasks);
+  return all;
+}
+
+/* One that a real-time thread starts is none. */
+static void started_in_real_time(void) {
+  for (int policy = SCHED_FIFO; policy <= SCHED_RR; policy++) {
+    struct sched_param p = { .sched_priority = 1 };
+    if (test_skips(sched_setscheduler(0, policy, &p) != 0, "there may be no real-time threads")) return;
+    with_thread(1000000);
+    use(BLOCKS, MI_MiB);
+    drop(BLOCKS);
+    CHECK(has_thread());
+    p.sched_priority = 0;
+    CHECK_EQ(sched_setscheduler(0, SCHED_OTHER, &p), 0);
+    CHECK(within(20000, &no_thread_is_real_time));
+    mi_option_set(mi_option_purge_thread, 0);
+    CHECK(within(20000, &one_thread));
   }
 }
 
