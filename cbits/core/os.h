@@ -47,7 +47,8 @@ void* mi_os_grow(void* p, size_t old_size, size_t new_size, size_t align);
 mi_os_result_t mi_os_move_pages(void* p, void* to, size_t size);
 /* Advice: huge pages for this range, or not. Part of it may have it afterwards. */
 void  mi_os_advise_huge(void* p, size_t size, bool huge);
-/* Did the process begin under a limit of addresses of some GiB (ulimit -v)? */
+/* Did the process begin under a limit of some GiB, of addresses or of memory that it may write to (ulimit -v,
+   -d)? */
 bool  mi_os_has_few_addresses(void);
 /* Is what is reserved now locked, as after mlockall? */
 bool  mi_os_locks_memory(void);

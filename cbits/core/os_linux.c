@@ -67,11 +67,16 @@ static bool few_addresses;
 /* What glibc gives to each constructor: our library's may run before its own. */
 static char** first_environment;
 
+static bool is_limited(long resource) {
+  struct rlimit limit;
+  return syscall(SYS_prlimit64, 0L, resource, NULL, &limit) == 0 && limit.rlim_cur <= 4 * MI_GiB;
+}
+
 __attribute__((constructor(101))) static void process_starts(int argc, char** argv, char** env) {
   (void)argc, (void)argv;
   started = mi_os_now_ms();
-  struct rlimit limit;                   /* once: a sandbox may not expect the question later */
-  few_addresses = syscall(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit) == 0 && limit.rlim_cur <= 4 * MI_GiB;
+  /* Once: a sandbox may not expect the question later. */
+  few_addresses = is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA);
 #ifdef __GLIBC__
   first_environment = env;
 #else
