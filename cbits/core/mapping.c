@@ -108,23 +108,32 @@ void mi_mapping_give(mi_page_t* page) {
   mi_meta_free(MI_META_PAGE, page);
 }
 
+/* The start of the mapping when it has grown where there is no room for both sizes; NULL: it is as it was.
+   Once it has moved nothing may fail: so the memory for an entry in the page map comes first. */
+static uint8_t* mapping_grow(uint8_t* start, size_t old_size, size_t size) {
+  void* spare = mi_pagemap_spare();
+  if (spare == NULL) return NULL;
+  uint8_t* p = mi_os_grow(start, old_size, size, MI_SLICE_SIZE);
+  mi_pagemap_prepare_with(p != NULL ? p : start, spare);
+  return p;
+}
+
 /* The start of the mapping when it has the new size, where the page map has an entry; NULL: it is as it
    was. */
 static uint8_t* mapping_move(uint8_t* start, size_t old_size, size_t size) {
   if (mi_os_resize(start, old_size, size)) return start;
   if (size <= old_size) return NULL;
   uint8_t* p = mi_os_reserve(size, MI_SLICE_SIZE);
-  if (p == NULL) return NULL;
+  if (p == NULL) return mapping_grow(start, old_size, size);
   mi_os_result_t result = MI_OS_NOT;
   if (mi_pagemap_prepare(p, MI_SLICE_SIZE)) result = mi_os_move(start, old_size, p, size);
   if (result == MI_OS_NOT) mi_os_release(p, size);
   return result == MI_OS_DONE ? p : NULL;
 }
 
-bool mi_mapping_resize(mi_page_t* page, size_t old_size, size_t size) {
-  const size_t more = size > old_size ? size - old_size : 0;
-  if (page->arena != MI_ARENA_NONE || (more > 0 && !mi_commit_allows(more))) return false;
-  mi_lock(&mappings_lock);  /* nobody finds an address in it while it moves */
+/* Nobody finds an address in it while it moves. */
+static bool mapping_resize(mi_page_t* page, size_t old_size, size_t size) {
+  mi_lock(&mappings_lock);
   uint8_t* start = mapping_move(page->start, old_size, size);
   if (start != NULL) {
     page->start = start;
@@ -132,7 +141,23 @@ bool mi_mapping_resize(mi_page_t* page, size_t old_size, size_t size) {
     mi_store_relaxed(&page->xsize, size);
   }
   mi_unlock(&mappings_lock);
-  if (start == NULL) return false;
+  return start != NULL;
+}
+
+/* Addresses of arenas in which nothing lives go back. False: there are none. */
+static bool arenas_release(void) {
+  mi_lock(&mi_arena_lock);
+  const bool any = mi_arena_release(true);
+  mi_unlock(&mi_arena_lock);
+  return any;
+}
+
+bool mi_mapping_resize(mi_page_t* page, size_t old_size, size_t size) {
+  const size_t more = size > old_size ? size - old_size : 0;
+  if (page->arena != MI_ARENA_NONE || (more > 0 && !mi_commit_allows(more))) return false;
+  if (!mapping_resize(page, old_size, size)
+      && (more == 0 || !arenas_release() || !mapping_resize(page, old_size, size)))
+    return false;
   /* Statistics; they wrap to less when it shrinks. */
   mi_add_relaxed(&mi_commit_totals.xreserved, size - old_size);
   mi_add_relaxed(&mi_commit_totals.xmapped, size - old_size);

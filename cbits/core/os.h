@@ -1,5 +1,5 @@
-/* The operating system: the only file that calls it for memory, time and locks. os_linux.c implements it;
-   another platform is another file. Any thread. Nothing here is a cancellation point. Sizes in bytes;
+/* The operating system: all that is called of it for memory, time and locks. os_linux.c implements it,
+   os_clock.c the time; another platform is other files. Any thread. Nothing here is a cancellation point. Sizes in bytes;
    addresses and sizes multiples of mi_os_page_size(). One failure policy: NULL or false, and errno = ENOMEM;
    the caller decides what that means. A test can make calls for memory fail (mi_os_fail_in,
    mi_os_fail_call). */
@@ -38,13 +38,17 @@ bool  mi_os_resize(void* p, size_t old_size, size_t new_size);
 /* Moves the pages of a whole reservation into a larger one, made for them; the old one is gone then. Else it
    is as it was, and the result is about the new one. */
 mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size);
+/* Grows a whole reservation where there is no room for both sizes side by side: it moves to where it finds
+   room for the difference and for its start to be a multiple of `align`. NULL: it is as it was. */
+void* mi_os_grow(void* p, size_t old_size, size_t new_size, size_t align);
 /* Moves the pages of part of a reservation to another part, whose own are dropped; where they were is zero
    then and stays reserved. Else they are where they were, as where the system cannot or they are not one
    mapping, and the result is about the other part, of which nothing is known. */
 mi_os_result_t mi_os_move_pages(void* p, void* to, size_t size);
 /* Advice: huge pages for this range, or not. Part of it may have it afterwards. */
 void  mi_os_advise_huge(void* p, size_t size, bool huge);
-/* Did the process begin under a limit of addresses of some GiB (ulimit -v)? */
+/* Did the process begin under a limit of some GiB, of addresses or of memory that it may write to (ulimit -v,
+   -d)? */
 bool  mi_os_has_few_addresses(void);
 /* Is what is reserved now locked, as after mlockall? */
 bool  mi_os_locks_memory(void);
@@ -57,6 +61,11 @@ void* mi_os_reserve_huge(size_t size, size_t align);
    storage lies in it. False if there can be none. mi_os_wait, for one of them, waits for a mi_os_wake since
    the last time, of which one is enough, and at most so long. mi_os_wake takes no lock and keeps errno. */
 bool     mi_os_thread_start(void* (*run)(void* arg), void* arg);
+/* What such a thread calls first: it is no real-time thread, whoever started it. */
+void     mi_os_thread_begins(void);
+/* The signals that the caller blocks. Blocks these. Both keep errno. */
+uint64_t mi_os_signals(void);
+void     mi_os_signals_set(uint64_t set);
 void     mi_os_wait(uint64_t ms);
 void     mi_os_wake(void);
 /* The same for other threads of our own: each has a word, its bell, which begins as 0. */
@@ -69,7 +78,9 @@ size_t   mi_os_threads(void);
 /* Is the caller the only thread that has not ended? (One that main left by pthread_exit is still counted by
    the system.) */
 bool     mi_os_is_last_thread(void);
-uint64_t mi_os_process_id(void);    /* not 0 */
+/* Not 0. A copy of this process has another number, whatever made it; who shares its memory (vfork) has the
+   same. Where the system cannot tell that, the pid. Keeps errno. */
+uint64_t mi_os_process_id(void);
 void     mi_os_sleep_ms(uint64_t ms);
 
 uint64_t mi_os_now_ms(void);        /* monotonic, in steps of some milliseconds; cheap */
@@ -132,6 +143,7 @@ typedef enum {
   MI_OS_RELEASE,
   MI_OS_RESIZE,
   MI_OS_MOVE,
+  MI_OS_GROW,
   MI_OS_MOVE_PAGES,
   MI_OS_ADVISE,
   MI_OS_RESERVE_HUGE,

@@ -1,18 +1,18 @@
 /* Linux. See os.h. Any thread.
 
    Inside an allocation the C library is called for nothing that is a cancellation point, that allocates, or
-   that programs are known to replace by what allocates: such calls go to the kernel (`syscall` is none of
-   these). test/c/imports/list holds what is left. */
+   that programs replace by what allocates: such calls go to the kernel by number (`syscall` is none of these;
+   os_kernel.h). test/c/imports/list holds what is left. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -22,6 +22,7 @@
 #include "check.h"
 #include "local.h"
 #include "os.h"
+#include "os_kernel.h"
 
 typedef void (*mi_mend_t)(void);
 
@@ -66,11 +67,16 @@ static bool few_addresses;
 /* What glibc gives to each constructor: our library's may run before its own. */
 static char** first_environment;
 
+static bool is_limited(long resource) {
+  struct rlimit limit;
+  return syscall(SYS_prlimit64, 0L, resource, NULL, &limit) == 0 && limit.rlim_cur <= 4 * MI_GiB;
+}
+
 __attribute__((constructor(101))) static void process_starts(int argc, char** argv, char** env) {
   (void)argc, (void)argv;
   started = mi_os_now_ms();
-  struct rlimit limit;                   /* once: a sandbox may not expect the question later */
-  few_addresses = syscall(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit) == 0 && limit.rlim_cur <= 4 * MI_GiB;
+  /* Once: a sandbox may not expect the question later. */
+  few_addresses = is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA);
 #ifdef __GLIBC__
   first_environment = env;
 #else
@@ -123,8 +129,8 @@ bool mi_os_must_commit(void) {
    that. */
 static void* map_memory(void* at, size_t size, int flags) {
   const bool must = mi_os_must_commit();
-  return mmap(at, size, must ? PROT_READ : PROT_READ | PROT_WRITE,
-              MAP_PRIVATE | MAP_ANONYMOUS | (must ? 0 : MAP_NORESERVE) | flags, -1, 0);
+  return os_mmap(at, size, must ? PROT_READ : PROT_READ | PROT_WRITE,
+                        (must ? 0 : MAP_NORESERVE) | flags);
 }
 
 bool mi_os_has_few_addresses(void) { return few_addresses; }
@@ -142,9 +148,9 @@ void mi_os_release(void* p, size_t size) {
   mi_assert(p != NULL && ((uintptr_t)p | size) % mi_os_page_size() == 0);
   const int saved = errno;
   const mi_os_way_t fault = fault_of(MI_OS_RELEASE, false);
-  if (fault > MI_OS_AT_START) munmap(p, size / 2 / mi_os_page_size() * mi_os_page_size());
+  if (fault > MI_OS_AT_START) os_munmap(p, size / 2 / mi_os_page_size() * mi_os_page_size());
   /* Passes over gaps. */
-  if (fault != MI_OS_GOES_ON || munmap(p, size) != 0) (void)madvise(p, size, MADV_DONTNEED);
+  if (fault != MI_OS_GOES_ON || os_munmap(p, size) != 0) (void)os_madvise(p, size, MADV_DONTNEED);
   errno = saved;
 }
 
@@ -177,8 +183,8 @@ bool mi_os_commit(void* p, size_t size) {
   mi_assert(((uintptr_t)p | size) % mi_os_page_size() == 0);
   const mi_os_way_t fault = fault_of(MI_OS_COMMIT, true);
   if (fault > MI_OS_AT_START && mi_os_must_commit())
-    mprotect(p, size / 2 / mi_os_page_size() * mi_os_page_size(), PROT_READ | PROT_WRITE);
-  if (fault == MI_OS_GOES_ON && (!mi_os_must_commit() || mprotect(p, size, PROT_READ | PROT_WRITE) == 0))
+    os_mprotect(p, size / 2 / mi_os_page_size() * mi_os_page_size(), PROT_READ | PROT_WRITE);
+  if (fault == MI_OS_GOES_ON && (!mi_os_must_commit() || os_mprotect(p, size, PROT_READ | PROT_WRITE) == 0))
     return true;
   errno = ENOMEM;
   return false;
@@ -188,8 +194,8 @@ bool mi_os_commit(void* p, size_t size) {
 bool mi_os_purge(void* p, size_t size) {
   const int saved = errno;
   const mi_os_way_t fault = fault_of(MI_OS_PURGE, false);
-  if (fault > MI_OS_AT_START) madvise(p, size / 2 / mi_os_page_size() * mi_os_page_size(), MADV_DONTNEED);
-  const bool ok = fault == MI_OS_GOES_ON && madvise(p, size, MADV_DONTNEED) == 0;
+  if (fault > MI_OS_AT_START) os_madvise(p, size / 2 / mi_os_page_size() * mi_os_page_size(), MADV_DONTNEED);
+  const bool ok = fault == MI_OS_GOES_ON && os_madvise(p, size, MADV_DONTNEED) == 0;
   errno = saved;
   return ok;
 }
@@ -200,7 +206,7 @@ bool mi_os_purge(void* p, size_t size) {
 static uint64_t word_of(const void* p) { return (uint64_t)(uintptr_t)p * 0x9e3779b97f4a7c15u | 1; }
 
 static bool range_sign(void* p) {
-  if (mi_os_must_commit() && mprotect(p, mi_os_page_size(), PROT_READ | PROT_WRITE) != 0) return false;
+  if (mi_os_must_commit() && os_mprotect(p, mi_os_page_size(), PROT_READ | PROT_WRITE) != 0) return false;
   *(volatile uint64_t*)p = word_of(p);
   return true;
 }
@@ -208,7 +214,7 @@ static bool range_sign(void* p) {
 /* Is it there as it was signed? A page that is not resident is somebody else's, or may be. */
 static bool range_is_signed(void* p) {
   unsigned char resident = 0;
-  if (mincore(p, mi_os_page_size(), &resident) != 0 || (resident & 1) == 0) return false;
+  if (os_mincore(p, mi_os_page_size(), &resident) != 0 || (resident & 1) == 0) return false;
   return *(volatile uint64_t*)p == word_of(p);
 }
 
@@ -217,15 +223,14 @@ static mi_os_result_t range_back(void* p, size_t size) {
   if (range_is_signed(p)) return MI_OS_NOT;
   void* q = map_memory(p, size, MAP_FIXED_NOREPLACE);
   if (q == p) return MI_OS_NOT;
-  if (q != MAP_FAILED) (void)munmap(q, size);  /* before Linux 4.17 it was a hint */
+  if (q != MAP_FAILED) (void)os_munmap(q, size);  /* before Linux 4.17 it was a hint */
   return MI_OS_LOST;
 }
 
 /* What such a call leaves when it fails. */
 static void range_fault(mi_os_way_t fault, void* p, size_t size) {
-  if (fault >= MI_OS_HALF) (void)munmap(p, size);
-  if (fault == MI_OS_TAKEN)
-    (void)mmap(p, mi_os_page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  if (fault >= MI_OS_HALF) (void)os_munmap(p, size);
+  if (fault == MI_OS_TAKEN) (void)os_mmap(p, mi_os_page_size(), PROT_NONE, MAP_FIXED);
 }
 
 /* madvise, as above; then mmap over it: not done and unchanged, or a gap. A private mapping that nobody can
@@ -251,7 +256,7 @@ mi_os_result_t mi_os_decommit(void* p, size_t size) {
 bool mi_os_resize(void* p, size_t old_size, size_t new_size) {
   mi_assert(((uintptr_t)p | old_size | new_size) % mi_os_page_size() == 0);
   if (fault_of(MI_OS_RESIZE, true) != MI_OS_GOES_ON) { errno = ENOMEM; return false; }
-  return mremap(p, old_size, new_size, 0) == p;
+  return os_mremap(p, old_size, new_size, 0, NULL) == p;
 }
 
 /* mremap to larger memory: what is moved is one mapping, or it fails. One mapping is moved whole or stays;
@@ -263,7 +268,7 @@ mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
   mi_assert(((uintptr_t)p | (uintptr_t)to | old_size | new_size) % mi_os_page_size() == 0);
   if (fault != MI_OS_AT_START && range_sign(to)) {
     range_fault(fault, to, new_size);
-    if (fault == MI_OS_GOES_ON && mremap(p, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to)
+    if (fault == MI_OS_GOES_ON && os_mremap(p, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to)
       return MI_OS_DONE;
     if (!range_is_signed(to)) { errno = ENOMEM; return MI_OS_LOST; }
   }
@@ -271,12 +276,51 @@ mi_os_result_t mi_os_move(void* p, size_t old_size, void* to, size_t new_size) {
   return MI_OS_NOT;
 }
 
+enum { GROW_TRIES = 4 };
+
+/* A mapping that must not grow where it is, so there is a page behind it meanwhile. NULL: it is as it was. */
+static uint8_t* grow_elsewhere(uint8_t* p, size_t size, size_t more) {
+  void* wall = os_mmap(p + size, mi_os_page_size(), PROT_NONE, MAP_FIXED_NOREPLACE);
+  void* q = os_mremap(p, size, size + more, MREMAP_MAYMOVE, NULL);
+  if (wall != MAP_FAILED) (void)os_munmap(wall, mi_os_page_size());
+  return q == MAP_FAILED ? NULL : q;
+}
+
+/* mremap to where the system likes: done or not; several mappings do not grow. It comes to lie directly below
+   another one. The next time that is where it was before, or else directly below that: so it can be told how
+   large it must be to begin at a multiple. If it does not, the bytes go up within the mapping, and all of
+   them are resident then. */
+void* mi_os_grow(void* p, size_t old_size, size_t new_size, size_t align) {
+  const size_t page = mi_os_page_size();
+  const mi_os_way_t fault = fault_of(MI_OS_GROW, true);
+  size_t size = new_size + align - page;
+  mi_assert(new_size > old_size && ((uintptr_t)p | old_size | new_size | align) % page == 0);
+  uint8_t* q = fault == MI_OS_AT_START ? MAP_FAILED : os_mremap(p, old_size, size, MREMAP_MAYMOVE, NULL);
+  if (q == MAP_FAILED) { errno = ENOMEM; return NULL; }
+  uint8_t* before = NULL;                /* the end of where it was */
+  for (int tries = 0; ((uintptr_t)q & (align - 1)) != 0 && tries < GROW_TRIES; tries++) {
+    const uintptr_t end = (uintptr_t)(before > q ? before : q);
+    const size_t more = page + ((end - size - page) & (align - 1));
+    uint8_t* next = fault == MI_OS_GOES_ON ? grow_elsewhere(q, size, more) : NULL;
+    if (next == NULL) break;
+    before = q + size;
+    q = next, size += more;
+  }
+  uint8_t *start = (uint8_t*)mi_align_up((uintptr_t)q, align), *end = start + new_size;
+  if (start > q) {
+    memmove(start, q, old_size);
+    mi_os_release(q, (size_t)(start - q));
+  }
+  if (end < q + size) mi_os_release(end, (size_t)(q + size - end));
+  return start;
+}
+
 #ifdef MREMAP_DONTUNMAP
 /* Several mappings, as where the program gave part of its block another property, cannot grow (EFAULT); part
    of one mapping has no room to. Nobody else splits it meanwhile: it is the caller's. */
 static bool is_one_mapping(uint8_t* p, size_t size) {
-  const bool grown = mremap(p, size, size + mi_os_page_size(), 0) == p;
-  if (grown) (void)munmap(p + size, mi_os_page_size());                   /* its end, and nothing behind it */
+  const bool grown = os_mremap(p, size, size + mi_os_page_size(), 0, NULL) == p;
+  if (grown) (void)os_munmap(p + size, mi_os_page_size());                /* its end, and nothing behind it */
   return grown || errno == ENOMEM || errno == EAGAIN;
 }
 
@@ -290,7 +334,7 @@ mi_os_result_t mi_os_move_pages(void* p, void* to, size_t size) {
   if (fault != MI_OS_AT_START && !mi_os_must_commit() && is_one_mapping(p, size) && range_sign(to)) {
     range_fault(fault, to, size);
     const bool ok = fault == MI_OS_GOES_ON
-                    && mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+                    && os_mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
     result = ok ? MI_OS_DONE : range_back(to, size);
   }
   errno = saved;
@@ -308,7 +352,7 @@ void mi_os_advise_huge(void* p, size_t size, bool huge) {
   const int saved = errno;
   const mi_os_way_t fault = fault_of(MI_OS_ADVISE, false);
   if (fault > MI_OS_AT_START) size = size / 2 / mi_os_page_size() * mi_os_page_size();
-  if (fault != MI_OS_AT_START) (void)madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  if (fault != MI_OS_AT_START) (void)os_madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   errno = saved;
 }
 
@@ -319,8 +363,8 @@ bool mi_os_locks_memory(void) {
   void* p = map_memory(NULL, mi_os_page_size(), 0);
   bool locks = false;
   if (p != MAP_FAILED) {
-    locks = madvise(p, mi_os_page_size(), MADV_DONTNEED) != 0 && errno == EINVAL;
-    (void)munmap(p, mi_os_page_size());
+    locks = os_madvise(p, mi_os_page_size(), MADV_DONTNEED) != 0 && errno == EINVAL;
+    (void)os_munmap(p, mi_os_page_size());
   }
   errno = saved;
   return locks;
@@ -337,7 +381,7 @@ void mi_os_unlock(void* p, size_t size) {
    touches it. Before Linux 5.14 it cannot be asked, and what mmap has set aside must do. */
 static bool are_there(void* p, size_t size) {
 #ifdef MADV_POPULATE_WRITE
-  return madvise(p, size, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+  return os_madvise(p, size, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
 #else
   (void)p, (void)size;
   return true;
@@ -346,9 +390,8 @@ static bool are_there(void* p, size_t size) {
 
 /* mmap, which sets the pages aside or fails (without MAP_NORESERVE), and madvise: nothing is half done. */
 void* mi_os_reserve_huge(size_t size, size_t align) {
-  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
   const bool fails = fault_of(MI_OS_RESERVE_HUGE, true) != MI_OS_GOES_ON;
-  uint8_t* p = fails ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  uint8_t* p = fails ? MAP_FAILED : os_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_HUGETLB);
   if (p == MAP_FAILED) { errno = ENOMEM; return NULL; }
   if (((uintptr_t)p & (align - 1)) == 0 && are_there(p, size)) return p;
   mi_os_release(p, size);
@@ -376,6 +419,28 @@ bool mi_os_thread_start(void* (*run)(void* arg), void* arg) {
   return ok;
 }
 
+void mi_os_thread_begins(void) {
+  const struct sched_param none = { 0 };
+  const long policy = syscall(SYS_sched_getscheduler, 0L) & ~(long)SCHED_RESET_ON_FORK;
+  /* Refused: it goes on as it is. */
+  if (policy == SCHED_FIFO || policy == SCHED_RR)
+    syscall(SYS_sched_setscheduler, 0L, (long)SCHED_OTHER, &none);
+}
+
+static void signals_set(int how, uint64_t set, uint64_t* old) {
+  const int saved = errno;
+  /* Fails only in a sandbox: nothing is blocked then. */
+  syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set);
+  errno = saved;
+}
+
+uint64_t mi_os_signals(void) {
+  uint64_t set = 0;
+  signals_set(SIG_BLOCK, 0, &set);
+  return set;
+}
+void mi_os_signals_set(uint64_t set) { signals_set(SIG_SETMASK, set, NULL); }
+
 /* A bell is a futex: 1 from a wake to the end of the wait. */
 void mi_os_wait_at(mi_atomic(uint32_t)* bell, uint64_t ms) {
   const struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
@@ -395,7 +460,36 @@ static mi_atomic(uint32_t) woken;
 void mi_os_wait(uint64_t ms) { mi_os_wait_at(&woken, ms); }
 void mi_os_wake(void) { mi_os_wake_at(&woken); }
 
-uint64_t mi_os_process_id(void) { return (uint64_t)syscall(SYS_getpid); }
+/* A page that the system clears in each copy of this memory, however that is made; who shares the memory finds
+   it as it is. In it is the process's number. */
+static mi_atomic(mi_atomic(uint64_t)*) xown;
+static mi_atomic(uint64_t) no_own;       /* there is no such page, from the first question on */
+static mi_atomic(uint64_t) xprocesses;   /* numbers drawn, by those of whose memory this is a copy, too */
+
+/* mmap and madvise, before Linux 4.14 not. An emulator that ignores what it does not know takes -1, too. */
+static mi_atomic(uint64_t)* own_make(void) {
+  const int saved = errno;
+  const size_t size = mi_os_page_size();
+  mi_atomic(uint64_t)* none = NULL;
+  void* p = os_mmap(NULL, size, PROT_READ | PROT_WRITE, 0);
+  const bool clears =
+      p != MAP_FAILED && os_madvise(p, size, MADV_WIPEONFORK) == 0 && os_madvise(p, size, -1) != 0;
+  mi_atomic(uint64_t)* mine = clears ? p : &no_own;
+  const bool first = mi_cas_acq_rel(&xown, &none, mine);                  /* pairs with mi_os_process_id */
+  if (p != MAP_FAILED && (!clears || !first)) (void)os_munmap(p, size);
+  errno = saved;
+  return first ? mine : none;
+}
+
+uint64_t mi_os_process_id(void) {
+  mi_atomic(uint64_t)* own = mi_load_acquire(&xown);                      /* pairs with own_make */
+  if (own == NULL) own = own_make();
+  if (own == &no_own) return (uint64_t)syscall(SYS_getpid);
+  uint64_t id = mi_load_relaxed(own), none = 0;                           /* a number only */
+  if (id != 0) return id;
+  id = mi_add_relaxed(&xprocesses, 1) + 1;                                /* a count */
+  return mi_cas_acq_rel(own, &none, id) ? id : none;                      /* pairs with itself */
+}
 
 /* What /proc/self/stat says behind the name, which is in parentheses: field 3, the state of the thread that
    main was, is the first. 0 terminates it. NULL: unknown. */
@@ -444,93 +538,7 @@ void mi_os_sleep_ms(uint64_t ms) {
   errno = saved;
 }
 
-/* ---- time, text, process ---- */
-
-/* The kernel's clock: a function in an object that it maps into each process. The C library's own would do,
-   but programs replace that, by functions that allocate. NULL if it is not found; then a system call does
-   it. */
-typedef int (*mi_clock_t)(clockid_t clock, struct timespec* t);
-
-typedef struct {
-  uintptr_t moved;
-  const ElfW(Sym) * symbols;
-  const char* names;
-  const uint32_t* hash;
-} mi_object_t;
-
-static mi_object_t object_read(uintptr_t start) {
-  mi_object_t o = { 0, NULL, NULL, NULL };
-  const ElfW(Ehdr)* head = (const void*)start;
-  const ElfW(Phdr)* part = (const void*)(start + head->e_phoff);
-  const ElfW(Dyn)* dynamic = NULL;
-  for (unsigned i = 0; i < head->e_phnum; i++) {
-    if (part[i].p_type == PT_LOAD && o.moved == 0) o.moved = start + part[i].p_offset - part[i].p_vaddr;
-    if (part[i].p_type == PT_DYNAMIC) dynamic = (const void*)(start + part[i].p_offset);
-  }
-  for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++) {
-    const void* at = (const void*)(o.moved + dynamic->d_un.d_ptr);
-    if (dynamic->d_tag == DT_SYMTAB) o.symbols = at;
-    if (dynamic->d_tag == DT_STRTAB) o.names = at;
-    if (dynamic->d_tag == DT_HASH) o.hash = at;
-  }
-  return o;
-}
-
-static bool same_text(const char* a, const char* b) {
-  while (*a == *b && *a != 0) a++, b++;
-  return *a == *b;
-}
-
-static mi_clock_t clock_find(void) {
-  const uintptr_t start = getauxval(AT_SYSINFO_EHDR);
-  const mi_object_t o = start == 0 ? (mi_object_t){ 0, NULL, NULL, NULL } : object_read(start);
-  if (o.symbols == NULL || o.names == NULL || o.hash == NULL) return NULL;
-  for (uint32_t i = 0; i < o.hash[1]; i++) {                              /* the number of symbols */
-    const char* name = o.names + o.symbols[i].st_name;
-    const bool clock = same_text(name, "__vdso_clock_gettime") || same_text(name, "__kernel_clock_gettime");
-    if (clock && o.symbols[i].st_shndx != SHN_UNDEF) return (mi_clock_t)(o.moved + o.symbols[i].st_value);
-  }
-  return NULL;
-}
-
-static int clock_by_call(clockid_t clock, struct timespec* t) {
-  const int saved = errno, result = (int)syscall(SYS_clock_gettime, clock, t);
-  errno = saved;
-  return result;
-}
-
-/* False: there is no such clock; *t is zero then. */
-static bool clock_read(clockid_t which, struct timespec* t) {
-  static mi_atomic(mi_clock_t) found;
-  mi_clock_t clock = mi_load_relaxed(&found);                             /* idempotent */
-  *t = (struct timespec){ 0, 0 };
-  if (mi_unlikely(clock == NULL)) {
-    clock = clock_find();
-    if (clock == NULL) clock = &clock_by_call;
-    mi_store_relaxed(&found, clock);
-  }
-  return clock(which, t) == 0;
-}
-
-uint64_t mi_os_now_ms(void) {
-  struct timespec t;
-  if (!clock_read(CLOCK_MONOTONIC_COARSE, &t)) return 0;                  /* no clock: nothing is ever due */
-  return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* The time to the nanosecond, and where this process lies in memory. */
-uint64_t mi_os_salt(void) {
-  struct timespec t;
-  clock_read(CLOCK_MONOTONIC, &t);
-  return ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec) ^ (uint64_t)(uintptr_t)&t << 20
-         ^ (uint64_t)(uintptr_t)&mi_os_salt << 8;
-}
-
-uint64_t mi_os_cpu_us(void) {
-  struct timespec t;
-  clock_read(CLOCK_THREAD_CPUTIME_ID, &t);
-  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
+/* ---- text, process ---- */
 
 void mi_os_write(const char* text, size_t length) {
   const int saved = errno;
@@ -678,11 +686,11 @@ static mi_lock_t fork_lock;              /* who has it forks; the rest is its */
 static unsigned fork_depth;              /* a handler of fork that forks makes it 2 */
 static bool fork_ends;                   /* the locks are being opened */
 static uint64_t fork_signals;            /* the mask before */
-static pid_t fork_pid;                   /* of the parent */
+static uint64_t fork_process;            /* the parent */
 
 bool mi_forking(void) { return is_mine(&fork_lock); }
 static bool in_child_of_fork(void) {
-  return mi_forking() && !fork_ends && (pid_t)syscall(SYS_getpid) != fork_pid;
+  return mi_forking() && !fork_ends && mi_os_process_id() != fork_process;
 }
 
 /* All signals, but those that a fault of this thread sends it and two that the C library needs. */
@@ -693,13 +701,6 @@ static uint64_t signals_of_others(void) {
   return set;
 }
 
-static void signals_set(int how, uint64_t set, uint64_t* old) {
-  const int saved = errno;
-  /* Fails only in a sandbox: nothing is blocked then. */
-  syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set);
-  errno = saved;
-}
-
 void mi_fork_enter(void) {
   uint64_t before = 0;
   if (mi_forking()) { fork_depth++; return; }
@@ -708,7 +709,7 @@ void mi_fork_enter(void) {
   fork_signals = before;
   fork_depth = 1;
   fork_ends = false;
-  fork_pid = (pid_t)syscall(SYS_getpid);
+  fork_process = mi_os_process_id();
 }
 
 bool mi_fork_leave(bool child) {

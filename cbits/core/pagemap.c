@@ -2,6 +2,8 @@
 #include "os.h"
 #include "pagemap.h"
 
+#define LEAF_BYTES (MI_PAGEMAP_LEAF * sizeof(uintptr_t))
+
 mi_pagemap_t mi_pagemap;
 
 _Static_assert((uint64_t)MI_PAGEMAP_ROOT * MI_PAGEMAP_LEAF * MI_SLICE_SIZE == (uint64_t)1 << 48,
@@ -31,25 +33,39 @@ void mi_pagemap_unlock(void) {
   inner_pages(&mi_pagemap.zero, sizeof mi_pagemap.zero, &zero_unlock);
   inner_pages(mi_pagemap.root, sizeof mi_pagemap.root, &mi_os_unlock);
   for (size_t i = 0; i < MI_PAGEMAP_ROOT; i++) {
-    /* Pairs with leaf_make. */
+    /* Pairs with leaf_put. */
     const uintptr_t distance = mi_load_acquire(&mi_pagemap.root[i]);
-    if (distance != 0) mi_os_unlock(leaf_at(distance), MI_PAGEMAP_LEAF * sizeof(uintptr_t));
+    if (distance != 0) mi_os_unlock(leaf_at(distance), LEAF_BYTES);
   }
 }
 
-static mi_atomic(uintptr_t)* leaf_make(mi_atomic(uintptr_t)* root) {
-  uintptr_t distance = 0;
-  const size_t size = MI_PAGEMAP_LEAF * sizeof(uintptr_t);
-  void* leaf = mi_os_reserve(size, mi_os_page_size());
+void* mi_pagemap_spare(void) {
+  void* leaf = mi_os_reserve(LEAF_BYTES, mi_os_page_size());
   if (leaf == NULL) return NULL;
-  if (mi_load_relaxed(&xunlocks)) zero_unlock(leaf, size);                /* a hint */
+  if (mi_load_relaxed(&xunlocks)) zero_unlock(leaf, LEAF_BYTES);          /* a hint */
+  if (mi_os_commit(leaf, LEAF_BYTES)) return leaf;
+  mi_os_release(leaf, LEAF_BYTES);
+  return NULL;
+}
+
+/* This memory, or what another thread has put there meanwhile. */
+static mi_atomic(uintptr_t)* leaf_put(mi_atomic(uintptr_t)* root, void* leaf) {
+  uintptr_t distance = 0;
   const uintptr_t mine = ((uintptr_t)leaf - (uintptr_t)&mi_pagemap) / sizeof(uintptr_t);
   /* Pairs with itself and the acquire in leaf_of. */
-  if (!mi_os_commit(leaf, size) || !mi_cas_acq_rel(root, &distance, mine)) {
-    mi_os_release(leaf, size);
-    return distance != 0 ? leaf_at(distance) : NULL;
-  }
-  return leaf;
+  if (mi_cas_acq_rel(root, &distance, mine)) return leaf;
+  mi_os_release(leaf, LEAF_BYTES);
+  return leaf_at(distance);
+}
+
+void mi_pagemap_prepare_with(const void* p, void* spare) {
+  mi_assert((uintptr_t)p >> 48 == 0);
+  leaf_put(&mi_pagemap.root[(uintptr_t)p >> 32], spare);
+}
+
+static mi_atomic(uintptr_t)* leaf_make(mi_atomic(uintptr_t)* root) {
+  void* leaf = mi_pagemap_spare();
+  return leaf == NULL ? NULL : leaf_put(root, leaf);
 }
 
 /* The leaf for an address, made if need be. NULL if it cannot be had or the address has over 48 bits. */

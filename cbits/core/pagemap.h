@@ -36,6 +36,10 @@ mi_inline mi_page_t* mi_page_of(const void* p) {
 bool mi_pagemap_set(const void* start, size_t nslices, const mi_page_t* page);
 /* Makes the leaves for a range, so that mi_pagemap_set there cannot fail. */
 bool mi_pagemap_prepare(const void* start, size_t size);
+/* The same for one address that is not known yet: memory for a leaf, NULL if there is none, and what becomes
+   of it: it is the leaf for p, if that has none, or it is given back. */
+void* mi_pagemap_spare(void);
+void mi_pagemap_prepare_with(const void* p, void* spare);
 /* Any-thread. All memory is locked: from now on the map is not, so that the little that is used of it is all
    that counts. */
 void mi_pagemap_unlock(void);

@@ -127,24 +127,34 @@ static uint64_t thread_work(void) {
   return round_piece(now, MI_ROUND_PAGES) || credit() > 0 ? MI_ROUND_PAUSE_MS : MI_PURGE_SLEEP_MS / 10;
 }
 
-static void* thread_run(void* arg) {
-  const uint64_t self = mi_os_process_id();
+static void thread_rounds(uint64_t self) {
   mi_assert(self != 0);
   bool idle = false;
-  (void)arg;
   for (;;) {
     uint64_t ms = thread_work();
     if (ms != 0) idle = false;
     else {
-      if (idle && mi_due_thread_ends(&mi_due, self)) return NULL;
+      if (idle && mi_due_thread_ends(&mi_due, self)) return;
       idle = true;
       ms = mi_max(mi_clock_round_ms(), 1);
     }
-    if (ms >= MI_PURGE_SLEEP_MS / 2 && mi_os_is_last_thread()) return NULL;  /* the process ends with it */
+    if (ms >= MI_PURGE_SLEEP_MS / 2 && mi_os_is_last_thread()) return;       /* the process ends with it */
     if (mi_option_get(mi_option_purge_thread) == 0) break;
     mi_os_wait(mi_min(ms, MI_PURGE_SLEEP_MS));
   }
   mi_exchange_acq_rel(&mi_due.xthread, 0);  /* pairs with mi_due_thread_begins of the next */
+}
+
+static uint64_t starter_signals;         /* written by who starts the thread, read as it begins */
+
+/* Whichever thread returns last ends the process: its exit handlers are called here then, and find the
+   signals blocked that were where the thread was started. */
+static void* thread_run(void* arg) {
+  const uint64_t signals = starter_signals;
+  (void)arg;
+  mi_os_thread_begins();
+  thread_rounds(mi_os_process_id());
+  if (mi_os_is_last_thread()) mi_os_signals_set(signals);
   return NULL;
 }
 
@@ -162,6 +172,7 @@ static bool thread_start(void) {
   if (!mi_trylock(&working)) return false;
   if (mi_due_thread_begins(&mi_due, mi_os_process_id())) {
     wanted = thread_is_wanted();
+    starter_signals = mi_os_signals();
     ok = wanted && mi_os_thread_start(&thread_run, NULL);
     const uint64_t later = ok ? 0 : mi_os_now_ms() + (wanted ? MI_PURGE_RETRY_MS : MI_PURGE_ASK_MS);
     mi_store_relaxed(&xretry_at, later);                                  /* a time only */
@@ -173,12 +184,10 @@ static bool thread_start(void) {
   return ok;
 }
 
-/* A round that is late by as much again: does the thread run in another process, whose copy this one is (a
-   raw clone, _Fork)? Whoever had the lock there has no copy here; but nobody else is to be disturbed. */
-static bool thread_is_elsewhere(uint64_t now) {
-  const uint64_t at = mi_clock_at();
+/* Does the thread run in another process, whose copy this one is (a raw clone, _Fork)? Whoever had the lock
+   there has no copy here; but nobody else is to be disturbed. */
+static bool thread_is_elsewhere(void) {
   uint64_t thread = mi_load_relaxed(&mi_due.xthread);                     /* a hint */
-  if (!mi_load_relaxed(&mi_purger_xround) && (at == 0 || now < at + mi_clock_round_ms())) return false;
   /* Pairs with mi_due_thread_begins. */
   if (thread == 0 || thread == mi_os_process_id() || !mi_cas_acq_rel(&mi_due.xthread, &thread, 0))
     return false;
@@ -223,7 +232,7 @@ static void clock_look(bool may_start) {
   if (ticked) *mine = 0;
   else if (has_thread) return;
   const uint64_t now = ticked ? mi_os_now_ms() : 0, retry_at = mi_load_relaxed(&xretry_at);  /* a time only */
-  if (has_thread && !thread_is_elsewhere(now)) return;
+  if (has_thread && !thread_is_elsewhere()) return;
   if (may_start && mi_purger_lacks_thread() && mi_clock_at() != 0 && retry_at <= now && thread_start())
     return;
   if (!ticked && (!mi_load_relaxed(&mi_purger_xround) || credit() <= 0)) return;          /* hints */

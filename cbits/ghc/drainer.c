@@ -149,6 +149,7 @@ extern StgClosure mi_drainer_closure, mi_sentinel_closure;
 static bool comes(uint32_t number, const char* name) {
   if (!is(number, STARTS)) return false;                                  /* it took too long */
   pthread_setname_np(pthread_self(), name);                               /* for who looks at threads */
+  mi_os_thread_begins();
   rts_setInCallCapability((int)number, 0);
   return change(number, STARTS, COMES);
 }

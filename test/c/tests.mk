@@ -59,6 +59,7 @@ $(UNITS:%=$(T)/%-check): $(T)/%-check: $(T)/o/check/test/c/unit/%.o $(call TEST_
 $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,hard)
 	@$(LINK_hard) $(WRAP) $^ -o $@
 $(T)/budget $(T)/budget-%: WRAP = -Wl,--wrap=mi_os_now_ms,--wrap=mi_os_cpu_us,--wrap=mi_os_wait
+$(T)/realloc $(T)/realloc-%: WRAP = -Wl,--wrap=syscall
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
 THREADED = cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -312,6 +313,30 @@ static void pinned_pages(void) {
   }
   mi_thread_done();
   test_nothing_left();
+}
+
+/* The same where parent and child have the same pid: each is the first process of a namespace. */
+static void pinned_pages_of_the_same_pid(void) {
+  const pid_t first = (pid_t)syscall(SYS_clone, SIGCHLD | CLONE_NEWPID, NULL, NULL, NULL, 0);
+  if (test_skips(first < 0, "there can be no namespaces here")) return;
+  if (first == 0) {
+    CHECK(getpid() == 1 && unshare(CLONE_NEWPID) == 0);
+    doomed = mi_heap_new();
+    pin(mi_heap_malloc(doomed, 100));
+    others_child = &destroy_doomed;
+    const pid_t pid = fork();
+    if (pid == 0) {
+      CHECK_EQ(getpid(), 1);
+      in_child();
+    }
+    wait_for(pid);
+    _exit(0);
+  }
+  /* the first process of a namespace does not heed its own alarm */
+  int status = -1;
+  for (int ms = 0; ms < 60000 && waitpid(first, &status, WNOHANG) == 0; ms += 10) usleep(10000);
+  if (status == -1) kill(first, SIGKILL);
+  CHECK_AT(status == 0, "status = %#x", status);
 }
 
 /* A heap's end under way: the child frees its blocks, ends others. */
@@ -651,7 +676,7 @@ static void locks(void) {
 
 TEST_MAIN("fork", TEST(with_busy_threads), TEST(by_a_thread_without_heap), TEST(own_heap),
           TEST(child_of_child), TEST(shared_heap), TEST(others_purge), TEST(handlers_allocate),
-          TEST(handlers_fork), TEST(pinned_pages), TEST(heap_is_ended), TEST(heap_is_visited),
+          TEST(handlers_fork), TEST(pinned_pages), TEST(pinned_pages_of_the_same_pid), TEST(heap_is_ended), TEST(heap_is_visited),
           TEST(visitor_forks), TEST(in_a_signal_in_fork), TEST(in_a_signal_in_malloc),
           TEST(in_a_signal_among_threads), TEST(in_each_step_of_a_free), TEST(in_each_step_of_a_purge),
           TEST(in_each_step_of_a_lock), TEST(locks))

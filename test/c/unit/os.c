@@ -1,7 +1,11 @@
 /* os.h: reservations, purging, moving, faults, bells, locks. */
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "core/os.h"
 #include "test.h"
@@ -51,6 +55,40 @@ static void resize_and_move(void) {
   CHECK(test_filled(q, size / 2, 1));
   CHECK(test_all(q + size / 2, 4 * size - size / 2, 0));
   mi_os_release(q, 4 * size);
+}
+
+/* Wherever there is room, the start is a multiple, nothing else is taken, and mostly what was untouched stays
+   so. */
+static void grow_stepwise(size_t align, bool may_seek) {
+  const size_t page = mi_os_page_size();
+  uint8_t *p = mi_os_reserve(MI_MiB, align), *q, *wall[3];
+  int times = 0, touched = 0;
+  CHECK(p != NULL && mi_os_commit(p, MI_MiB));
+  test_fill(p, MI_MiB, align);
+  for (size_t size = MI_MiB, larger; size < 40 * MI_MiB; size = larger, times++) {
+    larger = (size + size / 3 + align % 7 * page) & ~(page - 1);
+    for (int i = 0; i < 3; i++) {
+      CHECK((wall[i] = mi_os_reserve(3 * page, page)) != NULL && mi_os_commit(wall[i], 3 * page));
+      wall[i][0] = wall[i][3 * page - 1] = 7;
+    }
+    const size_t mapped = test_mapped(), rss = test_rss();
+    if (!may_seek) mi_os_fail_call(MI_OS_GROW, MI_OS_HALF, 1, 1);
+    CHECK((q = mi_os_grow(p, size, larger, align)) != NULL && (uintptr_t)q % align == 0);
+    CHECK_AT(TEST_SANITIZED || test_mapped() == mapped + larger - size, "%zu to %zu", size, larger);
+    touched += test_rss() > rss + size / 2;
+    CHECK(test_filled(q, MI_MiB, align) && q[MI_MiB] == 0 && q[larger - 1] == 0);
+    for (int i = 0; i < 3; i++) CHECK(wall[i][0] == 7 && wall[i][3 * page - 1] == 7);
+    p = q;
+  }
+  CHECK_AT(TEST_SANITIZED || !may_seek || align > MI_SLICE_SIZE || touched <= times / 2, "%d of %d", touched,
+           times);
+}
+
+static void grow(void) {
+  for (size_t align = mi_os_page_size(); align <= 4 * MI_MiB; align *= 4) {
+    grow_stepwise(align, false);
+    grow_stepwise(align, true);
+  }
 }
 
 static void fail_in(void) {
@@ -139,6 +177,16 @@ static void move_fails(mi_os_way_t way) {
           && test_all(to + SIZE, SIZE, 0));
 }
 
+static void grow_fails(mi_os_way_t way) {
+  uint8_t* p = filled(9);
+  mi_os_fail_call(MI_OS_GROW, way, 1, 1);
+  uint8_t* q = mi_os_grow(p, SIZE, 2 * SIZE, MI_SLICE_SIZE);
+  CHECK((q == NULL) == (way == MI_OS_AT_START) && (q != NULL || errno == ENOMEM));
+  if (q == NULL) CHECK((q = mi_os_grow(p, SIZE, 2 * SIZE, MI_SLICE_SIZE)) != NULL);
+  CHECK((uintptr_t)q % MI_SLICE_SIZE == 0 && test_filled(q, SIZE, 9));
+  memset(q, 1, 2 * SIZE);
+}
+
 static void move_pages_fails(mi_os_way_t way) {
   uint8_t *p = filled(6), *to = filled(7);
   mi_os_fail_call(MI_OS_MOVE_PAGES, way, 1, 1);
@@ -169,7 +217,7 @@ static void table(void) {
     [MI_OS_RESERVE] = &reserve_fails, [MI_OS_COMMIT] = &commit_fails, [MI_OS_PURGE] = &purge_fails,
     [MI_OS_DECOMMIT] = &decommit_fails,
     [MI_OS_RELEASE] = &release_fails, [MI_OS_RESIZE] = &resize_fails, [MI_OS_MOVE] = &move_fails,
-    [MI_OS_MOVE_PAGES] = &move_pages_fails,
+    [MI_OS_GROW] = &grow_fails, [MI_OS_MOVE_PAGES] = &move_pages_fails,
     [MI_OS_ADVISE] = &advise_fails, [MI_OS_RESERVE_HUGE] = &reserve_huge_fails,
   };
   for (int call = 0; call < MI_OS_CALLS; call++) {
@@ -228,6 +276,30 @@ static void time_and_process(void) {
   CHECK_EQ(errno, 5);
 }
 
+/* A copy of the process has another number than all whose copy it is, also where it has the same pid; who
+   shares its memory has the same. */
+static uint64_t numbers[3];
+static void copies(int depth) {
+  errno = 5;
+  numbers[depth] = mi_os_process_id();
+  CHECK(numbers[depth] != 0 && numbers[depth] == mi_os_process_id() && errno == 5);
+  for (int i = 0; i < depth; i++) CHECK(numbers[i] != numbers[depth]);
+  const pid_t sharing = vfork();
+  if (sharing == 0) _exit(mi_os_process_id() == numbers[depth] ? 0 : 1);
+  int status;
+  CHECK(waitpid(sharing, &status, 0) == sharing && status == 0);
+  for (int kind = 0; kind < 3 && depth < 2; kind++) {
+    const pid_t pid = kind == 0 ? fork()
+        : (pid_t)syscall(SYS_clone, SIGCHLD | (kind == 1 ? 0 : CLONE_NEWPID), NULL, NULL, NULL, 0);
+    if (pid == 0) { copies(depth + 1); _exit(0); }
+    if (pid > 0) CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+  }
+}
+static void process_numbers(void) {
+  if (test_skips(mi_os_process_id() == (uint64_t)getpid(), "the system does not tell")) return;
+  copies(0);
+}
+
 /* Each thread has a bell of its own; what was rung before is heard. */
 static mi_atomic(uint32_t) bells[2];
 static mi_atomic(uint32_t) heard;
@@ -284,7 +356,7 @@ static void lock_excludes(void) {
   CHECK_EQ(counted, 80000);
 }
 
-TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move),
+TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move), TEST(grow),
           TEST(fail_in), TEST(every_call_every_way), TEST(and_where_every_page_counts),
-          TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more), TEST(time_and_process),
+          TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more), TEST(time_and_process), TEST(process_numbers),
           TEST(bell), TEST(lock_ranks), TEST(lock_excludes))

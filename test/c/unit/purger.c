@@ -1,8 +1,10 @@
 /* purger.h, pool_round.h: memory that comes back when nobody calls anything; and the limit of
    what is committed. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -38,7 +40,9 @@ static bool little_is_resident(void) { return true; }
 #define FORK_TESTS
 #else
 static bool little_is_resident(void) { return test_rss() < 24 * MI_MiB; }
-#define FORK_TESTS TEST(main_ends), TEST(main_ends_and_a_signal_comes), TEST(in_a_child),
+#define FORK_TESTS TEST(main_ends), TEST(exit_handlers_have_their_signals), TEST(started_in_real_time), \
+  TEST(main_ends_and_a_signal_comes), TEST(in_a_child), \
+  TEST(in_a_child_of_the_same_pid), TEST(in_a_child_of_vfork),
 #endif
 
 static void with_thread(long delay) {
@@ -294,6 +298,63 @@ static void main_ends(void) {
   }
 }
 
+/* The last thread, ours, calls the exit handlers: they find the signals blocked that the program's were. */
+static void look_at_signals(void) {
+  sigset_t blocked;
+  if (pthread_sigmask(SIG_BLOCK, NULL, &blocked) != 0) _exit(1);
+  _exit(!sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGUSR1) ? 7 : 8);
+}
+
+static void exit_handlers_have_their_signals(void) {
+  int status;
+  fflush(stdout);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    pthread_t t;
+    sigset_t set;
+    with_thread(1000000);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    if (atexit(&look_at_signals) != 0 || pthread_sigmask(SIG_BLOCK, &set, NULL) != 0) _exit(1);
+    if (pthread_create(&t, NULL, &short_work, NULL) != 0) _exit(1);
+    pthread_detach(t);
+    pthread_exit(NULL);
+  }
+  CHECK_EQ(waitpid(pid, &status, 0), pid);
+  CHECK_AT(WIFEXITED(status) && WEXITSTATUS(status) == 7, "status = %#x", status);
+}
+
+/* Of those that this process has, but this thread. */
+static bool no_thread_is_real_time(void) {
+  bool all = true;
+  DIR* tasks = opendir("/proc/self/task");
+  CHECK(tasks != NULL);
+  for (struct dirent* e; (e = readdir(tasks)) != NULL; ) {
+    const pid_t id = atoi(e->d_name);
+    const int policy = id == 0 || id == getpid() ? -1 : sched_getscheduler(id);
+    all &= policy != SCHED_FIFO && policy != SCHED_RR;
+  }
+  closedir(tasks);
+  return all;
+}
+
+/* One that a real-time thread starts is none. */
+static void started_in_real_time(void) {
+  for (int policy = SCHED_FIFO; policy <= SCHED_RR; policy++) {
+    struct sched_param p = { .sched_priority = 1 };
+    if (test_skips(sched_setscheduler(0, policy, &p) != 0, "there may be no real-time threads")) return;
+    with_thread(1000000);
+    use(BLOCKS, MI_MiB);
+    drop(BLOCKS);
+    CHECK(has_thread());
+    p.sched_priority = 0;
+    CHECK_EQ(sched_setscheduler(0, SCHED_OTHER, &p), 0);
+    CHECK(within(20000, &no_thread_is_real_time));
+    mi_option_set(mi_option_purge_thread, 0);
+    CHECK(within(20000, &one_thread));
+  }
+}
+
 static int main_has_ended[2];            /* a pipe: who is left says so */
 static pthread_t left;
 
@@ -367,6 +428,13 @@ static void in_the_child(void) {
   _exit(0);
 }
 
+static pid_t raw_clone(int flags) { return (pid_t)syscall(SYS_clone, SIGCHLD | flags, NULL, NULL, NULL, 0); }
+
+static void wait_for(pid_t pid) {
+  int status;
+  CHECK_AT(waitpid(pid, &status, 0) == pid && status == 0, "pid %d, status %#x", (int)pid, status);
+}
+
 /* In a child there is none, and none is believed to be: after fork, and after a clone that
    nobody knows of. */
 static void in_a_child(void) {
@@ -376,14 +444,51 @@ static void in_a_child(void) {
     mi_free(mi_malloc(700000));
     CHECK(has_thread());
     fflush(stdout);
-    const pid_t pid = raw ? (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0) : fork();
+    const pid_t pid = raw ? raw_clone(0) : fork();
     if (pid == 0) in_the_child();
-    int status;
-    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    wait_for(pid);
     drop(BLOCKS);
     mi_option_set(mi_option_purge_delay, 30);
     CHECK(within(20000, &little_is_committed));
   }
+}
+
+/* Parent and child are both the first process of a namespace, so they have the same pid. */
+static void in_a_child_of_the_same_pid(void) {
+  fflush(stdout);
+  const pid_t pid = raw_clone(CLONE_NEWPID);
+  if (test_skips(pid < 0, "there can be no namespaces here")) return;
+  if (pid == 0) {
+    with_thread(1000000);
+    use(BLOCKS, MI_MiB);
+    mi_free(mi_malloc(700000));
+    CHECK(has_thread());
+    const pid_t child = raw_clone(CLONE_NEWPID);
+    if (child == 0) in_the_child();
+    wait_for(child);
+    _exit(0);
+  }
+  wait_for(pid);
+}
+
+/* A child of vfork is no copy: it leaves the thread of its parent alone, and the lock, whatever is late. */
+static void in_a_child_of_vfork(void) {
+  with_thread(20);
+  use(BLOCKS, MI_MiB);
+  mi_free(mi_malloc(700000));
+  CHECK(has_thread());
+  mi_purger_stop();                              /* so the thread makes no round */
+  drop(BLOCKS / 2);
+  usleep(100000);
+  const pid_t pid = vfork();
+  if (pid == 0) {
+    for (int i = 0; i < 100; i++) mi_free(mi_malloc(700000));
+    _exit(has_thread() ? 0 : 1);
+  }
+  mi_purger_go_on();
+  wait_for(pid);
+  for (int i = BLOCKS / 2; i < BLOCKS; i++) mi_free(block[i]);
+  CHECK(within(20000, &little_is_committed) && within(20000, &one_thread));
 }
 #endif
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "test.h"
@@ -309,19 +310,36 @@ static void pages_are_copied_then(void) {
 /* The system's, or for memory that is several mappings as it was before Linux 6.17, when it had unmapped the
    target before it refused, or as it is since, when the first half has moved. */
 static enum { AS_IT_IS, BEFORE, SINCE } several_mappings;
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+static long played_mremap(uint8_t* p, size_t old, size_t new, int flags, uint8_t* to) {
+  if (several_mappings == AS_IT_IS || (to == NULL && new <= old))
+    return __real_syscall(SYS_mremap, p, old, new, (long)flags, to);
+  if (to != NULL && several_mappings == SINCE && new == old) {
+    CHECK(__real_syscall(SYS_mremap, p, old / 2, old / 2, (long)flags, to) == (long)(uintptr_t)to);
+    munmap(to + old / 2, new - old / 2);
+  } else if (to != NULL) munmap(to, new);
+  errno = to != NULL && several_mappings == SINCE ? ENOMEM : EFAULT;
+  return -1;
+}
+
+/* The core's calls come here (tests.mk); where there is a sanitizer, to the function of that name. */
+long __wrap_syscall(long number, ...) {
+  long a[6];
+  va_list args;
+  va_start(args, number);
+  for (int i = 0; i < 6; i++) a[i] = va_arg(args, long);  /* as the kernel does, which has that many words */
+  va_end(args);
+  if (number != SYS_mremap) return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+  return played_mremap((uint8_t*)a[0], (size_t)a[1], (size_t)a[2], (int)a[3],
+                       (a[3] & MREMAP_FIXED) != 0 ? (uint8_t*)a[4] : NULL);
+}
 void* mremap(void* p, size_t old, size_t new, int flags, ...) {
   va_list args;
   va_start(args, flags);
   uint8_t* to = (flags & MREMAP_FIXED) != 0 ? va_arg(args, void*) : NULL;
   va_end(args);
-  if (several_mappings == AS_IT_IS) return (void*)syscall(SYS_mremap, p, old, new, flags, to);
-  if (to == NULL && new <= old) return (void*)syscall(SYS_mremap, p, old, new, flags, to);
-  if (to != NULL && several_mappings == SINCE && new == old) {
-    CHECK(syscall(SYS_mremap, p, old / 2, old / 2, flags, to) == (long)(uintptr_t)to);
-    munmap(to + old / 2, new - old / 2);
-  } else if (to != NULL) munmap(to, new);
-  errno = to != NULL && several_mappings == SINCE ? ENOMEM : EFAULT;
-  return MAP_FAILED;
+  return (void*)played_mremap(p, old, new, flags, to);
 }
 
 static void pages_of_several_mappings(void) {
@@ -477,6 +495,66 @@ static void mapping_moves(void) {
   end();
 }
 
+/* A block with a mapping of its own grows where there is room for the difference only: under a limit of
+   addresses, and of memory that can be written to. */
+static size_t can_be_written(void) {
+  size_t kib = 0;
+  char line[200];
+  FILE* f = fopen("/proc/self/status", "r");
+  CHECK(f != NULL);
+  while (fgets(line, sizeof line, f) != NULL) if (sscanf(line, "VmData: %zu", &kib) == 1) break;
+  fclose(f);
+  return kib * MI_KiB;
+}
+
+static void grows_under(int resource) {
+  if (test_skips(TEST_SANITIZED, "a sanitizer needs addresses")) return;
+  begin();
+  size_t size = 20 * MI_MiB;
+  uint8_t* p = mi_alloc_malloc(lh, size);
+  CHECK(p != NULL && mi_page_of(p)->arena == MI_ARENA_NONE);
+  test_fill(p, size, 5);
+  const size_t most = 100 * MI_MiB, now = resource == RLIMIT_AS ? test_mapped() : can_be_written();
+  struct rlimit limit;
+  CHECK_EQ(getrlimit(resource, &limit), 0);
+  limit.rlim_cur = now + most - size + MI_MiB;
+  CHECK_EQ(setrlimit(resource, &limit), 0);
+  bool moved = false;
+  for (size_t larger; size < most; size = larger) {
+    larger = mi_min(most, size + size / 2 + 5000);
+    uint8_t* q = mi_realloc_block(lh, p, larger, 0, 0, false);
+    CHECK_AT(q != NULL && test_filled(q, size, 5), "%zu to %zu", size, larger);
+    CHECK(mi_block_usable(q) >= larger && (uintptr_t)q % MI_SLICE_SIZE == 0 && mi_check_all() == 0);
+    moved |= q != p;
+    p = q;
+    test_fill(p, larger, 5);
+  }
+  CHECK(moved && mi_realloc_block(lh, p, most + 10 * MI_MiB, 0, 0, false) == NULL && test_filled(p, most, 5));
+  o_free(0, p);
+  end();
+}
+static void grows_under_a_limit_of_addresses(void) { grows_under(RLIMIT_AS); }
+static void grows_under_a_limit_of_data(void) { grows_under(RLIMIT_DATA); }
+
+/* .. where the page map has no entry yet, and none can be made. */
+static void grows_to_another_part(void) {
+  begin();
+  uint8_t* p = mi_alloc_malloc(lh, 20 * MI_MiB);
+  test_fill(p, 20 * MI_MiB, 6);
+  for (size_t n = 1; n < 8; n++) {
+    mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, n, 1);
+    mi_os_fail_call(MI_OS_RESIZE, MI_OS_AT_START, 1, 1);
+    uint8_t* q = mi_realloc_block(lh, p, mi_block_usable(p) + MI_MiB, 0, 0, false);
+    mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, 0, 0);
+    mi_os_fail_call(MI_OS_RESIZE, MI_OS_AT_START, 0, 0);
+    CHECK_AT(q != NULL && test_filled(q, 20 * MI_MiB, 6), "n = %zu", n);
+    CHECK(mi_page_of(q)->start == q && mi_check_all() == 0);
+    p = q;
+  }
+  o_free(0, p);
+  end();
+}
+
 /* ---- failing ---- */
 
 static void fails_and_keeps(void) {
@@ -561,5 +639,7 @@ TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroi
           TEST(pages_move_to_clean), TEST(moves_end), TEST(grows_in_its_room), TEST(grows_in_small_arenas),
           TEST(many_grow), TEST(grows_from_aligned), TEST(pages_are_copied_then),
           TEST(pages_of_several_mappings), TEST(no_mapping_is_left), TEST(every_fault),
-          TEST(second_part_is_lost), TEST(what_a_move_leaves), TEST(mapping_moves), TEST(fails_and_keeps),
-          TEST(mapping_fails_and_stays), TEST(not_a_block), TEST(family))
+          TEST(second_part_is_lost), TEST(what_a_move_leaves), TEST(mapping_moves),
+          TEST(grows_under_a_limit_of_addresses), TEST(grows_under_a_limit_of_data),
+          TEST(grows_to_another_part), TEST(fails_and_keeps), TEST(mapping_fails_and_stays),
+          TEST(not_a_block), TEST(family))

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
+#include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -66,6 +68,63 @@ int strcasecmp(const char* a, const char* b) { called_here("strcasecmp"); return
 int pthread_mutex_lock(pthread_mutex_t* m) { called_here("pthread_mutex_lock"); (void)m; return 0; }
 int pthread_mutex_unlock(pthread_mutex_t* m) { called_here("pthread_mutex_unlock"); (void)m; return 0; }
 
+#if !TEST_SANITIZED                      /* which has them itself, and must see all that becomes of memory */
+void* mmap(void* at, size_t size, int access, int flags, int fd, off_t from) {
+  called_here("mmap");
+  return (void*)syscall(SYS_mmap, at, size, (long)access, (long)flags, (long)fd, (long)from);
+}
+void* mmap64(void* at, size_t size, int access, int flags, int fd, off_t from) {
+  return mmap(at, size, access, flags, fd, from);
+}
+int munmap(void* p, size_t size) { called_here("munmap"); return (int)syscall(SYS_munmap, p, size); }
+int madvise(void* p, size_t size, int advice) {
+  called_here("madvise");
+  return (int)syscall(SYS_madvise, p, size, (long)advice);
+}
+int mprotect(void* p, size_t size, int access) {
+  called_here("mprotect");
+  return (int)syscall(SYS_mprotect, p, size, (long)access);
+}
+void* mremap(void* p, size_t old_size, size_t new_size, int flags, ...) {
+  va_list args;
+  called_here("mremap");
+  va_start(args, flags);
+  void* to = (flags & MREMAP_FIXED) != 0 ? va_arg(args, void*) : NULL;
+  va_end(args);
+  return (void*)syscall(SYS_mremap, p, old_size, new_size, (long)flags, to);
+}
+int mincore(void* p, size_t size, unsigned char* resident) {
+  called_here("mincore");
+  return (int)syscall(SYS_mincore, p, size, resident);
+}
+int mlock(const void* p, size_t size) { called_here("mlock"); return (int)syscall(SYS_mlock, p, size); }
+int munlock(const void* p, size_t size) { called_here("munlock"); return (int)syscall(SYS_munlock, p, size); }
+#endif
+
+/* Every call for memory: blocks that grow in place, that move with their mapping, page by page; moves and
+   givings back that fail half-way; memory that counts. */
+static void memory(void) {
+  test_expect_errors();
+  watched = true;
+  for (int must = 0; must < 2; must++) {
+    mi_os_set_must_commit(must != 0);
+    for (int call = 0; call < MI_OS_CALLS; call++) {
+      mi_os_fail_call(call, must ? MI_OS_TAKEN : MI_OS_HALF, 1, 2);
+      void *p = mi_malloc((size_t)600 << 20), *wall = mi_malloc((size_t)600 << 20), *q = mi_malloc(3 << 20);
+      void* between = mi_malloc(3 << 20);
+      p = mi_realloc(p, (size_t)700 << 20);
+      q = mi_realloc(q, 9 << 20);
+      mi_free(p), mi_free(wall), mi_free(q), mi_free(between);
+      mi_collect(true);
+      mi_os_fail_call(call, MI_OS_GOES_ON, 0, 0);
+    }
+  }
+  mi_os_locks_memory();
+  mi_reserve_huge_os_pages_at(1, 0, 100);
+  watched = false;
+  CHECK_AT(called == NULL, "called = %s", called);
+}
+
 static void use(void) {
   watched = true;
   static void* p[2000];
@@ -102,4 +161,4 @@ static void messages(void) {
   CHECK_AT(called == NULL, "called = %s", called);
 }
 
-TEST_MAIN("replaced", TEST(nothing_is_called), TEST(messages))
+TEST_MAIN("replaced", TEST(nothing_is_called), TEST(memory), TEST(messages))
