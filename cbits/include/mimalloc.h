@@ -449,9 +449,12 @@ typedef void (mi_deferred_free_fun)(bool force, unsigned long long heartbeat, vo
 mi_decl_export void mi_register_deferred_free(mi_deferred_free_fun* deferred_free, void* arg);
 
 /* mimalloc's names and order, then ours. Each can be set by the environment: MIMALLOC_PURGE_DELAY=0,
-   MIMALLOC_ARENA_RESERVE=64MiB and so on, which is read once, before the first use, and not at all where the
-   process has more rights than who started it (AT_SECURE); its default stands in brackets. Those without a
-   comment are accepted and have no effect here. */
+   MIMALLOC_ARENA_RESERVE=64MiB and so on, in capitals or not, which is read once, before the first use, and
+   not at all where the process has more rights than who started it (AT_SECURE). No value is 1. A size is in
+   bytes there unless a unit is named (K, M, G, T, as KiB and KB, too), and is rounded up to KiB, which is
+   what the functions take and give. Mimalloc's former names are heeded where there is no new one:
+   MIMALLOC_RESET_DELAY, MIMALLOC_LARGE_OS_PAGES and so on. The default of each stands in brackets. Those
+   without a comment are accepted and have no effect here. */
 typedef enum mi_option_e {
   mi_option_show_errors,            /* print misuse to stderr [1] */
   mi_option_show_stats,             /* print statistics when the process ends [0] */
