@@ -272,7 +272,7 @@ MI_FAMILY_OWN(mi_, mi_thread_aligned)
 
 void mi_collect(bool force) {
   mi_owner_t* owner = my_owner();
-  if (force && mi_callback_has_deferred_free) mi_callback_deferred_free(true, 0);
+  mi_callback_deferred_free(force);
   if (owner != NULL) mi_owner_drain(owner, force);
   mi_purger_run(force);
   if (!force) return;

@@ -295,9 +295,12 @@ static void told_without_a_lock(void) {
   CHECK_EQ(mi_check_all(), 0);
 }
 
+static unsigned long long last_beat;
+static int nforced;
 static void deferred(bool force, unsigned long long heartbeat, void* arg) {
-  (void)force; (void)heartbeat;
-  CHECK(arg == said && nested == 0);
+  CHECK(arg == said && nested == 0 && heartbeat > last_beat);
+  last_beat = heartbeat;
+  nforced += force;
   nested++;
   for (int i = 0; i < 64; i++) { mi_free(kept[i]); kept[i] = mi_malloc(5000); }
   nested--;
@@ -309,9 +312,16 @@ static void deferred_free(void) {
   void* p[200];
   for (int i = 0; i < 200; i++) CHECK((p[i] = mi_malloc(9000)) != NULL);
   CHECK(ncalls > 0);
-  const int before = ncalls;
-  mi_collect(true);
-  CHECK(ncalls > before);
+  /* In other heaps, and in each kind of collection, the heartbeat goes on. */
+  mi_heap_t* heap = mi_heap_new();
+  for (int i = 0; i < 200; i++) mi_free(mi_heap_malloc(heap, 9000 + 100 * (size_t)i));
+  CHECK_EQ(nforced, 0);
+  for (int i = 0; i < 4; i++) {
+    const int before = ncalls;
+    if (i < 2) mi_collect(i % 2 != 0); else mi_heap_collect(heap, i % 2 != 0);
+    CHECK(ncalls > before && nforced == (i + 1) / 2);
+  }
+  mi_heap_delete(heap);
   mi_register_deferred_free(NULL, NULL);
   for (int i = 0; i < 200; i++) mi_free(p[i]);
   for (int i = 0; i < 64; i++) mi_free(kept[i]);
