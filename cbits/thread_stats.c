@@ -169,7 +169,7 @@ static void structure_of(mi_snapshot_t* s, mi_stats_t* r) {
   r->purged = counter(n->purged_bytes);
   r->arena_count = counter(n->arenas);
   r->pages_retire = counter(n->retired_pages);
-  r->pages_reclaim = counter(n->adopted_pages);
+  r->pages_reclaim = r->pages_reclaim_on_alloc = counter(n->adopted_pages);
   r->pages_fresh = counter(n->fresh_pages);
   r->pages_full = counter(n->full_pages);
   r->remote_freed = counter(n->remote_freed_blocks);

@@ -15,13 +15,13 @@ typedef struct {
   bool        ended;        /* its destructors run: heaps are made for one call only */
   bool        beginning;    /* within what a process does once: what is called there allocates */
   bool        in_callback;  /* once inside, none is called a second time */
-  uint64_t    heartbeat;    /* how often the deferred-free function was called here */
   unsigned    late_calls;   /* calls that were made in callbacks of a call after the end */
   /* A bit for each rank that it has, or is about to take; the field's address is the thread's number. */
   unsigned    held_ranks;
   uint32_t    clock_ticks;  /* what slow paths gave back, in slices, since this thread looked at the clock */
   /* Of the pages that are born here, the next; none if a multiple of what is drawn at once (page.c). */
   uint64_t    life;
+  uint64_t    heartbeat;    /* how often the deferred-free function was called here */
   unsigned    nerrors;      /* that wait to be reported (report.c) */
   struct { int error; const void* p; size_t size; } errors[MI_ERRORS_LATER];
 } mi_local_t;

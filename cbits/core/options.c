@@ -69,8 +69,8 @@ static bool take_word(const char** text, const char* word) {
   return true;
 }
 
-/* n of the unit that is taken from *text, bytes if there is none, in KiB: rounded up, the largest there is if it
-   is larger. */
+/* n of the unit that is taken from *text, bytes if there is none, in KiB: rounded up, the largest there is if
+   it is larger. */
 static long take_unit(const char** text, long n) {
   static const struct {
     const char* name;

@@ -204,8 +204,9 @@ static void no_heap_fails(void) { block = mi_heap_alloc_new(NULL, 10); }
 static void bad_alignment_nothrow(void) { if (mi_new_aligned_nothrow(100, 24) == NULL) abort(); }
 
 static void handler_comes_back(void) {
-  static void (*const all[])(void) = { &new_n_fails, &new_n_half_fails, &new_reallocn_fails, &heap_new_n_fails,
-                                       &bad_alignment_fails, &no_heap_fails, &bad_alignment_nothrow };
+  static void (*const all[])(void) = { &new_n_fails,         &new_n_half_fails, &new_reallocn_fails,
+                                       &heap_new_n_fails,    &no_heap_fails,    &bad_alignment_fails,
+                                       &bad_alignment_nothrow };
   test_expect_errors();
   handler = &come_back;
   new_heap = mi_heap_new();
