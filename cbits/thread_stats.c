@@ -205,6 +205,21 @@ bool mi_heap_stats_get(mi_heap_t* heap, mi_stats_t* stats) {
   return true;
 }
 
+bool mi_subproc_stats_get(mi_subproc_id_t subproc_id, mi_stats_t* stats) {
+  if (subproc_id != NULL) return mi_heap_stats_get(subproc_id, stats);
+  mi_stats_get(sizeof *stats, stats);
+  return stats != NULL;
+}
+char* mi_subproc_stats_get_json(mi_subproc_id_t subproc_id, size_t buf_size, char* buf) {
+  return subproc_id == NULL ? mi_stats_get_json(buf_size, buf)
+                            : mi_heap_stats_get_json(subproc_id, buf_size, buf);
+}
+void mi_subproc_stats_print_out(mi_subproc_id_t subproc_id, mi_output_fun* out, void* arg) {
+  if (subproc_id == NULL) mi_stats_print_out(out, arg);
+  else mi_heap_stats_print_out(subproc_id, out, arg);
+}
+void mi_heap_stats_merge_to_subproc(mi_heap_t* heap) { (void)heap; }
+
 _Static_assert(MI_STAT_BINS == MI_BIN_COUNT, "mi_stats_t has a place for each size class");
 
 typedef struct { uint64_t* words; size_t n, max; } mi_words_t;

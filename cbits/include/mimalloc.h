@@ -78,6 +78,8 @@ mi_decl_export mi_decl_nodiscard void* mi_zalloc_small(size_t size)
    that is not in our memory (mi_is_in_heap_region) nothing, and nothing is reported. */
 mi_decl_export void mi_free(void* p) mi_attr_noexcept;
 mi_decl_export void mi_cfree(void* p) mi_attr_noexcept;
+/* Mimalloc 3's, for blocks of the functions with `small`: the first of the two. */
+mi_decl_export void mi_free_small(void* p) mi_attr_noexcept;
 /* The same for blocks whose size or alignment the caller knows. What cannot be the block's is reported, and
    the block freed: a size that none of these functions would have given this block for (nor a realloc that
    left it where it was), an alignment that it has not. */
@@ -177,6 +179,7 @@ mi_decl_export mi_decl_nodiscard void* mi_aligned_offset_recalloc(void* p, size_
    alignment that is no multiple of a pointer's size). valloc: aligned to the system's pages; pvalloc: the
    size rounded up to them, too. */
 mi_decl_export int   mi_posix_memalign(void** p, size_t alignment, size_t size) mi_attr_noexcept;
+mi_decl_export int   mi__posix_memalign(void** p, size_t alignment, size_t size) mi_attr_noexcept;
 mi_decl_export mi_decl_nodiscard void* mi_memalign(size_t alignment, size_t size)
     mi_attr_noexcept mi_attr_malloc mi_attr_alloc_size(2);
 mi_decl_export mi_decl_nodiscard void* mi_aligned_alloc(size_t alignment, size_t size)
@@ -248,6 +251,8 @@ mi_decl_export mi_decl_nodiscard void* mi_heap_malloc(mi_heap_t* heap, size_t si
 mi_decl_export mi_decl_nodiscard void* mi_heap_zalloc(mi_heap_t* heap, size_t size)
     mi_attr_noexcept mi_attr_malloc mi_attr_alloc_size(2);
 mi_decl_export mi_decl_nodiscard void* mi_heap_malloc_small(mi_heap_t* heap, size_t size)
+    mi_attr_noexcept mi_attr_malloc mi_attr_alloc_size(2);
+mi_decl_export mi_decl_nodiscard void* mi_heap_zalloc_small(mi_heap_t* heap, size_t size)
     mi_attr_noexcept mi_attr_malloc mi_attr_alloc_size(2);
 mi_decl_export mi_decl_nodiscard void* mi_heap_calloc(mi_heap_t* heap, size_t count, size_t size)
     mi_attr_noexcept mi_attr_malloc mi_attr_alloc_size2(2, 3);
@@ -365,6 +370,9 @@ mi_decl_export mi_decl_nodiscard void* mi_theap_malloc_aligned(mi_theap_t* theap
 mi_decl_export mi_decl_nodiscard void* mi_theap_realloc(mi_theap_t* theap, void* p, size_t newsize)
     mi_attr_noexcept mi_attr_alloc_size(3);
 
+/* The node that a heap's memory is wanted on: accepted, the system chooses. */
+mi_decl_export void mi_heap_set_numa_affinity(mi_heap_t* heap, int numa_node) mi_attr_noexcept;
+
 /* Guard pages behind sampled blocks, in some builds of mimalloc: accepted, there are none here. */
 mi_decl_export void mi_heap_guarded_set_sample_rate(mi_heap_t* heap, size_t sample_rate, size_t seed)
     mi_attr_noexcept;
@@ -390,6 +398,8 @@ mi_decl_export bool  mi_manage_os_memory(void* start, size_t size, bool is_commi
     bool is_zero, int numa_node) mi_attr_noexcept;
 mi_decl_export bool  mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large,
     bool is_zero, int numa_node, bool exclusive, mi_arena_id_t* arena_id) mi_attr_noexcept;
+/* What the start of such memory is rounded up to: 64 KiB. */
+mi_decl_export size_t mi_arena_min_alignment(void) mi_attr_noexcept;
 /* Explicit huge pages of 1 GiB worth each, all of them or none; the node and the time are not looked at.
    ENOMEM, and 0 in *pages_reserved, if the system has not so many set aside. */
 mi_decl_export int   mi_reserve_huge_os_pages_interleave(size_t pages, size_t numa_nodes,
@@ -413,8 +423,12 @@ mi_decl_export void  mi_arenas_purge(void) mi_attr_noexcept;
 /* The one that threads are in at first: NULL / a new one; NULL and ENOMEM. */
 mi_decl_export mi_subproc_id_t mi_subproc_main(void) mi_attr_noexcept;
 mi_decl_export mi_subproc_id_t mi_subproc_new(void) mi_attr_noexcept;
-/* Its pages are everybody's then. Its threads have ended. */
+/* Its pages are everybody's then, and its live blocks live on. Its threads have ended. destroy: mimalloc 3's
+   name of it. */
 mi_decl_export void mi_subproc_delete(mi_subproc_id_t subproc) mi_attr_noexcept;
+mi_decl_export void mi_subproc_destroy(mi_subproc_id_t subproc) mi_attr_noexcept;
+/* The one that this thread is in. */
+mi_decl_export mi_subproc_id_t mi_subproc_current(void) mi_attr_noexcept;
 /* Before the thread's first allocation; later it does nothing. */
 mi_decl_export void mi_subproc_add_current_thread(mi_subproc_id_t subproc) mi_attr_noexcept;
 
@@ -454,6 +468,9 @@ mi_decl_export void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, s
     mi_attr_noexcept;
 
 typedef void (mi_output_fun)(const char* msg, void* arg);
+/* The same for people, as mi_stats_print and mi_stats_print_out. */
+mi_decl_export void mi_process_info_print(void) mi_attr_noexcept;
+mi_decl_export void mi_process_info_print_out(mi_output_fun* out, void* arg) mi_attr_noexcept;
 
 /* ---- statistics: taken while everybody goes on, one page after the other; nobody waits ---- */
 
@@ -565,7 +582,9 @@ mi_decl_export long mi_option_get_clamp(mi_option_t option, long min, long max) 
 mi_decl_export size_t mi_option_get_size(mi_option_t option) mi_attr_noexcept;
 mi_decl_export void mi_option_set(mi_option_t option, long value) mi_attr_noexcept;
 mi_decl_export void mi_option_set_default(mi_option_t option, long value) mi_attr_noexcept;
+/* A line each, to stderr or the registered output / to a function. */
 mi_decl_export void mi_options_print(void) mi_attr_noexcept;
+mi_decl_export void mi_options_print_out(mi_output_fun* out, void* arg) mi_attr_noexcept;
 
 /* ---- the checking build (MI_CHECK = 2); 0 in others ---- */
 

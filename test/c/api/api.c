@@ -381,6 +381,49 @@ static void test_heaps_of_3(const char* name) {
   mi_arenas_purge();
 }
 
+/* Other names of mimalloc 3. */
+static void test_names_of_3(const char* name) {
+  mi_heap_t* heap = mi_heap_new();
+  void* p = mi_heap_zalloc_small(heap, 100);
+  CHECK(all(p, 0, 0, 100) && mi_heap_of(p) == heap);
+  mi_heap_set_numa_affinity(heap, 0);
+  mi_heap_stats_merge_to_subproc(heap);
+  mi_free_small(p);
+  mi_heap_destroy(heap);
+  CHECK(mi__posix_memalign(&p, 64, 100) == 0 && aligned(p, 64, 0));
+  CHECK(mi_arena_min_alignment() >= 4096 && (mi_arena_min_alignment() & (mi_arena_min_alignment() - 1)) == 0);
+  CHECK(mi_subproc_current() == mi_subproc_main());
+  mi_subproc_id_t sub = mi_subproc_new();
+  mi_stats_t s;
+  CHECK(mi_subproc_stats_get(mi_subproc_main(), &s) && s.malloc_normal.current >= 100
+        && s.version == MI_STAT_VERSION && s.mmap_calls.total == 0 && s.malloc_requested.current == 0);
+  CHECK(mi_subproc_stats_get(sub, &s) && s.malloc_normal.current == 0 && !mi_subproc_stats_get(sub, NULL));
+  char* json = mi_subproc_stats_get_json(sub, 0, NULL);
+  CHECK(json != NULL && json[0] == '{');
+  mi_free(json);
+  json = mi_subproc_stats_get_json(NULL, 0, NULL);
+  CHECK(json != NULL && json[0] == '{');
+  mi_free(json);
+  void (*const prints[])(mi_output_fun*, void*) = { &mi_options_print_out, &mi_process_info_print_out };
+  for (int i = 0; i < 2; i++) {
+    written = 0;
+    prints[i](&output, &written);
+    CHECK(written > 50 && written < 1000000);
+  }
+  for (int i = 0; i < 2; i++) {
+    written = 0;
+    mi_subproc_stats_print_out(i == 0 ? NULL : sub, &output, &written);
+    CHECK(written > 50);
+  }
+  written = 0;
+  mi_register_output(&output, &written);
+  mi_process_info_print();
+  mi_register_output(NULL, NULL);
+  CHECK(written > 50);
+  mi_subproc_destroy(sub);
+  mi_free(p);
+}
+
 static void test_new_in_heaps(const char* name) {
   mi_heap_t* heap = mi_heap_new();
   CHECK(mi_heap_of(mi_heap_alloc_new(heap, 10)) == heap
@@ -585,6 +628,7 @@ static const test_t tests[] = {
   { "blocks", &test_blocks }, { "with_sizes", &test_with_sizes }, { "zero", &test_zero },
   { "realloc", &test_realloc }, { "aligned", &test_aligned }, { "strings", &test_strings },
   { "new", &test_new }, { "heaps", &test_heaps }, { "heaps_of_3", &test_heaps_of_3 },
+  { "names_of_3", &test_names_of_3 },
   { "new_in_heaps", &test_new_in_heaps }, { "sleep", &test_sleep }, { "arenas", &test_arenas },
   { "options", &test_options }, { "stats", &test_stats },
   { "callbacks", &test_callbacks }, { "process", &test_process }, { "cpp", &test_cpp },

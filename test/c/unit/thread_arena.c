@@ -330,7 +330,7 @@ static void run_thread(void* (*f)(void*), void* arg) {
 
 static void* member(void* arg) {
   mi_subproc_add_current_thread(sub);
-  CHECK(mi_heap_get_backing() == sub && mi_heap_get_default() == sub);
+  CHECK(mi_heap_get_backing() == sub && mi_heap_get_default() == sub && mi_subproc_current() == sub);
   for (int i = 0; i < 300; i++)
     CHECK((block[i] = mi_malloc(i % 3 ? 64 : 3000)) != NULL && mi_heap_of(block[i]) == sub);
   for (int i = 0; i < 300; i += 2) { mi_free(block[i]); block[i] = NULL; }
@@ -377,10 +377,13 @@ static void subprocess(void) {
 }
 
 static void* back_to_main(void* arg) {
+  CHECK(mi_subproc_current() == NULL);
   mi_subproc_add_current_thread(sub);
+  CHECK(mi_subproc_current() == sub);
   mi_subproc_add_current_thread(mi_subproc_main());  /* before its first allocation it may change its mind */
+  CHECK(mi_subproc_current() == mi_subproc_main());
   void* p = mi_malloc(10);
-  CHECK(mi_heap_of(p) == &mi_main_heap);
+  CHECK(mi_heap_of(p) == &mi_main_heap && mi_subproc_current() == NULL);
   mi_free(p);
   return arg;
 }
