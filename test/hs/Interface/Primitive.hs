@@ -449,6 +449,7 @@ names =
       q <- mi_reallocarray p 100 10
       peekArray 100 q >>= (@?= [1 .. 100 :: Word8])
       mi_cfree q
+      allocaBytes 8 $ \s -> mi_cfree (s :: Ptr Word8)  -- not ours: nothing
       r <- mi_malloc 10
       mi_free_size r 10
   , testCase "mi_malloc_size, mi_malloc_usable_size" $ allocaBytes 8 $ \(e :: Ptr CInt) -> do
