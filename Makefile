@@ -1,5 +1,5 @@
 # make lib     build/libmimalloc.so and .a: the C allocator, to be linked or preloaded
-# make install    that, the headers and a pkg-config file, to PREFIX (/usr/local), below DESTDIR;
+# make install    that, the headers, files for pkg-config and CMake, to PREFIX (/usr/local), below DESTDIR;
 #              make uninstall
 # make test    the C suites; ./check runs these and the Haskell ones
 # make lint    layers, lengths, orders; make matrix: every GHC
@@ -64,10 +64,12 @@ pkgconfigdir   ?= $(libdir)/pkgconfig
 INSTALL        ?= install
 INSTALL_DATA    ?= $(INSTALL) -m 644
 INSTALL_PROGRAM ?= $(INSTALL) -m 755
-PUBLIC = mimalloc.h mimalloc-stats.h
+cmakedir       ?= $(libdir)/cmake/mimalloc
+PUBLIC = mimalloc.h mimalloc-stats.h mimalloc-override.h mimalloc-new-delete.h
 INSTALLED = $(libdir)/libmimalloc.so.$(VERSION) $(libdir)/$(SONAME) $(libdir)/libmimalloc.so \
   $(libdir)/libmimalloc.a \
-            $(PUBLIC:%=$(includedir)/%) $(pkgconfigdir)/mimalloc.pc
+            $(PUBLIC:%=$(includedir)/%) $(pkgconfigdir)/mimalloc.pc \
+            $(cmakedir)/mimalloc-config.cmake $(cmakedir)/mimalloc-config-version.cmake
 
 define PC
 prefix=$(prefix)
@@ -85,8 +87,36 @@ Cflags: -I$${includedir}
 endef
 export PC
 
+# For find_package(mimalloc).
+define CMAKE_CONFIG
+# The targets `mimalloc`, the shared library, which replaces a program's malloc, and `mimalloc-static`.
+set(MIMALLOC_INCLUDE_DIR "$(includedir)")
+set(MIMALLOC_LIBRARY_DIR "$(libdir)")
+if(NOT TARGET mimalloc)
+  add_library(mimalloc SHARED IMPORTED)
+  set_target_properties(mimalloc PROPERTIES IMPORTED_LOCATION "$(libdir)/libmimalloc.so.$(VERSION)"
+    IMPORTED_SONAME $(SONAME) INTERFACE_INCLUDE_DIRECTORIES "$(includedir)")
+endif()
+if(NOT TARGET mimalloc-static)
+  add_library(mimalloc-static STATIC IMPORTED)
+  set_target_properties(mimalloc-static PROPERTIES IMPORTED_LOCATION "$(libdir)/libmimalloc.a"
+    INTERFACE_LINK_LIBRARIES -pthread INTERFACE_INCLUDE_DIRECTORIES "$(includedir)")
+endif()
+endef
+define CMAKE_VERSION
+# Whoever asks for mimalloc up to 2.2 gets its interface.
+set(PACKAGE_VERSION $(VERSION))
+if(PACKAGE_FIND_VERSION VERSION_LESS 2.3)
+  set(PACKAGE_VERSION_COMPATIBLE TRUE)
+endif()
+if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+  set(PACKAGE_VERSION_EXACT TRUE)
+endif()
+endef
+export CMAKE_CONFIG CMAKE_VERSION
+
 install: lib
-	$(INSTALL) -d $(DESTDIR)$(libdir) $(DESTDIR)$(includedir) $(DESTDIR)$(pkgconfigdir)
+	$(INSTALL) -d $(DESTDIR)$(libdir) $(DESTDIR)$(includedir) $(DESTDIR)$(pkgconfigdir) $(DESTDIR)$(cmakedir)
 	$(INSTALL_PROGRAM) $(BUILD)/libmimalloc.so $(DESTDIR)$(libdir)/libmimalloc.so.$(VERSION)
 	ln -sf libmimalloc.so.$(VERSION) $(DESTDIR)$(libdir)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libmimalloc.so
@@ -94,6 +124,9 @@ install: lib
 	$(INSTALL_DATA) $(PUBLIC:%=cbits/include/%) $(DESTDIR)$(includedir)
 	echo "$$PC" >$(BUILD)/mimalloc.pc
 	$(INSTALL_DATA) $(BUILD)/mimalloc.pc $(DESTDIR)$(pkgconfigdir)/mimalloc.pc
+	echo "$$CMAKE_CONFIG" >$(BUILD)/mimalloc-config.cmake
+	echo "$$CMAKE_VERSION" >$(BUILD)/mimalloc-config-version.cmake
+	$(INSTALL_DATA) $(BUILD)/mimalloc-config.cmake $(BUILD)/mimalloc-config-version.cmake $(DESTDIR)$(cmakedir)
 
 uninstall:
 	rm -f $(INSTALLED:%=$(DESTDIR)%)
@@ -117,6 +150,6 @@ bench: lib
 	bench/instructions --save
 
 clean:
-	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.* $(BUILD)/mimalloc.pc
+	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.* $(BUILD)/mimalloc.pc $(BUILD)/mimalloc-config*.cmake
 
 .PHONY: lib install uninstall test soak bytes-long forks-long mutants busy lint matrix bench clean

@@ -205,7 +205,7 @@ char* mi_strndup(const char* s, size_t n) { WITH_LHEAP(mi_alloc_strndup(lh, s, n
 char* mi_realpath(const char* name, char* resolved) { WITH_LHEAP(mi_alloc_realpath(lh, name, resolved)); }
 
 void mi_free(void* p) { mi_thread_free(p); }
-void mi_cfree(void* p) { mi_thread_free(p); }
+void mi_cfree(void* p) { if (mi_is_in_heap_region(p)) mi_thread_free(p); }
 mi_noinline void mi_thread_free_size_slow(void* p, size_t size, size_t align) {
   mi_block_suits(p, size, align);  /* the block is one, whatever was said of it */
   mi_thread_free(p);
@@ -277,7 +277,7 @@ MI_FAMILY_OWN(mi_, mi_thread_aligned)
 
 void mi_collect(bool force) {
   mi_owner_t* owner = my_owner();
-  if (force && mi_callback_has_deferred_free) mi_callback_deferred_free(true, 0);
+  mi_callback_deferred_free(force);
   if (owner != NULL) mi_owner_drain(owner, force);
   mi_purger_run(force);
   if (!force) return;

@@ -53,14 +53,24 @@ int mi_reserve_huge_os_pages(size_t pages, double max_secs, size_t* pages_reserv
   return error;
 }
 
+/* The user's memory, of which nothing could be used: the slices of its arena can from now on. The system
+   gives memory to what is touched. */
+static bool make_writable(void* start, size_t size) {
+  uint8_t* first = (uint8_t*)mi_align_up((uintptr_t)start, MI_SLICE_SIZE);
+  const size_t lost = (size_t)(first - (uint8_t*)start);
+  if (start == NULL || size < lost + MI_SLICE_SIZE) { errno = EINVAL; return false; }
+  return mi_os_make_writable(first, (size - lost) / MI_SLICE_SIZE * MI_SLICE_SIZE);
+}
+
 /* The user's memory is never purged: what is behind it is not ours to drop. */
 bool mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large, bool is_zero,
                             int numa_node, bool exclusive, mi_arena_id_t* arena_id) {
   uint16_t number;
   (void)is_large; (void)numa_node;
   if (arena_id != NULL) *arena_id = 0;
-  if (!is_committed || !mi_arena_add(start, size, is_zero, true, exclusive, &number)) {
-    mi_report_fail(is_committed && errno == ENOMEM ? MI_ERROR_NO_MEMORY : MI_ERROR_ARGUMENT, size);
+  if ((!is_committed && !make_writable(start, size))
+      || !mi_arena_add(start, size, is_zero, true, exclusive, &number)) {
+    mi_report_fail(errno == ENOMEM ? MI_ERROR_NO_MEMORY : MI_ERROR_ARGUMENT, size);
     return false;
   }
   if (arena_id != NULL) *arena_id = number + 1;

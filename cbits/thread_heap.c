@@ -86,6 +86,7 @@ mi_heap_t* mi_heap_get_backing(void) {
 }
 
 void mi_heap_collect(mi_heap_t* heap, bool force) {
+  mi_callback_deferred_free(force);
   mi_lheap_t* lh = heap == NULL ? NULL : mi_thread_lheap_of(heap);
   if (lh != NULL) {
     mi_lheap_collect(lh, force);

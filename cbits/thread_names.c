@@ -58,6 +58,10 @@ void* mi_urealloc(void* p, size_t newsize, size_t* block_size_pre, size_t* block
   return sized(mi_realloc(p, newsize), block_size_post);
 }
 
+void mi_free_small(void* p) { mi_free(p); }
+int mi__posix_memalign(void** p, size_t align, size_t size) { return mi_posix_memalign(p, align, size); }
+size_t mi_arena_min_alignment(void) { return MI_SLICE_SIZE; }
+
 void mi_ufree(void* p, size_t* block_size) { mi_free(sized(p, block_size)); }
 
 void* mi__expand(void* p, size_t newsize) {
@@ -81,6 +85,18 @@ bool mi_heap_contains(const mi_heap_t* heap, const void* p) {
   return mi_heap_check_owned(heap == NULL ? mi_heap_main() : (mi_heap_t*)(uintptr_t)heap, p);
 }
 bool mi_any_heap_contains(const void* p) { return mi_memory_page_of(p) != NULL; }
+
+void* mi_heap_zalloc_small(mi_heap_t* heap, size_t size) { return mi_heap_zalloc(heap, size); }
+void mi_heap_set_numa_affinity(mi_heap_t* heap, int numa_node) { (void)heap; (void)numa_node; }
+
+void mi_subproc_destroy(mi_subproc_id_t subproc) { mi_subproc_delete(subproc); }
+/* It makes no heap: the thread may join another one afterwards. */
+mi_subproc_id_t mi_subproc_current(void) {
+  mi_owner_t* owner = mi_local()->lheap->owner;
+  /* Mine: read by me. */
+  mi_heap_t* heap = owner == NULL ? mi_local()->main : mi_load_relaxed(&owner->main.xheap);
+  return heap == &mi_main_heap ? NULL : heap;
+}
 
 /* `heap` of a thread: there is no other way to a local heap than through its heap and whoever calls. */
 mi_theap_t* mi_heap_theap(mi_heap_t* heap) { return heap; }

@@ -96,7 +96,20 @@ void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg) {
 void mi_stats_print(void* out) { (void)out; mi_stats_print_out(NULL, NULL); }
 void mi_thread_stats_print_out(mi_output_fun* out, void* arg) { mi_stats_print_out(out, arg); }
 
-void mi_options_print(void) {
+void mi_options_print_out(mi_output_fun* out, void* arg) {
   for (int i = 0; i < _mi_option_last; i++)
-    mi_report_message("mimalloc: option %s = %ld\n", mi_options[i].name, mi_option_get((mi_option_t)i));
+    line(out, arg, "mimalloc: option %s = %ld\n", mi_options[i].name, mi_option_get((mi_option_t)i));
 }
+void mi_options_print(void) { mi_options_print_out(NULL, NULL); }
+
+void mi_process_info_print_out(mi_output_fun* out, void* arg) {
+  char a[16], b[16], c[16], d[16];
+  mi_os_process_t info;
+  mi_os_process(&info);
+  line(out, arg,
+       "mimalloc: resident %s (peak %s), committed %s (peak %s); %zu ms, user %zu ms, system %zu ms, "
+       "%zu page faults from disk\n",
+       human(a, info.rss), human(b, info.peak_rss), human(c, mi_stats_committed()),
+       human(d, mi_stats_peak_committed()), info.elapsed_ms, info.user_ms, info.system_ms, info.page_faults);
+}
+void mi_process_info_print(void) { mi_process_info_print_out(NULL, NULL); }

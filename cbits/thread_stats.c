@@ -169,7 +169,7 @@ static void structure_of(mi_snapshot_t* s, mi_stats_t* r) {
   r->purged = counter(n->purged_bytes);
   r->arena_count = counter(n->arenas);
   r->pages_retire = counter(n->retired_pages);
-  r->pages_reclaim = counter(n->adopted_pages);
+  r->pages_reclaim = r->pages_reclaim_on_alloc = counter(n->adopted_pages);
   r->pages_fresh = counter(n->fresh_pages);
   r->pages_full = counter(n->full_pages);
   r->remote_freed = counter(n->remote_freed_blocks);
@@ -204,6 +204,21 @@ bool mi_heap_stats_get(mi_heap_t* heap, mi_stats_t* stats) {
   structure_of(&s, stats);
   return true;
 }
+
+bool mi_subproc_stats_get(mi_subproc_id_t subproc_id, mi_stats_t* stats) {
+  if (subproc_id != NULL) return mi_heap_stats_get(subproc_id, stats);
+  mi_stats_get(sizeof *stats, stats);
+  return stats != NULL;
+}
+char* mi_subproc_stats_get_json(mi_subproc_id_t subproc_id, size_t buf_size, char* buf) {
+  return subproc_id == NULL ? mi_stats_get_json(buf_size, buf)
+                            : mi_heap_stats_get_json(subproc_id, buf_size, buf);
+}
+void mi_subproc_stats_print_out(mi_subproc_id_t subproc_id, mi_output_fun* out, void* arg) {
+  if (subproc_id == NULL) mi_stats_print_out(out, arg);
+  else mi_heap_stats_print_out(subproc_id, out, arg);
+}
+void mi_heap_stats_merge_to_subproc(mi_heap_t* heap) { (void)heap; }
 
 _Static_assert(MI_STAT_BINS == MI_BIN_COUNT, "mi_stats_t has a place for each size class");
 

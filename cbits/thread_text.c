@@ -70,10 +70,24 @@ static bool new_failed(bool nothrow) {
   throw_bad_alloc();
 }
 
+/* A handler is asked where memory is short, not where it cannot help. */
+static bool try_again(bool nothrow) {
+  if (errno == ENOMEM) return new_failed(nothrow);
+  if (!nothrow) throw_bad_alloc();
+  return false;
+}
+
+/* Nor can it where a product of sizes is more than there can ever be. */
+static size_t product(size_t n, size_t size) {
+  size_t total;
+  if (mi_unlikely(!mi_mul(n, size, &total) || total > PTRDIFF_MAX)) throw_bad_alloc();
+  return total;
+}
+
 static void* new_slow(size_t size, size_t align, bool nothrow) {
   void* p;
   do p = mi_malloc_aligned(size, align);
-  while (mi_unlikely(p == NULL) && new_failed(nothrow));
+  while (mi_unlikely(p == NULL) && try_again(nothrow));
   return p;
 }
 
@@ -85,31 +99,24 @@ void* mi_new_nothrow(size_t size) { return new_slow(size, 1, true); }
 void* mi_new_aligned(size_t size, size_t align) { return new_slow(size, align, false); }
 void* mi_new_aligned_nothrow(size_t size, size_t align) { return new_slow(size, align, true); }
 
-void* mi_new_n(size_t n, size_t size) {
-  size_t total;
-  return mi_new(mi_mul(n, size, &total) ? total : SIZE_MAX);  /* too large fails as no memory does */
-}
+void* mi_new_n(size_t n, size_t size) { return mi_new(product(n, size)); }
 
 static void* heap_new(mi_heap_t* heap, size_t size) {
   void* p;
   do p = mi_heap_malloc(heap, size);
-  while (mi_unlikely(p == NULL) && new_failed(false));
+  while (mi_unlikely(p == NULL) && try_again(false));
   return p;
 }
 void* mi_heap_alloc_new(mi_heap_t* heap, size_t size) { return heap_new(heap, size); }
 void* mi_heap_alloc_new_n(mi_heap_t* heap, size_t n, size_t size) {
-  size_t total;
-  return heap_new(heap, mi_mul(n, size, &total) ? total : SIZE_MAX);
+  return heap_new(heap, product(n, size));
 }
 
 void* mi_new_realloc(void* p, size_t newsize) {
   void* q;
   do q = mi_realloc(p, newsize);
-  while (mi_unlikely(q == NULL) && new_failed(false));
+  while (mi_unlikely(q == NULL) && try_again(false));
   return q;
 }
 
-void* mi_new_reallocn(void* p, size_t n, size_t size) {
-  size_t total;
-  return mi_new_realloc(p, mi_mul(n, size, &total) ? total : SIZE_MAX);
-}
+void* mi_new_reallocn(void* p, size_t n, size_t size) { return mi_new_realloc(p, product(n, size)); }

@@ -68,11 +68,11 @@ void mi_callback_error(int code) {
   errno = saved;
 }
 
-void mi_callback_deferred_free(bool force, unsigned long long heartbeat) {
+void mi_callback_deferred_free(bool force) {
   void* arg;
   mi_deferred_free_fun* fun = (mi_deferred_free_fun*)callback_get(&deferred_callback, &arg);
   if (fun == NULL || *in_callback()) return;
   *in_callback() = true;
-  fun(force, heartbeat, arg);
+  fun(force, ++mi_local()->heartbeat, arg);
   *in_callback() = false;
 }

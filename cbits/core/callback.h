@@ -12,8 +12,9 @@
 bool mi_callback_output(const char* text);
 /* Calls the error function, if there is one. Keeps errno. */
 void mi_callback_error(int code);
-/* Calls the deferred-free function, if one is registered; not from inside itself. */
-void mi_callback_deferred_free(bool force, unsigned long long heartbeat);
+/* Calls the deferred-free function, if one is registered, with a heartbeat that counts its calls in this
+   thread; not from inside itself. */
+void mi_callback_deferred_free(bool force);
 extern mi_atomic(bool) mi_callback_has_deferred_free;
 
 /* In the child of fork: nobody is in the middle of registering a function any more. */

@@ -194,7 +194,7 @@ void mi_lheap_housekeep(mi_lheap_t* lh) {
   if (mi_unlikely(lh->drains_seen != mi_load_relaxed(&xdrains_scheduled))) drain_as_scheduled(lh);
   /* A hint. */
   if (mi_unlikely(mi_load_relaxed(&mi_callback_has_deferred_free)))
-    mi_callback_deferred_free(false, lh->tick);
+    mi_callback_deferred_free(false);
   if (before / MI_SWEEP_EVERY != lh->tick / MI_SWEEP_EVERY) sweep_idle(lh);
 }
 

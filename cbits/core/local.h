@@ -21,6 +21,7 @@ typedef struct {
   uint32_t    clock_ticks;  /* what slow paths gave back, in slices, since this thread looked at the clock */
   /* Of the pages that are born here, the next; none if a multiple of what is drawn at once (page.c). */
   uint64_t    life;
+  uint64_t    heartbeat;    /* how often the deferred-free function was called here */
   unsigned    nerrors;      /* that wait to be reported (report.c) */
   struct { int error; const void* p; size_t size; } errors[MI_ERRORS_LATER];
 } mi_local_t;

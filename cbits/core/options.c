@@ -69,8 +69,9 @@ static bool take_word(const char** text, const char* word) {
   return true;
 }
 
-/* KiB for one of the units, which is taken from *text; 1 if there is none. */
-static long take_unit(const char** text) {
+/* n of the unit that is taken from *text, bytes if there is none, in KiB: rounded up, the largest there is if
+   it is larger. */
+static long take_unit(const char** text, long n) {
   static const struct {
     const char* name;
     long kib;
@@ -78,9 +79,11 @@ static long take_unit(const char** text) {
   for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
     if (!take_word(text, units[i].name)) continue;
     if (!take_word(text, "ib")) take_word(text, "b");
-    return units[i].kib;
+    return __builtin_mul_overflow(n, units[i].kib, &n) ? LONG_MAX : n;
   }
-  return 1;
+  take_word(text, "b");
+  const long kib = (long)MI_KiB;
+  return n / kib + (n % kib > 0);
 }
 
 /* A decimal number, the largest there is if it is larger; false if there is none. */
@@ -96,17 +99,18 @@ static bool take_number(const char** text, long* value) {
   return p != first;
 }
 
-/* Numbers; yes/no words; sizes in KiB or with a unit, such as 64M or 2GiB. Anything else leaves the
-   default. */
+/* Numbers; yes/no words, and nothing for yes; sizes in bytes or with a unit, such as 64M or 2GiB, which the
+   option holds in KiB. Anything else leaves the default. */
 static bool parse_option(const char* text, bool size, long* value) {
   static const char* const words[] = { "false", "true", "no", "yes", "off", "on" };
   long n;
+  if (*text == 0) { *value = 1; return true; }
   for (int i = 0; i < 6; i++) {
     const char* end = text;
     if (take_word(&end, words[i]) && *end == 0) { *value = i % 2; return true; }
   }
   if (!take_number(&text, &n)) return false;
-  if (size && __builtin_mul_overflow(n, take_unit(&text), &n)) n = LONG_MAX;
+  if (size) n = take_unit(&text, n);
   if (*text != 0) return false;
   *value = n;
   return true;
@@ -116,30 +120,50 @@ static bool parse_option(const char* text, bool size, long* value) {
 
 mi_atomic(bool) mi_options_xread;
 
-static bool in_capitals(const char* text, const char* end) {
-  for (; text < end; text++) if (*text != '_' && (*text < 'A' || *text > 'Z')) return false;
+/* Names that options had in mimalloc before. */
+static const struct {
+  const char* name;
+  mi_option_t option;
+} former_names[] = {
+  { "large_os_pages", mi_option_allow_large_os_pages },
+  { "eager_region_commit", mi_option_arena_eager_commit },
+  { "reset_decommits", mi_option_purge_decommits },
+  { "reset_delay", mi_option_purge_delay },
+  { "abandoned_page_reset", mi_option_abandoned_page_purge },
+  { "limit_os_alloc", mi_option_disallow_os_alloc },
+  { "decommit_extend_delay", mi_option_purge_extend_delay },
+};
+
+/* `text`: NAME=VALUE, in either case. */
+static bool value_read(const char* text, const char* name, mi_option_t option) {
+  mi_option_entry_t* e = &mi_options[option];
+  long old = mi_load_relaxed(&e->xvalue), n;                              /* every thread reads the same */
+  if (!take_word(&text, name) || *text++ != '=') return false;
+  /* Pairs with mi_option_set; the first one counts. */
+  if (mi_load_acquire(&e->xset) || !parse_option(text, is_size(option), &n)) return true;
+  mi_cas_release(&e->xvalue, &old, n);  /* pairs with nobody: what a function set meanwhile stays */
+  mi_store_release(&e->xset, true);  /* pairs with mi_option_set_default */
   return true;
 }
 
-/* `text`: NAME=VALUE, without the prefix. What a function has set before stays. */
+/* `text`: what follows the prefix. What a function has set before stays. */
 static void option_read(const char* text) {
-  for (int i = 0; i < _mi_option_last; i++) {
-    mi_option_entry_t* e = &mi_options[i];
-    const char* value = text;
-    long old = mi_load_relaxed(&e->xvalue), n;                            /* every thread reads the same */
-    if (!take_word(&value, e->name) || !in_capitals(text, value) || *value++ != '=') continue;
-    /* Pairs with mi_option_set; the first one counts. */
-    if (mi_load_acquire(&e->xset) || !parse_option(value, is_size((mi_option_t)i), &n)) return;
-    mi_cas_release(&e->xvalue, &old, n);  /* pairs with nobody: what a function set meanwhile stays */
-    mi_store_release(&e->xset, true);  /* pairs with mi_option_set_default */
-    return;
-  }
+  for (int i = 0; i < _mi_option_last; i++)
+    if (value_read(text, mi_options[i].name, (mi_option_t)i)) return;
+}
+static void former_option_read(const char* text) {
+  for (size_t i = 0; i < sizeof former_names / sizeof *former_names; i++)
+    if (value_read(text, former_names[i].name, former_names[i].option)) return;
 }
 
+/* All names of today count before the former ones. */
 void mi_options_read(char* const* environment) {
-  for (; *environment != NULL; environment++) {
-    const char* text = *environment;
-    if (take_word(&text, "MIMALLOC_") && in_capitals(*environment, text)) option_read(text);
+  void (*const reads[])(const char*) = { &option_read, &former_option_read };
+  for (int i = 0; i < 2; i++) {
+    for (char* const* variable = environment; *variable != NULL; variable++) {
+      const char* text = *variable;
+      if (take_word(&text, "MIMALLOC_")) reads[i](text);
+    }
   }
   mi_store_release(&mi_options_xread, true);                              /* pairs with mi_option_get */
 }

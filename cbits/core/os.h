@@ -54,6 +54,8 @@ bool  mi_os_has_few_addresses(void);
 bool  mi_os_locks_memory(void);
 /* Takes that back for this range: it need not be resident. Keeps errno. */
 void  mi_os_unlock(void* p, size_t size);
+/* Lets others' memory be read and written to. False: part of it may be. */
+bool  mi_os_make_writable(void* p, size_t size);
 /* Explicit huge pages (committed and there, never purged); NULL if the system has none to give. */
 void* mi_os_reserve_huge(size_t size, size_t align);
 

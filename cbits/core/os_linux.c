@@ -399,6 +399,15 @@ void* mi_os_reserve_huge(size_t size, size_t align) {
   return NULL;
 }
 
+/* mprotect, as where memory is committed: where it fails the first part may be done. */
+bool mi_os_make_writable(void* p, size_t size) {
+  mi_assert(((uintptr_t)p | size) % mi_os_page_size() == 0);
+  const bool ok = fault_of(MI_OS_COMMIT, true) == MI_OS_GOES_ON
+                  && syscall(SYS_mprotect, p, size, PROT_READ | PROT_WRITE) == 0;
+  if (!ok) errno = ENOMEM;
+  return ok;
+}
+
 /* ---- a thread ---- */
 
 /* No stack size is asked for: the C library puts the thread-local storage of every module into the stack, and

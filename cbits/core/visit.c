@@ -122,7 +122,7 @@ static bool visit_page(mi_page_t* page, mi_heap_t* heap, bool blocks, mi_block_v
   };
   if (single) memset(&is_free, 0, sizeof is_free);
   else mi_holes_free_blocks(page, &is_free);
-  if (!visitor(heap, &area, NULL, 0, arg)) return false;
+  if (!visitor(heap, &area, NULL, size, arg)) return false;
   for (size_t i = 0; blocks && i < page->capacity; i++) {
     if (mi_block_bit(&is_free, i)) continue;
     if (!visitor(heap, &area, page->start + i * size, size, arg)) return false;

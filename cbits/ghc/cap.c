@@ -308,6 +308,7 @@ void* mi_cap_heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, s
 }
 
 void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
+  mi_callback_deferred_free(force);
   const uint32_t number = cap_number();
   mi_lheap_t* mine = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;  /* as in lheap_of */
   if (mine != NULL && heap != NULL) {
@@ -357,6 +358,7 @@ bool mi_cap_check_owned(const void* p) { return mi_heap_check_owned(mi_cap_heap_
 /* ---- housekeeping ---- */
 
 void mi_cap_collect(bool force) {
+  mi_callback_deferred_free(force);
   const uint32_t number = cap_number();
   mi_lheap_t* lh = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;  /* as in lheap_of */
   if (lh != NULL) {

@@ -1,5 +1,6 @@
 /* Statistics as a structure and as JSON. Any thread; nobody waits. Bytes are usable bytes unless said
-   otherwise. The fields of mi_stats_t that mimalloc has too carry its names; those we do not count are 0. */
+   otherwise. mi_stats_t has the fields of mimalloc 2.2, in its order and with its names, and then ours; those
+   without a comment we do not count: they are 0. Our size classes are others, and so is their number. */
 #ifndef MIMALLOC_STATS_H
 #define MIMALLOC_STATS_H
 
@@ -8,7 +9,7 @@
 
 #include "mimalloc.h"
 
-#define MI_STAT_VERSION 1
+#define MI_STAT_VERSION 2
 #define MI_STAT_BINS    82              /* size classes; the last: blocks with pages of their own */
 
 #ifdef __cplusplus
@@ -24,42 +25,64 @@ typedef struct mi_stats_s {
   mi_stat_count_t reserved;             /* bytes of address space */
   mi_stat_count_t committed;            /* bytes handed out since they were last purged, in pieces of 64 KiB,
                                            and those of structures */
+  mi_stat_counter_t reset;
+  mi_stat_counter_t purged;             /* bytes given back */
+  mi_stat_count_t page_committed, pages_abandoned;
+  mi_stat_count_t threads;              /* number with heaps */
   mi_stat_count_t malloc_normal;        /* live bytes, blocks up to 64 KiB */
   mi_stat_count_t malloc_huge;          /* live bytes, larger blocks */
-  mi_stat_count_t threads;              /* number with heaps */
-  mi_stat_counter_t purged;             /* bytes given back */
+  mi_stat_count_t malloc_requested;
+  mi_stat_counter_t mmap_calls, commit_calls, reset_calls, purge_calls;
   mi_stat_counter_t arena_count;
+  mi_stat_counter_t malloc_normal_count, malloc_huge_count, malloc_guarded_count;
+  mi_stat_counter_t arena_rollback_count, arena_purges, pages_extended;
   mi_stat_counter_t pages_retire;       /* pages given back empty */
+  mi_stat_counter_t page_searches, page_searches_count;
+  mi_stat_count_t segments, segments_abandoned, segments_cache, _segments_reserved;
+  mi_stat_counter_t pages_reclaim_on_alloc;   /* pages adopted */
+  mi_stat_counter_t pages_reclaim_on_free, pages_reabandon_full, pages_unabandon_busy_wait;
+  mi_stat_count_t _stat_reserved[4];
+  mi_stat_counter_t _stat_counter_reserved[4];
+  mi_stat_count_t malloc_bins[MI_STAT_BINS];  /* live bytes of each class */
+  mi_stat_count_t page_bins[MI_STAT_BINS];    /* pages of each class */
+  /* ours: */
+  mi_stat_count_t structures;           /* bytes of owners', heaps' and other structures */
   mi_stat_counter_t pages_reclaim;      /* pages adopted */
   mi_stat_counter_t pages_fresh;        /* pages taken new */
   mi_stat_counter_t pages_full;         /* pages given up full */
   mi_stat_counter_t remote_freed;       /* blocks freed by others and collected */
-  mi_stat_count_t malloc_bins[MI_STAT_BINS];  /* live bytes of each class */
-  mi_stat_count_t page_bins[MI_STAT_BINS];    /* pages of each class */
-  mi_stat_count_t structures;           /* bytes of owners', heaps' and other structures */
 } mi_stats_t;
 
 /* Fills the first stats_size bytes; all zero but the version if there is no memory for the pass. */
-mi_decl_export void mi_stats_get(size_t stats_size, mi_stats_t* stats);
+mi_decl_export void mi_stats_get(size_t stats_size, mi_stats_t* stats) mi_attr_noexcept;
 
 /* JSON, zero-terminated: in buf, cut at buf_size; or, with buf NULL, in a new block for mi_free. NULL and
    ENOMEM. Every number is named with its unit; "gauges" and "counters" are apart. */
-mi_decl_export char* mi_stats_get_json(size_t buf_size, char* buf);
+mi_decl_export char* mi_stats_get_json(size_t buf_size, char* buf) mi_attr_noexcept;
 
 /* The same of one heap's pages, NULL the main heap's: pages, bytes, blocks, and the bytes of its pages as
    those committed; what is counted of the process only is 0. False or NULL (and ENOMEM) if there is no
    memory for the pass. */
-mi_decl_export bool mi_heap_stats_get(mi_heap_t* heap, mi_stats_t* stats);
-mi_decl_export char* mi_heap_stats_get_json(mi_heap_t* heap, size_t buf_size, char* buf);
-mi_decl_export void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg);
+mi_decl_export bool mi_heap_stats_get(mi_heap_t* heap, mi_stats_t* stats) mi_attr_noexcept;
+mi_decl_export char* mi_heap_stats_get_json(mi_heap_t* heap, size_t buf_size, char* buf) mi_attr_noexcept;
+mi_decl_export void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg) mi_attr_noexcept;
+
+/* The same of a sub-process: of the main one what mi_stats_get and its like give, of another its main heap's.
+   merge: does nothing, counters are merged when they are read. */
+mi_decl_export bool mi_subproc_stats_get(mi_subproc_id_t subproc_id, mi_stats_t* stats) mi_attr_noexcept;
+mi_decl_export char* mi_subproc_stats_get_json(mi_subproc_id_t subproc_id, size_t buf_size, char* buf)
+    mi_attr_noexcept;
+mi_decl_export void mi_subproc_stats_print_out(mi_subproc_id_t subproc_id, mi_output_fun* out, void* arg)
+    mi_attr_noexcept;
+mi_decl_export void mi_heap_stats_merge_to_subproc(mi_heap_t* heap) mi_attr_noexcept;
 
 /* The block size of a class, bytes; 0 for the last and for no class. */
-mi_decl_export size_t mi_stats_get_bin_size(size_t bin);
+mi_decl_export size_t mi_stats_get_bin_size(size_t bin) mi_attr_noexcept;
 
 /* Everything in one pass as 64-bit words, for other languages: the number of each of totals, classes,
    owners and heaps; the totals; then five words (key, pages, blocks, bytes, page bytes) for each of the
    others. Returns the words there are; writes as many of them as fit `max`. */
-mi_decl_export size_t mi_stats_words(uint64_t* words, size_t max);
+mi_decl_export size_t mi_stats_words(uint64_t* words, size_t max) mi_attr_noexcept;
 
 #ifdef __cplusplus
 }

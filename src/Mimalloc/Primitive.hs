@@ -396,11 +396,13 @@ mi_reallocarray :: Ptr a -> CSize -> CSize -> IO (Ptr b)
 mi_reallocarray = mi_reallocn
 {-# INLINE mi_reallocarray #-}
 
--- | The same as 'mi_free'.
+-- | 'mi_free' of what points into this allocator's memory; of any other address nothing, and nothing is reported.
 --
 -- @since 0.1.0.0
 mi_cfree :: Ptr a -> IO ()
-mi_cfree = C.mi_cap_free
+mi_cfree p = do
+  ours <- mi_is_in_heap_region p
+  if ours /= 0 then C.mi_cap_free p else pure ()
 {-# INLINE mi_cfree #-}
 
 -- | 'mi_free'; the size is not looked at.

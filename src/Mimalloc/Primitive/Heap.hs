@@ -435,7 +435,7 @@ mi_heap_visit_blocks heap blocks visitor arg =
 -- >>> heap <- mi_heap_new
 -- >>> p <- mi_heap_malloc heap 100 :: IO (Ptr ())
 -- >>> visitHeapBlocks heap True (\_ page block n -> True <$ print (heapAreaUsed page, block == p, n))
--- (1,False,0)
+-- (1,False,112)
 -- (1,True,112)
 -- True
 -- >>> mi_heap_destroy heap

@@ -3,7 +3,8 @@
 {-# LANGUAGE PatternSynonyms #-}
 -- |
 -- The allocator's options. Each can be set in the environment too: @MIMALLOC_PURGE_DELAY=0@ and so on, read
--- at first use.
+-- at first use. A size is in KiB here, and in bytes there, unless a unit is named
+-- (@MIMALLOC_COMMIT_LIMIT=64M@).
 --
 -- All functions may be called from any thread and throw nothing. They concern the whole process.
 --

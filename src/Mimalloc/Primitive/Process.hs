@@ -60,7 +60,8 @@ mi_reserve_os_memory_ex = C.mi_reserve_os_memory_ex_safe
 {-# INLINE mi_reserve_os_memory_ex #-}
 
 -- | @mi_manage_os_memory start size committed large zero numa_node@: uses memory of your own, which has to
--- stay mapped while the process runs. 0 if it is too small.
+-- stay mapped while the process runs. If it is not committed it may be such as nobody can touch yet. 0 if
+-- it is too small.
 --
 -- @since 0.1.0.0
 mi_manage_os_memory :: Ptr () -> CSize -> CBool -> CBool -> CBool -> CInt -> IO CBool

@@ -219,6 +219,16 @@ static void test_strings(const char* name) {
   s = mi_realpath("/usr/..", NULL);
   CHECK(s != NULL && strcmp(s, "/") == 0);
   mi_free(s);
+  /* What it returns is the buffer, which the compiler must know: so this is not what it was. */
+  static char buffer[4096 + 1];                           /* PATH_MAX */
+  char* r = mi_realpath("/usr/..", buffer);
+  buffer[0] = 'a';
+  r[0] = 'b';
+  CHECK(buffer[0] == 'b');
+  r = mi_heap_realpath(mi_heap_main(), "/usr/..", buffer);
+  buffer[0] = 'a';
+  r[0] = 'b';
+  CHECK(buffer[0] == 'b' && r == buffer);
   const unsigned short wide[] = { 'a', 'b', 0 };
   unsigned short* w = mi_wcsdup(wide);
   CHECK(w[1] == 'b' && w[2] == 0);
@@ -267,8 +277,8 @@ static bool mi_cdecl visitor(const mi_heap_t* heap, const mi_heap_area_t* area, 
     c->used += area->used;
   } else {
     c->blocks++;
-    if (block_size < area->block_size) c->blocks += 1000000;
   }
+  if (block_size != area->block_size) c->blocks += 1000000;
   return true;
 }
 
@@ -371,6 +381,49 @@ static void test_heaps_of_3(const char* name) {
   mi_arenas_purge();
 }
 
+/* Other names of mimalloc 3. */
+static void test_names_of_3(const char* name) {
+  mi_heap_t* heap = mi_heap_new();
+  void* p = mi_heap_zalloc_small(heap, 100);
+  CHECK(all(p, 0, 0, 100) && mi_heap_of(p) == heap);
+  mi_heap_set_numa_affinity(heap, 0);
+  mi_heap_stats_merge_to_subproc(heap);
+  mi_free_small(p);
+  mi_heap_destroy(heap);
+  CHECK(mi__posix_memalign(&p, 64, 100) == 0 && aligned(p, 64, 0));
+  CHECK(mi_arena_min_alignment() >= 4096 && (mi_arena_min_alignment() & (mi_arena_min_alignment() - 1)) == 0);
+  CHECK(mi_subproc_current() == mi_subproc_main());
+  mi_subproc_id_t sub = mi_subproc_new();
+  mi_stats_t s;
+  CHECK(mi_subproc_stats_get(mi_subproc_main(), &s) && s.malloc_normal.current >= 100
+        && s.version == MI_STAT_VERSION && s.mmap_calls.total == 0 && s.malloc_requested.current == 0);
+  CHECK(mi_subproc_stats_get(sub, &s) && s.malloc_normal.current == 0 && !mi_subproc_stats_get(sub, NULL));
+  char* json = mi_subproc_stats_get_json(sub, 0, NULL);
+  CHECK(json != NULL && json[0] == '{');
+  mi_free(json);
+  json = mi_subproc_stats_get_json(NULL, 0, NULL);
+  CHECK(json != NULL && json[0] == '{');
+  mi_free(json);
+  void (*const prints[])(mi_output_fun*, void*) = { &mi_options_print_out, &mi_process_info_print_out };
+  for (int i = 0; i < 2; i++) {
+    written = 0;
+    prints[i](&output, &written);
+    CHECK(written > 50 && written < 1000000);
+  }
+  for (int i = 0; i < 2; i++) {
+    written = 0;
+    mi_subproc_stats_print_out(i == 0 ? NULL : sub, &output, &written);
+    CHECK(written > 50);
+  }
+  written = 0;
+  mi_register_output(&output, &written);
+  mi_process_info_print();
+  mi_register_output(NULL, NULL);
+  CHECK(written > 50);
+  mi_subproc_destroy(sub);
+  mi_free(p);
+}
+
 static void test_new_in_heaps(const char* name) {
   mi_heap_t* heap = mi_heap_new();
   CHECK(mi_heap_of(mi_heap_alloc_new(heap, 10)) == heap
@@ -467,9 +520,12 @@ static void mi_cdecl on_error(int err, void* arg) {
   error_code = err;
   mi_free(mi_malloc(100));
 }
-static size_t deferred;
+static size_t deferred, beats;
+static unsigned long long last_beat;
 static void mi_cdecl on_deferred(bool force, unsigned long long heartbeat, void* arg) {
-  (void)force; (void)heartbeat; (void)arg;
+  (void)force; (void)arg;
+  beats += heartbeat > last_beat;
+  last_beat = heartbeat;
   deferred++;
   mi_free(mi_malloc(100));
 }
@@ -479,6 +535,8 @@ static void test_callbacks(const char* name) {
   mi_option_disable(mi_option_show_errors);
   mi_option_disable(mi_option_abort_on_error);          /* on in the shared library */
   mi_register_error(&on_error, NULL);
+  mi_cfree(&on_stack);                                  /* not ours: nothing, and no misuse */
+  CHECK(error_code == 0);
   mi_free(&on_stack);
   CHECK(error_code == EINVAL);
   void* p = mi_malloc(100);
@@ -490,7 +548,9 @@ static void test_callbacks(const char* name) {
   mi_option_enable(mi_option_show_errors);
   mi_register_deferred_free(&on_deferred, NULL);
   mi_collect(true);
-  CHECK(deferred > 0);
+  mi_collect(false);
+  mi_heap_collect(mi_heap_main(), false);
+  CHECK(deferred >= 3 && beats == deferred);
   mi_register_deferred_free(NULL, NULL);
 }
 
@@ -568,6 +628,7 @@ static const test_t tests[] = {
   { "blocks", &test_blocks }, { "with_sizes", &test_with_sizes }, { "zero", &test_zero },
   { "realloc", &test_realloc }, { "aligned", &test_aligned }, { "strings", &test_strings },
   { "new", &test_new }, { "heaps", &test_heaps }, { "heaps_of_3", &test_heaps_of_3 },
+  { "names_of_3", &test_names_of_3 },
   { "new_in_heaps", &test_new_in_heaps }, { "sleep", &test_sleep }, { "arenas", &test_arenas },
   { "options", &test_options }, { "stats", &test_stats },
   { "callbacks", &test_callbacks }, { "process", &test_process }, { "cpp", &test_cpp },

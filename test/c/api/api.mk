@@ -10,3 +10,20 @@ $(T)/api-c11: $(API_DEPS)
 $(T)/api-cxx11 $(T)/api-cxx17: $(T)/api-cxx%: $(API_DEPS)
 	@mkdir -p $(@D)
 	@$(CXX) -std=c++$* $(API_WARN) -x c++ $< -x none $(BUILD)/libmimalloc.a -pthread -o $@
+
+# mimalloc-override.h, mimalloc-new-delete.h and the allocators, in every C++. The first two without
+# preload.c: malloc and new are the C and C++ libraries'.
+CXXS = cxx98 cxx11 cxx17 cxx20
+SUITES += api-override api-override-cxx17 $(CXXS:%=api-new-delete-%) $(CXXS:%=api-allocator-%)
+HEADERS = $(wildcard cbits/include/*.h)
+$(T)/api-override: test/c/api/override.c $(HEADERS) $(CORE_plain)
+	@$(CC) -std=gnu11 $(API_WARN) $< $(CORE_plain) -pthread -o $@
+$(T)/api-override-cxx17: test/c/api/override.c $(HEADERS) $(CORE_plain)
+	@$(CXX) -std=gnu++17 $(API_WARN) -x c++ $< -x none $(CORE_plain) -pthread -o $@
+$(CXXS:%=$(T)/api-new-delete-%): $(T)/api-new-delete-cxx%: test/c/api/new_delete.cpp $(HEADERS) \
+    $(CORE_plain)
+	@$(CXX) -std=c++$* $(API_WARN) $< $(CORE_plain) -pthread -o $@
+$(CXXS:%=$(T)/api-allocator-%): $(T)/api-allocator-cxx%: test/c/api/allocator.cpp $(HEADERS) \
+    $(BUILD)/libmimalloc.a
+	@mkdir -p $(@D)
+	@$(CXX) -std=c++$* $(API_WARN) $< $(BUILD)/libmimalloc.a -pthread -o $@

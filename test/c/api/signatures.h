@@ -193,5 +193,19 @@ static void test_signatures(const char* name) {
   { void (*f)(void) = &mi_arenas_purge; n += f != NULL; }
   { void (*f)(void) = &mi_collect_all; n += f != NULL; }
   { void (*f)(void) = &mi_thread_idle; n += f != NULL; }
-  CHECK(n == 179);
+  { void (*f)(void*) = &mi_free_small; n += f != NULL; }
+  { int (*f)(void**, size_t, size_t) = &mi__posix_memalign; n += f != NULL; }
+  { void* (*f)(mi_heap_t*, size_t) = &mi_heap_zalloc_small; n += f != NULL; }
+  { size_t (*f)(void) = &mi_arena_min_alignment; n += f != NULL; }
+  { void (*f)(mi_subproc_id_t) = &mi_subproc_destroy; n += f != NULL; }
+  { mi_subproc_id_t (*f)(void) = &mi_subproc_current; n += f != NULL; }
+  { void (*f)(void) = &mi_process_info_print; n += f != NULL; }
+  { void (*f)(mi_output_fun*, void*) = &mi_process_info_print_out; n += f != NULL; }
+  { void (*f)(mi_output_fun*, void*) = &mi_options_print_out; n += f != NULL; }
+  { void (*f)(mi_heap_t*, int) = &mi_heap_set_numa_affinity; n += f != NULL; }
+  { bool (*f)(mi_subproc_id_t, mi_stats_t*) = &mi_subproc_stats_get; n += f != NULL; }
+  { char* (*f)(mi_subproc_id_t, size_t, char*) = &mi_subproc_stats_get_json; n += f != NULL; }
+  { void (*f)(mi_subproc_id_t, mi_output_fun*, void*) = &mi_subproc_stats_print_out; n += f != NULL; }
+  { void (*f)(mi_heap_t*) = &mi_heap_stats_merge_to_subproc; n += f != NULL; }
+  CHECK(n == 193);
 }

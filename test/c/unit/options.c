@@ -41,7 +41,7 @@ static void environment(void) {
   static const struct { const char* text; long value; } cases[] = {
     { "1", 1 }, { "7", 7 }, { "-1", -1 }, { "true", 1 }, { "yes", 1 }, { "on", 1 }, { "false", 0 },
     { "no", 0 }, { "off", 0 }, { "TRUE", 1 }, { "Off", 0 },
-    { "", DEFAULT }, { "12x", DEFAULT }, { "x", DEFAULT }, { " ", DEFAULT }, { "1k", DEFAULT },
+    { "", 1 }, { "12x", DEFAULT }, { "x", DEFAULT }, { " ", DEFAULT }, { "1k", DEFAULT },
     { "99999999999999999999", LONG_MAX },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -50,30 +50,60 @@ static void environment(void) {
   }
 }
 
-/* KiB, unless another unit is named. */
+/* Bytes, unless another unit is named; the option holds KiB, rounded up. */
 static void environment_sizes(void) {
   const size_t none = MI_ARENA_SIZE, most = MI_SIZE_LIMIT / MI_KiB * MI_KiB;
   const struct { const char* text; size_t value; } cases[] = {
-    { "512", 512 * MI_KiB }, { "512k", 512 * MI_KiB }, { "512KiB", 512 * MI_KiB }, { "64M", 64 * MI_MiB },
+    { "1073741824", MI_GiB }, { "512", MI_KiB }, { "1024", MI_KiB }, { "1025", 2 * MI_KiB }, { "1", MI_KiB },
+    { "65536b", 64 * MI_KiB }, { "512k", 512 * MI_KiB }, { "512KiB", 512 * MI_KiB }, { "64M", 64 * MI_MiB },
     { "64mb", 64 * MI_MiB }, { "2GiB", 2 * MI_GiB },
     { "1t", 1024 * MI_GiB }, { "0", 0 }, { "-5M", 0 }, { "9999999999999G", most }, { "M", none },
     { "5X", none }, { "5Mi", none }, { "5MBs", none }, { "5 M", none },
+    { "9223372036854775807", most }, { "-5", 0 }, { "", MI_KiB }, { "b", none },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const size_t value = looked_up("MIMALLOC_ARENA_RESERVE", cases[i].text, mi_option_arena_reserve, true);
     CHECK_AT(value == cases[i].value, "text = '%s', value = %zu", cases[i].text, value);
   }
   CHECK_EQ(looked_up("MIMALLOC_RESERVE_OS_MEMORY", "3M", mi_option_reserve_os_memory, true), 3 * MI_MiB);
+  CHECK_EQ(looked_up("MIMALLOC_RESERVE_OS_MEMORY", "1073741824", mi_option_reserve_os_memory, true), MI_GiB);
+  CHECK_EQ(looked_up("MIMALLOC_COMMIT_LIMIT", "1048576", mi_option_commit_limit, true), MI_MiB);
+  CHECK_EQ(looked_up("MIMALLOC_COMMIT_LIMIT", "1048576", mi_option_commit_limit, false), 1024);
+  mi_option_set(mi_option_commit_limit, 1024);           /* a function gives KiB */
+  CHECK_EQ(mi_option_get_size(mi_option_commit_limit), MI_MiB);
 }
 
-/* Names are in capitals, and whole. */
+/* Names are whole, in either case. */
 static void environment_names(void) {
   enum { DEFAULT = MI_HARD ? 0 : 250 };
-  static const char* const names[] = { "mimalloc_purge_delay",  "MIMALLOC_purge_delay",
-                                       "Mimalloc_PURGE_DELAY",  "MIMALLOC_PURGE_DELAYS",
-                                       "XMIMALLOC_PURGE_DELAY", "MIMALLOC__PURGE_DELAY" };
+  static const char* const names[] = { "mimalloc_purge_delay", "MIMALLOC_purge_delay",
+                                       "Mimalloc_PURGE_DELAY" };
+  static const char* const others[] = { "MIMALLOC_PURGE_DELAYS", "XMIMALLOC_PURGE_DELAY",
+                                        "MIMALLOC__PURGE_DELAY", "MIMALLOCPURGE_DELAY" };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    CHECK_EQ(looked_up(names[i], "7", mi_option_purge_delay, false), DEFAULT);
+    CHECK_EQ(looked_up(names[i], "7", mi_option_purge_delay, false), 7);
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    CHECK_EQ(looked_up(others[i], "7", mi_option_purge_delay, false), DEFAULT);
+}
+
+/* Those that mimalloc has given up are heeded, too; the names of today count before them, wherever they
+   stand. */
+static void environment_former_names(void) {
+  static const struct { const char* name; mi_option_t option; } names[] = {
+    { "MIMALLOC_LARGE_OS_PAGES", mi_option_allow_large_os_pages },
+    { "MIMALLOC_EAGER_REGION_COMMIT", mi_option_arena_eager_commit },
+    { "MIMALLOC_RESET_DECOMMITS", mi_option_purge_decommits },
+    { "MIMALLOC_RESET_DELAY", mi_option_purge_delay },
+    { "mimalloc_reset_delay", mi_option_purge_delay },
+    { "MIMALLOC_ABANDONED_PAGE_RESET", mi_option_abandoned_page_purge },
+    { "MIMALLOC_LIMIT_OS_ALLOC", mi_option_disallow_os_alloc },
+    { "MIMALLOC_DECOMMIT_EXTEND_DELAY", mi_option_purge_extend_delay },
+  };
+  char* const both[] = { "MIMALLOC_RESET_DELAY=7", "MIMALLOC_PURGE_DELAY=9", NULL };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    CHECK_AT(looked_up(names[i].name, "7", names[i].option, false) == 7, "name = %s", names[i].name);
+  mi_options_read(both);
+  CHECK_EQ(mi_option_get(mi_option_purge_delay), 9);
 }
 
 /* What was set before the environment was read stays; of two variables of one name the first one
@@ -265,9 +295,12 @@ static void told_without_a_lock(void) {
   CHECK_EQ(mi_check_all(), 0);
 }
 
+static unsigned long long last_beat;
+static int nforced;
 static void deferred(bool force, unsigned long long heartbeat, void* arg) {
-  (void)force; (void)heartbeat;
-  CHECK(arg == said && nested == 0);
+  CHECK(arg == said && nested == 0 && heartbeat > last_beat);
+  last_beat = heartbeat;
+  nforced += force;
   nested++;
   for (int i = 0; i < 64; i++) { mi_free(kept[i]); kept[i] = mi_malloc(5000); }
   nested--;
@@ -279,9 +312,16 @@ static void deferred_free(void) {
   void* p[200];
   for (int i = 0; i < 200; i++) CHECK((p[i] = mi_malloc(9000)) != NULL);
   CHECK(ncalls > 0);
-  const int before = ncalls;
-  mi_collect(true);
-  CHECK(ncalls > before);
+  /* In other heaps, and in each kind of collection, the heartbeat goes on. */
+  mi_heap_t* heap = mi_heap_new();
+  for (int i = 0; i < 200; i++) mi_free(mi_heap_malloc(heap, 9000 + 100 * (size_t)i));
+  CHECK_EQ(nforced, 0);
+  for (int i = 0; i < 4; i++) {
+    const int before = ncalls;
+    if (i < 2) mi_collect(i % 2 != 0); else mi_heap_collect(heap, i % 2 != 0);
+    CHECK(ncalls > before && nforced == (i + 1) / 2);
+  }
+  mi_heap_delete(heap);
   mi_register_deferred_free(NULL, NULL);
   for (int i = 0; i < 200; i++) mi_free(p[i]);
   for (int i = 0; i < 64; i++) mi_free(kept[i]);
@@ -290,6 +330,7 @@ static void deferred_free(void) {
 }
 
 TEST_MAIN("options", TEST(defaults), TEST(environment), TEST(environment_sizes), TEST(environment_names),
+          TEST(environment_former_names),
           TEST(environment_is_weaker_than_a_function), TEST(environment_is_read_once), TEST(set_and_default),
           TEST(print), TEST(output), TEST(misuse_is_told), TEST(failure_is_quiet), TEST(abort_on_error),
           TEST(error_callback_may_allocate), TEST(told_after_allocation), TEST(told_after_collection),

@@ -1,5 +1,6 @@
 /* thread_arena.c: memory reserved or handed over as arenas, sub-processes. */
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "test.h"
 
@@ -212,6 +213,39 @@ static void manage_without_a_name(void) {
   mi_free(p);
 }
 
+/* Memory that nobody can touch yet can be used from then on; what is in front of its first slice, and behind
+   the last, stays as it was. */
+static void manage_reserved(void) {
+  const size_t page = mi_os_page_size(), all = 4 * MI_MiB;
+  mi_arena_id_t id = 77;
+  size_t size;
+  int fds[2];
+  test_expect_errors();
+  uint8_t* start = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  CHECK(start != MAP_FAILED);
+  uint8_t* from = (uint8_t*)mi_align_up((uintptr_t)start, MI_SLICE_SIZE) + page;
+  CHECK(mi_manage_os_memory_ex(from, 3 * MI_MiB, false, false, true, -1, true, &id) && id > 0);
+  uint8_t* area = mi_arena_area(id, &size);
+  CHECK(within(area, start, all) && size == 3 * MI_MiB - MI_SLICE_SIZE);
+  mi_heap_t* heap = mi_heap_new_in_arena(id);
+  for (size_t n = 8; n < MI_MiB; n *= 3) {
+    uint8_t* p = mi_heap_zalloc(heap, n);
+    CHECK(within(p, area, size) && test_all(p, n, 0));
+    memset(p, 0x55, n);
+  }
+  mi_heap_destroy(heap);
+  CHECK(pipe(fds) == 0 && write(fds[1], area, 1) == 1);
+  CHECK(write(fds[1], area - page, 1) == -1 && errno == EFAULT);
+  CHECK(write(fds[1], area + size, 1) == -1 && errno == EFAULT);
+  mi_thread_done();
+  test_nothing_left();
+  /* Where nothing is mapped. */
+  CHECK(munmap(from + 3 * MI_MiB + MI_SLICE_SIZE, 8 * page) == 0);
+  errno = 0;
+  CHECK(!mi_manage_os_memory_ex(from + 3 * MI_MiB, 2 * MI_SLICE_SIZE, false, false, true, -1, true, &id));
+  CHECK(errno == ENOMEM && id == 0);
+}
+
 static void manage_errors(void) {
   mi_arena_id_t id = 77;
   test_expect_errors();
@@ -219,7 +253,7 @@ static void manage_errors(void) {
     size_t at, size;
     bool null, committed;
   } cases[] = { { 0, sizeof memory, true, true },
-                { 0, sizeof memory, false, false },
+                { 1, MI_SLICE_SIZE - 1, false, false },
                 { 0, 0, false, true },
                 { 1, MI_SLICE_SIZE - 1, false, true },
                 { 0, MI_SLICE_SIZE - 1, false, true } };
@@ -296,7 +330,7 @@ static void run_thread(void* (*f)(void*), void* arg) {
 
 static void* member(void* arg) {
   mi_subproc_add_current_thread(sub);
-  CHECK(mi_heap_get_backing() == sub && mi_heap_get_default() == sub);
+  CHECK(mi_heap_get_backing() == sub && mi_heap_get_default() == sub && mi_subproc_current() == sub);
   for (int i = 0; i < 300; i++)
     CHECK((block[i] = mi_malloc(i % 3 ? 64 : 3000)) != NULL && mi_heap_of(block[i]) == sub);
   for (int i = 0; i < 300; i += 2) { mi_free(block[i]); block[i] = NULL; }
@@ -343,10 +377,13 @@ static void subprocess(void) {
 }
 
 static void* back_to_main(void* arg) {
+  CHECK(mi_subproc_current() == NULL);
   mi_subproc_add_current_thread(sub);
+  CHECK(mi_subproc_current() == sub);
   mi_subproc_add_current_thread(mi_subproc_main());  /* before its first allocation it may change its mind */
+  CHECK(mi_subproc_current() == mi_subproc_main());
   void* p = mi_malloc(10);
-  CHECK(mi_heap_of(p) == &mi_main_heap);
+  CHECK(mi_heap_of(p) == &mi_main_heap && mi_subproc_current() == NULL);
   mi_free(p);
   return arg;
 }
@@ -377,5 +414,5 @@ static void subprocess_without_memory(void) {
 TEST_MAIN("thread_arena", TEST(reserve), TEST(reserve_errors), TEST(who_may_use_it),
           TEST(exclusive_outlives_its_heap), TEST(huge_pages), TEST(no_huge_pages),
           TEST(no_huge_pages_by_option), TEST(manage), TEST(manage_zero), TEST(manage_without_a_name),
-          TEST(manage_errors), TEST(area_of_none), TEST(print), TEST(subprocess),
+          TEST(manage_reserved), TEST(manage_errors), TEST(area_of_none), TEST(print), TEST(subprocess),
           TEST(subprocess_of_threads_that_do_nothing), TEST(subprocess_without_memory))

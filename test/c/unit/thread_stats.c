@@ -214,7 +214,7 @@ static void structure(void) {
   CHECK(s.committed.peak == (int64_t)(mi_commit_totals.xpeak_committed + mi_meta_peak_committed())
         && s.committed.peak >= s.committed.current);
   CHECK(s.pages_fresh.total == 4 && s.pages_retire.total == 0 && s.pages_reclaim.total == 0
-        && s.purged.total == 0 && s.remote_freed.total == 0);
+        && s.pages_reclaim_on_alloc.total == 0 && s.purged.total == 0 && s.remote_freed.total == 0);
   for (unsigned bin = 0; bin < MI_STAT_BINS; bin++) {
     const int64_t bytes = bin == mi_bin_of(100)     ? 1120
                           : bin == mi_bin_of(5000)  ? 15360

@@ -194,6 +194,26 @@ static void aborts(void) {
   CHECK(!test_dies(&new_nothrow_fails, SIGABRT));
 }
 
+/* What no handler can help is not tried again, though the handler comes back. */
+static void come_back(void) { if (++ncalls == 10) _exit(3); }
+static mi_heap_t* new_heap;
+static void heap_new_n_fails(void) { block = mi_heap_alloc_new_n(new_heap, SIZE_MAX, 2); }
+static void new_n_half_fails(void) { block = mi_new_n((size_t)1 << 61, 4); }
+static void bad_alignment_fails(void) { block = mi_new_aligned(100, 24); }
+static void no_heap_fails(void) { block = mi_heap_alloc_new(NULL, 10); }
+static void bad_alignment_nothrow(void) { if (mi_new_aligned_nothrow(100, 24) == NULL) abort(); }
+
+static void handler_comes_back(void) {
+  static void (*const all[])(void) = { &new_n_fails,         &new_n_half_fails, &new_reallocn_fails,
+                                       &heap_new_n_fails,    &no_heap_fails,    &bad_alignment_fails,
+                                       &bad_alignment_nothrow };
+  test_expect_errors();
+  handler = &come_back;
+  new_heap = mi_heap_new();
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) CHECK_AT(test_dies(all[i], SIGABRT), "case %zu", i);
+  mi_heap_delete(new_heap);
+}
+
 TEST_MAIN("thread_text", TEST(wide), TEST(bytes), TEST(text_without_memory), TEST(environment),
           TEST(wide_environment), TEST(new_succeeds), TEST(handler_makes_room), TEST(handler_gives_up),
-          TEST(aborts))
+          TEST(aborts), TEST(handler_comes_back))

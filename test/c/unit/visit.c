@@ -12,9 +12,10 @@ static size_t seen[N], nareas, nblocks, used, stop_at;
 
 static bool visitor(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size, void* arg) {
   CHECK(heap == arg && area->block_size > 0 && area->committed <= area->reserved);
+  CHECK_EQ(size, area->block_size);      /* of the area itself, too */
   if (block == NULL) { nareas++; used += area->used; return nareas != stop_at; }
   nblocks++;
-  CHECK(size == area->block_size && (uint8_t*)block >= (uint8_t*)area->blocks);
+  CHECK((uint8_t*)block >= (uint8_t*)area->blocks);
   for (int i = 0; i < N; i++) if (p[i] == block) seen[i]++;
   mi_free(mi_malloc(10));                /* allocating elsewhere is allowed */
   return true;
