@@ -62,7 +62,7 @@ _Static_assert(MI_CAPS_MAX == MI_FAST_KEY_CAPS,
 _Static_assert(MI_FAST_KEY_LHEAPS + 8 * MI_FAST_KEY_CAPS == MI_FAST_KEY_ENDS,
                "behind them the key has the ends of what was packed");
 _Static_assert(MI_FAST_KEY_ENDS + 8 * MI_FAST_KEY_PACKERS == MI_FAST_KEY_USED
-                   && MI_FAST_KEY_USED <= MI_FAST_KEY_SIZE,
+                   && MI_FAST_KEY_USED + 2 * sizeof(uint64_t) <= MI_FAST_KEY_SIZE,
                "Haskell makes the key, and clears what is used (Internal/Heap.hs, Internal/Numbers.hs)");
 _Static_assert(offsetof(mi_fast_t, lheaps) == MI_FAST_LHEAPS && offsetof(mi_fast_t, caps) == MI_FAST_CAPS
                    && offsetof(mi_fast_t, first_id) == MI_FAST_FIRST_ID
@@ -148,6 +148,15 @@ mi_inline void free_on(uint32_t number, void* p) {
 }
 void mi_cap_free(void* p) { free_on(cap_number(), p); }
 
+void mi_cap_free_of_heap(void* heap_id, void* p) {
+  const uint32_t number = cap_number();
+  /* as in lheap_of */
+  mi_lheap_t* lh = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;
+  if (lh != NULL) mi_owner_enter(lh->owner);
+  mi_free_of_heap(p, (uintptr_t)heap_id, lh == NULL ? NULL : lh->owner, mi_id_of_capability(number));
+  if (lh != NULL) mi_owner_leave(lh->owner);
+}
+
 /* By the page: the same for a block and a pointer into it, and from its first day to its last. A block that
    is alone takes up whole slices: their rest was written to by earlier blocks, or will be by later ones. */
 static size_t held_bytes(const void* p) {
@@ -206,6 +215,7 @@ void mi_cap_free_box(void* box) {
   mi_cap_free_held(box);
 }
 
+uint64_t mi_cap_heap_id(const mi_heap_t* heap) { return mi_load_relaxed(&heap->xid); }  /* constant */
 void mi_cap_heap_weigh(mi_heap_t* heap) { heap->weighs = true; }
 void mi_cap_pressure_look(void) {
   if (mi_unlikely(mi_pressure_shared_enough())) look();

@@ -72,6 +72,11 @@ mi_decl_export void mi_cap_free(void* p);
 /* Also a finalizer. A block whose first word points to another or is NULL; both were counted (mi_cap_hold):
    frees them. NULL: nothing. */
 mi_decl_export void mi_cap_free_box(void* box);
+/* Also a finalizer, with the environment as its first argument. A block of a heap with that id: frees it, or
+   does nothing if the heap has ended, whatever is there now. NULL: nothing. */
+mi_decl_export void mi_cap_free_of_heap(void* heap_id, void* p);
+/* No other heap has had it or will; never 0. */
+mi_decl_export uint64_t mi_cap_heap_id(const mi_heap_t* heap);
 /* Drains the capability's heaps; force: frees cached pages, too. Purges a bounded piece. */
 mi_decl_export void mi_cap_collect(bool force);
 
