@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/commit.h"
 #include "core/family.h"
+#include "core/memory.h"
 #include "core/report.h"
 #include "core/os.h"
 #include "core/owner.h"
@@ -432,20 +434,31 @@ void mi_cap_pressure_relieve(void) {
   mi_pressure_end(due, getMonotonicNSec());
 }
 
+/* What a collection may give back: of what is held, or to the one arena from which memory is wanted. */
+static uint64_t taken_from(uint16_t arena) {
+  if (arena == MI_ARENA_NONE) return mi_pressure_held();
+  const mi_arena_t* a = mi_arena_at(arena);
+  return (a->nslices - mi_bitmap_count(a->free, a->nslices)) * MI_SLICE_SIZE;
+}
+
 /* The non-moving collector has only begun when performMajorGC returns. */
 enum { ROUNDS = 50, ROUND_US = 1000 };
-int mi_cap_pressure_exhausted(size_t size) {
-  if (size > MI_SIZE_LIMIT) return 0;
-  const uint64_t before = mi_pressure_held();
+enum { ANY_ARENA = 1, ONE_ARENA = 2 };
+int mi_cap_pressure_exhausted(const mi_heap_t* heap, size_t size) {
+  const uint16_t arena = heap == NULL ? MI_ARENA_NONE : heap->arena;
+  const bool one = arena != MI_ARENA_NONE;
+  const uint64_t before = taken_from(arena), began = getMonotonicNSec();
+  if (size > mi_memory_most(arena) || !mi_pressure_may_help(one, size, mi_commit_room(), began)) return 0;
   collect_all();
-  for (int i = 0; RtsFlags.GcFlags.useNonmoving && i < ROUNDS && mi_pressure_held() + size > before; i++) {
+  for (int i = 0; RtsFlags.GcFlags.useNonmoving && i < ROUNDS && taken_from(arena) + size > before; i++) {
     usleep(ROUND_US);
     performGC();
   }
-  const uint64_t after = mi_pressure_held(), freed = after < before ? before - after : 0;
-  mi_pressure_asked(freed);
-  return freed >= size;
+  const uint64_t after = taken_from(arena), freed = after < before ? before - after : 0;
+  mi_pressure_asked(one, size, freed, began, getMonotonicNSec());
+  return (one ? ONE_ARENA : ANY_ARENA) * (freed >= size ? 1 : -1);
 }
+void mi_cap_pressure_helped(int asked) { mi_pressure_helped(asked == ONE_ARENA || asked == -ONE_ARENA); }
 
 void mi_cap_pressure_set(int64_t budget) { mi_pressure_set(budget); }
 void mi_cap_pressure_stats(uint64_t words[8]) {

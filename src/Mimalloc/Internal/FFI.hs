@@ -161,6 +161,7 @@ module Mimalloc.Internal.FFI
   , mi_cap_pressure_awaited
   , mi_cap_pressure_relieve_safe
   , mi_cap_pressure_exhausted_safe
+  , mi_cap_pressure_helped
   , mi_cap_pressure_set
   , mi_cap_pressure_stats
   ) where
@@ -300,7 +301,7 @@ foreign import ccall "&mi_cap_pressure_due" mi_cap_pressure_due     :: Ptr CInt
 foreign import ccall unsafe mi_cap_pressure_look        :: IO ()
 -- Any-thread, safe because they collect: GHC's own performGC is imported so, too.
 foreign import ccall safe "mi_cap_pressure_relieve" mi_cap_pressure_relieve_safe     :: IO ()
-foreign import ccall safe "mi_cap_pressure_exhausted" mi_cap_pressure_exhausted_safe :: CSize -> IO CInt
+foreign import ccall safe "mi_cap_pressure_exhausted" mi_cap_pressure_exhausted_safe :: Ptr MiHeap -> CSize -> IO CInt
 -- Any-thread, unsafe because short.
 foreign import ccall unsafe mi_cap_heap_weigh           :: Ptr MiHeap -> IO ()
 foreign import ccall unsafe mi_cap_heap_id              :: Ptr MiHeap -> IO Word64
@@ -309,6 +310,7 @@ foreign import ccall unsafe mi_cap_pressure_turns       :: IO Word64
 foreign import ccall unsafe mi_cap_pressure_wait        :: IO Word64
 foreign import ccall unsafe mi_cap_pressure_waited      :: IO ()
 foreign import ccall unsafe mi_cap_pressure_awaited     :: IO CInt
+foreign import ccall unsafe mi_cap_pressure_helped      :: CInt -> IO ()
 foreign import ccall unsafe mi_cap_pressure_set         :: Int64 -> IO ()
 foreign import ccall unsafe mi_cap_pressure_stats       :: Ptr Word64 -> IO ()
 

@@ -280,6 +280,7 @@ ofHeap heap name = Source
   , sourceZeros = \size -> usingHeap name heap $ \p -> mi_cap_heap_zalloc p size
   , sourceAlignedZeros = \size align -> usingHeap name heap $ \p -> mi_cap_heap_aligned p size align 0 1
   , sourceBigZeros = \size align -> usingHeap name heap $ \p -> mi_heap_zalloc_aligned_at_safe p size align 0
+  , sourceCollect = \size -> usingHeap name heap $ \p -> mi_cap_pressure_exhausted_safe p size
   }
 {-# INLINE ofHeap #-}
 
@@ -333,7 +334,8 @@ newHeapPacked :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapPacked name heap@(Heap key _) n = do
   life <- readLife heap
   if life == each then newHeapBytesSlow name heap n else newTogether heap life $
-    orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
+    orNoMemoryIn (sourceCollect (ofHeap heap name)) name n $
+      usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
 {-# INLINE newHeapPacked #-}
 
 -- | A block of the heap while the action runs, which counts as a use of the heap: nobody ends that at once
