@@ -6,9 +6,16 @@
 
 mi_commit_totals_t mi_commit_totals;
 
-static bool is_over_limit(size_t committed) {
+size_t mi_commit_limit(void) {
   const size_t limit = mi_option_get_size(mi_option_commit_limit);
-  return mi_unlikely(limit != 0 && committed > limit);
+  return mi_likely(limit == 0) ? SIZE_MAX : limit;
+}
+
+static bool is_over_limit(size_t committed) { return committed > mi_commit_limit(); }
+
+size_t mi_commit_room(void) {
+  const size_t limit = mi_commit_limit(), committed = mi_load_relaxed(&mi_commit_totals.xcommitted);
+  return limit == SIZE_MAX ? SIZE_MAX : limit - mi_min(limit, committed);  /* a statistic */
 }
 
 /* A hint. */
@@ -17,7 +24,7 @@ bool mi_commit_allows(size_t bytes) {
 }
 
 bool mi_commit_is_limited(void) {
-  return mi_option_get_size(mi_option_commit_limit) != 0 || mi_os_must_commit();
+  return mi_commit_limit() != SIZE_MAX || mi_os_must_commit();
 }
 
 bool mi_commit_add(size_t bytes, bool own) {

@@ -19,6 +19,9 @@ bool mi_commit_allows(size_t bytes);
 /* Is there a limit to what is committed, so that free slices that were not purged are in the way of
    others? */
 bool mi_commit_is_limited(void);
+/* The limit that the user set, and what it leaves; SIZE_MAX if there is none. */
+size_t mi_commit_limit(void);
+size_t mi_commit_room(void);
 /* Counts bytes. False, and nothing done, if the limit is in the way. Not asked for the user's own memory. */
 bool mi_commit_add(size_t bytes, bool own);
 /* A statistic. */

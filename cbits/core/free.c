@@ -54,7 +54,6 @@ static void find_page(const void* p, mi_found_t* f) {
 static bool find_block(const void* p, mi_found_t* f, mi_error_t* error) {
   mi_page_t* page = f->page;
   const bool dead = mi_xword_state(f->w) == MI_PAGE_DEAD, single = mi_page_is_single(page);
-  *error = MI_ERROR_NOT_A_BLOCK;
   if (mi_page_is_none(page)) return false;
   *error = MI_ERROR_INTERIOR;
   if (single || !dead) f->block = mi_page_block_of(page, p);
@@ -64,11 +63,19 @@ static bool find_block(const void* p, mi_found_t* f, mi_error_t* error) {
   return !dead && (single || !is_free(page, f->block));
 }
 
-/* A live block, whose page may be pinned then; or nothing, and a report if `report`. */
-static bool find(const void* p, mi_found_t* f, bool report) {
-  mi_error_t error;
+/* Is the page in the heap with this id? A heap's memory is a heap's for ever. */
+static bool is_of_heap(const mi_found_t* f, uint64_t heap_id) {
+  if (mi_xword_state(f->w) == MI_PAGE_DEAD) return false;
+  const mi_heap_t* heap = mi_load_acquire(&f->page->xheap);               /* pairs with mi_page_init */
+  return mi_load_relaxed(&heap->xid) == heap_id;                          /* shown with its first page */
+}
+
+/* A live block, of this heap unless `heap_id` is 0, whose page may be pinned then; or nothing, and a report if
+   `report`. */
+static bool find(const void* p, uint64_t heap_id, mi_found_t* f, bool report) {
+  mi_error_t error = MI_ERROR_NOT_A_BLOCK;
   find_page(p, f);
-  if (find_block(p, f, &error)) return true;
+  if ((heap_id == 0 || is_of_heap(f, heap_id)) && find_block(p, f, &error)) return true;
   unpin(f);
   if (report) mi_report_misuse(error, p, mi_page_size(f->page));
   return false;
@@ -76,7 +83,7 @@ static bool find(const void* p, mi_found_t* f, bool report) {
 
 mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
   mi_found_t found;
-  if (!find(p, &found, report)) return NULL;
+  if (!find(p, 0, &found, report)) return NULL;
   unpin(&found);
   *block = found.block;
   return found.page;
@@ -150,13 +157,14 @@ static bool is_mine(mi_found_t* f, mi_owner_t* owner, uintptr_t id) {
              && mi_lheap_take_back(&owner->main, f->page));
 }
 
-/* Any free that is not local. */
-static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
+/* Any free that is not local. `heap_id`: 0; or of a block that this heap had, and that is gone if the heap
+   has ended: then the page is dead or another's, and nothing is done. */
+static void free_checked(void* p, uint64_t heap_id, mi_owner_t* owner, uintptr_t id) {
   mi_assert(id != 0 && (owner == NULL || owner->id == id));
   mi_found_t f;
   if (p == NULL) return;
   do {
-    if (!find(p, &f, true)) return;
+    if (!find(p, heap_id, &f, heap_id == 0)) return;
     if (is_mine(&f, owner, id)) {
       /* An offset block, or ours again. Another was faster. */
       if (!mi_free_local(f.block, id)) mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(f.page));
@@ -166,7 +174,13 @@ static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
 }
 
 static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
-  free_checked(p, owner, id);
+  free_checked(p, 0, owner, id);
+  mi_lheap_freed(owner == NULL ? NULL : &owner->main);
+}
+
+void mi_free_of_heap(void* p, uint64_t heap_id, mi_owner_t* owner, uintptr_t id) {
+  if (heap_id == 0) return;
+  free_checked(p, heap_id, owner, id);
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 

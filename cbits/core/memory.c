@@ -28,6 +28,17 @@ mi_page_t* mi_memory_page_of(const void* p) {
   return NULL;
 }
 
+/* The user's own memory is under no limit. */
+size_t mi_memory_most(uint16_t number) {
+  if (number != MI_ARENA_NONE) return mi_arena_at(number)->nslices * MI_SLICE_SIZE;
+  size_t most = mi_min(mi_commit_limit(), MI_ADDRESSES);
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    const mi_arena_t* a = mi_arena_at(i);
+    if (!a->own && mi_arena_serves(a, number)) most = mi_max(most, a->nslices * MI_SLICE_SIZE);
+  }
+  return most;
+}
+
 size_t mi_memory_committed(void) {
   const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);   /* a statistic */
   size_t holes = 0;

@@ -30,6 +30,9 @@ bool mi_memory_resize(mi_page_t* page, size_t size);
 /* The live page that p, any address, points into; NULL if there is none. */
 mi_page_t* mi_memory_page_of(const void* p);
 
+/* No block is larger, whatever else is freed: from the arena with that number, or MI_ARENA_NONE. */
+size_t mi_memory_most(uint16_t number);
+
 /* Committed bytes that may be resident: without what was given back inside pages. A statistic. */
 size_t mi_memory_committed(void);
 /* A number that changes when slices become free. */

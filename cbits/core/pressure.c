@@ -10,6 +10,8 @@
 #define UNTOUCHED  (512 * MI_MiB)          /* so much of that may wait for a collection */
 #define NDEAR 3                          /* so many in a row: one alone may have been interrupted */
 #define NBARREN 2                        /* the same: what dies is old, and only a major one finds it */
+/* For want of memory, in vain: who catches the exception may let go of something and try again. */
+#define NVAIN 3
 
 /* By capability; the last is shared by all past the table. Balances wrap: what one made another may have
    freed. */
@@ -24,6 +26,12 @@ static mi_atomic(uint32_t) xwaiting;
 static mi_atomic(uint64_t) xturns, xminor, xmajor, xminor_freed, xmajor_freed;
 /* As last decided, for statistics. */
 static mi_atomic(uint64_t) xnext = MI_PRESSURE_FLOOR, xnext_major = MI_PRESSURE_MAJOR_FLOOR;
+
+/* Of major collections for want of memory, by whether one arena only would do: how many in a row were in vain;
+   the smallest request of these; when the last one will have cost less than its share. Hints. */
+static struct { mi_atomic(uint32_t) xn; mi_atomic(size_t) xleast; mi_atomic(uint64_t) xuntil; } vain[2];
+/* book.after_major, for whoever has not taken the books. */
+static mi_atomic(uint64_t) xafter_major;
 
 /* The books are written by who has taken them, for a look or for a turn. */
 enum { FREE, LOOKING, COLLECTING };
@@ -93,6 +101,7 @@ static mi_pressure_due_t book_decide(uint64_t held, uint64_t now) {
   const int64_t budget = mi_load_relaxed(&xbudget);
   book.after_minor = mi_min(book.after_minor, held);
   book.after_major = mi_min(book.after_major, held);
+  mi_store_relaxed(&xafter_major, book.after_major);                      /* a statistic */
   const uint64_t minor = minor_growth(held, now);
   uint64_t next_major =
       book.after_major
@@ -240,10 +249,47 @@ void mi_pressure_end(mi_pressure_due_t last, uint64_t now) {
   book_give();
 }
 
-void mi_pressure_asked(uint64_t freed) {
+/* ---- for want of memory ---- */
+
+/* What was made since the last major collection and is held. The least that was held meanwhile is seen at
+   looks: nearly the least. */
+static uint64_t made_since_major(void) {
+  const uint64_t held = mi_pressure_held();
+  return held - mi_min(held, mi_load_relaxed(&xafter_major));             /* a statistic */
+}
+
+/* What died since was made since, or lived after one that was in vain: that is what is given up for a while.
+   The last one left less than the smallest request: what was made since came out of that. */
+bool mi_pressure_may_help(bool one_arena, size_t size, size_t room, uint64_t now) {
+  if (mi_load_relaxed(&vain[one_arena].xn) < NVAIN || now >= mi_load_relaxed(&vain[one_arena].xuntil))
+    return true;                                                          /* hints */
+  if (one_arena) return false;           /* what was made elsewhere is of no use */
+  if (room == SIZE_MAX) room = size < mi_load_relaxed(&vain[one_arena].xleast) ? size - 1 : 0;  /* a hint */
+  return made_since_major() + room >= size;
+}
+
+void mi_pressure_asked(bool one_arena, size_t size, uint64_t freed, uint64_t began, uint64_t now) {
+  const uint64_t held = mi_pressure_held(), until = now + (now - began) * (SHARE - 1);
   mi_add_relaxed(&xmajor, 1);                                             /* statistics */
   mi_add_relaxed(&xmajor_freed, freed);
+  /* a hint; held by less than after the last one: something has died that lived then */
+  if (freed >= size || (one_arena ? freed != 0 : held < mi_load_relaxed(&xafter_major)))
+    mi_pressure_helped(one_arena);
+  else {
+    const size_t least = mi_load_relaxed(&vain[one_arena].xn) == 0 ? SIZE_MAX
+                                                                   : mi_load_relaxed(&vain[one_arena].xleast);
+    mi_store_relaxed(&vain[one_arena].xleast, mi_min(least, size));       /* hints */
+    mi_store_relaxed(&vain[one_arena].xuntil, until);
+    mi_add_relaxed(&vain[one_arena].xn, 1);
+  }
+  if (!book_take(LOOKING)) return;  /* who has the books asks for collections anyway */
+  book.after_major = held;
+  book.major_from = mi_max(book.major_from, until);
+  book_decide(held, now);
+  book_give();
 }
+
+void mi_pressure_helped(bool one_arena) { mi_store_relaxed(&vain[one_arena].xn, 0); }  /* a hint */
 
 void mi_pressure_set(int64_t budget) {
   mi_store_relaxed(&xbudget, budget < 0 ? -1 : budget);

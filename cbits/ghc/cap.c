@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/commit.h"
 #include "core/family.h"
+#include "core/memory.h"
 #include "core/report.h"
 #include "core/os.h"
 #include "core/owner.h"
@@ -62,7 +64,7 @@ _Static_assert(MI_CAPS_MAX == MI_FAST_KEY_CAPS,
 _Static_assert(MI_FAST_KEY_LHEAPS + 8 * MI_FAST_KEY_CAPS == MI_FAST_KEY_ENDS,
                "behind them the key has the ends of what was packed");
 _Static_assert(MI_FAST_KEY_ENDS + 8 * MI_FAST_KEY_PACKERS == MI_FAST_KEY_USED
-                   && MI_FAST_KEY_USED <= MI_FAST_KEY_SIZE,
+                   && MI_FAST_KEY_USED + 2 * sizeof(uint64_t) <= MI_FAST_KEY_SIZE,
                "Haskell makes the key, and clears what is used (Internal/Heap.hs, Internal/Numbers.hs)");
 _Static_assert(offsetof(mi_fast_t, lheaps) == MI_FAST_LHEAPS && offsetof(mi_fast_t, caps) == MI_FAST_CAPS
                    && offsetof(mi_fast_t, first_id) == MI_FAST_FIRST_ID
@@ -148,6 +150,15 @@ mi_inline void free_on(uint32_t number, void* p) {
 }
 void mi_cap_free(void* p) { free_on(cap_number(), p); }
 
+void mi_cap_free_of_heap(void* heap_id, void* p) {
+  const uint32_t number = cap_number();
+  /* as in lheap_of */
+  mi_lheap_t* lh = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;
+  if (lh != NULL) mi_owner_enter(lh->owner);
+  mi_free_of_heap(p, (uintptr_t)heap_id, lh == NULL ? NULL : lh->owner, mi_id_of_capability(number));
+  if (lh != NULL) mi_owner_leave(lh->owner);
+}
+
 /* By the page: the same for a block and a pointer into it, and from its first day to its last. A block that
    is alone takes up whole slices: their rest was written to by earlier blocks, or will be by later ones. */
 static size_t held_bytes(const void* p) {
@@ -206,6 +217,7 @@ void mi_cap_free_box(void* box) {
   mi_cap_free_held(box);
 }
 
+uint64_t mi_cap_heap_id(const mi_heap_t* heap) { return mi_load_relaxed(&heap->xid); }  /* constant */
 void mi_cap_heap_weigh(mi_heap_t* heap) { heap->weighs = true; }
 void mi_cap_pressure_look(void) {
   if (mi_unlikely(mi_pressure_shared_enough())) look();
@@ -424,20 +436,31 @@ void mi_cap_pressure_relieve(void) {
   mi_pressure_end(due, getMonotonicNSec());
 }
 
+/* What a collection may give back: of what is held, or to the one arena from which memory is wanted. */
+static uint64_t taken_from(uint16_t arena) {
+  if (arena == MI_ARENA_NONE) return mi_pressure_held();
+  const mi_arena_t* a = mi_arena_at(arena);
+  return (a->nslices - mi_bitmap_count(a->free, a->nslices)) * MI_SLICE_SIZE;
+}
+
 /* The non-moving collector has only begun when performMajorGC returns. */
 enum { ROUNDS = 50, ROUND_US = 1000 };
-int mi_cap_pressure_exhausted(size_t size) {
-  if (size > MI_SIZE_LIMIT) return 0;
-  const uint64_t before = mi_pressure_held();
+enum { ANY_ARENA = 1, ONE_ARENA = 2 };
+int mi_cap_pressure_exhausted(const mi_heap_t* heap, size_t size) {
+  const uint16_t arena = heap == NULL ? MI_ARENA_NONE : heap->arena;
+  const bool one = arena != MI_ARENA_NONE;
+  const uint64_t before = taken_from(arena), began = getMonotonicNSec();
+  if (size > mi_memory_most(arena) || !mi_pressure_may_help(one, size, mi_commit_room(), began)) return 0;
   collect_all();
-  for (int i = 0; RtsFlags.GcFlags.useNonmoving && i < ROUNDS && mi_pressure_held() + size > before; i++) {
+  for (int i = 0; RtsFlags.GcFlags.useNonmoving && i < ROUNDS && taken_from(arena) + size > before; i++) {
     usleep(ROUND_US);
     performGC();
   }
-  const uint64_t after = mi_pressure_held(), freed = after < before ? before - after : 0;
-  mi_pressure_asked(freed);
-  return freed >= size;
+  const uint64_t after = taken_from(arena), freed = after < before ? before - after : 0;
+  mi_pressure_asked(one, size, freed, began, getMonotonicNSec());
+  return (one ? ONE_ARENA : ANY_ARENA) * (freed >= size ? 1 : -1);
 }
+void mi_cap_pressure_helped(int asked) { mi_pressure_helped(asked == ONE_ARENA || asked == -ONE_ARENA); }
 
 void mi_cap_pressure_set(int64_t budget) { mi_pressure_set(budget); }
 void mi_cap_pressure_stats(uint64_t words[8]) {

@@ -72,6 +72,11 @@ mi_decl_export void mi_cap_free(void* p);
 /* Also a finalizer. A block whose first word points to another or is NULL; both were counted (mi_cap_hold):
    frees them. NULL: nothing. */
 mi_decl_export void mi_cap_free_box(void* box);
+/* Also a finalizer, with the environment as its first argument. A block of a heap with that id: frees it, or
+   does nothing if the heap has ended, whatever is there now. NULL: nothing. */
+mi_decl_export void mi_cap_free_of_heap(void* heap_id, void* p);
+/* No other heap has had it or will; never 0. */
+mi_decl_export uint64_t mi_cap_heap_id(const mi_heap_t* heap);
 /* Drains the capability's heaps; force: frees cached pages, too. Purges a bounded piece. */
 mi_decl_export void mi_cap_collect(bool force);
 
@@ -110,9 +115,11 @@ mi_decl_export uint64_t mi_cap_pressure_turns(void);    /* how often somebody wa
 mi_decl_export uint64_t mi_cap_pressure_wait(void);
 mi_decl_export void mi_cap_pressure_waited(void);
 mi_decl_export int mi_cap_pressure_awaited(void);
-/* There was no memory for so many bytes: a major collection with its finalizers. Likewise `safe`. Not 0:
-   it freed as many. */
-mi_decl_export int mi_cap_pressure_exhausted(size_t size);
+/* There was no memory for so many bytes in that heap (NULL: the capability's): a major collection with its
+   finalizers. Likewise `safe`. 0: none was made, for none would help: there cannot be as much, or several
+   in a row were in vain. Positive: it freed as many bytes; negative: fewer. Then who finds memory says so. */
+mi_decl_export int mi_cap_pressure_exhausted(const mi_heap_t* heap, size_t size);
+mi_decl_export void mi_cap_pressure_helped(int result);
 /* -1: the budget follows what lives; 0: collections are never due; else they are whenever so
    many bytes live. */
 mi_decl_export void mi_cap_pressure_set(int64_t budget);

@@ -26,7 +26,10 @@
 --   outlives the bracket gets an illegal operation ('System.IO.Error.isIllegalOperation'). If it uses the
 --   heap at the very moment in which the bracket ends, or has a block of @withHeapMalloc…@ then, the heap
 --   goes with a garbage collection.
--- * Brackets may stand in pure code, as those of "Mimalloc".
+-- * Brackets may stand in pure code, as those of "Mimalloc". If one is interrupted there, and nobody asks for
+--   the value again, the collector frees its block while the heap lives on; and the heap, when it ends, goes
+--   with a garbage collection. If its heap was ended by 'unsafeEndHeap', who asks for the value gets an
+--   illegal operation.
 -- * A /Haskell/ finalizer (@mkWeakIORef@) must not use a heap, or a block of it, that may die together with
 --   what the finalizer belongs to: the collector has ended the heap then. Something else, such as a global
 --   variable, has to hold the heap.
@@ -165,7 +168,8 @@ newHeapInArena arena = newHeapTogether "newHeapInArena" 0 arena
 
 -- | Nothing more is taken from the heap: who tries gets an illegal operation. What was taken stays valid. All
 -- of it goes when neither the heap nor a foreign pointer into it is reachable any more; at once, if no
--- foreign pointer was made and nobody is in a bracket. Ending it twice is nothing.
+-- foreign pointer was made and nobody is in a bracket, or was interrupted in one in pure code. Ending it twice
+-- is nothing.
 --
 -- >>> heap <- newHeap
 -- >>> endHeap heap

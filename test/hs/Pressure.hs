@@ -13,6 +13,7 @@ import qualified Data.Vector.Mutable as Boxed
 import qualified Data.Vector.Storable as Storable
 import Data.Word (Word8)
 import Foreign.ForeignPtr (finalizeForeignPtr)
+import Foreign.Marshal.Alloc (alloca)
 import Foreign.Marshal.Utils (fillBytes)
 import System.Environment (setEnv)
 import System.Exit (ExitCode (..))
@@ -51,6 +52,9 @@ tests = testGroup "pressure"
     , limited flags "limit"
     , limited flags "limit, regions"
     , limited flags "limit, growable"
+    , copying flags $ bounded flags "limit, in one arena"
+    , bounded flags "more than there can be"
+    , copying flags $ bounded flags "more than what lives leaves"
     , shape flags "share" $ \s -> atLeast "collections" 50 (major s)
     , shape flags "threads that are killed" $ const (pure ())
     , shape flags "lazy values" $ const (pure ())
@@ -73,6 +77,10 @@ shape = shapeWith []
 limited :: String -> String -> TestTree
 limited flags name = copying flags $
   shapeWith [("MIMALLOC_COMMIT_LIMIT", "64MiB")] flags name (atMost "MiB held" 65 . held)
+
+-- The same, and the shape itself says what is wrong.
+bounded :: String -> String -> TestTree
+bounded flags name = shapeWith [("MIMALLOC_COMMIT_LIMIT", "64MiB")] flags name (const (pure ()))
 
 -- The non-moving collector finds what is dead some time later, or much later.
 copying :: String -> TestTree -> TestTree
@@ -123,6 +131,10 @@ shapes = map (\(name, act) -> (name, reported act))
       g <- V.newGrowable 0
       forM_ [1 .. 300000 :: Int] (V.push g)
       look)
+  , ("limit, in one arena", \look -> oneArena >>= \arena -> withHeapInArena arena $ \h ->
+      replicateM_ 500 $ heapMallocForeignPtrBytes h 1000000 >>= touched >> look)
+  , ("more than there can be", const absurd)
+  , ("more than what lives leaves", const tooMuch)
   , ("share", const shares)
   , ("threads that are killed", killed)
   , ("lazy values that die young", \look -> do
@@ -186,6 +198,66 @@ keeping kept count look = do
   forM_ [count - kept + 1 .. count] $ \i -> Boxed.read ring (i `rem` kept) >>= \fp -> case fp of
     Just p -> withForeignPtr p peek >>= \b -> when (b /= fromIntegral i) $ fail "a byte is lost"
     Nothing -> fail "a block is lost"
+
+-- An arena of 8 MiB for heaps that ask for it.
+oneArena :: IO MiArenaId
+oneArena = alloca $ \q -> do
+  failed <- mi_reserve_os_memory_ex 8388608 1 0 1 q
+  when (failed /= 0) $ fail "no arena"
+  peek q
+
+-- Nobody collects for what cannot be had, whatever dies.
+absurd :: IO ()
+absurd = do
+  arena <- oneArena
+  asked <- collections $ replicateM_ 20 $ do
+    forM_ [1000000000, 2 ^ (50 :: Int), maxBound] $ \n -> do
+      unmet $ mallocForeignPtrBytes n
+      unmet $ zallocForeignPtrBytes n
+      unmet $ withMallocBytes n pure
+      newHeap >>= \h -> unmet (heapMallocForeignPtrBytes h n)
+    withHeapInArena arena $ \h -> unmet (heapMallocForeignPtrBytes h 10000000)
+  when (asked > 0) $ fail ("collections: " ++ show asked)
+
+-- What can be had only if something dies: collections cost a part of the time. In all of them together no
+-- time passes, beside what one of them takes. But what is let go of when there was no memory is found.
+tooMuch :: IO ()
+tooMuch = do
+  arena <- oneArena
+  let !values = foldr seq () many `seq` many
+      many = [1 .. 2000000] :: [Int]
+  performMajorGC
+  kept <- replicateM 50 (block 1048576 1) >>= newIORef
+  first <- collections $ unmet $ block 30000000 1
+  when (first /= 1) $ fail ("collections at first: " ++ show first)
+  writeIORef kept []
+  block 30000000 1 >>= finalizeForeignPtr
+  alive <- replicateM 50 (block 1048576 1)
+  few "for any arena" $ unmet $ block 30000000 1
+  withHeapInArena arena $ \h -> do
+    inArena <- newIORef []
+    let fill = heapMallocForeignPtrBytes h 300000 >>= \p -> modifyIORef' inArena (p :) >> fill
+    unmet fill
+    few "for one arena" $ unmet (heapMallocForeignPtrBytes h 300000) >> block 100000 1
+    readIORef inArena >>= mapM_ touched
+  mapM_ touched alive
+  when (sum values < 0) $ fail "the sum is wrong"
+  where
+    few what act = do
+      asked <- collections $ replicateM_ 100 act
+      when (asked > 20) $ fail ("collections " ++ what ++ ": " ++ show asked)
+
+-- How many major ones are asked for meanwhile.
+collections :: IO a -> IO Int
+collections act = do
+  before <- pressureMajorCollections <$> pressureStats
+  _ <- act
+  subtract before . pressureMajorCollections <$> pressureStats
+
+unmet :: IO a -> IO ()
+unmet act = try (void act) >>= \r -> case r of
+  Left e | isResourceExhausted e -> pure ()
+  _ -> fail ("memory is not exhausted: " ++ show r)
 
 -- Four threads under a budget that is below what lives: nobody starves. The system's scheduler lets one run
 -- while another waits; so they go on until the sums are fair, and that is soon.

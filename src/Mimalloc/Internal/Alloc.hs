@@ -1,5 +1,6 @@
 {-# LANGUAGE BangPatterns #-}
 {-# LANGUAGE MagicHash #-}
+{-# LANGUAGE RankNTypes #-}
 {-# LANGUAGE ScopedTypeVariables #-}
 {-# LANGUAGE UnboxedTuples #-}
 -- |
@@ -42,9 +43,10 @@ module Mimalloc.Internal.Alloc
   , isPowerOfTwo
   , bool
   , orNoMemory
+  , orNoMemoryIn
   ) where
 
-import Foreign.C.Types (CBool, CSize)
+import Foreign.C.Types (CBool, CInt, CSize)
 import Foreign.ForeignPtr (FinalizerPtr)
 import Foreign.Ptr (nullPtr)
 import Foreign.Storable (Storable (..))
@@ -91,7 +93,11 @@ data Source a = Source
   , sourceZeros        :: CSize -> IO (Ptr a)          -- ^ fewer than 'bigBytes', aligned to 16
   , sourceAlignedZeros :: CSize -> CSize -> IO (Ptr a) -- ^ .. to more
   , sourceBigZeros     :: CSize -> CSize -> IO (Ptr a) -- ^ as many and more at any alignment: a safe call
+  , sourceCollect      :: Collect
   }
+
+-- | For want of so many bytes: asks for a collection, if one may help ('mi_cap_pressure_exhausted_safe').
+type Collect = CSize -> IO CInt
 
 -- | The heap of the capability one is on, into a place.
 capabilityInto :: Place -> String -> Source a
@@ -99,7 +105,7 @@ capabilityInto = sourceInto ($ nullPtr)
 {-# INLINE capabilityInto #-}
 
 -- | A heap, or null for the capability's own, into a place. The first argument lends the heap to one call.
-sourceInto :: ((Ptr MiHeap -> IO (Ptr a)) -> IO (Ptr a)) -> Place -> String -> Source a
+sourceInto :: (forall b. (Ptr MiHeap -> IO b) -> IO b) -> Place -> String -> Source a
 sourceInto using place name = Source
   { sourceName = name
   , sourceBytes = \size -> using $ \heap -> mi_malloc_into place heap size (fromIntegral blockAlignment) 0
@@ -107,6 +113,7 @@ sourceInto using place name = Source
   , sourceZeros = \size -> using $ \heap -> mi_malloc_into place heap size (fromIntegral blockAlignment) 1
   , sourceAlignedZeros = \size align -> using $ \heap -> mi_malloc_into place heap size align 1
   , sourceBigZeros = \size align -> using $ \heap -> bigZerosInto place heap size align
+  , sourceCollect = \size -> using $ \heap -> mi_cap_pressure_exhausted_safe heap size
   }
 {-# INLINE sourceInto #-}
 
@@ -124,7 +131,7 @@ alignedBytes :: Source a -> Fill -> Int -> Int -> IO (Ptr a)
 alignedBytes source fill n align
   | align <= 0 || not (isPowerOfTwo align) = badAlignment (sourceName source) align
   | n < 0 = negativeSize (sourceName source) n
-  | otherwise = orNoMemory (sourceName source) n $ case fill of
+  | otherwise = orNoMemoryIn (sourceCollect source) (sourceName source) n $ case fill of
       Whatever | align <= blockAlignment -> sourceBytes source (fromIntegral n)
                | otherwise -> sourceAligned source (fromIntegral n) (fromIntegral align)
       Zeros | n >= bigBytes -> sourceBigZeros source (fromIntegral n) (fromIntegral align)
@@ -176,21 +183,27 @@ isPowerOfTwo (I# n) = isTrue# (andI# n (n -# 1#) ==# 0#)
 
 -- | A null pointer is an exception: for want of so many bytes, when a collection has not brought them either.
 orNoMemory :: String -> Int -> IO (Ptr a) -> IO (Ptr a)
-orNoMemory name n allocate = do
-  p <- allocate
-  if p == nullPtr then exhausted name n (nullPtr ==) allocate else pure p
+orNoMemory = orNoMemoryIn (mi_cap_pressure_exhausted_safe nullPtr)
 {-# INLINE orNoMemory #-}
 
--- | There was no memory for so many bytes: a major collection, and once more. Others may take what it
--- brought; as long as one brings as much as is asked for there is another.
-exhausted :: String -> Int -> (a -> Bool) -> IO a -> IO a
-exhausted name n failed allocate = do
+-- | The same, in a heap of one's own.
+orNoMemoryIn :: Collect -> String -> Int -> IO (Ptr a) -> IO (Ptr a)
+orNoMemoryIn collect name n allocate = do
+  p <- allocate
+  if p == nullPtr then exhausted collect name n (nullPtr ==) allocate else pure p
+{-# INLINE orNoMemoryIn #-}
+
+-- | There was no memory for so many bytes: a major collection, if one may help, and once more. Others may take
+-- what it brought; as long as one brings as much as is asked for there is another.
+exhausted :: Collect -> String -> Int -> (a -> Bool) -> IO a -> IO a
+exhausted collect name n failed allocate = do
   noDuplicate
-  enough <- mi_cap_pressure_exhausted_safe (fromIntegral n)
-  r <- allocate
-  if not (failed r) then pure r
-    else if enough /= 0 then exhausted name n failed allocate
-    else noMemory name n
+  asked <- collect (fromIntegral n)
+  if asked == 0 then noMemory name n else do
+    r <- allocate
+    if not (failed r) then r <$ mi_cap_pressure_helped asked
+      else if asked > 0 then exhausted collect name n failed allocate
+      else noMemory name n
 {-# NOINLINE exhausted #-}
 
 -- | A block as a foreign pointer with the finalizer that frees it.
@@ -211,8 +224,9 @@ newBlock name allocate =
 newBytes :: String -> Int -> IO (ForeignPtr a)
 newBytes name n
   | n < 0 = negativeSize name n
-  | otherwise = relieved >> make >>= \fp -> if isNull fp then exhausted name n isNull make else pure fp
+  | otherwise = relieved >> make >>= \fp -> if isNull fp then exhausted collect name n isNull make else pure fp
   where
+    collect = mi_cap_pressure_exhausted_safe nullPtr
     isNull (ForeignPtr p _) = Ptr p == nullPtr
     make = newBlockInto mi_cap_free_held_finalizer (\place -> mi_fast_malloc_finalized place (fromIntegral n))
 {-# INLINE newBytes #-}

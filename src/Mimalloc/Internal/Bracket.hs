@@ -40,8 +40,10 @@ import Control.Exception (SomeException)
 import Control.Monad (unless)
 import Foreign.C.Types (CSize)
 import Foreign.ForeignPtr (FinalizerPtr)
+import Foreign.Ptr (nullPtr)
 import GHC.Exts
 import GHC.IO (IO (..))
+import GHC.Word (Word64)
 
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
@@ -50,8 +52,9 @@ import Mimalloc.Internal.Numbers (noBlockSize)
 -- | What ends with the bracket, beside the block in its cell.
 data Ending
   = NoMore                            -- ^ nothing
-  | Holding (IO ()) Bool              -- ^ this is done if an exception ends it, and what it refers to lives
-                                      --   as long; does that end with its blocks?
+  | Holding (IO ()) (Maybe (IO Word64)) -- ^ this is done if an exception ends it, and what it refers to
+                                      --   lives as long; if that is a heap that ends with its blocks, this
+                                      --   is its id, or 0 when it has ended
   | Ends (IO ())                      -- ^ this is done if an exception ends it; it has a finalizer that does
                                       --   the same
 
@@ -111,19 +114,23 @@ inTransaction = IO $ \s -> case inTransaction# s of (# s', w #) -> (# s', isTrue
 
 -- | Where the block of a bracket goes in a transaction: to a weak pointer.
 placeInTransaction :: Ending -> Cell -> IO Place
-placeInTransaction ending cell@(Cell key)
-  | freedAnyway ending = pure (inCell cell)
-  | otherwise = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
-      (# s1, weak #) -> case addCFinalizerToWeak# free nullAddr# 0# nullAddr# weak s1 of
-        (# s2, _ #) -> (# s2, inFinalizer weak #)
-  where !(FunPtr free) = mi_cap_free_held_finalizer :: FinalizerPtr ()
+placeInTransaction ending cell = do
+  Armed weak <- finalized mi_cap_free_held_finalizer ending cell nullPtr
+  pure (inFinalizer weak)
 {-# NOINLINE placeInTransaction #-}
 
--- Does what the bracket belongs to end with its blocks?
-freedAnyway :: Ending -> Bool
-freedAnyway ending = case ending of
-  Holding _ freed -> freed
-  _ -> False
+-- A weak pointer, keyed by the cell, whose finalizer frees the block, or what is put into its place later. The
+-- block of a heap that ends with its blocks has another finalizer, which frees it only while that lives: both
+-- may die in one collection, or the heap by hand.
+finalized :: FinalizerPtr () -> Ending -> Cell -> Ptr () -> IO Armed
+finalized (FunPtr free) ending (Cell key) (Ptr p) = case ending of
+  Holding _ (Just heapId) -> heapId >>= \n -> case fromIntegral n of I# i -> with freeOfHeap 1# (int2Addr# i)
+  _ -> with free 0# nullAddr#
+  where
+    !(FunPtr freeOfHeap) = mi_cap_free_of_heap_finalizer
+    with f hasEnvironment environment = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
+      (# s1, weak #) -> case addCFinalizerToWeak# f p hasEnvironment environment weak s1 of
+        (# s2, _ #) -> (# s2, Armed weak #)
 
 -- Nobody evaluates this.
 unevaluated :: Step a -> Any
@@ -143,12 +150,15 @@ interrupted ending !cell frozen handler e s0 = case fate# frozen (unsafeCoerce# 
     resume armed s1 = case run (mapM_ (goesOn cell) armed) s1 of (# s2, _ #) -> enter# frozen s2
 {-# NOINLINE interrupted #-}
 
--- Where a finalizer of Haskell's asks for what was lost, C's may have freed the block before. The value is
--- that error then, since no handler of ours sees it.
+-- Where a finalizer of Haskell's asks for what was lost, C's may have freed the block before; or its heap was
+-- ended by hand. The value is that error then, since no handler of ours sees it.
 stillThere :: Ending -> Cell -> Armed -> IO ()
 stillThere ending cell (Armed weak) = do
   there <- isAlive weak
-  unless there $ endNow ending cell >> blockIsGone "bracket"
+  lives <- case ending of
+    Holding _ (Just heapId) -> (/= 0) <$> heapId
+    _ -> pure True
+  unless (there && lives) $ endNow ending cell >> blockIsGone "bracket"
 
 -- The bracket frees its block at its end. In a transaction there may be none, so the finalizer keeps it.
 goesOn :: Cell -> Armed -> IO ()
@@ -173,11 +183,8 @@ endNow ending cell = case ending of
 
 -- A finalizer for the block in the cell, which is empty then, when it is to be freed if nobody goes on.
 arm :: Ending -> Cell -> IO (Maybe Armed)
-arm ending cell@(Cell key) = do
+arm ending cell = do
   p <- peekCell cell
-  if p == Ptr nullAddr# || freedAnyway ending then pure Nothing else armed p
-  where
-    !(FunPtr free) = mi_cap_free_finalizer :: FinalizerPtr ()
-    armed (Ptr p) = IO $ \s0 -> case mkWeakNoFinalizer# key () s0 of
-      (# s1, weak #) -> case addCFinalizerToWeak# free p 0# nullAddr# weak s1 of
-        (# s2, _ #) -> case run (emptyCell cell) s2 of (# s3, _ #) -> (# s3, Just (Armed weak) #)
+  if p == nullPtr then pure Nothing else do
+    armed <- finalized mi_cap_free_finalizer ending cell p
+    Just armed <$ emptyCell cell

@@ -58,6 +58,7 @@ module Mimalloc.Internal.FFI
   , mi_cap_free_finalizer
   , mi_cap_free_held_finalizer
   , mi_cap_free_box_finalizer
+  , mi_cap_free_of_heap_finalizer
     -- * Questions
   , mi_cap_check_owned
   , mi_usable_size
@@ -150,6 +151,7 @@ module Mimalloc.Internal.FFI
   , mi_cap_held
   , mi_cap_reheld
   , mi_cap_heap_weigh
+  , mi_cap_heap_id
   , mi_cap_pressure_due
   , mi_cap_pressure_look
   , mi_cap_pressure_busy
@@ -159,6 +161,7 @@ module Mimalloc.Internal.FFI
   , mi_cap_pressure_awaited
   , mi_cap_pressure_relieve_safe
   , mi_cap_pressure_exhausted_safe
+  , mi_cap_pressure_helped
   , mi_cap_pressure_set
   , mi_cap_pressure_stats
   ) where
@@ -167,7 +170,7 @@ import Data.Int (Int64)
 import Data.Word (Word32, Word64)
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool (..), CInt (..), CLong (..), CSize (..))
-import Foreign.ForeignPtr (FinalizerPtr)
+import Foreign.ForeignPtr (FinalizerEnvPtr, FinalizerPtr)
 import GHC.Exts
 import GHC.IO (IO (..))
 
@@ -284,6 +287,8 @@ word n = case fromIntegral n of W# w -> w
 foreign import ccall "&mi_cap_free" mi_cap_free_finalizer :: FinalizerPtr a
 -- The same for a block and the one that its first word points to.
 foreign import ccall "&mi_cap_free_box" mi_cap_free_box_finalizer :: FinalizerPtr a
+-- The same in a heap with that id, nothing if it has ended.
+foreign import ccall "&mi_cap_free_of_heap" mi_cap_free_of_heap_finalizer :: FinalizerEnvPtr MiHeap a
 
 -- Owner-only: for what was counted as a foreign pointer's (mimalloc-cap.h, pressure).
 foreign import ccall "&mi_cap_free_held" mi_cap_free_held_finalizer :: FinalizerPtr a
@@ -296,14 +301,16 @@ foreign import ccall "&mi_cap_pressure_due" mi_cap_pressure_due     :: Ptr CInt
 foreign import ccall unsafe mi_cap_pressure_look        :: IO ()
 -- Any-thread, safe because they collect: GHC's own performGC is imported so, too.
 foreign import ccall safe "mi_cap_pressure_relieve" mi_cap_pressure_relieve_safe     :: IO ()
-foreign import ccall safe "mi_cap_pressure_exhausted" mi_cap_pressure_exhausted_safe :: CSize -> IO CInt
+foreign import ccall safe "mi_cap_pressure_exhausted" mi_cap_pressure_exhausted_safe :: Ptr MiHeap -> CSize -> IO CInt
 -- Any-thread, unsafe because short.
 foreign import ccall unsafe mi_cap_heap_weigh           :: Ptr MiHeap -> IO ()
+foreign import ccall unsafe mi_cap_heap_id              :: Ptr MiHeap -> IO Word64
 foreign import ccall unsafe mi_cap_pressure_busy        :: IO CInt
 foreign import ccall unsafe mi_cap_pressure_turns       :: IO Word64
 foreign import ccall unsafe mi_cap_pressure_wait        :: IO Word64
 foreign import ccall unsafe mi_cap_pressure_waited      :: IO ()
 foreign import ccall unsafe mi_cap_pressure_awaited     :: IO CInt
+foreign import ccall unsafe mi_cap_pressure_helped      :: CInt -> IO ()
 foreign import ccall unsafe mi_cap_pressure_set         :: Int64 -> IO ()
 foreign import ccall unsafe mi_cap_pressure_stats       :: Ptr Word64 -> IO ()
 

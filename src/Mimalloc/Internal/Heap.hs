@@ -21,10 +21,13 @@
 -- that share a block live and die together. So such a key is pinned and large enough (from 3277 bytes on) to
 -- have a block to itself.
 --
--- A heap's last word is the number of those who use it just now: who are in C with the heap's pointer, and
+-- Another word is the number of those who use the heap just now: who are in C with the heap's pointer, and
 -- who are in the bracket of a block. It is negative when the heap has ended. The end of a bracket, and
 -- 'closeHeap', end the heap at once if there is nobody. Else, and if the bracket is in pure code that is
 -- given up, a weak pointer keyed by the key does, when the key is not reachable.
+--
+-- The last word, of a heap whose pointers live together, is C's id of it, which no other heap has had or
+-- will: by that the block of a bracket that nobody goes on with is freed only while the heap lives.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -59,6 +62,7 @@ import Foreign.Ptr (nullPtr)
 import GHC.Exts
 import GHC.ForeignPtr (ForeignPtr (..), ForeignPtrContents (..))
 import GHC.IO (IO (..))
+import GHC.Word (Word64 (..))
 
 import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Bracket
@@ -96,7 +100,7 @@ ended = 3
 newKey :: Int -> State# RealWorld -> (# State# RealWorld, MutableByteArray# RealWorld #)
 newKey life s0
   | life == each = key (newByteArray# 24#) 24#
-  | otherwise = key (newPinnedByteArray# size#) (used# +# 8#)
+  | otherwise = key (newPinnedByteArray# size#) (used# +# 16#)
   where
     key new cleared# = case new s0 of
       (# s1, array #) -> case setByteArray# array 0# cleared# 0# s1 of
@@ -124,6 +128,17 @@ writeLife :: Heap s -> Int -> IO ()
 writeLife (Heap key _) (I# n) = IO $ \s -> (# writeIntArray# key at n s, () #)
   where !(I# at) = keyLife `quot` 8
 {-# INLINE writeLife #-}
+
+-- The id is there before the heap's pointer.
+writeId :: Heap s -> Ptr MiHeap -> IO ()
+writeId (Heap key _) p = mi_cap_heap_id p >>= \(W64# w) -> IO $ \s -> (# writeWord64Array# key at w s, () #)
+  where !(I# at) = keyUsed `quot` 8 + 1
+
+-- The same, or 0 if the heap has ended.
+readId :: Heap s -> IO Word64
+readId heap@(Heap key _) = readHeap heap >>= \p -> if p == nullPtr then pure 0 else
+  IO $ \s -> case readWord64Array# key at s of (# s', w #) -> (# s', W64# w #)
+  where !(I# at) = keyUsed `quot` 8 + 1
 
 touchHeap :: Heap s -> IO ()
 touchHeap (Heap key _) = IO $ \s -> (# touch# key s, () #)
@@ -195,7 +210,11 @@ newHeapOf name life weighs (FunPtr finalizer) tag arena
   where
     made heap@(Heap _ weak) = do
       p <- mi_heap_new_finalized weak (fromIntegral tag) (bool (life /= each)) arena
-      if p /= nullPtr then when weighs (mi_cap_heap_weigh p) >> writeHeap heap p else do
+      if p /= nullPtr then do
+        when weighs $ mi_cap_heap_weigh p
+        when (life /= each) $ writeId heap p
+        writeHeap heap p
+      else do
         e <- getErrno
         if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
 
@@ -261,6 +280,7 @@ ofHeap heap name = Source
   , sourceZeros = \size -> usingHeap name heap $ \p -> mi_cap_heap_zalloc p size
   , sourceAlignedZeros = \size align -> usingHeap name heap $ \p -> mi_cap_heap_aligned p size align 0 1
   , sourceBigZeros = \size align -> usingHeap name heap $ \p -> mi_heap_zalloc_aligned_at_safe p size align 0
+  , sourceCollect = \size -> usingHeap name heap $ \p -> mi_cap_pressure_exhausted_safe p size
   }
 {-# INLINE ofHeap #-}
 
@@ -314,7 +334,8 @@ newHeapPacked :: String -> Heap s -> Int -> IO (ForeignPtr a)
 newHeapPacked name heap@(Heap key _) n = do
   life <- readLife heap
   if life == each then newHeapBytesSlow name heap n else newTogether heap life $
-    orNoMemory name n $ usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
+    orNoMemoryIn (sourceCollect (ofHeap heap name)) name n $
+      usingHeap name heap $ \p -> mi_cap_heap_pack p (fromIntegral n) key
 {-# INLINE newHeapPacked #-}
 
 -- | A block of the heap while the action runs, which counts as a use of the heap: nobody ends that at once
@@ -322,7 +343,7 @@ newHeapPacked name heap@(Heap key _) n = do
 withHeapBlock :: String -> Heap s -> (Source a -> IO (Ptr a)) -> (Ptr a -> IO b) -> IO b
 withHeapBlock name heap allocate act = do
   life <- enter name heap
-  r <- withBlockOf (Holding (leave heap life) (life /= each))
+  r <- withBlockOf (Holding (leave heap life) (if life == each then Nothing else Just (readId heap)))
     (\place -> allocate (sourceInto (inHeap name heap) place name)) act
   r <$ leave heap life
 {-# INLINE withHeapBlock #-}

@@ -1,4 +1,6 @@
 /* free.h: own, remote, by all owners, of offset blocks; errno; what is left. Misuse: test/c/misuse. */
+#include <pthread.h>
+
 #include "test.h"
 
 static void null_is_nothing(void) {
@@ -111,5 +113,74 @@ static void find(void) {
   owners_end();
 }
 
+/* By the id of its heap: what is left of a destroyed heap is not touched, whoever has its memory. */
+static void of_a_heap(void) {
+  enum { N = 300 };
+  static void *p[N], *q[N];
+  owners_begin();
+  for (size_t size = 16; size <= 3 * MI_MiB; size = size * 7 + 48) {
+    mi_heap_t* heap = mi_heap_make(MI_ARENA_NONE, 0, true);
+    const uint64_t heap_id = heap->xid;
+    const int n = size < 100000 ? N : 10;
+    for (int i = 0; i < n; i++) CHECK((p[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), size)) != NULL);
+    mi_free_of_heap(NULL, heap_id, owners[0], owners[0]->id);
+    mi_free_of_heap(p[0], 0, owners[0], owners[0]->id);
+    mi_free_of_heap(p[0], heap_id + 1, owners[0], owners[0]->id);
+    CHECK(mi_block_usable(p[0]) >= size);
+    for (int i = 0; i < n / 2; i++) mi_free_of_heap(p[i], heap_id, i % 2 ? owners[1] : NULL, owners[1]->id);
+    CHECK(mi_block_usable(p[0]) == 0 && mi_block_usable(p[n / 2]) >= size && mi_check_all() == 0);
+    mi_heap_end(heap, false);
+    for (int i = 0; i < n; i++) mi_free_of_heap(p[i], heap_id, owners[0], owners[0]->id);
+    heap = mi_heap_make(MI_ARENA_NONE, 0, true);   /* in the same place, with another id */
+    for (int i = 0; i < n; i++) {
+      CHECK((q[i] = i % 2 ? o_malloc(0, size) : mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), size)) != NULL);
+    }
+    for (int i = 0; i < n; i++) mi_free_of_heap(p[i], heap_id, owners[1], owners[1]->id);
+    for (int i = 0; i < n; i++) CHECK(mi_block_usable(q[i]) >= size);
+    for (int i = 1; i < n; i += 2) o_free(0, q[i]);
+    mi_heap_end(heap, false);
+    CHECK_EQ(mi_check_all(), 0);
+  }
+  mi_owner_drain(owners[0], true);
+  test_nothing_left();
+  owners_end();
+}
+
+/* .. also while it ends: no block is freed for another, and nothing is taken for a mistake. */
+enum { NENDED = 200 };
+static mi_atomic(void*) ended[NENDED];
+static mi_atomic(uint64_t) ended_id;
+static mi_atomic(bool) ended_stop;
+
+static void* free_what_ends(void* arg) {
+  uint64_t r = (uint64_t)(uintptr_t)arg;
+  while (!mi_load_acquire(&ended_stop)) {
+    void* b = mi_exchange_acq_rel(&ended[test_random(&r) % NENDED], NULL);
+    mi_free_of_heap(b, mi_load_acquire(&ended_id), NULL, 0xabcdef0);
+  }
+  return NULL;
+}
+
+static void of_a_heap_that_ends(void) {
+  static void* kept[NENDED];
+  pthread_t t;
+  CHECK_EQ(pthread_create(&t, NULL, &free_what_ends, (void*)7), 0);
+  for (int round = 0; round < 1000; round++) {
+    const size_t size = round % 3 == 0 ? 70000 : 1000;
+    mi_heap_t* heap = mi_heap_new();
+    for (int i = 0; i < NENDED; i++) mi_store_release(&ended[i], NULL);  /* of the last one */
+    mi_store_release(&ended_id, heap->xid);
+    for (int i = 0; i < NENDED; i++) mi_store_release(&ended[i], mi_heap_malloc(heap, size));
+    mi_heap_destroy(heap);
+    for (int i = 0; i < NENDED; i++) CHECK((kept[i] = mi_malloc(size)) != NULL);
+    for (int i = 0; i < NENDED; i++) mi_free(kept[i]);
+  }
+  mi_store_release(&ended_stop, true);
+  pthread_join(t, NULL);
+  mi_collect(true);
+  test_nothing_left();
+}
+
 TEST_MAIN("free", TEST(null_is_nothing), TEST(errno_is_kept), TEST(eight_by_eight),
-          TEST(one_page_many_freers), TEST(by_nobody), TEST(offset_blocks), TEST(find))
+          TEST(one_page_many_freers), TEST(by_nobody), TEST(offset_blocks), TEST(find),
+          TEST(of_a_heap), TEST(of_a_heap_that_ends))

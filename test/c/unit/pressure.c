@@ -182,7 +182,7 @@ static void shared(void) {
   mi_pressure_hold_shared(3 * MI_MiB);  /* more than at the last look by one, but by three than since */
   CHECK(mi_pressure_shared_enough() && mi_pressure_look(&gc) == MI_PRESSURE_MINOR
         && stats().held == 4 * MI_MiB);
-  mi_pressure_asked(5);
+  mi_pressure_asked(false, 5, 5, 0, 0);
   CHECK(stats().major == 1 && stats().major_freed == 5);
 }
 
@@ -201,6 +201,72 @@ static void a_pause(void) {
   mi_pressure_set(0);
   CHECK(mi_pressure_begin(gc.now) == MI_PRESSURE_NONE);
   paused = false;
+}
+
+/* For want of memory, where nothing dies: three are made, and then no more than a tenth of the time. */
+static bool may_help(size_t mib, size_t room) {
+  return mi_pressure_may_help(false, mib * MI_MiB, room == SIZE_MAX ? room : room * MI_MiB, gc.now);
+}
+
+static void in_vain(size_t mib, uint64_t ns) {
+  mi_pressure_asked(false, mib * MI_MiB, 0, gc.now, gc.now + ns);
+  gc.now += ns;
+}
+
+static void want_of_memory(void) {
+  mi_pressure_hold(0, 60 * MI_MiB);
+  for (int i = 0; i < 3; i++) {
+    CHECK(may_help(30, 4) && may_help(30, SIZE_MAX) && may_help(1, 0));
+    in_vain(30, 1000);
+  }
+  CHECK_EQ(stats().major, 3);
+  CHECK(!may_help(30, 4) && !may_help(5, 4) && !may_help(30, SIZE_MAX) && !may_help(31, SIZE_MAX));
+  CHECK(mi_pressure_may_help(true, 30 * MI_MiB, 0, gc.now));              /* another want */
+  mi_pressure_hold(1, MI_MiB);                   /* what was made since may be dead */
+  CHECK(!may_help(30, 4) && may_help(5, 4) && !may_help(30, SIZE_MAX) && may_help(29, SIZE_MAX));
+  mi_pressure_hold(1, 25 * MI_MiB);
+  CHECK(may_help(30, 4) && !may_help(30, 3));
+  mi_pressure_drop(1, 26 * MI_MiB);
+  CHECK(!may_help(5, 4) && !may_help(29, SIZE_MAX));
+  gc.now += 9 * 1000 - 1;
+  CHECK(!may_help(30, 4));
+  gc.now += 1;
+  CHECK(may_help(30, 4));
+  in_vain(30, 1000);
+  CHECK(!may_help(30, 4));
+  mi_pressure_helped(false);                     /* there was memory after all */
+  CHECK(may_help(30, 4));
+}
+
+/* They are made as long as anything dies that lived after the last one, or one brings all. */
+static void want_of_memory_that_dies(void) {
+  mi_pressure_hold(0, 60 * MI_MiB);
+  for (int i = 0; i < 40; i++) {
+    CHECK(may_help(30, 4));
+    mi_pressure_drop(0, MI_MiB);
+    mi_pressure_asked(false, 30 * MI_MiB, MI_MiB, gc.now, gc.now + 1000);
+  }
+  for (int i = 0; i < 10; i++) {
+    CHECK(may_help(30, 4));
+    mi_pressure_asked(false, 30 * MI_MiB, 30 * MI_MiB, gc.now, gc.now + 1000);
+  }
+  for (int i = 0; i < 3; i++) mi_pressure_asked(true, 1, 0, gc.now, gc.now + 1000);
+  CHECK(may_help(30, 4) && !mi_pressure_may_help(true, 1, 0, gc.now));
+  mi_pressure_hold(0, 60 * MI_MiB);
+  CHECK(!mi_pressure_may_help(true, 1, 0, gc.now));
+  CHECK_EQ(stats().major_freed, 340 * MI_MiB);
+}
+
+/* What they cost counts as that of others does. */
+static void want_of_memory_costs(void) {
+  gc.live = 512 * MI_MiB;
+  mi_pressure_look(&gc);
+  CHECK_EQ(stats().next_major, 256 * MI_MiB);
+  in_vain(30, 1000000);
+  CHECK_EQ(stats().next_major, 512 * MI_MiB);
+  gc.now += 9 * 1000000;
+  mi_pressure_look(&gc);
+  CHECK_EQ(stats().next_major, 256 * MI_MiB);
 }
 
 /* Who waits lets himself be counted. */
@@ -277,5 +343,6 @@ static void threads_and_past_the_table(void) {
 
 TEST_MAIN("pressure", TEST(buffers), TEST(dear_collections), TEST(untouched), TEST(small_ones),
           TEST(promoted), TEST(large_heap), TEST(large_heap_in_a_hurry), TEST(by_themselves),
-          TEST(large_live_set), TEST(shared), TEST(a_pause), TEST(waiting), TEST(settings),
+          TEST(large_live_set), TEST(shared), TEST(a_pause), TEST(want_of_memory),
+          TEST(want_of_memory_that_dies), TEST(want_of_memory_costs), TEST(waiting), TEST(settings),
           TEST(in_the_child_of_fork), TEST(threads_and_past_the_table))

@@ -18,6 +18,7 @@ import System.Mem (performGC, performMinorGC)
 import System.Timeout (timeout)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
+import Unsafe.Coerce (unsafeCoerce)
 
 import Api.Support
 import Mimalloc
@@ -137,6 +138,23 @@ tests = testGroup "brackets in pure code"
   , testGroup "are freed when nobody goes on" [testCase name $ freed $ do
       s <- slow with unsafeInterleaveIO
       interrupt ThreadKilled s | Way name with <- ways]
+  , testGroup "are freed when nobody goes on, though their heap lives on" [testCase name $ heapOf $ \h -> do
+      freed $ replicateM_ 20 $ slow (withHeapMallocBytes h 1000000) unsafeInterleaveIO >>= interrupt ThreadKilled
+      freed $ replicateM_ 10 $ begunAgain (withHeapMallocBytes h 100)
+      freed $ replicateM_ 5 $ frozenBefore (withHeapMallocBytes h 100)
+      withHeapMallocBytes h 8 (`poke` 1) | (name, heapOf) <- heaps]
+  , testGroup "leave alone what is there when their heap was ended"
+      [testCase (show n) (endedBefore n) | n <- [100, 20000, 1000000]]
+  , testCase "die together with their heap" $ freed $ reportsEnd $ replicateM_ 100 $ do
+      h <- newHeap
+      slow (withHeapMallocBytes h 100000) unsafeInterleaveIO >>= interrupt ThreadKilled
+  , testCase "are an error when their heap was ended" $ freed $ do
+      h <- newHeap
+      s <- slow (withHeapMallocBytes h 100) unsafeInterleaveIO
+      interrupt ThreadKilled s
+      unsafeEndHeap h
+      putMVar (letGo s) ()
+      try (evaluate (value s)) >>= (@?= Left IllegalOperation) . either (Left . ioe_type) Right
   , testGroup "are an error for a finalizer, which comes too late" [testCase name $ freed $ do
       results <- newEmptyMVar
       lost with results
@@ -206,6 +224,48 @@ tests = testGroup "brackets in pure code"
       takeMVar box >>= (@?= 2)
       readIORef seen >>= assertBool "seen"
   ]
+
+-- Heaps that live on when a bracket in pure code ends. (The type keeps two of them in their brackets.)
+heaps :: [(String, (GCHeap -> IO ()) -> IO ())]
+heaps =
+  [ ("newHeap", \act -> newHeap >>= act)
+  , ("newHeap, with a foreign pointer", \act -> newHeap >>= \h -> heapMallocForeignPtrBytes h 10 >> act h)
+  , ("withHeap", \act -> withHeap (act . leaked))
+  , ("withHeapEx True", \act -> withHeapEx 0 True 0 (act . leaked))
+  ]
+  where
+    leaked :: Heap s -> GCHeap
+    leaked = unsafeCoerce
+
+-- The memory of brackets that were interrupted is others' by now.
+endedBefore :: Int -> Assertion
+endedBefore n = do
+  places <- newIORef []
+  interruptedIn places
+  old <- readIORef places
+  blocks <- again (200 + 10000000 `quot` n) (3 :: Int) old []
+  replicateM_ 3 performGC
+  forM_ blocks $ \p -> do
+    usable <- usableSize p
+    usable >= n @? "a block was freed"
+  mapM_ mi_free blocks
+  where
+    again _ 0 _ blocks = pure blocks
+    again 0 _ _ blocks = blocks <$ assertFailure "the memory is never used again"
+    again limit wanted old blocks = do
+      p <- mi_malloc (fromIntegral n)
+      again (limit - 1) (if p `elem` old then wanted - 1 else wanted) old (p : blocks)
+    interruptedIn places = do
+      h <- newHeap
+      replicateM_ 10 $ do
+        s <- slow (\f -> withHeapMallocBytes h n (\p -> modifyIORef' places (p :) >> f p)) unsafeInterleaveIO
+        interrupt ThreadKilled s
+      unsafeEndHeap h
+    {-# NOINLINE interruptedIn #-}
+
+-- A block that is freed and is none ends the process.
+reportsEnd :: IO a -> IO a
+reportsEnd = bracket_ (mi_option_enable MiOptionAbortOnError) (mi_option_disable MiOptionAbortOnError)
 
 -- A value that was interrupted, and that only a finalizer holds, which asks twice.
 lost :: With -> MVar [Either IOException Int] -> IO ()
