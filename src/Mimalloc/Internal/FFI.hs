@@ -140,6 +140,9 @@ module Mimalloc.Internal.FFI
   , mi_stats_print_safe
   , mi_stats_words_safe
   , mi_stats_get_json_safe
+    -- * What is resident
+  , mincore_safe
+  , getpagesize
     -- * Capabilities
   , mi_cap_number
   , hs_mi_forks
@@ -164,7 +167,7 @@ module Mimalloc.Internal.FFI
   ) where
 
 import Data.Int (Int64)
-import Data.Word (Word32, Word64)
+import Data.Word (Word32, Word64, Word8)
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool (..), CInt (..), CLong (..), CSize (..))
 import Foreign.ForeignPtr (FinalizerPtr)
@@ -456,3 +459,7 @@ foreign import ccall unsafe "hs_mi_stats_merge" mi_stats_merge                  
 foreign import ccall safe "hs_mi_stats_print" mi_stats_print_safe       :: Ptr a -> IO ()
 foreign import ccall safe "hs_mi_stats_words" mi_stats_words_safe       :: Ptr Word64 -> CSize -> IO CSize
 foreign import ccall safe "hs_mi_stats_get_json" mi_stats_get_json_safe :: CSize -> CString -> IO CString
+
+-- The C library's; any-thread. Safe where the system walks the pages of a range.
+foreign import ccall safe "mincore" mincore_safe :: Ptr a -> CSize -> Ptr Word8 -> IO CInt
+foreign import ccall unsafe getpagesize          :: IO CInt
