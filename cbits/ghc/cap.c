@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/family.h"
+#include "core/mapping.h"
 #include "core/report.h"
 #include "core/os.h"
 #include "core/owner.h"
@@ -465,6 +466,35 @@ void mi_live(uint64_t* blocks, uint64_t* bytes) {
   const mi_use_t use = mi_stats_use(0);
   *blocks = use.blocks;
   *bytes = use.bytes;
+}
+
+/* How many there are, also where there is no room for them. */
+typedef struct { uint64_t* words; size_t n, max; } areas_t;
+
+static void area_add(areas_t* areas, const void* start, size_t size) {
+  if (areas->n < areas->max) {
+    areas->words[2 * areas->n] = (uintptr_t)start;
+    areas->words[2 * areas->n + 1] = (uintptr_t)start + size;
+  }
+  areas->n++;
+}
+
+static bool area_add_mapping(mi_page_t* page, void* areas) {
+  area_add(areas, page->start, mi_page_size(page));
+  return true;
+}
+
+size_t mi_areas(uint64_t* words, size_t max) {
+  areas_t areas = { words, 0, max };
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    const mi_arena_t* a = mi_arena_at(i);
+    const mi_bits_t* end = a->holes + mi_bitmap_words(mi_arena_nholes(a));  /* the last of its structures */
+    area_add(&areas, a, mi_align_up((size_t)((uintptr_t)end - (uintptr_t)a), mi_os_page_size()));
+    /* A statistic: one that goes meanwhile is nobody's, or somebody else's. */
+    if (!mi_load_relaxed(&a->xgone)) area_add(&areas, a->start, a->nslices * MI_SLICE_SIZE);
+  }
+  mi_mapping_each(&area_add_mapping, &areas);
+  return areas.n;
 }
 
 uint64_t mi_cap_activity(int number) {

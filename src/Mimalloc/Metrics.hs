@@ -21,10 +21,10 @@
 -- [@part="ghc"@] what is resident in the addresses that GHC has reserved for its heap, whether live,
 --   garbage, or kept for later; without what GHC's runtime system has from C's @malloc@. @+RTS -T@ is not
 --   needed.
--- [@part="mimalloc"@] what is resident in this allocator's arenas and in mappings of single blocks: live
---   blocks, what is free and waits to go back, what is free beside live blocks. Pages that nobody has
---   touched are not in it. And the allocator's own structures, which are counted by what they occupy, not
---   by what is resident of them.
+-- [@part="mimalloc"@] what is resident in this allocator's arenas, in the structures of these and in mappings
+--   of single blocks: live blocks, what is free and waits to go back, what is free beside live blocks. Pages
+--   that nobody has touched are not in it. Its other structures (of heaps, of owners) are counted by what
+--   they occupy; its page map, some pages of the system's, is in the last.
 -- [@part="other"@] the rest, by subtraction: code and data of the program and its libraries, stacks, what
 --   C's @malloc@ has, what others have mapped.
 --
@@ -112,7 +112,7 @@ data Detail = Detail
 defaultDetail :: Detail
 defaultDetail = Detail { detailHeaps = 20, detailResidence = True }
 
--- | All metrics, in the 'defaultDetail'.
+-- | All metrics, in the 'defaultDetail'. They are the same in each call, but for what they have samples of.
 --
 -- >>> metrics <- withMallocBytes 1000 (const getMetrics)
 -- >>> let live = [ m | m <- metrics, metricName m == "mimalloc_live_blocks" ]
@@ -138,12 +138,9 @@ getMetricsWith detail = do
   pressure <- pressureStats
   process <- getProcessInfo
   ghc <- getRTSStatsEnabled >>= \enabled -> if enabled then Just <$> getRTSStats else pure Nothing
-  let gauges = statsGauges stats
-  resident <- if detailResidence detail
-    then getResident (gaugeArenas gauges) (gaugeMappings gauges > 0)
-    else pure Nothing
-  pure $ filter (not . null . metricSamples) $ concat
-    [ ofProcess gauges process resident
+  resident <- if detailResidence detail then getResident else pure Nothing
+  pure $ concat
+    [ ofProcess (statsGauges stats) process resident
     , ofAllocator stats
     , ofSizeClasses stats
     , ofOwners stats
@@ -207,7 +204,7 @@ ofProcess g p resident =
     milliseconds n = fromIntegral n / 1000
     parts r =
       let ghc = residentGhc r
-          ours = min (residentTotal r - ghc) (residentBlocks r + gaugeStructureBytes g)
+          ours = min (residentTotal r - ghc) (residentOurs r + gaugeStructureBytes g)
       in by "part" [("ghc", ghc), ("mimalloc", ours), ("other", residentTotal r - ghc - ours)]
 
 ofAllocator :: Stats -> [Metric]

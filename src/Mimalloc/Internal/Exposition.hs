@@ -105,7 +105,8 @@ contentType format = case format of
   Json -> "application/json"
 
 -- | Metrics as text; also other metrics than ours, as long as names are such as the format allows. Byte
--- strings are written as they are, but for what the format wants to be escaped.
+-- strings are written as they are, but for what the format wants to be escaped. Metrics without samples are
+-- in JSON only.
 --
 -- >>> let metric = Metric "my_blocks" "1" "Mine." KindGauge [Sample [("kind", "a\"b")] (Whole 2)]
 -- >>> Lazy.putStr (toLazyByteString (renderMetrics Prometheus [metric]))
@@ -116,9 +117,10 @@ contentType format = case format of
 -- @since 0.1.0.0
 renderMetrics :: Format -> [Metric] -> Builder
 renderMetrics format ms = case format of
-  Prometheus -> foldMap prometheus ms
-  OpenMetrics -> foldMap openMetrics ms <> "# EOF\n"
+  Prometheus -> foldMap prometheus there
+  OpenMetrics -> foldMap openMetrics there <> "# EOF\n"
   Json -> "{\"version\":1,\"metrics\":[" <> separated (map json ms) <> "]}\n"
+  where there = filter (not . null . metricSamples) ms
 
 -- ---- the two text formats
 

@@ -141,6 +141,7 @@ module Mimalloc.Internal.FFI
   , mi_stats_words_safe
   , mi_stats_get_json_safe
     -- * What is resident
+  , mi_areas_safe
   , mincore_safe
   , getpagesize
     -- * Capabilities
@@ -459,6 +460,9 @@ foreign import ccall unsafe "hs_mi_stats_merge" mi_stats_merge                  
 foreign import ccall safe "hs_mi_stats_print" mi_stats_print_safe       :: Ptr a -> IO ()
 foreign import ccall safe "hs_mi_stats_words" mi_stats_words_safe       :: Ptr Word64 -> CSize -> IO CSize
 foreign import ccall safe "hs_mi_stats_get_json" mi_stats_get_json_safe :: CSize -> CString -> IO CString
+
+-- Any-thread, safe because it waits for who moves a mapping.
+foreign import ccall safe "hs_mi_areas" mi_areas_safe :: Ptr Word64 -> CSize -> IO CSize
 
 -- The C library's; any-thread. Safe where the system walks the pages of a range.
 foreign import ccall safe "mincore" mincore_safe :: Ptr a -> CSize -> Ptr Word8 -> IO CInt

@@ -13,21 +13,20 @@ module Mimalloc.Internal.Resident
   ) where
 
 import Control.Exception (IOException, try)
-import Control.Monad (foldM)
 import Data.Bits (shiftL, (.&.), (.|.))
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
 import qualified Data.ByteString.Char8 as Char8
 import Data.List (sort)
 import qualified Data.List as List
-import Data.Maybe (catMaybes)
 import Data.Word (Word8)
-import Foreign.Marshal.Alloc (alloca, allocaBytes)
-import Foreign.Ptr (Ptr, WordPtr (..), nullPtr, ptrToWordPtr, wordPtrToPtr)
-import Foreign.Storable (peek, peekElemOff)
+import Foreign.Marshal.Alloc (allocaBytes)
+import Foreign.Marshal.Array (allocaArray)
+import Foreign.Ptr (Ptr, WordPtr (..), ptrToWordPtr, wordPtrToPtr)
+import Foreign.Storable (peekElemOff)
 import System.IO (Handle, IOMode (ReadMode), withBinaryFile)
 
-import Mimalloc.Internal.FFI (getpagesize, mi_arena_area, mi_is_in_heap_region, mincore_safe)
+import Mimalloc.Internal.FFI (getpagesize, mi_areas_safe, mincore_safe)
 
 -- | Bytes. What is neither GHC's nor ours is the rest of the total.
 --
@@ -37,23 +36,22 @@ data Resident = Resident
   , residentHuge    :: !Int -- ^ of it, in huge pages
   , residentSwapped :: !Int -- ^ written to the swap device; not in the total
   , residentGhc     :: !Int -- ^ in the addresses that GHC has reserved for its heap
-  , residentBlocks  :: !Int -- ^ in arenas, and in mappings of single blocks
+  , residentOurs    :: !Int -- ^ in our arenas, their structures, and mappings of single blocks
   } deriving (Eq, Show)
 
--- | Of so many arenas, and of mappings of single blocks if there are any. Nothing where the system does not
--- say. From any thread; throws nothing.
-getResident :: Int -> Bool -> IO (Maybe Resident)
-getResident arenas single = do
-  read_ <- try (withBinaryFile "/proc/self/smaps" ReadMode readMappings)
-  case read_ of
+-- | Nothing where the system does not say. From any thread; throws nothing.
+getResident :: IO (Maybe Resident)
+getResident = do
+  backwards <- try (withBinaryFile "/proc/self/smaps" ReadMode readMappings)
+  case backwards of
     Left e -> let _ = e :: IOException in pure Nothing
     Right [] -> pure Nothing
-    Right backwards -> do
-      let mappings = reverse backwards
-      areas <- arenaAreas arenas
+    Right ms -> do
+      let mappings = reverse ms
+      areas <- ourAreas 64
       -- Byte arrays that do not move lie in GHC's heap, too.
       heap <- (`spaceAround` mappings) <$> allocaBytes 64 (pure . address)
-      Just <$> foldM (add (Places areas single heap)) (Resident 0 0 0 0 0) mappings
+      Just <$> addAll heap areas mappings
 
 -- ---- mappings
 
@@ -107,26 +105,24 @@ hexadecimal = ByteString.foldl' (\n c -> n `shiftL` 4 .|. digit c) 0
 
 -- ---- places
 
-data Places = Places
-  { arenaPlaces :: [(Word, Word)] -- from, to; ascending
-  , singleBlocks :: !Bool         -- others are ours, too
-  , ghcPlace :: !(Word, Word)
-  }
+type Area = (Word, Word) -- from, to
 
-arenaAreas :: Int -> IO [(Word, Word)]
-arenaAreas n = sort . catMaybes <$> mapM area [1 .. n]
-  where
-    area i = alloca $ \size -> do
-      start <- mi_arena_area (fromIntegral i) size
-      bytes <- fromIntegral <$> peek size
-      pure (if start == nullPtr then Nothing else Just (address start, address start + bytes))
+-- Ascending. There is room for so many at first.
+ourAreas :: Int -> IO [Area]
+ourAreas room = do
+  r <- allocaArray (2 * room) $ \p -> do
+    n <- fromIntegral <$> mi_areas_safe p (fromIntegral room)
+    if n > room then pure (Left n)
+      else Right <$> mapM (\i -> (,) <$> word p (2 * i) <*> word p (2 * i + 1)) [0 .. n - 1]
+  either (ourAreas . (+ 64)) (pure . sort) r
+  where word p i = fromIntegral <$> peekElemOff p i
 
 address :: Ptr a -> Word
 address p = let WordPtr a = ptrToWordPtr p in a
 
 -- GHC reserves addresses once, a TiB as a rule, and uses parts of them, which the system keeps as mappings
 -- side by side: all that adjoin the one with this address.
-spaceAround :: Word -> [Mapping] -> (Word, Word)
+spaceAround :: Word -> [Mapping] -> Area
 spaceAround p = go (0, 0)
   where
     go space [] = if inside space then space else (0, 0)
@@ -137,51 +133,34 @@ spaceAround p = go (0, 0)
       | otherwise = go (from m, to m) ms
     inside (low, high) = low <= p && p < high
 
-add :: Places -> Resident -> Mapping -> IO Resident
-add places r m
-  | rss m == 0 || not (anonymous m) = pure (counted 0 0)
-  | otherwise = do
-      ours <- blocksIn places inGhc m
-      pure (counted ours (if inGhc then rss m - ours else 0))
+-- GHC's addresses, ours, and all mappings.
+addAll :: Area -> [Area] -> [Mapping] -> IO Resident
+addAll (low, high) = go (Resident 0 0 0 0 0)
   where
-    inGhc = let (low, high) = ghcPlace places in low <= from m && to m <= high
-    counted ours ghc = Resident
+    go !r _ [] = pure r
+    go !r areas (m : ms) = do
+      let near = dropWhile ((<= from m) . snd) areas
+      ours <- if rss m > 0 && anonymous m then oursIn near m else pure 0
+      go (add r m ours (if anonymous m && low <= from m && to m <= high then rss m - ours else 0)) near ms
+    add r m ours ghc = Resident
       { residentTotal = residentTotal r + rss m
       , residentHuge = residentHuge r + huge m
       , residentSwapped = residentSwapped r + swapped m
       , residentGhc = residentGhc r + ghc
-      , residentBlocks = residentBlocks r + ours
+      , residentOurs = residentOurs r + ours
       }
 
 -- The system keeps as one mapping what adjoins and is of one kind, so a part of it may be somebody else's.
 -- Then it is asked about our pages.
-blocksIn :: Places -> Bool -> Mapping -> IO Int
-blocksIn places inGhc m = do
-  more <- if singleBlocks places && not inGhc then concat <$> mapM regions (gaps (from m) parts) else pure []
-  let all_ = parts ++ more
-  if sum [ b - a | (a, b) <- all_ ] == to m - from m then pure (rss m)
-    else min (rss m) . sum <$> mapM residentPages all_
+oursIn :: [Area] -> Mapping -> IO Int
+oursIn areas m
+  | sum [ b - a | (a, b) <- parts ] == to m - from m = pure (rss m)
+  | otherwise = min (rss m) . sum <$> mapM residentPages parts
   where
-    parts = [ (a, b) | (low, high) <- arenaPlaces places
-                     , let a = max low (from m), let b = min high (to m), a < b ]
-    gaps at [] = [ (at, to m) | at < to m ]
-    gaps at ((a, b) : ps) = [ (at, a) | at < a ] ++ gaps b ps
-
--- Parts of a range that are ours: mappings of single blocks begin at slices.
-regions :: (Word, Word) -> IO [(Word, Word)]
-regions (low, high) = go [] (low + (negate low .&. (slice - 1)))
-  where
-    go found at
-      | at >= high = pure found
-      | otherwise = do
-          ours <- mi_is_in_heap_region (wordPtrToPtr (WordPtr at))
-          go (if ours == 0 then found else joined found at (min high (at + slice))) (at + slice)
-    joined ((a, b) : found) at end | b == at = (a, end) : found
-    joined found at end = (at, end) : found
-    slice = 65536
+    parts = [ (max a (from m), min b (to m)) | (a, b) <- takeWhile ((< to m) . fst) areas ]
 
 -- So many bytes of the range are resident.
-residentPages :: (Word, Word) -> IO Int
+residentPages :: Area -> IO Int
 residentPages (low, high) = do
   page <- fromIntegral <$> getpagesize
   let most = 4096
