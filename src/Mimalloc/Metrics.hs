@@ -12,7 +12,7 @@
 -- # TYPE mimalloc_process_resident_bytes gauge
 --
 -- All functions may be called from any thread; they stop nobody. For want of memory, 'getMetrics' and what
--- calls it throw 'Mimalloc.isResourceExhausted'.
+-- calls it throw an 'IOError' (@isResourceExhausted@).
 --
 -- == Why is it at 3 GB?
 --

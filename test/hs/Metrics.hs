@@ -2,9 +2,10 @@
 -- adapters of examples/adapters have the types that other libraries want. Runs at the root of the package.
 module Main (main) where
 
+import Control.Applicative ((<|>))
 import Control.Monad (when)
 import Data.Maybe (isNothing)
-import System.Directory (findExecutable)
+import System.Directory (doesFileExist, findExecutable)
 import System.Environment (setEnv)
 import System.FilePath ((</>))
 import System.IO (BufferMode (LineBuffering), hSetBuffering, stdout)
@@ -21,8 +22,10 @@ main :: IO ()
 main = mainOr Metrics.Residence.things $ do
   hSetBuffering stdout LineBuffering
   setEnv "TASTY_NUM_THREADS" "1"
-  promtool <- findExecutable "promtool"
-  when (isNothing promtool) $ putStrLn "# skipped: promtool is not installed"
+  installed <- findExecutable "promtool"
+  unpacked <- doesFileExist "build/prometheus/usr/bin/promtool"
+  let promtool = installed <|> if unpacked then Just "build/prometheus/usr/bin/promtool" else Nothing
+  when (isNothing promtool) $ putStrLn "# skipped: promtool is not installed (tools/promtool fetches it)"
   defaultMain $ testGroup "metrics"
     [ Metrics.Formats.tests promtool
     , Metrics.Residence.tests

@@ -140,7 +140,7 @@ addAll (low, high) = go (Resident 0 0 0 0 0)
     go !r _ [] = pure r
     go !r areas (m : ms) = do
       let near = dropWhile ((<= from m) . snd) areas
-      ours <- if rss m > 0 && anonymous m then oursIn near m else pure 0
+      ours <- if rss m > 0 then oursIn near m else pure 0
       go (add r m ours (if anonymous m && low <= from m && to m <= high then rss m - ours else 0)) near ms
     add r m ours ghc = Resident
       { residentTotal = residentTotal r + rss m
@@ -151,13 +151,15 @@ addAll (low, high) = go (Resident 0 0 0 0 0)
       }
 
 -- The system keeps as one mapping what adjoins and is of one kind, so a part of it may be somebody else's.
--- Then it is asked about our pages.
+-- Then it is asked about the pages of our part, or of the other where that is smaller.
 oursIn :: [Area] -> Mapping -> IO Int
 oursIn areas m
-  | sum [ b - a | (a, b) <- parts ] == to m - from m = pure (rss m)
-  | otherwise = min (rss m) . sum <$> mapM residentPages parts
+  | size ours <= size theirs = min (rss m) . sum <$> mapM residentPages ours
+  | otherwise = max 0 . (rss m -) . sum <$> mapM residentPages theirs
   where
-    parts = [ (max a (from m), min b (to m)) | (a, b) <- takeWhile ((< to m) . fst) areas ]
+    ours = [ (max a (from m), min b (to m)) | (a, b) <- takeWhile ((< to m) . fst) areas ]
+    theirs = filter (uncurry (<)) (zip (from m : map snd ours) (map fst ours ++ [to m]))
+    size as = sum [ b - a | (a, b) <- as ]
 
 -- So many bytes of the range are resident.
 residentPages :: Area -> IO Int
