@@ -1,5 +1,6 @@
--- Metrics: what they are called and written as, that they add up, whose resident memory is; and that the
--- adapters of examples/adapters have the types that other libraries want. Runs at the root of the package.
+-- Metrics: what they are called and written as, that they add up, whose resident memory is; the event log;
+-- and that the adapters of examples/adapters have the types that other libraries want. Runs at the root of the
+-- package.
 module Main (main) where
 
 import Control.Applicative ((<|>))
@@ -14,12 +15,13 @@ import Test.Tasty.HUnit
 
 import Api.Child (mainOr)
 import InPlace
+import qualified Metrics.EventLog
 import qualified Metrics.Formats
 import qualified Metrics.Residence
 
 main :: IO ()
 -- One test at a time: some count.
-main = mainOr Metrics.Residence.things $ do
+main = mainOr (Metrics.Residence.things ++ Metrics.EventLog.things) $ do
   hSetBuffering stdout LineBuffering
   setEnv "TASTY_NUM_THREADS" "1"
   installed <- findExecutable "promtool"
@@ -29,6 +31,7 @@ main = mainOr Metrics.Residence.things $ do
   defaultMain $ testGroup "metrics"
     [ Metrics.Formats.tests promtool
     , Metrics.Residence.tests
+    , Metrics.EventLog.tests
     , testGroup "adapters" [ testCase a (adapter a) | a <- ["PrometheusClient", "Ekg", "OpenTelemetry"] ]
     ]
 
