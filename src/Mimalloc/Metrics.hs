@@ -81,6 +81,7 @@ import qualified Data.ByteString.Lazy as Lazy
 import Data.List (partition, sortOn)
 import qualified Data.List as List
 import Data.Ord (Down (..))
+import Data.Word (Word8)
 import GHC.Generics (Generic)
 import GHC.Stats (GCDetails (..), RTSStats (..), getRTSStats, getRTSStatsEnabled)
 
@@ -244,7 +245,10 @@ usage name what label us =
   , bytes (name <> "_page") ("Of pages, all their bytes, by " <> what <> ".") (of_ usagePageBytes)
   , number (name <> "_pages") ("Pages, by " <> what <> ".") (of_ usagePages)
   ]
-  where of_ field = by label [ (v, field u) | (v, u) <- us ]
+  where
+    -- Made once for the four.
+    labelled = [ ([(label, v)], u) | (v, u) <- us ]
+    of_ field = [ Sample l (Whole (field u)) | (l, u) <- labelled ]
 
 ofSizeClasses :: Stats -> [Metric]
 ofSizeClasses = usage "size_class" "size of blocks in bytes" "block_bytes" . map named . statsSizeClasses
@@ -324,8 +328,10 @@ ofGhc s =
 
 -- A number that is not negative.
 digits :: Int -> ByteString
-digits n = fst (ByteString.unfoldrN 20 next (n, power 1))
+digits n = fst (ByteString.unfoldrN many next (n, 10 ^ (many - 1)))
   where
-    power p = if n `quot` p < 10 then p else power (10 * p)
-    next (_, 0) = Nothing
+    many = long 1 n
+    long :: Int -> Int -> Int
+    long k m = if m < 10 then k else long (k + 1) (m `quot` 10)
+    next :: (Int, Int) -> Maybe (Word8, (Int, Int))
     next (m, p) = let (d, rest) = m `quotRem` p in Just (48 + fromIntegral d, (rest, p `quot` 10))

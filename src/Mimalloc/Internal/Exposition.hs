@@ -22,6 +22,7 @@ import Control.DeepSeq (NFData)
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
 import Data.ByteString.Builder
+import Data.ByteString.Builder.Extra (byteStringCopy)
 import Data.ByteString.Builder.Prim
   (BoundedPrim, condB, liftFixedToBounded, primMapByteStringBounded, (>$<), (>*<))
 import qualified Data.ByteString.Builder.Prim as Prim
@@ -118,33 +119,37 @@ contentType format = case format of
 renderMetrics :: Format -> [Metric] -> Builder
 renderMetrics format ms = case format of
   Prometheus -> foldMap prometheus there
-  OpenMetrics -> foldMap openMetrics there <> "# EOF\n"
-  Json -> "{\"version\":1,\"metrics\":[" <> separated (map json ms) <> "]}\n"
+  OpenMetrics -> foldMap openMetrics there <> text "# EOF\n"
+  Json -> text "{\"version\":1,\"metrics\":[" <> separated (map json ms) <> text "]}\n"
   where there = filter (not . null . metricSamples) ms
+
+-- A literal is a byte string that is made once; as a builder it would be a list of characters.
+text :: ByteString -> Builder
+text = byteStringCopy
 
 -- ---- the two text formats
 
 -- A counter is called as its samples are.
 prometheus :: Metric -> Builder
 prometheus m =
-  "# HELP " <> name <> char7 ' ' <> escaped helpText (metricHelp m)
-    <> "\n# TYPE " <> name <> char7 ' ' <> kind (metricKind m) <> char7 '\n'
+  text "# HELP " <> name <> char7 ' ' <> escaped helpText (metricHelp m)
+    <> text "\n# TYPE " <> name <> char7 ' ' <> kind (metricKind m) <> char7 '\n'
     <> samples name m
-  where name = byteString (sampleName m)
+  where name = text (sampleName m)
 
 -- A counter is called as the metric is, its samples have @_total@ besides. The unit has to be the end of the
 -- name.
 openMetrics :: Metric -> Builder
 openMetrics m =
-  "# TYPE " <> name <> char7 ' ' <> kind (metricKind m)
+  text "# TYPE " <> name <> char7 ' ' <> kind (metricKind m)
     <> unit
-    <> "\n# HELP " <> name <> char7 ' ' <> escaped quoted (metricHelp m) <> char7 '\n'
-    <> samples (byteString (sampleName m)) m
+    <> text "\n# HELP " <> name <> char7 ' ' <> escaped quoted (metricHelp m) <> char7 '\n'
+    <> samples (text (sampleName m)) m
   where
-    name = byteString (metricName m)
+    name = text (metricName m)
     unit = case spelledOut (metricUnit m) of
       Just u | ("_" <> u) `ByteString.isSuffixOf` metricName m ->
-        "\n# UNIT " <> name <> char7 ' ' <> byteString u
+        text "\n# UNIT " <> name <> char7 ' ' <> text u
       _ -> mempty
 
 spelledOut :: ByteString -> Maybe ByteString
@@ -155,22 +160,22 @@ spelledOut unit = case unit of
 
 kind :: MetricKind -> Builder
 kind k = case k of
-  KindGauge -> "gauge"
-  KindCounter -> "counter"
+  KindGauge -> text "gauge"
+  KindCounter -> text "counter"
 
 samples :: Builder -> Metric -> Builder
 samples name m = foldMap sample (metricSamples m)
   where
-    sample (Sample labels v) = name <> labelled labels <> char7 ' ' <> value v <> char7 '\n'
-    labelled [] = mempty
-    labelled labels = char7 '{' <> separated (map label labels) <> char7 '}'
-    label (l, v) = byteString l <> "=\"" <> escaped quoted v <> char7 '"'
+    sample (Sample labels v) = name <> labelled labels <> value v <> char7 '\n'
+    labelled [] = char7 ' '
+    labelled labels = char7 '{' <> separated (map label labels) <> text "} "
+    label (l, v) = text l <> text "=\"" <> escaped quoted v <> char7 '"'
 
 value :: Value -> Builder
 value v = case v of
   Whole n -> intDec n
-  Real x | isNaN x -> "NaN"
-         | isInfinite x -> if x > 0 then "+Inf" else "-Inf"
+  Real x | isNaN x -> text "NaN"
+         | isInfinite x -> text (if x > 0 then "+Inf" else "-Inf")
          | otherwise -> decimal x
 
 -- Nine digits behind the point where these are enough.
@@ -189,18 +194,18 @@ decimal x
 
 json :: Metric -> Builder
 json m =
-  "{\"name\":" <> string (metricName m)
-    <> ",\"unit\":" <> string (metricUnit m)
-    <> ",\"help\":" <> string (metricHelp m)
-    <> ",\"kind\":\"" <> kind (metricKind m)
-    <> "\",\"samples\":[" <> separated (map sample (metricSamples m)) <> "]}"
+  text "{\"name\":" <> string (metricName m)
+    <> text ",\"unit\":" <> string (metricUnit m)
+    <> text ",\"help\":" <> string (metricHelp m)
+    <> text ",\"kind\":\"" <> kind (metricKind m)
+    <> text "\",\"samples\":[" <> separated (map sample (metricSamples m)) <> text "]}"
   where
     sample (Sample labels v) =
-      "{\"labels\":{" <> separated (map label labels) <> "},\"value\":" <> number v <> char7 '}'
+      text "{\"labels\":{" <> separated (map label labels) <> text "},\"value\":" <> number v <> char7 '}'
     label (l, v) = string l <> char7 ':' <> string v
     string s = char7 '"' <> escaped jsonString s <> char7 '"'
     number v = case v of
-      Real x | isNaN x || isInfinite x -> "null"        -- JSON has none
+      Real x | isNaN x || isInfinite x -> text "null"   -- JSON has none
       _ -> value v
 
 separated :: [Builder] -> Builder
