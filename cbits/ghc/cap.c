@@ -504,7 +504,7 @@ uint64_t mi_cap_activity(int number) {
   return lh == NULL ? 0 : mi_heap_activity(lh->owner);
 }
 
-void mi_cap_stats(int number, mi_cap_stats_t* stats) {
+void mi_cap_counts(int number, mi_cap_stats_t* stats) {
   *stats = (mi_cap_stats_t){ 0 };
   if (number < 0 || (unsigned)number >= MI_CAPS_MAX) return;
   mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);  /* pairs with cap_begin, mi_cap_heap_set_default */
@@ -517,6 +517,11 @@ void mi_cap_stats(int number, mi_cap_stats_t* stats) {
   stats->full_pages = mi_load_relaxed(&c->full_pages);
   stats->retired_pages = mi_load_relaxed(&c->retired_pages);
   stats->remote_freed = mi_load_relaxed(&c->remote_freed);
+}
+
+void mi_cap_stats(int number, mi_cap_stats_t* stats) {
+  mi_cap_counts(number, stats);
+  if (stats->exists == 0) return;
   const mi_use_t use = mi_stats_use(mi_id_of_capability((uint32_t)number));
   stats->used_blocks = use.blocks;
   stats->used_bytes = use.bytes;

@@ -23,8 +23,9 @@
 --   needed.
 -- [@part="mimalloc"@] what is resident in this allocator's arenas, in the structures of these and in mappings
 --   of single blocks: live blocks, what is free and waits to go back, what is free beside live blocks. Pages
---   that nobody has touched are not in it. Its other structures (of heaps, of owners) are counted by what
---   they occupy; its page map, some pages of the system's, is in the last.
+--   that nobody has touched are not in it, nor are explicit huge pages, which the system does not count as
+--   resident. Its other structures (of heaps, of owners) are counted by what they occupy; its page map, some
+--   pages of the system's, is in the last.
 -- [@part="other"@] the rest, by subtraction: code and data of the program and its libraries, stacks, what
 --   C's @malloc@ has, what others have mapped.
 --
@@ -36,7 +37,7 @@
 --
 -- == Consistency
 --
--- All figures of one call are of one pass: one look at the pages ('getStats'), at the capabilities
+-- All figures of one call are of one pass: one look at the pages ('getStats'), at what capabilities count
 -- ('capabilityStats'), at the collections asked for ('pressureStats'), at GHC's statistics and at the
 -- system's. They are as exact as these are. By size class, by owner and by heap, samples add up to the same
 -- totals, @mimalloc_live_bytes@ and @mimalloc_live_blocks@. Counters of pages and blocks begin anew with
@@ -85,7 +86,9 @@ import Data.Word (Word8)
 import GHC.Generics (Generic)
 import GHC.Stats (GCDetails (..), RTSStats (..), getRTSStats, getRTSStatsEnabled)
 
+import Mimalloc.Internal.Capabilities
 import Mimalloc.Internal.Exposition
+import Mimalloc.Internal.FFI (mi_cap_counts)
 import Mimalloc.Internal.Resident
 import Mimalloc.Pressure
 import Mimalloc.Stats
@@ -135,7 +138,7 @@ getMetrics = getMetricsWith defaultDetail
 getMetricsWith :: Detail -> IO [Metric]
 getMetricsWith detail = do
   stats <- getStats
-  capabilities <- capabilityStats
+  capabilities <- readCapabilities mi_cap_counts
   pressure <- pressureStats
   process <- getProcessInfo
   ghc <- getRTSStatsEnabled >>= \enabled -> if enabled then Just <$> getRTSStats else pure Nothing

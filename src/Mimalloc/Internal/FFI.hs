@@ -149,6 +149,7 @@ module Mimalloc.Internal.FFI
   , hs_mi_forks
   , mi_cap_max
   , mi_cap_stats
+  , mi_cap_counts
   , mi_cap_activity
     -- * Pressure
   , mi_cap_held
@@ -321,6 +322,7 @@ foreign import ccall unsafe mi_cap_number :: IO CInt
 foreign import ccall safe "hs_mi_live" mi_live_safe :: Ptr Word64 -> Ptr Word64 -> IO ()
 foreign import ccall unsafe mi_cap_max   :: IO CSize
 foreign import ccall unsafe mi_cap_stats :: CInt -> Ptr Word64 -> IO ()
+foreign import ccall unsafe mi_cap_counts :: CInt -> Ptr Word64 -> IO ()
 foreign import ccall unsafe mi_cap_activity :: CInt -> IO Word64
 
 -- Any-thread. Safe because they wait for capabilities, also for the one that calls.
