@@ -1,5 +1,5 @@
--- Metrics: what they are called and written as, that they add up, whose resident memory is; the event log;
--- and that the adapters of examples/adapters have the types that other libraries want. Runs at the root of the
+-- Metrics: what they are called and written as, that they add up, whose resident memory is; the event log; and
+-- that the adapters of examples/adapters have the types that other libraries want. Runs at the root of the
 -- package.
 module Main (main) where
 
