@@ -6,6 +6,7 @@
 -- * ways ROUNDS SIZE..: each way, as many loops at once as there are capabilities
 -- * remote|bulk|throughput|bound ROUNDS, idle mi|base|nobody SIZE: see Costs.Across
 -- * kept WHAT: one of Costs.Kept; without WHAT, their names
+-- * scrape ROUNDS: metrics of a thousand heaps
 -- * exit mi|base: what the clock shows when nothing is left to do but to end
 --
 -- All but the table: TSV, a line for each thing: part, name, bytes, the figures of all rounds.
@@ -22,6 +23,7 @@ import Text.Printf (printf)
 import Costs.Across
 import Costs.Kept
 import Costs.Measure
+import Costs.Scrape
 import Costs.Ways
 
 main :: IO ()
@@ -39,9 +41,10 @@ main = getArgs >>= \args -> case args of
   ["kept"] -> mapM_ (putStrLn . fst) keepers
   ["kept", what] -> kept what
   ["exit", who] -> atTheEnd who
+  ["scrape", rounds] -> scrapes (read rounds)
   _ -> do
     hPutStrLn stderr ("table | ways ROUNDS SIZE.. | remote|bulk|throughput|bound ROUNDS | "
-      ++ "idle mi|base|nobody SIZE | kept WHAT | exit mi|base")
+      ++ "idle mi|base|nobody SIZE | kept WHAT | exit mi|base | scrape ROUNDS")
     exitFailure
 
 table :: IO ()

@@ -9,6 +9,7 @@
 
 #include "core/commit.h"
 #include "core/family.h"
+#include "core/mapping.h"
 #include "core/memory.h"
 #include "core/report.h"
 #include "core/os.h"
@@ -492,6 +493,35 @@ void mi_live(uint64_t* blocks, uint64_t* bytes) {
   *bytes = use.bytes;
 }
 
+/* How many there are, also where there is no room for them. */
+typedef struct { uint64_t* words; size_t n, max; } areas_t;
+
+static void area_add(areas_t* areas, const void* start, size_t size) {
+  if (areas->n < areas->max) {
+    areas->words[2 * areas->n] = (uintptr_t)start;
+    areas->words[2 * areas->n + 1] = (uintptr_t)start + size;
+  }
+  areas->n++;
+}
+
+static bool area_add_mapping(mi_page_t* page, void* areas) {
+  area_add(areas, page->start, mi_page_size(page));
+  return true;
+}
+
+size_t mi_areas(uint64_t* words, size_t max) {
+  areas_t areas = { words, 0, max };
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    const mi_arena_t* a = mi_arena_at(i);
+    const mi_bits_t* end = a->holes + mi_bitmap_words(mi_arena_nholes(a));  /* the last of its structures */
+    area_add(&areas, a, mi_align_up((size_t)((uintptr_t)end - (uintptr_t)a), mi_os_page_size()));
+    /* A statistic: one that goes meanwhile is nobody's, or somebody else's. */
+    if (!mi_load_relaxed(&a->xgone)) area_add(&areas, a->start, a->nslices * MI_SLICE_SIZE);
+  }
+  mi_mapping_each(&area_add_mapping, &areas);
+  return areas.n;
+}
+
 uint64_t mi_cap_activity(int number) {
   /* pairs with cap_begin, mi_cap_heap_set_default */
   const mi_lheap_t* lh =
@@ -499,7 +529,7 @@ uint64_t mi_cap_activity(int number) {
   return lh == NULL ? 0 : mi_heap_activity(lh->owner);
 }
 
-void mi_cap_stats(int number, mi_cap_stats_t* stats) {
+void mi_cap_counts(int number, mi_cap_stats_t* stats) {
   *stats = (mi_cap_stats_t){ 0 };
   if (number < 0 || (unsigned)number >= MI_CAPS_MAX) return;
   mi_lheap_t* lh = mi_load_acquire(&xlheaps[number]);  /* pairs with cap_begin, mi_cap_heap_set_default */
@@ -512,6 +542,11 @@ void mi_cap_stats(int number, mi_cap_stats_t* stats) {
   stats->full_pages = mi_load_relaxed(&c->full_pages);
   stats->retired_pages = mi_load_relaxed(&c->retired_pages);
   stats->remote_freed = mi_load_relaxed(&c->remote_freed);
+}
+
+void mi_cap_stats(int number, mi_cap_stats_t* stats) {
+  mi_cap_counts(number, stats);
+  if (stats->exists == 0) return;
   const mi_use_t use = mi_stats_use(mi_id_of_capability((uint32_t)number));
   stats->used_blocks = use.blocks;
   stats->used_bytes = use.bytes;

@@ -13,6 +13,7 @@
   type hs_##name parameters { return name arguments; }
 
 HS(void, mi_live, (uint64_t* blocks, uint64_t* bytes), (blocks, bytes))
+HS(size_t, mi_areas, (uint64_t* words, size_t max), (words, max))
 HS(void*, mi_thread_aligned, (size_t size, size_t align, size_t offset, bool zero),
    (size, align, offset, zero))
 HS(void*, mi_thread_resize, (void* p, size_t size, size_t align, size_t offset, bool zero),

@@ -156,7 +156,13 @@ typedef struct {
 } mi_cap_stats_t;
 /* Live blocks of the whole process, and their usable bytes. */
 mi_decl_export void mi_live(uint64_t* blocks, uint64_t* bytes);
+/* Where the allocator's memory is: from and to, two words, of each arena, of its structures, and of each
+   block with a mapping of its own; other structures are left out. The result is how many areas there are; of
+   these at most `max` were written. In no order. */
+mi_decl_export size_t mi_areas(uint64_t* words, size_t max);
 mi_decl_export void mi_cap_stats(int number, mi_cap_stats_t* stats);
+/* The same but for the live blocks, which are looked for in all pages; these are 0. */
+mi_decl_export void mi_cap_counts(int number, mi_cap_stats_t* stats);
 /* Changes when the capability's part of any heap does anything but allocate and free in its pages; 0: it
    has no page of any. */
 mi_decl_export uint64_t mi_cap_activity(int number);

@@ -49,7 +49,6 @@ import Control.Exception (mask_)
 import Control.Monad (forM, forM_)
 import Data.ByteString (ByteString)
 import Data.List (sortOn)
-import Data.Maybe (catMaybes)
 import Data.Word (Word64)
 import Foreign.Marshal.Array (advancePtr, allocaArray)
 import Foreign.Ptr (Ptr, nullPtr)
@@ -58,6 +57,7 @@ import GHC.Generics (Generic)
 import System.IO.Unsafe (unsafePerformIO)
 
 import Mimalloc.Internal.Bytes (packCString)
+import Mimalloc.Internal.Capabilities
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Numbers
@@ -275,22 +275,6 @@ mimallocVersion :: Int
 mimallocVersion = unsafePerformIO getMimallocVersion
 {-# NOINLINE mimallocVersion #-}
 
--- | What one capability's heap holds and has done. The counters are read while the capability goes on
--- counting, so they need not fit together to the last block.
---
--- @since 0.1.0.0
-data CapabilityStats = CapabilityStats
-  { capabilityNumber       :: !Int -- ^ whose heap it is
-  , capabilityPages        :: !Int -- ^ pages it holds now, those it allocates from
-  , capabilityFreshPages   :: !Int -- ^ pages it took new, ever
-  , capabilityAdoptedPages :: !Int -- ^ pages it took over from others, or its own back, ever
-  , capabilityFullPages    :: !Int -- ^ pages it gave up because nothing was free in them, ever
-  , capabilityRetiredPages :: !Int -- ^ pages it gave back empty, ever
-  , capabilityRemoteFreed  :: !Int -- ^ blocks of its pages that others freed and it took in, ever
-  , capabilityUsedBlocks   :: !Int -- ^ blocks in use in its pages now
-  , capabilityUsedBytes    :: !Int -- ^ bytes that these blocks can hold
-  } deriving (Eq, Show, Generic, NFData)
-
 -- | The heaps of all capabilities that have allocated, in order. May be called from any thread; throws
 -- nothing.
 --
@@ -300,18 +284,7 @@ data CapabilityStats = CapabilityStats
 --
 -- @since 0.1.0.0
 capabilityStats :: IO [CapabilityStats]
-capabilityStats = do
-  most <- mi_cap_max
-  fmap catMaybes . forM [0 .. fromIntegral most - 1] $ \n ->
-    allocaArray (1 + fromEnum (maxBound :: CapabilityWord)) $ \p -> do
-      mi_cap_stats (fromIntegral n) p
-      let field f = fromIntegral <$> peekElemOff p (fromEnum f)
-      exists <- field CapabilityExists
-      if exists == (0 :: Int) then pure Nothing else Just <$>
-        (CapabilityStats n <$> field CapabilityPages
-          <*> field CapabilityFreshPages <*> field CapabilityAdoptedPages
-          <*> field CapabilityFullPages <*> field CapabilityRetiredPages <*> field CapabilityRemoteFreed
-          <*> field CapabilityUsedBlocks <*> field CapabilityUsedBytes)
+capabilityStats = readCapabilities mi_cap_stats
 
 -- | How many blocks are in use in the whole process, and how many bytes they can hold. Exact while nobody
 -- allocates or frees. May be called from any thread; throws nothing.

@@ -1,8 +1,8 @@
--- The examples in the documentation of each module, the programs in the README and those examples that are no
--- part of a package are run as they stand there.
+-- The examples in the documentation of each module, the programs in the README and in the guide, and those
+-- examples that are no part of a package are run as they stand there.
 module Main (main) where
 
-import Control.Monad (filterM)
+import Control.Monad (filterM, forM)
 import Data.List (isInfixOf, isPrefixOf, isSuffixOf)
 import System.Directory
 import System.FilePath
@@ -14,12 +14,13 @@ main :: IO ()
 main = do
   compiler <- ghc
   flags <- buildDirectory >>= packageFlags
-  programs <- haskellBlocks <$> readFile "README.md"
+  programs <- forM ["README.md", "docs/guide.md"] $ \page -> (,) page . haskellBlocks <$> readFile page
   dir <- freshDirectory "documentation"
   report $
-    ("README.md has a program", pure (if null programs then Just "no block marked haskell" else Nothing)) :
-    [ ("README.md, program " ++ show n, program compiler flags (dir </> ("Readme" ++ show n)) text)
-    | (n, text) <- zip [1 :: Int ..] programs ]
+    [ (page ++ " has a program", pure (if null texts then Just "no block marked haskell" else Nothing))
+    | (page, texts) <- programs ]
+    ++ [ (page ++ ", program " ++ show n, program compiler flags (dir </> (takeBaseName page ++ show n)) text)
+       | (page, texts) <- programs, (n, text) <- zip [1 :: Int ..] texts ]
     ++ [("examples/Recv.hs", readFile "examples/Recv.hs" >>= program compiler flags (dir </> "Recv"))]
     ++ [("examples in the modules", examples flags dir)
        , ("each module's first example is one that runs", firstExamples)

@@ -141,11 +141,16 @@ module Mimalloc.Internal.FFI
   , mi_stats_print_safe
   , mi_stats_words_safe
   , mi_stats_get_json_safe
+    -- * What is resident
+  , mi_areas_safe
+  , mincore_safe
+  , getpagesize
     -- * Capabilities
   , mi_cap_number
   , hs_mi_forks
   , mi_cap_max
   , mi_cap_stats
+  , mi_cap_counts
   , mi_cap_activity
     -- * Pressure
   , mi_cap_held
@@ -167,7 +172,7 @@ module Mimalloc.Internal.FFI
   ) where
 
 import Data.Int (Int64)
-import Data.Word (Word32, Word64)
+import Data.Word (Word32, Word64, Word8)
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool (..), CInt (..), CLong (..), CSize (..))
 import Foreign.ForeignPtr (FinalizerEnvPtr, FinalizerPtr)
@@ -324,6 +329,7 @@ foreign import ccall unsafe mi_cap_number :: IO CInt
 foreign import ccall safe "hs_mi_live" mi_live_safe :: Ptr Word64 -> Ptr Word64 -> IO ()
 foreign import ccall unsafe mi_cap_max   :: IO CSize
 foreign import ccall unsafe mi_cap_stats :: CInt -> Ptr Word64 -> IO ()
+foreign import ccall unsafe mi_cap_counts :: CInt -> Ptr Word64 -> IO ()
 foreign import ccall unsafe mi_cap_activity :: CInt -> IO Word64
 
 -- Any-thread. Safe because they wait for capabilities, also for the one that calls.
@@ -463,3 +469,10 @@ foreign import ccall unsafe "hs_mi_stats_merge" mi_stats_merge                  
 foreign import ccall safe "hs_mi_stats_print" mi_stats_print_safe       :: Ptr a -> IO ()
 foreign import ccall safe "hs_mi_stats_words" mi_stats_words_safe       :: Ptr Word64 -> CSize -> IO CSize
 foreign import ccall safe "hs_mi_stats_get_json" mi_stats_get_json_safe :: CSize -> CString -> IO CString
+
+-- Any-thread, safe because it waits for who moves a mapping.
+foreign import ccall safe "hs_mi_areas" mi_areas_safe :: Ptr Word64 -> CSize -> IO CSize
+
+-- The C library's; any-thread. Safe where the system walks the pages of a range.
+foreign import ccall safe "mincore" mincore_safe :: Ptr a -> CSize -> Ptr Word8 -> IO CInt
+foreign import ccall unsafe getpagesize          :: IO CInt

@@ -1,0 +1,213 @@
+{-# LANGUAGE OverloadedStrings #-}
+-- What metrics are written as, read by strict parsers; and what they are called.
+module Metrics.Formats (tests) where
+
+import Control.Concurrent
+import Control.Monad
+import Data.ByteString (ByteString)
+import Data.ByteString.Builder (toLazyByteString)
+import qualified Data.ByteString.Char8 as Char8
+import qualified Data.ByteString.Lazy as Lazy
+import Data.List (isInfixOf, isPrefixOf, isSuffixOf, nub, sort, (\\))
+import Foreign.ForeignPtr (finalizeForeignPtr)
+import System.Directory (createDirectoryIfMissing)
+import System.Exit (ExitCode (..))
+import System.Process (readProcessWithExitCode)
+import Test.Tasty (TestTree, testGroup)
+import Test.Tasty.HUnit
+
+import Metrics.Parse
+import Mimalloc
+import Mimalloc.Heap
+import Mimalloc.Metrics
+import Mimalloc.Pressure
+import Mimalloc.Stats
+
+-- | The path of promtool, if it is there.
+tests :: Maybe FilePath -> TestTree
+tests promtool = testGroup "formats" $
+  [ testCase "each format says what the metrics are" $ do
+      ms <- filter (not . null . metricSamples) <$> someMetrics
+      parsed prometheus Prometheus ms >>= (@?= map (told sampleName "") ms)
+      parsed openMetrics OpenMetrics ms >>= (@?= [ told metricName (inWords m) m | m <- ms ])
+      parsed json Json ms >>= (@?= [ (told metricName (utf8 (metricUnit m)) m)
+        { familyLines = [ l { lineName = utf8 (metricName m) } | l <- familyLines (told metricName "" m) ] }
+        | m <- ms ])
+  , testCase "what scrapes answer" $ do
+      scrape Prometheus >>= succeeds . prometheus
+      scrape OpenMetrics >>= succeeds . openMetrics
+      scrapeLazy Json >>= succeeds . json . Lazy.toStrict
+      length (nub (map contentType [minBound ..])) @?= 3
+  , testCase "the same metrics in each call" $ do
+      names <- map metricName <$> getMetrics
+      again <- someMetrics
+      map metricName again @?= names
+      assertBool "too few" (length names > 40)
+  , testCase "no metrics, none with samples" $ do
+      let empty = strange { metricSamples = [] }
+      map (\f -> rendered f [empty]) [Prometheus, OpenMetrics] @?= ["", "# EOF\n"]
+      map (\f -> rendered f []) [Prometheus, OpenMetrics, Json]
+        @?= ["", "# EOF\n", "{\"version\":1,\"metrics\":[]}\n"]
+  , testCase "names and units" $ someMetrics >>= mapM_ named
+  , testCase "no duplicates" $ do
+      ms <- someMetrics
+      let twice xs = xs \\ nub xs
+      twice (map metricName ms) @?= []
+      -- no sample may have the name of another family
+      twice (map sampleName ms ++ [ metricName m | m <- ms, metricKind m == KindCounter ]) @?= []
+      forM_ ms $ \m -> twice (map (sort . sampleLabels) (metricSamples m)) @?= []
+      forM_ ms $ \m -> forM_ (metricSamples m) $ \s ->
+        take 1 (map (map fst . sampleLabels) (metricSamples m)) @?= [map fst (sampleLabels s)]
+  , testCase "escapes" $ do
+      rendered Prometheus [strange] @?= Char8.unlines
+        [ "# HELP strange_blocks a \\\\ \"b\" \\n c \195\164", "# TYPE strange_blocks gauge"
+        , "strange_blocks{kind=\"a \\\\ \\\"b\\\" \\n c \195\164\",x=\"\"} -1" ]
+      rendered OpenMetrics [strange] @?= Char8.unlines
+        [ "# TYPE strange_blocks gauge", "# HELP strange_blocks a \\\\ \\\"b\\\" \\n c \195\164"
+        , "strange_blocks{kind=\"a \\\\ \\\"b\\\" \\n c \195\164\",x=\"\"} -1", "# EOF" ]
+      let controls = strange { metricHelp = "\t\r\1\127\"" }
+      rendered Json [controls { metricSamples = [] }] @?=
+        "{\"version\":1,\"metrics\":[{\"name\":\"strange_blocks\","
+        <> "\"unit\":\"1\",\"help\":\"\\u0009\\u000d\\u0001\127\\\"\",\"kind\":\"gauge\",\"samples\":[]}]}\n"
+      forM_ [strange, controls] $ \m -> do
+        parsed prometheus Prometheus [m] >>= (@?= [told sampleName "" m])
+        parsed openMetrics OpenMetrics [m] >>= (@?= [told metricName "" m])
+        parsed json Json [m] >>= (@?= [told metricName "1" m])
+  , testCase "numbers" $ do
+      let text v = rendered Prometheus [Metric "x" "1" "" KindGauge [Sample [] v]]
+          number v = last (Char8.words (text v))
+      map (number . Real) [0, 1.5, -0.25, 12.000000001, 1 / 0, -1 / 0]
+        @?= ["0.000000000", "1.500000000", "-0.250000000", "12.000000001", "+Inf", "-Inf"]
+      number (Real (0 / 0)) @?= "NaN"
+      map (number . Whole) [0, -1, maxBound, minBound]
+        @?= map (Char8.pack . show) [0, -1, maxBound, minBound :: Int]
+      forM_ [1.0e-7, 1.0e-3, 0.1, 123456.789, 1.0e9, 1.5e12, 2.0e300] $ \x -> do
+        let back = read (Char8.unpack (number (Real x))) :: Double
+        assertBool (show (x, back)) (abs (x - back) <= 1.0e-9 * max 1 (abs x))
+      rendered Json [Metric "x" "1" "" KindGauge [Sample [] (Real (1 / 0))]]
+        @?= "{\"version\":1,\"metrics\":[{\"name\":\"x\",\"unit\":\"1\",\"help\":\"\",\"kind\":\"gauge\","
+          <> "\"samples\":[{\"labels\":{},\"value\":null}]}]}\n"
+  , testCase "counters only rise" $ do
+      before <- someMetrics
+      replicateM_ 100 (replicateM 200 (mallocForeignPtrBytes 3000) >>= mapM_ finalizeForeignPtr)
+      after <- someMetrics
+      let counters ms = [ ((sampleName m, sampleLabels s), sampleValue s)
+                        | m <- ms, metricKind m == KindCounter, s <- metricSamples m ]
+      assertBool "too few" (length (counters before) > 15)
+      forM_ (counters before) $ \(key, v) -> case lookup key (counters after) of
+        Nothing -> assertFailure (show key ++ " is gone")
+        Just v' -> assertBool (show (key, v, v')) (v' >= v)
+      assertBool "none rose" (counters before /= counters after)
+  , testCase "parts add up to totals" $ do
+      let groups = ["size_class", "owner", "heap"]
+      p <- mi_malloc 700000000                        -- in no heap
+      q <- mi_malloc 1000
+      ms <- withHeap $ \h -> withHeapMallocBytes h 100000 $ const getMetrics
+      mi_free q >> mi_free p
+      forM_ [ (g, w) | g <- groups, w <- ["live_bytes", "live_blocks", "pages"] ] $ \(group, what) ->
+        assertEqual (show (group, what)) (figures ("mimalloc_" <> what) ms)
+          [sum (figures ("mimalloc_" <> group <> "_" <> what) ms)]
+      let page_bytes = [ sum (figures ("mimalloc_" <> group <> "_page_bytes") ms)
+                       | group <- groups ]
+      length (nub page_bytes) @?= 1
+      assertBool (show page_bytes) (all (>= sum (figures "mimalloc_live_bytes" ms)) page_bytes)
+      figures "mimalloc_process_resident_bytes" ms @?= [sum (figures "mimalloc_resident_bytes" ms)]
+  , testCase "the figures are those of getStats" $ do
+      s <- getStats
+      ms <- getMetrics
+      pressure <- pressureStats
+      let near a b = assertBool (show (a, b)) (and [ abs (x - y) <= 1000000 | x <- a, y <- b ])
+      near [gaugeLiveBytes (statsGauges s)] (figures "mimalloc_live_bytes" ms)
+      near [pressureHeldBytes pressure] (figures "mimalloc_pressure_held_bytes" ms)
+      near [gaugeReservedBytes (statsGauges s)] (figures "mimalloc_reserved_bytes" ms)
+  , testCase "the largest heaps are shown, the others summed up" $ nested 12 $ do
+      ms <- getMetricsWith defaultDetail { detailHeaps = 3 }
+      let names = [ v | m <- ms, metricName m == "mimalloc_heap_live_bytes", s <- metricSamples m
+                      , (_, v) <- sampleLabels s ]
+      length (filter (`notElem` ["main", "other", "none"]) names) @?= 3
+      assertBool (show names) ("main" `elem` names && "other" `elem` names)
+      let shown = [ v | (h, v) <- zip names (figures "mimalloc_heap_live_bytes" ms)
+                      , h `notElem` ["main", "other", "none"] ]
+      assertBool (show shown) (all (>= 10 * 100000) shown)
+      [sum (figures "mimalloc_heap_live_bytes" ms)] @?= figures "mimalloc_live_bytes" ms
+      none <- getMetricsWith defaultDetail { detailHeaps = 0, detailResidence = False }
+      figures "mimalloc_resident_bytes" none @?= []
+      assertBool "resident" (all (> 0) (figures "mimalloc_process_resident_bytes" none))
+      assertBool "few" (length (figures "mimalloc_heap_live_bytes" none) <= 3)
+  , testCase "while others allocate" $ do
+      workers <- forM [1 .. 3 :: Int] $ \i -> forkIO
+        (forever (replicateM 50 (mallocForeignPtrBytes (i * 100)) >>= mapM_ finalizeForeignPtr >> yield))
+      replicateM_ 8 $ do
+        scrape Prometheus >>= succeeds . prometheus
+        scrape OpenMetrics >>= succeeds . openMetrics
+      mapM_ killThread workers
+  ] ++ [ testCase "promtool check metrics" $ do
+          createDirectoryIfMissing True "build"
+          text <- scrape Prometheus
+          Char8.writeFile "build/metrics.txt" text
+          (status, out, err) <- readProcessWithExitCode tool ["check", "metrics"] (Char8.unpack text)
+          assertEqual (out ++ err) ExitSuccess status
+          out ++ err @?= ""
+       | Just tool <- [promtool] ]
+
+-- Metrics of a process that has done something.
+someMetrics :: IO [Metric]
+someMetrics = withMallocBytes 100000 $ \_ -> withHeap $ \h -> withHeapMallocBytes h 1000 $ const getMetrics
+
+-- So many heaps, each with 100 KB more than the one before.
+nested :: Int -> IO () -> IO ()
+nested 0 act = act
+nested n act = withHeap $ \h -> withHeapMallocBytes h (n * 100000) $ \_ -> nested (n - 1) act
+
+strange :: Metric
+strange = Metric "strange_blocks" "1" odd_ KindGauge [Sample [("kind", odd_), ("x", "")] (Whole (-1))]
+  where odd_ = "a \\ \"b\" \n c \195\164"
+
+figures :: ByteString -> [Metric] -> [Int]
+figures name ms = [ n | m <- ms, metricName m == name, s <- metricSamples m, Whole n <- [sampleValue s] ]
+
+rendered :: Format -> [Metric] -> ByteString
+rendered format = Lazy.toStrict . toLazyByteString . renderMetrics format
+
+parsed :: (ByteString -> Either String a) -> Format -> [Metric] -> IO a
+parsed parser format ms = either assertFailure pure (parser (rendered format ms))
+
+succeeds :: Either String [Family] -> Assertion
+succeeds = either assertFailure (\fs -> assertBool "too few" (length fs > 30))
+
+utf8 :: ByteString -> String
+utf8 = Char8.unpack
+
+-- As a parser should find it.
+told :: (Metric -> ByteString) -> String -> Metric -> Family
+told name u m = Family (utf8 (name m)) kind_ u (utf8 (metricHelp m))
+  [ Line (if null u || u /= "1" then utf8 (sampleName m) else utf8 (metricName m))
+      [ (utf8 l, utf8 v) | (l, v) <- sampleLabels s ] (written (sampleValue s)) | s <- metricSamples m ]
+  where
+    kind_ = case metricKind m of { KindGauge -> "gauge"; KindCounter -> "counter" }
+    written v = utf8 (last (Char8.words (rendered Prometheus [Metric "x" "1" "" KindGauge [Sample [] v]])))
+
+inWords :: Metric -> String
+inWords m = case metricUnit m of { "By" -> "bytes"; "s" -> "seconds"; _ -> "" }
+
+-- Prometheus' and OpenMetrics' conventions.
+named :: Metric -> Assertion
+named m = do
+  let name = utf8 (metricName m)
+      ends = any (`isSuffixOf` name)
+      ok what = assertBool (name ++ ": " ++ what)
+      said = utf8 (metricHelp m)
+  ok "letters" (all (`elem` '_' : ['a' .. 'z']) name && "mimalloc_" `isPrefixOf` name)
+  ok "underscores" (not ("__" `isInfixOf` name) && last name /= '_')
+  ok "reserved" (not (ends
+    ["_total", "_count", "_sum", "_bucket", "_created", "_info", "_gauge", "_counter"]))
+  ok "help" (said /= "" && last said == '.' && '\n' `notElem` said)
+  case metricUnit m of
+    "By" -> ok "bytes" ("_bytes" `isSuffixOf` name && all whole (metricSamples m))
+    "s" -> ok "seconds" ("_seconds" `isSuffixOf` name && not (any whole (metricSamples m)))
+    "1" -> ok "without unit" (not (ends ["_bytes", "_seconds"]) && all whole (metricSamples m))
+    u -> assertFailure (name ++ ": unit " ++ show u)
+  forM_ (concatMap (map fst . sampleLabels) (metricSamples m)) $ \l ->
+    ok ("label " ++ utf8 l) (all (`elem` '_' : ['a' .. 'z']) (utf8 l)
+      && l `notElem` ["le", "quantile", "job", "instance"] && not ("__" `isPrefixOf` utf8 l))
+  where whole s = case sampleValue s of { Whole n -> n >= 0; Real _ -> False }
