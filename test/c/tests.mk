@@ -58,7 +58,7 @@ $(UNITS:%=$(T)/%-check): $(T)/%-check: $(T)/o/check/test/c/unit/%.o $(call TEST_
 	@$(LINK_check) $(WRAP) $^ -o $@
 $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,hard)
 	@$(LINK_hard) $(WRAP) $^ -o $@
-$(T)/budget $(T)/budget-%: WRAP = -Wl,--wrap=mi_os_now_ms,--wrap=mi_os_cpu_us,--wrap=mi_os_wait
+$(T)/budget $(T)/budget-%: WRAP = -Wl,--wrap=mi_os_now_ms,--wrap=mi_os_cpu_us,--wrap=mi_os_wait,--wrap=mi_purger_charge
 $(T)/realloc $(T)/realloc-%: WRAP = -Wl,--wrap=syscall
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
