@@ -1,5 +1,5 @@
-/* A small program that may make no system calls any more but read, write and exit, for longer than memory waits
-   to go back: it allocates and frees. 77: no such sandbox here. */
+/* A small program that may make no system calls any more but read, write and exit, for longer than memory
+   waits to go back: it allocates and frees. 77: no such sandbox here. */
 #define _GNU_SOURCE
 #include <linux/seccomp.h>
 #include <stdlib.h>
