@@ -126,10 +126,11 @@ static bool is_sparse(mi_page_t* page) {
   return mi_policy_is_sparse(page) && !mi_arena_at(page->arena)->pinned;
 }
 
-/* The pages have waited enough. */
-static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
+/* The pages have waited enough. How many were looked at. */
+static size_t give_up_sparse(mi_lheap_t* lh, unsigned bin) {
+  size_t n = 0;
   mi_queue_unpark_class(lh, bin);
-  for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
+  for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next, n++) {
     next = page->next;
     const bool watched = mi_page_where(page) == MI_WHERE_WATCHED;
     mi_queue_unretire(page);
@@ -146,6 +147,7 @@ static void give_up_sparse(mi_lheap_t* lh, unsigned bin) {
     mi_page_queued_to_waited(lh, page);
     mi_pool_page_put(page);
   }
+  return n;
 }
 
 /* Of what the next allocation takes, if nobody frees: what is taken from a queue shows in it, but where it is
@@ -166,12 +168,12 @@ static void sweep_idle(mi_lheap_t* lh) {
     return;
   }
   lh->swept_at = now;
-  const uint64_t since = mi_os_cpu_us();
+  size_t n = 0;
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
-    if (next_block(lh, bin) == lh->seen[bin]) give_up_sparse(lh, bin);
+    if (next_block(lh, bin) == lh->seen[bin]) n += give_up_sparse(lh, bin);
     lh->seen[bin] = next_block(lh, bin);
   }
-  mi_purger_charge(since);
+  mi_purger_charge(mi_policy_sweep_us(n));
 }
 
 /* ---- now and then ---- */

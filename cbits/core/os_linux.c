@@ -469,8 +469,8 @@ static mi_atomic(uint32_t) woken;
 void mi_os_wait(uint64_t ms) { mi_os_wait_at(&woken, ms); }
 void mi_os_wake(void) { mi_os_wake_at(&woken); }
 
-/* A page that the system clears in each copy of this memory, however that is made; who shares the memory finds
-   it as it is. In it is the process's number. */
+/* A page that the system clears in each copy of this memory, however that is made; who shares the memory
+   finds it as it is. In it is the process's number. */
 static mi_atomic(mi_atomic(uint64_t)*) xown;
 static mi_atomic(uint64_t) no_own;       /* there is no such page, from the first question on */
 static mi_atomic(uint64_t) xprocesses;   /* numbers drawn, by those of whose memory this is a copy, too */

@@ -98,6 +98,17 @@ mi_inline unsigned mi_policy_cached_of(unsigned bin) {
 #define MI_PURGE_SLEEP_MS 500u
 #define MI_PURGE_RETRY_MS 1000u          /* after a thread could not be made */
 #define MI_PURGE_ASK_MS   10u            /* after there was but one thread; asking takes 10 us */
+/* No round is made in a program so small: it may have a page of each small class. Such a program makes no
+   system call for what it freed, which a sandbox may not expect. */
+#define MI_ROUND_COMMITTED (4 * MI_MiB)
+mi_inline bool mi_policy_round_pays(size_t committed) { return MI_HARD || committed >= MI_ROUND_COMMITTED; }
+_Static_assert(MI_ROUND_COMMITTED / MI_SLICE_SIZE > MI_BIN_SMALL_LAST, "what a small program may have");
+
+/* Pages that a sweep looks at in a microsecond, which it takes anyway. Measured: 16 to 100, where they are in
+   the processor's caches. */
+#define MI_SWEEP_PAGES_PER_US 8u
+mi_inline uint64_t mi_policy_sweep_us(size_t npages) { return 1 + npages / MI_SWEEP_PAGES_PER_US; }
+
 /* Committed, before there is a thread by default. */
 #define MI_PURGE_THREAD_MIN  (MI_HARD ? MI_MiB : 8 * MI_MiB)
 /* Where there is no thread, so much may wait, or a fifth of what is committed. */

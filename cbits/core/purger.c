@@ -32,7 +32,7 @@ static void credit_charge(uint64_t since, int times) {
   const uint64_t now = mi_os_cpu_us();
   if (now > since) mi_sub_relaxed(&xcredit, times * (int64_t)(now - since));                    /* a sum */
 }
-void mi_purger_charge(uint64_t since) { credit_charge(since, 2); }
+void mi_purger_charge(uint64_t us) { mi_sub_relaxed(&xcredit, 2 * (int64_t)us); }    /* a sum */
 
 /* ---- rounds ---- */
 
@@ -66,6 +66,8 @@ static bool round_work(uint64_t now, size_t npages) {
   if (!mi_load_relaxed(&mi_purger_xround)) {                              /* the lock's */
     if (at == 0 || now < at) return false;
     mi_due_round(&mi_due);
+    /* A statistic. What waits stays marked; whoever adds to it schedules the next. */
+    if (!mi_policy_round_pays(mi_load_relaxed(&mi_commit_totals.xcommitted))) return false;
     mi_store_relaxed(&mi_purger_xround, true);
     at_pages = false;
   }

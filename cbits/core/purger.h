@@ -8,6 +8,8 @@
    of malloc begin it: the C library frees with a lock held that it takes to make a thread (of the stacks of
    ended ones).
 
+   No round is made where little is committed (mi_policy_round_pays): what waits stays marked until then.
+
    All of it together may use 2 % of a processor, and a tenth of a second that it did not use before: what is
    due waits for that. What is done inside pages may use half as much, because it brings less. */
 #ifndef MI_PURGER_H
@@ -59,10 +61,10 @@ void mi_purger_run_piece(void);
    Pieces by others come between its own. Followed by mi_report_pending. */
 void mi_purger_run_pages(void);
 
-/* For others who look for OS pages inside pages: may they, and what it took. `since`: mi_os_cpu_us before
-   it. */
+/* For others who look for OS pages inside pages: may they, and what it took, for all that is known without
+   asking the system for its time. */
 bool mi_purger_affords(void);
-void mi_purger_charge(uint64_t since);
+void mi_purger_charge(uint64_t us);
 
 /* Does a thread of ours run? A hint. */
 bool mi_purger_has_thread(void);

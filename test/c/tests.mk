@@ -46,6 +46,7 @@ endef
 LIB_VARIANTS = check hard
 $(foreach v,$(LIB_VARIANTS),$(eval $(call LIB_RULES,$(v))))
 
+comma = ,
 # ---- unit: one for each module, in test/c/unit
 
 UNITS = $(patsubst test/c/unit/%.c,%,$(sort $(wildcard test/c/unit/*.c)))
@@ -58,8 +59,9 @@ $(UNITS:%=$(T)/%-check): $(T)/%-check: $(T)/o/check/test/c/unit/%.o $(call TEST_
 	@$(LINK_check) $(WRAP) $^ -o $@
 $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,hard)
 	@$(LINK_hard) $(WRAP) $^ -o $@
-$(T)/budget $(T)/budget-%: WRAP = -Wl,--wrap=mi_os_now_ms,--wrap=mi_os_cpu_us,--wrap=mi_os_wait
-$(T)/realloc $(T)/realloc-%: WRAP = -Wl,--wrap=syscall
+$(T)/budget $(T)/budget-%: WRAP = $(patsubst %,-Wl$(comma)--wrap=%,\
+  mi_os_now_ms mi_os_cpu_us mi_os_wait mi_purger_charge)
+$(T)/realloc $(T)/realloc-check $(T)/realloc-hard: WRAP = -Wl,--wrap=syscall
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
 THREADED = cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats

@@ -1,5 +1,5 @@
-/* A program under a limit of data, or of addresses: what it freed counts no more. The argument: what counts, by
-   its name in /proc/self/status. 77: without a limit of some GiB. */
+/* A program under a limit of data, or of addresses: what it freed counts no more. The argument: what counts,
+   by its name in /proc/self/status. */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>

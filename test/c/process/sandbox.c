@@ -1,5 +1,6 @@
 /* A process of one thread that may make no other system calls than these; any other ends it. Then it
-   allocates. 77: no such sandbox here. */
+   allocates, so much that rounds are made, which ask for the processor's time. (strict.c is a small program,
+   in which there are none.) The C library's own malloc asks for a random number. 77: no such sandbox here. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>

@@ -146,6 +146,7 @@ static void tiny_reserve(void) {
 
 static void purge_after_delay(void) {
   mi_option_set(mi_option_purge_delay, 1000000);
+  claim(MI_ROUND_COMMITTED, 1, NULL);             /* so that rounds are made */
   mi_page_t* page = claim(MI_SLICE_SIZE, 1, NULL);
   memset(page->start, 1, MI_SLICE_SIZE);
   mi_memory_give(page);

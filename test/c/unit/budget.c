@@ -27,6 +27,14 @@ uint64_t __wrap_mi_os_cpu_us(void) {
   mi_add_relaxed(&xasked, 1);            /* a count */
   return mine += mi_load_relaxed(&xcost);                                 /* set before */
 }
+/* A sweep costs as much as a piece. */
+void __real_mi_purger_charge(uint64_t us);
+void __wrap_mi_purger_charge(uint64_t us);
+void __wrap_mi_purger_charge(uint64_t us) {
+  CHECK(us > 0);
+  mi_add_relaxed(&xasked, 2);                                             /* a count */
+  __real_mi_purger_charge(mi_load_relaxed(&xcost));                       /* set before */
+}
 static size_t npieces(void) { return (mi_load_relaxed(&xasked) + 1) / 2; }
 
 /* What may be spent in so many milliseconds, and what is begun with the last of it: by two at once, and in

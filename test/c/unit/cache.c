@@ -92,6 +92,7 @@ static void not_without_delay(void) {
 
 static void flushed_after_the_delay(void) {
   mi_page_t *a = dead_page(2), *b = dead_class_page(70);
+  mi_page_t* much = dead_page(MI_ROUND_COMMITTED / MI_SLICE_SIZE);        /* so that rounds are made */
   mi_option_set(mi_option_purge_delay, 1000000);
   mi_cache_put(0, a), mi_cache_put_class(b);
   mi_purger_run(false);
@@ -106,6 +107,7 @@ static void flushed_after_the_delay(void) {
   usleep(5000);
   mi_purger_run(false);
   CHECK(mi_cache_take_class(70) == NULL && mi_page_is_none(mi_page_of(b->start)));
+  mi_cache_release(much);
   test_nothing_left();
 }
 

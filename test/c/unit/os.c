@@ -356,7 +356,7 @@ static void lock_excludes(void) {
   CHECK_EQ(counted, 80000);
 }
 
-TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move), TEST(grow),
-          TEST(fail_in), TEST(every_call_every_way), TEST(and_where_every_page_counts),
-          TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more), TEST(time_and_process), TEST(process_numbers),
-          TEST(bell), TEST(lock_ranks), TEST(lock_excludes))
+TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move),
+          TEST(grow), TEST(fail_in), TEST(every_call_every_way), TEST(and_where_every_page_counts),
+          TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more), TEST(time_and_process),
+          TEST(process_numbers), TEST(bell), TEST(lock_ranks), TEST(lock_excludes))
