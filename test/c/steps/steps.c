@@ -363,7 +363,8 @@ static void name_before_word(void* p) {
   const size_t swap = next(0, &page->xword, STEP_CAS);
   for (size_t i = 0; i < swap; i++) {
     if (steps[i].at != &page->xheap || steps[i].order != memory_order_acquire) continue;
-    CHECK_AT(steps[i + 1].at == &page->xword && steps[i + 1].order == memory_order_acquire, "step %zu", i);
+    CHECK_AT(steps[i + 1].at == &page->xword && steps[i + 1].kind == STEP_LOAD
+             && steps[i + 1].order == memory_order_acquire, "step %zu", i);
     nnames++;
   }
   CHECK(swap < nsteps && nnames > 0);
