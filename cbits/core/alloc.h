@@ -20,7 +20,8 @@ mi_noinline void* mi_alloc_malloc_generic(mi_lheap_t* lh, size_t size);
 void* mi_alloc_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero);
 /* A block with a page of its own, aligned to any power of two. */
 void* mi_alloc_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero);
-/* The same, for a block that grows, where none are wanted; `headroom`: to go on, if there is any (mi_memory_claim_headroom). */
+/* The same, for a block that grows, where none are wanted; `headroom`: to go on, if there is any
+   (mi_memory_claim_headroom). */
 void* mi_alloc_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* zero);
 
 /* Pops a block; NULL if there is none, or if it was written to. FAST */

@@ -66,8 +66,8 @@ bool mi_arena_claim_at(mi_arena_t* a, size_t i, size_t n);
 /* xlongest says nothing from now on, until somebody has searched the whole arena. */
 void mi_arena_longest_unknown(mi_arena_t* a);
 
-/* What was purged goes back (mi_policy_arena_goes): the program may need the addresses for something else. After
-   a round. */
+/* What was purged goes back (mi_policy_arena_goes): the program may need the addresses for something else.
+   After a round. */
 void mi_arena_release_purged(void);
 /* Is there a limit, or has the system refused? A hint. */
 bool mi_arena_addresses_are_few(void);
@@ -79,8 +79,8 @@ extern mi_lock_t mi_arena_lock;          /* for adding an arena, and for giving 
 /* One more arena, or one that was released, with room for `size` aligned bytes; half as large where the
    system refuses. */
 bool mi_arena_reserve(size_t size);
-/* Gives the addresses of arenas back in which all is free: as after a round (mi_policy_arena_goes), or also of
-   those with memory that was not purged yet. True: there was one. */
+/* Gives the addresses of arenas back in which all is free: as after a round (mi_policy_arena_goes), or also
+   of those with memory that was not purged yet. True: there was one. */
 bool mi_arena_release(bool also_dirty);
 /* The size of the next arena that is reserved. */
 size_t mi_arena_next_size(void);

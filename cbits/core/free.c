@@ -31,9 +31,9 @@ static void unpin(mi_found_t* f) {
   f->pinned = false;
 }
 
-/* R0: the page that p is in, or the empty one. If its heap may be destroyed meanwhile, and its arena unmapped,
-   the page is pinned, unless it is DEAD, before anything of a block is read: what lies inside its bounds is
-   memory. */
+/* R0: the page that p is in, or the empty one. If its heap may be destroyed meanwhile, and its arena
+   unmapped, the page is pinned, unless it is DEAD, before anything of a block is read: what lies inside its
+   bounds is memory. */
 static void find_page(const void* p, mi_found_t* f) {
   mi_page_t* page = f->page = mi_page_of(p);
   bool pins;

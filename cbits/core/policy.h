@@ -131,8 +131,8 @@ mi_inline uint32_t mi_policy_pieces(uint32_t ticks) {
 
 /* ---- arenas: any thread ---- */
 
-/* 40 MiB and 100 MiB, as a block or as many, allocated, touched and freed at once or three times a second, take
-   as long where large arenas go as where they stay. */
+/* 40 MiB and 100 MiB, as a block or as many, allocated, touched and freed at once or three times a second,
+   take as long where large arenas go as where they stay. */
 #define MI_ARENA_GOES (32 * MI_MiB)
 
 /* An arena in which all is free goes after a round if it is large and little of it is resident still: the

@@ -144,8 +144,8 @@ static bool clear_by_purge(const mi_arena_t* a, uint8_t* p, size_t n) {
   return mi_os_purge(p, n * MI_SLICE_SIZE);
 }
 
-/* Our slices i .. i+n become zero; what is clean is not touched. False, and nothing done, where the caller can
-   do it as well: it knows where in the last slice its block ends. */
+/* Our slices i .. i+n become zero; what is clean is not touched. False, and nothing done, where the caller
+   can do it as well: it knows where in the last slice its block ends. */
 static bool slices_clear(mi_arena_t* a, size_t i, size_t n, size_t dirty) {
   if (dirty == n && !mi_policy_clears_by_purge(n)) return false;
   size_t at = i;

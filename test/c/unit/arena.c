@@ -501,5 +501,6 @@ TEST_MAIN("arena", TEST(claim_and_give), TEST(every_alignment), TEST(zero_or_not
           TEST(committed_is_counted), TEST(user_memory), TEST(resize_in_place), TEST(mapping),
           TEST(tiny_reserve), TEST(purge_after_delay), TEST(purge_in_pieces), TEST(purged_by_two),
           TEST(purge_never), TEST(pinned_is_not_purged), TEST(no_memory), TEST(small_first),
-          TEST(smaller_arena), TEST(large_blocks), TEST(arenas_go), TEST(large_arenas_go), TEST(looks_once), TEST(crowd_finds_all),
+          TEST(smaller_arena), TEST(large_blocks), TEST(arenas_go), TEST(large_arenas_go),
+          TEST(looks_once), TEST(crowd_finds_all),
           TEST(counts_no_more), TEST(commit_fails), TEST(purge_loses), TEST(roomy), TEST(touched))
