@@ -25,9 +25,9 @@ static void test_plain() {
   std::string* q = new std::string[10];
   CHECK(mi_is_in_heap_region(q));
   delete[] q;
-  p = new (std::nothrow) int[100];
-  CHECK(mi_is_in_heap_region(p));
-  delete[] p;
+  int* r = new (std::nothrow) int[100];
+  CHECK(mi_is_in_heap_region(r));
+  delete[] r;
   std::vector<int> v(1000);
   std::string s(1000, 'x');
   CHECK(mi_is_in_heap_region(&v[0]) && mi_is_in_heap_region(s.data()));
@@ -50,9 +50,9 @@ static void test_aligned() {
   line* p = new line;
   CHECK(mi_is_in_heap_region(p) && (std::size_t)p % 256 == 0);
   delete p;
-  p = new (std::nothrow) line[5];
-  CHECK(mi_is_in_heap_region(p) && (std::size_t)p % 256 == 0);
-  delete[] p;
+  line* q = new (std::nothrow) line[5];
+  CHECK(mi_is_in_heap_region(q) && (std::size_t)q % 256 == 0);
+  delete[] q;
   std::vector<line> v(3);
   CHECK(mi_is_in_heap_region(&v[0]) && (std::size_t)&v[0] % 256 == 0);
 #endif
