@@ -1,7 +1,6 @@
 {-# LANGUAGE CPP #-}
 {-# LANGUAGE MagicHash #-}
 {-# LANGUAGE RankNTypes #-}
-{-# LANGUAGE ScopedTypeVariables #-}
 {-# LANGUAGE UnboxedTuples #-}
 -- Delimited continuations (GHC 9.6 and later): no continuation reaches out of a bracket.
 module Pure.Continuations (tests, skipped) where
@@ -30,13 +29,15 @@ tests :: TestTree
 #if MIN_VERSION_base(4,18,0)
 skipped = Nothing
 
+-- GHC 9.6 has its exception as a constant that its collector does not know: a second look at it ends the
+-- process, without this package, too. So there is one.
 tests = testGroup "delimited continuations" $
-  [ testCase ("that reach out of it are an error: " ++ name) $ stays $ replicateM_ 100 $ do
-      r <- try $ prompt $ \tag -> with $ \_ -> control0 tag $ \k -> k (pure 1)
-      case r of
-        Left (e :: SomeException) -> "no matching prompt" `isInfixOf` show e @? show e
-        Right (n :: Int) -> assertFailure ("not an error: " ++ show n)
-  | (name, With with) <- brackets ] ++
+  testCase "that reach out of a bracket have no matching prompt" (stays $ do
+    r <- reachOut (With (withMallocBytes 100))
+    either show (const "no error") r `has` "no matching prompt") :
+  [ testCase ("that reach out of it are an error: " ++ name) $ stays $ replicateM_ 100 $
+      reachOut with >>= either (const (pure ())) (\n -> assertFailure ("not an error: " ++ show n))
+  | (name, with) <- brackets ] ++
   [ testCase ("go on inside it: " ++ name) $ stays $ do
       r <- with $ \p -> prompt $ \tag -> do
         poke p 40
@@ -51,7 +52,12 @@ tests = testGroup "delimited continuations" $
         (n +) . fromIntegral <$> peek p
       r @?= (42 :: Int)
   | (name, With with) <- [("a foreign pointer", With foreign'), ("base's allocaBytes", With (allocaBytes 100))] ]
-  where foreign' f = mallocForeignPtrBytes 100 >>= \fp -> withForeignPtr fp f >>= \r -> r <$ touchForeignPtr fp
+  where
+    text `has` part = part `isInfixOf` text @? text
+    foreign' f = mallocForeignPtrBytes 100 >>= \fp -> withForeignPtr fp f >>= \r -> r <$ touchForeignPtr fp
+
+reachOut :: With -> IO (Either SomeException Int)
+reachOut (With with) = try $ prompt $ \tag -> with $ \_ -> control0 tag $ \k -> k (pure 1)
 
 newtype With = With (forall b. (Ptr Word8 -> IO b) -> IO b)
 
