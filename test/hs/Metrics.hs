@@ -1,6 +1,6 @@
--- Metrics: what they are called and written as, that they add up, whose resident memory is; the event log; and
--- that the adapters of examples/adapters have the types that other libraries want. Runs at the root of the
--- package.
+-- Metrics: what they are called and written as, that they add up, whose resident memory is; the event log;
+-- and that the adapters of examples/adapters have the types that other libraries want. Runs at the root of
+-- the package.
 module Main (main) where
 
 import Control.Applicative ((<|>))
