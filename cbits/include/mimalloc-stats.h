@@ -9,7 +9,7 @@
 
 #include "mimalloc.h"
 
-#define MI_STAT_VERSION 2
+#define MI_STAT_VERSION 1
 #define MI_STAT_BINS    82              /* size classes; the last: blocks with pages of their own */
 
 #ifdef __cplusplus
