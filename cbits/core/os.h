@@ -1,7 +1,7 @@
 /* The operating system: all that is called of it for memory, time and locks. os_linux.c implements it,
    os_clock.c the time; another platform is other files. Any thread. Nothing here is a cancellation point.
-   Sizes in bytes; addresses and sizes multiples of mi_os_page_size(). One failure policy: NULL or false, and errno = ENOMEM;
-   the caller decides what that means. A test can make calls for memory fail (mi_os_fail_in,
+   Sizes in bytes; addresses and sizes multiples of mi_os_page_size(). One failure policy: NULL or false, and
+   errno = ENOMEM; the caller decides what that means. A test can make calls for memory fail (mi_os_fail_in,
    mi_os_fail_call). */
 #ifndef MI_OS_H
 #define MI_OS_H
