@@ -133,7 +133,8 @@ static void of_a_heap(void) {
     for (int i = 0; i < n; i++) mi_free_of_heap(p[i], heap_id, owners[0], owners[0]->id);
     heap = mi_heap_make(MI_ARENA_NONE, 0, true);   /* in the same place, with another id */
     for (int i = 0; i < n; i++) {
-      CHECK((q[i] = i % 2 ? o_malloc(0, size) : mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), size)) != NULL);
+      q[i] = i % 2 ? o_malloc(0, size) : mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), size);
+      CHECK(q[i] != NULL);
     }
     for (int i = 0; i < n; i++) mi_free_of_heap(p[i], heap_id, owners[1], owners[1]->id);
     for (int i = 0; i < n; i++) CHECK(mi_block_usable(q[i]) >= size);
