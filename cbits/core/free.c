@@ -104,16 +104,8 @@ static bool free_remote(mi_page_t* page, mi_block_t* block, const void* p, uint6
   return true;
 }
 
-/* Is the page, whose word was `w`, in the heap with this id? A heap's memory is a heap's for ever. */
-static bool is_of_heap(mi_page_t* page, uint64_t w, uint64_t heap_id) {
-  if (mi_xword_state(w) == MI_PAGE_DEAD) return false;
-  const mi_heap_t* heap = mi_load_acquire(&page->xheap);                  /* pairs with mi_page_init */
-  return mi_load_relaxed(&heap->xid) == heap_id;                          /* shown with its first page */
-}
-
-/* Any free that is not local. `heap_id`: 0; or of a block that this heap had, and that is gone if the heap
-   has ended: then the page is dead or another's, and nothing is done. If it ends meanwhile, the pin fails. */
-static void free_checked(void* p, uint64_t heap_id, mi_owner_t* owner, uintptr_t id) {
+/* Any free that is not local. */
+static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_assert(id != 0 && (owner == NULL || owner->id == id));
   mi_block_t* block;
   if (p == NULL) return;
@@ -125,8 +117,7 @@ static void free_checked(void* p, uint64_t heap_id, mi_owner_t* owner, uintptr_t
     const uint64_t w = mi_load_acquire(&page->xword);
     /* R0 pairs with new_life: what is checked is of its life, or a later one. */
     const uint64_t key = mi_load_acquire(&page->xkey);
-    if (heap_id != 0 && !is_of_heap(page, w, heap_id)) return;
-    mi_page_t* found = mi_block_find(p, &block, heap_id == 0);
+    mi_page_t* found = mi_block_find(p, &block, true);
     if (found == NULL) return;
     if (found != page) continue;                                          /* mapped anew meanwhile */
     const uintptr_t xowner = mi_load_relaxed(&page->xowner);  /* as in mi_free_local; id|1 is a hint */
@@ -142,13 +133,37 @@ static void free_checked(void* p, uint64_t heap_id, mi_owner_t* owner, uintptr_t
 }
 
 static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
-  free_checked(p, 0, owner, id);
+  free_checked(p, owner, id);
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 
-void mi_free_of_heap(void* p, uint64_t heap_id, mi_owner_t* owner, uintptr_t id) {
-  if (heap_id == 0) return;
-  free_checked(p, heap_id, owner, id);
+/* The page of p, pinned, if it is in the heap with this id; else NULL. A heap's memory is a heap's for ever. */
+static mi_page_t* page_pin(const void* p, uint64_t heap_id) {
+  for (;;) {
+    mi_page_t* page = mi_page_of(p);
+    const uint64_t w = mi_load_acquire(&page->xword);                     /* R0 pairs with mi_remote_birth */
+    if (mi_xword_state(w) == MI_PAGE_DEAD) return NULL;
+    const mi_heap_t* heap = mi_load_acquire(&page->xheap);                /* pairs with mi_page_init */
+    if (mi_load_relaxed(&heap->xid) != heap_id) return NULL;              /* shown with its first page */
+    if (mi_remote_pin(&page->xword, w)) return page;
+  }
+}
+
+/* Nothing of the page is read before it is pinned: it may have had its end, and be another's. */
+void mi_free_of_heap(void* p, uint64_t heap_id, mi_owner_t* owner) {
+  mi_page_t* page = p == NULL || heap_id == 0 ? NULL : page_pin(p, heap_id);
+  if (page == NULL) return;
+  mi_assert(mi_heap_is_listed(mi_page_heap(page)));
+  mi_block_t* block;
+  const unsigned bin = mi_page_bin(page);
+  const uint64_t key = mi_load_relaxed(&page->xkey);                      /* of the life that is pinned */
+  uint64_t was;
+  if (mi_block_find(p, &block, false) != page
+      || (bin != MI_BIN_SINGLE && !mi_remote_claim(&block->xmark, key, &was))) {
+    mi_remote_unpin(&page->xword);
+    return;
+  }
+  remote_todo(page, bin, mi_page_remote_free(page, bin, block, key, true), owner);
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 
