@@ -137,7 +137,7 @@ static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 
-/* The page of p, pinned, if it is in the heap with this id; else NULL. A heap's memory is a heap's for ever. */
+/* The page of p, pinned, if it is in the heap with this id; else NULL. A heap's memory is one for ever. */
 static mi_page_t* page_pin(const void* p, uint64_t heap_id) {
   for (;;) {
     mi_page_t* page = mi_page_of(p);
