@@ -29,9 +29,9 @@
 --   for ever, as in all Haskell.) 'System.IO.Unsafe.unsafeDupablePerformIO' leaks the block when two threads
 --   evaluate one value at once, and GHC drops what one of them has done: it runs no handlers. A foreign
 --   pointer in place of the bracket does not.
--- * A delimited continuation (@control0#@ of GHC 9.6) cannot reach out of a bracket, as it cannot out of a lazy
---   value: @NoMatchingContinuationPrompt@, and the block is freed. A prompt within the bracket works, or a
---   foreign pointer in place of the bracket.
+-- * A delimited continuation (@control0#@ of GHC 9.6) cannot reach out of a bracket, as it cannot out of a
+--   lazy value: @NoMatchingContinuationPrompt@, and the block is freed. A prompt within the bracket works, or
+--   a foreign pointer in place of the bracket.
 -- * They throw an 'IOError': for a negative size, for elements whose bytes no 'Int' can count and for an
 --   alignment that is no power of two, an invalid argument ('isInvalidArgument'); for want of memory,
 --   'isResourceExhausted'.

@@ -157,14 +157,13 @@ static bool is_mine(mi_found_t* f, mi_owner_t* owner, uintptr_t id) {
              && mi_lheap_take_back(&owner->main, f->page));
 }
 
-/* Any free that is not local. `heap_id`: 0; or of a block that this heap had, and that is gone if the heap
-   has ended: then the page is dead or another's, and nothing is done. */
-static void free_checked(void* p, uint64_t heap_id, mi_owner_t* owner, uintptr_t id) {
+/* Any free that is not local. */
+static void free_checked(void* p, mi_owner_t* owner, uintptr_t id) {
   mi_assert(id != 0 && (owner == NULL || owner->id == id));
   mi_found_t f;
   if (p == NULL) return;
   do {
-    if (!find(p, heap_id, &f, heap_id == 0)) return;
+    if (!find(p, 0, &f, true)) return;
     if (is_mine(&f, owner, id)) {
       /* An offset block, or ours again. Another was faster. */
       if (!mi_free_local(f.block, id)) mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, mi_page_size(f.page));
@@ -174,13 +173,14 @@ static void free_checked(void* p, uint64_t heap_id, mi_owner_t* owner, uintptr_t
 }
 
 static mi_noinline void free_any(void* p, mi_owner_t* owner, uintptr_t id) {
-  free_checked(p, 0, owner, id);
+  free_checked(p, owner, id);
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 
-void mi_free_of_heap(void* p, uint64_t heap_id, mi_owner_t* owner, uintptr_t id) {
-  if (heap_id == 0) return;
-  free_checked(p, heap_id, owner, id);
+void mi_free_of_heap(void* p, uint64_t heap_id, mi_owner_t* owner) {
+  mi_found_t f;
+  do if (p == NULL || heap_id == 0 || !find(p, heap_id, &f, false)) return;
+  while (!free_remote(&f, p, owner));
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 

@@ -46,7 +46,7 @@ mi_noinline void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id);
 
 /* The same, of a block that the heap with this id had; nothing if that has ended with its blocks, whatever is
    there now. No other heap has had that id or will. 0: nothing. */
-void mi_free_of_heap(void* p, uint64_t heap_id, mi_owner_t* owner, uintptr_t id);
+void mi_free_of_heap(void* p, uint64_t heap_id, mi_owner_t* owner);
 
 mi_inline void mi_free_as(void* p, mi_owner_t* owner, uintptr_t id) {
   if (!mi_free_local(p, id)) mi_free_slow(p, owner, id);

@@ -27,8 +27,8 @@ static mi_atomic(uint64_t) xturns, xminor, xmajor, xminor_freed, xmajor_freed;
 /* As last decided, for statistics. */
 static mi_atomic(uint64_t) xnext = MI_PRESSURE_FLOOR, xnext_major = MI_PRESSURE_MAJOR_FLOOR;
 
-/* Of major collections for want of memory, by whether one arena only would do: how many in a row were in vain;
-   the smallest request of these; when the last one will have cost less than its share. Hints. */
+/* Of major collections for want of memory, by whether one arena only would do: how many in a row were in
+   vain; the smallest request of these; when the last one will have cost less than its share. Hints. */
 static struct { mi_atomic(uint32_t) xn; mi_atomic(size_t) xleast; mi_atomic(uint64_t) xuntil; } vain[2];
 /* book.after_major, for whoever has not taken the books. */
 static mi_atomic(uint64_t) xafter_major;

@@ -63,9 +63,9 @@ void mi_pressure_waited(void);
 bool mi_pressure_awaited(void);
 
 /* Any thread. There is no memory for so many bytes, from any arena or from one only: may a major collection
-   help, whatever is due? `room`: what a limit leaves without one, SIZE_MAX if there is none. False: several in
-   a row have not, and found nothing dead that had lived after the one before; too little was made since; and
-   they have not yet cost less than their share of the time. */
+   help, whatever is due? `room`: what a limit leaves without one, SIZE_MAX if there is none. False: several
+   in a row have not, and found nothing dead that had lived after the one before; too little was made since;
+   and they have not yet cost less than their share of the time. */
 bool mi_pressure_may_help(bool one_arena, size_t size, size_t room, uint64_t now);
 /* It was made, from `began` to `now`, and freed so many bytes of all, or in the arena. */
 void mi_pressure_asked(bool one_arena, size_t size, uint64_t freed, uint64_t began, uint64_t now);

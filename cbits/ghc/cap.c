@@ -156,7 +156,7 @@ void mi_cap_free_of_heap(void* heap_id, void* p) {
   /* as in lheap_of */
   mi_lheap_t* lh = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;
   if (lh != NULL) mi_owner_enter(lh->owner);
-  mi_free_of_heap(p, (uintptr_t)heap_id, lh == NULL ? NULL : lh->owner, mi_id_of_capability(number));
+  mi_free_of_heap(p, (uintptr_t)heap_id, lh == NULL ? NULL : lh->owner);
   if (lh != NULL) mi_owner_leave(lh->owner);
 }
 

@@ -168,8 +168,8 @@ newHeapInArena arena = newHeapTogether "newHeapInArena" 0 arena
 
 -- | Nothing more is taken from the heap: who tries gets an illegal operation. What was taken stays valid. All
 -- of it goes when neither the heap nor a foreign pointer into it is reachable any more; at once, if no
--- foreign pointer was made and nobody is in a bracket, or was interrupted in one in pure code. Ending it twice
--- is nothing.
+-- foreign pointer was made and nobody is in a bracket, or was interrupted in one in pure code. Ending it
+-- twice is nothing.
 --
 -- >>> heap <- newHeap
 -- >>> endHeap heap

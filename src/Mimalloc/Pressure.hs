@@ -23,9 +23,9 @@
 --
 -- So a loop over buffers stays small, and a program with a large heap, of either kind, is seldom asked. Where
 -- an allocation fails, as beyond a commit limit, the functions that throw for want of memory ask for a major
--- collection first, and try again; not for more than the limit, or the heap's arena, could ever give. After three
--- in a row that brought nothing the next waits, unless enough was made meanwhile, until the last will have cost
--- less than a tenth of the time.
+-- collection first, and try again; not for more than the limit, or the heap's arena, could ever give. After
+-- three in a row that brought nothing the next waits, unless enough was made meanwhile, until the last will
+-- have cost less than a tenth of the time.
 --
 -- With the non-moving collector (@+RTS -xn@) a major collection has only begun when the program goes on, and
 -- what it finds is freed later: where foreign pointers are kept for a while more lives meanwhile, a GiB where

@@ -24,7 +24,8 @@ main = do
     ++ [("examples/Recv.hs", readFile "examples/Recv.hs" >>= program compiler flags (dir </> "Recv"))]
     ++ [("examples in the modules", examples flags dir)
        , ("each module's first example is one that runs", firstExamples)
-       , ("names in the modules' texts lead somewhere", names compiler flags dir)]
+       , ("names in the modules' texts lead somewhere", names compiler flags dir)
+       , ("cabal has nothing to say of the package", checked)]
     ++ runTests compiler flags dir
 
 -- What stands in Markdown blocks marked haskell and is a program.
@@ -63,8 +64,8 @@ documented :: IO [FilePath]
 documented = filter (not . ("Checking.hs" `isSuffixOf`)) <$> haskellFiles "src"
 
 -- Haddock says which do not: what is not in scope, and what is ours and on no page (but for the types that
--- instances of Generic define). Nothing else that it warns of is there either, but that other packages have no
--- pages. It is not there with every compiler.
+-- instances of Generic define). It warns of nothing else either, but of other packages that have no pages. It
+-- is not there with every compiler.
 names :: FilePath -> [String] -> FilePath -> IO Problem
 names compiler flags dir = do
   sources <- documented
@@ -78,6 +79,11 @@ names compiler flags dir = do
   where others = ["Couldn't find .haddock for export", "could not find link destinations for"]
         haddock = if hasDirectory compiler then takeDirectory compiler </> "haddock" else "haddock"
         hasDirectory = ('/' `elem`)
+
+checked :: IO Problem
+checked = do
+  (problem, said) <- output 300 "tools/cabal" ["check"] ""
+  pure (if "No errors or warnings" `isInfixOf` said then problem else Just said)
 
 -- What users see of a module first is tried: no module without example, and none whose first is only shown
 -- ("-- > ").

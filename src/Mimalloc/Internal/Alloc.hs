@@ -15,6 +15,7 @@ module Mimalloc.Internal.Alloc
   ( -- * Blocks
     Fill (..)
   , Source (..)
+  , Collect
   , capabilityInto
   , sourceInto
   , bytes
@@ -193,8 +194,8 @@ orNoMemoryIn collect name n allocate = do
   if p == nullPtr then exhausted collect name n (nullPtr ==) allocate else pure p
 {-# INLINE orNoMemoryIn #-}
 
--- | There was no memory for so many bytes: a major collection, if one may help, and once more. Others may take
--- what it brought; as long as one brings as much as is asked for there is another.
+-- | There was no memory for so many bytes: a major collection, if one may help, and once more. Others may
+-- take what it brought; as long as one brings as much as is asked for there is another.
 exhausted :: Collect -> String -> Int -> (a -> Bool) -> IO a -> IO a
 exhausted collect name n failed allocate = do
   noDuplicate
@@ -224,7 +225,10 @@ newBlock name allocate =
 newBytes :: String -> Int -> IO (ForeignPtr a)
 newBytes name n
   | n < 0 = negativeSize name n
-  | otherwise = relieved >> make >>= \fp -> if isNull fp then exhausted collect name n isNull make else pure fp
+  | otherwise = do
+      relieved
+      fp <- make
+      if isNull fp then exhausted collect name n isNull make else pure fp
   where
     collect = mi_cap_pressure_exhausted_safe nullPtr
     isNull (ForeignPtr p _) = Ptr p == nullPtr

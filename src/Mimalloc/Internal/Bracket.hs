@@ -119,9 +119,9 @@ placeInTransaction ending cell = do
   pure (inFinalizer weak)
 {-# NOINLINE placeInTransaction #-}
 
--- A weak pointer, keyed by the cell, whose finalizer frees the block, or what is put into its place later. The
--- block of a heap that ends with its blocks has another finalizer, which frees it only while that lives: both
--- may die in one collection, or the heap by hand.
+-- A weak pointer, keyed by the cell, whose finalizer frees the block, or what is put into its place later.
+-- The block of a heap that ends with its blocks has another finalizer, which frees it only while that lives:
+-- both may die in one collection, or the heap by hand.
 finalized :: FinalizerPtr () -> Ending -> Cell -> Ptr () -> IO Armed
 finalized (FunPtr free) ending (Cell key) (Ptr p) = case ending of
   Holding _ (Just heapId) -> heapId >>= \n -> case fromIntegral n of I# i -> with freeOfHeap 1# (int2Addr# i)

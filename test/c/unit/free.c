@@ -123,19 +123,20 @@ static void of_a_heap(void) {
     const uint64_t heap_id = heap->xid;
     const int n = size < 100000 ? N : 10;
     for (int i = 0; i < n; i++) CHECK((p[i] = mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), size)) != NULL);
-    mi_free_of_heap(NULL, heap_id, owners[0], owners[0]->id);
-    mi_free_of_heap(p[0], 0, owners[0], owners[0]->id);
-    mi_free_of_heap(p[0], heap_id + 1, owners[0], owners[0]->id);
+    mi_free_of_heap(NULL, heap_id, owners[0]);
+    mi_free_of_heap(p[0], 0, owners[0]);
+    mi_free_of_heap(p[0], heap_id + 1, owners[0]);
     CHECK(mi_block_usable(p[0]) >= size);
-    for (int i = 0; i < n / 2; i++) mi_free_of_heap(p[i], heap_id, i % 2 ? owners[1] : NULL, owners[1]->id);
+    for (int i = 0; i < n / 2; i++) mi_free_of_heap(p[i], heap_id, i % 2 ? owners[1] : NULL);
     CHECK(mi_block_usable(p[0]) == 0 && mi_block_usable(p[n / 2]) >= size && mi_check_all() == 0);
     mi_heap_end(heap, false);
-    for (int i = 0; i < n; i++) mi_free_of_heap(p[i], heap_id, owners[0], owners[0]->id);
+    for (int i = 0; i < n; i++) mi_free_of_heap(p[i], heap_id, owners[0]);
     heap = mi_heap_make(MI_ARENA_NONE, 0, true);   /* in the same place, with another id */
     for (int i = 0; i < n; i++) {
-      CHECK((q[i] = i % 2 ? o_malloc(0, size) : mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), size)) != NULL);
+      q[i] = i % 2 ? o_malloc(0, size) : mi_alloc_malloc(mi_heap_lheap(heap, owners[0]), size);
+      CHECK(q[i] != NULL);
     }
-    for (int i = 0; i < n; i++) mi_free_of_heap(p[i], heap_id, owners[1], owners[1]->id);
+    for (int i = 0; i < n; i++) mi_free_of_heap(p[i], heap_id, owners[1]);
     for (int i = 0; i < n; i++) CHECK(mi_block_usable(q[i]) >= size);
     for (int i = 1; i < n; i += 2) o_free(0, q[i]);
     mi_heap_end(heap, false);
@@ -156,7 +157,7 @@ static void* free_what_ends(void* arg) {
   uint64_t r = (uint64_t)(uintptr_t)arg;
   while (!mi_load_acquire(&ended_stop)) {
     void* b = mi_exchange_acq_rel(&ended[test_random(&r) % NENDED], NULL);
-    mi_free_of_heap(b, mi_load_acquire(&ended_id), NULL, 0xabcdef0);
+    mi_free_of_heap(b, mi_load_acquire(&ended_id), NULL);
   }
   return NULL;
 }

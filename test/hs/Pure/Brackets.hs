@@ -139,7 +139,8 @@ tests = testGroup "brackets in pure code"
       s <- slow with unsafeInterleaveIO
       interrupt ThreadKilled s | Way name with <- ways]
   , testGroup "are freed when nobody goes on, though their heap lives on" [testCase name $ heapOf $ \h -> do
-      freed $ replicateM_ 20 $ slow (withHeapMallocBytes h 1000000) unsafeInterleaveIO >>= interrupt ThreadKilled
+      freed $ replicateM_ 20 $
+        slow (withHeapMallocBytes h 1000000) unsafeInterleaveIO >>= interrupt ThreadKilled
       freed $ replicateM_ 10 $ begunAgain (withHeapMallocBytes h 100)
       freed $ replicateM_ 5 $ frozenBefore (withHeapMallocBytes h 100)
       withHeapMallocBytes h 8 (`poke` 1) | (name, heapOf) <- heaps]

@@ -51,7 +51,8 @@ tests = testGroup "delimited continuations" $
         n <- control0 tag $ \k -> k (pure 1)
         (n +) . fromIntegral <$> peek p
       r @?= (42 :: Int)
-  | (name, With with) <- [("a foreign pointer", With foreign'), ("base's allocaBytes", With (allocaBytes 100))] ]
+  | (name, With with) <- [ ("a foreign pointer", With foreign')
+                         , ("base's allocaBytes", With (allocaBytes 100)) ] ]
   where
     text `has` part = part `isInfixOf` text @? text
     foreign' f = mallocForeignPtrBytes 100 >>= \fp -> withForeignPtr fp f >>= \r -> r <$ touchForeignPtr fp
