@@ -39,9 +39,11 @@ module Mimalloc.Internal.Alloc
     -- * Sizes
   , bigBytes
   , isSmall
+  , plusLength
   , isPowerOfTwo
   , bool
   , orNoMemory
+  , orExhausted
   ) where
 
 import Foreign.C.Types (CBool, CSize)
@@ -163,6 +165,11 @@ elements name n size
   | otherwise = pure (n * size)
 {-# INLINE elements #-}
 
+-- | The sum of two lengths. Below zero for ever once it overflowed: a negative size is refused.
+plusLength :: Int -> Int -> Int
+plusLength m n = if m < 0 || n > maxBound - m then -1 else m + n
+{-# INLINE plusLength #-}
+
 -- What is met by every block needs no look: also alignments that are no power of two, which some instances
 -- state.
 typeAlignment :: Storable a => a -> Int
@@ -176,10 +183,15 @@ isPowerOfTwo (I# n) = isTrue# (andI# n (n -# 1#) ==# 0#)
 
 -- | A null pointer is an exception: for want of so many bytes, when a collection has not brought them either.
 orNoMemory :: String -> Int -> IO (Ptr a) -> IO (Ptr a)
-orNoMemory name n allocate = do
-  p <- allocate
-  if p == nullPtr then exhausted name n (nullPtr ==) allocate else pure p
+orNoMemory name n = orExhausted name n (nullPtr ==)
 {-# INLINE orNoMemory #-}
+
+-- | The same for whatever else fails for want of so many bytes.
+orExhausted :: String -> Int -> (a -> Bool) -> IO a -> IO a
+orExhausted name n failed allocate = do
+  r <- allocate
+  if failed r then exhausted name n failed allocate else pure r
+{-# INLINE orExhausted #-}
 
 -- | There was no memory for so many bytes: a major collection, and once more. Others may take what it
 -- brought; as long as one brings as much as is asked for there is another.
