@@ -86,7 +86,8 @@ typedef enum {
   MI_RANK_OWNERS,
   MI_RANK_ARENAS,
   MI_RANK_MAPPINGS,
-  MI_RANK_META
+  MI_RANK_META,
+  MI_RANK_STRINGS
 } mi_rank_t;
 
 mi_inline size_t mi_min(size_t a, size_t b) { return a < b ? a : b; }

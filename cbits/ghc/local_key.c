@@ -71,12 +71,7 @@ static void place_leave(mi_local_t* local) {
   mi_store_release(&place->xthread, 0);                                   /* pairs with place_in */
 }
 
-/* A process that was forked has another number than who forked it (src/Mimalloc/Store.hs). */
-mi_decl_export extern uint32_t hs_mi_forks;
-uint32_t hs_mi_forks;
-
 void mi_local_after_fork(void) {
-  hs_mi_forks++;
   /* one thread only */
   for (places_t* p = &first; p != NULL; p = p == &first ? mi_load_relaxed(&xmore) : p->next) {
     for (place_t* place = p->places; place < &p->places[PLACES]; place++) {

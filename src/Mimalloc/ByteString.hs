@@ -107,6 +107,7 @@ import qualified Data.ByteString.Short as Short
 import qualified Data.ByteString.Short.Internal as Short (copyToPtr)
 import qualified Data.ByteString.Unsafe as Unsafe
 import Data.IORef (newIORef, readIORef, writeIORef)
+import Data.List (foldl')
 import Data.Maybe (fromMaybe)
 import Data.Word (Word8)
 import Foreign.C.String (CString, CStringLen)
@@ -496,9 +497,7 @@ reading :: FilePath -> (Handle -> IO a) -> IO a
 reading path = bracket (openBinaryFile path ReadMode) hClose
 
 lengths :: [ByteString] -> Int
-lengths = foldr (\s n -> checkedSum (ByteString.length s) n) 0
-  -- Below zero for ever once it overflowed: a negative size is refused.
-  where checkedSum m n = if n < 0 || m > maxBound - n then -1 else m + n
+lengths = foldl' (\n s -> plusLength n (ByteString.length s)) 0
 
 copyAll :: Ptr Word8 -> [ByteString] -> IO ()
 copyAll = foldM_ (\p s -> (p `plusPtr` ByteString.length s) <$ unsafeUseAsByteString s (copyMuch p))

@@ -13,6 +13,12 @@
 -- (There is no way to set the current capability: a
 -- Haskell thread may be moved between any two steps. Run the action on it instead.)
 --
+-- 'runOnCapability' and 'withCapabilityLocal' pass exceptions on, so they are not for pure code. A lazy value
+-- that calls them by @unsafePerformIO@, and is interrupted by a timeout or @killThread@ while it is
+-- evaluated, is that exception for ever, as with base's @bracket@. What works is to call them in 'IO', and to
+-- evaluate the value there: @runOnCapability n (evaluate value)@. Then the value goes on where it was when it
+-- is asked for again.
+--
 -- @since 0.1.0.0
 module Mimalloc.Capability
   ( -- * Where am I

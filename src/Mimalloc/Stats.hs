@@ -46,7 +46,7 @@ module Mimalloc.Stats
 import Control.Concurrent (forkOn, getNumCapabilities, newEmptyMVar, putMVar, takeMVar)
 import Control.DeepSeq (NFData)
 import Control.Exception (mask_)
-import Control.Monad (forM, forM_)
+import Control.Monad (foldM, forM_)
 import Data.ByteString (ByteString)
 import Data.List (sortOn)
 import Data.Word (Word64)
@@ -56,9 +56,9 @@ import Foreign.Storable (peekElemOff)
 import GHC.Generics (Generic)
 import System.IO.Unsafe (unsafePerformIO)
 
+import Mimalloc.Internal.Alloc (orExhausted)
 import Mimalloc.Internal.Bytes (packCString)
 import Mimalloc.Internal.Capabilities
-import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Numbers
 
@@ -137,7 +137,7 @@ data Owner = Nobody | Capability !Int | OSThread !Word64 deriving (Eq, Ord, Show
 -- @since 0.1.0.0
 data HeapId = MainHeap | HeapNumber !Int deriving (Eq, Ord, Show, Generic, NFData)
 
--- | Takes the statistics. A safe call. For want of memory, 'isResourceExhausted'.
+-- | Takes the statistics. A safe call. For want of memory, 'Mimalloc.isResourceExhausted'.
 --
 -- >>> stats <- withMallocBytes 1000 (const getStats)
 -- >>> gaugeLiveBlocks (statsGauges stats) >= 1 && counterFreshPages (statsCounters stats) >= 1
@@ -148,13 +148,12 @@ getStats :: IO Stats
 getStats = go 2048
   where
     go room = do
-      r <- allocaArray room $ \p -> do
-        n <- fromIntegral <$> mi_stats_words_safe p (fromIntegral room)
-        if n <= room && n > 0 then Right <$> (getProcessInfo >>= readStats p) else pure (Left n)
-      case r of
-        Right stats -> pure stats
-        Left 0 -> noMemory "getStats" 65536
-        Left n -> go (n + 256) -- others may come up meanwhile
+      r <- orExhausted "getStats" 65536 (either (== 0) (const False)) (taken room)
+      either (\n -> go (n + 256)) pure r      -- others may come up meanwhile
+    -- Or how many words there are; 0: there was no memory for C to count in.
+    taken room = allocaArray room $ \p -> do
+      n <- fromIntegral <$> mi_stats_words_safe p (fromIntegral room)
+      if n <= room && n > 0 then Right <$> (getProcessInfo >>= readStats p) else pure (Left n)
 
 -- The numbers of totals, classes, owners and heaps; the totals, in the order of C's mi_totals_t (t'Total');
 -- five words for each of the others.
@@ -165,11 +164,13 @@ readStats p process = do
   owners <- at 2
   heaps <- at 3
   let total field = at (4 + fromEnum field)
-      parts first n = forM [0 .. n - 1] $ \i -> do
-        let place = 4 + totals + 5 * (first + i)
+      part i = do
+        let place = 4 + totals + 5 * i
         usage <- Usage <$> at (place + 1) <*> at (place + 2) <*> at (place + 3) <*> at (place + 4)
         key <- peekElemOff p place
         pure (key, usage)
+      -- The last one first: no stack for as many as there are.
+      parts first n = foldM (\rest i -> (: rest) <$> part i) [] [first + n - 1, first + n - 2 .. first]
       named name = map (\(key, usage) -> (name key, usage))
       resident = pure (processInfoCurrentRSS process)
       peak = pure (processInfoPeakRSS process)
@@ -197,7 +198,7 @@ readStats p process = do
 
 -- | The same as JSON, in C's words: an object with @gauges@, @counters@, @size_classes@, @owners@ and
 -- @heaps@. Their numbers are called as the fields here are, without what these begin with: @live_bytes@ is
--- 'gaugeLiveBytes'. A safe call. For want of memory, 'isResourceExhausted'.
+-- 'gaugeLiveBytes'. A safe call. For want of memory, 'Mimalloc.isResourceExhausted'.
 --
 -- >>> Char8.take 12 <$> statsJson
 -- "{\"version\":1"

@@ -11,11 +11,13 @@
 -- For caches and indices whose entries come and go for as long as the program runs. Keep the handles in what
 -- is no list of boxes if there are many: t'Handle' is 'Storable'.
 --
--- * All functions may be called from any thread, by many at once. They wait for each other.
+-- * All functions may be called from any thread, by many at once. Nobody waits while another copies.
 -- * A handle whose string was deleted is an invalid argument ('Mimalloc.isInvalidArgument'), thrown, too,
 --   when another string has its place (up to 2^32 times). The handle of another store may name a string of
 --   this one.
 -- * Want of memory is 'Mimalloc.isResourceExhausted'. No asynchronous exception leaks a string.
+-- * They may stand in pure code (an interning table's @unsafePerformIO (putString store s)@): a value that a
+--   timeout or @killThread@ interrupts is not that exception for ever.
 -- * A /Haskell/ finalizer that deletes a string (@mkWeakIORef r (deleteString store h)@) needs something else
 --   that holds the store, such as a global variable. If the store dies together with what the finalizer
 --   belongs to, it is ended first, and its memory is free.
@@ -41,17 +43,16 @@ module Mimalloc.Store
   , storeSize
   ) where
 
-import Control.Concurrent.MVar (MVar, newMVar, putMVar, takeMVar)
 import Control.DeepSeq (NFData (..))
 import Control.Exception (mask_, onException)
-import Data.Bits (shiftL, shiftR, (.&.), (.|.))
+import Control.Monad (unless, when)
+import Data.Bits ((.&.))
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
 import qualified Data.ByteString.Internal as Internal
 import qualified Data.ByteString.Unsafe as Unsafe
-import Data.IORef (IORef, atomicModifyIORef', newIORef, readIORef, writeIORef)
-import Data.Word (Word32, Word64, Word8)
-import Foreign.Ptr (Ptr, castPtr, minusPtr, nullPtr, plusPtr)
+import Data.Word (Word64, Word8)
+import Foreign.Ptr (Ptr, castPtr, nullPtr, plusPtr)
 import Foreign.Storable (Storable (..))
 import GHC.Exts (RealWorld)
 
@@ -66,7 +67,7 @@ import Mimalloc.Internal.Heap
 -- | Strings.
 --
 -- @since 0.1.0.0
-data Store = Store !(Heap RealWorld) !(IORef Lock) !(IORef Table)
+data Store = Store !(Heap RealWorld) !(Ptr MiStrings) -- what all blocks are of, the table of them
 
 -- | It is evaluated as far as it can be.
 --
@@ -74,22 +75,13 @@ data Store = Store !(Heap RealWorld) !(IORef Lock) !(IORef Table)
 instance NFData Store where
   rnf store = store `seq` ()
 
--- Of the process with that many forks among its ancestors and itself. In a forked process who had it is gone,
--- and there is another.
-data Lock = Lock !Word32 !(MVar ())
-
 -- | It is equal to itself only, as an @IORef@ is.
 --
 -- @since 0.1.0.0
 instance Eq Store where
-  Store a _ _ == Store b _ _ = a == b
+  Store a _ == Store b _ = a == b
 
--- The slots, how many there are, how many were ever used, the first free one and how many strings there are.
--- A slot has two words: its string's block, or the next free slot; and its generation, which is odd while it
--- has a string. Slot numbers have 32 bits.
-data Table = Table !(Ptr Word64) !Int !Int !Int !Int
-
--- A string's block: its length and its bytes.
+-- A string's block: its length, and what C adds to that above, and its bytes.
 type Block = Ptr Word64
 
 -- | Names a string of a store: 8 bytes.
@@ -122,8 +114,9 @@ instance Storable Handle where
 newStore :: IO Store
 newStore = do
   heap <- newHeapOfBlocks "newStore"
-  lock <- newLock
-  Store heap <$> newIORef lock <*> newIORef (Table nullPtr 0 0 (-1) 0)
+  table <- heapBlock "newStore" heap (fromIntegral mi_strings_size)
+  mi_strings_init table
+  Store heap table <$ touchHeap heap
 
 -- | Puts a string in: a copy.
 --
@@ -134,24 +127,14 @@ newStore = do
 --
 -- @since 0.1.0.0
 putString :: Store -> ByteString -> IO Handle
-putString store@(Store heap _ _) !s = mask_ $ do
-  block <- newString "putString" heap s
-  r <- (`onException` freeString heap block) $ locked store $ \table -> do
-    roomy <- withRoom store table
-    case roomy of
-      Nothing -> pure Nothing
-      Just (Table slots room used free n) -> do
-        let i = if free >= 0 then free else used
-        next <- if free >= 0 then peekElemOff slots (2 * i) else pure 0
-        generation <- if free >= 0 then peekElemOff slots (2 * i + 1)
-          else 0 <$ pokeElemOff slots (2 * i + 1) 0
-        setTable store $
-          if free >= 0 then Table slots room used (fromIntegral next - 1) (n + 1)
-            else Table slots room (used + 1) free (n + 1)
-        pokeElemOff slots (2 * i) (address block)
-        pokeElemOff slots (2 * i + 1) ((generation + 1) .&. 0xffffffff)
-        pure (Just (Handle (((generation + 1) .&. 0xffffffff) `shiftL` 32 .|. fromIntegral i)))
-  maybe (freeString heap block >> noMemory "putString" 16) pure r
+putString store@(Store heap table) !s = mask_ go
+  where
+    go = do
+      withRoom store
+      block <- newString "putString" heap s
+      handle <- mi_strings_put table block
+      -- Others may have taken the room.
+      if handle == 0 then mi_cap_free block >> go else Handle handle <$ touchHeap heap
 
 -- | The string: a copy, in GHC's heap.
 --
@@ -161,16 +144,14 @@ putString store@(Store heap _ _) !s = mask_ $ do
 --
 -- @since 0.1.0.0
 getString :: Store -> Handle -> IO ByteString
-getString !store !h = do
-  r <- mask_ $ locked store $ \table -> do
-    found <- slotOf table h
-    case found of
-      Nothing -> pure Nothing
-      Just slot -> do
-        block <- blockIn slot
-        n <- fromIntegral <$> peek block
-        Just <$> Internal.create n (\p -> copyMuch p (block `plusPtr` 8) n)
-  maybe (noString "getString") pure r
+getString (Store heap table) (Handle !h) = mask_ $ do
+  block <- mi_strings_get table h
+  when (block == nullPtr) $ noString "getString"
+  n <- lengthOf block
+  -- A string that GHC's heap has no room for (HeapOverflow). No exception comes from outside meanwhile.
+  s <- Internal.create n (\p -> copyMuch p (block `plusPtr` 8) n) `onException` done block
+  s <$ done block
+  where done block = mi_strings_done table block >> touchHeap heap
 
 -- | Another string in its place, by the same handle.
 --
@@ -181,14 +162,12 @@ getString !store !h = do
 --
 -- @since 0.1.0.0
 replaceString :: Store -> Handle -> ByteString -> IO ()
-replaceString store@(Store heap _ _) !h !s = mask_ $ do
+replaceString (Store heap table) (Handle !h) !s = mask_ $ do
   block <- newString "replaceString" heap s
-  old <- (`onException` freeString heap block) $ locked store $ \table -> do
-    found <- slotOf table h
-    case found of
-      Nothing -> pure nullPtr
-      Just slot -> blockIn slot <* poke slot (address block)
-  if old == nullPtr then freeString heap block >> noString "replaceString" else freeString heap old
+  found <- mi_strings_replace table h block
+  when (found == 0) $ mi_cap_free block
+  touchHeap heap
+  when (found == 0) $ noString "replaceString"
 
 -- | Takes a string out; its memory is free.
 --
@@ -199,17 +178,10 @@ replaceString store@(Store heap _ _) !h !s = mask_ $ do
 --
 -- @since 0.1.0.0
 deleteString :: Store -> Handle -> IO ()
-deleteString store@(Store heap _ _) !h@(Handle w) = mask_ $ do
-  old <- locked store $ \table@(Table slots room used free n) -> do
-    found <- slotOf table h
-    case found of
-      Nothing -> pure nullPtr
-      Just slot -> do
-        block <- blockIn slot
-        pokeElemOff slot 1 ((w `shiftR` 32 + 1) .&. 0xffffffff)
-        poke slot (fromIntegral (free + 1))
-        block <$ setTable store (Table slots room used (fromIntegral (w .&. 0xffffffff)) (n - 1))
-  if old == nullPtr then noString "deleteString" else freeString heap old
+deleteString (Store heap table) (Handle !h) = do
+  found <- mi_strings_delete table h
+  touchHeap heap
+  when (found == 0) $ noString "deleteString"
 
 -- | How many strings there are.
 --
@@ -220,81 +192,38 @@ deleteString store@(Store heap _ _) !h@(Handle w) = mask_ $ do
 --
 -- @since 0.1.0.0
 storeSize :: Store -> IO Int
-storeSize !store = mask_ $ locked store $ \(Table _ _ _ _ n) -> pure n
+storeSize (Store heap table) = fromIntegral <$> mi_strings_count table <* touchHeap heap
 
--- Masked by the caller, who has evaluated what he was given: that may take long, and throw. Waiting for the
--- lock is interruptible. The action throws nothing and waits for nothing, so it comes to its end; but in a
--- process that is forked meanwhile. There a slot and what the table says agree after each step; what the
--- thread that is gone was about to put or take out may be lost.
-locked :: Store -> (Table -> IO r) -> IO r
-locked (Store heap current box) act = do
-  Lock forks lock <- readIORef current
-  now <- peek hs_mi_forks
-  mine <- if forks == now then pure lock else newLockFor current now
-  takeMVar mine
-  r <- readIORef box >>= act
-  putMVar mine ()
-  r <$ touchHeap heap
-{-# INLINE locked #-}
+-- What follows, and its callers, touch the heap behind the last use of what is in it: its finalizer frees all
+-- that is left.
 
-newLock :: IO Lock
-newLock = Lock <$> peek hs_mi_forks <*> newMVar ()
-
--- Of two threads of the forked process one makes it.
-newLockFor :: IORef Lock -> Word32 -> IO (MVar ())
-newLockFor current now = do
-  new <- newLock
-  Lock _ lock <- atomicModifyIORef' current $ \old@(Lock forks _) ->
-    if forks == now then (old, old) else (new, new)
-  pure lock
-{-# NOINLINE newLockFor #-}
-
-setTable :: Store -> Table -> IO ()
-setTable (Store _ _ box) table = writeIORef box $! table
-{-# INLINE setTable #-}
-
+-- Masked by the caller, who has evaluated the string: that may take long, and throw. There is nothing to wait
+-- for, so no exception comes from outside between this and the step that puts the block into the table, and
+-- no handler is needed, which would not leave a lazy value as it was.
 newString :: String -> Heap RealWorld -> ByteString -> IO Block
 newString name heap s = do
+  when (n > lengthMask) $ noMemory name n
   block <- heapBlock name heap (n + 8)
   poke block (fromIntegral n)
   block <$ Unsafe.unsafeUseAsCString s (\p -> copyMuch (block `plusPtr` 8) (castPtr p :: Ptr Word8) n)
   where n = ByteString.length s
 {-# INLINE newString #-}
 
--- Also as the last that is done with a store: its finalizer frees all that is left.
-freeString :: Heap RealWorld -> Block -> IO ()
-freeString heap block = mi_cap_free block >> touchHeap heap
-{-# INLINE freeString #-}
+lengthOf :: Block -> IO Int
+lengthOf block = (\head_ -> fromIntegral head_ .&. lengthMask) <$> peek block
+{-# INLINE lengthOf #-}
 
--- The slot of a string that is there.
-slotOf :: Table -> Handle -> IO (Maybe (Ptr Word64))
-slotOf (Table slots _ used _ _) (Handle w)
-  | i >= used = pure Nothing
-  | otherwise = do
-      generation <- peekElemOff slots (2 * i + 1)
-      let isThere = generation == w `shiftR` 32 && odd generation
-      pure (if isThere then Just (slots `plusPtr` (16 * i)) else Nothing)
-  where i = fromIntegral (w .&. 0xffffffff)
-{-# INLINE slotOf #-}
+-- MI_STRING_LENGTH_BITS
+lengthMask :: Int
+lengthMask = 1099511627775
 
-blockIn :: Ptr Word64 -> IO Block
-blockIn slot = (\a -> nullPtr `plusPtr` fromIntegral a) <$> peek slot
-{-# INLINE blockIn #-}
-
-address :: Block -> Word64
-address p = fromIntegral (p `minusPtr` nullPtr)
-{-# INLINE address #-}
-
--- A table with a free slot, which is the store's now; nothing if there is no memory for it.
-withRoom :: Store -> Table -> IO (Maybe Table)
-withRoom store@(Store heap _ _) table@(Table slots room used free n)
-  | free >= 0 || used < room = pure (Just table)
-  | more > 4294967296 = pure Nothing
-  | otherwise = do
-      new <- usingHeap "putString" heap $ \p -> mi_heap_resize_safe p nullPtr (16 * fromIntegral more) 0 0 0
-      let larger = Table new more used free n
-      if new == nullPtr then pure Nothing else do
-        copyMuch (castPtr new) (castPtr slots :: Ptr Word8) (16 * used)
-        setTable store larger
-        Just larger <$ mi_cap_free slots
-  where more = max 64 (room * 2)
+-- Makes a free slot if there is none.
+withRoom :: Store -> IO ()
+withRoom (Store heap table) = do
+  lacking <- mi_strings_lacks table
+  when (lacking > 0) $ do
+    when (lacking == maxBound) $ noMemory "putString" maxBound
+    part <- heapBlock "putString" heap (fromIntegral lacking)
+    added <- mi_strings_add table part lacking
+    unless (added /= 0) $ mi_cap_free part
+{-# INLINE withRoom #-}

@@ -92,6 +92,7 @@ import Control.Exception (mask_)
 import Control.Monad (foldM_, when)
 import Control.Monad.ST (ST)
 import Control.Monad.ST.Unsafe (unsafeIOToST)
+import Data.List (foldl')
 import Data.Vector.Storable (Vector, unsafeFromForeignPtr, unsafeFromForeignPtr0)
 import qualified Data.Vector.Storable as Vector
 import Data.Vector.Storable.Mutable (IOVector, STVector)
@@ -313,8 +314,7 @@ concat pieces
       withForeignPtr fp $ \p -> foldM_ append p pieces
       pure (unsafeFromForeignPtr0 fp total)
   where
-    total =
-      foldr (\v n -> if n < 0 || Vector.length v > maxBound - n then -1 else n + Vector.length v) 0 pieces
+    total = foldl' (\n v -> plusLength n (Vector.length v)) 0 pieces
     append p v =
       (p `advancePtr` Vector.length v) <$ Vector.unsafeWith v (\q -> copyElements p q (Vector.length v))
 {-# INLINE concat #-}

@@ -30,6 +30,7 @@ import System.IO.Unsafe (unsafePerformIO)
 import Test.Tasty (TestTree, defaultMain, testGroup)
 import Test.Tasty.HUnit
 
+import Arguments.Complete (complete)
 import Api.Support (Crooked, Line, holds, liveBlocks)
 import Mimalloc
 import qualified Mimalloc.ByteString as M
@@ -72,7 +73,10 @@ tests = testGroup "want of memory"
   [ testGroup part [ testCase name (forM_ numbers (given name expected act))
                    | Function name expected act <- functions ]
   | (part, functions) <- table ]
-  ++ [testGroup "null pointers" (map (uncurry testCase) nulls)]
+  ++ [ testGroup "null pointers" (map (uncurry testCase) nulls)
+     , complete (map (takeWhile (/= ',')) named) ]
+  where
+    named = map fst wants ++ map fst nulls ++ [name | (_, functions) <- table, Function name _ _ <- functions]
 
 given :: String -> Expected -> (Int -> IO ()) -> Int -> Assertion
 given name expected act n = do
@@ -462,7 +466,6 @@ nulls =
       mi_heap_get_default >>= (@?= main_)
       mi_heap_contains_block none block >>= (@?= 0)
       mi_heap_check_owned none block >>= (@?= 0)
-      visitHeapBlocks none True (\_ _ _ _ -> pure True) >>= (@?= False)
       mi_heap_visit_blocks main_ 1 nullFunPtr nullPtr >>= (@?= 0)
       freed block)
   , ("a place for the result", do
@@ -474,5 +477,10 @@ nulls =
   , ("mi_strndup", mi_strndup nullPtr 3 >>= (@?= nullPtr) . castPtr @_ @())
   , ("mi_realpath", mi_realpath nullPtr nullPtr >>= (@?= nullPtr) . castPtr @_ @())
   , ("mi_usable_size", mi_usable_size nullPtr >>= (@?= 0))
+  , ("mi_malloc_size", mi_malloc_size nullPtr >>= (@?= 0))
+  , ("mi_malloc_usable_size", mi_malloc_usable_size nullPtr >>= (@?= 0))
+  , ("mi_heap_of", mi_heap_of nullPtr >>= (@?= nullPtr))
+  , ("mi_check_owned", mi_check_owned nullPtr >>= (@?= 0))
+  , ("visitHeapBlocks", visitHeapBlocks nullPtr True (\_ _ _ _ -> pure True) >>= (@?= False))
   , ("mi_is_in_heap_region", mi_is_in_heap_region nullPtr >>= (@?= 0))
   ]

@@ -11,9 +11,11 @@ import Data.IORef
 import Data.List (isInfixOf)
 import qualified Data.Vector.Mutable as Boxed
 import qualified Data.Vector.Storable as Storable
-import Data.Word (Word8)
+import Data.Word (Word64, Word8)
+import Foreign.C.Types (CInt (..))
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Alloc (alloca)
+import Foreign.Marshal.Array (withArray)
 import Foreign.Marshal.Utils (fillBytes)
 import System.Environment (setEnv)
 import System.Exit (ExitCode (..))
@@ -28,6 +30,8 @@ import Mimalloc
 import qualified Mimalloc.ByteString as Mi
 import Mimalloc.Heap
 import Mimalloc.Pressure
+import Mimalloc.Stats (getStats, statsJson)
+import qualified Mimalloc.Store as Store
 import qualified Mimalloc.Vector as V
 
 main :: IO ()
@@ -55,6 +59,10 @@ tests = testGroup "pressure"
     , copying flags $ bounded flags "limit, in one arena"
     , bounded flags "more than there can be"
     , copying flags $ bounded flags "more than what lives leaves"
+    , limited flags "limit, store"
+    , refusing flags "refused, newHeap"
+    , refusing flags "refused, getStats"
+    , refusing flags "refused, statsJson"
     , shape flags "share" $ \s -> atLeast "collections" 50 (major s)
     , shape flags "threads that are killed" $ const (pure ())
     , shape flags "lazy values" $ const (pure ())
@@ -81,6 +89,9 @@ limited flags name = copying flags $
 -- The same, and the shape itself says what is wrong.
 bounded :: String -> String -> TestTree
 bounded flags name = shapeWith [("MIMALLOC_COMMIT_LIMIT", "64MiB")] flags name (const (pure ()))
+-- No collection comes by itself.
+refusing :: String -> String -> TestTree
+refusing flags name = copying flags $ shape (flags ++ " -A64m") name (atLeast "major collections" 1 . major)
 
 -- The non-moving collector finds what is dead some time later, or much later.
 copying :: String -> TestTree -> TestTree
@@ -135,6 +146,16 @@ shapes = map (\(name, act) -> (name, reported act))
       replicateM_ 500 $ heapMallocForeignPtrBytes h 1000000 >>= touched >> look)
   , ("more than there can be", const absurd)
   , ("more than what lives leaves", const tooMuch)
+  , ("limit, store", \look -> with PressureOff $ do
+      store <- Store.newStore
+      forM_ [1 .. 40] (block 1048576)
+      replicateM_ 1100000 (Store.putString store (ByteString.singleton 120))
+      n <- Store.storeSize store
+      when (n /= 1100000) $ fail "a string is lost"
+      look)
+  , ("refused, newHeap", const (refused newHeap))
+  , ("refused, getStats", const (refused getStats))
+  , ("refused, statsJson", const (refused statsJson))
   , ("share", const shares)
   , ("threads that are killed", killed)
   , ("lazy values that die young", \look -> do
@@ -304,6 +325,25 @@ killed look = do
     lazily :: Int -> ByteString.ByteString
     lazily i = unsafePerformIO (Mi.create 4000000 (\p -> fillBytes p (fromIntegral i) 4000000))
     {-# NOINLINE lazily #-}
+
+-- The system refuses further memory, and what could be given back is dead: until it has been collected.
+refused :: IO a -> IO ()
+refused act = with PressureOff $ do
+  replicateM_ 3 (act >> performMajorGC)
+  _ <- mallocForeignPtrBytes 1000000000 :: IO (ForeignPtr Word8)
+  size <- (* 4096) . read . takeWhile (/= ' ') <$> readFile "/proc/self/statm"
+  withArray [size, size] (c_setrlimit 9) >>= \e -> when (e /= 0) (fail "setrlimit")
+  before <- pressureMajorCollections <$> pressureStats
+  kept <- newIORef []
+  let go n = do
+        act >>= \x -> modifyIORef kept (x :)
+        now <- pressureMajorCollections <$> pressureStats
+        when (now == before && n < 10000) $ go (n + 1)
+  go (0 :: Int)
+  readIORef kept >>= \xs -> when (null xs) (fail "they live until now")
+
+-- RLIMIT_AS is 9.
+foreign import ccall unsafe "setrlimit" c_setrlimit :: CInt -> Ptr Word64 -> IO CInt
 
 with :: Pressure -> IO a -> IO a
 with p = bracket_ (setPressure p) (setPressure PressureAdaptive)

@@ -41,10 +41,12 @@ module Mimalloc.Internal.Alloc
     -- * Sizes
   , bigBytes
   , isSmall
+  , plusLength
   , isPowerOfTwo
   , bool
   , orNoMemory
   , orNoMemoryIn
+  , orExhausted
   ) where
 
 import Foreign.C.Types (CBool, CInt, CSize)
@@ -171,6 +173,11 @@ elements name n size
   | otherwise = pure (n * size)
 {-# INLINE elements #-}
 
+-- | The sum of two lengths. Below zero for ever once it overflowed: a negative size is refused.
+plusLength :: Int -> Int -> Int
+plusLength m n = if m < 0 || n > maxBound - m then -1 else m + n
+{-# INLINE plusLength #-}
+
 -- What is met by every block needs no look: also alignments that are no power of two, which some instances
 -- state.
 typeAlignment :: Storable a => a -> Int
@@ -184,15 +191,24 @@ isPowerOfTwo (I# n) = isTrue# (andI# n (n -# 1#) ==# 0#)
 
 -- | A null pointer is an exception: for want of so many bytes, when a collection has not brought them either.
 orNoMemory :: String -> Int -> IO (Ptr a) -> IO (Ptr a)
-orNoMemory = orNoMemoryIn (mi_cap_pressure_exhausted_safe nullPtr)
+orNoMemory name n = orExhausted name n (nullPtr ==)
 {-# INLINE orNoMemory #-}
 
 -- | The same, in a heap of one's own.
 orNoMemoryIn :: Collect -> String -> Int -> IO (Ptr a) -> IO (Ptr a)
-orNoMemoryIn collect name n allocate = do
-  p <- allocate
-  if p == nullPtr then exhausted collect name n (nullPtr ==) allocate else pure p
+orNoMemoryIn collect name n = orExhaustedIn collect name n (nullPtr ==)
 {-# INLINE orNoMemoryIn #-}
+
+-- | The same for whatever else fails for want of so many bytes.
+orExhausted :: String -> Int -> (a -> Bool) -> IO a -> IO a
+orExhausted = orExhaustedIn (mi_cap_pressure_exhausted_safe nullPtr)
+{-# INLINE orExhausted #-}
+
+orExhaustedIn :: Collect -> String -> Int -> (a -> Bool) -> IO a -> IO a
+orExhaustedIn collect name n failed allocate = do
+  r <- allocate
+  if failed r then exhausted collect name n failed allocate else pure r
+{-# INLINE orExhaustedIn #-}
 
 -- | There was no memory for so many bytes: a major collection, if one may help, and once more. Others may
 -- take what it brought; as long as one brings as much as is asked for there is another.

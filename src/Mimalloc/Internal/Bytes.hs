@@ -22,7 +22,7 @@ import Data.Word (Word8)
 import Foreign.C.String (CString)
 import Foreign.ForeignPtr (ForeignPtr, finalizeForeignPtr, withForeignPtr)
 import Foreign.Marshal.Utils (copyBytes)
-import Foreign.Ptr (Ptr, castPtr, nullPtr)
+import Foreign.Ptr (Ptr, castPtr)
 
 import Mimalloc.Internal.Alloc
 import Mimalloc.Internal.Error
@@ -40,8 +40,7 @@ adopt p n = (`fromBlock` n) <$> adoptBlock p
 -- | The byte string of a C string that C allocates for us; a null pointer is want of memory.
 packCString :: String -> IO CString -> IO ByteString
 packCString name make = mask_ $ do
-  p <- make
-  when (p == nullPtr) $ noMemory name 65536
+  p <- orNoMemory name 65536 make
   n <- Internal.c_strlen p
   adopt (castPtr p) (fromIntegral n)
 

@@ -102,6 +102,18 @@ module Mimalloc.Internal.FFI
   , mi_heap_visit_blocks_safe
   , BlockVisitor
   , newBlockVisitor
+    -- * Stores of strings
+  , MiStrings
+  , mi_strings_size
+  , mi_strings_init
+  , mi_strings_count
+  , mi_strings_lacks
+  , mi_strings_add
+  , mi_strings_put
+  , mi_strings_get
+  , mi_strings_done
+  , mi_strings_replace
+  , mi_strings_delete
     -- * Arenas and sub-processes
   , mi_reserve_os_memory_safe
   , mi_reserve_os_memory_ex_safe
@@ -147,7 +159,6 @@ module Mimalloc.Internal.FFI
   , getpagesize
     -- * Capabilities
   , mi_cap_number
-  , hs_mi_forks
   , mi_cap_max
   , mi_cap_stats
   , mi_cap_counts
@@ -172,7 +183,7 @@ module Mimalloc.Internal.FFI
   ) where
 
 import Data.Int (Int64)
-import Data.Word (Word32, Word64, Word8)
+import Data.Word (Word64, Word8)
 import Foreign.C.String (CString)
 import Foreign.C.Types (CBool (..), CInt (..), CLong (..), CSize (..))
 import Foreign.ForeignPtr (FinalizerEnvPtr, FinalizerPtr)
@@ -319,9 +330,6 @@ foreign import ccall unsafe mi_cap_pressure_helped      :: CInt -> IO ()
 foreign import ccall unsafe mi_cap_pressure_set         :: Int64 -> IO ()
 foreign import ccall unsafe mi_cap_pressure_stats       :: Ptr Word64 -> IO ()
 
--- How many forks there were up to this process: who finds another number is in another process.
-foreign import ccall "&hs_mi_forks" hs_mi_forks :: Ptr Word32
-
 -- Owner-only, hence unsafe: the number of the capability that the call held.
 foreign import ccall unsafe mi_cap_number :: IO CInt
 
@@ -428,6 +436,21 @@ mi_heap_zalloc_aligned_at_safe heap size align offset = mi_heap_aligned_safe hea
 -- | What C calls for each page and block: heap, page, block, bytes, argument; 0 stops it.
 type BlockVisitor = Ptr MiHeap -> Ptr () -> Ptr () -> CSize -> Ptr () -> IO CBool
 foreign import ccall "wrapper" newBlockVisitor :: BlockVisitor -> IO (FunPtr BlockVisitor)
+
+-- | The table of a store of strings (@cbits\/ghc\/strings.h@).
+data MiStrings
+
+-- Any-thread, unsafe because short; the last three free a string, so they are owner-only.
+foreign import ccall unsafe "hs_mi_strings_size" mi_strings_size       :: CSize
+foreign import ccall unsafe "hs_mi_strings_init" mi_strings_init       :: Ptr MiStrings -> IO ()
+foreign import ccall unsafe "hs_mi_strings_count" mi_strings_count     :: Ptr MiStrings -> IO CSize
+foreign import ccall unsafe "hs_mi_strings_lacks" mi_strings_lacks     :: Ptr MiStrings -> IO CSize
+foreign import ccall unsafe "hs_mi_strings_add" mi_strings_add         :: Ptr MiStrings -> Ptr a -> CSize -> IO CBool
+foreign import ccall unsafe "hs_mi_strings_put" mi_strings_put         :: Ptr MiStrings -> Ptr Word64 -> IO Word64
+foreign import ccall unsafe "hs_mi_strings_get" mi_strings_get         :: Ptr MiStrings -> Word64 -> IO (Ptr Word64)
+foreign import ccall unsafe "hs_mi_strings_done" mi_strings_done       :: Ptr MiStrings -> Ptr Word64 -> IO ()
+foreign import ccall unsafe "hs_mi_strings_replace" mi_strings_replace :: Ptr MiStrings -> Word64 -> Ptr Word64 -> IO CBool
+foreign import ccall unsafe "hs_mi_strings_delete" mi_strings_delete   :: Ptr MiStrings -> Word64 -> IO CBool
 
 -- Any-thread, safe because they ask the system for memory and may touch all of it.
 foreign import ccall safe "hs_mi_reserve_os_memory" mi_reserve_os_memory_safe       :: CSize -> CBool -> CBool -> IO CInt

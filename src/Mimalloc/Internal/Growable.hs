@@ -6,6 +6,11 @@
 -- A growable vector is one small block, the /box/: the elements' address, how many there are and how many
 -- fit. Its one finalizer frees the block of the elements, wherever that is by then, and the box.
 --
+-- An element may be lazy, also in its fields, and what is evaluated may use the very vector: push to it, so
+-- that its block moves. So an element is first poked to the /scratch/, a place in the box for one element;
+-- then the box is read, and the element is copied. Where the scratch was used by somebody else meanwhile,
+-- which a count tells, the element is poked once more, elsewhere.
+--
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
 -- @since 0.1.0.0
@@ -36,10 +41,12 @@ module Mimalloc.Internal.Growable
 
 import Control.DeepSeq (NFData (..))
 import Control.Exception (mask_)
-import Control.Monad (when)
+import Control.Monad (unless, when)
+import Data.Word (Word16, Word32, Word64, Word8)
 import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
+import Foreign.Marshal.Alloc (allocaBytesAligned)
 import Foreign.Marshal.Array (advancePtr)
-import Foreign.Ptr (Ptr, castPtr, nullPtr)
+import Foreign.Ptr (Ptr, castPtr, nullPtr, plusPtr)
 import Foreign.Storable (Storable (..))
 import GHC.ForeignPtr (unsafeWithForeignPtr)
 
@@ -69,7 +76,8 @@ instance Eq (Growable a) where
 instance NFData (Growable a) where
   rnf g = g `seq` ()
 
--- Three words, the first for C, too.
+-- Three words, the first for C, too. Behind them are the number of times that the scratch was used, and the
+-- scratch.
 data Box a = Box !(Ptr a) !Int !Int
 instance Storable (Box a) where
   sizeOf _ = 24
@@ -90,14 +98,16 @@ newGrowable :: Storable a => Int -> IO (Growable a)
 newGrowable = newGrowableFor "newGrowable"
 {-# INLINABLE newGrowable #-}
 
-newGrowableFor :: Storable a => String -> Int -> IO (Growable a)
+newGrowableFor :: forall a. Storable a => String -> Int -> IO (Growable a)
 newGrowableFor name room
   | room < 0 = negativeSize name room
   | otherwise = do
       relieved
-      fp <- newBlockInto mi_cap_free_box_finalizer $ \place -> one (capabilityInto place name) Zeros 8
+      fp <- newBlockInto mi_cap_free_box_finalizer $ \place ->
+        alignedBytes (capabilityInto place name) Zeros (scratchOffset x + sizeOf x) (scratchAlignment x)
       let g = Growable fp
       g <$ when (room > 0) (resize name g room)
+  where x = undefined :: a
 {-# INLINABLE newGrowableFor #-}
 
 -- | How many elements there are.
@@ -141,7 +151,8 @@ readGrowable (Growable fp) i = unsafeWithForeignPtr fp $ \b -> do
   if isOutside i n then badIndex "readGrowable" i n else peekByteOff b 0 >>= (`peekElemOff` i)
 {-# INLINE readGrowable #-}
 
--- | Replaces the element of this index. An invalid argument if there is none.
+-- | Replaces the element of this index, when the new one is evaluated. An invalid argument if there is none
+-- then.
 --
 -- >>> g <- newGrowable 0 :: IO (Growable Char)
 -- >>> mapM_ (push g) "abc"
@@ -151,12 +162,15 @@ readGrowable (Growable fp) i = unsafeWithForeignPtr fp $ \b -> do
 -- @since 0.1.0.0
 writeGrowable :: Storable a => Growable a -> Int -> a -> IO ()
 writeGrowable (Growable fp) i x = unsafeWithForeignPtr fp $ \b -> do
+  alone <- toScratch b x
+  unless alone $ toScratchAgain b x
   Box p n _ <- peek b
-  if isOutside i n then badIndex "writeGrowable" i n else pokeElemOff p i x
+  if isOutside i n then badIndex "writeGrowable" i n else fromScratch b p i
 {-# INLINE writeGrowable #-}
 
 -- | Appends an element. Twice the room when there is none left, so that n elements cost on the order of n
--- steps.
+-- steps. The element is evaluated first, all that its 'poke' asks for. What is evaluated may push, too: this
+-- element comes behind those.
 --
 -- >>> g <- newGrowable 0 :: IO (Growable Char)
 -- >>> mapM_ (push g) "abcd"
@@ -170,13 +184,20 @@ push = pushFor "push"
 
 pushFor :: Storable a => String -> Growable a -> a -> IO ()
 pushFor name g@(Growable fp) x = unsafeWithForeignPtr fp $ \b -> do
+  alone <- toScratch b x
   Box p n room <- peek b
-  if n < room then pokeElemOff p n x >> setLength b (n + 1) else do
-    makeRoom name g (n + 1)
-    Box q _ _ <- peek b
-    pokeElemOff q n x
-    setLength b (n + 1)
+  if n < room && alone then fromScratch b p n >> setLength b (n + 1) else pushSlowly name g x alone
 {-# INLINE pushFor #-}
+
+pushSlowly :: Storable a => String -> Growable a -> a -> Bool -> IO ()
+pushSlowly name g@(Growable fp) x alone = withForeignPtr fp $ \b -> do
+  unless alone $ toScratchAgain b x
+  Box _ n room <- peek b
+  when (n >= room) $ makeRoom name g (n + 1)
+  Box p _ _ <- peek b
+  fromScratch b p n
+  setLength b (n + 1)
+{-# INLINABLE pushSlowly #-}
 
 -- | Takes the last element off; 'Nothing' if there is none. The room stays.
 --
@@ -221,7 +242,12 @@ reserve g room
 modifyGrowable :: Storable a => Growable a -> Int -> (a -> a) -> IO ()
 modifyGrowable (Growable fp) i f = withForeignPtr fp $ \b -> do
   Box p n _ <- peek b
-  if isOutside i n then badIndex "modifyGrowable" i n else peekElemOff p i >>= pokeElemOff p i . f
+  when (isOutside i n) $ badIndex "modifyGrowable" i n
+  x <- f <$> peekElemOff p i
+  alone <- toScratch b x
+  unless alone $ toScratchAgain b x
+  Box q m _ <- peek b
+  if isOutside i m then badIndex "modifyGrowable" i m else fromScratch b q i
 {-# INLINE modifyGrowable #-}
 
 -- | Does something with each element and its index, in order. Elements that are pushed meanwhile come too.
@@ -275,6 +301,50 @@ isOutside i n = (fromIntegral i :: Word) >= fromIntegral n
 setLength :: Ptr (Box a) -> Int -> IO ()
 setLength b n = pokeByteOff b 8 n
 {-# INLINE setLength #-}
+
+-- An alignment that is no power of two has no blocks, so it needs no scratch of its own.
+scratchAlignment :: Storable a => a -> Int
+scratchAlignment x = if align > blockAlignment && isPowerOfTwo align then align else blockAlignment
+  where align = alignment x
+{-# INLINE scratchAlignment #-}
+
+scratchOffset :: Storable a => a -> Int
+scratchOffset x = 32 `max` scratchAlignment x
+{-# INLINE scratchOffset #-}
+
+scratch :: forall a. Storable a => Ptr (Box a) -> Ptr a
+scratch b = b `plusPtr` scratchOffset (undefined :: a)
+{-# INLINE scratch #-}
+
+-- Pokes the element to the scratch. False: others used that meanwhile, so it is to be done again.
+toScratch :: Storable a => Ptr (Box a) -> a -> IO Bool
+toScratch b x = do
+  uses <- peekByteOff b 24
+  pokeByteOff b 24 (uses + 1 :: Int)
+  poke (scratch b) x
+  now <- peekByteOff b 24
+  pure (now == uses + 1)
+{-# INLINE toScratch #-}
+
+-- The same, once for all.
+toScratchAgain :: forall a. Storable a => Ptr (Box a) -> a -> IO ()
+toScratchAgain b x = allocaBytesAligned (sizeOf x) (scratchAlignment x) $ \p -> do
+  poke p x
+  copyElements (scratch b) p 1
+{-# NOINLINE toScratchAgain #-}
+
+-- Copies the element to its place. No call for the usual sizes.
+fromScratch :: forall a. Storable a => Ptr (Box a) -> Ptr a -> Int -> IO ()
+fromScratch b p i = case sizeOf (undefined :: a) of
+  1 -> as (0 :: Word8)
+  2 -> as (0 :: Word16)
+  4 -> as (0 :: Word32)
+  8 -> as (0 :: Word64)
+  _ -> copyElements (p `advancePtr` i) (scratch b) 1
+  where
+    as :: forall w. Storable w => w -> IO ()
+    as _ = (peek (castPtr (scratch b)) :: IO w) >>= pokeElemOff (castPtr p) i
+{-# INLINE fromScratch #-}
 
 -- | The elements, which must not grow meanwhile.
 withGrowable :: Growable a -> (Ptr a -> Int -> IO b) -> IO b

@@ -209,14 +209,13 @@ newHeapOf name life weighs (FunPtr finalizer) tag arena
           (# s3, _ #) -> let heap = Heap key weak in case run (made heap) s3 of (# s4, _ #) -> (# s4, heap #)
   where
     made heap@(Heap _ weak) = do
-      p <- mi_heap_new_finalized weak (fromIntegral tag) (bool (life /= each)) arena
-      if p /= nullPtr then do
-        when weighs $ mi_cap_heap_weigh p
-        when (life /= each) $ writeId heap p
-        writeHeap heap p
-      else do
+      p <- orNoMemory name 4096 $ do
+        p <- mi_heap_new_finalized weak (fromIntegral tag) (bool (life /= each)) arena
         e <- getErrno
-        if e == eINVAL then noArena name (fromIntegral arena) else noMemory name 4096
+        p <$ when (p == nullPtr && e == eINVAL) (noArena name (fromIntegral arena))
+      when weighs $ mi_cap_heap_weigh p
+      when (life /= each) $ writeId heap p
+      writeHeap heap p
 
 -- | A heap whose foreign pointers live together; the collector knows how large it is.
 newHeapTogether :: String -> Int -> CInt -> IO (Heap s)

@@ -2,6 +2,7 @@
 -- What users of bytestring and vector look for next, against the originals; and stores, against a map.
 module Interface.More (tests, things) where
 
+import Control.Arrow ((&&&))
 import Control.Concurrent
 import Control.DeepSeq (rnf)
 import Control.Exception
@@ -20,11 +21,13 @@ import qualified Data.Vector.Storable as V
 import qualified Data.Vector.Storable.Mutable as VM
 import Data.Word (Word32, Word8)
 import Foreign.Marshal.Array (pokeArray)
+import Foreign.Ptr (castPtr)
+import Foreign.Storable (Storable (..))
 import GHC.IO.Exception (IOErrorType (..), IOException (..))
 import GHC.Stats (GCDetails (..), RTSStats (..), getRTSStats)
 import System.Directory (doesFileExist, getTemporaryDirectory, listDirectory, removeFile)
 import System.IO
-import System.IO.Unsafe (unsafePerformIO)
+import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 import System.Exit (ExitCode (..))
 import System.Mem (performMajorGC)
 import System.Process (callProcess)
@@ -35,8 +38,10 @@ import Test.Tasty.QuickCheck
 
 import Api.Child (child)
 import Api.Support
+import Mimalloc (isInvalidArgument)
 import qualified Mimalloc.ByteString as M
 import Mimalloc.Heap
+import qualified Mimalloc.Stats as Stats
 import qualified Mimalloc.Store as Store
 import qualified Mimalloc.Vector as MV
 
@@ -102,6 +107,10 @@ bytes =
   , testCase "lazily" $ forM_ [0, 10, 32768, 100001] $ \n -> withFile_ (B.replicate n 9) $ \path -> do
       s <- M.readFileLazy path
       L.toStrict s @?= B.replicate n 9
+  , testCase "many pieces, and a small stack" $
+      child [("GHCRTS", "-K1m")] "many pieces" >>= (@?= (ExitSuccess, "", ""))
+  , testCase "many heaps, and a small stack" $
+      child [("GHCRTS", "-K100k")] "many heaps" >>= (@?= (ExitSuccess, "", ""))
   , testCase "mapped" $ forM_ [0, 1, 4096, 100001] $ \n -> withFile_ (B.replicate n 9) $ \path -> do
       s <- M.mapFile path
       s @?= B.replicate n 9
@@ -212,7 +221,50 @@ growing =
       s <- M.takeGrowable g
       n <- MV.growableLength g
       pure (s === B.concat [B.snoc (B.pack ws) 0 | ws <- wss] .&&. n === 0)
+  , testCase "an element that pushes when it is evaluated" $ forM_ [0, 1, 8, 100000] $ \n -> do
+      g <- MV.newGrowable 0
+      MV.push g (-1 :: Int)
+      let pushing x = unsafeInterleaveIO (mapM_ (MV.push g) [1 .. n] >> pure x)
+      pushing 7 >>= MV.push g
+      pushing 8 >>= MV.writeGrowable g 0
+      pushing 9 >>= MV.modifyGrowable g 1 . const
+      v <- MV.takeVector g
+      v @?= V.fromList (8 : (if n > 0 then 9 : [2 .. n] ++ [7] else [9]) ++ concat (replicate 2 [1 .. n]))
+  , testCase "an element whose fields push" $ forM_ [0, 1, 8, 100000] $ \n -> do
+      g <- MV.newGrowable 0
+      let pushing x = unsafeInterleaveIO (forM_ [1 .. n] (\i -> MV.push g (Pair i i)) >> pure x)
+      MV.push g (Pair 0 0)
+      pushing 7 >>= MV.push g . Pair 6
+      pushing 8 >>= MV.writeGrowable g 0 . (`Pair` 9)
+      pushing 5 >>= MV.modifyGrowable g 0 . const . Pair 4
+      (V.head &&& V.toList . V.drop (n + 1) . V.take (n + 2)) <$> MV.takeVector g
+        >>= (@?= (Pair 4 5, [Pair 6 7]))
+  , testCase "an element that takes the vector" $ do
+      g <- MV.newGrowable 0
+      mapM_ (MV.push g) [1 .. 100 :: Int]
+      let taking x = unsafeInterleaveIO (x <$ MV.takeVector g)
+      taking 7 >>= MV.push g
+      MV.takeVector g >>= (@?= V.singleton 7)
+      mapM_ (MV.push g) [1 .. 100]
+      invalid "writeGrowable" (taking 7 >>= MV.writeGrowable g 1)
+      mapM_ (MV.push g) [1 .. 100]
+      invalid "modifyGrowable" (taking 7 >>= MV.modifyGrowable g 1 . const)
+  , testCase "an element that throws" $ do
+      g <- MV.newGrowable 0
+      mapM_ (MV.push g) [1 .. 4 :: Int]
+      r <- try (MV.push g (throw Overflow))
+      r @?= Left Overflow
+      MV.push g 5
+      MV.takeVector g >>= (@?= V.fromList [1 .. 5])
   ]
+
+-- Its fields are evaluated when it is poked.
+data Pair = Pair Int Int deriving (Eq, Show)
+instance Storable Pair where
+  sizeOf _ = 16
+  alignment _ = 8
+  peek p = Pair <$> peek (castPtr p) <*> peekElemOff (castPtr p) 1
+  poke p (Pair a b) = poke (castPtr p) a >> pokeElemOff (castPtr p) 1 b
 
 stores :: [TestTree]
 stores =
@@ -265,6 +317,38 @@ stores =
       put <- subtract 2 <$> Store.storeSize store
       holds "only what was put in is there" $ (<= before + put + 2) <$> liveBlocks
       Store.deleteString store long                       -- the store is there until now
+  , testCase "a value that is interrupted is not that exception for ever" $ do
+      store <- Store.newStore
+      long <- Store.putString store (B.replicate 20000000 1)
+      h <- Store.putString store B.empty
+      others <- forM [1, 2 :: Int] $ \_ -> forkIO (forever (Store.getString store long))
+      forM_ [1 .. 100] $ \i -> do
+        let s = B.replicate 200 i
+            put = unsafePerformIO (Store.putString store s)
+            replaced = unsafePerformIO (Store.replaceString store h s)
+        _ <- timeout 300 (evaluate put)
+        _ <- timeout 300 (evaluate replaced)
+        Store.getString store put >>= (@?= s)
+        evaluate replaced
+        Store.getString store h >>= (@?= s)
+      mapM_ killThread others
+  , testCase "a long string is copied while it is replaced and deleted" $ do
+      store <- Store.newStore
+      before <- liveBlocks
+      forM_ [1 .. 10] $ \i -> do
+        h <- Store.putString store (B.replicate 2000000 i)
+        ends <- replicateM 4 $ newEmptyMVar >>= \end -> end <$ forkIO (
+          try (forever (Store.getString store h >>= whole)) >>= putMVar end)
+        yield
+        Store.replaceString store h (B.replicate 1500000 (i + 100))
+        yield
+        Store.deleteString store h
+        forM_ ends $ takeMVar >=> either
+          (\e -> unless (isInvalidArgument e) (assertFailure (show e))) (const (pure ()))
+      holds "the blocks are free again" $ (<= before + 2) <$> liveBlocks
+      Store.storeSize store >>= (@?= 0)
+  , testCase "a string that GHC's heap has no room for" $
+      child [("GHCRTS", "-M64m")] "no room" >>= (@?= (ExitSuccess, "", ""))
   , testCase "an argument is evaluated where an exception can interrupt it" $ do
       store <- Store.newStore
       h <- Store.putString store B.empty
@@ -280,6 +364,7 @@ stores =
       child [("GHCRTS", "-T")] "copied" >>= (@?= (ExitSuccess, "", ""))
   ]
   where
+    whole s = unless (B.count (B.head s) s == B.length s) $ fail "a mixture"
     worker store t = do
       hs <- forM [1 .. 100] $ \i -> Store.putString store (B.replicate i (fromIntegral t))
       forM_ (zip [1 ..] hs) $ \(i, h) -> Store.replaceString store h (B.replicate (2 * i) (fromIntegral t))
@@ -296,7 +381,7 @@ stores =
 -- What a process of its own does, with statistics: a major collection copies, and has live, what it did and
 -- had before there were 50,000 strings, which would be a megabyte and more.
 things :: [(String, IO ())]
-things = [("copied", do
+things = [("no room", noRoom), ("many pieces", manyPieces), ("many heaps", manyHeaps), ("copied", do
   store <- Store.newStore
   handles <- VM.new 50000
   before <- collected
@@ -309,3 +394,42 @@ things = [("copied", do
     collected = do
       s <- performMajorGC >> gc <$> getRTSStats
       pure (gcdetails_live_bytes s + gcdetails_copied_bytes s)
+
+-- The store goes on, and the string is as free as any when it is deleted.
+noRoom :: IO ()
+noRoom = do
+  store <- Store.newStore
+  h <- M.create 100000000 (const (pure ())) >>= Store.putString store
+  other <- Store.putString store (Char8.pack "abc")
+  performMajorGC >> performMajorGC
+  r <- try (Store.getString store h)
+  case r of
+    Left HeapOverflow -> pure ()
+    Left e -> throwIO e
+    Right _ -> fail "there was room"
+  t <- timeout 60000000 (Store.getString store other)
+  when (t /= Just (Char8.pack "abc")) $ fail "the store is locked"
+  Store.deleteString store h
+  (_, bytes_) <- collectAll >> Stats.liveBlocks
+  n <- Store.storeSize store
+  when (n /= 1 || bytes_ > 50000000) $ fail (show (n, bytes_))
+
+-- With a stack of a MiB.
+manyPieces :: IO ()
+manyPieces = do
+  heap <- newHeap
+  s <- M.heapConcat heap pieces
+  let lengths_ = [B.length s, B.length (M.concat pieces), B.length (M.fromLazy (L.fromChunks pieces))
+                 , V.length (MV.concat (replicate many (V.singleton 'x')))]
+  when (lengths_ /= replicate 4 many) $ fail (show lengths_)
+  where
+    many = 1000000
+    pieces = replicate many (Char8.pack "a")
+
+-- With a stack of 100 KB.
+manyHeaps :: IO ()
+manyHeaps = do
+  s <- foldM (\rest _ -> (: rest) <$> (newHeap >>= (`M.heapMallocByteString` 1))) [] [1 .. 8000 :: Int]
+  n <- length . Stats.statsHeaps <$> Stats.getStats
+  when (n < length s) $ fail (show n)
+  when (sum (map B.length s) /= length s) $ fail "they live until now"
