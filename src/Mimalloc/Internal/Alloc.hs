@@ -42,6 +42,7 @@ module Mimalloc.Internal.Alloc
   , isPowerOfTwo
   , bool
   , orNoMemory
+  , exhausted
   ) where
 
 import Foreign.C.Types (CBool, CSize)
