@@ -31,16 +31,18 @@ mi_inline void* malloc_once(mi_lheap_t* lh, size_t size, size_t align, bool head
   return mi_single_malloc(lh, size, mi_max(align, MI_SLICE_SIZE), headroom, zero);
 }
 
-/* No memory: what this owner can give back, and what is cached, may be enough. False if that is nothing, so
-   that asking again is in vain: a program may ask for too much again and again. */
+/* No memory: what this owner can give back, what is cached and what waits may be enough. False if that is
+   nothing, so that asking again is in vain: a program may ask for too much again and again. */
 mi_cold static bool make_room(mi_lheap_t* lh) {
   const uint64_t before = mi_memory_changes();
   const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);  /* a hint */
   mi_lheap_collect(lh, true);
+  const bool unmapped = mi_mapping_unmap_waiting(true);
   if (mi_cache_any()) mi_purger_run(true);
   else if (mi_commit_is_limited()) mi_purge_some(true);
   /* A hint. */
-  return mi_memory_changes() != before || mi_load_relaxed(&mi_commit_totals.xcommitted) < committed;
+  const bool fewer = mi_load_relaxed(&mi_commit_totals.xcommitted) < committed;
+  return unmapped || fewer || mi_memory_changes() != before;
 }
 
 /* Where there is no room for the page of a medium block there may be some for the block alone. */
@@ -55,6 +57,7 @@ mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool head
   if (mi_unlikely(size > MI_ADDRESSES || align > MI_ADDRESSES))
     return mi_report_fail(MI_ERROR_NO_MEMORY, size);
   mi_lheap_housekeep(lh);
+  mi_mapping_unmap_waiting(false);  /* so that who makes one large block after the other does not have two */
   void* p = malloc_once(lh, size, align, headroom, zero);
   if (mi_unlikely(p == NULL) && make_room(lh)) p = malloc_once(lh, size, align, headroom, zero);
   if (mi_unlikely(p == NULL)) p = malloc_alone(lh, size, align, zero);

@@ -3,7 +3,19 @@
 #include "options.h"
 #include "os.h"
 
+typedef bool (*mi_pause_t)(void);
+
 mi_due_t mi_due;
+static mi_atomic(mi_pause_t) xpause;
+
+void mi_clock_set_pause(mi_pause_t is_paused) {
+  mi_store_release(&xpause, is_paused);                                   /* pairs with mi_clock_is_paused */
+}
+
+bool mi_clock_is_paused(void) {
+  const mi_pause_t is_paused = mi_load_acquire(&xpause);                  /* pairs with mi_clock_set_pause */
+  return mi_unlikely(is_paused != NULL) && is_paused();
+}
 
 /* The delay is looked up when it is needed: one that was lowered holds at once. */
 uint64_t mi_clock_round_ms(void) {

@@ -22,6 +22,12 @@ bool mi_clock_is_over(uint64_t since, uint64_t now);
 uint64_t mi_clock_at(void);
 mi_cold void mi_clock_set(void);
 
+/* Must what was freed late (frees_late in local.h) stay as it is for now? Then there are no rounds. The ring
+   that frees late says so (mi_clock_set_pause), before it does. Any thread, under any lock: that function
+   takes none. */
+bool mi_clock_is_paused(void);
+void mi_clock_set_pause(bool (*is_paused)(void));
+
 /* Something waits; what shows it was changed by an atomic operation of its own. */
 mi_inline void mi_clock_schedule(void) { if (!mi_due_is_scheduled(&mi_due)) mi_clock_set(); }
 /* The same where a round changes by an exchange all that it looks at, what is empty too: so who comes after

@@ -15,6 +15,7 @@ typedef struct {
   bool        ended;        /* its destructors run: heaps are made for one call only */
   bool        beginning;    /* within what a process does once: what is called there allocates */
   bool        in_callback;  /* once inside, none is called a second time */
+  bool        frees_late;   /* it frees for a runtime system that may be ending: others may still read that */
   unsigned    late_calls;   /* calls that were made in callbacks of a call after the end */
   /* A bit for each rank that it has, or is about to take; the field's address is the thread's number. */
   unsigned    held_ranks;

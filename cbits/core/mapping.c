@@ -1,6 +1,7 @@
 /* See mapping.h. Any thread. */
 #include <errno.h>
 
+#include "clock.h"
 #include "commit.h"
 #include "mapping.h"
 #include "meta.h"
@@ -10,6 +11,10 @@
 static mi_lock_t mappings_lock = MI_LOCK_INIT(MI_RANK_MAPPINGS);
 /* The lock's, as are next and prev; start and xsize change under it once they are here. */
 static mi_mapping_t* mappings;
+/* The lock's: given back and not unmapped yet. */
+static mi_mapping_t* waiting;
+static mi_file_t* waiting_files;
+mi_atomic(bool) mi_mapping_xwaits;       /* changed under the lock */
 
 static void mapping_link(mi_mapping_t* m) {
   mi_lock(&mappings_lock);
@@ -20,11 +25,10 @@ static void mapping_link(mi_mapping_t* m) {
   mi_unlock(&mappings_lock);
 }
 
+/* Under the lock. */
 static void mapping_unlink(mi_mapping_t* m) {
-  mi_lock(&mappings_lock);
   if (m->prev != NULL) m->prev->next = m->next; else mappings = m->next;
   if (m->next != NULL) m->next->prev = m->prev;
-  mi_unlock(&mappings_lock);
 }
 
 void mi_mapping_each(bool (*visit)(mi_page_t* page, void* arg), void* arg) {
@@ -97,15 +101,29 @@ mi_page_t* mi_mapping_claim(size_t size, size_t align, bool* zero) {
   return &m->page;
 }
 
-void mi_mapping_give(mi_page_t* page) {
-  const size_t size = mi_page_size(page);
-  mapping_unlink(mi_mapping_of(page));
-  mi_os_release(page->start, size);
-  mi_sub_relaxed(&mi_commit_totals.xreserved, size);
-  mi_sub_relaxed(&mi_commit_totals.xmapped, size);                          /* statistics */
-  mi_sub_relaxed(&mi_commit_totals.xmappings, 1);
+/* It is in no list. */
+static void mapping_unmap(mi_mapping_t* m) {
+  const size_t size = mi_page_size(&m->page);
+  mi_os_release(m->page.start, size);
+  mi_sub_relaxed(&mi_commit_totals.xreserved, size);                      /* a statistic */
   mi_commit_sub(size);
-  mi_meta_free(MI_META_PAGE, page);
+  mi_meta_free(MI_META_PAGE, &m->page);
+}
+
+void mi_mapping_give(mi_page_t* page) {
+  mi_mapping_t* m = mi_mapping_of(page);
+  const bool waits = mi_local()->frees_late;
+  mi_sub_relaxed(&mi_commit_totals.xmapped, mi_page_size(page));            /* statistics */
+  mi_sub_relaxed(&mi_commit_totals.xmappings, 1);
+  mi_lock(&mappings_lock);
+  mapping_unlink(m);
+  if (waits) {
+    m->next = waiting;
+    waiting = m;
+    mi_store_relaxed(&mi_mapping_xwaits, true);                            /* the lock's */
+  }
+  mi_unlock(&mappings_lock);
+  if (waits) mi_clock_schedule(); else mapping_unmap(m);
 }
 
 /* The start of the mapping when it has grown where there is no room for both sizes; NULL: it is as it was.
@@ -166,7 +184,70 @@ bool mi_mapping_resize(mi_page_t* page, size_t old_size, size_t size) {
   return true;
 }
 
+/* ---- files ---- */
+
+static void file_unmap(mi_file_t* file) {
+  mi_os_release(file->start, mi_align_up(file->size, mi_os_page_size()));
+  mi_meta_free(MI_META_FILE, file);
+}
+
+mi_file_t* mi_mapping_file(int fd, size_t size) {
+  mi_assert(size > 0);
+  mi_mapping_unmap_waiting(false);       /* a process has so many mappings and no more */
+  mi_file_t* file = mi_meta_alloc(MI_META_FILE, sizeof *file);
+  if (file == NULL) return NULL;
+  *file = (mi_file_t){ .start = mi_os_map_file(fd, size), .size = size };
+  if (file->start != NULL) return file;
+  const int error = errno;
+  mi_meta_free(MI_META_FILE, file);
+  errno = error;
+  return NULL;
+}
+
+void mi_mapping_file_give(mi_file_t* file) {
+  if (!mi_local()->frees_late) {
+    file_unmap(file);
+    return;
+  }
+  mi_lock(&mappings_lock);
+  file->next = waiting_files;
+  waiting_files = file;
+  mi_store_relaxed(&mi_mapping_xwaits, true);                              /* the lock's */
+  mi_unlock(&mappings_lock);
+  mi_clock_schedule();
+}
+
+/* ---- what waits ---- */
+
+/* The question is asked under the lock: whoever put something there had begun the pause before he took it. */
+bool mi_mapping_unmap_those(bool anyway) {
+  mi_mapping_t* m = NULL;
+  mi_file_t* file = NULL;
+  mi_lock(&mappings_lock);
+  if (anyway || !mi_clock_is_paused()) {
+    m = waiting;
+    file = waiting_files;
+    waiting = NULL;
+    waiting_files = NULL;
+    mi_store_relaxed(&mi_mapping_xwaits, false);                           /* the lock's */
+  }
+  mi_unlock(&mappings_lock);
+  const bool any = m != NULL || file != NULL;
+  for (mi_mapping_t* next; m != NULL; m = next) {
+    next = m->next;
+    mapping_unmap(m);
+  }
+  for (mi_file_t* next; file != NULL; file = next) {
+    next = file->next;
+    file_unmap(file);
+  }
+  return any;
+}
+
 /* ---- fork ---- */
 
 void mi_mapping_before_fork(void) { mi_lock(&mappings_lock); }
-void mi_mapping_after_fork(bool child) { (child ? &mi_lock_reset : &mi_unlock)(&mappings_lock); }
+void mi_mapping_after_fork(bool child) {
+  if (child && mi_load_relaxed(&mi_mapping_xwaits)) mi_clock_schedule();  /* one thread only */
+  (child ? &mi_lock_reset : &mi_unlock)(&mappings_lock);
+}

@@ -1,6 +1,7 @@
-/* Memory for structures: owners, heaps, local heaps, pages with mappings of their own. From the OS layer,
-   never from the allocator. Any thread: one lock. 64-byte aligned; what is freed is used again for the same
-   kind of thing only, so that a stale pointer finds a structure of its type (mi_meta_kind_t), or zeros.
+/* Memory for structures: owners, heaps, local heaps, pages with mappings of their own, mapped files. From the
+   OS layer, never from the allocator. Any thread: one lock. 64-byte aligned; what is freed is used again for
+   the same kind of thing only, so that a stale pointer finds a structure of its type (mi_meta_kind_t), or
+   zeros.
 
    Structures of a kind lie in slabs of 64 KiB. A few slabs of which nothing is used stay as they are, and all
    of pages, whose words go on counting lives; others' memory goes back to the system, and their addresses
@@ -12,7 +13,7 @@
 #include "types.h"
 
 typedef enum {
-  MI_META_OWNER, MI_META_LHEAP, MI_META_HEAP, MI_META_PAGE,
+  MI_META_OWNER, MI_META_LHEAP, MI_META_HEAP, MI_META_PAGE, MI_META_FILE,
   MI_META_PLACES,                   /* and the next MI_OWNER_CHUNKS - 1: one kind for each size of chunk */
   MI_META_KINDS = MI_META_PLACES + MI_OWNER_CHUNKS
 } mi_meta_kind_t;

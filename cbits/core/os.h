@@ -33,6 +33,8 @@ bool  mi_os_purge(void* p, size_t size);
 mi_os_result_t mi_os_decommit(void* p, size_t size);
 /* Where the system refuses, its addresses stay taken, but no memory. */
 void  mi_os_release(void* p, size_t size);
+/* A file's first bytes, to be read, until mi_os_release of whole pages. NULL, and the system's own error. */
+void* mi_os_map_file(int fd, size_t size);
 /* Grows or shrinks a whole reservation in place. False: it is as it was. */
 bool  mi_os_resize(void* p, size_t old_size, size_t new_size);
 /* Moves the pages of a whole reservation into a larger one, made for them; the old one is gone then. Else it
@@ -149,6 +151,7 @@ typedef enum {
   MI_OS_MOVE_PAGES,
   MI_OS_ADVISE,
   MI_OS_RESERVE_HUGE,
+  MI_OS_MAP_FILE,
   MI_OS_CALLS
 } mi_os_call_t;
 typedef enum {

@@ -252,6 +252,14 @@ mi_os_result_t mi_os_decommit(void* p, size_t size) {
   return result;
 }
 
+/* mmap: done or not. */
+void* mi_os_map_file(int fd, size_t size) {
+  const bool fails = fault_of(MI_OS_MAP_FILE, true) != MI_OS_GOES_ON;
+  if (fails) errno = ENOMEM;
+  void* p = fails ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
+
 /* mremap in place: done or not. Growing needs one mapping, shrinking is munmap. */
 bool mi_os_resize(void* p, size_t old_size, size_t new_size) {
   mi_assert(((uintptr_t)p | old_size | new_size) % mi_os_page_size() == 0);

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "commit.h"
+#include "mapping.h"
 #include "purge.h"
 #include "report.h"
 #include "os.h"
@@ -52,6 +53,8 @@ static bool pages_piece(size_t npages) {
    True: there is more. */
 static bool slices_piece(void) {
   if (mi_purge_some(false)) return true;
+  mi_mapping_unmap_waiting(false);
+  if (mi_load_relaxed(&mi_mapping_xwaits)) mi_clock_schedule();           /* a hint: a pause has begun */
   mi_arena_release_purged();
   mi_cache_flush();
   if (mi_purge_age()) mi_clock_schedule();
@@ -63,6 +66,7 @@ static bool round_work(uint64_t now, size_t npages) {
   mi_assert(npages > 0 && credit() <= MI_CREDIT_MOST);
   const uint64_t at = mi_clock_at();
   credit_grow(now);
+  if (mi_clock_is_paused()) return false;
   if (!mi_load_relaxed(&mi_purger_xround)) {                              /* the lock's */
     if (at == 0 || now < at) return false;
     mi_due_round(&mi_due);
@@ -83,6 +87,7 @@ static bool round_work(uint64_t now, size_t npages) {
 
 void mi_purger_run(bool force) {
   if (force) {
+    mi_mapping_unmap_waiting(true);
     mi_cache_flush();
     mi_purge_all();
     mi_arena_release_purged();
@@ -126,6 +131,7 @@ static uint64_t thread_work(void) {
   const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
   if (!round && at == 0) return 0;
   if (!round && now < at) return at - now;
+  if (mi_clock_is_paused()) return MI_PURGE_SLEEP_MS / 10;
   return round_piece(now, MI_ROUND_PAGES) || credit() > 0 ? MI_ROUND_PAUSE_MS : MI_PURGE_SLEEP_MS / 10;
 }
 
@@ -206,7 +212,7 @@ static bool too_much_waits(void) {
 }
 
 static bool early_piece(void) {
-  if (!too_much_waits() || !mi_trylock(&working)) return false;
+  if (mi_clock_is_paused() || !too_much_waits() || !mi_trylock(&working)) return false;
   const uint64_t since = mi_os_cpu_us();
   const bool more = mi_purge_some(true);
   credit_charge(since, 1);

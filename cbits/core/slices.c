@@ -195,14 +195,14 @@ void mi_slices_purge(mi_arena_t* a, size_t i, size_t n) {
 
 void mi_slices_give(mi_arena_t* a, size_t i, size_t n) {
   const long delay = a->pinned ? -1 : mi_option_get(mi_option_purge_delay);
-  if (delay == 0) {
+  if (delay == 0 && !mi_local()->frees_late) {
     mi_slices_purge(a, i, n);
     return;
   }
-  if (delay > 0) mi_bitmap_set(a->purge, i, n);
+  if (delay >= 0) mi_bitmap_set(a->purge, i, n);
   mi_slices_free(a, i, n);
   mi_clock_tick(n);
-  if (delay > 0) mi_clock_schedule();
+  if (delay >= 0) mi_clock_schedule();
 }
 
 void mi_slices_lose(mi_arena_t* a, size_t i, size_t n) {

@@ -9,6 +9,7 @@
 
 #include "core/commit.h"
 #include "core/family.h"
+#include "core/clock.h"
 #include "core/mapping.h"
 #include "core/memory.h"
 #include "core/report.h"
@@ -97,6 +98,61 @@ static void note_oldest(void) {
   mi_store_relaxed(&xoldest, g);  /* publishes nothing: what it points to is GHC's, and older */
 }
 
+/* ---- the end of the runtime system ---- */
+
+/* When a program ends GHC runs all C finalizers, while threads in safe calls go on, which may read what these
+   free. A finalizer is not told; but then no Haskell thread runs any more, and no collection comes. So from a
+   free while no Haskell thread runs on this capability memory is not given back (clock.h), until there has
+   been a collection, or a Haskell thread calls us; or until so much time has passed, for a program that
+   sleeps, or that goes on after hs_exit. */
+enum { PAUSE_MS = 10000 };
+static mi_atomic(const generation*) xyoungest;
+/* The first such free behind a collection, or behind such a call: the collections before it and 1 more (0: no
+   pause), and its time. */
+static mi_atomic(uint64_t) xpaused_at, xpaused_ms;
+
+static uint64_t collections(const generation* g) {
+  uint64_t n = GHC_LOAD(g->collections);
+  for (; g->to != g; n += GHC_LOAD(g->collections)) g = g->to;
+  return n;
+}
+
+/* Any thread. */
+static bool is_paused(void) {
+  const uint64_t at = mi_load_acquire(&xpaused_at);                       /* pairs with pause_begin */
+  /* written before that; a later one will do */
+  const uint64_t ms = mi_load_relaxed(&xpaused_ms), now = mi_os_now_ms();
+  if (at == 0 || (now > ms && now - ms >= PAUSE_MS)) return false;
+  return !mi_rts_lives() || collections(mi_load_relaxed(&xyoungest)) + 1 == at;  /* as above */
+}
+
+/* Capability-held, in a Haskell thread's call: hs_exit, which has all capabilities when it runs finalizers,
+   has not come so far. */
+mi_inline void pause_end(void) {
+  /* relaxed: publishes nothing, and comes before hs_exit through the capability */
+  if (mi_unlikely(mi_load_relaxed(&xpaused_at) != 0)) mi_store_relaxed(&xpaused_at, 0);
+}
+
+static mi_noinline void pause_begin(void) {
+  const generation* youngest = youngest_generation();
+  const uint64_t at = collections(youngest) + 1;
+  if (mi_load_relaxed(&xpaused_at) == at) return;                         /* a hint: another may do it, too */
+  mi_store_relaxed(&xyoungest, youngest);                                 /* shown by the last of these */
+  mi_store_relaxed(&xpaused_ms, mi_os_now_ms());
+  mi_clock_set_pause(&is_paused);
+  mi_store_release(&xpaused_at, at);                                      /* pairs with is_paused */
+}
+
+/* Capability-held, at the begin of what may be a finalizer: is it one, and no Haskell thread runs? */
+mi_inline bool is_late(void) {
+  const CapabilityPublic* cap = (const void*)rts_unsafeGetMyCapability();
+  const bool late = cap->r.rCurrentTSO == NULL;
+  if (mi_unlikely(late)) pause_begin(); else pause_end();
+  return late;
+}
+
+/* ---- owners ---- */
+
 /* The first use of a capability: its owner. NULL and errno if there is no memory. */
 mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_owner_t* owner = mi_owner_begin(MI_OWNER_CAPABILITY, mi_id_of_capability(number));
@@ -128,6 +184,7 @@ mi_inline void* leave(mi_lheap_t* lh, void* p) {
   if (mi_unlikely(number >= MI_CAPS_MAX)) return other; \
   mi_lheap_t* lh = lheap_of(number); \
   if (mi_unlikely(lh == NULL)) return NULL; \
+  pause_end(); \
   mi_owner_enter(lh->owner); \
   return leave(lh, expression)
 
@@ -140,8 +197,7 @@ char* mi_cap_strndup(const char* s, size_t n) { WITH_CAP(mi_alloc_strndup(lh, s,
 
 /* Past the table, and before the capability's first allocation: a remote free, for which no heap is made.
    What carries the capability's id needs no look at the table: it owns a page, so it is in it. */
-mi_inline void free_on(uint32_t number, void* p) {
-  if (!MI_CHECK && mi_likely(mi_free_local(p, mi_id_of_capability(number)))) return;
+static void free_slow_on(uint32_t number, void* p) {
   /* as in lheap_of */
   mi_lheap_t* lh = mi_likely(number < MI_CAPS_MAX) ? mi_load_relaxed(&xlheaps[number]) : NULL;
   if (mi_unlikely(lh == NULL)) { mi_free(p); return; }
@@ -149,15 +205,30 @@ mi_inline void free_on(uint32_t number, void* p) {
   mi_free_as(p, lh->owner, mi_id_of_capability(number));
   mi_owner_leave(lh->owner);
 }
+
+static mi_noinline void free_late_on(uint32_t number, void* p) {
+  mi_local()->frees_late = true;
+  free_slow_on(number, p);
+  mi_local()->frees_late = false;
+}
+
+/* In the fast half nothing is given back but slices, for a round. */
+mi_inline void free_on(uint32_t number, void* p) {
+  const bool late = is_late();
+  if (!MI_CHECK && mi_likely(mi_free_local(p, mi_id_of_capability(number)))) return;
+  (mi_unlikely(late) ? &free_late_on : &free_slow_on)(number, p);
+}
 void mi_cap_free(void* p) { free_on(cap_number(), p); }
 
 void mi_cap_free_of_heap(void* heap_id, void* p) {
   const uint32_t number = cap_number();
   /* as in lheap_of */
   mi_lheap_t* lh = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;
+  mi_local()->frees_late = is_late();
   if (lh != NULL) mi_owner_enter(lh->owner);
   mi_free_of_heap(p, (uintptr_t)heap_id, lh == NULL ? NULL : lh->owner);
   if (lh != NULL) mi_owner_leave(lh->owner);
+  mi_local()->frees_late = false;
 }
 
 /* By the page: the same for a block and a pointer into it, and from its first day to its last. A block that
@@ -224,6 +295,36 @@ void mi_cap_pressure_look(void) {
   if (mi_unlikely(mi_pressure_shared_enough())) look();
 }
 
+/* ---- files ---- */
+
+/* So that collections come before there are 16384 mappings of files that are dead, of the 65530 mappings that
+   a process has on Linux: a major one is due, at the latest, when as much was made as lives in GHC's heap and
+   half of what lives here (pressure.c). But no less than MI_SLICE_SIZE, with which 1000 come to 64 MiB. The
+   bytes themselves are the system's cache, which it takes back; it does not take back the tables for them, 8
+   bytes for each OS page. */
+enum { FILES = 16384, TABLES = 512 };
+
+static size_t file_weight(size_t size, uint64_t live) {
+  return mi_max(MI_SLICE_SIZE, (live + mi_pressure_held()) / FILES) + size / TABLES;
+}
+
+mi_file_t* mi_cap_map_file(int fd, size_t size) { return mi_mapping_file(fd, size); }
+
+void* mi_cap_hold_file(mi_file_t* file) {
+  pause_end();
+  note_oldest();
+  file->weight = file_weight(file->size, collector().live);
+  if (mi_unlikely(mi_pressure_hold(cap_number(), file->weight))) look();
+  return file->start;
+}
+
+void mi_cap_unmap_held(mi_file_t* file) {
+  mi_pressure_drop(cap_number(), file->weight);
+  mi_local()->frees_late = is_late();
+  mi_mapping_file_give(file);
+  mi_local()->frees_late = false;
+}
+
 /* ---- resizing and aligned ---- */
 
 void* mi_cap_aligned(size_t size, size_t align, size_t offset, bool zero) {
@@ -254,6 +355,7 @@ static mi_lheap_t* lheap_in(mi_heap_t* heap, const mi_lheap_t* mine) {
   if (mi_unlikely(number >= MI_CAPS_MAX)) return other; \
   mi_lheap_t* mine = lheap_of(number); \
   if (mi_unlikely(mine == NULL)) return NULL; \
+  pause_end(); \
   mi_owner_enter(mine->owner); \
   mi_lheap_t* lh = lheap_in(heap, mine); \
   return leave(mine, lh == NULL ? NULL : expression)
@@ -486,6 +588,15 @@ static void default_end(const mi_heap_t* heap) {
 }
 void mi_cap_heap_delete(mi_heap_t* heap) { default_end(heap); mi_heap_delete(heap); }
 void mi_cap_heap_destroy(mi_heap_t* heap) { default_end(heap); mi_heap_destroy(heap); }
+
+/* Capability-held. */
+static void heap_end_held(mi_heap_t* heap, void (*end)(mi_heap_t* heap)) {
+  mi_local()->frees_late = is_late();
+  end(heap);
+  mi_local()->frees_late = false;
+}
+void mi_cap_heap_delete_held(mi_heap_t* heap) { heap_end_held(heap, &mi_cap_heap_delete); }
+void mi_cap_heap_destroy_held(mi_heap_t* heap) { heap_end_held(heap, &mi_cap_heap_destroy); }
 
 void mi_live(uint64_t* blocks, uint64_t* bytes) {
   const mi_use_t use = mi_stats_use(0);

@@ -14,7 +14,7 @@ static mi_atomic(uint64_t) xdrainer;
 #define ENDED UINT64_MAX
 enum { PATIENCE_MS = 100 };
 
-static bool rts_lives(void) { return __atomic_load_n(&stable_ptr_table, __ATOMIC_RELAXED) != NULL; }
+bool mi_rts_lives(void) { return __atomic_load_n(&stable_ptr_table, __ATOMIC_RELAXED) != NULL; }
 
 /* Has hs_exit call mi_drain_ends; in a forked process it does so already. Twice does no harm. */
 extern StgClosure mi_at_exit_closure;
@@ -24,7 +24,7 @@ void mi_drain_noted(void) { mi_store_release(&xnoted, true); }            /* pai
 
 static bool drain_may(void) {
   if (!rtsSupportsBoundThreads() || mi_load_acquire(&xnoted)) return true;  /* pairs with itself */
-  if (!rts_lives()) return false;
+  if (!mi_rts_lives()) return false;
   HaskellObj result;
   Capability* cap = rts_lock();
   rts_eval(&cap, (HaskellObj)&mi_at_exit_closure, &result);

@@ -7,6 +7,9 @@
 
 #include "core/types.h"
 
+/* Any thread. False: hs_exit is over, or has not much left to do; or hs_init was not called yet. */
+bool mi_rts_lives(void);
+
 /* Any thread. One drains at a time. False: the runtime system ends. */
 bool mi_drain_begin(void);
 void mi_drain_end(void);

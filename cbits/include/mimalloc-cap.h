@@ -77,6 +77,9 @@ mi_decl_export void mi_cap_free_box(void* box);
 mi_decl_export void mi_cap_free_of_heap(void* heap_id, void* p);
 /* No other heap has had it or will; never 0. */
 mi_decl_export uint64_t mi_cap_heap_id(const mi_heap_t* heap);
+/* Finalizers: they end a heap as mi_cap_heap_delete and mi_cap_heap_destroy. */
+mi_decl_export void mi_cap_heap_delete_held(mi_heap_t* heap);
+mi_decl_export void mi_cap_heap_destroy_held(mi_heap_t* heap);
 /* Drains the capability's heaps; force: frees cached pages, too. Purges a bounded piece. */
 mi_decl_export void mi_cap_collect(bool force);
 
@@ -100,6 +103,11 @@ mi_decl_export void mi_cap_reheld(size_t before, const void* p);
 mi_decl_export void mi_cap_heap_weigh(mi_heap_t* heap);
 /* Whether those make a collection due: looks when they are more than at the last look. */
 mi_decl_export void mi_cap_pressure_look(void);
+
+/* Counts a file's mapping (mi_cap_map_file), which mi_cap_unmap_held, a finalizer, ends. Where it is. */
+typedef struct mi_file_s mi_file_t;
+mi_decl_export void* mi_cap_hold_file(mi_file_t* file);
+mi_decl_export void mi_cap_unmap_held(mi_file_t* file);
 
 /* The number of the capability held. */
 mi_decl_export int mi_cap_number(void);
@@ -134,10 +142,13 @@ mi_decl_export void mi_cap_drain_all(void);
 mi_decl_export void mi_cap_drain_disabled(void);
 mi_decl_export void mi_cap_drain_idle(uint64_t activity[]);
 
+/* A file's first bytes, to be read, at least one; NULL and errno. By a `safe` import. */
+mi_decl_export mi_file_t* mi_cap_map_file(int fd, size_t size);
+
 /* How many capabilities have heaps of their own. */
 mi_decl_export size_t mi_cap_max(void);
 
-/* End a heap that may be the default of capabilities. Also finalizers. */
+/* End a heap that may be the default of capabilities. */
 mi_decl_export void mi_cap_heap_delete(mi_heap_t* heap);
 mi_decl_export void mi_cap_heap_destroy(mi_heap_t* heap);
 

@@ -7,7 +7,8 @@
 -- can fill the memory before a collection comes by itself. This package counts the bytes of the blocks that
 -- its foreign pointers hold (those of "Mimalloc", "Mimalloc.ByteString" and "Mimalloc.Vector", growable
 -- vectors, and the pages of regions), and when they pass a budget the function that is about to make the next
--- one asks for a collection, followed by what runs the finalizers.
+-- one asks for a collection, followed by what runs the finalizers. A mapped file counts as 64 KiB or a little
+-- more, whatever its size, because a process may have only so many mappings (65,530 on Linux).
 --
 -- Nothing needs to be set, and @+RTS -T@ is not needed. Native bytes weigh like GHC's own:
 --

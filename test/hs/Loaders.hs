@@ -63,6 +63,14 @@ main = do
                , run 900 (dir </> "refused") ["+RTS", "-N4"] ""])
     , ("ends while others drain"
       , within [program "Ends" "ends" ["-package", "unix"], run 900 (dir </> "ends") ["+RTS", "-N3"] ""])
+    , ("ends while its memory is read", within
+        [ run 600 "gcc" [ "-Wall", "-Wextra", "-O1", "-c", "test/hs/loaders/reader.c"
+                        , "-o", dir </> "reader.o"] ""
+        , program "Reads" "reads" [dir </> "reader.o"]
+        , run 900 "sh" [ "-c", "for i in 1 2 3; do for way in 0:return 3:exit 1:throw; do"
+            ++ " timeout 100 \"$1\" ${way#*:} \"$1\".bytes +RTS -N2 2>\"$1\".said; was=$?;"
+            ++ " [ $was = ${way%:*} ] || { echo \"$way: $was\"; cat \"$1\".said; exit 1; }; done; done"
+            , "sh", dir </> "reads" ] "" ])
     , ("ends while drainers start", within [program "First" "first" [], run 900 "sh"
         [ "-c", "for i in $(seq 500); do said=$(\"$1\" +RTS -N3 2>&1) && [ -z \"$said\" ] ||"
           ++ " { echo \"run $i: $said\"; exit 1; }; done", "sh", dir </> "first" ] ""])

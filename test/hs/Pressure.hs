@@ -17,8 +17,10 @@ import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Alloc (alloca)
 import Foreign.Marshal.Array (withArray)
 import Foreign.Marshal.Utils (fillBytes)
+import System.Directory (getTemporaryDirectory, removeFile)
 import System.Environment (setEnv)
 import System.Exit (ExitCode (..))
+import System.IO (hClose, hSetFileSize, openBinaryTempFile)
 import System.IO.Unsafe (unsafePerformIO)
 import System.Mem (performMajorGC, performMinorGC)
 import System.Timeout (timeout)
@@ -52,6 +54,8 @@ tests = testGroup "pressure"
     , shape flags "regions" $ \s -> atMost "MiB held" 80 (held s)
     , shape flags "ended" $ \s -> atMost "MiB held" 1 (held s) >> atMost "collections" 0 (minor s + major s)
     , shape flags "weight" $ const (pure ())
+    , copying flags $ shape flags "files" $ \s -> atLeast "collections" 1 (minor s + major s)
+    , copying flags $ shape flags "files, no addresses" $ const (pure ())
     , shape flags "unwanted" $ \s -> atMost "collections" 4 (minor s + major s)
     , limited flags "limit"
     , limited flags "limit, regions"
@@ -128,6 +132,8 @@ shapes = map (\(name, act) -> (name, reported act))
       either (\e -> const (pure ()) (e :: IOException)) (const (fail "the heap has ended")) ended
       look)
   , ("weight", const weight)
+  , ("files", files)
+  , ("files, no addresses", const addresses)
   , ("unwanted", \look -> replicateM_ 3000 $ do
       fp <- block 1048576 1
       finalizeForeignPtr fp
@@ -204,6 +210,37 @@ block n i = do
   fp <- mallocForeignPtrBytes n
   withForeignPtr fp $ \p -> fillBytes p (fromIntegral i) n
   pure fp
+
+-- Mapped and dropped beside a large heap, of which GHC hardly ever makes a major collection by itself. A
+-- process may have 65530 mappings.
+files :: IO () -> IO ()
+files look = do
+  let !values = foldr seq () many `seq` many
+      many = [1 .. 1000000] :: [Int]
+  performMajorGC
+  ring <- Boxed.replicate 1000 ByteString.empty
+  forM_ [1 .. 30000] $ \i -> do
+    s <- Mi.mapFile "LICENSE"
+    when (ByteString.length s < 100) $ fail "it is short"
+    Boxed.write ring (i `rem` 1000) s
+    when (i `rem` 500 == 0) $ do
+      look
+      n <- ByteString.count 10 <$> ByteString.readFile "/proc/self/maps"
+      when (n > 10000) $ fail (show n ++ " mappings")
+  when (sum values < 0) $ fail "the sum is wrong"
+
+-- Files that are larger than what a process has addresses for, all together, when no collection is asked for
+-- because of pressure. Where there is a limit that is below one of them nothing can be tried.
+addresses :: IO ()
+addresses = do
+  dir <- getTemporaryDirectory
+  bracket (openBinaryTempFile dir "mimalloc") (\(path, h) -> hClose h >> removeFile path) $ \(path, h) -> do
+    one <- try (hSetFileSize h (4 * 1024 * 1024 * 1024 * 1024) >> Mi.mapFile path)
+    case one of
+      Left e -> putStrLn ("no such file can be mapped: " ++ show (e :: IOException))
+      Right _ -> with PressureOff $ replicateM_ 200 $ do
+        s <- Mi.mapFile path
+        when (ByteString.index s 12345678 /= 0) $ fail "there is something in it"
 
 touched :: ForeignPtr Word8 -> IO ()
 touched fp = withForeignPtr fp (`poke` 1)

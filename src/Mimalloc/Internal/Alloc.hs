@@ -47,6 +47,7 @@ module Mimalloc.Internal.Alloc
   , orNoMemory
   , orNoMemoryIn
   , orExhausted
+  , exhausted
   ) where
 
 import Foreign.C.Types (CBool, CInt, CSize)

@@ -59,6 +59,11 @@ module Mimalloc.Internal.FFI
   , mi_cap_free_held_finalizer
   , mi_cap_free_box_finalizer
   , mi_cap_free_of_heap_finalizer
+    -- * Files
+  , MiFile
+  , mi_cap_map_file_safe
+  , mi_cap_hold_file
+  , mi_cap_unmap_held_finalizer
     -- * Questions
   , mi_cap_check_owned
   , mi_usable_size
@@ -308,6 +313,11 @@ foreign import ccall "&mi_cap_free_of_heap" mi_cap_free_of_heap_finalizer :: Fin
 
 -- Owner-only: for what was counted as a foreign pointer's (mimalloc-cap.h, pressure).
 foreign import ccall "&mi_cap_free_held" mi_cap_free_held_finalizer :: FinalizerPtr a
+-- Any-thread: a file's first bytes. Safe because it asks the system.
+foreign import ccall safe "mi_cap_map_file" mi_cap_map_file_safe :: CInt -> CSize -> IO (Ptr MiFile)
+-- Owner-only: counts it; where it is. And what ends it.
+foreign import ccall unsafe mi_cap_hold_file :: Ptr MiFile -> IO (Ptr Word8)
+foreign import ccall "&mi_cap_unmap_held" mi_cap_unmap_held_finalizer :: FinalizerPtr MiFile
 -- Owner-only: what was counted for a block that is to be resized, and that it was, or was freed.
 foreign import ccall unsafe mi_cap_held   :: Ptr a -> IO CSize
 foreign import ccall unsafe mi_cap_reheld :: CSize -> Ptr a -> IO ()
@@ -379,6 +389,11 @@ foreign import ccall unsafe mi_cap_valloc         :: CSize -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_pvalloc        :: CSize -> IO (Ptr a)
 foreign import ccall unsafe mi_cap_check_owned    :: Ptr a -> IO CBool
 
+-- | A file's mapping, in C. Only pointers to it are used.
+--
+-- @since 0.1.0.0
+data MiFile
+
 -- | A heap, in C. Only pointers to it are used.
 --
 -- @since 0.1.0.0
@@ -402,9 +417,9 @@ foreign import ccall unsafe mi_cap_heap_get_backing :: IO (Ptr MiHeap)
 foreign import ccall safe "mi_cap_heap_delete" mi_cap_heap_delete_safe   :: Ptr MiHeap -> IO ()
 foreign import ccall safe "mi_cap_heap_destroy" mi_cap_heap_destroy_safe :: Ptr MiHeap -> IO ()
 
--- Any-thread, so a finalizer may. It waits for nobody but the remote frees of an instant; calls nothing back.
-foreign import ccall "&mi_cap_heap_destroy" mi_cap_heap_destroy_finalizer :: FinalizerPtr MiHeap
-foreign import ccall "&mi_cap_heap_delete" mi_cap_heap_delete_finalizer   :: FinalizerPtr MiHeap
+-- Owner-only, as all finalizers. They wait for nobody but the remote frees of an instant; call nothing back.
+foreign import ccall "&mi_cap_heap_destroy_held" mi_cap_heap_destroy_finalizer :: FinalizerPtr MiHeap
+foreign import ccall "&mi_cap_heap_delete_held" mi_cap_heap_delete_finalizer   :: FinalizerPtr MiHeap
 
 -- | A heap for the one C finalizer of a weak pointer, in one step: tag, whether it can be destroyed, arena.
 mi_heap_new_finalized :: Weak# () -> CInt -> CBool -> CInt -> IO (Ptr MiHeap)

@@ -12,15 +12,18 @@ module Mimalloc.Internal.Files
 import Control.Exception (bracket, mask_)
 import Data.Bits ((.|.))
 import Data.Word (Word8)
-import Foreign.C.Error (eINTR, eNODEV, getErrno, throwErrnoPath)
+import Foreign.C.Error (eAGAIN, eINTR, eNODEV, eNOMEM, errnoToIOError, getErrno, throwErrnoPath)
 import Foreign.C.Types (CInt)
+import Foreign.Ptr (nullPtr)
 import GHC.Exts (nullAddr#)
 import GHC.ForeignPtr (ForeignPtr (..), ForeignPtrContents (..))
+import System.IO.Error (ioeSetFileName, modifyIOError)
 import System.Posix.Internals
   ( c_close, c_safe_open, c_safe_read, fdFileSize, o_NOCTTY, o_NONBLOCK, o_RDONLY, withFilePath )
 
-import Mimalloc.Internal.Alloc (adoptBlock)
+import Mimalloc.Internal.Alloc (adoptBlock, exhausted)
 import Mimalloc.Internal.Error (noRegularFile)
+import Mimalloc.Internal.FFI (mi_cap_pressure_exhausted_safe)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Mapped (mapping)
 
@@ -30,13 +33,19 @@ mapped :: String -> FilePath -> IO (ForeignPtr Word8, Int)
 mapped name path = bracket opened c_close $ \fd -> do
   size <- fromIntegral <$> fdFileSize fd
   if size < 0 then noRegularFile name path else if size == 0 then contents name path fd else do
-    there <- mapping fd size
-    e <- getErrno
+    tried <- attempt fd size
+    there <- if refused tried then ofFile (exhausted collect name size refused (attempt fd size)) else pure tried
     case there of
-      Just fp -> pure (fp, size)
-      Nothing | e == eNODEV -> contents name path fd
-              | otherwise -> throwErrnoPath name path
+      Right fp -> pure (fp, size)
+      Left e | e == eNODEV -> contents name path fd
+             | otherwise -> ioError (errnoToIOError name e Nothing (Just path))
   where
+    -- Of addresses, and of mappings that the system allows: each weighs little, however long the file is.
+    collect _ = mi_cap_pressure_exhausted_safe nullPtr 65536
+    attempt fd size = mapping fd size >>= maybe (Left <$> getErrno) (pure . Right)
+    -- There are too many mappings, or too much is locked: of garbage, perhaps.
+    refused = either (`elem` [eNOMEM, eAGAIN]) (const False)
+    ofFile = modifyIOError (`ioeSetFileName` path)
     -- Nobody waits for who writes to a pipe, and no program that is started meanwhile inherits it: O_CLOEXEC.
     opened = withFilePath path $ \p -> retried name path (c_safe_open p flags 0)
     flags = o_RDONLY .|. o_NOCTTY .|. o_NONBLOCK .|. 0x80000

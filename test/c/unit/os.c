@@ -212,6 +212,17 @@ static void reserve_huge_fails(mi_os_way_t way) {
   CHECK(mi_os_reserve_huge(MI_GiB, MI_SLICE_SIZE) == NULL && errno == ENOMEM);
 }
 
+static void map_file_fails(mi_os_way_t way) {
+  FILE* file = tmpfile();
+  CHECK(file != NULL && fputc('x', file) == 'x' && fflush(file) == 0);
+  mi_os_fail_call(MI_OS_MAP_FILE, way, 1, 1);
+  CHECK(mi_os_map_file(fileno(file), 1) == NULL && errno == ENOMEM);
+  const uint8_t* p = mi_os_map_file(fileno(file), 1);
+  CHECK(p != NULL && p[0] == 'x');
+  fclose(file);
+  CHECK(mi_os_map_file(-1, 1) == NULL && errno == EBADF);
+}
+
 static void table(void) {
   static void (*const fails[MI_OS_CALLS])(mi_os_way_t) = {
     [MI_OS_RESERVE] = &reserve_fails, [MI_OS_COMMIT] = &commit_fails, [MI_OS_PURGE] = &purge_fails,
@@ -219,6 +230,7 @@ static void table(void) {
     [MI_OS_RELEASE] = &release_fails, [MI_OS_RESIZE] = &resize_fails, [MI_OS_MOVE] = &move_fails,
     [MI_OS_GROW] = &grow_fails, [MI_OS_MOVE_PAGES] = &move_pages_fails,
     [MI_OS_ADVISE] = &advise_fails, [MI_OS_RESERVE_HUGE] = &reserve_huge_fails,
+    [MI_OS_MAP_FILE] = &map_file_fails,
   };
   for (int call = 0; call < MI_OS_CALLS; call++) {
     for (mi_os_way_t way = MI_OS_AT_START; way <= MI_OS_TAKEN; way++) {

@@ -8,8 +8,10 @@ import Data.IORef
 import Data.Word (Word8)
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
+import Foreign.Storable (poke)
 import System.Exit
 import System.IO.Unsafe (unsafeDupablePerformIO)
+import System.Mem (performMajorGC, performMinorGC)
 import System.Posix.Process (exitImmediately, forkProcess, getProcessStatus, ProcessStatus (..))
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
@@ -41,6 +43,19 @@ tests = testGroup "memory"
             (pressureMinorCollections after >= pressureMinorCollections before + 3
             && pressureMinorFreedBytes after + pressureMajorFreedBytes after
               > pressureMinorFreedBytes before + pressureMajorFreedBytes before + 350 * 1048576)
+      , testCase "a block that died is not there beside the next" $ do
+          -- With mappings of their own. An idle capability may have run the finalizer, or a collection.
+          let committed = gaugeCommittedBytes . statsGauges <$> getStats
+          before <- committed
+          forM_ [1 .. 20 :: Int] $ \i -> do
+            fp <- mallocForeignPtrBytes 700000000 :: IO (ForeignPtr Word8)
+            withForeignPtr fp (`poke` 1)
+            after <- committed
+            assertBool (show (i, before, after)) (after < before + 1000000000)
+            when (odd i) $ finalizeForeignPtr fp
+            performMajorGC
+            threadDelay 20000
+            when (i `rem` 3 == 0) performMinorGC
       , testCase "loops of several threads stay small together" $ do
           before <- pressureHeldBytes <$> pressureStats
           most <- newIORef 0
