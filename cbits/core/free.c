@@ -70,8 +70,8 @@ static bool is_of_heap(const mi_found_t* f, uint64_t heap_id) {
   return mi_load_relaxed(&heap->xid) == heap_id;                          /* shown with its first page */
 }
 
-/* A live block, of this heap unless `heap_id` is 0, whose page may be pinned then; or nothing, and a report if
-   `report`. */
+/* A live block, of this heap unless `heap_id` is 0, whose page may be pinned then; or nothing, and a report
+   if `report`. */
 static bool find(const void* p, uint64_t heap_id, mi_found_t* f, bool report) {
   mi_error_t error = MI_ERROR_NOT_A_BLOCK;
   find_page(p, f);

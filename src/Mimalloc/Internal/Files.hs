@@ -34,7 +34,8 @@ mapped name path = bracket opened c_close $ \fd -> do
   size <- fromIntegral <$> fdFileSize fd
   if size < 0 then noRegularFile name path else if size == 0 then contents name path fd else do
     tried <- attempt fd size
-    there <- if refused tried then ofFile (exhausted collect name size refused (attempt fd size)) else pure tried
+    there <- if not (refused tried) then pure tried else
+      ofFile (exhausted collect name size refused (attempt fd size))
     case there of
       Right fp -> pure (fp, size)
       Left e | e == eNODEV -> contents name path fd
