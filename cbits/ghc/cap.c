@@ -103,12 +103,12 @@ static void note_oldest(void) {
 /* When a program ends GHC runs all C finalizers, while threads in safe calls go on, which may read what these
    free. A finalizer is not told; but then no Haskell thread runs any more, and no collection comes. So from a
    free while no Haskell thread runs on this capability memory is not given back (clock.h), until there has
-   been a collection, or a Haskell thread calls us; or until so much time has passed, for a program that
-   sleeps, or that goes on after hs_exit. */
-enum { PAUSE_MS = 10000 };
+   been a collection, or a Haskell thread calls us; or until the last such free is so long ago, for a program
+   that sleeps, or that goes on after hs_exit. */
+enum { PAUSE_MS = 500, PAUSE_AFTER_EXIT_MS = 10000 };
 static mi_atomic(const generation*) xyoungest;
 /* The first such free behind a collection, or behind such a call: the collections before it and 1 more (0: no
-   pause), and its time. */
+   pause); and the time of the last one that may have given memory back. */
 static mi_atomic(uint64_t) xpaused_at, xpaused_ms;
 
 static uint64_t collections(const generation* g) {
@@ -122,8 +122,9 @@ static bool is_paused(void) {
   const uint64_t at = mi_load_acquire(&xpaused_at);                       /* pairs with pause_begin */
   /* written before that; a later one will do */
   const uint64_t ms = mi_load_relaxed(&xpaused_ms), now = mi_os_now_ms();
-  if (at == 0 || (now > ms && now - ms >= PAUSE_MS)) return false;
-  return !mi_rts_lives() || collections(mi_load_relaxed(&xyoungest)) + 1 == at;  /* as above */
+  const bool ended = !mi_rts_lives();
+  if (at == 0 || (now > ms && now - ms >= (ended ? PAUSE_AFTER_EXIT_MS : PAUSE_MS))) return false;
+  return ended || collections(mi_load_relaxed(&xyoungest)) + 1 == at;     /* as above */
 }
 
 /* Capability-held, in a Haskell thread's call: hs_exit, which has all capabilities when it runs finalizers,
@@ -150,6 +151,15 @@ mi_inline bool is_late(void) {
   if (mi_unlikely(late)) pause_begin(); else pause_end();
   return late;
 }
+
+/* What this thread frees from here on is late, or not. */
+static void late_enter(void) {
+  const bool late = is_late();
+  /* publishes nothing: a pause ends a little later, or a little sooner */
+  if (late) mi_store_relaxed(&xpaused_ms, mi_os_now_ms());
+  mi_local()->frees_late = late;
+}
+static void late_leave(void) { mi_local()->frees_late = false; }
 
 /* ---- owners ---- */
 
@@ -207,9 +217,9 @@ static void free_slow_on(uint32_t number, void* p) {
 }
 
 static mi_noinline void free_late_on(uint32_t number, void* p) {
-  mi_local()->frees_late = true;
+  late_enter();
   free_slow_on(number, p);
-  mi_local()->frees_late = false;
+  late_leave();
 }
 
 /* In the fast half nothing is given back but slices, for a round. */
@@ -224,11 +234,11 @@ void mi_cap_free_of_heap(void* heap_id, void* p) {
   const uint32_t number = cap_number();
   /* as in lheap_of */
   mi_lheap_t* lh = number < MI_CAPS_MAX ? mi_load_relaxed(&xlheaps[number]) : NULL;
-  mi_local()->frees_late = is_late();
+  late_enter();
   if (lh != NULL) mi_owner_enter(lh->owner);
   mi_free_of_heap(p, (uintptr_t)heap_id, lh == NULL ? NULL : lh->owner);
   if (lh != NULL) mi_owner_leave(lh->owner);
-  mi_local()->frees_late = false;
+  late_leave();
 }
 
 /* By the page: the same for a block and a pointer into it, and from its first day to its last. A block that
@@ -320,9 +330,9 @@ void* mi_cap_hold_file(mi_file_t* file) {
 
 void mi_cap_unmap_held(mi_file_t* file) {
   mi_pressure_drop(cap_number(), file->weight);
-  mi_local()->frees_late = is_late();
+  late_enter();
   mi_mapping_file_give(file);
-  mi_local()->frees_late = false;
+  late_leave();
 }
 
 /* ---- resizing and aligned ---- */
@@ -591,9 +601,9 @@ void mi_cap_heap_destroy(mi_heap_t* heap) { default_end(heap); mi_heap_destroy(h
 
 /* Capability-held. */
 static void heap_end_held(mi_heap_t* heap, void (*end)(mi_heap_t* heap)) {
-  mi_local()->frees_late = is_late();
+  late_enter();
   end(heap);
-  mi_local()->frees_late = false;
+  late_leave();
 }
 void mi_cap_heap_delete_held(mi_heap_t* heap) { heap_end_held(heap, &mi_cap_heap_delete); }
 void mi_cap_heap_destroy_held(mi_heap_t* heap) { heap_end_held(heap, &mi_cap_heap_destroy); }

@@ -23,6 +23,13 @@ static void pause_begins(void) {
 }
 static void pause_ends(void) { mi_store_relaxed(&xpaused, false); }
 
+/* A small program makes no rounds. */
+static void* much(void) {
+  void* p = mi_malloc(MI_ROUND_COMMITTED);
+  CHECK(p != NULL);
+  return p;
+}
+
 /* As a finalizer does. */
 static void free_late(void* p) {
   mi_local()->frees_late = true;
@@ -122,6 +129,7 @@ static void goes_with_a_round(void) {
   mi_option_set(mi_option_purge_thread, 0);
   mi_option_set(mi_option_purge_delay, 2);
   uint8_t* p = block_freed_in_pause();
+  much();
   for (int i = 0; i < 10; i++) {
     mi_purger_run(false);
     mi_os_sleep_ms(5);
@@ -182,6 +190,7 @@ static void slices_are_not_purged(void) {
     mi_option_set(mi_option_purge_delay, delays[i]);
     uint8_t* p = mi_malloc(MI_MiB);
     CHECK(p != NULL && mi_page_of(p)->arena != MI_ARENA_NONE);
+    much();
     p[MI_MiB / 2] = 3;
     pause_begins();
     free_late(p);
