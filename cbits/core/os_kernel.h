@@ -25,6 +25,10 @@
 static inline void* os_mmap(void* at, size_t size, long access, long flags) {
   return (void*)OS_CALL(mmap, at, size, access, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
 }
+/* A file, to be read. */
+static inline void* os_mmap_file(size_t size, int fd) {
+  return (void*)OS_CALL(mmap, NULL, size, (long)PROT_READ, (long)MAP_PRIVATE, (long)fd, 0L);
+}
 static inline int os_munmap(void* p, size_t size) { return (int)OS_CALL(munmap, p, size); }
 static inline int os_mprotect(void* p, size_t size, long access) {
   return (int)OS_CALL(mprotect, p, size, access);

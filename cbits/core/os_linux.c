@@ -256,7 +256,7 @@ mi_os_result_t mi_os_decommit(void* p, size_t size) {
 void* mi_os_map_file(int fd, size_t size) {
   const bool fails = fault_of(MI_OS_MAP_FILE, true) != MI_OS_GOES_ON;
   if (fails) errno = ENOMEM;
-  void* p = fails ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  void* p = fails ? MAP_FAILED : os_mmap_file(size, fd);
   return p == MAP_FAILED ? NULL : p;
 }
 
