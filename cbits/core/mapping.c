@@ -197,6 +197,8 @@ mi_file_t* mi_mapping_file(int fd, size_t size) {
   mi_file_t* file = mi_meta_alloc(MI_META_FILE, sizeof *file);
   if (file == NULL) return NULL;
   *file = (mi_file_t){ .start = mi_os_map_file(fd, size), .size = size };
+  if (file->start == NULL && errno == ENOMEM && mi_mapping_unmap_waiting(true))
+    file->start = mi_os_map_file(fd, size);
   if (file->start != NULL) return file;
   const int error = errno;
   mi_meta_free(MI_META_FILE, file);

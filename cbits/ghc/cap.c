@@ -111,10 +111,13 @@ static mi_atomic(const generation*) xyoungest;
    pause); and the time of the last one that may have given memory back. */
 static mi_atomic(uint64_t) xpaused_at, xpaused_ms;
 
-static uint64_t collections(const generation* g) {
-  uint64_t n = GHC_LOAD(g->collections);
-  for (; g->to != g; n += GHC_LOAD(g->collections)) g = g->to;
-  return n;
+static mi_atomic(uint32_t) xngenerations;        /* in an array, the youngest first */
+
+static uint64_t collections(const generation* youngest) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0, n = mi_load_relaxed(&xngenerations); i < n; i++)
+    sum += GHC_LOAD(youngest[i].collections);
+  return sum;
 }
 
 /* Any thread. */
@@ -124,7 +127,9 @@ static bool is_paused(void) {
   const uint64_t ms = mi_load_relaxed(&xpaused_ms), now = mi_os_now_ms();
   const bool ended = !mi_rts_lives();
   if (at == 0 || (now > ms && now - ms >= (ended ? PAUSE_AFTER_EXIT_MS : PAUSE_MS))) return false;
-  return ended || collections(mi_load_relaxed(&xyoungest)) + 1 == at;     /* as above */
+  /* As above. Once more, as they go with the runtime system. */
+  const bool same = ended || collections(mi_load_relaxed(&xyoungest)) + 1 == at;
+  return same || !mi_rts_lives();
 }
 
 /* Capability-held, in a Haskell thread's call: hs_exit, which has all capabilities when it runs finalizers,
@@ -136,10 +141,13 @@ mi_inline void pause_end(void) {
 
 static mi_noinline void pause_begin(void) {
   const generation* youngest = youngest_generation();
-  const uint64_t at = collections(youngest) + 1;
-  if (mi_load_relaxed(&xpaused_at) == at) return;                         /* a hint: another may do it, too */
-  mi_store_relaxed(&xyoungest, youngest);                                 /* shown by the last of these */
-  mi_store_relaxed(&xpaused_ms, mi_os_now_ms());
+  /* Shown by the last of these. */
+  mi_store_relaxed(&xngenerations, RtsFlags.GcFlags.generations);
+  mi_store_relaxed(&xyoungest, youngest);
+  const uint64_t at = collections(youngest) + 1, was = mi_load_relaxed(&xpaused_at);
+  if (was == at) return;                                                  /* a hint: another may do it, too */
+  /* One that goes on ends when nothing was given back for so long (late_enter). */
+  if (was == 0) mi_store_relaxed(&xpaused_ms, mi_os_now_ms());
   mi_clock_set_pause(&is_paused);
   mi_store_release(&xpaused_at, at);                                      /* pairs with is_paused */
 }
@@ -276,6 +284,7 @@ mi_cold static void look(void) {
 }
 
 void mi_cap_hold(const void* p) {
+  pause_end();
   if (mi_unlikely(mi_pressure_hold(cap_number(), held_bytes(p)))) look();
 }
 
@@ -569,6 +578,7 @@ int mi_cap_pressure_exhausted(const mi_heap_t* heap, size_t size) {
     usleep(ROUND_US);
     performGC();
   }
+  (void)mi_mapping_unmap_waiting(true);  /* of finalizers just now: whoever is refused does not wait */
   const uint64_t after = taken_from(arena), freed = after < before ? before - after : 0;
   mi_pressure_asked(one, size, freed, began, getMonotonicNSec());
   return (one ? ONE_ARENA : ANY_ARENA) * (freed >= size ? 1 : -1);

@@ -99,8 +99,8 @@ getPressure = of_ . fst <$> readStats
 -- @since 0.1.0.0
 data PressureStats = PressureStats
   { pressureHeldBytes       :: !Int  -- ^ gauge: what live blocks in foreign pointers take up (large ones
-                                     --   whole slices of 64 KiB, others their usable bytes), and the pages
-                                     --   of regions
+                                     --   whole slices of 64 KiB, others their usable bytes), the pages of
+                                     --   regions, and what mapped files weigh
   , pressureNextBytes       :: !Int  -- ^ gauge: a collection is asked for when so many live
   , pressureNextMajorBytes  :: !Int  -- ^ gauge: .. and a major one
   , pressureMinorCollections :: !Int -- ^ counter: minor collections asked for

@@ -13,7 +13,7 @@
 --
 -- * All functions may be called from any thread, by many at once. Nobody waits while another copies.
 -- * A handle whose string was deleted is an invalid argument ('Mimalloc.isInvalidArgument'), thrown, too,
---   when another string has its place (up to 2^32 times). The handle of another store may name a string of
+--   when another string has its place (up to 2^31 times). The handle of another store may name a string of
 --   this one.
 -- * Want of memory is 'Mimalloc.isResourceExhausted'. No asynchronous exception leaks a string.
 -- * They may stand in pure code (an interning table's @unsafePerformIO (putString store s)@): a value that a

@@ -35,6 +35,7 @@ import Api.Support (Crooked, Line, holds, liveBlocks)
 import Mimalloc
 import qualified Mimalloc.ByteString as M
 import qualified Mimalloc.Capability as M
+import Mimalloc.EventLog (startEventLog, stopEventLog)
 import Mimalloc.Heap
 import Mimalloc.Pressure
 import qualified Mimalloc.Store as S
@@ -188,6 +189,7 @@ table =
     [ Function "runOnCapability" (\n -> if n == 0 then [Fine] else [Invalid]) (\n ->
         M.runOnCapability n (pure ()))
     , Function "startDraining" positive (\n -> M.startDraining n >> M.stopDraining)
+    , Function "startEventLog" positive (\n -> startEventLog n >> stopEventLog)
     ])
   , ("Mimalloc.Pressure"
     , [Function "setPressure" positive (\n -> setPressure (PressureBytes n) >> setPressure PressureAdaptive)])

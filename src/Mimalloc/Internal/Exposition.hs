@@ -68,7 +68,7 @@ data Sample = Sample
 -- @since 0.1.0.0
 data Value
   = Whole !Int      -- ^ bytes, and what is counted
-  | Real !Double    -- ^ seconds; written with nine digits behind the point
+  | Real !Double    -- ^ seconds; written with nine digits behind the point where these are enough
   deriving (Eq, Ord, Show, Generic, NFData)
 
 -- | What the samples of a metric are called: its name, and @_total@ for a counter.
