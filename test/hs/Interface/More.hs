@@ -16,6 +16,7 @@ import qualified Data.ByteString.Internal as Internal
 import qualified Data.ByteString.Lazy as L
 import qualified Data.ByteString.Short as Short
 import Data.IORef
+import Data.List (foldl')
 import Data.STRef
 import qualified Data.Vector.Storable as V
 import qualified Data.Vector.Storable.Mutable as VM
@@ -432,4 +433,4 @@ manyHeaps = do
   s <- foldM (\rest _ -> (: rest) <$> (newHeap >>= (`M.heapMallocByteString` 1))) [] [1 .. 8000 :: Int]
   n <- length . Stats.statsHeaps <$> Stats.getStats
   when (n < length s) $ fail (show n)
-  when (sum (map B.length s) /= length s) $ fail "they live until now"
+  when (foldl' (\m b -> m + B.length b) 0 s /= length s) $ fail "they live until now"
