@@ -52,8 +52,8 @@ $(BUILD)/libmimalloc.a: $(OBJ)
 	$(AR) rcs $@ $^
 
 # ---- installing: the usual variables. A program that is linked with the shared library has its malloc
-# replaced, too; with the archive, if it calls malloc itself; C++'s new and delete are its C++ library's
-# then.
+# replaced, too; with the archive, if it calls malloc itself or is linked with -Wl,-u,malloc, as mimalloc.pc
+# and the CMake target say; C++'s new and delete are its C++ library's then.
 
 PREFIX         ?= /usr/local
 prefix         ?= $(PREFIX)
@@ -82,7 +82,7 @@ Name: mimalloc
 Description: Memory allocator whose heaps belong to GHC capabilities or to threads
 Version: $(VERSION)
 Libs: -L$${libdir} -lmimalloc
-Libs.private: -pthread
+Libs.private: -Wl,-u,malloc -pthread
 Cflags: -I$${includedir}
 endef
 export PC
@@ -100,7 +100,7 @@ endif()
 if(NOT TARGET mimalloc-static)
   add_library(mimalloc-static STATIC IMPORTED)
   set_target_properties(mimalloc-static PROPERTIES IMPORTED_LOCATION "$(libdir)/libmimalloc.a"
-    INTERFACE_LINK_LIBRARIES -pthread INTERFACE_INCLUDE_DIRECTORIES "$(includedir)")
+    INTERFACE_LINK_LIBRARIES "-Wl,-u,malloc;-pthread" INTERFACE_INCLUDE_DIRECTORIES "$(includedir)")
 endif()
 endef
 define CMAKE_VERSION

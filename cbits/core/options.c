@@ -79,7 +79,8 @@ static long take_unit(const char** text, long n) {
   for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
     if (!take_word(text, units[i].name)) continue;
     if (!take_word(text, "ib")) take_word(text, "b");
-    return __builtin_mul_overflow(n, units[i].kib, &n) ? LONG_MAX : n;
+    long kib;
+    return !__builtin_mul_overflow(n, units[i].kib, &kib) ? kib : n < 0 ? LONG_MIN : LONG_MAX;
   }
   take_word(text, "b");
   const long kib = (long)MI_KiB;
@@ -99,15 +100,15 @@ static bool take_number(const char** text, long* value) {
   return p != first;
 }
 
-/* Numbers; yes/no words, and nothing for yes; sizes in bytes or with a unit, such as 64M or 2GiB, which the
-   option holds in KiB. Anything else leaves the default. */
+/* Numbers; yes/no words, and nothing for yes; sizes, which are not yes, in bytes or with a unit, such as 64M
+   or 2GiB, which the option holds in KiB. Anything else leaves the default. */
 static bool parse_option(const char* text, bool size, long* value) {
   static const char* const words[] = { "false", "true", "no", "yes", "off", "on" };
   long n;
-  if (*text == 0) { *value = 1; return true; }
+  if (*text == 0) { *value = 1; return !size; }
   for (int i = 0; i < 6; i++) {
     const char* end = text;
-    if (take_word(&end, words[i]) && *end == 0) { *value = i % 2; return true; }
+    if (take_word(&end, words[i]) && *end == 0) { *value = i % 2; return !size || *value == 0; }
   }
   if (!take_number(&text, &n)) return false;
   if (size) n = take_unit(&text, n);

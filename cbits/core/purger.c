@@ -67,6 +67,7 @@ static bool round_work(uint64_t now, size_t npages) {
   const uint64_t at = mi_clock_at();
   credit_grow(now);
   if (mi_clock_is_paused()) return false;
+  mi_mapping_unmap_waiting(false);       /* also in small programs, and where there are no rounds */
   if (!mi_load_relaxed(&mi_purger_xround)) {                              /* the lock's */
     if (at == 0 || now < at) return false;
     mi_due_round(&mi_due);

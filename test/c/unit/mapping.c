@@ -129,7 +129,6 @@ static void goes_with_a_round(void) {
   mi_option_set(mi_option_purge_thread, 0);
   mi_option_set(mi_option_purge_delay, 2);
   uint8_t* p = block_freed_in_pause();
-  much();
   for (int i = 0; i < 10; i++) {
     mi_purger_run(false);
     mi_os_sleep_ms(5);

@@ -59,7 +59,8 @@ static void environment_sizes(void) {
     { "64mb", 64 * MI_MiB }, { "2GiB", 2 * MI_GiB },
     { "1t", 1024 * MI_GiB }, { "0", 0 }, { "-5M", 0 }, { "9999999999999G", most }, { "M", none },
     { "5X", none }, { "5Mi", none }, { "5MBs", none }, { "5 M", none },
-    { "9223372036854775807", most }, { "-5", 0 }, { "", MI_KiB }, { "b", none },
+    { "9223372036854775807", most }, { "-5", 0 }, { "-99999999999999T", 0 }, { "", none }, { "b", none },
+    { "yes", none }, { "on", none }, { "off", 0 },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const size_t value = looked_up("MIMALLOC_ARENA_RESERVE", cases[i].text, mi_option_arena_reserve, true);
