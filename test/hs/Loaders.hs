@@ -4,7 +4,7 @@
 module Main (main) where
 
 import Control.Monad (filterM)
-import Data.List (intercalate, isSuffixOf)
+import Data.List (intercalate, isPrefixOf, isSuffixOf)
 import Data.Maybe (listToMaybe)
 import Data.Version (versionBranch)
 import System.Directory
@@ -53,7 +53,7 @@ main = do
     , ("the same, parallel collections"
       , run 900 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k"] "")
     , ("the same, non-moving collector"
-      , run 900 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k", "-xn"] "")
+      , unlessLost (3 :: Int) (run 300 (dir </> "strays") ["300", "+RTS", "-N4", "-A64k", "-xn"] ""))
     , ("exceptions at all threads"
       , within [program "Thrown" "thrown" [], run 900 (dir </> "thrown") ["+RTS", "-N4"] ""])
     , ("no thread can be made"
@@ -79,6 +79,13 @@ main = do
     ] ++
     [ ("forks, " ++ what, run 900 drains [what, "+RTS", "-N3"] "")
     | what <- ["drainAll", "reinitializeCapabilities", "startDraining", "stopDraining", "store"] ]
+
+-- GHC loses threads now and then where the number of capabilities changes under the non-moving collector, and
+-- hangs (test/hs/Soundness/Migrate.hs shows it). A fault of ours would hang three times in a row.
+unlessLost :: Int -> IO Problem -> IO Problem
+unlessLost n test = test >>= \problem -> case problem of
+  Just why | n > 1, "not done after" `isPrefixOf` why -> unlessLost (n - 1) test
+  _ -> pure problem
 
 -- The first problem, if any.
 within :: [IO Problem] -> IO Problem
