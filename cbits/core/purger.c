@@ -53,7 +53,6 @@ static bool pages_piece(size_t npages) {
    True: there is more. */
 static bool slices_piece(void) {
   if (mi_purge_some(false)) return true;
-  mi_mapping_unmap_waiting(false);
   if (mi_load_relaxed(&mi_mapping_xwaits)) mi_clock_schedule();           /* a hint: a pause has begun */
   mi_arena_release_purged();
   mi_cache_flush();

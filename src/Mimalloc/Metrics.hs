@@ -32,8 +32,8 @@
 -- The three are of one read of @\/proc\/self\/smaps@. (Where the system has put memory of ours and of
 -- others into one mapping it is asked about our pages a moment later, so that some of what is just being
 -- given back may be told as other.) Without that file these metrics are left out. Reading it takes time in
--- proportion to the mappings and to the pages that are resident, some 15 ms for a GiB in pages of 4 KiB, and
--- who maps or unmaps memory meanwhile may wait: where that is too long, 'detailResidence' leaves it out.
+-- proportion to the mappings and to the pages that are resident, and who maps or unmaps memory meanwhile may
+-- wait: where that is too long, 'detailResidence' leaves it out.
 --
 -- == Consistency
 --
