@@ -32,17 +32,18 @@ tests = testGroup "memory"
       [ testCase "a loop over buffers stays small" $ do
           before <- pressureStats
           most <- newIORef 0
-          replicateM_ 500 $ do
+          replicateM_ 2000 $ do
             buffer 1048576
             held <- pressureHeldBytes <$> pressureStats
             modifyIORef' most (max (held - pressureHeldBytes before))
           after <- pressureStats
           held <- readIORef most
-          assertBool (show (held, before, after)) (held < 140 * 1048576)
+          -- How much waits for a collection depends on how long it took; 512 MiB at most, which nobody wrote to.
+          assertBool (show (held, before, after)) (held < 600 * 1048576)
           assertBool (show (before, after))
             (pressureMinorCollections after >= pressureMinorCollections before + 3
             && pressureMinorFreedBytes after + pressureMajorFreedBytes after
-              > pressureMinorFreedBytes before + pressureMajorFreedBytes before + 350 * 1048576)
+              > pressureMinorFreedBytes before + pressureMajorFreedBytes before + 1400 * 1048576)
       , testCase "a block that died is not there beside the next" $ do
           -- With mappings of their own. An idle capability may have run the finalizer, or a collection.
           let committed = gaugeCommittedBytes . statsGauges <$> getStats
@@ -61,10 +62,10 @@ tests = testGroup "memory"
           most <- newIORef 0
           dones <- replicateM 4 $ do
             done <- newEmptyMVar
-            done <$ forkIO (replicateM_ 300 (buffer 1048576 >> highest most) >> putMVar done ())
+            done <$ forkIO (replicateM_ 1000 (buffer 1048576 >> highest most) >> putMVar done ())
           mapM_ takeMVar dones
           held <- subtract before <$> readIORef most
-          assertBool (show held) (held < 400 * 1048576)          -- of 1200
+          assertBool (show held) (held < 700 * 1048576)          -- of 4000
       , testCase "off" $ with PressureOff $ do
           before <- pressureStats
           replicateM_ 64 (buffer 1048576)
