@@ -31,8 +31,8 @@ mi_inline void* malloc_once(mi_lheap_t* lh, size_t size, size_t align, bool head
   return mi_single_malloc(lh, size, mi_max(align, MI_SLICE_SIZE), headroom, zero);
 }
 
-/* No memory: what this owner can give back, what is cached and what waits may be enough. False if that is
-   nothing, so that asking again is in vain: a program may ask for too much again and again. */
+/* No memory: what this local heap can give back, what is cached and what waits may be enough. False if that
+   is nothing, so that asking again is in vain: a program may ask for too much again and again. */
 mi_cold static bool make_room(mi_lheap_t* lh) {
   const uint64_t before = mi_memory_changes();
   const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);  /* a hint */

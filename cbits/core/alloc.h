@@ -1,5 +1,5 @@
 /* Allocation. The fast half. docs/DESIGN.md, section 4.
-   Owner-only: the local heap is the identity.
+   Owner-only: the local heap is the identity. Functions on sizes (mi_size_): any thread.
 
    The call tree of an allocation:
      mi_alloc_malloc                 size has a page in `direct`, and that a free block: pop, done
@@ -20,8 +20,8 @@ mi_noinline void* mi_alloc_malloc_generic(mi_lheap_t* lh, size_t size);
 void* mi_alloc_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero);
 /* A block with a page of its own, aligned to any power of two. */
 void* mi_alloc_malloc_single(mi_lheap_t* lh, size_t size, size_t align, bool* zero);
-/* The same, for a block that grows, where none are wanted; `headroom`: to go on, if there is any
-   (mi_memory_claim_headroom). */
+/* The same for a block that grows; no zeros are wanted. `headroom`: where it can go on growing, if there is
+   any (mi_memory_claim_headroom). */
 void* mi_alloc_malloc_growing(mi_lheap_t* lh, size_t size, bool headroom, bool* zero);
 
 /* Pops a block; NULL if there is none, or if it was written to. FAST */

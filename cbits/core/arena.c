@@ -38,6 +38,7 @@ void mi_arena_longest_unknown(mi_arena_t* a) {
 }
 
 bool mi_arena_claim_at(mi_arena_t* a, size_t i, size_t n) {
+  mi_assert(n > 0 && i + n <= a->nslices);
   if (mi_bitmap_claim_at(a->free, i, n)) return true;
   if (i / 64 != (i + n - 1) / 64) mi_arena_longest_unknown(a);
   return false;
@@ -144,6 +145,7 @@ bool mi_arena_release(bool also_dirty) {
     mi_arena_t* a = mi_arena_at(i);
     const size_t size = a->nslices * MI_SLICE_SIZE;
     if (!may_go(a, also_dirty) || !mi_arena_claim_at(a, 0, a->nslices)) continue;
+    mi_assert(a->own && !a->exclusive);
     mi_store_relaxed(&a->xgone, true);
     mi_bitmap_clear(a->purge, 0, a->nslices);
     mi_bitmap_clear(a->due, 0, a->nslices);
@@ -195,7 +197,7 @@ static void arena_revive(mi_arena_t* a) {
 
 /* An arena of `least` to `most` bytes that was released comes back, where nothing else is at its addresses.
    Else a program that drives arenas out again and again would use up their numbers. */
-static bool arena_again(size_t least, size_t most) {
+static bool arena_come_back(size_t least, size_t most) {
   for (size_t i = 0; i < mi_arena_count(); i++) {
     mi_arena_t* a = mi_arena_at(i);
     const size_t size = a->nslices * MI_SLICE_SIZE;
@@ -206,7 +208,7 @@ static bool arena_again(size_t least, size_t most) {
 }
 
 /* An arena of `size` bytes that the system is asked for. False: it refused these, or what describes them. */
-static bool arena_ask(size_t size) {
+static bool arena_from_os(size_t size) {
   void* p = mi_os_reserve(size, MI_SLICE_SIZE);
   if (p == NULL) { mi_arena_refused_set(size); return false; }
   arena_granted(p, size);
@@ -228,9 +230,9 @@ bool mi_arena_reserve(size_t size) {
   }
   if (want >= mi_arena_refused()) want = pow2_below(mi_arena_refused() / 2);
   want = mi_max(want, size);
-  if (arena_again(size, want)) return true;
+  if (arena_come_back(size, want)) return true;
   for (;;) {
-    if (arena_ask(want) || (want == size && mi_arena_release(true) && arena_ask(want))) return true;
+    if (arena_from_os(want) || (want == size && mi_arena_release(true) && arena_from_os(want))) return true;
     if (want == size) return false;
     want = want <= MI_ARENA_MIN ? size : mi_align_up(mi_max(want / 2, size), MI_SLICE_SIZE);
   }

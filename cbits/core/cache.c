@@ -42,7 +42,7 @@ void mi_cache_put(uint32_t slot, mi_page_t* page) {
     mi_page_single_to_cached(page);  /* shown to others by the exchange */
     /* Pairs with mi_cache_take, mi_cache_flush. */
     page = mi_exchange_acq_rel(&columns[slot % COLUMNS].xpage[mi_page_nslices(page) - 1], page);
-    mi_clock_schedule_again();
+    mi_clock_schedule_behind_exchange();
   }
   if (mi_unlikely(page != NULL)) mi_cache_release(page);
 }
@@ -76,7 +76,7 @@ void mi_cache_put_class(mi_page_t* page) {
     if (mi_load_relaxed(&columns[COLUMNS + bin].xpage[i]) != NULL) continue;        /* a hint */
     /* Pairs with mi_cache_take_class, mi_cache_flush. */
     if (!mi_cas_acq_rel(&columns[COLUMNS + bin].xpage[i], &none, page)) continue;
-    mi_clock_schedule_again();
+    mi_clock_schedule_behind_exchange();
     return;
   }
   mi_cache_release(page);

@@ -1,6 +1,6 @@
 /* The program's own functions: for messages, for errors, and one that frees what it has deferred. None is
-   called with a lock held, nor from inside another. The functions that register them (mi_register_*) are in
-   mimalloc.h. Any thread. */
+   called with a lock held (but for what the checker prints), nor from inside another. The functions that
+   register them (mi_register_*) are in mimalloc.h. Any thread. */
 #ifndef MI_CALLBACK_H
 #define MI_CALLBACK_H
 

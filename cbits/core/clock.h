@@ -9,8 +9,7 @@
 
 extern mi_due_t mi_due;
 
-/* Where a slow path gives memory back it counts what that weighs, in slices; so that the clock is read now
-   and then only. */
+/* A slow path counts the slices that it gives back, so that it reads the clock only now and then. */
 mi_inline void mi_clock_tick(size_t nslices) { mi_local()->clock_ticks += (uint32_t)nslices; }
 
 /* A round begins half of purge_delay after something was scheduled; what is free then is given back by the
@@ -30,9 +29,10 @@ void mi_clock_set_pause(bool (*is_paused)(void));
 
 /* Something waits; what shows it was changed by an atomic operation of its own. */
 mi_inline void mi_clock_schedule(void) { if (!mi_due_is_scheduled(&mi_due)) mi_clock_set(); }
-/* The same where a round changes by an exchange all that it looks at, what is empty too: so who comes after
-   it sees its 0. */
-/* Shown by that exchange. */
-mi_inline void mi_clock_schedule_again(void) { if (mi_load_relaxed(&mi_due.xsince) == 0) mi_clock_set(); }
+/* The same behind an exchange that put something where a round will look. The round exchanges these places,
+   too, also empty ones, after it has set xsince to 0. So who comes behind it sees that 0; a load will do. */
+mi_inline void mi_clock_schedule_behind_exchange(void) {
+  if (mi_load_relaxed(&mi_due.xsince) == 0) mi_clock_set();               /* shown by that exchange */
+}
 
 #endif

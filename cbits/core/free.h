@@ -14,9 +14,9 @@
        mi_lheap_take_back          .. a page this owner gave up full
        mi_report_misuse            .. no live block */
 
-/* Is the block marked with its page's key? Its upper half is looked at first: a user's 8-byte store to the
-   first word has both halves at hand, but one of fewer bytes (an int, a char) must reach the cache before 8
-   bytes can be read: 4 ns. The key is where the upper half of it is one load away. FAST */
+/* Is the block marked with its page's key? Its upper half is compared first. Where a program last wrote fewer
+   than 8 bytes to the first word (an int, a char), an 8-byte load would wait for that store. `key` is passed
+   by address, so that its upper half is one load. FAST */
 mi_inline bool mi_block_is_marked(const mi_block_t* block, const uint64_t* key) {
   typedef struct { uint32_t half[2]; } __attribute__((may_alias)) halves_t;
   enum { UPPER = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ };

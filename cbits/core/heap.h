@@ -8,9 +8,9 @@
 
 /* The owner's local heap of this heap, made if need be. Owner-only. NULL if there is no memory. */
 mi_lheap_t* mi_heap_lheap(mi_heap_t* heap, mi_owner_t* owner);
-/* Owner-only: is this local heap, any but a main one, what its owner allocates from by default? Where it was,
-   that is said only when the owner points to it no more: the heap may have ended, and then the structure is
-   anybody's from here on. */
+/* Owner-only. Notes whether its owner allocates from this local heap, any but a main one, by default. Say
+   `true` before the owner points to it, `false` only after the owner's last look at it: the heap may have
+   ended meanwhile, and then somebody else may get the structure at once. */
 mi_inline void mi_heap_lheap_is_default(mi_lheap_t* lh, bool is) {
   if (lh->xid == 0) mi_store_release(&lh->xdefault, is);                  /* pairs with lheap_drop */
 }

@@ -1,5 +1,6 @@
 /* A heap: what the user names. Its structure, its list of pages, its place for each owner's local heap.
-   Any thread, under the heap's lock. Making and ending is heap.h's. */
+   Any thread; the heap's lock guards the list. What changes it is for the holder of the page.
+   Making and ending is heap.h's. */
 #ifndef MI_HEAP_PAGES_H
 #define MI_HEAP_PAGES_H
 

@@ -134,7 +134,7 @@ static size_t holes_mark(mi_page_t* page, size_t step, const mi_block_bits_t* is
 
 bool mi_holes_make(mi_page_t* page) {
   /* A child that a signal's handler forked in a round goes on here with a page that forget_page took for
-     another's: to frees the one is as good as the other (mi_block_find). */
+     another's: to frees the one is as good as the other (is_free in free.c). */
   mi_assert(mi_page_has_waited(page)
             && (mi_load_relaxed(&page->xowner) == 0 || mi_load_relaxed(&page->xowner) == MI_ID_GONE));
   mi_block_bits_t is_free;

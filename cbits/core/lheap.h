@@ -27,8 +27,8 @@ void mi_lheap_page_emptied(mi_page_t* page);
 /* H1: a block of a page that this owner gave up is being freed by it. False: it has another holder by now. */
 bool mi_lheap_take_back(mi_lheap_t* lh, mi_page_t* page);
 
-/* Collects remote frees, frees empty pages; force: also those that are retired, and pools those that are
-   sparse. */
+/* Gives parked pages up, collects remote frees, frees empty pages; force: also those that are retired, and
+   pools those that are sparse. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
 /* Any thread: asks each local heap to collect by force in its next slow path. */
 void mi_lheap_schedule_drains(void);

@@ -16,7 +16,7 @@ typedef struct {
   bool        beginning;    /* within what a process does once: what is called there allocates */
   bool        in_callback;  /* once inside, none is called a second time */
   bool        frees_late;   /* it frees for a runtime system that may be ending: others may still read that */
-  unsigned    late_calls;   /* calls that were made in callbacks of a call after the end */
+  unsigned    late_calls;   /* calls under way after its end: a callback in one may make another */
   /* A bit for each rank that it has, or is about to take; the field's address is the thread's number. */
   unsigned    held_ranks;
   uint32_t    clock_ticks;  /* what slow paths gave back, in slices, since this thread looked at the clock */

@@ -160,6 +160,7 @@ mi_page_t* mi_memory_claim_cleared(size_t size, size_t align, uint16_t number, b
 
 /* At a multiple of `nfree` from the arena's end, where so many slices are free. */
 static mi_page_t* arena_claim_headroom(mi_arena_t* a, size_t n, size_t nfree, bool* zero) {
+  mi_assert(n > 0 && n <= nfree);
   if (nfree > mi_slices_longest(a)) return NULL;
   for (size_t i = a->nslices - a->nslices / 2 / nfree * nfree; i < a->nslices; i += nfree) {
     if (mi_bitmap_run(a->free, a->nslices, i, nfree) == nfree && mi_arena_claim_at(a, i, n))

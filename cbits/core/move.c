@@ -16,6 +16,7 @@ static void boundary_at(mi_arena_t* a, size_t i) {
 /* Part of a page, without a mapping boundary inside: moved, or copied where the system does not move it.
    False if what it should go to is lost. */
 static bool part_move(mi_arena_t* a, size_t i, mi_arena_t* b, size_t j, size_t n) {
+  mi_assert(n > 0 && i + n <= a->nslices && j + n <= b->nslices);
   uint8_t *from = a->start + i * MI_SLICE_SIZE, *to = b->start + j * MI_SLICE_SIZE;
   boundary_at(b, j);
   boundary_at(b, j + n);
@@ -29,6 +30,7 @@ static bool part_move(mi_arena_t* a, size_t i, mi_arena_t* b, size_t j, size_t n
 
 /* The first n slices of a page are there again. */
 static void part_restore(mi_arena_t* a, size_t i, const uint8_t* from, size_t n) {
+  mi_assert(i + n <= a->nslices);
   mi_commit_add((n - mi_slices_dirty(a, i, n)) * MI_SLICE_SIZE, true);
   mi_bitmap_set(a->dirty, i, n);
   memcpy(a->start + i * MI_SLICE_SIZE, from, n * MI_SLICE_SIZE);

@@ -166,7 +166,7 @@ void mi_options_read(char* const* environment) {
       if (take_word(&text, "MIMALLOC_")) reads[i](text);
     }
   }
-  mi_store_release(&mi_options_xread, true);                              /* pairs with mi_option_get */
+  mi_store_release(&mi_options_xread, true);             /* pairs with mi_option_get, mi_option_quick */
 }
 
 mi_cold void mi_options_read_own(void) {
@@ -187,7 +187,7 @@ long mi_option_get(mi_option_t option) {
 void mi_option_set(mi_option_t option, long value) {
   if ((unsigned)option >= _mi_option_last) return;
   mi_store_relaxed(&mi_options[option].xvalue, value);
-  mi_store_release(&mi_options[option].xset, true);  /* pairs with option_read, mi_option_set_default */
+  mi_store_release(&mi_options[option].xset, true);  /* pairs with value_read, mi_option_set_default */
   /* The thread that purges sleeps by the old one. */
   if (option == mi_option_purge_delay || option == mi_option_purge_thread) mi_os_wake();
 }

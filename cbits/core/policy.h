@@ -1,6 +1,7 @@
 /* What memory is retained: each decision is a predicate here, one sentence and one expression, and who acts
-   on it calls it. A constant stands beside the measurement that chose it: instructions are callgrind's, of a
-   program of one thread. Changes nothing. Holder, but for what says any-thread. */
+   on it calls it. Where a measurement chose a constant it stands beside it (instructions are callgrind's, of
+   a program of one thread); the other constants have a reason only. Changes nothing. Holder, but for what
+   says any-thread. */
 #ifndef MI_POLICY_H
 #define MI_POLICY_H
 

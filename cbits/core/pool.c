@@ -122,7 +122,7 @@ static mi_page_t* adopt_from(mi_arena_t* a, mi_heap_t* heap, unsigned bin, size_
 mi_page_t* mi_pool_adopt(mi_heap_t* heap, unsigned bin, uint32_t* look_from, mi_xlist_t* list) {
   unsigned looks = MI_ADOPT_LOOKS;
   if (mi_load_relaxed(&npooled[bin]) == 0) return NULL;                   /* a hint */
-  for (uint32_t from = *look_from, again = 1; again != 0 && looks > 0; from = 0) {
+  for (uint32_t from = *look_from, rest = 1; rest != 0 && looks > 0; from = 0) {
     size_t i = (size_t)(from & LOOK_SLICES) * LOOK_GRAIN;
     for (size_t n = from / (LOOK_SLICES + 1); n < mi_arena_count() && looks > 0; n++, i = 0) {
       mi_arena_t* a = mi_arena_at(n);
@@ -131,7 +131,7 @@ mi_page_t* mi_pool_adopt(mi_heap_t* heap, unsigned bin, uint32_t* look_from, mi_
       if (looks == 0) *look_from = (uint32_t)(n * (LOOK_SLICES + 1) + mi_min(i / LOOK_GRAIN, LOOK_SLICES));
     }
     if (looks > 0) *look_from = 0;
-    again = from;  /* from the start, what was left out */
+    rest = from;  /* from the start, what was left out */
   }
   return NULL;
 }

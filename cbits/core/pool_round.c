@@ -5,7 +5,8 @@
 #include "pool_round.h"
 
 /* Q2, Q3. xowner becomes 0 before there are holes: from then on whoever frees a block looks whether one
-   touches it (mi_block_find). It stays as it is where there are none, so that frees take the short way. */
+   touches it (is_free in free.c). It stays as it is where there are none, so that frees take the short
+   way. */
 static void page_round(mi_page_t* page, bool now) {
   mi_xlist_t list;
   if (!mi_remote_acquire(&page->xword, false, &list)) return;             /* A2 */

@@ -54,11 +54,11 @@ static struct {
 
 static bool book_take(int what) {
   int expected = FREE;
-  return mi_cas_acq_rel(&xtaken, &expected, what);                        /* pairs with give */
+  return mi_cas_acq_rel(&xtaken, &expected, what);                        /* pairs with book_give */
 }
 static void book_give(void) {
   mi_assert(mi_load_relaxed(&xtaken) != FREE);                            /* ours */
-  mi_store_release(&xtaken, FREE);                                        /* pairs with take */
+  mi_store_release(&xtaken, FREE);                                        /* pairs with book_take */
 }
 
 uint64_t mi_pressure_held(void) {

@@ -9,7 +9,8 @@
 #include "atomic.h"
 #include "base.h"
 
-/* What may be made without anybody asking, at first: less than a near cache holds is not won back. */
+/* What may be made at first before anybody asks. Less fits a processor's cache, and a collection would cost
+   more. */
 #define MI_PRESSURE_FLOOR      (4 * MI_MiB)
 #define MI_PRESSURE_MAJOR_FLOOR (16 * MI_MiB) /* the same for a major collection */
 /* .. and where collections are dear or bring little, however little lives. Dear are those for which many

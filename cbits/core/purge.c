@@ -19,6 +19,7 @@ static void purge_ends(void) {
 
 /* Of the slices in `map` at most `budget`; returns what is left of it. */
 static size_t arena_purge_some(mi_arena_t* a, mi_bits_t* map, size_t budget) {
+  mi_assert(map == a->purge || map == a->due);
   mi_add_relaxed(&npurging, 1);                                            /* hints for claim_behind_purge */
   mi_add_relaxed(&npurges, 1);
   size_t i = mi_bitmap_next(map, a->nslices, 0);

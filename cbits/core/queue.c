@@ -193,7 +193,7 @@ static bool is_exhausted(mi_page_t* page) {
 static void parked_push(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(lh->xid != 0 && page->lheap == NULL);
   const unsigned bin = mi_page_bin(page);
-  mi_page_leave_out(page, page->reserved - 1u);  /* its holder's next free comes by */
+  mi_page_leave_out(page, page->reserved - 1u);  /* the holder's next free takes the slow path */
   page->lheap = lh;
   list_push(&lh->parked[bin], page, true);
   lh->nparked[bin]++;
@@ -258,7 +258,7 @@ static void page_park(mi_lheap_t* lh, mi_page_t* page) {
   }
 }
 
-/* Its holder's free came by. Its queue's first page may have had the last block of the queue before. */
+/* Its holder freed in it. The queue's first page may have handed out the queue's last block before. */
 static void parked_page_freed(mi_lheap_t* lh, mi_page_t* page) {
   const unsigned bin = mi_page_bin(page);
   mi_page_t* first = lh->queue[bin].first;

@@ -30,7 +30,7 @@ static void* single_revive(mi_lheap_t* lh, size_t size) {
 void* mi_single_malloc_cached(mi_lheap_t* lh, size_t size) {
   if (size > MI_CACHE_SLICES * MI_SLICE_SIZE || !mi_lheap_may_skip(lh)) return NULL;
   void* p = single_revive(lh, size);
-  if (p != NULL) lh->tick++;  /* else it may be nobody's, which has no pages */
+  if (p != NULL) lh->tick++;  /* only on success: the empty local heap is all threads', never written to */
   return p;
 }
 

@@ -103,6 +103,7 @@ static bool slices_writable(mi_arena_t* a, size_t i, size_t n) {
 }
 
 bool mi_slices_commit(mi_arena_t* a, size_t i, size_t n, bool* zero) {
+  mi_assert(n > 0 && i + n <= a->nslices);
   const size_t clean = n - ndirty(a, i, n);
   if (clean > 0 && !mi_commit_add(clean * MI_SLICE_SIZE, false)) {
     mi_slices_free(a, i, n);
@@ -194,6 +195,7 @@ void mi_slices_purge(mi_arena_t* a, size_t i, size_t n) {
 }
 
 void mi_slices_give(mi_arena_t* a, size_t i, size_t n) {
+  mi_assert(n > 0 && i + n <= a->nslices);
   const long delay = a->pinned ? -1 : mi_option_get(mi_option_purge_delay);
   if (delay == 0 && !mi_local()->frees_late) {
     mi_slices_purge(a, i, n);
@@ -206,6 +208,7 @@ void mi_slices_give(mi_arena_t* a, size_t i, size_t n) {
 }
 
 void mi_slices_lose(mi_arena_t* a, size_t i, size_t n) {
+  mi_assert(n > 0 && i + n <= a->nslices);
   mi_commit_sub(ndirty(a, i, n) * MI_SLICE_SIZE);
   mi_bitmap_clear(a->dirty, i, n);
 }

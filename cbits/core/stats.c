@@ -16,12 +16,12 @@ typedef struct {
   bool single;
 } mi_reading_t;
 
-/* False: it had another life meanwhile, or is dead. */
-static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* again) {
+/* False: it is dead, or (*changed) had another life meanwhile. */
+static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* changed) {
   /* Pairs with mi_remote_birth, F1, P1: shows what they wrote. */
   const uint64_t w = mi_load_acquire(&page->xword);
   const mi_page_state_t state = mi_xword_state(w);
-  *again = false;
+  *changed = false;
   if (state == MI_PAGE_DEAD) return false;
   /* Pairs with nobody: keeps the second look behind these. */
   r->owner = mi_load_acquire(&page->xowner) & ~(uintptr_t)1;
@@ -31,18 +31,18 @@ static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* again) {
   r->single = mi_load_acquire(&page->xbin) == MI_BIN_SINGLE;              /* pairs with nobody: the same */
   const uint32_t used = mi_load_acquire(&page->xused);                    /* pairs with nobody: the same */
   const int32_t left_out = mi_load_acquire(&page->xleft_out);             /* pairs with nobody: the same */
-  *again = (mi_load_relaxed(&page->xword) ^ w) >= MI_XVERSION_ONE;
+  *changed = (mi_load_relaxed(&page->xword) ^ w) >= MI_XVERSION_ONE;
   const uint32_t reserved = r->size == 0 ? 0 : (uint32_t)(r->nslices * MI_SLICE_SIZE / r->size);
   /* They may be of two moments. */
   const uint32_t live = used == 0 && left_out < 0 ? 0 : (uint32_t)mi_min(used + (uint32_t)left_out, reserved);
   const uint32_t count = mi_xword_count(w);
   r->blocks = state != MI_PAGE_OWNED ? count : live > count ? live - count : 0;
-  return !*again;
+  return !*changed;
 }
 
 static bool page_read(mi_page_t* page, mi_reading_t* r) {
-  bool again = true;
-  for (unsigned tries = 0; tries < 4 && again; tries++) if (page_read_once(page, r, &again)) return true;
+  bool changed = true;
+  for (unsigned tries = 0; tries < 4 && changed; tries++) if (page_read_once(page, r, &changed)) return true;
   return false;
 }
 

@@ -38,7 +38,7 @@ typedef enum {
   MI_WHERE_DEAD,  /* nowhere: its slice is free, or inside another page, or about to be either */
   MI_WHERE_CACHED,  /* dead, but its slices are claimed and mapped still: in the table of cache.h */
   MI_WHERE_QUEUED,                  /* in a queue of `lheap` */
-  MI_WHERE_WATCHED,                 /* in a queue; its holder's frees come by when it has become sparse */
+  MI_WHERE_WATCHED,  /* in a queue; a holder's free takes the slow path when it has become sparse */
   MI_WHERE_RETIRED,                 /* alone in its queue, and empty: freed when the queue is idle */
   MI_WHERE_PARKED,  /* no block of it is free: in a list of `lheap` that malloc does not look at */
   /* No block of it was free when its owner gave it up. Who frees one since changes the word alone. */
@@ -55,8 +55,8 @@ struct mi_page_s {
   /* the holder's */
   mi_block_t* free;                 /* what malloc pops */
   mi_block_t* local_free;           /* what the holder freed */
-  /* Counted down by the holder's frees, which come by at 0: live blocks, but for those left out
-     (xleft_out). */
+  /* Counted down by the holder's frees; at 0 the free takes the slow path. Live blocks, but for those left
+     out (xleft_out). */
   mi_atomic(uint32_t) xused;
   uint16_t    capacity;             /* blocks that were ever in a list */
   /* Remote frees came in this life: if one of them was a double free, `used` is too low (mend.h). */
@@ -148,7 +148,7 @@ typedef struct {
   mi_atomic(uint64_t) adopted_pages;/* taken from a pool, taken back, or from the cache */
   mi_atomic(uint64_t) full_pages;   /* given up full */
   mi_atomic(uint64_t) remote_freed; /* blocks collected from remote lists */
-  mi_atomic(uint64_t) retired_pages;/* emptied and freed */
+  mi_atomic(uint64_t) retired_pages;/* emptied and freed (mimalloc's name), not those that are retired now */
 } mi_lheap_counts_t;
 
 mi_inline void mi_lheap_count(mi_atomic(uint64_t)* counter, uint64_t n) {

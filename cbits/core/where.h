@@ -14,7 +14,7 @@ mi_inline bool mi_page_is_listed(const mi_page_t* page) {
          || where == MI_WHERE_PARKED;
 }
 
-/* Given up for anybody: pooled, and for how long ever. */
+/* Given up for anybody to adopt, however long it has waited. */
 mi_inline bool mi_page_is_pooled(const mi_page_t* page) {
   const mi_where_t where = mi_page_where(page);
   return where == MI_WHERE_POOLED || where == MI_WHERE_WAITED || where == MI_WHERE_SEARCHED;

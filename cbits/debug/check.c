@@ -340,7 +340,7 @@ void mi_check_dump(void) {
     mi_owner_t* owner = mi_owner_at(s);
     if (owner->xkind == MI_OWNER_UNUSED) continue;
     const mi_lheap_counts_t* c = &owner->main.xcounts;
-    mi_report_message("  owner %u id %#zx %s: %zu pages queued, %llu fresh, %llu adopted, %llu full, %llu "
+    mi_report_message("  owner %u id %#zx %s: %zu pages held, %llu fresh, %llu adopted, %llu full, %llu "
                       "retired, %llu blocks from others\n",
                       s, (size_t)owner->id, owner->xkind == MI_OWNER_THREAD ? "thread" : "capability",
                       (size_t)c->pages, (unsigned long long)c->fresh_pages,

@@ -33,10 +33,12 @@
 static mi_atomic(mi_lheap_t*) xlheaps[MI_CAPS_MAX];
 static mi_atomic(uint32_t) xncaps;          /* no capability with this number or a higher one is in it */
 
+_Static_assert(MI_ID_STEP == 1u << 4, "fast.cmm shifts a capability's number by 4 for its id");
+
 /* What fast.cmm goes by. The checking build has no capability and no id for it (ids have bits 4 and up, and
    bit 0 when a page was given up full), so that it leaves everything to C. */
 const mi_fast_t mi_fast = {
-  .lheaps = xlheaps, .caps = MI_CHECK ? 0 : MI_CAPS_MAX, .first_id = MI_CHECK ? 2 : 16,
+  .lheaps = xlheaps, .caps = MI_CHECK ? 0 : MI_CAPS_MAX, .first_id = MI_CHECK ? 2 : MI_ID_STEP,
   .octave = { 0, 3, 4, 4, [4 ... 7] = 5, [8 ... 15] = 6, [16 ... 31] = 7, [32 ... 63] = 8 },
 };
 
@@ -363,12 +365,13 @@ MI_FAMILY_OWN(mi_cap_, mi_cap_aligned)
 
 /* ---- heaps ---- */
 
-/* `expression` in terms of lh, the capability's local heap of `heap`; `other` past the table. */
+/* The local heap of `heap` for the owner of `mine`; NULL and a report. */
 static mi_lheap_t* lheap_in(mi_heap_t* heap, const mi_lheap_t* mine) {
   if (mi_unlikely(heap == NULL)) return mi_report_fail(MI_ERROR_ARGUMENT, 0);
   mi_lheap_t* lh = mi_heap_lheap(heap, mine->owner);
   return lh != NULL ? lh : mi_report_fail(MI_ERROR_NO_MEMORY, sizeof(mi_lheap_t));
 }
+/* `expression` in terms of lh, the capability's local heap of `heap`; `other` past the table. */
 #define WITH_CAP_HEAP(expression, other) \
   const uint32_t number = cap_number(); \
   if (mi_unlikely(number >= MI_CAPS_MAX)) return other; \

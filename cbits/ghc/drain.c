@@ -18,20 +18,20 @@ bool mi_rts_lives(void) { return __atomic_load_n(&stable_ptr_table, __ATOMIC_REL
 
 /* Has hs_exit call mi_drain_ends; in a forked process it does so already. Twice does no harm. */
 extern StgClosure mi_at_exit_closure;
-static mi_atomic(bool) xnoted;
+static mi_atomic(bool) xregistered;
 
-void mi_drain_noted(void) { mi_store_release(&xnoted, true); }            /* pairs with itself */
+void mi_drain_registered(void) { mi_store_release(&xregistered, true); }  /* pairs with itself */
 
 static bool drain_may(void) {
-  if (!rtsSupportsBoundThreads() || mi_load_acquire(&xnoted)) return true;  /* pairs with itself */
+  if (!rtsSupportsBoundThreads() || mi_load_acquire(&xregistered)) return true;  /* pairs with itself */
   if (!mi_rts_lives()) return false;
   HaskellObj result;
   Capability* cap = rts_lock();
   rts_eval(&cap, (HaskellObj)&mi_at_exit_closure, &result);
-  const bool noted = rts_getSchedStatus(cap) == Success;                  /* else hs_exit came before it */
-  if (noted) mi_drain_noted();
+  const bool registered = rts_getSchedStatus(cap) == Success;             /* else hs_exit came before it */
+  if (registered) mi_drain_registered();
   rts_unlock(cap);
-  return noted;
+  return registered;
 }
 
 /* A process that was forked while somebody drained has nobody who does. */

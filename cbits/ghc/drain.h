@@ -18,7 +18,7 @@ void mi_drain_end(void);
 void mi_drain_held(uint32_t number);
 
 /* hs_exit will call mi_drain_ends (at_exit.cmm): what says so is made by now. */
-void mi_drain_noted(void);
+void mi_drain_registered(void);
 /* A C finalizer. */
 void mi_drain_ends(void* nothing);
 

@@ -5,7 +5,7 @@
    sleeps in a safe call until it is asked or it is time to look (drainers.cmm). It costs an OS thread, 17 KB
    resident.
    hs_exit waits for threads in safe calls. So there is one more, the sentinel, which waits as Haskell threads
-   do: hs_exit ends it before it waits for others, and its OS thread sends the drainers home.
+   do: hs_exit ends it before it waits for others, and its OS thread ends the drainers.
    (To raise the number of capabilities for a moment would do it, too, but is not safe in every program. GHC
    stops its timer while the number is set, and waits for a Haskell thread then: a busy thread may never let
    that run. And the child of a fork in that moment may find locks of base's that nobody opens.) */
@@ -64,7 +64,7 @@ static bool rts_ends(void) { return mi_load_acquire(&xended); }           /* pai
 
 /* ---- when it drains by itself ---- */
 
-/* Nobody tells that GHC has disabled a capability. So its drainer looks every purge_delay, within these
+/* GHC does not report that it has disabled a capability. So its drainer looks every purge_delay, within these
    limits, and four times as seldom while nothing changes there. It drains when the capability is disabled and
    has done nothing since the look before. Where that goes on (bound threads do), more and more time passes
    between two drains. */
@@ -134,7 +134,7 @@ StgWord mi_sentinel_enter(HsStablePtr thread) {
   static HsStablePtr kept;
   if (kept != NULL) hs_free_stable_ptr(kept);           /* of one that ended, perhaps in the parent */
   kept = thread;
-  mi_drain_noted();
+  mi_drain_registered();
   if (mi_cap_number() != 0) return false;
   change(SENTINEL, COMES, WAITS);
   return true;
@@ -180,7 +180,7 @@ static SchedulerStatus drain_there(uint32_t number) {
 }
 
 /* Waits so long, and then until its capability is enabled. False: hs_exit comes first. */
-static bool comes_again(uint32_t number, uint64_t ms) {
+static bool comes_anew(uint32_t number, uint64_t ms) {
   if (number >= GHC_ENABLED) change(number, COMES, AWAY);
   do {
     mi_os_wait_at(&drainers[number].xbell, ms);
@@ -197,7 +197,7 @@ static void* drainer(void* arg) {
   const uint32_t number = (uint32_t)((drainer_t*)arg - drainers);
   if (!comes(number, "mi_drainer")) return NULL;
   uint64_t ms = 0;
-  for (int tries = 1; drain_there(number) != Interrupted && comes_again(number, ms); tries++) {
+  for (int tries = 1; drain_there(number) != Interrupted && comes_anew(number, ms); tries++) {
     if (tries > TRIES) ms = mi_min(2 * ms + 1, LOOK_MOST_MS);
   }
   return NULL;

@@ -156,7 +156,7 @@ mi_decl_export void mi_cap_heap_destroy(mi_heap_t* heap);
    capability never allocated; all others are 0 then. */
 typedef struct {
   uint64_t exists;
-  uint64_t pages;           /* that it holds: with a free block in them, or being allocated from */
+  uint64_t pages;           /* that it holds: in its queues, or parked */
   uint64_t fresh_pages;     /* taken new */
   uint64_t adopted_pages;   /* taken over: from others, or its own back */
   uint64_t full_pages;      /* given up because nothing was free in them */

@@ -31,9 +31,9 @@
 --
 -- The three are of one read of @\/proc\/self\/smaps@. (Where the system has put memory of ours and of
 -- others into one mapping it is asked about our pages a moment later, so that some of what is just being
--- given back may be told as other.) Without that file these metrics are left out. Reading it takes time in
--- proportion to the mappings and to the pages that are resident, and who maps or unmaps memory meanwhile may
--- wait: where that is too long, 'detailResidence' leaves it out.
+-- given back may be reported as other.) Without that file these metrics are left out. Reading it takes time
+-- in proportion to the mappings and to the pages that are resident, and who maps or unmaps memory meanwhile
+-- may wait: where that is too long, 'detailResidence' leaves it out.
 --
 -- == Consistency
 --
@@ -47,7 +47,7 @@
 --
 -- Size classes are at most some eighty, and only those that have pages are there. Capabilities are by
 -- number, at most 256; OS threads that have pages of their own are summed up. Of heaps there are the main
--- heap and the largest ('detailHeaps', 20 unless told otherwise); the rest are summed up as @heap="other"@.
+-- heap and the largest ('detailHeaps', 20 by default); the rest are summed up as @heap="other"@.
 -- A heap's number is never used again, so with heaps that come and go a database gets a new series for each
 -- number that it is shown.
 --
@@ -98,7 +98,7 @@ import Mimalloc.Stats
 -- >>> import Mimalloc
 -- >>> import qualified Data.ByteString.Char8 as Char8
 
--- | How much is to be told.
+-- | How much is to be reported.
 --
 -- @since 0.1.0.0
 data Detail = Detail

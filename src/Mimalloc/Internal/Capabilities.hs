@@ -1,7 +1,7 @@
 {-# LANGUAGE DeriveAnyClass #-}
 {-# LANGUAGE DeriveGeneric #-}
 -- |
--- What C tells of capabilities' heaps, as a record.
+-- What C reports of capabilities' heaps, as a record.
 --
 -- /Internal/: no part of the interface that the version number speaks for. It may change in every version.
 --
@@ -30,7 +30,7 @@ import Mimalloc.Internal.Numbers (CapabilityWord (..))
 -- @since 0.1.0.0
 data CapabilityStats = CapabilityStats
   { capabilityNumber       :: !Int -- ^ whose heap it is
-  , capabilityPages        :: !Int -- ^ pages it holds now, those it allocates from
+  , capabilityPages        :: !Int -- ^ pages it holds now, also those without a free block that it keeps
   , capabilityFreshPages   :: !Int -- ^ pages it took new, ever
   , capabilityAdoptedPages :: !Int -- ^ pages it took over from others, or its own back, ever
   , capabilityFullPages    :: !Int -- ^ pages it gave up because nothing was free in them, ever

@@ -124,7 +124,7 @@ static void ends_of_heaps(void) {
   test_nothing_left();
 }
 
-/* Nothing is dug where a list is damaged; whoever takes the page is told. */
+/* No holes are made where a list is damaged; who takes the page reports it. */
 static void damaged_list(void) {
   owners_begin();
   few_stay(mi_bin_of(2000));

@@ -38,7 +38,7 @@ tests = testGroup "memory"
             modifyIORef' most (max (held - pressureHeldBytes before))
           after <- pressureStats
           held <- readIORef most
-          -- How much waits for a collection depends on how long it took; 512 MiB at most, which nobody wrote to.
+          -- How much waits for a collection depends on how long it took; 512 MiB at most.
           assertBool (show (held, before, after)) (held < 600 * 1048576)
           assertBool (show (before, after))
             (pressureMinorCollections after >= pressureMinorCollections before + 3
