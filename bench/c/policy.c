@@ -1,0 +1,125 @@
+/* policy WHAT N  - workloads that one mechanism of core/policy.h each is for. Run by bench/policy, with that
+   mechanism and without it. What is counted by callgrind prints nothing; the others print two figures: MiB
+   resident, and page faults or milliseconds of processor time. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint32_t r = 1;
+static uint32_t rnd(void) { return r = r * 1664525 + 1013904223; }
+static uint32_t below(uint32_t n) { return (uint32_t)((uint64_t)rnd() * n >> 32); }
+
+static void* fresh(size_t size) {
+  char* p = malloc(size);
+  if (p == NULL) exit(1);
+  return memset(p, 1, size);
+}
+
+static long resident_kb(void) {
+  long pages = 0;
+  FILE* f = fopen("/proc/self/statm", "r");
+  if (f == NULL || fscanf(f, "%*d %ld", &pages) != 1) exit(1);
+  fclose(f);
+  return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void print(long kb, long other) { printf("%.1f\t%ld\n", (double)kb / 1024, other); }
+
+static struct rusage usage(void) {
+  struct rusage u;
+  getrusage(RUSAGE_SELF, &u);
+  return u;
+}
+
+/* Two classes by turns, one block alive. */
+static void turns(size_t n) {
+  for (size_t i = 0; i < n; i++) { void* volatile p = malloc(i % 2 == 0 ? 500 : 3000); free(p); }
+}
+
+static void pair(size_t n) {
+  for (size_t i = 0; i < n; i++) { void* volatile p = malloc(128 * 1024); free(p); }
+}
+
+/* One of `live` blocks, whichever: of one size, or of up to so many bytes. */
+static void churn(size_t n, uint32_t live, uint32_t size, int any) {
+  void** block = calloc(live, sizeof *block);
+  for (size_t i = 0; i < n; i++) {
+    void** b = &block[below(live)];
+    free(*b);
+    *b = malloc(any ? 1 + below(size) : size);
+  }
+}
+
+static void* worker(void* seed) {
+  enum { BLOCKS = 2000 };
+  void* block[BLOCKS];
+  r = (uint32_t)(uintptr_t)seed;
+  for (int i = 0; i < BLOCKS; i++) block[i] = fresh(1 + below(1024));
+  for (int i = 0; i < BLOCKS; i++) free(block[i]);
+  return NULL;
+}
+
+/* One after the other. */
+static void threads(size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    pthread_t t;
+    if (pthread_create(&t, NULL, worker, (void*)(i + 1)) != 0) exit(1);
+    pthread_join(t, NULL);
+  }
+  print(usage().ru_maxrss, usage().ru_minflt);
+}
+
+/* Nine in ten are freed, in any order, in 1.5 seconds. What is resident three seconds later counts; a little
+   goes on meanwhile. */
+static void fragments(size_t n) {
+  void** block = malloc(n * sizeof *block);
+  for (size_t i = 0; i < n; i++) block[i] = fresh(16 + below(500));
+  for (size_t i = n - 1; i > 0; i--) {
+    const size_t j = below((uint32_t)i + 1);
+    void* b = block[i];
+    block[i] = block[j];
+    block[j] = b;
+  }
+  const struct timespec pause = { 0, 15000000 };
+  for (size_t i = 0; i < n / 10 * 9; i++) {
+    free(block[i]);
+    if (i % (n / 100) == 0) nanosleep(&pause, NULL);
+  }
+  for (int i = 0; i < 200; i++) { nanosleep(&pause, NULL); free(fresh(64)); }
+  print(resident_kb(), usage().ru_minflt);
+}
+
+/* By turns, by an eighth each, to so many MiB. */
+static void growing(size_t mib) {
+  enum { BLOCKS = 8 };
+  char* block[BLOCKS] = { 0 };
+  for (size_t size = 1024; size < mib << 20; size += size / 8)
+    for (int i = 0; i < BLOCKS; i++) {
+      if ((block[i] = realloc(block[i], size)) == NULL) exit(1);
+      memset(block[i] + size / 9 * 8, 1, size - size / 9 * 8);
+    }
+  const struct rusage u = usage();
+  print(u.ru_maxrss, (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000
+                         + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000);
+}
+
+int main(int argc, char** argv) {
+  if (argc < 3) return 2;
+  const char* what = argv[1];
+  const size_t n = strtoul(argv[2], NULL, 10);
+  if (strcmp(what, "turns") == 0) turns(n);
+  else if (strcmp(what, "pair") == 0) pair(n);
+  else if (strcmp(what, "few") == 0) churn(n, 64, 8192, 0);
+  else if (strcmp(what, "many") == 0) churn(n, 30000, 1024, 1);
+  else if (strcmp(what, "threads") == 0) threads(n);
+  else if (strcmp(what, "fragments") == 0) fragments(n);
+  else if (strcmp(what, "growing") == 0) growing(n);
+  else return 2;
+  return 0;
+}
