@@ -82,6 +82,8 @@ size_t   mi_os_threads(void);
 /* Is the caller the only thread that has not ended? (One that main left by pthread_exit is still counted by
    the system.) */
 bool     mi_os_is_last_thread(void);
+/* False: the thread that main was has ended, or nobody knows. */
+bool     mi_os_main_runs(void);
 /* Not 0. A copy of this process has another number, whatever made it; who shares its memory (vfork) has the
    same. Where the system cannot tell that, the pid. Keeps errno. */
 uint64_t mi_os_process_id(void);

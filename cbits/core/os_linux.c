@@ -540,12 +540,18 @@ bool mi_os_has_threads(void) {
   return true;
 }
 
-/* Z has ended and is still there. */
-bool mi_os_is_last_thread(void) {
+/* Z has ended and is still there. 0: unknown. */
+static char main_state(void) {
   char text[400];
-  if (mi_os_threads() != 2) return false;
   const char* state = process_stat(text, sizeof text);
-  return state != NULL && *state == 'Z';
+  return state == NULL ? 0 : *state;
+}
+
+bool mi_os_is_last_thread(void) { return mi_os_threads() == 2 && main_state() == 'Z'; }
+
+bool mi_os_main_runs(void) {
+  const char state = main_state();
+  return state != 0 && state != 'Z';
 }
 
 void mi_os_sleep_ms(uint64_t ms) {

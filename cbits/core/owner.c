@@ -3,6 +3,7 @@
 
 #include "memory.h"
 #include "meta.h"
+#include "purger.h"
 #include "report.h"
 #include "owner.h"
 
@@ -78,6 +79,7 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   mi_assert(mi_load_relaxed(&owner->main.xcounts.pages) == 0);            /* ours now */
   owner->id = id;
   mi_lheap_init(&owner->main, owner, main, id);
+  mi_add_relaxed(&mi_purger_xowners, 1);                                  /* a count */
   mi_store_release(&owner->xkind, kind);  /* pairs with readers of the table: shows the id */
   return owner;
 }
@@ -88,6 +90,7 @@ void mi_owner_end(mi_owner_t* owner) {
   mi_lheap_end(&owner->main);
   mi_lock(&owners_lock);
   mi_store_release(&owner->xkind, MI_OWNER_UNUSED);  /* pairs with readers of the table */
+  mi_sub_relaxed(&mi_purger_xowners, 1);                                  /* a count */
   owner->next_free = free_owners;
   free_owners = owner;
   mi_unlock(&owners_lock);
@@ -150,6 +153,7 @@ void mi_owner_mend(uintptr_t self) {
     if (!thread || owner->id == self) continue;
     owner->id = MI_ID_GONE;  /* keeps its slot: what it had is not looked at again */
     mi_store_relaxed(&owner->xkind, MI_OWNER_UNUSED);
+    mi_sub_relaxed(&mi_purger_xowners, 1);                                /* a count */
   }
   forget_pages(self);
 }

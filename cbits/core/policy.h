@@ -95,8 +95,10 @@ mi_inline unsigned mi_policy_cached_of(unsigned bin) {
 #define MI_ROUND_PAGES 64u  /* that the thread looks at in one piece: whoever forks or visits waits for it; */
 #define MI_ROUND_PAGES_BY_OTHERS 16u     /* .. and that a slow path does */
 #define MI_ROUND_PAUSE_MS 1u  /* between two pieces of the thread: others need the kernel's lock, too */
-/* The longest that the thread sleeps: then it looks whether the others have ended. */
-#define MI_PURGE_SLEEP_MS 500u
+#define MI_PURGE_SLEEP_MS 500u  /* the longest that the thread sleeps; a tenth of it where it has to wait */
+/* It looks whether all other threads have ended before its sleeps since the last look come to more than this:
+   then it ends, and the process with it. A look takes 10 us. */
+#define MI_PURGE_LOOK_MS 250u
 #define MI_PURGE_RETRY_MS 1000u          /* after a thread could not be made */
 #define MI_PURGE_ASK_MS   10u            /* after there was but one thread; asking takes 10 us */
 /* No round is made in a program so small: it may have a page of each small class. Such a program makes no

@@ -135,9 +135,19 @@ static uint64_t thread_work(void) {
   return round_piece(now, MI_ROUND_PAGES) || credit() > 0 ? MI_ROUND_PAUSE_MS : MI_PURGE_SLEEP_MS / 10;
 }
 
+mi_atomic(size_t) mi_purger_xowners;
+
+/* Main has ended, and all who allocated. So it is where the system does not say how many threads there are,
+   or counts a thread like this one that belongs to another copy of this library. Where others go on all the
+   same, one of them begins the thread again. */
+static bool nobody_allocates(void) {
+  return mi_load_relaxed(&mi_purger_xowners) == 0 && !mi_os_main_runs();  /* a count */
+}
+
 static void thread_rounds(uint64_t self) {
   mi_assert(self != 0);
   bool idle = false;
+  uint64_t slept = 0;                    /* since it looked for others last */
   for (;;) {
     uint64_t ms = thread_work();
     if (ms != 0) idle = false;
@@ -146,9 +156,14 @@ static void thread_rounds(uint64_t self) {
       idle = true;
       ms = mi_max(mi_clock_round_ms(), 1);
     }
-    if (ms >= MI_PURGE_SLEEP_MS / 2 && mi_os_is_last_thread()) return;       /* the process ends with it */
+    ms = mi_min(ms, MI_PURGE_SLEEP_MS);
+    if ((slept += ms) >= MI_PURGE_LOOK_MS) {
+      if (mi_os_is_last_thread()) return;  /* the process ends with it */
+      if (nobody_allocates()) break;
+      slept = ms;
+    }
     if (mi_option_get(mi_option_purge_thread) == 0) break;
-    mi_os_wait(mi_min(ms, MI_PURGE_SLEEP_MS));
+    mi_os_wait(ms);
   }
   mi_exchange_acq_rel(&mi_due.xthread, 0);  /* pairs with mi_due_thread_begins of the next */
 }

@@ -24,6 +24,7 @@
 #include "policy.h"
 
 extern mi_atomic(bool) mi_purger_xround;   /* a round is under way */
+extern mi_atomic(size_t) mi_purger_xowners;  /* how many threads and capabilities allocate; by owner.c */
 /* The C library's free is ours. Written once, as the process begins (pthread_once shows it); relaxed, since
    it publishes nothing. */
 extern mi_atomic(bool) mi_purger_xreplaces_free;
