@@ -339,7 +339,6 @@ static void* cancelled(void* arg) {
 static void cancellation(void) {
   CHECK(freopen("/dev/null", "w", stderr) != NULL);
   mi_option_set(mi_option_abort_on_error, 0);
-  mi_os_must_commit();
   for (int i = 0; i < 3; i++) {
     void* value;
     pthread_t t;
