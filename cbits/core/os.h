@@ -138,7 +138,8 @@ bool mi_forking(void);
    whom it waits is gone. */
 void mi_fork_set_mend(void (*mend)(void));
 
-/* Tests: the nth call from now on that asks for memory fails, and `count` calls in all; 0 for none. */
+/* Tests: the nth call from now on that asks for memory fails, and `count` calls in all (SIZE_MAX: each from
+   there on, in every thread); 0 for none. */
 void mi_os_fail_in(size_t nth, size_t count);
 /* .. and of one kind, those that give back too, in a way: */
 typedef enum {

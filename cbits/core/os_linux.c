@@ -47,7 +47,10 @@ void mi_os_fail_call(mi_os_call_t call, mi_os_way_t way, size_t nth, size_t coun
 }
 
 static mi_os_way_t fault_next(mi_fault_t* f) {
-  if (mi_load_relaxed(&f->xafter) == 0) return MI_OS_GOES_ON;             /* a counter, publishes nothing */
+  const size_t after = mi_load_relaxed(&f->xafter);                       /* a counter, publishes nothing */
+  if (after == 0) return MI_OS_GOES_ON;
+  /* For ever, so in all threads at once: as above. */
+  if (after == 1 && mi_load_relaxed(&f->xcount) == SIZE_MAX) return (mi_os_way_t)mi_load_relaxed(&f->xway);
   if (mi_sub_relaxed(&f->xafter, 1) > 1) return MI_OS_GOES_ON;
   mi_store_relaxed(&f->xafter, mi_sub_relaxed(&f->xcount, 1) > 1 ? 1 : 0);
   return (mi_os_way_t)mi_load_relaxed(&f->xway);

@@ -1,9 +1,9 @@
 /* local.h by a thread key. A place is of the thread whose thread pointer stands beside it. Most threads
    have the place that their thread pointer says (index_of); to the others the key leads. Where there is no
-   key, or no memory for it, the places are searched. Any thread; it allocates nothing and takes no lock,
-   since allocations and locks call it. A thread that ends gives its place back after its heap has ended
-   (thread.c has a key of its own). If it cannot, the next thread that has this thread pointer goes on with
-   what stands there. */
+   key, or no memory for it, the places are searched. Any thread; it allocates nothing, takes no lock, and
+   calls nothing that asks which thread it is, since allocations, locks and that question call it. A thread
+   that ends gives its place back after its heap has ended (thread.c has a key of its own). If it cannot, the
+   next thread that has this thread pointer goes on with what stands there. */
 #include <pthread.h>
 
 #include "core/local.h"
@@ -57,13 +57,15 @@ static mi_local_t* place_of(uintptr_t thread) {
   return local;
 }
 
-static void places_grow(void) {
+/* False: no memory. */
+static bool places_grow(void) {
   const size_t size = mi_align_up(sizeof(places_t), mi_os_page_size());
   places_t* p = mi_os_reserve(size, mi_os_page_size());
-  if (p == NULL) return;
-  if (!mi_os_commit(p, size)) { mi_os_release(p, size); return; }
+  if (p == NULL) return false;
+  if (!mi_os_commit(p, size)) { mi_os_release(p, size); return false; }
   p->next = mi_load_relaxed(&xmore);                                      /* the swap decides */
   while (!mi_cas_release(&xmore, &p->next, p)) {}                         /* pairs with place_of */
+  return true;
 }
 
 static void place_leave(mi_local_t* local) {
@@ -96,8 +98,8 @@ mi_cold static mi_local_t* place_begin(void) {
   mi_local_t* local = place_of(self());
   pthread_once(&once, &make_key);
   while (local == NULL && (local = place_of(0)) == NULL) {
-    places_grow();
-    mi_os_yield();  /* where there is no memory: until another thread ends */
+    /* Until another thread ends; asleep, since mi_os_yield asks which thread it is. */
+    if (!places_grow()) mi_os_sleep_ms(1);
   }
   if (mi_load_relaxed(&xhas_key)) pthread_setspecific(key, local);        /* shown by pthread_once */
   return local;

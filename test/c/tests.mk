@@ -11,6 +11,7 @@
 #   plain  check: all assertions and the walker  hard: and every rare path common
 #   tsan, hard-tsan  asan: address and undefined behaviour
 T = $(BUILD)/t
+#   key: what a thread has for itself is found by a thread key, as in the Haskell package
 VARIANTS = plain check hard tsan hard-tsan asan
 CHECKED  = -DMI_CHECK=2
 HARD     = $(CHECKED) -DMI_HARD=1
@@ -71,6 +72,15 @@ $(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o 
 	@$(LINK_hard-tsan) $(WRAP) $^ -o $@
 $(UNITS:%=$(T)/%-asan): $(T)/%-asan: $(T)/o/asan/test/c/unit/%.o $(call TEST_O,asan)
 	@$(LINK_asan) $(WRAP) $^ -o $@
+
+# What a thread has for itself is found without thread-local storage.
+KEYED = local thread fork
+FLAGS_key = -O2 -g $(CHECKED) -DMI_LOCAL_BY_KEY=1
+$(eval $(call VARIANT_RULES,key))
+CORE_key := $(filter-out %/core/local.o,$(CORE_key)) $(T)/o/key/cbits/ghc/local_key.o
+SUITES += $(KEYED:%=%-key)
+$(UNITS:%=$(T)/%-key): $(T)/%-key: $(T)/o/key/test/c/unit/%.o $(call TEST_O,key)
+	@$(LINK_key) $(WRAP) $^ -o $@
 
 # ---- steps: every order of the steps of two actors, in the core itself; each atomic operation is a step
 
