@@ -78,8 +78,9 @@ static bool is_limited(long resource) {
 __attribute__((constructor(101))) static void process_starts(int argc, char** argv, char** env) {
   (void)argc, (void)argv;
   started = mi_os_now_ms();
-  /* Once: a sandbox may not expect the question later. */
+  /* Once: a sandbox may not expect these questions later. */
   few_addresses = is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA);
+  (void)mi_os_must_commit();
 #ifdef __GLIBC__
   first_environment = env;
 #else
@@ -112,7 +113,8 @@ static size_t file_read(const char* name, char* text, size_t size) {
   return n > 0 ? (size_t)n : 0;
 }
 
-/* With vm.overcommit_memory = 2 every writable page counts at once: reserve what can only be read then. */
+/* With vm.overcommit_memory = 2 every writable page counts at once: reserve what can only be read then. Asked
+   when the process begins; or before, by who allocates earlier. */
 static mi_atomic(int) must_commit;       /* 0 unknown, 1 no, 2 yes */
 /* Tests: nothing else runs. */
 void mi_os_set_must_commit(bool must) { mi_store_relaxed(&must_commit, must ? 2 : 1); }
