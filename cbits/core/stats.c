@@ -57,6 +57,17 @@ static void pages_read(void (*visit)(const mi_reading_t* r, void* arg), void* ar
   }
 }
 
+/* The same for the pages of a heap that has a list of them, those with mappings of their own among them.
+   Under its lock: none leaves the list meanwhile. */
+static void listed_pages_read(const mi_heap_t* heap, void (*visit)(const mi_reading_t* r, void* arg),
+                              void* arg) {
+  mi_reading_t r;
+  mi_lock(mi_heap_pages_lock(heap));
+  for (mi_page_t* page = heap->pages; page != NULL; page = page->heap_next)
+    if (page_read(page, &r)) visit(&r, arg);
+  mi_unlock(mi_heap_pages_lock(heap));
+}
+
 /* ---- the use of one owner, or of all ---- */
 
 typedef struct { uintptr_t id; mi_use_t use; } mi_use_of_t;
@@ -101,6 +112,7 @@ static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* 
 
 static void add_page(const mi_reading_t* r, void* arg) {
   mi_snapshot_t* s = arg;
+  s->pages_read++;
   if (s->of != NULL && r->heap != s->of) return;
   part_add(&s->classes, r->single ? 0 : r->size, r);
   part_add(&s->owners, r->owner == MI_ID_GONE ? 0 : r->owner, r);
@@ -216,12 +228,12 @@ void mi_stats_restart(void) {
   mi_meta_restart_peak();
 }
 
-/* Room for what there can be, and for as much again. */
-static bool snapshot_begin(mi_snapshot_t* s) {
-  *s = (mi_snapshot_t){ 0 };
+/* Room for what there can be, and for as much again; of = NULL: of all heaps. */
+static bool snapshot_begin(mi_snapshot_t* s, const mi_heap_t* of) {
+  *s = (mi_snapshot_t){ .of = of };
   s->classes.max = 2 * MI_BIN_COUNT;
   s->owners.max = 2 * ((size_t)mi_owner_slots() + 16);
-  s->heaps.max = 2 * (mi_heap_count() + 16);
+  s->heaps.max = 2 * (of != NULL ? 1 : mi_heap_count() + 16);
   const size_t parts = s->classes.max + s->owners.max + s->heaps.max;
   s->memory_bytes = mi_align_up(parts * sizeof(mi_part_t), mi_os_page_size());
   s->memory = mi_os_reserve(s->memory_bytes, mi_os_page_size());
@@ -240,7 +252,7 @@ static void snapshot_end(mi_snapshot_t* s) {
 }
 
 bool mi_snapshot_take(mi_snapshot_t* s) {
-  if (!snapshot_begin(s)) return false;
+  if (!snapshot_begin(s, NULL)) return false;
   totals_take(&s->totals);
   totals_subtract_base(&s->totals);
   pages_read(&add_page, s);
@@ -250,9 +262,9 @@ bool mi_snapshot_take(mi_snapshot_t* s) {
 }
 
 bool mi_snapshot_take_heap(mi_snapshot_t* s, const mi_heap_t* heap) {
-  if (!snapshot_begin(s)) return false;
-  s->of = heap;
-  pages_read(&add_page, s);
+  if (!snapshot_begin(s, heap)) return false;
+  if (mi_heap_is_listed(heap)) listed_pages_read(heap, &add_page, s);
+  else pages_read(&add_page, s);
   snapshot_end(s);
   for (size_t i = 0; i < s->classes.n; i++) s->totals.committed_bytes += s->classes.parts[i].page_bytes;
   s->totals.reserved_bytes = s->totals.peak_committed_bytes = s->totals.committed_bytes;

@@ -1,4 +1,5 @@
-/* Statistics: what is live, read while everybody goes on. Any thread; takes no lock and stops nobody.
+/* Statistics: what is live, read while everybody goes on. Any thread; stops nobody. No lock is taken but that
+   of a heap's list of pages, by what is asked of that heap only (mi_snapshot_take_heap).
    Bytes are usable bytes unless the name says otherwise.
 
    Exact when nobody allocates or frees meanwhile, else a recent value for each page: a page is read
@@ -41,13 +42,15 @@ typedef struct {
   const mi_heap_t* of;      /* NULL: of all */
   mi_totals_t totals;
   mi_parts_t classes, owners, heaps;
+  size_t pages_read;        /* live pages that were looked at, of whatever heap */
   void* memory;             /* of the parts */
   size_t memory_bytes;
 } mi_snapshot_t;
 
 /* Everything in one pass. False if there is no memory for it; then nothing is to be dropped. */
 bool mi_snapshot_take(mi_snapshot_t* snapshot);
-/* The same of one heap's pages; totals that are the process's are 0. */
+/* The same of one heap's pages. Only these are looked at, unless it is the process's main heap. Totals that
+   are the process's are 0. */
 bool mi_snapshot_take_heap(mi_snapshot_t* snapshot, const mi_heap_t* heap);
 void mi_snapshot_drop(mi_snapshot_t* snapshot);
 /* Committed bytes: of blocks and of structures, now and at most. */

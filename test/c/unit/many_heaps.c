@@ -201,6 +201,31 @@ static void each_is_in_the_statistics(void) {
   mi_snapshot_drop(&s);
 }
 
+/* Whoever asks for one heap after the other looks at each page once, and needs no more memory where there are
+   many heaps. */
+static void of_each_heap(void) {
+  enum { N = 1000 };
+  size_t read = 0, memory = 0;
+  void* other = mi_malloc(100);
+  make(N, true);
+  void* own = mi_heap_malloc(heaps[7], MI_ARENA_SIZE);           /* a mapping of its own */
+  for (size_t i = 0; i < N; i++) {
+    mi_snapshot_t s;
+    CHECK(own != NULL && mi_snapshot_take_heap(&s, heaps[i]));
+    CHECK_EQ(s.totals.used_blocks, i == 7 ? 2 : 1);
+    CHECK(s.classes.n == s.totals.pages && s.owners.n == 1 && s.heaps.n == 1
+          && s.heaps.parts[0].blocks == s.totals.used_blocks && s.totals.used_bytes >= 48);
+    CHECK(i != 7 || s.totals.used_bytes >= MI_ARENA_SIZE + 48);
+    memory = i == 0 ? s.memory_bytes : memory;
+    CHECK_EQ(s.memory_bytes, memory);
+    CHECK(memory <= 16 * mi_os_page_size());
+    read += s.pages_read;
+    mi_snapshot_drop(&s);
+  }
+  CHECK_EQ(read, N + 1);
+  mi_free(other);
+}
+
 /* Keys of any kind, in order: what is equal in a byte, what is not, the first and the last there can be. */
 static void owners_in_order(void) {
   enum { N = 300 };
@@ -266,5 +291,5 @@ static void statistics_are_linear(void) {
 
 TEST_MAIN("many_heaps", TEST(cost), TEST(empty_ones_leave_nothing), TEST(deleted_ones_leave_their_blocks),
           TEST(destroyed_ones_leave_nothing), TEST(one_by_one), TEST(anybodys_again), TEST(default_is_kept),
-          TEST(activity_goes_on), TEST(each_is_in_the_statistics), TEST(owners_in_order),
+          TEST(activity_goes_on), TEST(each_is_in_the_statistics), TEST(of_each_heap), TEST(owners_in_order),
           TEST(statistics_are_linear))
