@@ -148,6 +148,7 @@ bench: lib
 	bench/haskell --save
 	bench/memory --save
 	bench/instructions --save
+	bench/limits --runs 3 --save
 
 clean:
 	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.* $(BUILD)/mimalloc.pc $(BUILD)/mimalloc-config*.cmake

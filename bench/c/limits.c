@@ -7,12 +7,14 @@
    fails        a request for 1 GiB where 512 MiB are allowed: microseconds
    locked       all memory is locked, then 100 KB and 3 MiB are needed: MiB resident
    locked8      the same with 8 MiB allowed: MiB that can be had, 64 KiB at a time
-   block        200 MB of addresses: the largest block, MiB
-   stacks       300000 KiB of addresses: threads with stacks of 8 MiB that allocate
+   block        the largest block, MiB
+   stacks       threads with stacks of 8 MiB that allocate; bench/limits limits the addresses of these two
    claim GIB    100 KB where only single slices are free in so many GiB: microseconds
    trickle      800 MB of an ended thread are freed by and by: seconds in ten, MiB given back
    heaps N      so many heaps: KiB resident of each, milliseconds of a pass over all statistics
-   used N       the same with a block in each */
+   used N       the same with a block in each
+   text N       so many heaps with a block in each: milliseconds of all statistics as JSON
+   words N      the same as words */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -104,7 +106,6 @@ static void locked8(void) {
 }
 
 static void block(void) {
-  allow(RLIMIT_AS, 200000 * KIB);
   free(made(100));
   for (size_t mib = 200; mib > 0; mib--) {
     void* volatile p = malloc(mib * MIB);
@@ -128,7 +129,6 @@ static void stacks(void) {
   pthread_t t[MOST];
   pthread_attr_t attributes;
   int n = 0, ok = 0;
-  allow(RLIMIT_AS, 300000 * KIB);
   free(made(100));
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, 8 * MIB);
@@ -186,13 +186,38 @@ static void trickle(void) {
   figure("MiB given back", ((double)before - (double)resident()) / MIB);
 }
 
-static void heaps(size_t n, size_t size) {
-  void* (*heap_new)(void) = (void* (*)(void))dlsym(RTLD_DEFAULT, "mi_heap_new");
-  void* (*heap_malloc)(void*, size_t) = (void* (*)(void*, size_t))dlsym(RTLD_DEFAULT, "mi_heap_malloc");
-  void (*statistics)(size_t, void*) = (void (*)(size_t, void*))dlsym(RTLD_DEFAULT, "mi_stats_get");
+/* What only some allocators have. */
+static void* function(const char* name) {
+  void* f = dlsym(RTLD_DEFAULT, name);
+  if (f == NULL) exit(77);
+  return f;
+}
+
+static void structure_of_all(void* f) {
   static char stats[1 << 16];
+  ((void (*)(size_t, void*))f)(sizeof stats, stats);
+}
+
+static void text_of_all(void* f) {
+  char* text = ((char* (*)(size_t, char*))f)(0, NULL);
+  if (text == NULL) exit(1);
+  free(text);
+}
+
+/* Asked twice, as by who does not know how many there are: the block for them is one more to be counted. */
+static void words_of_all(void* f) {
+  size_t (*words)(uint64_t*, size_t) = (size_t (*)(uint64_t*, size_t))f;
+  const size_t room = words(NULL, 0) + 100;
+  uint64_t* w = malloc(room * sizeof *w);
+  if (w == NULL || words(w, room) > room) exit(1);
+  free(w);
+}
+
+static void heaps(size_t n, size_t size, const char* asked, void (*ask)(void* f)) {
+  void* (*heap_new)(void) = (void* (*)(void))function("mi_heap_new");
+  void* (*heap_malloc)(void*, size_t) = (void* (*)(void*, size_t))function("mi_heap_malloc");
+  void* statistics = function(asked);
   double least = 1e9;
-  if (heap_new == NULL || heap_malloc == NULL || statistics == NULL) exit(77);
   free(made(100));
   const size_t before = resident();
   for (size_t i = 0; i < n; i++) {
@@ -202,7 +227,7 @@ static void heaps(size_t n, size_t size) {
   figure("KiB", ((double)resident() - (double)before) / KIB / (double)n);
   for (int turn = 0; turn < 5; turn++) {
     const double began = now();
-    statistics(sizeof stats, stats);
+    ask(statistics);
     least = now() - began < least ? now() - began : least;
   }
   figure("milliseconds", least / 1000);
@@ -220,8 +245,10 @@ int main(int argc, char** argv) {
   else if (strcmp(what, "stacks") == 0) stacks();
   else if (strcmp(what, "claim") == 0) claim(number);
   else if (strcmp(what, "trickle") == 0) trickle();
-  else if (strcmp(what, "heaps") == 0) heaps(number, 0);
-  else if (strcmp(what, "used") == 0) heaps(number, 48);
+  else if (strcmp(what, "heaps") == 0) heaps(number, 0, "mi_stats_get", &structure_of_all);
+  else if (strcmp(what, "used") == 0) heaps(number, 48, "mi_stats_get", &structure_of_all);
+  else if (strcmp(what, "text") == 0) heaps(number, 48, "mi_stats_get_json", &text_of_all);
+  else if (strcmp(what, "words") == 0) heaps(number, 48, "mi_stats_words", &words_of_all);
   else return 2;
   return 0;
 }
