@@ -96,7 +96,8 @@ static void one_failure(void) { sweep(1); }
 static void three_failures(void) { sweep(3); }
 static void all_fail_from_there(void) { sweep(SIZE_MAX); }
 
-/* ---- little address space ---- */
+/* ---- little address space: set while the process runs, which the library is not told. Where the limit was
+   there before (mi_os_has_few_addresses) other code runs: test/c/process, little.c. ---- */
 
 static void limited(size_t mib) {
   const struct rlimit limit = { mib * MI_MiB, mib * MI_MiB };
