@@ -54,7 +54,7 @@ void  mi_os_advise_huge(void* p, size_t size, bool huge);
 bool  mi_os_has_few_addresses(void);
 /* Is what is reserved now locked, as after mlockall? */
 bool  mi_os_locks_memory(void);
-/* Takes that back for this range: it need not be resident. Keeps errno. */
+/* Takes that back for this range: it need not be resident. Part of it may be locked still. Keeps errno. */
 void  mi_os_unlock(void* p, size_t size);
 /* Lets others' memory be read and written to. False: part of it may be. */
 bool  mi_os_make_writable(void* p, size_t size);
@@ -155,6 +155,8 @@ typedef enum {
   MI_OS_ADVISE,
   MI_OS_RESERVE_HUGE,
   MI_OS_MAP_FILE,
+  MI_OS_ASK_LOCKED,
+  MI_OS_UNLOCK,
   MI_OS_CALLS
 } mi_os_call_t;
 typedef enum {

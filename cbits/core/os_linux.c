@@ -369,15 +369,17 @@ void mi_os_advise_huge(void* p, size_t size, bool huge) {
   errno = saved;
 }
 
-/* mmap, madvise and munmap of a page, which sandboxes allow: what is locked cannot be given back. Where
-   another call fails the answer is no. */
+/* mmap, madvise and munmap of a page, which sandboxes allow: what is locked cannot be given back. Where there
+   is no page, or another reason why it cannot be given back, the answer is no. */
 bool mi_os_locks_memory(void) {
   const int saved = errno;
-  void* p = map_memory(NULL, mi_os_page_size(), 0);
+  const mi_os_way_t fault = fault_of(MI_OS_ASK_LOCKED, false);
+  void* p = fault == MI_OS_AT_START ? MAP_FAILED : map_memory(NULL, mi_os_page_size(), 0);
   bool locks = false;
   if (p != MAP_FAILED) {
-    locks = os_madvise(p, mi_os_page_size(), MADV_DONTNEED) != 0 && errno == EINVAL;
-    (void)os_munmap(p, mi_os_page_size());
+    locks =
+        fault == MI_OS_GOES_ON && os_madvise(p, mi_os_page_size(), MADV_DONTNEED) != 0 && errno == EINVAL;
+    mi_os_release(p, mi_os_page_size());
   }
   errno = saved;
   return locks;
@@ -386,7 +388,9 @@ bool mi_os_locks_memory(void) {
 /* munlock: where it fails part may be locked still, which nobody minds. */
 void mi_os_unlock(void* p, size_t size) {
   const int saved = errno;
-  syscall(SYS_munlock, p, size);
+  const mi_os_way_t fault = fault_of(MI_OS_UNLOCK, false);
+  if (fault > MI_OS_AT_START) size = size / 2 / mi_os_page_size() * mi_os_page_size();
+  if (fault != MI_OS_AT_START) (void)syscall(SYS_munlock, p, size);
   errno = saved;
 }
 
@@ -415,8 +419,10 @@ void* mi_os_reserve_huge(size_t size, size_t align) {
 /* mprotect, as where memory is committed: where it fails the first part may be done. */
 bool mi_os_make_writable(void* p, size_t size) {
   mi_assert(((uintptr_t)p | size) % mi_os_page_size() == 0);
-  const bool ok = fault_of(MI_OS_COMMIT, true) == MI_OS_GOES_ON
-                  && syscall(SYS_mprotect, p, size, PROT_READ | PROT_WRITE) == 0;
+  const mi_os_way_t fault = fault_of(MI_OS_COMMIT, true);
+  if (fault > MI_OS_AT_START)
+    os_mprotect(p, size / 2 / mi_os_page_size() * mi_os_page_size(), PROT_READ | PROT_WRITE);
+  const bool ok = fault == MI_OS_GOES_ON && os_mprotect(p, size, PROT_READ | PROT_WRITE) == 0;
   if (!ok) errno = ENOMEM;
   return ok;
 }

@@ -124,9 +124,53 @@ static bool is_mapped(void* p) {
   return mincore(p, mi_os_page_size(), &resident) == 0;
 }
 
+/* The flags of the mapping that p lies in, as /proc/self/smaps has them: "wr" it can be written to, "lo" it
+   is locked. */
+static bool has_flag(const void* p, const char* flag) {
+  char line[1000];
+  uintptr_t from, to;
+  bool within = false, has = false;
+  FILE* f = fopen("/proc/self/smaps", "r");
+  CHECK(f != NULL);
+  while (fgets(line, sizeof line, f) != NULL) {
+    if (sscanf(line, "%zx-%zx ", &from, &to) == 2) within = from <= (uintptr_t)p && (uintptr_t)p < to;
+    else if (within && strncmp(line, "VmFlags:", 8) == 0) has = strstr(line, flag) != NULL;
+  }
+  fclose(f);
+  return has;
+}
+
+static void reserve_at_fails(mi_os_way_t way) {
+  uint8_t* p = mi_os_reserve(3 * SIZE, MI_SLICE_SIZE);
+  mi_os_release(p + SIZE, SIZE);
+  const size_t mapped = test_mapped();
+  errno = 0;
+  mi_os_fail_call(MI_OS_RESERVE, way, 1, 1);
+  CHECK(!mi_os_reserve_at(p + SIZE, SIZE) && errno == ENOMEM && !is_mapped(p + SIZE));
+  CHECK(mi_os_reserve_at(p + SIZE, SIZE) && mi_os_commit(p + SIZE, SIZE) && test_all(p + SIZE, SIZE, 0));
+  test_fill(p + SIZE, SIZE, 1);
+  errno = 0;                                                      /* what is there stays */
+  CHECK(!mi_os_reserve_at(p + SIZE, SIZE) && errno == ENOMEM && test_filled(p + SIZE, SIZE, 1));
+  CHECK(!mi_os_reserve_at(p + SIZE / 2, SIZE) && test_filled(p + SIZE, SIZE, 1));
+  CHECK_EQ(test_mapped(), mapped + SIZE);
+}
+
 static void reserve_fails(mi_os_way_t way) {
   mi_os_fail_call(MI_OS_RESERVE, way, 1, 1);
   CHECK(mi_os_reserve(SIZE, MI_SLICE_SIZE) == NULL && errno == ENOMEM);
+  reserve_at_fails(way);
+}
+
+/* Others' memory: no half of it is writable, or the first, or all. */
+static void make_writable_fails(mi_os_way_t way) {
+  uint8_t* p = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(p != MAP_FAILED);
+  errno = 0;
+  mi_os_fail_call(MI_OS_COMMIT, way, 1, 1);
+  CHECK(!mi_os_make_writable(p, SIZE) && errno == ENOMEM);
+  CHECK(has_flag(p, " wr") == (way != MI_OS_AT_START) && !has_flag(p + SIZE / 2, " wr"));
+  CHECK(mi_os_make_writable(p, SIZE) && test_all(p, SIZE, 0));
+  test_fill(p, SIZE, 1);
 }
 
 static void commit_fails(mi_os_way_t way) {
@@ -134,6 +178,7 @@ static void commit_fails(mi_os_way_t way) {
   mi_os_fail_call(MI_OS_COMMIT, way, 1, 1);
   CHECK(!mi_os_commit(p, SIZE) && errno == ENOMEM);
   CHECK(mi_os_decommit(p, SIZE) == MI_OS_DONE && mi_os_commit(p, SIZE) && test_all(p, SIZE, 0));
+  make_writable_fails(way);
 }
 
 static void purge_fails(mi_os_way_t way) {
@@ -223,6 +268,34 @@ static void map_file_fails(mi_os_way_t way) {
   CHECK(mi_os_map_file(-1, 1) == NULL && errno == EBADF);
 }
 
+/* Whatever fails, no page is left, and what cannot be known is told as no; where only the page is not
+   unmapped, it is known. */
+static void ask_locked_fails(mi_os_way_t way) {
+  errno = 0;
+  const bool locked = !TEST_SANITIZED && mlockall(MCL_FUTURE) == 0;
+  errno = 0;
+  CHECK_EQ(mi_os_locks_memory(), locked);
+  const size_t mapped = test_mapped();
+  mi_os_fail_call(MI_OS_ASK_LOCKED, way, 1, 1);
+  CHECK(!mi_os_locks_memory() && mi_os_locks_memory() == locked && errno == 0);
+  CHECK(TEST_SANITIZED || test_mapped() == mapped);
+  mi_os_fail_call(MI_OS_RELEASE, way, 1, 1);
+  CHECK(mi_os_locks_memory() == locked && errno == 0);
+  if (locked) munlockall();
+}
+
+static void unlock_fails(mi_os_way_t way) {
+  uint8_t* p = filled(10);
+  errno = 0;
+  const bool locked = !TEST_SANITIZED && mlock(p, SIZE) == 0;
+  errno = 0;
+  mi_os_fail_call(MI_OS_UNLOCK, way, 1, 1);
+  mi_os_unlock(p, SIZE);
+  if (locked) CHECK(has_flag(p, " lo") == (way == MI_OS_AT_START) && has_flag(p + SIZE / 2, " lo"));
+  mi_os_unlock(p, SIZE);
+  CHECK(errno == 0 && !has_flag(p, " lo") && !has_flag(p + SIZE / 2, " lo") && test_filled(p, SIZE, 10));
+}
+
 static void table(void) {
   static void (*const fails[MI_OS_CALLS])(mi_os_way_t) = {
     [MI_OS_RESERVE] = &reserve_fails, [MI_OS_COMMIT] = &commit_fails, [MI_OS_PURGE] = &purge_fails,
@@ -230,7 +303,8 @@ static void table(void) {
     [MI_OS_RELEASE] = &release_fails, [MI_OS_RESIZE] = &resize_fails, [MI_OS_MOVE] = &move_fails,
     [MI_OS_GROW] = &grow_fails, [MI_OS_MOVE_PAGES] = &move_pages_fails,
     [MI_OS_ADVISE] = &advise_fails, [MI_OS_RESERVE_HUGE] = &reserve_huge_fails,
-    [MI_OS_MAP_FILE] = &map_file_fails,
+    [MI_OS_MAP_FILE] = &map_file_fails, [MI_OS_ASK_LOCKED] = &ask_locked_fails,
+    [MI_OS_UNLOCK] = &unlock_fails,
   };
   for (int call = 0; call < MI_OS_CALLS; call++) {
     for (mi_os_way_t way = MI_OS_AT_START; way <= MI_OS_TAKEN; way++) {

@@ -327,6 +327,8 @@ static long played_mremap(uint8_t* p, size_t old, size_t new, int flags, uint8_t
   return -1;
 }
 
+static size_t ngrown;                    /* calls that grow memory to where the system likes */
+
 /* The core's calls come here (tests.mk). */
 long __wrap_syscall(long number, ...) {
   long a[6];
@@ -335,6 +337,7 @@ long __wrap_syscall(long number, ...) {
   for (int i = 0; i < 6; i++) a[i] = va_arg(args, long);  /* as the kernel does, which has that many words */
   va_end(args);
   if (number != SYS_mremap) return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+  ngrown += a[2] > a[1] && a[3] == MREMAP_MAYMOVE;
   return played_mremap((uint8_t*)a[0], (size_t)a[1], (size_t)a[2], (int)a[3],
                        (a[3] & MREMAP_FIXED) != 0 ? (uint8_t*)a[4] : NULL);
 }
@@ -425,6 +428,48 @@ static void every_fault(void) {
         for (size_t size = 300000; size <= 3 * MI_MiB; size *= 8) resize_with_faults(size, call, way);
       }
     if (must == 0) CHECK(mi_arena_count() < 20);
+  }
+}
+
+/* A pair of calls fails: there is no room for both sizes of a mapping side by side (where two are refused,
+   nor for the page map), and then another call on the way to where it grows fails in each way. */
+static void grow_with_faults(size_t size, size_t refused, mi_os_call_t call, mi_os_way_t way) {
+  test_expect_errors();
+  uint8_t* p = mi_malloc(size);
+  CHECK(p != NULL && mi_page_of(p)->arena == MI_ARENA_NONE);
+  test_fill(p, size, 3);
+  const size_t before = ngrown;
+  mi_os_fail_call(MI_OS_RESIZE, MI_OS_AT_START, 1, SIZE_MAX);
+  mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, 1, refused);
+  if (way != MI_OS_GOES_ON) mi_os_fail_call(call, way, 1, SIZE_MAX);
+  uint8_t* q = mi_realloc(p, 2 * size);
+  mi_os_fail_call(MI_OS_RESIZE, MI_OS_AT_START, 0, 0);
+  mi_os_fail_call(MI_OS_RESERVE, MI_OS_AT_START, 0, 0);
+  mi_os_fail_call(call, MI_OS_AT_START, 0, 0);
+  CHECK_AT(test_filled(q != NULL ? q : p, size, 3), "call %d, way %d", call, way);
+  const bool grown = refused == 1 && (way == MI_OS_GOES_ON || call == MI_OS_RELEASE
+                                      || (call == MI_OS_GROW && way > MI_OS_AT_START));
+  CHECK_AT(TEST_SANITIZED || (ngrown > before) == grown, "call %d, way %d", call, way);
+  if (q != NULL) {
+    CHECK((uintptr_t)q % MI_SLICE_SIZE == 0 && mi_usable_size(q) >= 2 * size && test_all(q + size, size, 0));
+    memset(q, 1, 2 * size);
+  }
+  mi_free(q != NULL ? q : p);
+  mi_collect(true);
+  CHECK_AT(mi_check_live_blocks() == 0 && mi_check_all() == 0, "call %d, way %d", call, way);
+}
+
+static void every_fault_of_growth(void) {
+  const size_t size = 5 * MI_MiB;
+  mi_option_set(mi_option_arena_reserve, 4 * MI_KiB);
+  for (int must = 0; must < 2; must++) {
+    mi_os_set_must_commit(must != 0);
+    for (size_t refused = 1; refused <= 2; refused++)
+      for (mi_os_way_t way = MI_OS_GOES_ON; way <= MI_OS_TAKEN; way++) {
+        grow_with_faults(size, refused, MI_OS_GROW, way);
+        grow_with_faults(size, refused, MI_OS_RELEASE, way);
+        grow_with_faults(size, refused, MI_OS_COMMIT, way);
+      }
   }
 }
 
@@ -643,7 +688,7 @@ TEST_MAIN("realloc", TEST(contents_are_kept), TEST(aligned_contents), TEST(zeroi
           TEST(pages_move_to_clean), TEST(moves_end), TEST(grows_in_its_room), TEST(grows_in_small_arenas),
           TEST(many_grow), TEST(grows_from_aligned), TEST(pages_are_copied_then),
           TEST(pages_of_several_mappings), TEST(no_mapping_is_left), TEST(every_fault),
-          TEST(second_part_is_lost), TEST(what_a_move_leaves), TEST(mapping_moves),
-          TEST(grows_under_a_limit_of_addresses), TEST(grows_under_a_limit_of_data),
+          TEST(every_fault_of_growth), TEST(second_part_is_lost), TEST(what_a_move_leaves),
+          TEST(mapping_moves), TEST(grows_under_a_limit_of_addresses), TEST(grows_under_a_limit_of_data),
           TEST(grows_to_another_part), TEST(fails_and_keeps), TEST(mapping_fails_and_stays),
           TEST(not_a_block), TEST(family))
