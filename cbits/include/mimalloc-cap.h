@@ -137,7 +137,9 @@ mi_decl_export void mi_cap_pressure_stats(uint64_t words[8]);
 
 /* mi_cap_drain on all capabilities / those that GHC has disabled / those that have done nothing since
    activity[], of mi_cap_max words, was written; it is written anew (mi_cap_activity). By `safe` imports: they
-   wait for each. Disabled ones that do nothing are drained by themselves some time later. */
+   wait for each. From C by a thread that holds no capability: not in an `unsafe` call, nor in a finalizer.
+   Then mi_collect_all (mimalloc.h) purges what they gave up. Disabled ones that do nothing are drained by
+   themselves some time later. */
 mi_decl_export void mi_cap_drain_all(void);
 mi_decl_export void mi_cap_drain_disabled(void);
 mi_decl_export void mi_cap_drain_idle(uint64_t activity[]);

@@ -445,7 +445,10 @@ mi_decl_export void mi_thread_idle(void) mi_attr_noexcept;
 /* Drains and purges all that there is: what this thread holds and what nobody does, which is all that
    sleeping threads had when they called mi_thread_idle, and capabilities when they were drained, at once.
    Every other owner, whose memory nobody else may touch, does it for itself the next time that an allocation
-   of its takes the slow path, for each heap; what it had empty is purged from there as usual. */
+   of its takes the slow path, for each heap; what it had empty is purged from there as usual. So a capability
+   of GHC's that sleeps keeps what it has: mi_cap_drain_all (mimalloc-cap.h), called before this, has it give
+   that up. This function does not call that one, which waits for capabilities, and would wait for ever in a
+   call that holds one. */
 mi_decl_export void mi_collect_all(void) mi_attr_noexcept;
 /* Says that this thread is one of a pool. Accepted: pages are adopted by whoever needs them in any case. */
 mi_decl_export void mi_thread_set_in_threadpool(void) mi_attr_noexcept;
