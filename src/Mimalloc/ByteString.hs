@@ -28,6 +28,9 @@
 -- What a socket receives comes into one of these by 'createAndTrim' and network's @recvBuf@: the example
 -- @examples\/Recv.hs@.
 --
+-- What writes is bytestring's own ('ByteString.hPut', 'ByteString.writeFile', and those for lazy ones): it
+-- takes the bytes from where they are.
+--
 -- Lazy ones, and builders, have a page of their own, "Mimalloc.ByteString.Lazy"; so have heaps that end
 -- together, "Mimalloc.Region".
 --
@@ -59,6 +62,7 @@ module Mimalloc.ByteString
   , packCStringLen
   , fromShort
   , fromLazy
+  , toLazy
     -- ** Into a heap
   , heapCopy
   , heapCreate
@@ -74,6 +78,8 @@ module Mimalloc.ByteString
     -- ** Lazily
   , readFileLazy
   , hGetContentsLazy
+  , hGetLazy
+  , hGetNonBlockingLazy
     -- ** Mapped into memory
   , mapFile
     -- * From and to C
@@ -127,6 +133,7 @@ import Mimalloc.Internal.Error
 import Mimalloc.Internal.Files (mapped)
 import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
+import Mimalloc.Internal.Lazy
 
 -- $setup
 -- >>> :set -XOverloadedStrings
@@ -438,6 +445,16 @@ fromShort s
 fromLazy :: Lazy.ByteString -> ByteString
 fromLazy = concatFor "fromLazy" . Lazy.toChunks
 
+-- | A byte string as a lazy one, in a block of its own. One that is to share the block, as of a byte string
+-- that is ours already, comes from bytestring's 'Lazy.fromStrict'.
+--
+-- >>> M.toLazy (ByteString.take 5 "hello, world")
+-- "hello"
+--
+-- @since 0.1.0.0
+toLazy :: ByteString -> Lazy.ByteString
+toLazy = Lazy.fromStrict . copyFor "toLazy"
+
 -- | 'create' in a heap. How long it lives is said in "Mimalloc.Heap".
 --
 -- >>> heap <- newHeap
@@ -563,32 +580,6 @@ hGetNonBlocking h n = trimmed "hGetNonBlocking" n $ \p -> hGetBufNonBlocking h p
 -- @since 0.1.0.0
 hGetLine :: Handle -> IO ByteString
 hGetLine h = Char8.hGetLine h >>= evaluate . copyFor "hGetLine"
-
--- | A whole file, read when it is needed, in chunks of 32 KiB; closed at its end.
---
--- >>> directory <- getTemporaryDirectory
--- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
--- >>> M.readFileLazy (directory ++ "/mimalloc-example")
--- "some text"
---
--- @since 0.1.0.0
-readFileLazy :: FilePath -> IO Lazy.ByteString
-readFileLazy path = openBinaryFile path ReadMode >>= hGetContentsLazy
-
--- | The same of a handle, which is this function's from now on.
---
--- >>> directory <- getTemporaryDirectory
--- >>> ByteString.writeFile (directory ++ "/mimalloc-example") "some text"
--- >>> openBinaryFile (directory ++ "/mimalloc-example") ReadMode >>= M.hGetContentsLazy
--- "some text"
---
--- @since 0.1.0.0
-hGetContentsLazy :: Handle -> IO Lazy.ByteString
-hGetContentsLazy h = Lazy.fromChunks <$> go
-  where
-    go = unsafeInterleaveIO $ do
-      s <- hGetSome h 32768
-      if ByteString.null s then [] <$ hClose h else (s :) <$> go
 
 -- | A file mapped into memory: read by the system when it is looked at, and unmapped when the byte string is
 -- gone. The file must neither be written to nor cut meanwhile: bytes would change, and reading what was cut

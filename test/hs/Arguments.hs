@@ -52,11 +52,13 @@ type Expected = Int -> [Outcome]
 numbers :: [Int]
 numbers = [0, -1, 3, minBound, maxBound, maxBound - 15, maxBound `quot` 2, minBound + 1, 4611686018427387904]
 
-size, alignmentOf, pureSize, index3, positive :: Expected
+size, atMost, alignmentOf, pureSize, index3, positive :: Expected
 -- As many bytes or elements.
 size n | n < 0 = [Invalid]
        | n < 1000 = [Fine]
        | otherwise = [Invalid, Exhausted]
+-- So many, of which there are fewer.
+atMost n = if n < 0 then [Invalid] else [Fine]
 -- A power of two.
 alignmentOf n | n == 4611686018427387904 = [Exhausted, Invalid]
               | otherwise = [Invalid]
@@ -158,6 +160,8 @@ table =
         void (M.packCStringLen (nullPtr, n)))
     , Function "hGet" size (\n -> onNull (\h -> void (M.hGet h n)))
     , Function "hGetSome" size (\n -> onNull (\h -> void (M.hGetSome h n)))
+    , Function "hGetLazy" atMost (\n -> onNull (\h -> void (M.hGetLazy h n)))
+    , Function "hGetNonBlockingLazy" atMost (\n -> onNull (\h -> void (M.hGetNonBlockingLazy h n)))
     ])
   , ("Mimalloc.Vector",
     [ Function "mallocVector" size (void . V.mallocVector @Int)
@@ -387,6 +391,7 @@ wants =
   , ("unfoldrN", pureBytes (fst (M.unfoldrN maxBound (\i -> Just (fromIntegral i, i + 1)) (0 :: Int))))
   , ("fromShort", pureBytes (M.fromShort (Short.toShort much)))
   , ("fromLazy", pureBytes (M.fromLazy (Lazy.fromChunks [much, much])))
+  , ("toLazy", void (evaluate (M.toLazy much)))
   , ("packCStringLen", Unsafe.unsafeUseAsCStringLen much (void . M.packCStringLen))
   , ("packCString", ByteString.useAsCString much (void . M.packCString))
   , ("toStrictByteString", pureBytes (M.toStrictByteString (foldMap intDec [1 .. 4000000])))
@@ -396,6 +401,9 @@ wants =
   , ("hGetContents", fileOf (\f -> openBinaryFile f ReadMode >>= M.hGetContents))
   , ("hGetLine", fileOf (\f -> bracket (openBinaryFile f ReadMode) hClose M.hGetLine))
   , ("hGet", fileOf (\f -> bracket (openBinaryFile f ReadMode) hClose (`M.hGet` size_)))
+  , ("hGetLazy", fileOf (\f -> bracket (openBinaryFile f ReadMode) hClose (`M.hGetLazy` size_)))
+  , ("hGetNonBlockingLazy", fileOf (\f ->
+      bracket (openBinaryFile f ReadMode) hClose (`M.hGetNonBlockingLazy` size_)))
   , ("heapReadFile", fileOf (\f -> newHeap >>= (`M.heapReadFile` f)))
   , ("heapReadFile", newHeap >>= \h -> void (M.heapReadFile h "/dev/zero"))
   , ("readFile", holeOf M.readFile), ("heapReadFile", holeOf (\f -> newHeap >>= (`M.heapReadFile` f)))

@@ -11,8 +11,11 @@ module Mimalloc.ByteString.Lazy
   ( -- * Reading
     readFileLazy
   , hGetContentsLazy
+  , hGetLazy
+  , hGetNonBlockingLazy
     -- * Conversions
   , fromLazy
+  , toLazy
     -- * Builders
   , mallocStrategy
   , toLazyByteString

@@ -59,12 +59,13 @@ namesOf text = filter (isLower . head) (go True (filter (not . ("#" `isPrefixOf`
                    | otherwise = (if on then words l else []) ++ go on ls
     go _ [] = []
 
--- Also the internal one whose functions public modules export.
+-- Also the internal ones whose functions public modules export.
 publicSources :: IO [FilePath]
 publicSources = do
   below <- concat <$>
     mapM (\d -> map ((d ++ "/") ++) <$> listDirectory d) ["src/Mimalloc", "src/Mimalloc/Primitive"]
-  let files = "src/Mimalloc.hs" : "src/Mimalloc/Internal/Growable.hs" : filter (".hs" `isSuffixOf`) below
+  let internal = ["src/Mimalloc/Internal/Growable.hs", "src/Mimalloc/Internal/Lazy.hs"]
+      files = "src/Mimalloc.hs" : internal ++ filter (".hs" `isSuffixOf`) below
   there <- mapM doesFileExist files
   [f | (f, False) <- zip files there] @?= []
   pure files

@@ -31,7 +31,7 @@ import System.IO
 import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
 import System.Exit (ExitCode (..))
 import System.Mem (performMajorGC)
-import System.Process (callProcess)
+import System.Process (callProcess, createPipe)
 import System.Timeout (timeout)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
@@ -42,6 +42,7 @@ import Api.Support
 import Mimalloc (isInvalidArgument)
 import qualified Mimalloc.ByteString as M
 import Mimalloc.Heap
+import Mimalloc.Primitive (mi_is_in_heap_region)
 import qualified Mimalloc.Stats as Stats
 import qualified Mimalloc.Store as Store
 import qualified Mimalloc.Vector as MV
@@ -108,6 +109,39 @@ bytes =
   , testCase "lazily" $ forM_ [0, 10, 32768, 100001] $ \n -> withFile_ (B.replicate n 9) $ \path -> do
       s <- M.readFileLazy path
       L.toStrict s @?= B.replicate n 9
+  , testProperty "toLazy" $ \ws -> let s = B.pack ws in ioProperty $ do
+      mapM_ (inOurs "toLazy") (L.toChunks (M.toLazy s))
+      pure (M.toLazy s === L.fromStrict s)
+  , testProperty "lazy pieces, as bytestring reads them" $
+        forAll (choose (0, 200000)) $ \n -> forAll (listOf (choose (0, 90000))) $ \ks ->
+      ioProperty $ withFile_ (patterned n) $ \path -> do
+        let pieces :: (Handle -> Int -> IO L.ByteString) -> IO [L.ByteString]
+            pieces get = withBinaryFile path ReadMode $ \h -> mapM (get h) ks
+        theirs <- pieces L.hGet
+        now <- pieces M.hGetLazy
+        there <- pieces M.hGetNonBlockingLazy
+        mapM_ (inOurs "a chunk") (concatMap L.toChunks (now ++ there))
+        pure (now === theirs .&&. there === theirs
+          .&&. all ((<= 32768) . B.length) (concatMap L.toChunks now))
+  , testCase "lazily, of a handle" $ withFile_ (patterned 100001) $ \path -> do
+      s <- withBinaryFile path ReadMode (`M.hGetLazy` maxBound)
+      L.toStrict s @?= patterned 100001                       -- it is read: the handle is closed
+      h <- openBinaryFile path ReadMode
+      hClose h
+      forM_ [M.hGetLazy h 1, M.hGetNonBlockingLazy h 1] $ \act -> try act
+        >>= either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "it is closed"))
+  , testCase "what there is in a pipe, lazily" $ do
+      (from, to) <- createPipe
+      mapM_ (`hSetBinaryMode` True) [from, to]
+      hSetBuffering to NoBuffering
+      M.hGetNonBlockingLazy from 100 >>= (@?= L.empty)
+      L.hPut to (M.toLazy (patterned 50000))                  -- a pipe has room for 64 KiB
+      M.hGetNonBlockingLazy from 40000 >>= (@?= patterned 40000) . L.toStrict
+      M.hGetNonBlockingLazy from 40000 >>= (@?= B.drop 40000 (patterned 50000)) . L.toStrict
+      B.hPut to (Char8.pack "abc") >> hClose to
+      M.hGetLazy from 100 >>= (@?= L.fromStrict (Char8.pack "abc"))
+      M.hGetNonBlockingLazy from 100 >>= (@?= L.empty)
+      hClose from
   , testCase "many pieces, and a small stack" $
       child [("GHCRTS", "-K1m")] "many pieces" >>= (@?= (ExitSuccess, "", ""))
   , testCase "many heaps, and a small stack" $
@@ -154,11 +188,19 @@ bytes =
       3 -> lazyByteString (L.pack ws) <> flush
       _ -> byteString (B.pack ws)
 
-withFile_ :: B.ByteString -> (FilePath -> IO ()) -> IO ()
+withFile_ :: B.ByteString -> (FilePath -> IO a) -> IO a
 withFile_ content act = do
   directory <- getTemporaryDirectory
   bracket (openBinaryTempFile directory "mimalloc") (removeFile . fst) $ \(path, h) ->
     B.hPut h content >> hClose h >> act path
+
+-- Its block is from our heap.
+inOurs :: String -> B.ByteString -> Assertion
+inOurs name s = M.unsafeUseAsByteString s $ \p _ -> mi_is_in_heap_region p >>= assertBool name . (== 1)
+
+-- So many bytes that say where they are.
+patterned :: Int -> B.ByteString
+patterned n = fst (B.unfoldrN n (\i -> Just (fromIntegral (i `quot` 7 * 31 + i), i + 1)) (0 :: Int))
 
 vectors :: [TestTree]
 vectors =
