@@ -50,6 +50,33 @@ mi_heap_t* mi_heap_new_ex(int tag, bool allow_destroy, mi_arena_id_t arena_id) {
 mi_heap_t* mi_heap_new(void) { return mi_heap_new_ex(0, true, 0); }
 mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id) { return mi_heap_new_ex(0, true, arena_id); }
 
+/* Bytes of the character that begins there; 0: none, or one that a name cannot have. */
+static size_t name_character(const unsigned char* s) {
+  if (s[0] < 0x80) return s[0] >= ' ' && s[0] != 0x7f && s[0] != '"' && s[0] != '\\';
+  if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
+  const size_t n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+  for (size_t i = 1; i < n; i++) if ((s[i] & 0xc0) != 0x80) return 0;
+  /* Longer than need be, a surrogate, or beyond the last one; U+0080 to U+009F are controls. */
+  const unsigned two = (unsigned)s[0] << 8 | s[1];
+  return two < 0xc2a0 || (two & 0xffe0) == 0xe080 || (two & 0xffe0) == 0xeda0 || (two & 0xfff0) == 0xf080
+      || two >= 0xf490 ? 0 : n;
+}
+
+void mi_heap_set_name(mi_heap_t* heap, const char* name) {
+  const unsigned char* s = (const unsigned char*)(name == NULL ? "" : name);
+  char text[MI_NAME_WORDS * 8];
+  size_t length = 0;
+  for (size_t n; *s != 0; s += n) {
+    n = name_character(s);
+    const char* from = n == 0 ? "?" : (const char*)s;
+    if (n == 0) n = 1;
+    if (length + n >= sizeof text) break;
+    memcpy(text + length, from, n);
+    length += n;
+  }
+  if (heap != NULL) mi_heap_rename(heap, text, length);
+}
+
 /* What this thread allocates from by default from here on. */
 static void default_to(mi_lheap_t* lh) {
   mi_lheap_t* old = mi_local()->lheap;

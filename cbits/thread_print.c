@@ -65,7 +65,7 @@ static void print_classes(mi_output_fun* out, void* arg, const mi_parts_t* class
 
 void mi_stats_print_out(mi_output_fun* out, void* arg) {
   mi_snapshot_t s;
-  char name[48];
+  char name[80];
   if (!mi_snapshot_take(&s)) return;
   print_totals(out, arg, &s.totals);
   for (size_t i = 0; i < s.owners.n; i++) {
@@ -75,7 +75,9 @@ void mi_stats_print_out(mi_output_fun* out, void* arg) {
     print_parts(out, arg, &s.owners.parts[i], id == 0 ? "nobody (adoptable)" : name);
   }
   for (size_t i = 0; i < s.heaps.n && s.heaps.n > 1; i++) {
-    snprintf(name, sizeof name, "heap %llu", number(s.heaps.parts[i].key));
+    const char* called = s.names[i].text;
+    snprintf(name, sizeof name, "heap %llu%s%s", number(s.heaps.parts[i].key), *called == 0 ? "" : " ",
+             called);
     print_parts(out, arg, &s.heaps.parts[i], name);
   }
   print_classes(out, arg, &s.classes);

@@ -92,6 +92,14 @@ static void json_owner(mi_text_t* t, uint64_t id) {
   PUT_NEXT(t, "number", mi_print_owner_number(id));
 }
 
+/* It has nothing that would have to be escaped (mi_heap_set_name). */
+static void json_name(mi_text_t* t, const mi_name_t* name) {
+  if (name->text[0] == 0) return;
+  PUT(t, ",\"name\":\"");
+  put(t, name->text, strlen(name->text));
+  PUT(t, "\"");
+}
+
 static void json(mi_text_t* t, const mi_snapshot_t* s) {
   PUT(t, "{");
   PUT_FIELD(t, "version", MI_STAT_VERSION);
@@ -116,6 +124,7 @@ static void json(mi_text_t* t, const mi_snapshot_t* s) {
     if (i > 0) PUT(t, ",");
     PUT(t, "{");
     PUT_FIELD(t, "id", s->heaps.parts[i].key);
+    json_name(t, &s->names[i]);
     json_part(t, &s->heaps.parts[i]);
   }
   PUT(t, "]}");
@@ -253,6 +262,11 @@ size_t mi_stats_words(uint64_t* words, size_t max) {
   words_parts(&w, &s.classes);
   words_parts(&w, &s.owners);
   words_parts(&w, &s.heaps);
+  for (size_t i = 0; i < s.heaps.n; i++) {
+    if (s.names[i].text[0] == 0) continue;
+    word(&w, s.heaps.parts[i].key);
+    for (size_t k = 0; k < MI_NAME_WORDS; k++) word(&w, s.names[i].words[k]);
+  }
   mi_snapshot_drop(&s);
   return w.n;
 }

@@ -1,4 +1,6 @@
 /* See heap.h. */
+#include <string.h>
+
 #include "heap.h"
 #include "meta.h"
 #include "report.h"
@@ -159,6 +161,16 @@ mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy) {
   mi_add_relaxed(&nheaps, 1);
   mi_unlock(&heaps_lock);
   return heap;
+}
+
+void mi_heap_rename(mi_heap_t* heap, const char* name, size_t n) {
+  mi_assert(n < MI_NAME_WORDS * sizeof(uint64_t));
+  if (heap == &mi_main_heap) return;
+  uint64_t words[1 + MI_NAME_WORDS] = { mi_load_relaxed(&heap->xid) };    /* constant while it lives */
+  memcpy(&words[1], name, n);
+  mi_lock(&heaps_lock);
+  mi_heap_name_set(&heap->name, words);
+  mi_unlock(&heaps_lock);
 }
 
 /* A held page of an ending heap. One that dies keeps the heap's name, so that frees go on pinning it. */

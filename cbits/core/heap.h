@@ -29,6 +29,9 @@ mi_heap_t* mi_heap_make(uint16_t arena, int tag, bool allow_destroy);
 /* No allocation from it may be under way; frees may. Blocks stay (in the main heap), or are freed. */
 void mi_heap_end(mi_heap_t* heap, bool keep_blocks);
 
+/* Sets the name: so many bytes, which have no 0. Of the main heap: nothing. */
+void mi_heap_rename(mi_heap_t* heap, const char* name, size_t n);
+
 /* How many there are now, the main heap and all. */
 size_t mi_heap_count(void);
 

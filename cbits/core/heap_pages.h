@@ -4,6 +4,7 @@
 #ifndef MI_HEAP_PAGES_H
 #define MI_HEAP_PAGES_H
 
+#include "heap_name.h"
 #include "os.h"
 #include "pressure.h"
 #include "types.h"
@@ -22,6 +23,7 @@ struct mi_heap_s {
   mi_lheap_t* lheaps;               /* not kept for a main heap (the list's lock) */
   /* All its pages; not kept for the process's main heap (the heap's lock, mi_heap_pages_lock). */
   mi_page_t*  pages;
+  mi_heap_name_t name;              /* set under the list's lock; as xid */
   mi_atomic(mi_xlheap_t*) xlheaps[MI_OWNER_CHUNKS];  /* by the owner's slot; the first chunk is: */
   mi_xlheap_t first[MI_OWNER_FIRST];
 };

@@ -1,4 +1,6 @@
 /* See stats.h. Any thread. */
+#include <string.h>
+
 #include "commit.h"
 #include "memory.h"
 #include "meta.h"
@@ -117,7 +119,7 @@ static void add_page(const mi_reading_t* r, void* arg) {
   part_add(&s->classes, r->single ? 0 : r->size, r);
   part_add(&s->owners, r->owner == MI_ID_GONE ? 0 : r->owner, r);
   /* Heaps' structures are never unmapped. */
-  part_add(&s->heaps, r->heap == NULL ? 0 : mi_load_relaxed(&r->heap->xid), r);
+  part_add(&s->heaps, r->heap == NULL ? 0 : mi_load_relaxed(&r->heap->xid), r)->heap = r->heap;
   s->totals.pages++;
   s->totals.used_blocks += r->blocks;
   s->totals.used_bytes += r->blocks * r->size;
@@ -235,20 +237,32 @@ static bool snapshot_begin(mi_snapshot_t* s, const mi_heap_t* of) {
   s->owners.max = 2 * ((size_t)mi_owner_slots() + 16);
   s->heaps.max = 2 * (of != NULL ? 1 : mi_heap_count() + 16);
   const size_t parts = s->classes.max + s->owners.max + s->heaps.max;
-  s->memory_bytes = mi_align_up(parts * sizeof(mi_part_t), mi_os_page_size());
+  const size_t names = s->heaps.max / 2 * sizeof *s->names;
+  s->memory_bytes = mi_align_up(parts * sizeof(mi_part_t) + names, mi_os_page_size());
   s->memory = mi_os_reserve(s->memory_bytes, mi_os_page_size());
   if (s->memory == NULL) return false;
   if (!mi_os_commit(s->memory, s->memory_bytes)) { mi_snapshot_drop(s); return false; }
   s->classes.parts = s->memory;
   s->owners.parts = s->classes.parts + s->classes.max;
   s->heaps.parts = s->owners.parts + s->owners.max;
+  s->names = (mi_name_t*)(s->heaps.parts + s->heaps.max);
   return true;
+}
+
+/* Looks some times while somebody changes it: who does has a few words to write. Then it has none. */
+static void name_take(mi_name_t* name, const mi_part_t* part) {
+  uint64_t words[1 + MI_NAME_WORDS];
+  bool read = false;
+  for (int i = 0; i < 100 && !read && part->heap != NULL; i++)
+    read = mi_heap_name_get(&part->heap->name, words);
+  if (read && words[0] == part->key) memcpy(name, &words[1], sizeof *name);
 }
 
 static void snapshot_end(mi_snapshot_t* s) {
   parts_sort(&s->classes);
   parts_sort(&s->owners);
   parts_sort(&s->heaps);
+  for (size_t i = 0; i < s->heaps.n; i++) name_take(&s->names[i], &s->heaps.parts[i]);
 }
 
 bool mi_snapshot_take(mi_snapshot_t* s) {

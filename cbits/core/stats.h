@@ -7,6 +7,7 @@
 #ifndef MI_STATS_H
 #define MI_STATS_H
 
+#include "heap_name.h"
 #include "types.h"
 
 typedef struct { uint64_t blocks, bytes; } mi_use_t;
@@ -22,6 +23,7 @@ typedef struct {
   uint64_t blocks;          /* live */
   uint64_t bytes;           /* of these */
   uint64_t page_bytes;      /* of the pages: slices */
+  const mi_heap_t* heap;    /* of a heap: it may have ended, and its structure may have another by now */
 } mi_part_t;
 
 /* Room for max, of which at most half is used. */
@@ -38,11 +40,15 @@ typedef struct {
   uint64_t structure_bytes;
 } mi_totals_t;
 
+/* A heap's name, UTF-8, with a 0 behind it; empty: it has none. */
+typedef union { uint64_t words[MI_NAME_WORDS]; char text[MI_NAME_WORDS * 8]; } mi_name_t;
+
 typedef struct {
   const mi_heap_t* of;      /* NULL: of all */
   mi_totals_t totals;
   mi_parts_t classes, owners, heaps;
   size_t pages_read;        /* live pages that were looked at, of whatever heap */
+  mi_name_t* names;         /* one for each of the heaps */
   void* memory;             /* of the parts */
   size_t memory_bytes;
 } mi_snapshot_t;

@@ -32,6 +32,7 @@ HS(mi_heap_t*, mi_heap_new, (void), ())
 HS(mi_heap_t*, mi_heap_new_ex, (int tag, bool allow_destroy, mi_arena_id_t arena_id), (tag, allow_destroy,
    arena_id))
 HS(mi_heap_t*, mi_heap_new_in_arena, (mi_arena_id_t arena_id), (arena_id))
+HS(void, mi_heap_set_name, (mi_heap_t* heap, const char* name), (heap, name))
 HS(mi_heap_t*, mi_heap_of, (const void* p), (p))
 HS(bool, mi_heap_contains_block, (mi_heap_t* heap, const void* p), (heap, p))
 HS(bool, mi_heap_check_owned, (mi_heap_t* heap, const void* p), (heap, p))

@@ -81,7 +81,8 @@ mi_decl_export size_t mi_stats_get_bin_size(size_t bin) mi_attr_noexcept;
 
 /* Everything in one pass as 64-bit words, for other languages: the number of each of totals, classes,
    owners and heaps; the totals; then five words (key, pages, blocks, bytes, page bytes) for each of the
-   others. Returns the words there are; writes as many of them as fit `max`. */
+   others; then seven (key; the name's bytes, with a 0 behind them) for each heap that has a name. Returns the
+   words there are; writes as many of them as fit `max`. */
 mi_decl_export size_t mi_stats_words(uint64_t* words, size_t max) mi_attr_noexcept;
 
 #ifdef __cplusplus

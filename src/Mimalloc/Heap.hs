@@ -54,8 +54,11 @@ module Mimalloc.Heap
   , GCHeap
   , newHeap
   , newHeapInArena
+  , newNamedHeap
   , endHeap
   , unsafeEndHeap
+    -- ** Names
+  , nameHeap
     -- * Foreign pointers
   , heapMallocForeignPtr
   , heapMallocForeignPtrBytes
@@ -94,6 +97,7 @@ import Mimalloc.Primitive.Heap (MiArenaId)
 -- $setup
 -- >>> import Foreign (ForeignPtr, peek, peekArray, plusPtr, poke, pokeArray, ptrToWordPtr, withForeignPtr)
 -- >>> import Mimalloc (usableSize, withMallocBytes)
+-- >>> import Mimalloc.Stats (Stats (..), getStats)
 
 -- | A heap while the action runs, deleted at its end, also by an exception. Throws for want of memory.
 --
@@ -165,6 +169,33 @@ newHeap = newHeapTogether "newHeap" 0 0
 -- @since 0.1.0.0
 newHeapInArena :: MiArenaId -> IO GCHeap
 newHeapInArena arena = newHeapTogether "newHeapInArena" 0 arena
+
+-- | 'newHeap' with a name ('nameHeap').
+--
+-- >>> cache <- newNamedHeap "cache"
+-- >>> p <- heapMallocForeignPtrBytes cache 1000
+-- >>> names <- map snd . statsHeapNames <$> getStats
+-- >>> ("cache" `elem` names) <$ withForeignPtr p (`poke` 1)
+-- True
+--
+-- @since 0.1.0.0
+newNamedHeap :: String -> IO GCHeap
+newNamedHeap name = do
+  heap <- newHeapTogether "newNamedHeap" 0 0
+  heap <$ renameHeap "newNamedHeap" heap name
+
+-- | What statistics and metrics call the heap from now on; several may have one name, which metrics sum up.
+-- Of its UTF-8 at most 47 bytes are kept, whole characters; control characters, quotes and backslashes become
+-- question marks. The empty name is none. For heaps of any kind; in one that has ended an illegal operation.
+--
+-- >>> let names = map snd . statsHeapNames <$> getStats
+-- >>> found <- withHeap $ \h -> nameHeap h "requests" >> withHeapMallocBytes h 10 (const names)
+-- >>> "requests" `elem` found
+-- True
+--
+-- @since 0.1.0.0
+nameHeap :: Heap s -> String -> IO ()
+nameHeap = renameHeap "nameHeap"
 
 -- | Nothing more is taken from the heap: who tries gets an illegal operation. What was taken stays valid. All
 -- of it goes when neither the heap nor a foreign pointer into it is reachable any more; at once, if no

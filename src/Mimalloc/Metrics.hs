@@ -49,7 +49,9 @@
 -- number, at most 256; OS threads that have pages of their own are summed up. Of heaps there are the main
 -- heap and the largest ('detailHeaps', 20 by default); the rest are summed up as @heap="other"@.
 -- A heap's number is never used again, so with heaps that come and go a database gets a new series for each
--- number that it is shown.
+-- number that it is shown. Heaps that have a name ('Mimalloc.Heap.nameHeap') are shown by that, those of one
+-- name summed up, so that there is one series for all that have it. (But for the names @main@, @other@,
+-- @none@ and those of digits alone: heaps that are called so are shown by their numbers.)
 --
 -- Names follow Prometheus' conventions: base units, the unit at the end, @_total@ for counters.
 --
@@ -77,8 +79,11 @@ module Mimalloc.Metrics
 import Control.DeepSeq (NFData)
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
-import Data.ByteString.Builder (toLazyByteString)
+import Data.ByteString.Builder (stringUtf8, toLazyByteString)
 import qualified Data.ByteString.Lazy as Lazy
+import Data.Char (isDigit)
+import Data.Either (isLeft)
+import Data.Function (on)
 import Data.List (partition, sortOn)
 import qualified Data.List as List
 import Data.Ord (Down (..))
@@ -267,16 +272,29 @@ ofOwners stats = usage "owner" "owner of the pages: a capability, OS threads, no
 
 -- Blocks with mappings of their own are in no heap: what is missing to the total.
 ofHeaps :: Int -> Stats -> [Metric]
-ofHeaps most stats = usage "heap" "heap: main, by number, other" "heap" $
+ofHeaps most stats = usage "heap" "heap: main, by name or number, other" "heap" $
   [ ("main", u) | (MainHeap, u) <- statsHeaps stats ]
-    ++ [ (digits n, u) | (HeapNumber n, u) <- sortOn fst shown ]
+    ++ [ (either digits id heap, u) | (heap, u) <- sortOn fst shown ]
     ++ summed "other" (map snd rest)
     ++ [ ("none", unlisted) | gaugeMappings (statsGauges stats) > 0 ]
   where
-    (shown, rest) = splitAt most (sortOn (Down . usagePageBytes . snd) numbered)
-    (_, numbered) = partition ((== MainHeap) . fst) (statsHeaps stats)
+    (shown, rest) = splitAt most (sortOn (Down . usagePageBytes . snd) (numbered ++ named))
+    (numbered, withNames) = partition (isLeft . fst) (called (statsHeaps stats) (statsHeapNames stats))
+    named = [ (name, total (map snd us)) | us@((name, _) : _) <- alike (sortOn fst withNames) ]
+    alike = List.groupBy ((==) `on` fst)
     unlisted = total (map snd (statsSizeClasses stats)) `less` total (map snd (statsHeaps stats))
     less (Usage a b c d) (Usage p q r s) = Usage (a - p) (b - q) (c - r) (d - s)
+
+-- Names are in the order of heaps.
+called :: [(HeapId, Usage)] -> [(HeapId, String)] -> [(Either Int ByteString, Usage)]
+called ((MainHeap, _) : heaps) names = called heaps names
+called ((heap@(HeapNumber n), u) : heaps) ((named, name) : names)
+  | heap == named = (if taken then Left n else Right utf8, u) : called heaps names
+  where
+    taken = name `elem` ["main", "other", "none"] || all isDigit name
+    utf8 = Lazy.toStrict (toLazyByteString (stringUtf8 name))
+called ((HeapNumber n, u) : heaps) names = (Left n, u) : called heaps names
+called [] _ = []
 
 summed :: ByteString -> [Usage] -> [(ByteString, Usage)]
 summed name us = [ (name, total us) | not (null us) ]

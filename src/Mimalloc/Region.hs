@@ -17,6 +17,8 @@ module Mimalloc.Region
     GCHeap
   , newHeap
   , newHeapInArena
+  , newNamedHeap
+  , nameHeap
   , endHeap
   , unsafeEndHeap
     -- * Foreign pointers

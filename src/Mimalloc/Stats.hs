@@ -51,9 +51,11 @@ import Data.ByteString (ByteString)
 import Data.List (sortOn)
 import Data.Word (Word64)
 import Foreign.Marshal.Array (advancePtr, allocaArray)
-import Foreign.Ptr (Ptr, nullPtr)
+import Foreign.Ptr (Ptr, castPtr, nullPtr)
 import Foreign.Storable (peekElemOff)
+import GHC.Foreign (peekCString)
 import GHC.Generics (Generic)
+import GHC.IO.Encoding (utf8)
 import System.IO.Unsafe (unsafePerformIO)
 
 import Mimalloc.Internal.Alloc (orExhausted)
@@ -77,6 +79,8 @@ data Stats = Stats
   , statsOwners      :: [(Owner, Usage)]     -- ^ capabilities, and OS threads that allocated in C or in safe
                                              --   calls
   , statsHeaps       :: [(HeapId, Usage)]    -- ^ the main heap first, then in the order they were made
+  , statsHeapNames   :: [(HeapId, String)]   -- ^ of those that have one ('Mimalloc.Heap.nameHeap'), in that
+                                             --   order
   } deriving (Eq, Show, Generic, NFData)
 
 -- | How much there is now.
@@ -153,12 +157,13 @@ getStats = go 2048
     -- Or how many words there are; 0: there was no memory for C to count in.
     taken room = allocaArray room $ \p -> do
       n <- fromIntegral <$> mi_stats_words_safe p (fromIntegral room)
-      if n <= room && n > 0 then Right <$> (getProcessInfo >>= readStats p) else pure (Left n)
+      if n <= room && n > 0 then Right <$> (getProcessInfo >>= readStats p n) else pure (Left n)
 
 -- The numbers of totals, classes, owners and heaps; the totals, in the order of C's mi_totals_t (t'Total');
--- five words for each of the others.
-readStats :: Ptr Word64 -> ProcessInfo -> IO Stats
-readStats p process = do
+-- five words for each of the others; and, of the so many words that there are, an id and a name for each heap
+-- that has one.
+readStats :: Ptr Word64 -> Int -> ProcessInfo -> IO Stats
+readStats p nwords process = do
   totals <- at 0
   classes <- at 1
   owners <- at 2
@@ -171,6 +176,11 @@ readStats p process = do
         pure (key, usage)
       -- The last one first: no stack for as many as there are.
       parts first n = foldM (\rest i -> (: rest) <$> part i) [] [first + n - 1, first + n - 2 .. first]
+      theNames = 4 + totals + 5 * (classes + owners + heaps)
+      nameAt place = do
+        key <- peekElemOff p place
+        name <- peekCString utf8 (castPtr (p `advancePtr` (place + 1)))
+        pure (heapId key, name)
       named name = map (\(key, usage) -> (name key, usage))
       resident = pure (processInfoCurrentRSS process)
       peak = pure (processInfoPeakRSS process)
@@ -184,6 +194,7 @@ readStats p process = do
     <$> (sortOn fst . named sizeClass <$> parts 0 classes)
     <*> (named owner <$> parts classes owners)
     <*> (named heapId <$> parts (classes + owners) heaps)
+    <*> mapM nameAt [theNames, theNames + 1 + nameWords .. nwords - 1]
   where
     at :: Int -> IO Int
     at i = fromIntegral <$> peekElemOff p i

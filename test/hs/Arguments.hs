@@ -17,7 +17,7 @@ import qualified Data.ByteString.Unsafe as Unsafe
 import qualified Data.Vector.Storable as Vector
 import qualified Data.Vector.Storable.Mutable as Mutable
 import Data.Word (Word16, Word8)
-import Foreign.C.String (newCString)
+import Foreign.C.String (newCString, withCString)
 import Foreign.C.Types (CLong, CSize)
 import Foreign.Marshal.Alloc (alloca, free)
 import qualified Foreign.Marshal.Utils as Marshal (with)
@@ -470,6 +470,7 @@ nulls =
         forM_ [101, 5000000] $ \n -> f n >>= (@?= nullPtr)
       Marshal.with 0 $ \s -> forM_
         [mi_heap_strdup none s, mi_heap_strndup none s 1, mi_heap_realpath none s nullPtr] (>>= (@?= nullPtr))
+      withCString "none" (mi_heap_set_name none)
       mi_heap_collect none 1 >> mi_heap_delete none >> mi_heap_destroy none
       main_ <- mi_heap_get_default
       mi_heap_set_default none >>= (@?= main_)

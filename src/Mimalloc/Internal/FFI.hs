@@ -97,6 +97,7 @@ module Mimalloc.Internal.FFI
   , mi_heap_new_ex
   , mi_heap_new_finalized
   , mi_heap_new_in_arena
+  , mi_heap_set_name
   , mi_heap_of
   , mi_heap_contains_block
   , mi_heap_check_owned
@@ -432,6 +433,7 @@ foreign import prim "mi_heap_new_finalized" mi_heap_new_finalized# :: Weak# () -
 foreign import ccall unsafe "hs_mi_heap_new" mi_heap_new            :: IO (Ptr MiHeap)
 foreign import ccall unsafe "hs_mi_heap_new_ex" mi_heap_new_ex         :: CInt -> CBool -> CInt -> IO (Ptr MiHeap)
 foreign import ccall unsafe "hs_mi_heap_new_in_arena" mi_heap_new_in_arena   :: CInt -> IO (Ptr MiHeap)
+foreign import ccall unsafe "hs_mi_heap_set_name" mi_heap_set_name       :: Ptr MiHeap -> CString -> IO ()
 foreign import ccall unsafe "hs_mi_heap_of" mi_heap_of             :: Ptr a -> IO (Ptr MiHeap)
 foreign import ccall unsafe "hs_mi_heap_contains_block" mi_heap_contains_block :: Ptr MiHeap -> Ptr a -> IO CBool
 foreign import ccall unsafe "hs_mi_heap_check_owned" mi_heap_check_owned    :: Ptr MiHeap -> Ptr a -> IO CBool

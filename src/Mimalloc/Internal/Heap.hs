@@ -40,6 +40,7 @@ module Mimalloc.Internal.Heap
   , withHeapTogether
   , closeHeap
   , destroyHeap
+  , renameHeap
     -- * Blocks
   , ofHeap
   , newHeapBlock
@@ -53,8 +54,11 @@ module Mimalloc.Internal.Heap
   ) where
 
 import Control.DeepSeq (NFData (..))
-import Control.Exception (mask_)
+import Control.Exception (evaluate, mask_)
 import Control.Monad (void, when)
+import qualified Data.ByteString as ByteString
+import Data.ByteString.Builder (stringUtf8, toLazyByteString)
+import qualified Data.ByteString.Lazy as Lazy
 import Foreign.C.Error (eINVAL, getErrno)
 import Foreign.C.Types (CInt)
 import Foreign.ForeignPtr (FinalizerPtr)
@@ -264,6 +268,13 @@ withNewHeap heap act end = do
   cell <- newCell
   IO $ bracketed (Ends ending) cell noBlock (run (act heap >>= \r -> r <$ mask_ ending))
   where ending = end >> touchHeap heap
+
+-- | Sets its name, which C makes fit.
+renameHeap :: String -> Heap s -> String -> IO ()
+renameHeap function heap name = do
+  bytes_ <- evaluate (Lazy.toStrict (toLazyByteString (stringUtf8 (map plain (take 48 name)))))
+  ByteString.useAsCString bytes_ (\s -> usingHeap function heap (`mi_heap_set_name` s))
+  where plain c = if c == '\0' then '?' else c
 
 -- | Before much is taken from a heap: it is one that the collector should know of.
 weighed :: Int -> IO ()

@@ -21,6 +21,8 @@ module Mimalloc.Internal.Numbers
     -- * Ids of owners
   , ownerIdStep
   , capabilitiesMost
+    -- * Names of heaps
+  , nameWords
     -- * Words of structures, and results of a function, each in C's order
   , Total (..)
   , CapabilityWord (..)
@@ -78,6 +80,10 @@ ownerIdStep = 16
 capabilitiesMost :: Int
 capabilitiesMost = 256
 
+-- | Words of a heap's name. (@MI_NAME_WORDS@)
+nameWords :: Int
+nameWords = 6
+
 -- | @mi_totals_t@
 data Total
   = TotalReservedBytes | TotalCommittedBytes | TotalUsedBytes | TotalUsedBlocks | TotalPages | TotalArenas
@@ -118,6 +124,7 @@ numbers =
   , ("MI_FAST_NO_BLOCK", noBlockSize)
   , ("MI_ID_STEP", ownerIdStep)
   , ("MI_CAPS_MAX", capabilitiesMost)
+  , ("MI_NAME_WORDS", nameWords)
   ]
   ++ structure "mi_totals_t" "Total" [minBound .. maxBound :: Total]
   ++ structure "mi_cap_stats_t" "Capability" [minBound .. maxBound :: CapabilityWord]

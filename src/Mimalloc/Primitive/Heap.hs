@@ -22,6 +22,7 @@ module Mimalloc.Primitive.Heap
   , mi_heap_new
   , mi_heap_new_in_arena
   , mi_heap_new_ex
+  , mi_heap_set_name
   , mi_heap_delete
   , mi_heap_destroy
   , mi_heap_set_default
@@ -82,6 +83,7 @@ import Mimalloc.Internal.Alloc (bool)
 import Mimalloc.Internal.Families
 
 -- $setup
+-- >>> import Foreign.C (withCString)
 -- >>> import Mimalloc.Primitive (mi_free)
 
 -- | The number of an arena; 0 is any. Only this process knows it.
@@ -110,6 +112,18 @@ mi_heap_new_in_arena = C.mi_heap_new_in_arena
 mi_heap_new_ex :: CInt -> CBool -> MiArenaId -> IO (Ptr MiHeap)
 mi_heap_new_ex = C.mi_heap_new_ex
 {-# INLINE mi_heap_new_ex #-}
+
+-- | What statistics call the heap besides its number: UTF-8, of which at most 47 bytes are kept, whole characters. Control
+-- characters, quotes, backslashes and what is no UTF-8 become question marks. A null pointer, or the empty string: no name.
+--
+-- >>> heap <- mi_heap_new
+-- >>> withCString "cache" (mi_heap_set_name heap)
+-- >>> mi_heap_destroy heap
+--
+-- @since 0.1.0.0
+mi_heap_set_name :: Ptr MiHeap -> CString -> IO ()
+mi_heap_set_name = C.mi_heap_set_name
+{-# INLINE mi_heap_set_name #-}
 
 -- | Ends the heap; its live blocks go on living in the main heap. Capabilities whose default it was have the main heap as
 -- their default again. A safe call: it looks at every page of the heap.

@@ -47,6 +47,7 @@ static void test_signatures(const char* name) {
   { void* (*f)(void*, size_t, size_t) = &mi_realloc_aligned; n += f != NULL; }
   { void* (*f)(void*, size_t, size_t, size_t) = &mi_realloc_aligned_at; n += f != NULL; }
   { mi_heap_t* (*f)(void) = &mi_heap_new; n += f != NULL; }
+  { void (*f)(mi_heap_t*, const char*) = &mi_heap_set_name; n += f != NULL; }
   { void (*f)(mi_heap_t*) = &mi_heap_delete; n += f != NULL; }
   { void (*f)(mi_heap_t*) = &mi_heap_destroy; n += f != NULL; }
   { mi_heap_t* (*f)(mi_heap_t*) = &mi_heap_set_default; n += f != NULL; }

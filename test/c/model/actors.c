@@ -702,3 +702,26 @@ void page_visit(page_t* g, int heap) {
   if (where_is(g) == SEARCHED) where_set(g, SEARCHED, WAITED);
   pool_put(g);
 }
+
+/* ---- a heap's name ---- */
+
+static mi_heap_name_t name;
+
+void name_setting(void) {
+  name = (mi_heap_name_t){ 0, { 1, 1 } };
+  model_atomic(&name.xchanges, "name.xchanges");
+  model_atomic(&name.xwords[0], "name.id");
+  model_atomic(&name.xwords[1], "name.word");
+}
+
+/* Its words are alike. */
+void name_change(uint64_t to) {
+  const uint64_t words[2] = { to, to };
+  mi_heap_name_set(&name, words);
+}
+
+void name_look(void) {
+  uint64_t words[2];
+  if (!mi_heap_name_get(&name, words)) model_note("reads", "nothing");
+  else if (words[0] != words[1]) model_fail("half a name was read");
+}

@@ -1,4 +1,4 @@
-/* A small allocator round the three verbatim headers: two pages of up to three blocks, transitions in the shape
+/* A small allocator round the four verbatim headers: two pages of up to three blocks, transitions in the shape
    of cbits/core's page.c, queue.c, lheap.c, pool.c, free.c, heap.c and visit.c (actors.c); of slices.c, purge.c, cache.c,
    holes.c, pool_round.c and purger.c (memory.c); step for step as docs/protocols.md has them.
    Called by scenarios.c. Function names are those of the state picture.
@@ -10,6 +10,8 @@
 #include "engine.h"
 #include "pool_bits.h"
 #include "due.h"
+#define MI_NAME_WORDS 1u
+#include "heap_name.h"
 
 enum { PAGES = 2, BLOCKS = 3, BINS = 2, OWNERS = 5, NOBODY = -1, GONE = 4 };
 enum { PIECES = 2 };                            /* system pages of a slice: what a hole is one of */
@@ -153,6 +155,11 @@ void memory_check(void);                        /* the end of an execution */
 void memory_check_page(const page_t* g);
 void memory_thread(void);                       /* in a setting: one runs (due_thread) */
 void memory_nothing_waits(void);
+
+/* A heap's name (heap_name.h): one who sets it, under a lock; who reads it gets a whole one, or none. */
+void name_setting(void);
+void name_change(uint64_t to);
+void name_look(void);
 
 /* What is due (due.h): `thread`: one runs, an actor that is due_thread. */
 void due_setting(bool thread);

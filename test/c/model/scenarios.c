@@ -22,6 +22,9 @@ static page_t* owned_page(int heap, int bin) {
 
 static void due_runs(void) { due_setting(true); }
 static void due_none(void) { due_setting(false); }
+static void name_2(void) { name_change(2); }
+static void name_2_3(void) { name_change(2); name_change(3); }
+static void nothing_left(void) { }
 static void ask_0(void) { due_asker(0); }
 static void ask_1(void) { due_asker(1); }
 static void ask_0_1(void) { ask_0(); ask_1(); }
@@ -523,6 +526,8 @@ static const model_scenario_t scenarios[] = {
   { "due_thread",           due_runs,             { { "thread", due_thread }, { "asker", ask_0 } }, due_check },
   { "due_two",              due_none,             { { "asker1", ask_0 }, { "asker2", ask_1 } }, due_check },
   { "due_twice",            due_runs,             { { "thread", due_thread }, { "asker", ask_0_1 } }, due_check },
+  { "name",                 name_setting,         { { "setter", name_2 }, { "reader", name_look } }, nothing_left },
+  { "name_twice",           name_setting,         { { "setter", name_2_3 }, { "reader", name_look } }, nothing_left },
   { "park_free",            parked_3,             { { "owner", free_1_parked }, { "freer1", free_2 }, { "freer2", free_3 } }, check_all },
   { "park_leave",           parked_3,             { { "owner", unpark_0 }, { "freer1", free_1_2 }, { "freer2", free_3 } }, check_all },
   { "park_home",            parked_3,             { { "owner", free_1_unpark }, { "freer", free_2 }, { "adopter", adopt_and_malloc } }, check_all },

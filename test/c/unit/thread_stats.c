@@ -283,6 +283,124 @@ static void words(void) {
   mi_snapshot_drop(&s);
 }
 
+/* ---- what is said for people ---- */
+
+static char said[20000];
+static size_t nlines, nested;
+static void keep(const char* text, void* arg) {
+  CHECK(arg == &nlines && strchr(text, '\n') == text + strlen(text) - 1);                /* a line each */
+  strcat(said, text);
+  nlines++;
+  void* p = mi_malloc(100);                             /* a callback may allocate, and ask for statistics */
+  CHECK(p != NULL && mi_stats_words(NULL, 0) > 0);
+  mi_free(p);
+  if (nlines == 1) nested = mi_stats_use(0).blocks;
+  if (nlines == 20) mi_report_message("from inside\n");         /* it is not called from inside itself */
+}
+
+static bool has_line(const char* line) { return strstr(said, line) != NULL; }
+
+/* ---- names of heaps ---- */
+
+/* In a snapshot: the name, empty if it has none. */
+static const char* name_of(const mi_heap_t* heap) {
+  static char text[MI_NAME_WORDS * 8];
+  mi_snapshot_t s;
+  bool found = false;
+  CHECK(mi_snapshot_take(&s));
+  for (size_t i = 0; i < s.heaps.n; i++) {
+    if (s.heaps.parts[i].key != heap->xid) continue;
+    found = true;
+    memcpy(text, s.names[i].text, sizeof text);
+  }
+  mi_snapshot_drop(&s);
+  CHECK(found && memchr(text, 0, sizeof text) != NULL);
+  return text;
+}
+
+static void named(void) {
+  fill();
+  mi_heap_t *a = mi_heap_new(), *b = mi_heap_new();
+  CHECK(mi_heap_malloc(a, 100) != NULL && mi_heap_malloc(b, 100) != NULL && *name_of(a) == 0);
+  const size_t n = mi_stats_words(NULL, 0);
+  mi_heap_set_name(b, "cache");
+  char text[20000], other[20000];
+  CHECK(mi_stats_get_json(sizeof text, text) == text);
+  CHECK(mi_heap_stats_get_json(b, sizeof other, other) == other);
+  JSON_EQ(text, "heaps.2.name=cache", 1);
+  JSON_EQ(text, "heaps.2.live_blocks", 1);
+  CHECK(strstr(strstr(text, "\"name\"") + 1, "\"name\"") == NULL);     /* the others have none */
+  JSON_EQ(other, "heaps.0.name=cache", 1);
+  uint64_t words[1000];
+  CHECK(mi_stats_words(words, 1000) == n + 1 + MI_NAME_WORDS && words[n] == b->xid
+        && strcmp((const char*)&words[n + 1], "cache") == 0);
+  mi_stats_print_out(&keep, &nlines);
+  char whose[40], want[100];
+  snprintf(whose, sizeof whose, "heap %zu cache", (size_t)b->xid);
+  snprintf(want, sizeof want, "\n  %-24s          1 blocks ", whose);
+  CHECK_AT(has_line(want), "no line%s", want);
+  mi_heap_set_name(a, "a");
+  mi_heap_set_name(b, "another");
+  CHECK(strcmp(name_of(a), "a") == 0 && strcmp(name_of(b), "another") == 0);
+  mi_heap_set_name(b, NULL);
+  mi_heap_set_name(a, "");
+  CHECK(*name_of(a) == 0 && *name_of(b) == 0 && mi_stats_words(NULL, 0) == n);
+  mi_heap_set_name(NULL, "none");
+  mi_heap_set_name(mi_heap_main(), "main");
+  CHECK(*name_of(&mi_main_heap) == 0);
+  mi_heap_set_name(a, "old");                           /* a structure that is used again */
+  mi_heap_destroy(a);
+  mi_heap_t* c = mi_heap_new();
+  CHECK(c == a && mi_heap_malloc(c, 100) != NULL && *name_of(c) == 0);
+}
+
+static void named_oddly(void) {
+#define TEN "0123456789"
+  static const struct { const char *name, *kept; } names[] = {
+    { "a b/c", "a b/c" }, { "a\"b\\c\nd\x7f", "a?b?c?d?" },
+    { "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+      "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" },
+    { "\xc3", "?" }, { "\xc3x", "?x" }, { "\xe2\x82", "??" }, { "\xa9", "?" }, { "\xff", "?" },
+    { "\xc0\x80", "??" }, { "\xc2\x85", "??" }, { "\xe0\x9f\xbf", "???" }, { "\xed\xa0\x80", "???" },
+    { "\xf0\x8f\xbf\xbf", "????" }, { "\xf4\x90\x80\x80", "????" },
+    { "\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf" },
+    { "\xed\x9f\xbf\xee\x80\x80\xc2\xa0", "\xed\x9f\xbf\xee\x80\x80\xc2\xa0" },
+    { TEN TEN TEN TEN TEN TEN, TEN TEN TEN TEN "0123456" },
+    { TEN TEN TEN TEN "012345\xc3\xa9", TEN TEN TEN TEN "012345" },
+    { TEN TEN TEN TEN "01234\xc3\xa9x", TEN TEN TEN TEN "01234\xc3\xa9" },
+  };
+  mi_heap_t* heap = mi_heap_new();
+  CHECK(mi_heap_malloc(heap, 100) != NULL);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    mi_heap_set_name(heap, names[i].name);
+    CHECK_AT(strcmp(name_of(heap), names[i].kept) == 0, "i = %zu: %s", i, name_of(heap));
+  }
+}
+
+static mi_atomic(bool) xnamed;
+static void* name_on(void* heap) {
+  for (int i = 0; i < 20000; i++) {
+    mi_heap_set_name(heap, i % 2 == 0 ? TEN TEN TEN TEN : "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+  }
+  mi_store_relaxed(&xnamed, true);
+  return NULL;
+}
+
+/* It is one or the other, or none is read; never a mixture. */
+static void named_meanwhile(void) {
+  mi_heap_t* heap = mi_heap_new();
+  CHECK(mi_heap_malloc(heap, 100) != NULL);
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, &name_on, heap) == 0);
+  do {
+    const char* name = name_of(heap);
+    CHECK_AT(*name == 0 || strcmp(name, TEN TEN TEN TEN) == 0
+             || (strlen(name) == 47 && strspn(name, "a") == 47), "name = %s", name);
+  } while (!mi_load_relaxed(&xnamed));
+  pthread_join(thread, NULL);
+  CHECK(strspn(name_of(heap), "a") == 47);
+}
+
 /* Counters start anew, gauges stay, the peak is what there is now. */
 static void reset(void) {
   fill();
@@ -331,21 +449,6 @@ static void process(void) {
 }
 
 /* ---- for people ---- */
-
-static char said[20000];
-static size_t nlines, nested;
-static void keep(const char* text, void* arg) {
-  CHECK(arg == &nlines && strchr(text, '\n') == text + strlen(text) - 1);                /* a line each */
-  strcat(said, text);
-  nlines++;
-  void* p = mi_malloc(100);                             /* a callback may allocate, and ask for statistics */
-  CHECK(p != NULL && mi_stats_words(NULL, 0) > 0);
-  mi_free(p);
-  if (nlines == 1) nested = mi_stats_use(0).blocks;
-  if (nlines == 20) mi_report_message("from inside\n");         /* it is not called from inside itself */
-}
-
-static bool has_line(const char* line) { return strstr(said, line) != NULL; }
 
 static void print(void) {
   fill();
@@ -487,5 +590,6 @@ static void meanwhile(void) {
 }
 
 TEST_MAIN("thread_stats", TEST(json), TEST(json_of_others), TEST(json_cut), TEST(json_without_memory),
-          TEST(structure), TEST(structure_in_part), TEST(bin_sizes), TEST(words), TEST(reset), TEST(process),
-          TEST(print), TEST(print_of_others), TEST(print_elsewhere), TEST(meanwhile) SMAPS_TEST)
+          TEST(structure), TEST(structure_in_part), TEST(bin_sizes), TEST(words), TEST(named),
+          TEST(named_oddly), TEST(named_meanwhile), TEST(reset), TEST(process), TEST(print),
+          TEST(print_of_others), TEST(print_elsewhere), TEST(meanwhile) SMAPS_TEST)

@@ -3,13 +3,15 @@ module Interface.Stats (tests, things) where
 
 import Control.Concurrent hiding (getNumCapabilities)
 import Control.DeepSeq (rnf)
+import Control.Exception (try)
 import Control.Monad
 import qualified Data.ByteString.Char8 as B
 import Data.Char (isDigit, isUpper, toLower)
 import Data.List (isPrefixOf, sort, stripPrefix)
-import Foreign.ForeignPtr (finalizeForeignPtr)
+import Foreign.ForeignPtr (finalizeForeignPtr, touchForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
 import System.Exit (ExitCode (..))
+import System.IO.Error (isIllegalOperation)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 import Text.ParserCombinators.ReadP
@@ -69,6 +71,25 @@ tests = testGroup "stats"
       map fst (take 1 (statsHeaps s)) @?= [MainHeap]
       assertBool "one more"
         (or [ usageLiveBlocks u == 1 && usageLiveBytes u == 112 | (HeapNumber _, u) <- statsHeaps s ])
+  , testCase "names of heaps" $ withHeap $ \bracketed -> do
+      named <- newNamedHeap "cache \233"
+      other <- newHeap
+      ps <- mapM (`heapMallocForeignPtrBytes` 100) [named, other]
+      nameHeap bracketed "one"
+      withHeapMallocBytes bracketed 100 $ \_ -> do
+        s <- getStats
+        map snd (statsHeapNames s) @?= ["one", "cache \233"]
+        assertBool "they are heaps" (all ((`elem` map fst (statsHeaps s)) . fst) (statsHeapNames s))
+        nameHeap bracketed "" >> nameHeap named (replicate 46 'x' ++ "\8364") >> nameHeap other "a\"b\0c\nd"
+        again <- getStats
+        map snd (statsHeapNames again) @?= [replicate 46 'x', "a?b?c?d"]
+        j <- json <$> statsJson
+        [ name | e <- elements (j ! "heaps"), ("name", Text name) <- members e ]
+          @?= [replicate 46 'x', "a?b?c?d"]
+      mapM_ touchForeignPtr ps
+      endHeap named
+      try (nameHeap named "gone") >>=
+        either (\e -> isIllegalOperation e @? show e) (const (assertFailure "it has ended"))
   , testCase "a block with a page of its own" $ withMallocBytes 1000000 $ \_ -> do
       s <- getStats
       assertBool "one more" (or [ usageLiveBytes u >= 1000000 | (Larger, u) <- statsSizeClasses s ])
@@ -106,7 +127,7 @@ tests = testGroup "stats"
       sort (names (j ! "counters")) @?= sort (fields "counter" (statsCounters s))
       forM_ (zip lists [["block_bytes"], ["kind", "number"], ["id"]]) $ \(l, key) ->
           forM_ (elements l) $ \e ->
-        names e @?= key ++ ["pages", "live_blocks", "live_bytes", "page_bytes"]
+        filter (/= "name") (names e) @?= key ++ ["pages", "live_blocks", "live_bytes", "page_bytes"]
       map length [elements l | l <- lists]
         @?= [length (statsSizeClasses s), length (statsOwners s), length (statsHeaps s)]
       sums "live_blocks" @?= [number (gauges ! "live_blocks"), number (gauges ! "live_blocks")

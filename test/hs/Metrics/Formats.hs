@@ -9,7 +9,7 @@ import Data.ByteString.Builder (toLazyByteString)
 import qualified Data.ByteString.Char8 as Char8
 import qualified Data.ByteString.Lazy as Lazy
 import Data.List (isInfixOf, isPrefixOf, isSuffixOf, nub, sort, (\\))
-import Foreign.ForeignPtr (finalizeForeignPtr)
+import Foreign.ForeignPtr (finalizeForeignPtr, touchForeignPtr)
 import System.Directory (createDirectoryIfMissing)
 import System.Exit (ExitCode (..))
 import System.Process (readProcessWithExitCode)
@@ -134,6 +134,23 @@ tests promtool = testGroup "formats" $
       figures "mimalloc_resident_bytes" none @?= []
       assertBool "resident" (all (> 0) (figures "mimalloc_process_resident_bytes" none))
       assertBool "few" (length (figures "mimalloc_heap_live_bytes" none) <= 3)
+  , testCase "heaps of one name are shown together" $ do
+      let names = ["a \8364", "a \8364", "b", "1x", "main", "77", "none", "other"]
+      blocks <- forM names $ \name -> newNamedHeap name >>= (`heapMallocForeignPtrBytes` 70000)
+      numbers <- statsHeapNames <$> getStats
+      ms <- getMetrics
+      mapM_ touchForeignPtr blocks
+      let of_ what = [ (v, n) | m <- ms, metricName m == "mimalloc_heap_" <> what, s <- metricSamples m
+                              , (_, v) <- sampleLabels s, Whole n <- [sampleValue s] ]
+          labels = map fst (of_ "pages")
+      forM_ [("pages", [2, 1, 1]), ("live_blocks", [2, 1, 1]), ("page_bytes", [262144, 131072, 131072])] $
+        \(what, ns) ->
+          map (`lookup` of_ what) ["a \226\130\172", "b", "1x"] @?= map Just ns
+      nub labels @?= labels
+      -- What could be taken for something else has its number.
+      forM_ numbers $ \(heap, name) -> case heap of
+        HeapNumber n -> (Char8.pack (show n) `elem` labels) @?= (name `elem` ["main", "77", "none", "other"])
+        MainHeap -> assertFailure "it has no name"
   , testCase "while others allocate" $ do
       workers <- forM [1 .. 3 :: Int] $ \i -> forkIO
         (forever (replicateM 50 (mallocForeignPtrBytes (i * 100)) >>= mapM_ finalizeForeignPtr >> yield))

@@ -15,7 +15,7 @@ static const struct { const char* name; long value; } numbers[] = {
   NUMBER(MI_GRANULE), NUMBER(MI_FAST_KEY_HEAP), NUMBER(MI_FAST_KEY_LIFE), NUMBER(MI_FAST_KEY_TOGETHER),
   NUMBER(MI_FAST_KEY_USED), NUMBER(MI_FAST_KEY_SIZE),
   NUMBER(MI_FAST_CELL_BLOCK), NUMBER(MI_FAST_BOX_BLOCK), NUMBER(MI_FAST_NO_BLOCK),
-  NUMBER(MI_ID_STEP), NUMBER(MI_CAPS_MAX),
+  NUMBER(MI_ID_STEP), NUMBER(MI_CAPS_MAX), NUMBER(MI_NAME_WORDS),
   WORDS(mi_totals_t),
   WORD(mi_totals_t, reserved_bytes), WORD(mi_totals_t, committed_bytes), WORD(mi_totals_t, used_bytes),
   WORD(mi_totals_t, used_blocks), WORD(mi_totals_t, pages), WORD(mi_totals_t, arenas),
