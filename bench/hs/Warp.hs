@@ -5,20 +5,27 @@
 --
 -- serve WHO MIB PORT answers each request with what its slot held, and keeps the request's body there; bodies
 -- of MIB altogether.
---                             WHO: plain (bytestring's toStrict), mi (Mimalloc.ByteString.fromLazy)
+--                             WHO: plain (bytestring's toStrict), mi (Mimalloc.ByteString.fromLazy),
+--                             base (copied to base's malloc, with the finalizer free)
 -- load PORT SLOTS COUNT       COUNT requests on eight connections; on stdout: seconds
 module Main (main) where
 
 import Control.Concurrent
-import Control.Exception (evaluate)
+import Control.Exception (evaluate, mask_)
 import Control.Monad
 import Data.Bits (shiftR, (.&.))
 import qualified Data.ByteString as ByteString
 import qualified Data.ByteString.Char8 as Char8
+import qualified Data.ByteString.Internal as Internal
 import qualified Data.ByteString.Lazy as Lazy
+import qualified Data.ByteString.Unsafe as Unsafe
 import Data.IORef
 import Data.Maybe (fromMaybe)
 import qualified Data.Vector.Mutable as Vector
+import Foreign.ForeignPtr (newForeignPtr)
+import Foreign.Marshal.Alloc (finalizerFree, mallocBytes)
+import Foreign.Marshal.Utils (copyBytes)
+import Foreign.Ptr (castPtr, plusPtr)
 import GHC.Clock (getMonotonicTime)
 import Network.HTTP.Types (status200)
 import Network.Socket
@@ -27,16 +34,28 @@ import Network.Wai (rawPathInfo, responseLBS, strictRequestBody)
 import Network.Wai.Handler.Warp (defaultSettings, runSettings, setHost, setPort)
 import System.Environment (getArgs)
 import System.Exit (die)
+import System.IO.Unsafe (unsafePerformIO)
 
 import qualified Mimalloc.ByteString as Mi
 
 main :: IO ()
 main = getArgs >>= \args -> case args of
-  ["serve", who, mib, port] ->
-    serve (if who == "mi" then Mi.fromLazy else Lazy.toStrict) (slotsFor (read mib)) (read port)
+  ["serve", who, mib, port] | Just strict <- lookup who servers ->
+    serve strict (slotsFor (read mib)) (read port)
   ["load", port, mib, count] -> load (read port) (slotsFor (read mib)) (read count)
   _ -> die "see the head of bench/hs/Warp.hs"
-  where slotsFor mib = mib * 1048576 `quot` 135168 :: Int
+  where
+    slotsFor mib = mib * 1048576 `quot` 135168 :: Int
+    servers = [("plain", Lazy.toStrict), ("mi", Mi.fromLazy), ("base", mallocked)]
+
+-- As Lazy.toStrict.
+mallocked :: Lazy.ByteString -> ByteString.ByteString
+mallocked body = unsafePerformIO $ mask_ $ do
+  let n = fromIntegral (Lazy.length body)
+  p <- mallocBytes n
+  foldM_ (\to s -> (to `plusPtr` ByteString.length s) <$
+    Unsafe.unsafeUseAsCStringLen s (\(from, k) -> copyBytes to (castPtr from) k)) p (Lazy.toChunks body)
+  (\fp -> Internal.fromForeignPtr fp 0 n) <$> newForeignPtr finalizerFree p
 
 serve :: (Lazy.ByteString -> ByteString.ByteString) -> Int -> Int -> IO ()
 serve strict count port = do
