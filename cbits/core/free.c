@@ -7,6 +7,12 @@
 #include "report.h"
 #include "pool.h"
 
+/* Where a free claims the block: its first word. A single page's memory may be gone, so its structure has a
+   word for that. */
+static mi_xkey_t* mark_of(mi_page_t* page, unsigned bin, mi_block_t* block) {
+  return bin == MI_BIN_SINGLE ? &page->xfreed : &block->xmark;
+}
+
 /* Of a small or medium page. Only a page without owner has holes; it may be adopted meanwhile, and the mark
    is there again. */
 static bool is_free(mi_page_t* page, const mi_block_t* block) {
@@ -60,7 +66,9 @@ static bool find_block(const void* p, mi_found_t* f, mi_error_t* error) {
   else f->block = mi_page_is_start(page, p) ? (mi_block_t*)(uintptr_t)p : NULL;
   if (f->block == NULL) return false;
   *error = MI_ERROR_DOUBLE_FREE;
-  return !dead && (single || !is_free(page, f->block));
+  if (dead) return false;
+  /* Shown by R4 or with the block; who claims it looks again. */
+  return single ? mi_load_relaxed(&page->xfreed) != f->key : !is_free(page, f->block);
 }
 
 /* Is the page in the heap with this id? A heap's memory is a heap's for ever. */
@@ -96,11 +104,11 @@ size_t mi_block_usable(const void* p) {
   return page == NULL ? 0 : mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
 }
 
-/* The block was claimed, and then its page was found to have died: it had been freed before. Its first word
-   is what it was. */
-mi_cold static void free_dead(unsigned bin, mi_block_t* block, const void* p, uint64_t key, uint64_t was) {
+/* The block was claimed, and then its page was found to have died: it had been freed before. The word is
+   what it was. */
+mi_cold static void free_dead(mi_xkey_t* mark, const void* p, uint64_t key, uint64_t was) {
   /* Pairs with nobody: if it is another's by now he wrote to it. */
-  if (bin != MI_BIN_SINGLE) mi_cas_acquire(&block->xmark, &key, was);
+  mi_cas_acquire(mark, &key, was);
   mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
 }
 
@@ -137,12 +145,13 @@ static void remote_todo(mi_page_t* page, unsigned bin, mi_remote_t todo, mi_owne
 static bool free_remote(mi_found_t* f, const void* p, mi_owner_t* owner) {
   uint64_t was = 0;
   const unsigned bin = mi_page_bin(f->page);
-  if (bin != MI_BIN_SINGLE && !mi_remote_claim(&f->block->xmark, f->key, &was)) {
+  mi_xkey_t* mark = mark_of(f->page, bin, f->block);
+  if (!mi_remote_claim(mark, f->key, &was)) {
     unpin(f);
     return false;
   }
   const mi_remote_t todo = mi_page_remote_free(f->page, bin, f->block, f->key, f->pinned);
-  if (todo == MI_REMOTE_DEAD) free_dead(bin, f->block, p, f->key, was);
+  if (todo == MI_REMOTE_DEAD) free_dead(mark, p, f->key, was);
   else remote_todo(f->page, bin, todo, owner);
   return true;
 }
@@ -192,13 +201,14 @@ static mi_noinline void free_remote_end(mi_page_t* page, unsigned bin, mi_remote
 
 /* The block of a single page of the main heap. Its memory is not touched. `key`, `w`: the page's when the
    block was looked at. */
-static mi_noinline void free_single(mi_page_t* page, void* p, uint64_t key, uint64_t w, mi_owner_t* owner) {
+static mi_noinline void free_single(mi_page_t* page, void* p, uint64_t key, uint64_t w, mi_owner_t* owner,
+                                    uintptr_t id) {
   if (mi_likely(owner != NULL && mi_remote_end(&page->xword, w))) {       /* R5 */
     mi_cache_put(owner->slot, page);  /* it may want another of its size */
     mi_lheap_freed(&owner->main);
     return;
   }
-  free_remote(&(mi_found_t){ page, p, w, key, false }, p, owner);
+  if (!free_remote(&(mi_found_t){ page, p, w, key, false }, p, owner)) free_checked(p, owner, id);
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 
@@ -221,12 +231,12 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
                   || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST))) {
     free_any(p, owner, id);
   }
-  else if (bin == MI_BIN_SINGLE) free_single(page, p, key, w, owner);
+  else if (bin == MI_BIN_SINGLE) free_single(page, p, key, w, owner, id);
   else if (mi_unlikely(!mi_remote_claim(&block->xmark, key, &was))) free_any(p, owner, id);
   else {
     const mi_remote_t todo = mi_page_remote_free(page, bin, block, key, false);
     if (mi_likely(todo == MI_REMOTE_DONE)) return;
-    if (todo == MI_REMOTE_DEAD) free_dead(bin, block, p, key, was);
+    if (todo == MI_REMOTE_DEAD) free_dead(&block->xmark, p, key, was);
     else free_remote_end(page, bin, todo, owner);
   }
 }

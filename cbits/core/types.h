@@ -85,6 +85,7 @@ struct mi_page_s {
   /* Among the pages of a heap made by mi_heap_new (the heap's lock). */
   mi_page_t  *heap_next mi_cachealign, *heap_prev;
   mi_atomic(uintptr_t) xinner;      /* of a single page whose block is an offset one: its pointer; else 0 */
+  mi_xkey_t   xfreed;               /* a single page's: the key of the last life whose block others freed */
   /* Number of the arena, or MI_ARENA_NONE; like start, never another in an arena's structure. */
   uint16_t    arena;
   /* Holder's: live blocks that are not in `used`, so that it comes to 0 while they live; -1: `used` has one

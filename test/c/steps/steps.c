@@ -298,6 +298,70 @@ static void twice_by_others(void) { twice(&set_two, &free_it_too); }
 static void twice_and_home(void) { twice(&set_two, &free_it_at_home); }
 static void twice_pooled(void) { twice(&set_two_pooled, &free_it_too); }
 
+/* The same of other kinds of blocks, by two others and by one and the owner. `size` + 8: at an offset. */
+static void set_alone(size_t size, bool offset) {
+  first = block2 = again[0] = NULL;
+  block = offset ? mi_aligned_block(&owners[0]->main, size, 64, 8, false) : o_malloc(0, size);
+  CHECK(block != NULL && offset != mi_page_is_start(mi_page_of(block), block));
+}
+static void set_two_medium(void) {
+  set_alone(20000, false);
+  first = o_malloc(0, 20000);
+}
+static void set_two_single(void) { set_alone(300000, false); }
+static void set_two_mapping(void) {
+  set_alone(LARGE, false);
+  CHECK_EQ(mi_page_of(block)->arena, MI_ARENA_NONE);
+}
+static void set_two_offset(void) { set_alone(SMALL, true); }
+static void set_two_offset_medium(void) { set_alone(20000, true); }
+static void set_two_offset_single(void) { set_alone(300000, true); }
+static void set_two_offset_mapping(void) {
+  set_alone(LARGE, true);
+  CHECK_EQ(mi_page_of(block)->arena, MI_ARENA_NONE);
+}
+static void twice_both(void (*set)(void)) {
+  twice(set, &free_it_too);
+  owners_end();
+  twice(set, &free_it_at_home);
+}
+static void twice_medium(void) { twice_both(&set_two_medium); }
+static void twice_offset(void) { twice_both(&set_two_offset); }
+static void twice_offset_medium(void) { twice_both(&set_two_offset_medium); }
+
+/* No free of a single page is plain: one is told, always. By two others, by one and the owner, by two threads
+   without a heap; also of a heap that may be destroyed. */
+static void free_ownerless(void) { mi_free_as(block, NULL, mi_id_of_capability(NOWNERS)); }
+static void free_ownerless_too(void) { mi_free_as(block, NULL, mi_id_of_capability(NOWNERS + 1)); }
+static void one_is_told(void) {
+  const bool one = test_one_error(EAGAIN) || test_one_error(EINVAL);
+  CHECK_AT(one, "%zu errors, the last %d", test_nerrors, test_last_error);
+  test_nerrors = 0;
+  if (heap != NULL) mi_heap_end(heap, true);
+  heap = NULL;
+  all_is_well(0);
+}
+static void twice_alone(void (*set)(void)) {
+  static void (*const frees[][2])(void) = { { &free_block, &free_it_too }, { &free_block, &free_it_at_home },
+                                            { &free_ownerless, &free_ownerless_too } };
+  begin();
+  test_expect_errors();
+  for (int i = 0; i < 3; i++) {
+    mi_option_set(mi_option_purge_delay, i == 1 ? 0 : 1000000);
+    steps_all(&(scenario_t){ set, { frees[i][0], frees[i][1] }, &one_is_told }, 2);
+  }
+}
+static void set_two_single_of_heap(void) {
+  make();
+  block = h_malloc(0, 300000);
+}
+static void twice_single(void) { twice_alone(&set_two_single); }
+static void twice_single_of_heap(void) { twice_alone(&set_two_single_of_heap); }
+static void twice_mapping(void) { twice_alone(&set_two_mapping); }
+static void twice_mapping_of_heap(void) { twice_alone(&set_mapping); }
+static void twice_offset_single(void) { twice_alone(&set_two_offset_single); }
+static void twice_offset_mapping(void) { twice_alone(&set_two_offset_mapping); }
+
 /* ---- visitors ---- */
 
 static bool count_block(const mi_heap_t* of, const mi_heap_area_t* area, void* p, size_t size, void* arg) {
@@ -507,6 +571,9 @@ TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single)
           TEST(free_and_adopt), TEST(free_and_dig),
           TEST(adopt_and_again), TEST(free_and_home), TEST(free_and_give_up), TEST(free_and_abandon),
           TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap), TEST(keep_and_flush),
-          TEST(twice_by_others), TEST(twice_and_home), TEST(twice_pooled), TEST(heap_is_read_first),
+          TEST(twice_by_others), TEST(twice_and_home), TEST(twice_pooled), TEST(twice_medium),
+          TEST(twice_single), TEST(twice_single_of_heap), TEST(twice_mapping), TEST(twice_mapping_of_heap),
+          TEST(twice_offset), TEST(twice_offset_medium),
+          TEST(twice_offset_single), TEST(twice_offset_mapping), TEST(heap_is_read_first),
           TEST(class_is_read_before), TEST(pooled_in_order), TEST(changed_in_order),
           TEST(born_in_order), TEST(new_arena), TEST(claimed_in_vain))
