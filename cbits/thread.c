@@ -25,6 +25,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t end_key;            /* its destructor is how a thread's end is noticed */
 static bool has_key;
 static mi_atomic(bool) xunnoticed;       /* some threads' ends are not */
+static mi_atomic(bool) xunregistered;    /* the handlers of fork are not */
 
 static mi_heap_t* my_main(void) { return mi_local()->main != NULL ? mi_local()->main : &mi_main_heap; }
 static mi_owner_t* my_owner(void) { return mi_local()->lheap->owner; }      /* NULL if it has no heap */
@@ -99,17 +100,31 @@ static void process_begin_once(void) {
   mi_store_relaxed(&mi_purger_xreplaces_free, mi_is_redirected());        /* shown by pthread_once */
   mi_fork_set_mend(&after_fork_child);
   const bool has_handlers = mi_os_atfork(&before_fork, &after_fork_parent, &after_fork_child);
+  if (!has_handlers) mi_store_relaxed(&xunregistered, true);              /* a hint: the swap decides */
   if (verbose && !has_key)
     mi_report_message("mimalloc: all thread keys are taken: ends of threads are not noticed\n");
   if (verbose && !has_handlers) mi_report_message("mimalloc: no memory for handlers of fork\n");
   reserve_memory();
 }
 
+/* There was no memory for the handlers of fork: once more, by a thread that begins to allocate; one alone
+   needs them least. Where our malloc is the C library's, this may be called by the function that registers
+   them, with its lock taken. But there the library's constructor comes first, and glibc has room for the first
+   48. */
+mi_cold static void register_again(void) {
+  bool unregistered = true;
+  if (mi_is_redirected() || !mi_cas_acq_rel(&xunregistered, &unregistered, false)) return;  /* pairs with itself */
+  if (mi_os_atfork(&before_fork, &after_fork_parent, &after_fork_child)) return;
+  mi_store_release(&xunregistered, true);                                 /* pairs with register_again */
+}
+
 void mi_process_begin(void) {
   bool* within = &mi_local()->beginning;
   if (*within) return;
   *within = true;
+  const bool again = mi_load_relaxed(&xunregistered);                     /* a hint */
   pthread_once(&once, &process_begin_once);
+  if (mi_unlikely(again)) register_again();
   *within = false;
 }
 

@@ -438,11 +438,14 @@ bool mi_os_thread_start(void* (*run)(void* arg), void* arg) {
   const int saved = errno;
   if (pthread_attr_init(&attributes) != 0) return false;
   sigfillset(&all);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  const bool ok = pthread_create(&thread, &attributes, run, arg) == 0;
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  pthread_attr_destroy(&attributes);
+  bool ok = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0;
+  /* Not blocked, as in a sandbox that forbids it: then there is no thread that would take the program's. */
+  ok = ok && pthread_sigmask(SIG_SETMASK, &all, &old) == 0;
+  if (ok) {
+    ok = pthread_create(&thread, &attributes, run, arg) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);                       /* it has just been allowed */
+  }
+  (void)pthread_attr_destroy(&attributes);                                /* has nothing that could fail */
   errno = saved;
   return ok;
 }

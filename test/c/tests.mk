@@ -63,6 +63,8 @@ $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,h
 $(T)/budget $(T)/budget-%: WRAP = $(patsubst %,-Wl$(comma)--wrap=%,\
   mi_os_now_ms mi_os_cpu_us mi_os_wait mi_purger_charge)
 $(T)/realloc $(T)/realloc-check $(T)/realloc-hard: WRAP = -Wl,--wrap=syscall
+$(T)/os $(T)/os-%: WRAP = $(patsubst %,-Wl$(comma)--wrap=%,pthread_attr_setdetachstate pthread_sigmask)
+$(T)/unregistered $(T)/unregistered-%: WRAP = -Wl,--wrap=__register_atfork
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
 THREADED = cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats

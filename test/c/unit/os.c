@@ -442,7 +442,44 @@ static void lock_excludes(void) {
   CHECK_EQ(counted, 80000);
 }
 
+/* ---- a thread of our own, and what it needs that fails: there is none, and signals are as they were ---- */
+
+int __real_pthread_attr_setdetachstate(pthread_attr_t* attributes, int state);
+int __wrap_pthread_attr_setdetachstate(pthread_attr_t* attributes, int state);
+int __real_pthread_sigmask(int how, const sigset_t* set, sigset_t* old);
+int __wrap_pthread_sigmask(int how, const sigset_t* set, sigset_t* old);
+
+static bool fails_to_detach, fails_to_block;
+int __wrap_pthread_attr_setdetachstate(pthread_attr_t* attributes, int state) {
+  return fails_to_detach ? EINVAL : __real_pthread_attr_setdetachstate(attributes, state);
+}
+int __wrap_pthread_sigmask(int how, const sigset_t* set, sigset_t* old) {
+  return fails_to_block ? EPERM : __real_pthread_sigmask(how, set, old);
+}
+
+static mi_atomic(int) thread_ran;
+static void* run_once(void* arg) {
+  sigset_t mine;
+  CHECK(__real_pthread_sigmask(SIG_BLOCK, NULL, &mine) == 0 && sigismember(&mine, SIGUSR1));
+  mi_store_release(&thread_ran, 1);              /* pairs with thread_or_none */
+  return arg;
+}
+
+static void thread_or_none(void) {
+  const uint64_t signals = mi_os_signals();
+  for (int i = 0; i < 2; i++) {
+    fails_to_detach = i == 0;
+    fails_to_block = i == 1;
+    errno = 77;
+    CHECK(!mi_os_thread_start(&run_once, NULL));
+    CHECK(errno == 77 && mi_os_signals() == signals && mi_os_threads() == 1);
+  }
+  fails_to_block = false;
+  CHECK(mi_os_thread_start(&run_once, NULL) && mi_os_signals() == signals);
+  test_await(&thread_ran, 1);
+}
+
 TEST_MAIN("os", TEST(reserve_aligned), TEST(reserve_too_much), TEST(purge), TEST(resize_and_move),
           TEST(grow), TEST(fail_in), TEST(every_call_every_way), TEST(and_where_every_page_counts),
           TEST(move_pages_of_several_mappings), TEST(decommit_counts_no_more), TEST(time_and_process),
-          TEST(process_numbers), TEST(bell), TEST(lock_ranks), TEST(lock_excludes))
+          TEST(process_numbers), TEST(thread_or_none), TEST(bell), TEST(lock_ranks), TEST(lock_excludes))
