@@ -131,12 +131,14 @@ $(foreach v,check hard asan,$(eval $(call FUZZ_RULES,$(v),-$(v))))
 
 # ---- stress: the same programs in every variant; a few seconds each in `make test`, minutes in `make soak`
 
-STRESSES = $(foreach s,stress heapstress forkstress,$(s) $(patsubst %,$(s)-%,$(filter-out plain,$(VARIANTS))))
+STRESSES = $(foreach s,stress heapstress destroystress forkstress,$(s) $(patsubst %,$(s)-%,$(filter-out plain,$(VARIANTS))))
 SUITES += $(STRESSES)
 define STRESS_RULES
 $(T)/stress$(2): $(T)/o/$(1)/test/c/stress/stress.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
 $(T)/heapstress$(2): $(T)/o/$(1)/test/c/stress/heaps.o $$(call TEST_O,$(1))
+	@$$(LINK_$(1)) $$^ -o $$@
+$(T)/destroystress$(2): $(T)/o/$(1)/test/c/stress/destroys.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
 $(T)/forkstress$(2): $(T)/o/$(1)/test/c/stress/forks.o $$(call TEST_O,$(1))
 	@$$(LINK_$(1)) $$^ -o $$@
