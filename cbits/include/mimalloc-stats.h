@@ -10,7 +10,8 @@
 #include "mimalloc.h"
 
 #define MI_STAT_VERSION 1
-#define MI_STAT_BINS    82              /* size classes; the last: blocks with pages of their own */
+#define MI_STAT_BINS    82              /* size classes */
+#define MI_BIN_HUGE     (MI_STAT_BINS - 1U)     /* the last of them: blocks with pages of their own */
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,28 +20,50 @@ extern "C" {
 typedef struct mi_stat_count_s { int64_t total, peak, current; } mi_stat_count_t;   /* current: a gauge */
 typedef struct mi_stat_counter_s { int64_t total; } mi_stat_counter_t;              /* only rises */
 
+/* The fields that mimalloc has, in its order: it applies MI_STAT_COUNT to the name of each gauge and
+   MI_STAT_COUNTER to that of each counter, which a program defines for what it does with each. */
+#define MI_STAT_FIELDS() \
+  MI_STAT_COUNT(pages)                  /* number */ \
+  MI_STAT_COUNT(reserved)               /* bytes of address space */ \
+  MI_STAT_COUNT(committed)              /* bytes handed out since they were last purged, in pieces of 64 KiB,
+                                           and those of structures */ \
+  MI_STAT_COUNTER(reset) \
+  MI_STAT_COUNTER(purged)               /* bytes given back */ \
+  MI_STAT_COUNT(page_committed) \
+  MI_STAT_COUNT(pages_abandoned) \
+  MI_STAT_COUNT(threads)                /* number with heaps */ \
+  MI_STAT_COUNT(malloc_normal)          /* live bytes, blocks up to 64 KiB */ \
+  MI_STAT_COUNT(malloc_huge)            /* live bytes, larger blocks */ \
+  MI_STAT_COUNT(malloc_requested) \
+  MI_STAT_COUNTER(mmap_calls) \
+  MI_STAT_COUNTER(commit_calls) \
+  MI_STAT_COUNTER(reset_calls) \
+  MI_STAT_COUNTER(purge_calls) \
+  MI_STAT_COUNTER(arena_count) \
+  MI_STAT_COUNTER(malloc_normal_count) \
+  MI_STAT_COUNTER(malloc_huge_count) \
+  MI_STAT_COUNTER(malloc_guarded_count) \
+  MI_STAT_COUNTER(arena_rollback_count) \
+  MI_STAT_COUNTER(arena_purges) \
+  MI_STAT_COUNTER(pages_extended) \
+  MI_STAT_COUNTER(pages_retire)         /* pages given back empty */ \
+  MI_STAT_COUNTER(page_searches) \
+  MI_STAT_COUNTER(page_searches_count) \
+  MI_STAT_COUNT(segments) \
+  MI_STAT_COUNT(segments_abandoned) \
+  MI_STAT_COUNT(segments_cache) \
+  MI_STAT_COUNT(_segments_reserved) \
+  MI_STAT_COUNTER(pages_reclaim_on_alloc)   /* pages adopted */ \
+  MI_STAT_COUNTER(pages_reclaim_on_free) \
+  MI_STAT_COUNTER(pages_reabandon_full) \
+  MI_STAT_COUNTER(pages_unabandon_busy_wait)
+
+#define MI_STAT_COUNT(name)   mi_stat_count_t name;
+#define MI_STAT_COUNTER(name) mi_stat_counter_t name;
+
 typedef struct mi_stats_s {
   int version;
-  mi_stat_count_t pages;                /* number */
-  mi_stat_count_t reserved;             /* bytes of address space */
-  mi_stat_count_t committed;            /* bytes handed out since they were last purged, in pieces of 64 KiB,
-                                           and those of structures */
-  mi_stat_counter_t reset;
-  mi_stat_counter_t purged;             /* bytes given back */
-  mi_stat_count_t page_committed, pages_abandoned;
-  mi_stat_count_t threads;              /* number with heaps */
-  mi_stat_count_t malloc_normal;        /* live bytes, blocks up to 64 KiB */
-  mi_stat_count_t malloc_huge;          /* live bytes, larger blocks */
-  mi_stat_count_t malloc_requested;
-  mi_stat_counter_t mmap_calls, commit_calls, reset_calls, purge_calls;
-  mi_stat_counter_t arena_count;
-  mi_stat_counter_t malloc_normal_count, malloc_huge_count, malloc_guarded_count;
-  mi_stat_counter_t arena_rollback_count, arena_purges, pages_extended;
-  mi_stat_counter_t pages_retire;       /* pages given back empty */
-  mi_stat_counter_t page_searches, page_searches_count;
-  mi_stat_count_t segments, segments_abandoned, segments_cache, _segments_reserved;
-  mi_stat_counter_t pages_reclaim_on_alloc;   /* pages adopted */
-  mi_stat_counter_t pages_reclaim_on_free, pages_reabandon_full, pages_unabandon_busy_wait;
+  MI_STAT_FIELDS()
   mi_stat_count_t _stat_reserved[4];
   mi_stat_counter_t _stat_counter_reserved[4];
   mi_stat_count_t malloc_bins[MI_STAT_BINS];  /* live bytes of each class */
@@ -52,6 +75,9 @@ typedef struct mi_stats_s {
   mi_stat_counter_t pages_full;         /* pages given up full */
   mi_stat_counter_t remote_freed;       /* blocks freed by others and collected */
 } mi_stats_t;
+
+#undef MI_STAT_COUNT
+#undef MI_STAT_COUNTER
 
 /* Fills the first stats_size bytes; all zero but the version if there is no memory for the pass. */
 mi_decl_export void mi_stats_get(size_t stats_size, mi_stats_t* stats) mi_attr_noexcept;

@@ -40,6 +40,7 @@
 #define mi_attr_malloc              __attribute__((malloc))
 #define mi_attr_alloc_size(s)       __attribute__((alloc_size(s)))
 #define mi_attr_alloc_size2(n, s)   __attribute__((alloc_size(n, s)))
+#define mi_attr_alloc_align(a)      __attribute__((alloc_align(a)))
 #else
 #define mi_decl_export
 #define mi_decl_nodiscard
@@ -47,6 +48,7 @@
 #define mi_attr_malloc
 #define mi_attr_alloc_size(s)
 #define mi_attr_alloc_size2(n, s)
+#define mi_attr_alloc_align(a)
 #endif
 #define MI_SMALL_WSIZE_MAX 128
 #define MI_SMALL_SIZE_MAX  (MI_SMALL_WSIZE_MAX * sizeof(void*))

@@ -530,6 +530,35 @@ static void mi_cdecl on_deferred(bool force, unsigned long long heartbeat, void*
   mi_free(mi_malloc(100));
 }
 
+/* Macros of the headers, as a program uses them: a function of its own with the attributes of ours, and all
+   fields by their list. */
+mi_decl_nodiscard mi_decl_restrict static void* aligned_block(size_t size, size_t alignment)
+    mi_attr_noexcept mi_attr_malloc mi_attr_alloc_size(1) mi_attr_alloc_align(2);
+static void* aligned_block(size_t size, size_t alignment) mi_attr_noexcept {
+  return mi_malloc_aligned(size, alignment);
+}
+
+static void test_macros(const char* name) {
+  void* p = aligned_block(1000, 256);
+  CHECK(aligned(p, 256, 0));
+  mi_stats_t s;
+  mi_stats_get(sizeof s, &s);
+  int64_t counts = 0, counters = 0, bytes = 0;
+#define MI_STAT_COUNT(field)   counts += s.field.current;
+#define MI_STAT_COUNTER(field) counters += s.field.total;
+  MI_STAT_FIELDS()
+#undef MI_STAT_COUNT
+#undef MI_STAT_COUNTER
+  CHECK(counts == s.pages.current + s.reserved.current + s.committed.current + s.threads.current
+                      + s.malloc_normal.current + s.malloc_huge.current);
+  CHECK(counters == s.purged.total + s.arena_count.total + s.pages_retire.total
+                        + s.pages_reclaim_on_alloc.total);
+  for (size_t bin = 0; bin < MI_BIN_HUGE; bin++) bytes += s.malloc_bins[bin].current;
+  CHECK(bytes == s.malloc_normal.current && s.malloc_bins[MI_BIN_HUGE].current == s.malloc_huge.current);
+  CHECK(sizeof s.malloc_bins / sizeof s.malloc_bins[0] == MI_BIN_HUGE + 1);
+  mi_free(p);
+}
+
 static void test_callbacks(const char* name) {
   int on_stack = 0;
   mi_option_disable(mi_option_show_errors);
@@ -630,7 +659,7 @@ static const test_t tests[] = {
   { "new", &test_new }, { "heaps", &test_heaps }, { "heaps_of_3", &test_heaps_of_3 },
   { "names_of_3", &test_names_of_3 },
   { "new_in_heaps", &test_new_in_heaps }, { "sleep", &test_sleep }, { "arenas", &test_arenas },
-  { "options", &test_options }, { "stats", &test_stats },
+  { "options", &test_options }, { "stats", &test_stats }, { "macros", &test_macros },
   { "callbacks", &test_callbacks }, { "process", &test_process }, { "cpp", &test_cpp },
   { "signatures", &test_signatures },
 };

@@ -11,6 +11,11 @@ $(T)/api-cxx11 $(T)/api-cxx17: $(T)/api-cxx%: $(API_DEPS)
 	@mkdir -p $(@D)
 	@$(CXX) -std=c++$* $(API_WARN) -x c++ $< -x none $(BUILD)/libmimalloc.a -pthread -o $@
 
+# .. and with the checking and the hard archive.
+SUITES += $(LIB_VARIANTS:%=api-c11-%)
+$(LIB_VARIANTS:%=$(T)/api-c11-%): $(T)/api-c11-%: $(API_DEPS) $(T)/lib/%/libmimalloc.a
+	@$(CC) -std=c11 $(API_WARN) $< $(T)/lib/$*/libmimalloc.a -pthread -o $@
+
 # mimalloc-override.h, mimalloc-new-delete.h and the allocators, in every C++. The first two without
 # preload.c: malloc and new are the C and C++ libraries'.
 CXXS = cxx98 cxx11 cxx17 cxx20
