@@ -14,10 +14,11 @@
 #define NVAIN 3
 
 /* By capability; the last is shared by all past the table. Balances wrap: what one made another may have
-   freed. */
-typedef struct { mi_atomic(uint64_t) xheld; size_t since; } mi_cachealign entry_t;
+   freed. `xsince`: made since its holder looked last. */
+typedef struct { mi_atomic(uint64_t) xheld, xsince; } mi_cachealign entry_t;
 static entry_t ledger[MI_CAPS_MAX + 1];
-static mi_atomic(uint32_t) xcaps = MI_CAPS_MAX;       /* so many entries to add up, and the last */
+/* The entries of these numbers are added up, and the last: no other was written to. */
+static mi_atomic(uint32_t) xcaps;
 static mi_atomic(uint64_t) xshared, xshared_looked;  /* held by any thread; the same at the last look */
 
 static mi_atomic(int64_t) xbudget = -1;
@@ -97,6 +98,11 @@ static uint64_t major_growth_most(uint64_t minor) {
   return mi_max(minor + minor / 2, book.live + book.after_major / 2);
 }
 
+/* A fixed budget may be small: then a capability looks before it has made much of it. */
+static size_t step_for(int64_t budget, uint64_t minor) {
+  return budget > 0 ? mi_min(STEP, mi_max((uint64_t)budget / 16, 1)) : mi_max(STEP, minor / STEPS);
+}
+
 static mi_pressure_due_t book_decide(uint64_t held, uint64_t now) {
   const int64_t budget = mi_load_relaxed(&xbudget);
   book.after_minor = mi_min(book.after_minor, held);
@@ -109,7 +115,7 @@ static mi_pressure_due_t book_decide(uint64_t held, uint64_t now) {
   const bool barren = book.nbarren >= NBARREN;
   uint64_t next = barren ? next_major : mi_min(book.after_minor + minor, next_major);
   if (budget > 0) next = next_major = (uint64_t)budget;
-  else mi_store_relaxed(&xstep, mi_max(STEP, minor / STEPS));
+  mi_store_relaxed(&xstep, step_for(budget, minor));
   mi_store_relaxed(&xnext, next);
   mi_store_relaxed(&xnext_major, next_major);
   if (budget == 0 || held < next) return MI_PRESSURE_NONE;
@@ -137,24 +143,45 @@ static void floor_adapt(uint64_t made, uint64_t freed, uint64_t now) {
 
 /* ---- the ledger ---- */
 
-bool mi_pressure_hold(uint32_t number, size_t bytes) {
-  entry_t* e = &ledger[mi_min(number, MI_CAPS_MAX)];
-  if (mi_unlikely(number >= MI_CAPS_MAX)) {
-    mi_add_relaxed(&e->xheld, bytes);  /* a statistic, of several capabilities */
-    return bytes >= mi_load_relaxed(&xstep);
-  }
-  mi_store_relaxed(&e->xheld, mi_load_relaxed(&e->xheld) + bytes);        /* one writer; a statistic */
-  e->since += bytes;
-  if (mi_likely(e->since < mi_load_relaxed(&xstep))) return false;
-  e->since = 0;
+/* The first use of a capability's entry. */
+static mi_noinline void caps_raise(uint32_t ncaps) {
+  /* A maximum: whoever adds up sees it with the entry, or soon. Pairs with itself. */
+  for (uint32_t n = mi_load_relaxed(&xcaps); n < ncaps && !mi_cas_acq_rel(&xcaps, &n, ncaps); ) {}
+}
+
+mi_inline entry_t* entry_of(uint32_t number) {
+  if (mi_unlikely(number >= mi_load_relaxed(&xcaps))) caps_raise(number + 1);           /* a maximum */
+  return &ledger[number];
+}
+
+/* Of several capabilities, which look by turns. */
+static mi_noinline bool hold_past_the_table(size_t bytes) {
+  entry_t* e = &ledger[MI_CAPS_MAX];
+  mi_add_relaxed(&e->xheld, bytes);                                       /* a statistic */
+  /* A hint: of two at the same moment, both may look. */
+  if (mi_add_relaxed(&e->xsince, bytes) + bytes < mi_load_relaxed(&xstep)) return false;
+  mi_store_relaxed(&e->xsince, 0);
   return true;
 }
 
+bool mi_pressure_hold(uint32_t number, size_t bytes) {
+  if (mi_unlikely(number >= MI_CAPS_MAX)) return hold_past_the_table(bytes);
+  entry_t* e = entry_of(number);
+  const uint64_t since = mi_load_relaxed(&e->xsince) + bytes;             /* one writer */
+  const bool enough = since >= mi_load_relaxed(&xstep);
+  mi_store_relaxed(&e->xheld, mi_load_relaxed(&e->xheld) + bytes);        /* one writer; a statistic */
+  mi_store_relaxed(&e->xsince, mi_unlikely(enough) ? 0 : since);          /* one writer */
+  return enough;
+}
+
 void mi_pressure_drop(uint32_t number, size_t bytes) {
-  entry_t* e = &ledger[mi_min(number, MI_CAPS_MAX)];
   /* A statistic, of several capabilities. */
-  if (mi_unlikely(number >= MI_CAPS_MAX)) mi_sub_relaxed(&e->xheld, bytes);
-  else mi_store_relaxed(&e->xheld, mi_load_relaxed(&e->xheld) - bytes);   /* one writer; a statistic */
+  if (mi_unlikely(number >= MI_CAPS_MAX)) {
+    mi_sub_relaxed(&ledger[MI_CAPS_MAX].xheld, bytes);
+    return;
+  }
+  entry_t* e = entry_of(number);
+  mi_store_relaxed(&e->xheld, mi_load_relaxed(&e->xheld) - bytes);        /* one writer; a statistic */
 }
 
 void mi_pressure_hold_shared(size_t bytes) { mi_add_relaxed(&xshared, bytes); }      /* a statistic */
@@ -172,7 +199,6 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
   if (!book_take(LOOKING))
     return mi_pressure_held() >= mi_load_relaxed(&xnext) && mi_load_relaxed(&xbudget) != 0 ? MI_PRESSURE_MINOR
                                                                                            : MI_PRESSURE_NONE;
-  mi_store_relaxed(&xcaps, mi_min(collector->ncaps, MI_CAPS_MAX));
   const uint64_t held = mi_pressure_held();
   mi_store_relaxed(&xshared_looked, mi_load_relaxed(&xshared));
   /* What a collection found dead is given back at the start of the next one, or sooner: the least that is
@@ -293,8 +319,9 @@ void mi_pressure_helped(bool one_arena) { mi_store_relaxed(&vain[one_arena].xn, 
 
 void mi_pressure_set(int64_t budget) {
   mi_store_relaxed(&xbudget, budget < 0 ? -1 : budget);
-  mi_store_relaxed(&xstep, budget > 0 ? mi_min(STEP, mi_max((size_t)budget / 16, 1)) : STEP);
-  if (!book_take(LOOKING)) return;  /* who has the books decides anew */
+  mi_store_relaxed(&xstep, step_for(budget, 0));
+  /* Who has the books decides by the old budget, or the new one; the next look, by the new one. */
+  if (!book_take(LOOKING)) return;
   book.after_minor = book.after_major = mi_pressure_held();
   book.paused = 0;
   book_decide(book.after_minor, 0);
@@ -302,11 +329,12 @@ void mi_pressure_set(int64_t budget) {
 }
 
 void mi_pressure_stats(mi_pressure_stats_t* stats) {
+  const int64_t budget = mi_load_relaxed(&xbudget);
   *stats = (mi_pressure_stats_t){
-    .budget = mi_load_relaxed(&xbudget),
+    .budget = budget,
     .held = mi_pressure_held(),
-    .next = mi_load_relaxed(&xnext),
-    .next_major = mi_load_relaxed(&xnext_major),
+    .next = budget == 0 ? 0 : mi_load_relaxed(&xnext),
+    .next_major = budget == 0 ? 0 : mi_load_relaxed(&xnext_major),
     .minor = mi_load_relaxed(&xminor),
     .major = mi_load_relaxed(&xmajor), /* statistics */
     .minor_freed = mi_load_relaxed(&xminor_freed),

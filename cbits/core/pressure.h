@@ -21,7 +21,7 @@
 typedef struct {
   uint64_t live;                    /* bytes of its own heap that outlived a collection */
   uint32_t collections, majors;     /* all that there were, whoever asked; the major ones of these */
-  uint32_t ncaps;  /* capabilities that there were so far: those with lower numbers are looked at */
+  uint32_t ncaps;                   /* capabilities that there were so far */
   uint64_t now;                     /* nanoseconds, by any clock that does not go back */
 } mi_collector_t;
 
@@ -80,8 +80,8 @@ void mi_pressure_set(int64_t budget);
 typedef struct {
   int64_t  budget;                  /* as set */
   uint64_t held;                    /* live: a gauge */
-  uint64_t next;                    /* a collection is due when so many live: a gauge */
-  uint64_t next_major;              /* .. and a major one: a gauge */
+  uint64_t next;                    /* a collection is due when so many live: a gauge; 0: never */
+  uint64_t next_major;              /* .. and a major one: a gauge; 0: never */
   uint64_t minor, major;            /* collections asked for */
   uint64_t minor_freed, major_freed;/* bytes that they gave back */
 } mi_pressure_stats_t;

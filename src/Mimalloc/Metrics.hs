@@ -318,14 +318,16 @@ ofCapabilities cs =
 ofPressure :: PressureStats -> [Metric]
 ofPressure p =
   [ bytes "pressure_held" "What live blocks in foreign pointers take up." (one (pressureHeldBytes p))
-  , bytes "pressure_next" "A collection is asked for when so much lives." (one (pressureNextBytes p))
-  , bytes "pressure_next_major" "A major collection is asked for when so much lives."
-      (one (pressureNextMajorBytes p))
+  , bytes "pressure_next" "A collection is asked for when so much lives; none if never."
+      (threshold (pressureNextBytes p))
+  , bytes "pressure_next_major" "A major collection is asked for when so much lives; none if never."
+      (threshold (pressureNextMajorBytes p))
   , counter "pressure_collections" "Collections asked for because of native memory."
       (by "generation" [("minor", pressureMinorCollections p), ("major", pressureMajorCollections p)])
   , bytesCounter "pressure_freed" "What these collections gave back."
       (by "generation" [("minor", pressureMinorFreedBytes p), ("major", pressureMajorFreedBytes p)])
   ]
+  where threshold n = if n == 0 then [] else one n
 
 -- What GHC counts under +RTS -T. Gauges are as of its last collection.
 ofGhc :: RTSStats -> [Metric]

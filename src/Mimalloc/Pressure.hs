@@ -101,8 +101,10 @@ data PressureStats = PressureStats
   { pressureHeldBytes       :: !Int  -- ^ gauge: what live blocks in foreign pointers take up (large ones
                                      --   whole slices of 64 KiB, others their usable bytes), the pages of
                                      --   regions, and what mapped files weigh
-  , pressureNextBytes       :: !Int  -- ^ gauge: a collection is asked for when so many live
-  , pressureNextMajorBytes  :: !Int  -- ^ gauge: .. and a major one
+  , pressureNextBytes       :: !Int  -- ^ gauge: a collection is asked for when so many live; 0 with
+                                     --   'PressureOff', where none is
+  , pressureNextMajorBytes  :: !Int  -- ^ gauge: a major one is asked for when so many live; 0 with
+                                     --   'PressureOff'
   , pressureMinorCollections :: !Int -- ^ counter: minor collections asked for
   , pressureMajorCollections :: !Int -- ^ counter: major collections asked for, also for want of memory
   , pressureMinorFreedBytes :: !Int  -- ^ counter: what the minor ones gave back

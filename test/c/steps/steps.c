@@ -2,6 +2,7 @@
    the headers verbatim and a copy by hand of what stands round them; here is the original. */
 #include "core/holes.h"
 #include "core/pool_round.h"
+#include "core/pressure.h"
 #include "core/visit.h"
 #include "steps/steps.h"
 
@@ -564,6 +565,23 @@ static void claimed_in_vain(void) {
   steps_all(&(scenario_t){ half_of_it_is_free, { &release_in_vain, &claim_a_slice }, &all_is_found }, 1);
 }
 
+/* ---- a fixed budget comes while another decides by the one before ---- */
+
+static const mi_collector_t collector = { .ncaps = 1, .now = 1 };
+static void set_much_held(void) {
+  mi_pressure_set(-1);                   /* so much may be made that looks are few */
+}
+static void look(void) { mi_pressure_look(&collector); }
+static void set_small_budget(void) { mi_pressure_set(MI_MiB); }
+static void looks_are_many(void) {
+  look();
+  CHECK(mi_pressure_hold(0, MI_MiB / 16));
+}
+static void budget_and_look(void) {
+  mi_pressure_hold(0, 1024 * MI_GiB);
+  steps_all(&(scenario_t){ set_much_held, { &look, &set_small_budget }, &looks_are_many }, 2);
+}
+
 TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single), TEST(pinned_lives),
           TEST(destroy_offset_mapping), TEST(destroy_offset), TEST(destroy_mapping), TEST(release_small),
           TEST(release_medium), TEST(release_offset_small), TEST(release_offset_medium), TEST(release_sized),
@@ -576,4 +594,5 @@ TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single)
           TEST(twice_offset), TEST(twice_offset_medium),
           TEST(twice_offset_single), TEST(twice_offset_mapping), TEST(heap_is_read_first),
           TEST(class_is_read_before), TEST(pooled_in_order), TEST(changed_in_order),
-          TEST(born_in_order), TEST(new_arena), TEST(claimed_in_vain))
+          TEST(born_in_order), TEST(new_arena), TEST(claimed_in_vain),
+          TEST(budget_and_look))

@@ -276,9 +276,30 @@ static void waiting(void) {
   CHECK(!mi_pressure_awaited());
 }
 
+/* A capability that comes after the last look counts, too. */
+static void capabilities_that_come_later(void) {
+  gc.ncaps = 1;
+  mi_pressure_hold(0, 5 * MI_MiB);
+  mi_pressure_look(&gc);
+  mi_pressure_hold(5, 3 * MI_MiB);
+  CHECK_EQ(stats().held, 8 * MI_MiB);
+  mi_pressure_drop(MI_CAPS_MAX - 1, 6 * MI_MiB);
+  CHECK_EQ(stats().held, 2 * MI_MiB);
+  mi_pressure_look(&gc);
+  CHECK_EQ(stats().held, 2 * MI_MiB);
+}
+
+/* They look as often as others do, all together. */
+static void small_ones_past_the_table(void) {
+  int looks = 0;
+  for (uint32_t i = 0; i < 160; i++) looks += mi_pressure_hold(MI_CAPS_MAX + i % 3, MI_MiB / 16);
+  CHECK(looks == 10 && stats().held == 10 * MI_MiB);
+}
+
 static void settings(void) {
   CHECK(stats().budget == -1 && stats().next == MI_PRESSURE_FLOOR);
   mi_pressure_set(0);
+  CHECK(stats().next == 0 && stats().next_major == 0);                    /* never */
   for (int i = 0; i < 1000; i++)
     CHECK(!mi_pressure_hold(0, MI_MiB) || mi_pressure_look(&gc) == MI_PRESSURE_NONE);
   CHECK(mi_pressure_begin(gc.now) == MI_PRESSURE_NONE);
@@ -344,5 +365,6 @@ static void threads_and_past_the_table(void) {
 TEST_MAIN("pressure", TEST(buffers), TEST(dear_collections), TEST(untouched), TEST(small_ones),
           TEST(promoted), TEST(large_heap), TEST(large_heap_in_a_hurry), TEST(by_themselves),
           TEST(large_live_set), TEST(shared), TEST(a_pause), TEST(want_of_memory),
-          TEST(want_of_memory_that_dies), TEST(want_of_memory_costs), TEST(waiting), TEST(settings),
+          TEST(want_of_memory_that_dies), TEST(want_of_memory_costs), TEST(waiting),
+          TEST(capabilities_that_come_later), TEST(small_ones_past_the_table), TEST(settings),
           TEST(in_the_child_of_fork), TEST(threads_and_past_the_table))

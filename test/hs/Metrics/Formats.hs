@@ -98,6 +98,16 @@ tests promtool = testGroup "formats" $
         Nothing -> assertFailure (show key ++ " is gone")
         Just v' -> assertBool (show (key, v, v')) (v' >= v)
       assertBool "none rose" (counters before /= counters after)
+  , testCase "no threshold where no collection is asked for" $ do
+      let thresholds ms = concat
+            [ metricSamples m | m <- ms, "mimalloc_pressure_next" `Char8.isPrefixOf` metricName m ]
+      adaptive <- thresholds <$> getMetrics
+      setPressure PressureOff
+      off <- thresholds <$> getMetrics
+      stats <- pressureStats
+      setPressure PressureAdaptive
+      assertBool (show adaptive) (length adaptive == 2 && all ((> Whole 0) . sampleValue) adaptive)
+      (off, pressureNextBytes stats, pressureNextMajorBytes stats) @?= ([], 0, 0)
   , testCase "parts add up to totals" $ do
       let groups = ["size_class", "owner", "heap"]
       p <- mi_malloc 700000000                        -- in no heap
