@@ -31,12 +31,24 @@ static void mapping_unlink(mi_mapping_t* m) {
   if (m->next != NULL) m->next->prev = m->prev;
 }
 
+/* Under the lock. False: so did visit. */
+static bool list_each(mi_mapping_t* list, bool (*visit)(mi_page_t* page, void* arg), void* arg) {
+  for (mi_mapping_t *m = list, *next; m != NULL; m = next) {
+    next = m->next;
+    if (!visit(&m->page, arg)) return false;
+  }
+  return true;
+}
+
 void mi_mapping_each(bool (*visit)(mi_page_t* page, void* arg), void* arg) {
   mi_lock(&mappings_lock);
-  for (mi_mapping_t *m = mappings, *next; m != NULL; m = next) {
-    next = m->next;
-    if (!visit(&m->page, arg)) break;
-  }
+  list_each(mappings, visit, arg);
+  mi_unlock(&mappings_lock);
+}
+
+void mi_mapping_each_committed(bool (*visit)(mi_page_t* page, void* arg), void* arg) {
+  mi_lock(&mappings_lock);
+  if (list_each(mappings, visit, arg)) list_each(waiting, visit, arg);
   mi_unlock(&mappings_lock);
 }
 

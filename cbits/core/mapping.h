@@ -47,6 +47,8 @@ mi_inline bool mi_mapping_unmap_waiting(bool anyway) {
 /* Calls visit for each, under the list's lock, so that none ends or is moved meanwhile; until it returns
    false. */
 void mi_mapping_each(bool (*visit)(mi_page_t* page, void* arg), void* arg);
+/* The same, and for those that wait: they are no blocks any more, but still committed. */
+void mi_mapping_each_committed(bool (*visit)(mi_page_t* page, void* arg), void* arg);
 /* The live page that p points into; NULL. */
 mi_page_t* mi_mapping_page_of(const void* p);
 

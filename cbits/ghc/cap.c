@@ -652,7 +652,7 @@ size_t mi_areas(uint64_t* words, size_t max) {
     /* A statistic: one that goes meanwhile is nobody's, or somebody else's. */
     if (!mi_load_relaxed(&a->xgone)) area_add(&areas, a->start, a->nslices * MI_SLICE_SIZE);
   }
-  mi_mapping_each(&area_add_mapping, &areas);
+  mi_mapping_each_committed(&area_add_mapping, &areas);
   return areas.n;
 }
 

@@ -78,6 +78,25 @@ static bool another(const mi_heap_t* heap, const mi_heap_area_t* area, void* blo
   return block == NULL || block != p;
 }
 
+static bool is_there(mi_page_t* page, void* place) {
+  const void** p = place;
+  if ((const void*)page->start == *p) *p = NULL;
+  return true;
+}
+
+/* It is resident still, and ours: who says whose memory is resident finds it. */
+static void is_committed(void) {
+  const void *p = block_freed_in_pause(), *q = p, *live = block_make(), *r = live;
+  mi_mapping_each(&is_there, &q);
+  CHECK(q == p);
+  mi_mapping_each_committed(&is_there, &q);
+  mi_mapping_each_committed(&is_there, &r);
+  CHECK(q == NULL && r == NULL);
+  mi_collect(true);
+  mi_mapping_each_committed(&is_there, &p);
+  CHECK(p != NULL);
+}
+
 static void is_no_block(void) {
   uint8_t* p = block_freed_in_pause();
   CHECK(mi_memory_page_of(p) == NULL && mi_mapping_page_of(p + MI_MiB) == NULL);
@@ -328,8 +347,9 @@ static void files_that_cannot_be_mapped(void) {
   mi_mapping_file_give(file);
 }
 
-TEST_MAIN("mapping", TEST(is_no_block), TEST(others_go_at_once), TEST(goes_with_next_malloc),
-          TEST(is_not_there_twice), TEST(goes_with_a_round), TEST(goes_by_itself),
-          TEST(goes_when_asked_for), TEST(goes_at_the_limit), TEST(goes_when_the_system_refuses),
-          TEST(slices_are_not_purged), TEST(in_a_child), TEST(several_threads), TEST(files),
-          TEST(files_do_not_heap_up), TEST(files_that_cannot_be_mapped))
+TEST_MAIN("mapping", TEST(is_no_block), TEST(is_committed), TEST(others_go_at_once),
+          TEST(goes_with_next_malloc), TEST(is_not_there_twice), TEST(goes_with_a_round),
+          TEST(goes_by_itself), TEST(goes_when_asked_for),
+          TEST(goes_at_the_limit), TEST(goes_when_the_system_refuses), TEST(slices_are_not_purged),
+          TEST(in_a_child), TEST(several_threads), TEST(files), TEST(files_do_not_heap_up),
+          TEST(files_that_cannot_be_mapped))

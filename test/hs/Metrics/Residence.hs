@@ -9,6 +9,7 @@ import Control.Monad
 import qualified Data.ByteString as ByteString
 import Data.ByteString (ByteString)
 import qualified Data.ByteString.Char8 as Char8
+import Data.Word (Word8)
 import Foreign.Marshal.Alloc (free, mallocBytes)
 import Foreign.Marshal.Utils (fillBytes)
 import Foreign.Ptr (plusPtr)
@@ -18,8 +19,9 @@ import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
 import Api.Child
-import Mimalloc (mi_free, mi_malloc)
+import Mimalloc (ForeignPtr, mallocForeignPtrBytes, mi_free, mi_malloc, withForeignPtr)
 import Mimalloc.Metrics
+import Mimalloc.Pressure (PressureStats (..), pressureStats)
 import Mimalloc.Stats (collectForce)
 
 tests :: TestTree
@@ -28,6 +30,11 @@ tests = testGroup "residence"
   , shape "a large block, touched in part"
   , shape "blocks that were freed"
   , shape "blocks of C's malloc"
+  , testCase "a block that waits to be unmapped" $ do
+      let settings = [ ("MIMALLOC_PURGE_DELAY", "1000000"), ("MIMALLOC_PURGE_THREAD", "0")
+                     , ("MIMALLOC_ARENA_RESERVE", "4MiB"), ("GHCRTS", "-N1") ]
+      (status, out, err) <- child settings "a block that waits"
+      assertEqual (out ++ err) ExitSuccess status
   , testCase "GHC's own figures: only with -T" $ do
       (_, without, _) <- child [("GHCRTS", "")] "names"
       (_, with, _) <- child [("GHCRTS", "-T")] "names"
@@ -87,6 +94,17 @@ things =
       near "other" (64 * mib) (part "other" during - part "other" before)
       most "mimalloc" mib (part "mimalloc" during - part "mimalloc" before)
       free p)
+  , ("a block that waits", do
+      -- Freed as the second collection begins, and unmapped when anybody allocates.
+      before <- look
+      fp <- mallocForeignPtrBytes (64 * mib) :: IO (ForeignPtr Word8)
+      withForeignPtr fp $ \p -> fillBytes p 1 (64 * mib)
+      performMajorGC >> performMajorGC
+      held <- pressureHeldBytes <$> pressureStats
+      when (held > mib) $ fail ("it lives: " ++ show held)
+      during <- look
+      near "mimalloc" (64 * mib) (part "mimalloc" during - part "mimalloc" before)
+      unexplained before during)
   , ("names", getMetrics >>= mapM_ (Char8.putStrLn . metricName))
   ]
 
