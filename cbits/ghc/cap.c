@@ -85,8 +85,8 @@ mi_inline uint32_t cap_number(void) {
 #define GHC_LOAD(lvalue) __atomic_load_n(&(lvalue), __ATOMIC_RELAXED)
 
 /* Capability-held. GHC's linker for object files does not know the generations' names. The youngest is found
-   by a block of the nursery, the others by `to`, since fields behind `collections` lie elsewhere in the
-   threaded runtime system. */
+   by a block of the nursery, the others by `to`, since they are larger in the threaded runtime system than
+   this file knows: it has fields of its own behind `collections`. */
 static const generation* youngest_generation(void) {
   const CapabilityPublic* cap = (const void*)rts_unsafeGetMyCapability();
   return cap->r.rNursery->blocks->gen;
@@ -113,12 +113,28 @@ static mi_atomic(const generation*) xyoungest;
    pause); and the time of the last one that may have given memory back. */
 static mi_atomic(uint64_t) xpaused_at, xpaused_ms;
 
-static mi_atomic(uint32_t) xngenerations;        /* in an array, the youngest first */
+/* They lie in an array, the youngest first: how many, and how far apart, in bytes. So whoever holds no
+   capability follows no pointer of GHC's, whose memory may be free by then. */
+static mi_atomic(uint32_t) xngenerations;
+static mi_atomic(size_t) xapart;
 
-static uint64_t collections(const generation* youngest) {
+/* Capability-held. */
+static void note_generations(const generation* youngest) {
+  /* Shown by the last of what pause_begin writes. */
+  mi_store_relaxed(&xngenerations, RtsFlags.GcFlags.generations);
+  mi_store_relaxed(&xapart, (size_t)((const char*)youngest->to - (const char*)youngest));
+  mi_store_relaxed(&xyoungest, youngest);
+}
+
+/* GHC counts a collection in the oldest generation that it collects: all that there were. Any thread, after
+   note_generations. */
+static uint64_t collections(void) {
+  /* As above; always the same, while the runtime system lives. */
+  const char* g = (const char*)mi_load_relaxed(&xyoungest);
+  const size_t apart = mi_load_relaxed(&xapart);
   uint64_t sum = 0;
-  for (uint32_t i = 0, n = mi_load_relaxed(&xngenerations); i < n; i++)
-    sum += GHC_LOAD(youngest[i].collections);
+  for (uint32_t i = 0, n = mi_load_relaxed(&xngenerations); i < n; i++, g += apart)
+    sum += GHC_LOAD(((const generation*)(const void*)g)->collections);
   return sum;
 }
 
@@ -130,7 +146,7 @@ static bool is_paused(void) {
   const bool ended = !mi_rts_lives();
   if (at == 0 || (now > ms && now - ms >= (ended ? PAUSE_AFTER_EXIT_MS : PAUSE_MS))) return false;
   /* As above. Once more, as they go with the runtime system. */
-  const bool same = ended || collections(mi_load_relaxed(&xyoungest)) + 1 == at;
+  const bool same = ended || collections() + 1 == at;
   return same || !mi_rts_lives();
 }
 
@@ -142,11 +158,8 @@ mi_inline void pause_end(void) {
 }
 
 static mi_noinline void pause_begin(void) {
-  const generation* youngest = youngest_generation();
-  /* Shown by the last of these. */
-  mi_store_relaxed(&xngenerations, RtsFlags.GcFlags.generations);
-  mi_store_relaxed(&xyoungest, youngest);
-  const uint64_t at = collections(youngest) + 1, was = mi_load_relaxed(&xpaused_at);
+  note_generations(youngest_generation());
+  const uint64_t at = collections() + 1, was = mi_load_relaxed(&xpaused_at);
   if (was == at) return;                                                  /* a hint: another may do it, too */
   /* One that goes on ends when nothing was given back for so long (late_enter). */
   if (was == 0) mi_store_relaxed(&xpaused_ms, mi_os_now_ms());
@@ -162,13 +175,15 @@ mi_inline bool is_late(void) {
   return late;
 }
 
-/* What this thread frees from here on is late, or not. */
-static void late_enter(void) {
-  const bool late = is_late();
+/* What this thread frees from here on is late. */
+static void late_begin(void) {
   /* publishes nothing: a pause ends a little later, or a little sooner */
-  if (late) mi_store_relaxed(&xpaused_ms, mi_os_now_ms());
-  mi_local()->frees_late = late;
+  mi_store_relaxed(&xpaused_ms, mi_os_now_ms());
+  mi_local()->frees_late = true;
 }
+
+/* The same, if it is: else it is not. */
+static void late_enter(void) { if (is_late()) late_begin(); }
 static void late_leave(void) { mi_local()->frees_late = false; }
 
 /* ---- owners ---- */
@@ -226,17 +241,22 @@ static void free_slow_on(uint32_t number, void* p) {
   mi_owner_leave(lh->owner);
 }
 
+/* What leaves something in its page, for all that `used` says, gives nothing back. */
+static bool free_within_page(uint32_t number, void* p) {
+  /* A hint: of another's page it says nothing, nor is that freed into here. */
+  return mi_load_relaxed(&mi_page_of(p)->xused) > 1 && mi_free_local(p, mi_id_of_capability(number));
+}
+
 static mi_noinline void free_late_on(uint32_t number, void* p) {
-  late_enter();
+  if (!MI_CHECK && mi_likely(free_within_page(number, p))) return;
+  late_begin();
   free_slow_on(number, p);
   late_leave();
 }
 
-/* In the fast half nothing is given back but slices, for a round. */
 mi_inline void free_on(uint32_t number, void* p) {
-  const bool late = is_late();
-  if (!MI_CHECK && mi_likely(mi_free_local(p, mi_id_of_capability(number)))) return;
-  (mi_unlikely(late) ? &free_late_on : &free_slow_on)(number, p);
+  if (mi_unlikely(is_late())) free_late_on(number, p);
+  else if (MI_CHECK || mi_unlikely(!mi_free_local(p, mi_id_of_capability(number)))) free_slow_on(number, p);
 }
 void mi_cap_free(void* p) { free_on(cap_number(), p); }
 
@@ -267,12 +287,13 @@ static void set_due(int due) { mi_store_relaxed((mi_atomic(int)*)&mi_cap_pressur
 static mi_collector_t collector(void) {
   const generation *youngest = youngest_generation(), *g = youngest;
   W_ nblocks = 0;
+  note_generations(youngest);
   do {
     g = g->to;
     nblocks += GHC_LOAD(g->n_blocks) + GHC_LOAD(g->n_large_blocks) + GHC_LOAD(g->n_compact_blocks);
   } while (g->to != g);
   return (mi_collector_t){ .live = (uint64_t)nblocks * BLOCK_SIZE,
-                           .collections = GHC_LOAD(youngest->collections),
+                           .collections = (uint32_t)collections(),
                            .majors = GHC_LOAD(g->collections),
                            .ncaps = GHC_LOAD(n_capabilities),
                            .now = getMonotonicNSec() };

@@ -17,6 +17,7 @@ import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Alloc (alloca)
 import Foreign.Marshal.Array (withArray)
 import Foreign.Marshal.Utils (fillBytes)
+import Foreign.Ptr (plusPtr)
 import System.Directory (getTemporaryDirectory, removeFile)
 import System.Environment (setEnv)
 import System.Exit (ExitCode (..))
@@ -32,7 +33,7 @@ import Mimalloc
 import qualified Mimalloc.ByteString as Mi
 import Mimalloc.Heap
 import Mimalloc.Pressure
-import Mimalloc.Stats (getStats, statsJson)
+import Mimalloc.Stats (Gauges (..), Stats (..), getStats, statsJson)
 import qualified Mimalloc.Store as Store
 import qualified Mimalloc.Vector as V
 
@@ -56,6 +57,9 @@ tests = testGroup "pressure"
     , shape flags "weight" $ const (pure ())
     , copying flags $ shape flags "files" $ \s -> atLeast "collections" 1 (minor s + major s)
     , copying flags $ shape flags "files, no addresses" $ const (pure ())
+    , shape flags "a major collection is seen" $ \s -> atMost "collections" 0 (minor s + major s)
+    , copying flags $ nobodyElse flags "late frees wait for a collection"
+    , copying flags $ nobodyElse flags "late frees are not purged"
     , shape flags "unwanted" $ \s -> atMost "collections" 4 (minor s + major s)
     , limited flags "limit"
     , limited flags "limit, regions"
@@ -93,6 +97,13 @@ limited flags name = copying flags $
 -- The same, and the shape itself says what is wrong.
 bounded :: String -> String -> TestTree
 bounded flags name = shapeWith [("MIMALLOC_COMMIT_LIMIT", "64MiB")] flags name (const (pure ()))
+-- Nobody gives memory back but who is told to.
+nobodyElse :: String -> String -> TestTree
+nobodyElse flags name = shapeWith
+  [ ("MIMALLOC_PURGE_DELAY", if name == "late frees are not purged" then "0" else "1000000")
+  , ("MIMALLOC_PURGE_THREAD", "0"), ("MIMALLOC_ARENA_RESERVE", "4MiB") ]
+  flags name (const (pure ()))
+
 -- No collection comes by itself.
 refusing :: String -> String -> TestTree
 refusing flags name = copying flags $ shape (flags ++ " -A64m") name (atLeast "major collections" 1 . major)
@@ -134,6 +145,9 @@ shapes = map (\(name, act) -> (name, reported act))
   , ("weight", const weight)
   , ("files", files)
   , ("files, no addresses", const addresses)
+  , ("a major collection is seen", const seesMajor)
+  , ("late frees wait for a collection", const waitsForCollection)
+  , ("late frees are not purged", const notPurged)
   , ("unwanted", \look -> replicateM_ 3000 $ do
       fp <- block 1048576 1
       finalizeForeignPtr fp
@@ -241,6 +255,40 @@ addresses = do
       Right _ -> with PressureOff $ replicateM_ 200 $ do
         s <- Mi.mapFile path
         when (ByteString.index s 12345678 /= 0) $ fail "there is something in it"
+
+-- One that nobody asked for: the next minor one is due later.
+seesMajor :: IO ()
+seesMajor = do
+  one <- block 1200000 1
+  before <- pressureNextBytes <$> pressureStats
+  performMajorGC
+  another <- block 1200000 1
+  now <- pressureNextBytes <$> pressureStats
+  when (now <= before) $ fail (show (before, now))
+  mapM_ touched [one, another]
+
+-- A mapping that is freed by the second collection can go once that has come to its end, a major one.
+waitsForCollection :: IO ()
+waitsForCollection = do
+  block 1 1 >>= finalizeForeignPtr
+  before <- committed
+  block 33554432 1 >>= touched
+  during <- committed
+  performMajorGC >> performMajorGC
+  mi_collect 0
+  now <- committed
+  when (during < before + 33554432 || now >= during) $ fail (show (before, during, now))
+  where committed = gaugeCommittedBytes . statsGauges <$> getStats
+
+-- Other threads may still read what is freed so.
+notPurged :: IO ()
+notPurged = do
+  ps <- replicateM 200 $ block 8000 7 >>= \fp -> withForeignPtr fp (pure . (`plusPtr` 4000))
+  performMajorGC >> performMajorGC
+  held_ <- pressureHeldBytes <$> pressureStats
+  bytes <- mapM peek ps
+  when (held_ > 100000) $ fail ("they live: " ++ show held_)
+  when (any (/= (7 :: Word8)) bytes) $ fail (show (length (filter (/= 7) bytes)) ++ " are gone")
 
 touched :: ForeignPtr Word8 -> IO ()
 touched fp = withForeignPtr fp (`poke` 1)
