@@ -35,6 +35,7 @@ static void owner_end(void) {
   if (owner == NULL) return;
   mi_local()->lheap = &mi_lheap_empty;
   mi_owner_end(owner);
+  mi_purger_freed();                     /* nobody may come later */
 }
 
 static void thread_exit(void* owner) {
@@ -295,7 +296,10 @@ void mi_collect(bool force) {
   mi_callback_deferred_free(force);
   if (owner != NULL) mi_owner_drain(owner, force);
   mi_purger_run(force);
-  if (!force) return;
+  if (!force) {
+    mi_purger_freed();
+    return;
+  }
   mi_purger_run_pages();
   mi_report_pending();
 }

@@ -5,6 +5,7 @@
 #include "meta.h"
 #include "report.h"
 #include "pool.h"
+#include "purger.h"
 
 /* The list, and which owner has a local heap of which heap. */
 static mi_lock_t heaps_lock = MI_LOCK_INIT(MI_RANK_HEAPS);
@@ -234,6 +235,7 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
   mi_assert(heap->pages == NULL && heap->lheaps == NULL);
   mi_meta_free(MI_META_HEAP, heap);
   mi_report_pending();
+  mi_purger_freed();                     /* nobody may come later */
 }
 
 void mi_heap_before_fork(void) {

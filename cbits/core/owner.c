@@ -109,6 +109,7 @@ void mi_owner_abandon(mi_owner_t* owner) {
   mi_lheap_end(&owner->main);
   mi_heap_abandon_lheaps(owner);
   mi_report_pending();
+  mi_purger_freed();                     /* nobody may come later */
 }
 
 /* ---- fork ---- */

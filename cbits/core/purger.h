@@ -3,10 +3,13 @@
 
    Where no thread of ours runs, slow paths of malloc and free make the rounds, in pieces (mi_policy_pieces).
    A thread is begun at the end of a slow path, where nothing is held, if the option purge_thread says so: by
-   default only in a process that has threads already and has committed MI_PURGE_THREAD_MIN. It ends when
-   nothing has been due for a round, and is begun again. Where the C library's free is ours, only slow paths
-   of malloc begin it: the C library frees with a lock held that it takes to make a thread (of the stacks of
-   ended ones).
+   default only in a process that has threads already and has committed MI_PURGE_THREAD_MIN, or has mappings
+   that wait. It ends when nothing has been due for a round, and is begun again. Where the C library's free is
+   ours, only slow paths of malloc begin it: the C library frees with a lock held that it takes to make a
+   thread (of the stacks of ended ones).
+
+   Whatever else gives memory back ends as a slow path of free does, since nobody may come later: the end of a
+   heap, or of a thread; an owner that gives its pages up; a collection that is not forced; a mapped file.
 
    No round is made where little is committed (mi_policy_round_pays): what waits stays marked until then.
 
@@ -17,6 +20,7 @@
 
 #include "commit.h"
 #include "clock.h"
+#include "mapping.h"
 #include "cache.h"
 #include "local.h"
 #include "report.h"
@@ -30,14 +34,17 @@ extern mi_atomic(size_t) mi_purger_xowners;  /* how many threads and capabilitie
 extern mi_atomic(bool) mi_purger_xreplaces_free;
 mi_noinline void mi_purger_look(bool may_start);
 
+/* Is there enough for a thread: memory, or mappings that wait, files too, whose bytes are not committed? */
+mi_inline bool mi_purger_thread_pays(void) {
+  return mi_load_relaxed(&mi_commit_totals.xcommitted) >= MI_PURGE_THREAD_MIN               /* hints */
+         || mi_load_relaxed(&mi_mapping_xwaits);
+}
+
 /* No thread of ours runs, and one may be begun. A hint. */
 mi_inline bool mi_purger_lacks_thread(void) {
   const long option = mi_option_quick(mi_option_purge_thread);
   if (mi_load_relaxed(&mi_due.xthread) != 0) return false;                /* a hint */
-  /* A hint. */
-  return option < 0
-             ? mi_load_relaxed(&mi_commit_totals.xcommitted) >= MI_PURGE_THREAD_MIN && mi_os_has_threads()
-             : option > 0;
+  return option < 0 ? mi_purger_thread_pays() && mi_os_has_threads() : option > 0;
 }
 
 mi_inline void mi_purger_look_if_due(bool may_start) {
@@ -49,7 +56,7 @@ mi_inline void mi_purger_look_if_due(bool may_start) {
 
 /* At the end of a slow path of malloc, with nothing half done and no lock held. Keeps errno. */
 mi_inline void mi_purger_allocated(void) { mi_purger_look_if_due(true); }
-/* The same for one of free. */
+/* The same for one of free, and of whatever else gives memory back. */
 mi_inline void mi_purger_freed(void) { mi_purger_look_if_due(!mi_load_relaxed(&mi_purger_xreplaces_free)); }
 
 /* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is cached or

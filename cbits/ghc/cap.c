@@ -365,6 +365,7 @@ void mi_cap_unmap_held(mi_file_t* file) {
   late_enter();
   mi_mapping_file_give(file);
   late_leave();
+  mi_purger_freed();
 }
 
 /* ---- resizing and aligned ---- */
@@ -477,6 +478,7 @@ void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
     mi_report_pending();
   }
   mi_purger_run_piece();
+  mi_purger_freed();
 }
 
 mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
@@ -525,6 +527,7 @@ void mi_cap_collect(bool force) {
     mi_owner_leave(lh->owner);
   }
   mi_purger_run_piece();
+  mi_purger_freed();
 }
 
 void mi_cap_drain(void) {

@@ -7,6 +7,7 @@ import Control.Concurrent
 import Control.Exception
 import Control.Monad
 import qualified Data.ByteString as ByteString
+import qualified Data.ByteString.Char8 as Char8
 import Data.IORef
 import Data.List (isInfixOf)
 import qualified Data.Vector.Mutable as Boxed
@@ -57,6 +58,8 @@ tests = testGroup "pressure"
     , shape flags "weight" $ const (pure ())
     , copying flags $ shape flags "files" $ \s -> atLeast "collections" 1 (minor s + major s)
     , copying flags $ shape flags "files, no addresses" $ const (pure ())
+    , copying flags $ shape flags "a file that is dropped goes" $ const (pure ())
+    , shape flags "a region that ends goes" $ const (pure ())
     , shape flags "a major collection is seen" $ \s -> atMost "collections" 0 (minor s + major s)
     , copying flags $ nobodyElse flags "late frees wait for a collection"
     , copying flags $ nobodyElse flags "late frees are not purged"
@@ -145,6 +148,8 @@ shapes = map (\(name, act) -> (name, reported act))
   , ("weight", const weight)
   , ("files", files)
   , ("files, no addresses", const addresses)
+  , ("a file that is dropped goes", const dropped)
+  , ("a region that ends goes", const regionEnds)
   , ("a major collection is seen", const seesMajor)
   , ("late frees wait for a collection", const waitsForCollection)
   , ("late frees are not purged", const notPurged)
@@ -255,6 +260,37 @@ addresses = do
       Right _ -> with PressureOff $ replicateM_ 200 $ do
         s <- Mi.mapFile path
         when (ByteString.index s 12345678 /= 0) $ fail "there is something in it"
+
+-- Nothing is called afterwards.
+goes :: String -> IO Bool -> IO ()
+goes what there = go (300 :: Int)
+  where
+    go 0 = fail (what ++ " stays")
+    go n = there >>= \t -> when t $ threadDelay 50000 >> go (n - 1)
+
+dropped :: IO ()
+dropped = do
+  dir <- getTemporaryDirectory
+  (path, h) <- openBinaryTempFile dir "mimalloc"
+  hSetFileSize h 67108864 >> hClose h
+  let there = isInfixOf path . Char8.unpack <$> ByteString.readFile "/proc/self/maps"
+  s <- Mi.mapFile path
+  removeFile path
+  mapped <- there
+  unless (mapped && ByteString.index s 12345678 == 0) $ fail "it is not mapped"
+  performMajorGC >> performMajorGC
+  goes "the file" there
+
+regionEnds :: IO ()
+regionEnds = do
+  h <- newHeap
+  replicateM_ 10000 $ heapMallocForeignPtrBytes h 8000 >>= \fp -> withForeignPtr fp (\p -> fillBytes p 1 8000)
+  before <- resident
+  unsafeEndHeap h
+  goes "the region" ((> before - 60 * 1048576) <$> resident)
+  where
+    resident :: IO Int
+    resident = (* 4096) . read . (!! 1) . words . Char8.unpack <$> ByteString.readFile "/proc/self/statm"
 
 -- One that nobody asked for: the next minor one is due later.
 seesMajor :: IO ()

@@ -175,6 +175,33 @@ static void goes_by_itself(void) {
   CHECK(!is_mapped(p));
 }
 
+/* By default, too, where there are threads, though nothing else is due and little is committed: whoever frees
+   a file begins the thread at the end (mi_cap_unmap_held). */
+static void* sleeps(void* ms) {
+  mi_os_sleep_ms((uint32_t)(uintptr_t)ms);
+  return NULL;
+}
+static int some_file(void);
+static void a_file_goes_by_itself(void) {
+  pthread_t thread;
+  mi_option_set(mi_option_purge_thread, -1);
+  mi_option_set(mi_option_purge_delay, 20);
+  mi_file_t* file = mi_mapping_file(some_file(), 10000);
+  CHECK(file != NULL && pthread_create(&thread, NULL, &sleeps, (void*)60000) == 0);
+  const uint8_t* start = file->start;
+  CHECK(mi_load_relaxed(&mi_commit_totals.xcommitted) < MI_PURGE_THREAD_MIN && !mi_purger_has_thread());
+  mi_purger_freed();
+  CHECK(!mi_purger_has_thread());
+  mi_local()->frees_late = true;
+  mi_mapping_file_give(file);
+  mi_local()->frees_late = false;
+  CHECK(is_mapped(start));
+  mi_purger_freed();
+  CHECK(mi_purger_has_thread());
+  for (int i = 0; i < 10000 && is_mapped(start); i++) mi_os_sleep_ms(1);
+  CHECK(!is_mapped(start));
+}
+
 static void goes_when_asked_for(void) {
   uint8_t* p = block_freed_in_pause();
   mi_collect(false);
@@ -349,7 +376,7 @@ static void files_that_cannot_be_mapped(void) {
 
 TEST_MAIN("mapping", TEST(is_no_block), TEST(is_committed), TEST(others_go_at_once),
           TEST(goes_with_next_malloc), TEST(is_not_there_twice), TEST(goes_with_a_round),
-          TEST(goes_by_itself), TEST(goes_when_asked_for),
+          TEST(goes_by_itself), TEST(a_file_goes_by_itself), TEST(goes_when_asked_for),
           TEST(goes_at_the_limit), TEST(goes_when_the_system_refuses), TEST(slices_are_not_purged),
           TEST(in_a_child), TEST(several_threads), TEST(files), TEST(files_do_not_heap_up),
           TEST(files_that_cannot_be_mapped))

@@ -61,6 +61,7 @@ static bool stays_alone(void) { return mi_os_threads() == 1; }
 static bool one_thread(void) { return mi_os_threads() == 1 && !mi_purger_has_thread(); }
 #endif
 static bool has_thread(void) { return mi_purger_has_thread(); }
+static bool no_thread(void) { return !mi_purger_has_thread(); }
 
 static void purges_when_all_are_idle(void) {
   tls[1000000] = 1;
@@ -226,6 +227,58 @@ static void never(void) {
   mi_store_relaxed(&test_stop, true);
   pthread_join(t, NULL);
 }
+
+/* Whoever ends a heap may be the last who calls anything. */
+static void a_heap_ends(void) {
+  pthread_t t;
+  CHECK_EQ(pthread_create(&t, NULL, &wait_for_stop, NULL), 0);
+  mi_option_set(mi_option_purge_thread, -1);
+  mi_option_set(mi_option_purge_delay, 30);
+  mi_heap_t* heap = mi_heap_new();
+  CHECK(heap != NULL);
+  for (size_t i = 0; i < BLOCKS; i++) test_fill(made(mi_heap_malloc(heap, MI_MiB)), MI_MiB, i);
+  CHECK(MI_HARD || !has_thread());
+  mi_heap_destroy(heap);
+  CHECK(has_thread() && within(20000, &little_is_committed));
+  mi_store_relaxed(&test_stop, true);
+  pthread_join(t, NULL);
+}
+
+/* What another freed in a thread's pages comes free when that thread gives them up, or ends: it, too, may be
+   the last. */
+enum { ENDS, SLEEPS, COLLECTS };
+static mi_atomic(int) xmoment;
+static void* sleeps_or_ends(void* what) {
+  const int how = (int)(intptr_t)what;
+  for (size_t i = 0; i < 4000; i++) test_fill(made(block[i] = mi_malloc(8000)), 8000, i);
+  for (size_t i = 0; i < 4000; i += 4) {         /* so that the pages are its own */
+    mi_free(block[i]);
+    block[i] = NULL;
+  }
+  mi_store_release(&xmoment, 1);                 /* pairs with freed_by_another */
+  while (mi_load_acquire(&xmoment) == 1) usleep(1000);                    /* pairs with freed_by_another */
+  if (how == SLEEPS) mi_thread_idle();
+  if (how == COLLECTS) mi_collect(false);
+  if (how != ENDS) wait_for_stop(NULL);
+  return NULL;
+}
+static void freed_by_another(int how) {
+  pthread_t t;
+  mi_option_set(mi_option_purge_thread, -1);
+  mi_option_set(mi_option_purge_delay, 30);
+  CHECK_EQ(pthread_create(&t, NULL, &sleeps_or_ends, (void*)(intptr_t)how), 0);
+  while (mi_load_acquire(&xmoment) == 0) usleep(1000);                    /* pairs with sleeps_or_ends */
+  drop(4000);
+  CHECK(within(20000, &no_thread));
+  CHECK(MI_HARD || mi_load_relaxed(&mi_commit_totals.xcommitted) > 24 * MI_MiB);
+  mi_store_release(&xmoment, 2);                 /* pairs with sleeps_or_ends */
+  CHECK(within(20000, &little_is_committed));
+  mi_store_relaxed(&test_stop, true);
+  pthread_join(t, NULL);
+}
+static void a_thread_sleeps(void) { freed_by_another(SLEEPS); }
+static void a_thread_collects(void) { freed_by_another(COLLECTS); }
+static void a_thread_ends(void) { freed_by_another(ENDS); }
 
 /* There is no address space for its stack: nothing is said, and slow paths do what it would. */
 static void cannot_be_made(void) {
@@ -667,7 +720,9 @@ static void limit_of_mappings(void) {
 
 TEST_MAIN("purger", TEST(purges_when_all_are_idle), TEST(not_without_it), TEST(burst_of_700),
           TEST(burst_of_700_shuffled), TEST(burst_of_large), TEST(burst_of_pages), TEST(burst_of_60k),
-          TEST(burst_of_all), TEST(by_default), TEST(never), TEST(cannot_be_made), TEST(lowered),
+          TEST(burst_of_all), TEST(by_default), TEST(never), TEST(a_heap_ends),
+          TEST(a_thread_sleeps), TEST(a_thread_collects), TEST(a_thread_ends),
+          TEST(cannot_be_made), TEST(lowered),
           TEST(begins_and_ends), FORK_TESTS TEST(inside_of_free_blocks),
           TEST(inside_of_pages), TEST(hollow_by_collect), TEST(under_way), TEST(behind_the_purger),
           TEST(limit_of_buffers), TEST(limit_of_medium), TEST(limit_of_mappings))
