@@ -98,7 +98,7 @@ module Mimalloc.ByteString
 
 import Prelude hiding (concat, map, readFile, replicate)
 
-import Control.Exception (IOException, bracket, evaluate, finally, mask_, try)
+import Control.Exception (IOException, bracket, evaluate, finally, try)
 import Control.Monad (foldM_, unless, void, when)
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
@@ -626,7 +626,7 @@ readRest name h hint = do
 --
 -- @since 0.1.0.0
 takeGrowable :: Growable Word8 -> IO ByteString
-takeGrowable g = mask_ $ do
+takeGrowable g = masked $ do
   (p, n) <- takeBlock g
   if n == 0 then pure ByteString.empty else adopt p n
 
@@ -658,7 +658,7 @@ packMallocFor :: String -> Ptr Word8 -> Int -> IO ByteString
 packMallocFor name p n
   | n < 0 = negativeSize name n
   | p == nullPtr = if n == 0 then pure ByteString.empty else nullPointer name
-  | otherwise = mask_ (adopt p n)
+  | otherwise = masked (adopt p n)
 
 -- | The same with a C string, up to its end. A null pointer is an invalid argument.
 --

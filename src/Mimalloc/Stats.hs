@@ -45,7 +45,6 @@ module Mimalloc.Stats
 
 import Control.Concurrent (forkOn, getNumCapabilities, newEmptyMVar, putMVar, takeMVar)
 import Control.DeepSeq (NFData)
-import Control.Exception (mask_)
 import Control.Monad (foldM, forM_)
 import Data.ByteString (ByteString)
 import Data.List (sortOn)
@@ -58,7 +57,7 @@ import GHC.Generics (Generic)
 import GHC.IO.Encoding (utf8)
 import System.IO.Unsafe (unsafePerformIO)
 
-import Mimalloc.Internal.Alloc (orExhausted)
+import Mimalloc.Internal.Alloc (masked, orExhausted)
 import Mimalloc.Internal.Bytes (packCString)
 import Mimalloc.Internal.Capabilities
 import Mimalloc.Internal.FFI
@@ -264,7 +263,7 @@ collectForce = do
   n <- getNumCapabilities
   forM_ [0 .. n - 1] $ \c -> do
     done <- newEmptyMVar
-    _ <- mask_ $ forkOn c (mi_cap_collect 1 >> putMVar done ())
+    _ <- masked $ forkOn c (mi_cap_collect 1 >> putMVar done ())
     takeMVar done
   mi_collect_safe 1
 

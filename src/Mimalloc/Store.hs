@@ -4,23 +4,32 @@
 --
 -- A byte string costs a foreign pointer: words in GHC's heap that each major collection copies, and, if the
 -- block is ours, a weak pointer. A /store/ holds the strings themselves, and nothing of them is in GHC's
--- heap: they are put in, got (as copies), replaced and deleted one by one, by a t'Handle' of 8 bytes. A
+-- heap: they are put in, got (as copies), replaced and deleted one by one, by a t'StringHandle' of 8 bytes. A
 -- deleted string's memory is free at once. The garbage collector sees one object, and frees all that is left
 -- when the store is not reachable any more.
 --
 -- For caches and indices whose entries come and go for as long as the program runs. Keep the handles in what
--- is no list of boxes if there are many: t'Handle' is 'Storable'.
+-- is no list of boxes if there are many: t'StringHandle' is 'Storable'.
 --
 -- * All functions may be called from any thread, by many at once. Nobody waits while another copies.
 -- * A handle whose string was deleted is an invalid argument ('Mimalloc.isInvalidArgument'), thrown, too,
 --   when another string has its place (up to 2^31 times). The handle of another store may name a string of
 --   this one.
 -- * Want of memory is 'Mimalloc.isResourceExhausted'. No asynchronous exception leaks a string.
+-- * A transaction (STM) has no end that is sure to come: GHC begins it again wherever it is, and does again
+--   what these functions did. What one was about to put in then, or was copying, is free when the store ends,
+--   a copied string that is deleted later, too. So it is with an exception from outside there, since in a
+--   transaction no function here masks: GHC would leave the thread masked.
 -- * They may stand in pure code (an interning table's @unsafePerformIO (putString store s)@): a value that a
 --   timeout or @killThread@ interrupts is not that exception for ever.
 -- * A /Haskell/ finalizer that deletes a string (@mkWeakIORef r (deleteString store h)@) needs something else
 --   that holds the store, such as a global variable. If the store dies together with what the finalizer
 --   belongs to, it is ended first, and its memory is free.
+--
+-- The names are none of base's:
+--
+-- >>> import System.IO
+-- >>> import Mimalloc.Store
 --
 -- >>> store <- newStore
 -- >>> h <- putString store "some text"
@@ -35,7 +44,7 @@
 module Mimalloc.Store
   ( Store
   , newStore
-  , Handle
+  , StringHandle
   , putString
   , getString
   , replaceString
@@ -44,7 +53,7 @@ module Mimalloc.Store
   ) where
 
 import Control.DeepSeq (NFData (..))
-import Control.Exception (mask_, onException)
+import Control.Exception (onException)
 import Control.Monad (unless, when)
 import Data.Bits ((.&.))
 import Data.ByteString (ByteString)
@@ -56,6 +65,8 @@ import Foreign.Ptr (Ptr, castPtr, nullPtr, plusPtr)
 import Foreign.Storable (Storable (..))
 import GHC.Exts (RealWorld)
 
+import Mimalloc.Internal.Alloc (masked)
+import Mimalloc.Internal.Bracket (inTransaction)
 import Mimalloc.Internal.Bytes (copyMuch)
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
@@ -87,22 +98,22 @@ type Block = Ptr Word64
 -- | Names a string of a store: 8 bytes.
 --
 -- @since 0.1.0.0
-newtype Handle = Handle Word64 deriving (Eq, Ord, Show)
+newtype StringHandle = StringHandle Word64 deriving (Eq, Ord, Show)
 
 -- | All of it is evaluated.
 --
 -- @since 0.1.0.0
-instance NFData Handle where
-  rnf (Handle w) = rnf w
+instance NFData StringHandle where
+  rnf (StringHandle w) = rnf w
 
 -- | For vectors and arrays of them.
 --
 -- @since 0.1.0.0
-instance Storable Handle where
+instance Storable StringHandle where
   sizeOf _ = 8
   alignment _ = 8
-  peek p = Handle <$> peek (castPtr p)
-  poke p (Handle w) = poke (castPtr p) w
+  peek p = StringHandle <$> peek (castPtr p)
+  poke p (StringHandle w) = poke (castPtr p) w
 
 -- | An empty store.
 --
@@ -126,30 +137,34 @@ newStore = do
 -- "abc"
 --
 -- @since 0.1.0.0
-putString :: Store -> ByteString -> IO Handle
-putString store@(Store heap table) !s = mask_ go
+putString :: Store -> ByteString -> IO StringHandle
+putString store@(Store heap table) !s = masked go
   where
     go = do
       withRoom store
       block <- newString "putString" heap s
       handle <- mi_strings_put table block
       -- Others may have taken the room.
-      if handle == 0 then mi_cap_free block >> go else Handle handle <$ touchHeap heap
+      if handle == 0 then mi_cap_free block >> go else StringHandle handle <$ touchHeap heap
 
--- | The string: a copy, in GHC's heap.
+-- | The string: a copy, in GHC's heap. If it is deleted or replaced while a transaction (STM) copies it that
+-- GHC then begins again, its memory is free when the store ends.
 --
 -- >>> store <- newStore
 -- >>> putString store "abc" >>= getString store
 -- "abc"
 --
 -- @since 0.1.0.0
-getString :: Store -> Handle -> IO ByteString
-getString (Store heap table) (Handle !h) = mask_ $ do
+getString :: Store -> StringHandle -> IO ByteString
+getString (Store heap table) (StringHandle !h) = masked $ do
   block <- mi_strings_get table h
   when (block == nullPtr) $ noString "getString"
   n <- lengthOf block
-  -- A string that GHC's heap has no room for (HeapOverflow). No exception comes from outside meanwhile.
-  s <- Internal.create n (\p -> copyMuch p (block `plusPtr` 8) n) `onException` done block
+  dropped <- inTransaction
+  let copy = Internal.create n (\p -> copyMuch p (block `plusPtr` 8) n)
+  -- A string that GHC's heap has no room for (HeapOverflow). No exception comes from outside meanwhile. In a
+  -- transaction one may, and a handler would not leave a lazy value as it was.
+  s <- if dropped then copy else copy `onException` done block
   s <$ done block
   where done block = mi_strings_done table block >> touchHeap heap
 
@@ -161,8 +176,8 @@ getString (Store heap table) (Handle !h) = mask_ $ do
 -- "longer"
 --
 -- @since 0.1.0.0
-replaceString :: Store -> Handle -> ByteString -> IO ()
-replaceString (Store heap table) (Handle !h) !s = mask_ $ do
+replaceString :: Store -> StringHandle -> ByteString -> IO ()
+replaceString (Store heap table) (StringHandle !h) !s = masked $ do
   block <- newString "replaceString" heap s
   found <- mi_strings_replace table h block
   when (found == 0) $ mi_cap_free block
@@ -177,8 +192,8 @@ replaceString (Store heap table) (Handle !h) !s = mask_ $ do
 -- 0
 --
 -- @since 0.1.0.0
-deleteString :: Store -> Handle -> IO ()
-deleteString (Store heap table) (Handle !h) = do
+deleteString :: Store -> StringHandle -> IO ()
+deleteString (Store heap table) (StringHandle !h) = do
   found <- mi_strings_delete table h
   touchHeap heap
   when (found == 0) $ noString "deleteString"
@@ -199,7 +214,8 @@ storeSize (Store heap table) = fromIntegral <$> mi_strings_count table <* touchH
 
 -- Masked by the caller, who has evaluated the string: that may take long, and throw. There is nothing to wait
 -- for, so no exception comes from outside between this and the step that puts the block into the table, and
--- no handler is needed, which would not leave a lazy value as it was.
+-- no handler is needed, which would not leave a lazy value as it was. (In a transaction one may come: the block
+-- is free when the store ends.)
 newString :: String -> Heap RealWorld -> ByteString -> IO Block
 newString name heap s = do
   when (n > lengthMask) $ noMemory name n

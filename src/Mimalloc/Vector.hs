@@ -88,7 +88,6 @@ module Mimalloc.Vector
 
 import Prelude hiding (concat, replicate)
 
-import Control.Exception (mask_)
 import Control.Monad (foldM_, when)
 import Control.Monad.ST (ST)
 import Control.Monad.ST.Unsafe (unsafeIOToST)
@@ -532,7 +531,7 @@ copied name v = do
 --
 -- @since 0.1.0.0
 takeVector :: Storable a => Growable a -> IO (Vector a)
-takeVector g = mask_ $ do
+takeVector g = masked $ do
   (p, n) <- takeBlock g
   if n == 0 then pure Vector.empty else (`unsafeFromForeignPtr0` n) <$> adoptBlock p
 {-# INLINE takeVector #-}

@@ -218,7 +218,7 @@ table =
     onNull = bracket (openBinaryFile "/dev/null" ReadMode) hClose
     oneString = S.newStore >>= \s -> s <$ S.putString s (ByteString.pack [1])
     -- The one string's handle is another: its slot is 0, its generation 1.
-    named n = unsafePerformIO (Marshal.with n (peek . castPtr)) :: S.Handle
+    named n = unsafePerformIO (Marshal.with n (peek . castPtr)) :: S.StringHandle
     three = do
       g <- V.newGrowable 0
       g <$ mapM_ (V.push g) "abc"

@@ -121,8 +121,12 @@ sourceInto using place name = Source
   }
 {-# INLINE sourceInto #-}
 
+-- In a transaction nobody masks, and without that a safe call must not come back with a block: all capabilities
+-- wait there.
 bigZerosInto :: Place -> Ptr MiHeap -> CSize -> CSize -> IO (Ptr a)
-bigZerosInto place heap size align = masked (run (mi_zalloc_into_safe place heap size align))
+bigZerosInto place heap size align = do
+  dropped <- inTransaction
+  if dropped then mi_malloc_into place heap size align 1 else masked (mi_zalloc_into_safe place heap size align)
 {-# NOINLINE bigZerosInto #-}
 
 -- | A block of so many bytes, aligned to 16.
@@ -374,9 +378,12 @@ placeFor ending cell = do
   if dropped then relieved >> placeInTransaction ending cell else pure (inCell cell)
 {-# INLINE placeFor #-}
 
--- | With asynchronous exceptions masked, if they are not already.
-masked :: (State# RealWorld -> (# State# RealWorld, a #)) -> IO a
-masked io = IO $ \s -> case getMaskingState# s of
-  (# s', 0# #) -> maskAsyncExceptions# io s'
-  (# s', _ #) -> io s'
+-- | With asynchronous exceptions masked, if they are not already. Not in a transaction (STM): one that GHC
+-- begins again it drops where it stands, and would leave the thread masked. What such an action holds may be
+-- lost there, by an exception as when it is dropped.
+masked :: IO a -> IO a
+masked (IO io) = IO $ \s0 -> case run inTransaction s0 of
+  (# s1, dropped #) -> case getMaskingState# s1 of
+    (# s2, 0# #) | not dropped -> maskAsyncExceptions# io s2
+    (# s2, _ #) -> io s2
 {-# INLINE masked #-}

@@ -13,7 +13,6 @@ module Mimalloc.Internal.Bytes
   , trimmed
   ) where
 
-import Control.Exception (mask_)
 import Control.Monad (void, when)
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
@@ -33,13 +32,13 @@ fromBlock :: ForeignPtr Word8 -> Int -> ByteString
 fromBlock fp = Internal.fromForeignPtr fp 0
 {-# INLINE fromBlock #-}
 
--- | A block that is the byte string's from now on. The caller has masked asynchronous exceptions.
+-- | A block that is the byte string's from now on. The caller has 'masked' asynchronous exceptions.
 adopt :: Ptr Word8 -> Int -> IO ByteString
 adopt p n = (`fromBlock` n) <$> adoptBlock p
 
 -- | The byte string of a C string that C allocates for us; a null pointer is want of memory.
 packCString :: String -> IO CString -> IO ByteString
-packCString name make = mask_ $ do
+packCString name make = masked $ do
   p <- orNoMemory name 65536 make
   n <- Internal.c_strlen p
   adopt (castPtr p) (fromIntegral n)

@@ -9,7 +9,7 @@ module Mimalloc.Internal.Files
   ( mapped
   ) where
 
-import Control.Exception (bracket, mask_)
+import Control.Exception (bracket)
 import Data.Bits ((.|.))
 import Data.Word (Word8)
 import Foreign.C.Error (eAGAIN, eINTR, eNODEV, eNOMEM, errnoToIOError, getErrno, throwErrnoPath)
@@ -21,7 +21,7 @@ import System.IO.Error (ioeSetFileName, modifyIOError)
 import System.Posix.Internals
   ( c_close, c_safe_open, c_safe_read, fdFileSize, o_NOCTTY, o_NONBLOCK, o_RDONLY, withFilePath )
 
-import Mimalloc.Internal.Alloc (adoptBlock, exhausted)
+import Mimalloc.Internal.Alloc (adoptBlock, exhausted, masked)
 import Mimalloc.Internal.Error (noRegularFile)
 import Mimalloc.Internal.FFI (mi_cap_pressure_exhausted_safe)
 import Mimalloc.Internal.Growable
@@ -58,7 +58,7 @@ contents name path fd = do
   let go more = do
         n <- fillElements name g more $ \p ->
           fromIntegral <$> retried name path (c_safe_read fd p (fromIntegral more))
-        if n > 0 then go (max 4096 n) else mask_ $ takeBlock g >>= \(p, total) ->
+        if n > 0 then go (max 4096 n) else masked $ takeBlock g >>= \(p, total) ->
           (\fp -> (fp, total)) <$> if total == 0 then pure nothing else adoptBlock p
   go 4096
   where nothing = ForeignPtr nullAddr# FinalPtr

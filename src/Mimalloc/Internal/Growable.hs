@@ -40,7 +40,6 @@ module Mimalloc.Internal.Growable
   ) where
 
 import Control.DeepSeq (NFData (..))
-import Control.Exception (mask_)
 import Control.Monad (unless, when)
 import Data.Word (Word16, Word32, Word64, Word8)
 import Foreign.ForeignPtr (ForeignPtr, withForeignPtr)
@@ -387,13 +386,13 @@ makeRoom name g least = do
   resize name g (max (max 4 least) (if room > maxBound `quot` 2 then least else 2 * room))
 {-# INLINABLE makeRoom #-}
 
--- Masked; and the box is empty meanwhile: a transaction (STM) that is dropped here loses the block, but its
--- finalizer frees nothing that realloc has freed.
+-- Masked, but in a transaction; and the box is empty meanwhile: a transaction (STM) that is dropped here loses
+-- the block, but its finalizer frees nothing that realloc has freed.
 resize :: forall a. Storable a => String -> Growable a -> Int -> IO ()
 resize name (Growable fp) room
   | size > 0 && room > maxBound `quot` size = sizeOverflow name room size
   | align > blockAlignment && not (isPowerOfTwo align) = badAlignment name align
-  | otherwise = withForeignPtr fp $ \b -> mask_ $ do
+  | otherwise = withForeignPtr fp $ \b -> masked $ do
       old@(Box p n _) <- peek b
       held <- mi_cap_held p
       q <- orNoMemory name total $ do

@@ -54,7 +54,7 @@ module Mimalloc.Internal.Heap
   ) where
 
 import Control.DeepSeq (NFData (..))
-import Control.Exception (evaluate, mask_)
+import Control.Exception (evaluate)
 import Control.Monad (void, when)
 import qualified Data.ByteString as ByteString
 import Data.ByteString.Builder (stringUtf8, toLazyByteString)
@@ -266,7 +266,7 @@ withHeapTogether name tag arena act = do
 withNewHeap :: Heap s -> (Heap s -> IO a) -> IO () -> IO a
 withNewHeap heap act end = do
   cell <- newCell
-  IO $ bracketed (Ends ending) cell noBlock (run (act heap >>= \r -> r <$ mask_ ending))
+  IO $ bracketed (Ends ending) cell noBlock (run (act heap >>= \r -> r <$ masked ending))
   where ending = end >> touchHeap heap
 
 -- | Sets its name, which C makes fit.

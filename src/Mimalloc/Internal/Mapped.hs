@@ -20,13 +20,13 @@ import GHC.IO (IO (..))
 import GHC.IORef (IORef (..))
 import GHC.STRef (STRef (..))
 
-import Mimalloc.Internal.Alloc (masked, relieved, run)
+import Mimalloc.Internal.Alloc (masked, relieved)
 import Mimalloc.Internal.FFI
 
 -- | So many bytes of an open file, to be read; nothing if the system refuses, and its error is in errno. It
 -- counts as pressure, because a process may have only so many mappings.
 mapping :: CInt -> Int -> IO (Maybe (ForeignPtr Word8))
-mapping fd n = relieved >> masked (run $ do
+mapping fd n = relieved >> masked (do
   file <- mi_cap_map_file_safe fd (fromIntegral n)
   if file == nullPtr then pure Nothing else mi_cap_hold_file file >>= \start -> Just <$> unmapping file start)
 

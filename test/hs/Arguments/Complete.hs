@@ -79,7 +79,7 @@ takers text = mapMaybe taker (tails (lines text))
       , any (`elem` kinds) (parts (unwords (type_ : takeWhile (" " `isPrefixOf`) ls))) = Just name
     taker _ = Nothing
     parts t = words [if isName c then c else ' ' | c <- arguments t]
-    kinds = words "Int Ptr CSize CInt CLong CString CStringLen MiArenaId MiSubprocId Handle"
+    kinds = words "Int Ptr CSize CInt CLong CString CStringLen MiArenaId MiSubprocId Handle StringHandle"
 
 -- A type without its result.
 arguments :: String -> String

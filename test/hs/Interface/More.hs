@@ -44,6 +44,8 @@ import qualified Mimalloc.ByteString as M
 import Mimalloc.Heap
 import Mimalloc.Primitive (mi_is_in_heap_region)
 import qualified Mimalloc.Stats as Stats
+-- Beside all of System.IO.
+import Mimalloc.Store
 import qualified Mimalloc.Store as Store
 import qualified Mimalloc.Vector as MV
 
@@ -330,6 +332,12 @@ stores =
                 [] -> go live gone rest
             _ -> Store.putString store (B.pack ws) >>= \h -> go (live ++ [(h, B.pack ws)]) gone rest
       go [] [] steps
+  , testCase "strings of a file" $ withFile_ (Char8.pack "abc") $ \path -> do
+      let put :: Store -> Handle -> IO StringHandle
+          put store file = B.hGetContents file >>= putString store
+      store <- newStore
+      h <- openBinaryFile path ReadMode >>= put store
+      getString store h >>= (@?= Char8.pack "abc")
   , testCase "everything is given back" $ do
       before <- liveBlocks
       store <- Store.newStore

@@ -6,6 +6,7 @@ module Pure.Brackets (tests) where
 import Control.Concurrent
 import Control.Exception
 import Control.Monad
+import qualified Data.ByteString as B
 import Data.IORef
 import Data.Word (Word8)
 import Foreign.Ptr (castPtr)
@@ -25,6 +26,8 @@ import Mimalloc
 import qualified Mimalloc.ByteString as M
 import Mimalloc.Heap
 import qualified Mimalloc.Stats as Stats
+import qualified Mimalloc.Store as Store
+import qualified Mimalloc.Vector as V
 
 -- A way to have some bytes while an action runs.
 type With = forall b. (Ptr Word8 -> IO b) -> IO b
@@ -192,6 +195,8 @@ tests = testGroup "brackets in pure code"
       [testCase name $ freed $ replicateM_ 5 (frozenBefore with) | Way name with <- ways]
   , testGroup "leave nothing to transactions that are dropped anywhere"
       [testCase name $ freed (conflicts most make) | (name, most, make) <- made]
+  , testGroup "leave no thread masked whose transactions are dropped"
+      [testCase name $ conflicts most make | (name, most, make) <- masking]
   , testGroup "in no lazy value they are freed at once" [testCase name $ do
       before <- liveBlocks >> snd <$> Stats.liveBlocks
       entered <- newEmptyMVar
@@ -311,13 +316,34 @@ made =
   , ("withZallocBytes, in a safe call", 500, withZallocBytes 1100000 (\p -> poke p (1 :: Word8)))
   ]
 
+-- What masks elsewhere.
+masking :: [(String, Int, IO ())]
+masking =
+  [ ("putString", 3000, Store.newStore >>= void . (`Store.putString` text))
+  , ("getString", 3000, withString $ \store h -> void (Store.getString store h))
+  , ("replaceString", 3000, withString $ \store h -> Store.replaceString store h text)
+  , ("push", 3000, growable >>= \g -> mapM_ (V.push g) [1 .. 40])
+  , ("takeVector", 3000, growable >>= \g -> V.push g 1 >> void (V.takeVector g))
+  , ("takeGrowable", 3000, V.newGrowable 0 >>= \g -> V.push g 1 >> void (M.takeGrowable g))
+  , ("unsafePackMallocByteString", 3000, mi_malloc 100 >>= \p -> void (M.unsafePackMallocByteString p 100))
+  , ("statsJson", 1000, void Stats.statsJson)
+  ]
+  where
+    text = B.replicate 1000 1
+    growable = V.newGrowable 0 :: IO (V.Growable Int)
+    withString act = Store.newStore >>= \store -> Store.putString store text >>= act store
+
 -- Transactions whose variable another thread changes all the time. GHC looks when a thread pauses, as
--- collections make them.
+-- collections make them. Whoever is dropped is not masked afterwards.
 conflicts :: Int -> IO () -> Assertion
 conflicts most make = do
   source <- newTVarIO (0 :: Int)
   tries <- newIORef (0 :: Int)
-  let while act = act >> yield >> readIORef tries >>= \n -> when (n < most) (while act)
+  let while act = do
+        _ <- act
+        getMaskingState >>= (@?= Unmasked)
+        yield
+        readIORef tries >>= \n -> when (n < most) (while act)
       change = atomically (readTVar source >>= writeTVar source . (+ 1))
       use = atomically $ do
         n <- readTVar source
@@ -325,7 +351,7 @@ conflicts most make = do
         writeTVar source (n + 1)
   dones <- forM [change, performMinorGC, use] $ \act -> do
     done <- newEmptyMVar
-    done <$ forkIO (try (while act) >>= putMVar done)
+    done <$ forkIO (try (while act) >>= \r -> writeIORef tries most >> putMVar done r)
   forM_ dones $ takeMVar >=> either (throwIO :: SomeException -> IO ()) pure
 
 -- The value is frozen first, by an exception; the transaction goes on with it, and then does not ask for it.
