@@ -1,6 +1,7 @@
 {-# LANGUAGE BangPatterns #-}
 -- Collections that are asked for because of native memory: how many, and how much lives meanwhile, in shapes
--- of use. Each shape is a process of its own, with its own flags for the runtime system; no time is measured.
+-- of use. Each shape is a process of its own, with its own flags for the runtime system; no time is measured,
+-- but beside another ("Pressure.Beside").
 module Main (main) where
 
 import Control.Concurrent
@@ -37,12 +38,13 @@ import Mimalloc.Pressure
 import Mimalloc.Stats (Gauges (..), Stats (..), getStats, statsJson)
 import qualified Mimalloc.Store as Store
 import qualified Mimalloc.Vector as V
+import qualified Pressure.Beside as Beside
 
 main :: IO ()
-main = mainOr shapes $ setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
+main = mainOr (shapes ++ Beside.shapes) $ setEnv "TASTY_NUM_THREADS" "1" >> defaultMain tests
 
 tests :: TestTree
-tests = testGroup "pressure"
+tests = testGroup "pressure" $
   [ testGroup ("capabilities: " ++ flags)
     [ shape flags "drop" $ \s -> do
         atMost "MiB held" 48 (held s)
@@ -82,6 +84,7 @@ tests = testGroup "pressure"
         atMost "MiB held" (if flags == "-N2 -xn" then 1 else 0) . held
     ]
   | flags <- ["-N1", "-N2", "-N4 -qg", "-N2 -A64m", "-N2 -xn"] ]
+  ++ [ testGroup ("beside bytestring: " ++ flags) (Beside.tests flags) | flags <- ["-N1", "-N2"] ]
 
 -- What a child says of itself: the most that was held, MiB, and collections asked for.
 data Said = Said { held, minor, major :: !Int } deriving (Read, Show)
