@@ -110,11 +110,12 @@ static void process_begin_once(void) {
 
 /* There was no memory for the handlers of fork: once more, by a thread that begins to allocate; one alone
    needs them least. Where our malloc is the C library's, this may be called by the function that registers
-   them, with its lock taken. But there the library's constructor comes first, and glibc has room for the first
-   48. */
+   them, with its lock taken. But there the library's constructor comes first, and glibc has room for the
+   first 48. */
 mi_cold static void register_again(void) {
   bool unregistered = true;
-  if (mi_is_redirected() || !mi_cas_acq_rel(&xunregistered, &unregistered, false)) return;  /* pairs with itself */
+  if (mi_is_redirected()) return;
+  if (!mi_cas_acq_rel(&xunregistered, &unregistered, false)) return;      /* pairs with itself */
   if (mi_os_atfork(&before_fork, &after_fork_parent, &after_fork_child)) return;
   mi_store_release(&xunregistered, true);                                 /* pairs with register_again */
 }

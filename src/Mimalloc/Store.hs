@@ -214,8 +214,8 @@ storeSize (Store heap table) = fromIntegral <$> mi_strings_count table <* touchH
 
 -- Masked by the caller, who has evaluated the string: that may take long, and throw. There is nothing to wait
 -- for, so no exception comes from outside between this and the step that puts the block into the table, and
--- no handler is needed, which would not leave a lazy value as it was. (In a transaction one may come: the block
--- is free when the store ends.)
+-- no handler is needed, which would not leave a lazy value as it was. (In a transaction one may come: the
+-- block is free when the store ends.)
 newString :: String -> Heap RealWorld -> ByteString -> IO Block
 newString name heap s = do
   when (n > lengthMask) $ noMemory name n

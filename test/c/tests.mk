@@ -131,7 +131,8 @@ $(foreach v,check hard asan,$(eval $(call FUZZ_RULES,$(v),-$(v))))
 
 # ---- stress: the same programs in every variant; a few seconds each in `make test`, minutes in `make soak`
 
-STRESSES = $(foreach s,stress heapstress destroystress forkstress,$(s) $(patsubst %,$(s)-%,$(filter-out plain,$(VARIANTS))))
+STRESS_PROGRAMS = stress heapstress destroystress forkstress
+STRESSES = $(foreach s,$(STRESS_PROGRAMS),$(s) $(patsubst %,$(s)-%,$(filter-out plain,$(VARIANTS))))
 SUITES += $(STRESSES)
 define STRESS_RULES
 $(T)/stress$(2): $(T)/o/$(1)/test/c/stress/stress.o $$(call TEST_O,$(1))

@@ -17,6 +17,7 @@ import Data.Word (Word64, Word8)
 import Foreign.C.Types (CInt (..))
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Alloc (alloca)
+import qualified Foreign.Marshal.Alloc as C (free, mallocBytes)
 import Foreign.Marshal.Array (withArray)
 import Foreign.Marshal.Utils (fillBytes)
 import Foreign.Ptr (plusPtr)
@@ -451,8 +452,10 @@ killed look = do
     {-# NOINLINE lazily #-}
 
 -- The system refuses further memory, and what could be given back is dead: until it has been collected.
+-- The runtime system itself ends the program where C's malloc has nothing: that gets some before.
 refused :: IO a -> IO ()
 refused act = with PressureOff $ do
+  replicateM 2000 (C.mallocBytes 72 :: IO (Ptr ())) >>= mapM_ C.free
   replicateM_ 3 (act >> performMajorGC)
   _ <- mallocForeignPtrBytes 1000000000 :: IO (ForeignPtr Word8)
   size <- (* 4096) . read . takeWhile (/= ' ') <$> readFile "/proc/self/statm"

@@ -121,12 +121,14 @@ sourceInto using place name = Source
   }
 {-# INLINE sourceInto #-}
 
--- In a transaction nobody masks, and without that a safe call must not come back with a block: all capabilities
--- wait there.
+-- In a transaction nobody masks, and without that a safe call must not come back with a block: all
+-- capabilities wait there.
 bigZerosInto :: Place -> Ptr MiHeap -> CSize -> CSize -> IO (Ptr a)
 bigZerosInto place heap size align = do
   dropped <- inTransaction
-  if dropped then mi_malloc_into place heap size align 1 else masked (mi_zalloc_into_safe place heap size align)
+  if dropped
+    then mi_malloc_into place heap size align 1
+    else masked (mi_zalloc_into_safe place heap size align)
 {-# NOINLINE bigZerosInto #-}
 
 -- | A block of so many bytes, aligned to 16.

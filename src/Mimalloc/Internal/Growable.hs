@@ -386,8 +386,8 @@ makeRoom name g least = do
   resize name g (max (max 4 least) (if room > maxBound `quot` 2 then least else 2 * room))
 {-# INLINABLE makeRoom #-}
 
--- Masked, but in a transaction; and the box is empty meanwhile: a transaction (STM) that is dropped here loses
--- the block, but its finalizer frees nothing that realloc has freed.
+-- Masked, but in a transaction; and the box is empty meanwhile: a transaction (STM) that is dropped here
+-- loses the block, but its finalizer frees nothing that realloc has freed.
 resize :: forall a. Storable a => String -> Growable a -> Int -> IO ()
 resize name (Growable fp) room
   | size > 0 && room > maxBound `quot` size = sizeOverflow name room size

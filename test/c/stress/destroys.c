@@ -1,7 +1,7 @@
-/* A heap is destroyed while three threads free its blocks, and nobody allocates meanwhile: blocks of small and
-   medium pages, of single ones, with mappings of their own, and at offsets. What is freed too late is told, or
-   not; nothing crashes, no invariant breaks, and nothing is left. In every other trial what is empty is unmapped
-   at once. 1000 trials of each kind, or STRESS_SECONDS in all; STRESS_SEED. */
+/* A heap is destroyed while three threads free its blocks, and nobody allocates meanwhile: blocks of small
+   and medium pages, of single ones, with mappings of their own, and at offsets. What is freed too late is
+   reported, or not; nothing crashes, no invariant breaks, and nothing is left. In every other trial what is
+   empty is unmapped at once. 1000 trials of each kind, or STRESS_SECONDS in all; STRESS_SEED. */
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>

@@ -45,8 +45,8 @@ tests flags =
   , beside 1 "filling" counted
   ]
   where
-    -- There are about as many of each; a collection of the large heap copies 80 MB. With a fixed budget of 32 MiB
-    -- there are 71 major ones and 826 in the last two, where there are 7 and 19. If nobody asks for any, the
+    -- There are about as many of each; a collection of the large heap copies 80 MB. With a fixed budget of
+    -- 32 MiB there are 71 major ones and 826 in the last two, where there are 7 and 19. If nobody asks for any, the
     -- first is too large.
     counted ours theirs = do
       atMost "majors" (2 * majors theirs + 3) (majors ours)
@@ -116,8 +116,8 @@ kept new = do
   forM_ [49001 .. 50000] $ \i -> Vector.read ring (i `rem` 1000) >>= \s ->
     when (ByteString.last s /= fromIntegral i) $ fail "a byte is lost"
 
--- A service without its sockets: bodies come and go, 64 MiB of them, while an index is filled. A request comes
--- with each so many keys.
+-- A service without its sockets: bodies come and go, 64 MiB of them, while an index is filled. A request
+-- comes with each so many keys.
 filling :: New -> IO ()
 filling new = do
   slots <- Vector.replicate (64 * 1048576 `quot` 135168) ByteString.empty
