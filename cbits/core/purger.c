@@ -12,17 +12,32 @@
 
 /* ---- what it may cost: microseconds of processor time ---- */
 
-static mi_atomic(int64_t) xcredit = MI_CREDIT_MOST;
+/* What is left: MI_CREDIT_MOST less all that was spent in these steps of time. Sums; nothing is published. */
+static mi_atomic(int64_t) xcredit = MI_CREDIT_MOST, xspent[MI_CREDIT_STEPS];
+static mi_atomic(size_t) xstep;          /* the one that it is; changed under the lock */
+/* The lock's: bytes that went back before they were due, in all steps and in each. */
+static size_t early, early_in[MI_CREDIT_STEPS];
 
-static int64_t credit(void) { return mi_load_relaxed(&xcredit); }         /* a sum; nothing is published */
+static int64_t credit(void) { return mi_load_relaxed(&xcredit); }         /* a sum */
 
-/* Under the lock: one adds, anybody takes. */
+static void credit_spend(int64_t us) {
+  mi_sub_relaxed(&xcredit, us);                                           /* sums */
+  mi_add_relaxed(&xspent[mi_load_relaxed(&xstep)], us);
+}
+
+/* Under the lock. What was spent in the step that begins, the last time that it was this one, comes back. */
 static void credit_grow(uint64_t now) {
   static uint64_t last;
-  const uint64_t ms = last == 0 || now < last ? 0 : mi_min(now - last, MI_CREDIT_MOST / MI_CREDIT_PER_MS);
-  const int64_t room = MI_CREDIT_MOST - credit(), more = (int64_t)ms * MI_CREDIT_PER_MS;
-  last = now;
-  mi_add_relaxed(&xcredit, more < room ? more : room);
+  const uint64_t step = now / MI_CREDIT_STEP_MS;
+  uint64_t n = last == 0 || step < last ? 0 : mi_min(step - last, MI_CREDIT_STEPS);
+  last = step;
+  for (; n > 0; n--) {
+    const size_t at = (mi_load_relaxed(&xstep) + 1) % MI_CREDIT_STEPS;    /* the lock's */
+    mi_store_relaxed(&xstep, at);
+    mi_add_relaxed(&xcredit, mi_exchange_acq_rel(&xspent[at], 0));        /* pairs with nobody: sums */
+    early -= early_in[at];
+    early_in[at] = 0;
+  }
 }
 
 bool mi_purger_affords(void) { return credit() > MI_CREDIT_PAGES; }
@@ -31,9 +46,9 @@ bool mi_purger_affords(void) { return credit() > MI_CREDIT_PAGES; }
    on. */
 static void credit_charge(uint64_t since, int times) {
   const uint64_t now = mi_os_cpu_us();
-  if (now > since) mi_sub_relaxed(&xcredit, times * (int64_t)(now - since));                    /* a sum */
+  if (now > since) credit_spend(times * (int64_t)(now - since));
 }
-void mi_purger_charge(uint64_t us) { mi_sub_relaxed(&xcredit, 2 * (int64_t)us); }    /* a sum */
+void mi_purger_charge(uint64_t us) { credit_spend(2 * (int64_t)us); }
 
 /* ---- rounds ---- */
 
@@ -60,13 +75,21 @@ static bool slices_piece(void) {
   return false;
 }
 
+/* Also in small programs, where there are no rounds, and where it was not earned. */
+static void unmap_waiting(void) {
+  if (!mi_load_relaxed(&mi_mapping_xwaits)) return;                       /* a hint */
+  const uint64_t since = mi_os_cpu_us();
+  mi_mapping_unmap_waiting(false);
+  credit_charge(since, 1);
+}
+
 /* Under the lock. A piece of the round that is under way or due. True: there is more, to be done now. */
 static bool round_work(uint64_t now, size_t npages) {
   mi_assert(npages > 0 && credit() <= MI_CREDIT_MOST);
   const uint64_t at = mi_clock_at();
   credit_grow(now);
   if (mi_clock_is_paused()) return false;
-  mi_mapping_unmap_waiting(false);       /* also in small programs, and where there are no rounds */
+  unmap_waiting();
   if (!mi_load_relaxed(&mi_purger_xround)) {                              /* the lock's */
     if (at == 0 || now < at) return false;
     mi_due_round(&mi_due);
@@ -220,27 +243,46 @@ static bool thread_is_elsewhere(void) {
 
 /* Not due yet, but much of all that is resident; where nobody comes later, who frees last. */
 static bool too_much_waits(void) {
-  if (credit() <= MI_CREDIT_EARLY || mi_option_get(mi_option_purge_delay) < 0) return false;
   /* A statistic. */
   const size_t waiting = mi_purge_waiting(), committed = mi_load_relaxed(&mi_commit_totals.xcommitted);
   return waiting > MI_PURGE_EARLY_BYTES && waiting > committed / 5;
 }
 
-static bool early_piece(void) {
-  if (mi_clock_is_paused() || !too_much_waits() || !mi_trylock(&working)) return false;
+/* Under the lock. All the credit is for a burst of frees, which may be the last thing that happens for
+   long. */
+static bool early_is_paid(void) {
+  const mi_commit_totals_t* t = &mi_commit_totals;
+  /* Statistics. */
+  const size_t committed = mi_load_relaxed(&t->xcommitted), peak = mi_load_relaxed(&t->xpeak_committed);
+  return credit() > (mi_policy_early_is_in_vain(early, committed, peak) ? MI_CREDIT_EARLY : 0);
+}
+
+/* Under the lock. */
+static bool early_work(void) {
   const uint64_t since = mi_os_cpu_us();
+  const size_t before = mi_load_relaxed(&mi_commit_totals.xpurged);       /* a statistic */
   const bool more = mi_purge_some(true);
+  const size_t bytes = mi_load_relaxed(&mi_commit_totals.xpurged) - before;
+  early += bytes;
+  early_in[mi_load_relaxed(&xstep)] += bytes;                             /* the lock's */
   credit_charge(since, 1);
+  return more;
+}
+
+static bool early_piece(uint64_t now) {
+  if (mi_clock_is_paused() || mi_option_get(mi_option_purge_delay) < 0 || !mi_trylock(&working)) return false;
+  credit_grow(now);
+  const bool more = credit() > 0 && too_much_waits() && early_is_paid() && early_work();
   mi_unlock(&working);
   return more;
 }
 
-static void purge_early(uint32_t ticks) {
+static void purge_early(uint64_t now, uint32_t ticks) {
   static mi_atomic(uint32_t) xticks;
   const uint32_t sum = mi_load_relaxed(&xticks) + ticks;                  /* a hint */
   mi_store_relaxed(&xticks, sum < MI_PURGE_EARLY_TICKS ? sum : 0);        /* a hint */
   if (sum < MI_PURGE_EARLY_TICKS) return;
-  for (uint32_t n = mi_policy_pieces(sum); n > 0 && early_piece(); n--) {}
+  for (uint32_t n = mi_policy_pieces(sum); n > 0 && early_piece(now); n--) {}
 }
 
 /* As many pieces of the round as go with what was freed. */
@@ -263,7 +305,7 @@ static void clock_look(bool may_start) {
   /* A hint. */
   if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now))
     round_pieces(ticked ? now : mi_os_now_ms(), ticks);
-  else purge_early(ticks);
+  else purge_early(now, ticks);
 }
 
 void mi_purger_look(bool may_start) {

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/mapping.h"
+#include "core/purge.h"
 #include "core/purger.h"
 #include "test.h"
 
@@ -38,11 +40,8 @@ void __wrap_mi_purger_charge(uint64_t us) {
 }
 static size_t npieces(void) { return (mi_load_relaxed(&xasked) + 1) / 2; }
 
-/* What may be spent in so many milliseconds, and what is begun with the last of it: by two at once, and in
-   pages, which count twice. */
-static size_t pieces_at_most(uint64_t ms) {
-  return (size_t)(MI_CREDIT_PER_MS * ms / COST) + PIECES_SAVED + 4;
-}
+/* 2 % of ten seconds (in hard mode ten times as much): what so many pieces cost is no more. */
+static bool is_within_budget(size_t pieces) { return pieces * COST <= (MI_HARD ? 2000000 : 200000); }
 
 static void* block[BLOCKS];
 static void* make(void* arg) {
@@ -69,40 +68,112 @@ static void begin(long thread, uint64_t cost) {
   mi_store_relaxed(&xasked, 0);
 }
 
-/* Ten seconds, in which four of five blocks are freed. */
-enum { SECONDS = 10, MS = 1000 * SECONDS, EACH = BLOCKS / 5 * 4 / MS };
-static void trickle_played(size_t pieces[SECONDS]) {
+/* So many seconds, in which three of four blocks are freed. Pieces in each quarter of a second. */
+enum { SECONDS = 25, MS = 1000 * SECONDS, EACH = BLOCKS / 4 * 3 / MS, QUARTERS = 4 * SECONDS };
+static void trickle_played(size_t pieces[QUARTERS]) {
   for (int ms = 0; ms < MS; ms++, played_ms++) {
     for (int i = 0; i < EACH; i++) mi_free(block[ms * EACH + i]);
     mi_free(mi_malloc(70000));           /* a slow path */
-    pieces[ms / 1000] = npieces();
+    pieces[ms / 250] = npieces();
   }
-  for (int second = SECONDS - 1; second > 0; second--) pieces[second] -= pieces[second - 1];
+  for (int q = QUARTERS - 1; q > 0; q--) pieces[q] -= pieces[q - 1];
   for (int i = MS * EACH; i < BLOCKS; i++) mi_free(block[i]);
 }
 
-/* Slow paths alone. Once what was saved is spent, rounds wait for what time earns. */
+/* Slow paths alone. Once all of it is spent rounds wait for ten seconds; then they go on. */
 static void of_slow_paths(void) {
-  size_t pieces[SECONDS], all = 0;
+  size_t pieces[QUARTERS], all = 0;
   played_ms = 1000;
   begin(0, COST);
   trickle_played(pieces);
-  for (int i = 0; i < SECONDS; i++) {
-    all += pieces[i];
-    CHECK_AT(i < 2 || pieces[i] <= pieces_at_most(1000) - PIECES_SAVED, "second %d: %zu", i, pieces[i]);
+  for (int from = 0; from < QUARTERS; from++) {
+    size_t sum = 0;
+    for (int q = from; q < QUARTERS && q < from + 40; q++) sum += pieces[q];
+    CHECK_AT(is_within_budget(sum), "from %d ms: %zu", from * 250, sum);
+    all += pieces[from];
   }
-  CHECK_AT(all <= pieces_at_most(MS), "%zu", all);
-  CHECK_AT(all >= PIECES_SAVED, "%zu", all);       /* it was spent */
+  CHECK_AT(all > PIECES_SAVED, "%zu", all);
 }
 
 /* The same rounds, if they cost nothing: so it is their cost that makes them rare. */
 static void of_what_is_cheap(void) {
-  size_t pieces[SECONDS];
+  size_t pieces[QUARTERS];
   played_ms = 1000;
   begin(0, 0);
   trickle_played(pieces);
-  for (int i = 0; i < SECONDS; i++)
-    CHECK_AT(pieces[i] >= 2 * pieces_at_most(1000), "second %d: %zu", i, pieces[i]);
+  for (int i = 0; i < QUARTERS; i++)
+    CHECK_AT(pieces[i] >= PIECES_SAVED / 4, "from %d ms: %zu", i * 250, pieces[i]);
+}
+
+/* What was freed late is unmapped whatever it costs, and rounds wait for that. */
+static void of_mappings(void) {
+  enum { N = PIECES_SAVED + 1 };
+  void* wait[N];
+  played_ms = 1000;
+  mi_option_set(mi_option_purge_thread, 0);
+  mi_option_set(mi_option_purge_delay, 20);
+  for (int i = 0; i < 16; i++) memset(block[i] = mi_malloc(MI_MiB), 1, MI_MiB);
+  mi_option_set(mi_option_arena_reserve, MI_ARENA_MIN / MI_KiB);
+  for (int i = 0; i < N; i++)
+    CHECK((wait[i] = mi_malloc(2 * MI_ARENA_MIN)) != NULL && mi_page_of(wait[i])->arena == MI_ARENA_NONE);
+  mi_store_relaxed(&xcost, COST);                                         /* one thread only */
+  for (int i = 0; i < N; i++) {
+    mi_local()->frees_late = true;
+    mi_free(wait[i]);
+    mi_local()->frees_late = false;
+    mi_purger_run_piece();
+    CHECK(!mi_load_relaxed(&mi_mapping_xwaits));                          /* one thread only */
+  }
+  for (int i = 0; i < 16; i++) mi_free(block[i]);
+  const size_t n = npieces();
+  for (int i = 0; i < 400; i++, played_ms += 20) mi_purger_run(false);
+  CHECK_EQ(npieces(), n);
+  for (int i = 0; i < 400; i++, played_ms += 20) mi_purger_run(false);
+  CHECK(npieces() >= n + 4 && mi_purge_waiting() == 0);
+}
+
+/* ---- what is given back before it is due, where there is no thread ---- */
+
+/* Blocks of a MiB are made and freed; what waits then, and how many pieces that took. */
+static size_t burst(int n) {
+  const size_t before = npieces();
+  for (int i = 0; i < n; i++) memset(block[i] = mi_malloc(MI_MiB), 1, MI_MiB);
+  for (int i = 0; i < n; i++) mi_free(block[i]);
+  return npieces() - before;
+}
+static void begin_bursts(void) {
+  played_ms = 1000;
+  mi_option_set(mi_option_purge_thread, 0);
+  mi_option_set(mi_option_purge_delay, 1000000);
+  mi_store_relaxed(&xcost, COST);                                         /* one thread only */
+}
+
+/* Most of the budget is for one burst, of which little is left then. */
+static void of_a_burst(void) {
+  begin_bursts();
+  const size_t n = burst(160);
+  CHECK_AT(n > PIECES_SAVED / 2 && is_within_budget(n), "%zu", n);
+  CHECK_AT(mi_purge_waiting() <= MI_PURGE_EARLY_BYTES + MI_PURGE_PIECE, "%zu", mi_purge_waiting());
+}
+
+/* More than the budget pays for waits for ten seconds. */
+static void of_a_large_burst(void) {
+  begin_bursts();
+  CHECK(is_within_budget(burst(512)));
+  CHECK(mi_purge_waiting() >= 256 * MI_MiB);
+  played_ms += 9000;
+  CHECK_EQ(burst(16), 0);
+  played_ms += 2000;
+  for (int i = 0; i < 16; i++) burst(16);
+  CHECK_AT(mi_purge_waiting() <= 256 * MI_MiB, "%zu", mi_purge_waiting());
+}
+
+/* What a program takes again each time is given back with the first of the budget only. */
+static void of_burst_after_burst(void) {
+  size_t n = 0;
+  begin_bursts();
+  for (int i = 0; i < 20; i++) n += burst(64);
+  CHECK_AT(n >= PIECES_SAVED / 10 && n <= PIECES_SAVED / 10 * 3 + 1, "%zu", n);
 }
 
 /* The thread and the slow paths together, in the time that goes by. */
@@ -115,7 +186,7 @@ static void of_the_thread(void) {
   }
   const size_t n = npieces();
   const uint64_t ms = __real_mi_os_now_ms() - start + 10;                 /* the clock's steps */
-  CHECK_AT(n <= pieces_at_most(ms), "%zu in %zu ms", n, (size_t)ms);
+  CHECK_AT(is_within_budget(n / (1 + ms / 10000)), "%zu in %zu ms", n, (size_t)ms);
   CHECK_AT(n >= PIECES_SAVED / 4, "%zu", n);
   for (int i = BLOCKS / 5 * 4; i < BLOCKS; i++) mi_free(block[i]);
 }
@@ -233,6 +304,7 @@ static void ends_with_the_program_unpaid(void) {
 /* The other thread is to this library what the thread of another copy of it is. */
 static void ends_beside_another_copy(void) { ends_with_all(20000, 0, true, 1); }
 
-TEST_MAIN("budget", TEST(of_slow_paths), TEST(of_what_is_cheap), TEST(of_the_thread),
+TEST_MAIN("budget", TEST(of_slow_paths), TEST(of_what_is_cheap), TEST(of_mappings), TEST(of_a_burst),
+          TEST(of_a_large_burst), TEST(of_burst_after_burst), TEST(of_the_thread),
           TEST(ends_within_two_delays), TEST(ends_with_the_program), TEST(ends_with_the_program_unpaid),
           TEST(ends_beside_another_copy))
