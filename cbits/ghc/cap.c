@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/commit.h"
 #include "core/family.h"
@@ -593,7 +592,7 @@ static uint64_t taken_from(uint16_t arena) {
 }
 
 /* The non-moving collector has only begun when performMajorGC returns. */
-enum { ROUNDS = 50, ROUND_US = 1000 };
+enum { ROUNDS = 50, ROUND_MS = 1 };
 enum { ANY_ARENA = 1, ONE_ARENA = 2 };
 int mi_cap_pressure_exhausted(const mi_heap_t* heap, size_t size) {
   const uint16_t arena = heap == NULL ? MI_ARENA_NONE : heap->arena;
@@ -602,7 +601,7 @@ int mi_cap_pressure_exhausted(const mi_heap_t* heap, size_t size) {
   if (size > mi_memory_most(arena) || !mi_pressure_may_help(one, size, mi_commit_room(), began)) return 0;
   collect_all();
   for (int i = 0; RtsFlags.GcFlags.useNonmoving && i < ROUNDS && taken_from(arena) + size > before; i++) {
-    usleep(ROUND_US);
+    mi_os_sleep_ms(ROUND_MS);
     performGC();
   }
   (void)mi_mapping_unmap_waiting(true);  /* of finalizers just now: whoever is refused does not wait */

@@ -1,11 +1,12 @@
 -- That no name is missing: what the modules export and what the header declares, against docs/api-names.txt;
--- what the header declares, against what the library has; and the types of the names. Runs at the root of the
--- package.
+-- what the header declares, against what the library has; and the types of the names. What the package's C
+-- imports, against the lists that have a reason for each name. Runs at the root of the package.
 module Main (main) where
 
 import Control.Monad
 import Data.Char (isAlphaNum, isSpace, toUpper)
-import Data.List (dropWhileEnd, findIndex, isInfixOf, isPrefixOf, isSuffixOf, nub, stripPrefix, tails, (\\))
+import Data.List
+  (dropWhileEnd, findIndex, isInfixOf, isPrefixOf, isSuffixOf, nub, partition, stripPrefix, tails, (\\))
 import Data.Maybe (listToMaybe)
 import System.Directory
 import System.FilePath
@@ -55,6 +56,19 @@ main = do
           shown <- filter ("mi_" `isPrefixOf`) . symbols "TDBWV"
             <$> readProcess "nm" ["-D", "--defined-only", so] ""
           missing shown declared
+    , testCase "each name that C imports is listed" $ do
+        (ghcs, others) <- partition ("/cbits/ghc/" `isInfixOf`) <$> objects
+        assertBool "no objects where cabal builds" (length ghcs >= 10 && length others >= 40)
+        defined_ <- symbols "TDBRVW" <$> readProcess "nm" ("--defined-only" : ghcs ++ others) ""
+        inGhc <- imports defined_ ghcs
+        inOthers <- imports defined_ others
+        listed <- readReasons "test/hs/Names/imports"
+        listedC <- readReasons "test/c/imports/list"
+        assertEqual "without a reason" [] [ name | (name, False) <- listed ]
+        inGhc `missing` map (dropWhile (== '?') . fst) listed
+        inOthers `missing` map (dropWhile (== '?') . fst) listedC
+        assertEqual "listed, but not imported" []
+          ([ name | (name, _) <- listed, take 1 name /= "?" ] \\ inGhc)
     , testCase "MiOption is mi_option_t, in order" $
         map show [minBound .. maxBound :: MiOption] @?= map camel (optionNames header)
     , numbersAgree
@@ -164,6 +178,23 @@ defined = do
   case archives of
     [] -> assertFailure "no library where cabal builds"
     a : _ -> symbols "TW" <$> readProcess "nm" ["--defined-only", a] ""
+
+-- | The objects of the package's C and C--, of the way that is not profiled and not dynamic.
+objects :: IO [FilePath]
+objects = filter (\f -> "/build/cbits/" `isInfixOf` f && takeExtension f == ".o")
+  <$> (buildDirectory >>= filesBelow)
+
+-- | What these objects import, but for what is defined.
+imports :: [String] -> [FilePath] -> IO [String]
+imports defined_ files = do
+  out <- readProcess "nm" ("--undefined-only" : files) ""
+  pure (nub [ name | [kind, name] <- map words (lines out), kind `elem` ["U", "w"] ] \\ nub defined_)
+
+-- | The names of a list, and whether each has a reason.
+readReasons :: FilePath -> IO [(String, Bool)]
+readReasons file = do
+  text <- readFile file
+  pure [ (name, not (null reason)) | name : reason <- map words (lines text), take 1 name /= "#" ]
 
 libraryFiles :: String -> IO [FilePath]
 libraryFiles extension = do
