@@ -46,8 +46,8 @@ tests flags =
   ]
   where
     -- There are about as many of each; a collection of the large heap copies 80 MB. With a fixed budget of
-    -- 32 MiB there are 71 major ones and 826 in the last two, where there are 7 and 19. If nobody asks for any,
-    -- the first is too large.
+    -- 32 MiB there are 71 major ones and 826 in the last two, where there are 7 and 19. If nobody asks for
+    -- any, the first is too large.
     counted ours theirs = do
       atMost "majors" (2 * majors theirs + 3) (majors ours)
       atMost "copied" (2 * copied theirs + 250000) (copied ours)
