@@ -136,7 +136,7 @@ static void dump(void) {
   if (MI_CHECK < 2) { CHECK(said[0] == 0); return; }
   CHECK(strncmp(said, "mimalloc: ", 10) == 0 && strstr(said, " pages, 298 live blocks; committed ") != NULL);
   CHECK(strstr(said, "\n  owner 0 id 0x10 capability: ") != NULL
-        && strstr(said, "\n  owner 7 id 0x80 capability: 0 pages queued, 0 fresh, ") != NULL);
+        && strstr(said, "\n  owner 7 id 0x80 capability: 0 pages held, 0 fresh, ") != NULL);
 }
 
 static void assertion(void) { mi_assert(page == (mi_page_t*)1); }
