@@ -559,6 +559,7 @@ static size_t can_be_written(void) {
 static void grows_under(int resource) {
   if (test_skips(TEST_SANITIZED, "a sanitizer needs addresses")) return;
   begin();
+  mi_option_set(mi_option_purge_thread, 0);                  /* its stack would count */
   size_t size = 20 * MI_MiB;
   uint8_t* p = mi_alloc_malloc(lh, size);
   CHECK(p != NULL && mi_page_of(p)->arena == MI_ARENA_NONE);
