@@ -36,7 +36,7 @@ mi_inline void* malloc_once(mi_lheap_t* lh, size_t size, size_t align, bool head
 mi_cold static bool make_room(mi_lheap_t* lh) {
   const uint64_t before = mi_memory_changes();
   const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);  /* a hint */
-  mi_lheap_collect(lh, true);
+  mi_lheap_make_room(lh);
   const bool unmapped = mi_mapping_unmap_waiting(true);
   if (mi_cache_any()) mi_purger_run(true);
   else if (mi_commit_is_limited()) mi_purge_some(true);

@@ -224,14 +224,17 @@ void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t
   if (xid != 0) memset(lh->park_more, 0, sizeof lh->park_more);           /* it may have been another's */
   lh->xid = xid;
   lh->drains_seen = mi_load_relaxed(&xdrains_scheduled);                      /* it has nothing */
+  lh->vain_pages = 0;
   lh->owner = owner;
   mi_store_relaxed(&lh->xheap, heap);  /* shown to others together with the local heap */
 }
 
-void mi_lheap_collect(mi_lheap_t* lh, bool force) {
+/* How many pages were looked at. */
+static size_t collect(mi_lheap_t* lh, bool force) {
+  size_t n = 0;
   mi_queue_unpark_all(lh);
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) {
-    for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next) {
+    for (mi_page_t *page = lh->queue[bin].first, *next; page != NULL; page = next, n++) {
       next = page->next;
       if (force) mi_queue_unretire(page);
       mi_queue_unwatch(page);
@@ -240,6 +243,26 @@ void mi_lheap_collect(mi_lheap_t* lh, bool force) {
     }
     if (force) give_up_sparse(lh, bin);
   }
+  return n;
+}
+
+void mi_lheap_collect(mi_lheap_t* lh, bool force) { collect(lh, force); }
+
+/* What the owner frees itself shows: a page that it empties is free or retired. So whatever else there is was
+   freed by others, which shows in the pages only. */
+void mi_lheap_make_room(mi_lheap_t* lh) {
+  const uint64_t now = mi_os_now_ms();
+  mi_queue_unretire_all(lh);
+  if (!mi_policy_collects_again(lh, now)) {
+    lh->vain_failures++;
+    return;
+  }
+  const uint64_t before = mi_load_relaxed(&lh->xcounts.retired_pages);    /* its one writer */
+  const size_t n = collect(lh, true);
+  const bool any = mi_load_relaxed(&lh->xcounts.retired_pages) != before; /* the same */
+  lh->vain_pages = any ? 0 : (uint32_t)mi_min(n, UINT32_MAX);
+  lh->vain_failures = 0;
+  lh->vain_at = now;
 }
 
 void mi_lheap_end(mi_lheap_t* lh) {

@@ -30,6 +30,8 @@ bool mi_lheap_take_back(mi_lheap_t* lh, mi_page_t* page);
 /* Gives parked pages up, collects remote frees, frees empty pages; force: also those that are retired, and
    pools those that are sparse. */
 void mi_lheap_collect(mi_lheap_t* lh, bool force);
+/* The same by force, for a request that failed: not all of it each time where it brings nothing. */
+void mi_lheap_make_room(mi_lheap_t* lh);
 /* Any thread: asks each local heap to collect by force in its next slow path. */
 void mi_lheap_schedule_drains(void);
 

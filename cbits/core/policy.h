@@ -90,6 +90,19 @@ mi_inline unsigned mi_policy_cached_of(unsigned bin) {
 #define MI_CLAIM_YIELDS 200
 #define MI_CLAIM_SLEEPS 100
 
+/* ---- requests that fail ---- */
+
+/* A request that the system refuses, of who has 16384 pages with free blocks: 1.1 us, and 240 for the first;
+   430 where all of them are looked at for each. */
+#define MI_VAIN_PAGES 32u                /* that each request that fails may look at, on the average */
+#define MI_VAIN_MS    100u
+
+/* A local heap that brought nothing when it was collected for a request that failed is collected for another
+   when so many have failed that each looks at a few pages, or after a tenth of a second. */
+mi_inline bool mi_policy_collects_again(const mi_lheap_t* lh, uint64_t now) {
+  return lh->vain_pages <= (uint64_t)MI_VAIN_PAGES * lh->vain_failures || now - lh->vain_at >= MI_VAIN_MS;
+}
+
 /* ---- rounds, and the thread that makes them: any thread ---- */
 
 #define MI_ROUND_PAGES 64u  /* that the thread looks at in one piece: whoever forks or visits waits for it; */

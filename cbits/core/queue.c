@@ -101,6 +101,10 @@ static void queue_unretire_first(mi_lheap_t* lh, unsigned bin) {
   if (mi_page_used(first) == 0) mi_queue_page_free(lh, first);
 }
 
+void mi_queue_unretire_all(mi_lheap_t* lh) {
+  for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) queue_unretire_first(lh, bin);
+}
+
 /* ---- watched pages: an owner that took a full page back by a free may go on to free on the fast path alone,
    for long. `used` comes to 0 when the page has become sparse. ---- */
 

@@ -40,6 +40,8 @@ void mi_queue_page_emptied(mi_lheap_t* lh, mi_page_t* page);
 /* ---- retired pages ---- */
 
 void mi_queue_unretire(mi_page_t* page);
+/* Frees all of them. */
+void mi_queue_unretire_all(mi_lheap_t* lh);
 
 /* ---- watched pages ---- */
 

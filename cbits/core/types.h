@@ -171,6 +171,10 @@ struct mi_lheap_s {
   uint64_t    swept_at;             /* when idle queues were looked for last, milliseconds */
   uint32_t    free_tick;            /* slow paths of its owner's frees so far */
   uint32_t    drains_seen;          /* how many drains were scheduled, at its last slow path */
+  /* When it was collected last for a request that failed, if that brought nothing: how many pages that looked
+     at (else 0), how many requests failed since, and when, milliseconds. */
+  uint32_t    vain_pages, vain_failures;
+  uint64_t    vain_at;
   mi_atomic(bool) xdefault;         /* its owner may point to it even when its heap has ended (heap.c) */
   /* Of what the next allocation from each queue would take, at the last look: 16 bits that are seldom
      equal. */

@@ -1,6 +1,8 @@
-/* lheap.h: queues, full pages that come back, retired pages, collecting. */
+/* lheap.h: queues, full pages that come back, retired pages, collecting. Linked so that calls of
+   mi_page_collect come here, and of the clock (tests.mk). */
 #include <unistd.h>
 
+#include "core/policy.h"
 #include "core/stats.h"
 #include "test.h"
 
@@ -411,9 +413,74 @@ static void churn(void) {
   test_nothing_left();
 }
 
+/* ---- requests that fail ---- */
+
+static size_t nlooks;                    /* at a page, for what others freed in it */
+bool __real_mi_page_collect(mi_page_t* page, uint32_t* nremote);
+bool __wrap_mi_page_collect(mi_page_t* page, uint32_t* nremote);
+bool __wrap_mi_page_collect(mi_page_t* page, uint32_t* nremote) {
+  nlooks++;
+  return __real_mi_page_collect(page, nremote);
+}
+
+static uint64_t played_ms;               /* 0: the system's clock */
+uint64_t __real_mi_os_now_ms(void);
+uint64_t __wrap_mi_os_now_ms(void);
+uint64_t __wrap_mi_os_now_ms(void) { return played_ms != 0 ? played_ms : __real_mi_os_now_ms(); }
+
+enum { MANY = 300 };                     /* pages */
+static void* small[MANY * 1024];         /* a page of 1024 each */
+static void begin_to_fail(void) {
+  test_expect_errors();
+  mi_option_set(mi_option_purge_delay, -1);
+  played_ms = 1000;
+  owners_begin();
+  for (int i = 0; i < MANY * 1024; i++) CHECK((small[i] = o_malloc(0, 64)) != NULL);
+  for (int i = 0; i < MANY * 1024; i += 2) o_free(0, small[i]);
+  CHECK_EQ(lh(0)->xcounts.pages, MANY);
+}
+static void fail(void) { CHECK(o_malloc(0, MI_ADDRESSES) == NULL); }
+
+/* Each looks at a few pages, on the average, in each of two ways, but for the first. */
+static void failing_is_cheap(void) {
+  enum { TIMES = 100 };
+  begin_to_fail();
+  nlooks = 0;
+  for (int i = 0; i < TIMES; i++) fail();
+  CHECK_AT(nlooks >= MANY && nlooks <= 2 * (MANY + TIMES * MI_VAIN_PAGES), "%zu", nlooks);
+}
+
+/* What others freed is found when some time went by, or when others have failed; then at once. What the owner
+   freed itself is there at once. */
+static void failing_finds_what_was_freed(void) {
+  begin_to_fail();
+  for (int way = 0, from = 0; way < 2; way++, from += MANY / 3 * 1024) {
+    fail();
+    for (int i = from + 1; i < from + MANY / 3 * 1024; i += 2) o_free(1, small[i]);
+    fail();
+    CHECK(lh(0)->vain_failures == 1 && lh(0)->xcounts.pages > (uint64_t)(MANY - MANY / 3 * way - 1));
+    void* p = o_malloc(0, 1000);
+    o_free(0, p);
+    CHECK(MI_HARD || mi_page_where(mi_page_of(p)) == MI_WHERE_RETIRED);
+    fail();
+    CHECK(lh(0)->queue[mi_bin_of(1000)].first == NULL);
+    if (way == 0) played_ms += MI_VAIN_MS;
+    int n = 0;
+    for (; lh(0)->xcounts.pages > (uint64_t)(MANY - MANY / 3 * (way + 1)); n++) fail();
+    CHECK_AT(n <= (way == 0 ? 1 : MANY / (int)MI_VAIN_PAGES), "%d", n);
+  }
+  const int from = MANY / 3 * 2 * 1024;
+  for (int i = from + 1; i < MANY * 1024; i += 2) o_free(1, small[i]);
+  fail();
+  CHECK_EQ(lh(0)->xcounts.pages, 0);
+  owners_end();
+  test_nothing_left();
+}
+
 TEST_MAIN("lheap", TEST(parked_and_back), TEST(given_up_and_back), TEST(full_and_freed_by_others),
           TEST(parked_and_freed_by_others), TEST(parked), TEST(parked_by_a_maker), TEST(parked_slices),
           TEST(parked_and_retired), TEST(parked_and_emptied_by_others), TEST(freed_in_the_one_given_up),
           TEST(parked_and_idle), TEST(own_page_freed_by_others), TEST(retired_page_stays),
           TEST(retired_page_goes), TEST(retired_and_freed_by_others), TEST(one_block_again),
-          TEST(retired_and_remote), TEST(single_of_every_size), TEST(full_to_owned), TEST(churn))
+          TEST(retired_and_remote), TEST(single_of_every_size), TEST(full_to_owned), TEST(churn),
+          TEST(failing_is_cheap), TEST(failing_finds_what_was_freed))
