@@ -98,7 +98,8 @@ static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* 
   mi_assert(parts->n <= parts->max / 2 && parts->max > 0);
   /* A hash table: max is twice what there can be. */
   size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % parts->max;
-  while (parts->parts[i].pages != 0 && parts->parts[i].key != key) i = (i + 1) % parts->max;
+  for (parts->looks++; parts->parts[i].pages != 0 && parts->parts[i].key != key; parts->looks++)
+    i = (i + 1) % parts->max;
   mi_part_t* part = &parts->parts[i];
   if (part->pages == 0) {
     if (parts->n >= parts->max / 2) return part;  /* owners or heaps came up meanwhile: left out */
@@ -163,10 +164,12 @@ static void parts_sort(mi_parts_t* parts) {
     differ |= from[n - 1].key ^ from[0].key;
   }
   parts->n = n;
+  parts->looks += parts->max;
   mi_assert(n <= parts->max / 2);
   for (unsigned byte = 0; byte < 8; byte++) {
     if ((differ >> byte * 8 & 255) == 0) continue;
     sort_by_byte(from, to, n, byte);
+    parts->looks += n;
     mi_part_t* const other = from;
     from = to;
     to = other;

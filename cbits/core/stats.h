@@ -26,8 +26,9 @@ typedef struct {
   const mi_heap_t* heap;    /* of a heap: it may have ended, and its structure may have another by now */
 } mi_part_t;
 
-/* Room for max, of which at most half is used. */
-typedef struct { mi_part_t* parts; size_t n, max; } mi_parts_t;
+/* Room for max, of which at most half is used. `looks`: how many were looked at or moved in all, so that a
+   test can tell that this is linear. */
+typedef struct { mi_part_t* parts; size_t n, max, looks; } mi_parts_t;
 
 typedef struct {
   /* gauges, bytes and numbers */

@@ -63,6 +63,7 @@ $(UNITS:%=$(T)/%-hard): $(T)/%-hard: $(T)/o/hard/test/c/unit/%.o $(call TEST_O,h
 $(T)/budget $(T)/budget-%: WRAP = $(patsubst %,-Wl$(comma)--wrap=%,\
   mi_os_now_ms mi_os_cpu_us mi_os_wait mi_purger_charge)
 $(T)/lheap $(T)/lheap-%: WRAP = -Wl,--wrap=mi_page_collect,--wrap=mi_os_now_ms
+$(T)/many_heaps $(T)/many_heaps-%: WRAP = -Wl,--wrap=mi_bitmap_next,--wrap=mi_snapshot_take
 $(T)/realloc $(T)/realloc-check $(T)/realloc-hard: WRAP = -Wl,--wrap=syscall
 $(T)/os $(T)/os-%: WRAP = $(patsubst %,-Wl$(comma)--wrap=%,pthread_attr_setdetachstate pthread_sigmask)
 $(T)/unregistered $(T)/unregistered-%: WRAP = -Wl,--wrap=__register_atfork
