@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,6 +22,13 @@ static long nforks, seconds, seed;
 static mi_atomic(void*) slots[SLOTS];
 static mi_heap_t* shared;                /* all allocate from it, none ends it but a child */
 static mi_atomic(bool) stop;
+
+/* What a worker offers of a heap of its own, for children: a heap that it visits, which they end, and blocks of
+   one that it deletes, which they free. Whoever takes one out has it. */
+enum { OFFERED = 300 };
+typedef struct { mi_atomic(mi_heap_t*) xheap; mi_atomic(void*) xblocks[OFFERED]; } offer_t;
+static offer_t offers[WORKERS];
+static _Thread_local offer_t* own_offer; /* NULL: nobody's */
 
 static void put(uint64_t* r, void* p) { mi_free(mi_exchange_acq_rel(&slots[test_random(r) % SLOTS], p)); }
 
@@ -39,21 +47,26 @@ static bool nothing(const mi_heap_t* heap, const mi_heap_area_t* area, void* p, 
 }
 
 static void end_heaps(uint64_t* r) {
-  void* p[300];
+  void* p[OFFERED];
   mi_heap_t* heap = mi_heap_new();
-  for (int i = 0; i < 300; i++)
-    CHECK((p[i] = mi_heap_malloc(heap, i == 0 ? HUGE_BYTES : random_size(r))) != NULL);
-  for (int i = 0; i < 300; i += 3) mi_free(p[i]);
-  const bool destroy = test_random(r) % 2;
+  for (int i = 0; i < OFFERED; i++)
+    CHECK((p[i] = mi_heap_malloc(heap, i == 1 ? HUGE_BYTES : random_size(r))) != NULL);
+  for (int i = 0; i < OFFERED; i += 3) mi_free(p[i]);
+  const bool destroy = test_random(r) % 2, offers_it = !destroy && own_offer != NULL;
+  for (int i = 0; offers_it && i < OFFERED; i++)  /* pairs with use_offers, by fork */
+    if (i % 3 != 0) mi_store_release(&own_offer->xblocks[i], p[i]);
   (destroy ? &mi_heap_destroy : &mi_heap_delete)(heap);
-  for (int i = 0; i < 300; i++) if (!destroy && i % 3 != 0) mi_free(p[i]);
+  for (int i = 0; !destroy && i < OFFERED; i++)
+    if (i % 3 != 0) mi_free(offers_it ? mi_exchange_acq_rel(&own_offer->xblocks[i], NULL) : p[i]);
 }
 
 static void visit_heaps(uint64_t* r) {
   mi_heap_t* heap = mi_heap_new();
   put(r, mi_heap_malloc(heap, HUGE_BYTES));
   for (int i = 0; i < 100; i++) put(r, mi_heap_malloc(heap, random_size(r)));
+  if (own_offer != NULL) mi_store_release(&own_offer->xheap, heap);       /* pairs with use_offers, by fork */
   for (int i = 0; i < 10; i++) CHECK(mi_heap_visit_blocks(heap, true, &nothing, NULL));
+  if (own_offer != NULL) mi_store_release(&own_offer->xheap, NULL);       /* the same */
   mi_heap_delete(heap);
 }
 
@@ -92,9 +105,10 @@ static void come_and_go(uint64_t* r) {
   while (sem_wait(&life.gone) != 0) CHECK(errno == EINTR);
 }
 
-typedef struct { void (*work)(uint64_t* r); uint64_t r; } worker_t;
+typedef struct { void (*work)(uint64_t* r); uint64_t r; offer_t* offer; } worker_t;
 static void* worker(void* arg) {
   worker_t* w = arg;
+  own_offer = w->offer;
   while (!mi_load_relaxed(&stop)) w->work(&w->r);                         /* asks only that it ends */
   return NULL;
 }
@@ -118,13 +132,24 @@ static void use(uint64_t* r) {
   mi_free(mi_malloc(HUGE_BYTES));
 }
 
+static void use_offers(uint64_t* r) {
+  for (int w = 0; w < WORKERS; w++) {
+    mi_heap_t* heap = mi_exchange_acq_rel(&offers[w].xheap, NULL);         /* pairs with visit_heaps, by fork */
+    for (int i = 0; i < OFFERED; i++) mi_free(mi_exchange_acq_rel(&offers[w].xblocks[i], NULL));
+    if (heap != NULL) (test_random(r) % 2 ? &mi_heap_destroy : &mi_heap_delete)(heap);
+  }
+}
+
 static void* use_in_thread(void* r) { use(r); return NULL; }
 
 static void in_child(uint64_t r, bool again) {
+  const struct rlimit awake = { 20, 25 };
   alarm(300);                            /* only who hangs needs so long */
+  CHECK_EQ(setrlimit(RLIMIT_CPU, &awake), 0);            /* or, awake, so much of a processor */
   use(&r);
   for (int i = 0; i < SLOTS; i++) put(&r, NULL);
   for (int i = 0; i < SLOTS; i++) mi_free(mi_exchange_acq_rel(&slots[i], NULL));
+  use_offers(&r);
   CHECK(mi_heap_visit_blocks(mi_heap_get_backing(), true, &count_one, NULL));
   CHECK(mi_heap_visit_blocks(shared, true, &count_one, NULL));
   char text[64];
@@ -190,7 +215,7 @@ static void forks_by(void* (*fork_all)(void* f), void (*work)(uint64_t* r)) {
   alarm(0);
   shared = mi_heap_new();
   for (int i = 0; i < WORKERS; i++) {
-    w[i] = (worker_t){ work, (uint64_t)(seed + i) };
+    w[i] = (worker_t){ work, (uint64_t)(seed + i), &offers[i] };
     CHECK_EQ(pthread_create(&t[i], NULL, &worker, &w[i]), 0);
   }
   for (int half = 0; half < 2; half++) {
