@@ -1,9 +1,14 @@
 /* See test.h. */
 #define _GNU_SOURCE
+#include <link.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <ucontext.h>
+#ifdef __GLIBC__
+#include <gnu/libc-version.h>
+#endif
 
 #include "test.h"
 
@@ -180,6 +185,46 @@ void test_await(mi_atomic(int)* word, int value) {
   /* Pairs with the other's store. */
   for (int n = 0; mi_load_acquire(word) != value; n++) if (n > AWAKE) usleep(20);
 }
+
+#if defined(__x86_64__) && defined(__GLIBC__)
+static struct { uintptr_t start, end; } libc_text[8];
+static size_t nlibc_texts;
+
+static int find_libc(struct dl_phdr_info* info, size_t size, void* arg) {
+  bool found = false;
+  (void)size;
+  for (int load = 1; load >= 0; load--) {        /* is it that one? then its code */
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+      const ElfW(Phdr)* h = &info->dlpi_phdr[i];
+      const uintptr_t start = info->dlpi_addr + h->p_vaddr, end = start + h->p_memsz;
+      if (h->p_type != PT_LOAD || (h->p_flags & PF_X) == 0) continue;
+      if (load) found = found || ((uintptr_t)arg >= start && (uintptr_t)arg < end);
+      else if (found && nlibc_texts < 8) {
+        libc_text[nlibc_texts].start = start;
+        libc_text[nlibc_texts++].end = end;
+      }
+    }
+  }
+  return found;
+}
+
+bool test_knows_libc(void) {
+  if (nlibc_texts == 0) dl_iterate_phdr(&find_libc, (void*)&gnu_get_libc_version);
+  /* In an older one the lock is taken while handlers run. */
+  return nlibc_texts > 0 && strverscmp(gnu_get_libc_version(), "2.36") >= 0;
+}
+
+bool test_may_fork(const void* context) {
+  const uintptr_t at = (uintptr_t)((const ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
+  for (size_t i = 0; i < nlibc_texts; i++)
+    if (at >= libc_text[i].start && at < libc_text[i].end)
+      return ((const uint8_t*)at)[-2] == 0x0f && ((const uint8_t*)at)[-1] == 0x05;       /* behind `syscall` */
+  return true;
+}
+#else
+bool test_knows_libc(void) { return false; }
+bool test_may_fork(const void* context) { (void)context; return false; }
+#endif
 
 void* test_churn(void* seed) {
   uint64_t r = (uint64_t)(uintptr_t)seed;

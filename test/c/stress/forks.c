@@ -23,8 +23,8 @@ static mi_atomic(void*) slots[SLOTS];
 static mi_heap_t* shared;                /* all allocate from it, none ends it but a child */
 static mi_atomic(bool) stop;
 
-/* What a worker offers of a heap of its own, for children: a heap that it visits, which they end, and blocks of
-   one that it deletes, which they free. Whoever takes one out has it. */
+/* What a worker offers to children: a heap of its own that it visits, which they end, and blocks of one that it
+   deletes, which they free. Whoever takes one out has it. */
 enum { OFFERED = 300 };
 typedef struct { mi_atomic(mi_heap_t*) xheap; mi_atomic(void*) xblocks[OFFERED]; } offer_t;
 static offer_t offers[WORKERS];
@@ -283,31 +283,76 @@ static void with_handlers_that_allocate(void) {
 
 /* ---- in a signal's handler ---- */
 
-static mi_atomic(long) nhandled;         /* signals */
+static mi_atomic(long) nhandled, nanswered;      /* signals in which it forked; also those in which it may not */
+static bool asks_first;                  /* there are threads, and what is interrupted may be fork */
 
 /* What it interrupts is in the middle of something, so the child goes on there before it does anything. */
-static void fork_in_signal(int sig) {
+static void fork_in_signal(int sig, siginfo_t* info, void* context) {
   const int saved = errno;
-  (void)sig;
-  const pid_t pid = fork();
-  if (pid == 0) {
+  (void)sig, (void)info;
+  const bool forks = !asks_first || test_may_fork(context);
+  const pid_t pid = forks ? fork() : -1;
+  if (!forks) {}
+  else if (pid == 0) {
     alarm(300);
     is_child = true;
   } else {
     wait_for(pid);
-    mi_store_release(&nhandled, mi_load_relaxed(&nhandled) + 1);         /* pairs with sender */
+    nhandled++;
   }
+  nanswered++;                           /* pairs with sender */
   errno = saved;
 }
 
 static void signals_begin(int sig) {
-  const struct sigaction action = { .sa_handler = &fork_in_signal, .sa_flags = SA_RESTART };
+  const struct sigaction action = { .sa_sigaction = &fork_in_signal, .sa_flags = SA_RESTART | SA_SIGINFO };
   CHECK_EQ(sigaction(sig, &action, NULL), 0);
+}
+
+typedef struct { pthread_t to; forker_t* forks; mi_atomic(bool) done; } sender_t;
+static void* sender(void* arg) {
+  sender_t* s = arg;
+  forker_t* f = s->forks;
+  const long first = nhandled;
+  while (f->until != 0 ? time(NULL) < f->until : nhandled - first < f->n) {
+    const long before = mi_load_acquire(&nanswered);                      /* pairs with fork_in_signal */
+    usleep((useconds_t)(test_random(&f->r) % 2000));
+    CHECK_EQ(pthread_kill(s->to, SIGUSR1), 0);
+    while (mi_load_acquire(&nanswered) == before) usleep(50);             /* pairs with fork_in_signal */
+  }
+  mi_store_release(&s->done, true);      /* pairs with interrupted, interrupted_in_fork */
+  return NULL;
+}
+
+/* This thread forks, and once more wherever a signal meets it. */
+static void* interrupted_in_fork(void* f) {
+  sender_t s = { .to = pthread_self(), .forks = f };
+  uint64_t r = (uint64_t)seed + 7;
+  pthread_t t;
+  CHECK_EQ(pthread_create(&t, NULL, &sender, &s), 0);
+  while (!mi_load_acquire(&s.done)) {    /* pairs with sender */
+    churn(&r);
+    fork_once(&r);
+    if (is_child) in_child(r, false);
+  }
+  pthread_join(t, NULL);
+  return NULL;
+}
+
+/* The same in a process with threads, of which one that is not the first forks. */
+static void in_signals_in_fork_of_another(void) {
+  pthread_t t;
+  if (test_skips(!test_knows_libc(), "in another thread: the C library may wait for itself")) return;
+  forker_t f = { nforks, seconds != 0 ? time(NULL) + seconds / 2 : 0, (uint64_t)seed + 1 };
+  asks_first = true;
+  signals_begin(SIGUSR1);
+  CHECK_EQ(pthread_create(&t, NULL, &interrupted_in_fork, &f), 0);
+  pthread_join(t, NULL);
 }
 
 /* One thread, which forks: a signal's handler forks in the middle of that. */
 static void in_signals_in_fork(void) {
-  const time_t until = seconds != 0 ? time(NULL) + seconds : 0;
+  const time_t until = seconds != 0 ? time(NULL) + seconds / 2 : 0;
   struct itimerval timer = { { 0, 1000 }, { 0, 1000 } };
   uint64_t r = (uint64_t)seed;
   alarm(0);
@@ -320,23 +365,10 @@ static void in_signals_in_fork(void) {
     if (is_child) in_child(r, false);
   }
   memset(&timer, 0, sizeof timer);
-  CHECK(setitimer(ITIMER_PROF, &timer, NULL) == 0 && signal(SIGPROF, SIG_IGN) == &fork_in_signal);
+  CHECK(setitimer(ITIMER_PROF, &timer, NULL) == 0 && signal(SIGPROF, SIG_IGN) != SIG_ERR);
   if (is_child) in_child(r, false);
+  in_signals_in_fork_of_another();
   nothing_is_left();
-}
-
-typedef struct { pthread_t to; forker_t* forks; mi_atomic(bool) done; } sender_t;
-static void* sender(void* arg) {
-  sender_t* s = arg;
-  forker_t* f = s->forks;
-  for (long i = 0; f->until != 0 ? time(NULL) < f->until : i < f->n; i++) {
-    const long before = mi_load_acquire(&nhandled);                       /* pairs with fork_in_signal */
-    usleep((useconds_t)(test_random(&f->r) % 2000));
-    CHECK_EQ(pthread_kill(s->to, SIGUSR1), 0);
-    while (mi_load_acquire(&nhandled) == before) usleep(50);              /* pairs with fork_in_signal */
-  }
-  mi_store_release(&s->done, true);      /* pairs with interrupted */
-  return NULL;
 }
 
 /* This thread does what takes locks, and forks wherever a signal meets it. */

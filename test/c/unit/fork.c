@@ -448,12 +448,14 @@ static void visitor_forks(void) {
 
 /* ---- from a signal's handler ---- */
 
-static mi_atomic(int) nsignals;
-static void fork_in_signal(int sig) {
+static mi_atomic(int) nsignals, nanswered;       /* in which it forked; and those in which it may not */
+static bool asks_first;                  /* test_may_fork */
+static void fork_in_signal(int sig, siginfo_t* info, void* context) {
   int status;
   const int saved = errno;
+  (void)sig, (void)info;
+  if (asks_first && !test_may_fork(context)) { nanswered++; return; }
   const pid_t pid = fork();
-  (void)sig;
   if (pid == 0) {
     if (nsignals % 2 == 0) _exit(0);
     alarm(20);
@@ -464,6 +466,7 @@ static void fork_in_signal(int sig) {
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
   CHECK_AT(pid > 0 && status == 0, "status = %#x", status);
   nsignals++;
+  nanswered++;                           /* pairs with in_a_signal_in_fork_of_another */
   errno = saved;
 }
 
@@ -472,7 +475,7 @@ static void signals_begin(void) {
   static pid_t pid;
   pid = getpid();
   parent_pid = &pid;
-  struct sigaction action = { .sa_handler = &fork_in_signal, .sa_flags = SA_RESTART };
+  struct sigaction action = { .sa_sigaction = &fork_in_signal, .sa_flags = SA_RESTART | SA_SIGINFO };
   CHECK_EQ(sigaction(SIGPROF, &action, NULL), 0);
 }
 static void timer_set(long us) {
@@ -485,16 +488,43 @@ static void signals_end(void) {
   if (getpid() != *parent_pid) _exit(0);
 }
 
-static void in_a_signal_in_fork(void) {
+static void fork_until(int n) {
   int status;
-  signals_begin();
-  timer_set(1000);
-  while (nsignals < 100 && !mi_load_relaxed(&stop)) {
+  while (nsignals < n && !mi_load_relaxed(&stop)) {
     const pid_t pid = fork();
     if (pid == 0) _exit(0);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
   }
+}
+
+static void in_a_signal_in_fork(void) {
+  signals_begin();
+  timer_set(1000);
+  fork_until(100);
   signals_end();
+}
+
+/* The same in a process with threads, of which one that is not the first forks. */
+static void* forks_until_100(void* arg) {
+  fork_until(100);
+  if (getpid() != *parent_pid) _exit(0);
+  return arg;
+}
+static void in_a_signal_in_fork_of_another(void) {
+  uint64_t r = 1;
+  pthread_t t;
+  if (test_skips(!test_knows_libc(), "the C library may wait for itself")) return;
+  asks_first = true;
+  signals_begin();
+  CHECK_EQ(pthread_create(&t, NULL, &forks_until_100, NULL), 0);
+  while (nsignals < 100) {
+    const int before = mi_load_acquire(&nanswered);                       /* pairs with fork_in_signal */
+    usleep((useconds_t)(test_random(&r) % 1000));
+    if (nsignals == 100 || pthread_kill(t, SIGPROF) != 0) break;          /* it ends by then */
+    while (mi_load_acquire(&nanswered) == before) usleep(50);             /* pairs with fork_in_signal */
+  }
+  pthread_join(t, NULL);
+  CHECK_EQ(nsignals, 100);
 }
 
 /* It may interrupt whatever takes a lock. */
@@ -677,6 +707,6 @@ static void locks(void) {
 TEST_MAIN("fork", TEST(with_busy_threads), TEST(by_a_thread_without_heap), TEST(own_heap),
           TEST(child_of_child), TEST(shared_heap), TEST(others_purge), TEST(handlers_allocate),
           TEST(handlers_fork), TEST(pinned_pages), TEST(pinned_pages_of_the_same_pid), TEST(heap_is_ended),
-          TEST(heap_is_visited), TEST(visitor_forks), TEST(in_a_signal_in_fork),
+          TEST(heap_is_visited), TEST(visitor_forks), TEST(in_a_signal_in_fork), TEST(in_a_signal_in_fork_of_another),
           TEST(in_a_signal_in_malloc), TEST(in_a_signal_among_threads), TEST(in_each_step_of_a_free),
           TEST(in_each_step_of_a_purge), TEST(in_each_step_of_a_lock), TEST(locks))
