@@ -218,7 +218,7 @@ bool test_may_fork(const void* context) {
   const uintptr_t at = (uintptr_t)((const ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
   for (size_t i = 0; i < nlibc_texts; i++)
     if (at >= libc_text[i].start && at < libc_text[i].end)
-      return ((const uint8_t*)at)[-2] == 0x0f && ((const uint8_t*)at)[-1] == 0x05;       /* behind `syscall` */
+      return ((const uint8_t*)at)[-2] == 0x0f && ((const uint8_t*)at)[-1] == 0x05;       /* `syscall` */
   return true;
 }
 #else

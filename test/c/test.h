@@ -86,10 +86,11 @@ extern mi_atomic(bool) test_stop;
    together, and then asleep, so that a busy machine runs the other one. */
 void test_await(mi_atomic(int)* word, int value);
 
-/* Signals whose handlers fork, in a process with threads, where they interrupt fork. The C library has a lock of
-   its own around handlers of fork, and a second fork of the same thread would wait for it for ever. So the
+/* Signals whose handlers fork, in a process with threads, where they interrupt fork. The C library has a lock
+   of its own around handlers of fork, and a second fork of the same thread would wait for it for ever. So the
    handler, of the kind that is given a context, asks first: false where it interrupted the C library's own
-   code, other than in a system call, since ours blocks signals around those. False if it cannot be told here. */
+   code, other than in a system call: around those with the lock our handlers of fork block signals. False,
+   too, if it cannot be told here. */
 bool test_knows_libc(void);              /* before the first signal */
 bool test_may_fork(const void* context);
 

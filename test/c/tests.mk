@@ -195,10 +195,11 @@ bytes-long:
 	@export BYTES_OPERATIONS=$${BYTES_OPERATIONS:-100000000} SUITE_SECONDS=$${SUITE_SECONDS:-7200}; \
 	  $(call run_suites,$(BYTES))
 
-# A thousand forks of each kind in every variant.
-FORKSTRESSES = $(filter forkstress%,$(STRESSES))
+# A thousand forks of each kind in every variant, and with a library's handlers, preloaded and linked.
+FORKSTRESSES = $(filter forkstress%,$(STRESSES)) $(filter process%,$(SUITES))
 forks-long:
-	@export FORKS=$${FORKS:-1000} SUITE_SECONDS=$${SUITE_SECONDS:-7200}; $(call run_suites,$(FORKSTRESSES))
+	@export FORKS=$${FORKS:-1000} SUITE_SECONDS=$${SUITE_SECONDS:-7200} PROCESS_TESTS=handlers; \
+	  $(call run_suites,$(FORKSTRESSES))
 
 # Five minutes for each variant, with many more threads than processors; another seed each time (STRESS_SEED=n
 # to repeat one).

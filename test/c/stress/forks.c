@@ -23,8 +23,8 @@ static mi_atomic(void*) slots[SLOTS];
 static mi_heap_t* shared;                /* all allocate from it, none ends it but a child */
 static mi_atomic(bool) stop;
 
-/* What a worker offers to children: a heap of its own that it visits, which they end, and blocks of one that it
-   deletes, which they free. Whoever takes one out has it. */
+/* What a worker offers to children: a heap of its own that it visits, which they end, and blocks of one that
+   it deletes, which they free. Whoever takes one out has it. */
 enum { OFFERED = 300 };
 typedef struct { mi_atomic(mi_heap_t*) xheap; mi_atomic(void*) xblocks[OFFERED]; } offer_t;
 static offer_t offers[WORKERS];
@@ -134,7 +134,7 @@ static void use(uint64_t* r) {
 
 static void use_offers(uint64_t* r) {
   for (int w = 0; w < WORKERS; w++) {
-    mi_heap_t* heap = mi_exchange_acq_rel(&offers[w].xheap, NULL);         /* pairs with visit_heaps, by fork */
+    mi_heap_t* heap = mi_exchange_acq_rel(&offers[w].xheap, NULL);       /* pairs with visit_heaps, by fork */
     for (int i = 0; i < OFFERED; i++) mi_free(mi_exchange_acq_rel(&offers[w].xblocks[i], NULL));
     if (heap != NULL) (test_random(r) % 2 ? &mi_heap_destroy : &mi_heap_delete)(heap);
   }
@@ -283,7 +283,7 @@ static void with_handlers_that_allocate(void) {
 
 /* ---- in a signal's handler ---- */
 
-static mi_atomic(long) nhandled, nanswered;      /* signals in which it forked; also those in which it may not */
+static mi_atomic(long) nhandled, nanswered;      /* signals in which it forked; .. and in which it may not */
 static bool asks_first;                  /* there are threads, and what is interrupted may be fork */
 
 /* What it interrupts is in the middle of something, so the child goes on there before it does anything. */

@@ -707,6 +707,7 @@ static void locks(void) {
 TEST_MAIN("fork", TEST(with_busy_threads), TEST(by_a_thread_without_heap), TEST(own_heap),
           TEST(child_of_child), TEST(shared_heap), TEST(others_purge), TEST(handlers_allocate),
           TEST(handlers_fork), TEST(pinned_pages), TEST(pinned_pages_of_the_same_pid), TEST(heap_is_ended),
-          TEST(heap_is_visited), TEST(visitor_forks), TEST(in_a_signal_in_fork), TEST(in_a_signal_in_fork_of_another),
+          TEST(heap_is_visited), TEST(visitor_forks), TEST(in_a_signal_in_fork),
+          TEST(in_a_signal_in_fork_of_another),
           TEST(in_a_signal_in_malloc), TEST(in_a_signal_among_threads), TEST(in_each_step_of_a_free),
           TEST(in_each_step_of_a_purge), TEST(in_each_step_of_a_lock), TEST(locks))
