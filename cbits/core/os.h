@@ -103,7 +103,7 @@ void     mi_os_yield(void);
 
 /* Memory and time of this process; zero where unknown. */
 typedef struct {
-  size_t elapsed_ms, user_ms, system_ms, rss, peak_rss, page_faults;
+  size_t elapsed_ms, user_ms, system_ms, rss, peak_rss, page_faults;  /* 0 of rss: unknown */
 } mi_os_process_t;
 void     mi_os_process(mi_os_process_t* info);
 

@@ -211,13 +211,18 @@ static void totals_take(mi_totals_t* t) {
 
 static struct { mi_atomic(uint64_t) purged, fresh, adopted, full, retired, remote; } base;
 
+/* The base may be newer than the counter, which was read before. */
+static uint64_t since(uint64_t count, mi_atomic(uint64_t)* from) {
+  return count - mi_min(count, mi_load_relaxed(from));                    /* statistics */
+}
+
 static void totals_subtract_base(mi_totals_t* t) {
-  t->purged_bytes -= mi_load_relaxed(&base.purged);                       /* statistics */
-  t->fresh_pages -= mi_load_relaxed(&base.fresh);
-  t->adopted_pages -= mi_load_relaxed(&base.adopted);
-  t->full_pages -= mi_load_relaxed(&base.full);
-  t->retired_pages -= mi_load_relaxed(&base.retired);
-  t->remote_freed_blocks -= mi_load_relaxed(&base.remote);
+  t->purged_bytes = since(t->purged_bytes, &base.purged);
+  t->fresh_pages = since(t->fresh_pages, &base.fresh);
+  t->adopted_pages = since(t->adopted_pages, &base.adopted);
+  t->full_pages = since(t->full_pages, &base.full);
+  t->retired_pages = since(t->retired_pages, &base.retired);
+  t->remote_freed_blocks = since(t->remote_freed_blocks, &base.remote);
 }
 
 void mi_stats_restart(void) {

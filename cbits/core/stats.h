@@ -63,7 +63,7 @@ void mi_snapshot_drop(mi_snapshot_t* snapshot);
 /* Committed bytes: of blocks and of structures, now and at most. */
 uint64_t mi_stats_committed(void);
 uint64_t mi_stats_peak_committed(void);
-/* Counters and the peak start anew, for everybody. */
+/* Counters and the peak start anew, for everybody. What is read meanwhile is of before, of after, or 0. */
 void mi_stats_restart(void);
 
 #endif

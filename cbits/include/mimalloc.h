@@ -471,7 +471,8 @@ mi_decl_export void mi_process_done(void) mi_attr_noexcept;
 mi_decl_export void mi_thread_init(void) mi_attr_noexcept;
 mi_decl_export void mi_thread_done(void) mi_attr_noexcept;
 /* Milliseconds since the library was loaded and of the processor; bytes resident and committed, now and at
-   most; page faults that needed the disk. Any pointer may be NULL. */
+   most; page faults that needed the disk. Any pointer may be NULL. Resident is 0 where the system does not
+   say: without /proc, or a descriptor to read it by. */
 mi_decl_export void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs,
     size_t* current_rss, size_t* peak_rss, size_t* current_commit, size_t* peak_commit, size_t* page_faults)
     mi_attr_noexcept;
@@ -483,7 +484,9 @@ mi_decl_export void mi_process_info_print_out(mi_output_fun* out, void* arg) mi_
 
 /* ---- statistics: taken while everybody goes on, one page after the other; nobody waits ---- */
 
-/* Counts from now on / does nothing: counters are merged when they are read. */
+/* The counters of mi_stats_get (bytes purged, pages, remote frees) and the peak of what is committed start
+   anew; those of capabilities (mimalloc-cap.h) do not / does nothing: counters are merged when they are
+   read. */
 mi_decl_export void mi_stats_reset(void) mi_attr_noexcept;
 mi_decl_export void mi_stats_merge(void) mi_attr_noexcept;
 /* For people, to stderr or the registered output / to a function, a line a call; it may allocate. `out` is

@@ -7,7 +7,7 @@
 -- are read one after the other while everybody goes on. So they are exact while nobody allocates or frees,
 -- and else a recent value for each page. /Bytes/ of blocks are bytes that they can hold, which is a little
 -- more than was asked for. A /gauge/ says how much there is now; a /counter/ how much there has been since
--- the start ('resetStats').
+-- the start, or since 'resetStats' where that says so.
 --
 -- There is no peak of live bytes: nobody counts them when a block is taken or given back, which is why that
 -- is fast; they are added up when statistics are taken. The peaks there are, of committed and of resident
@@ -89,7 +89,8 @@ data Gauges = Gauges
   { gaugeReservedBytes      :: !Int -- ^ address space
   , gaugeCommittedBytes     :: !Int -- ^ of it, what was handed out since it was last purged
   , gaugePeakCommittedBytes :: !Int -- ^ the most that this was (since 'resetStats')
-  , gaugeResidentBytes      :: !Int -- ^ of the whole process, what is in memory, as the system counts it
+  , gaugeResidentBytes      :: !Int -- ^ of the whole process, what is in memory, as the system counts it;
+                                    --   0 where it does not say (without \/proc, or out of descriptors)
   , gaugePeakResidentBytes  :: !Int -- ^ the most that this was
   , gaugeLiveBytes          :: !Int -- ^ of blocks in use
   , gaugeLiveBlocks         :: !Int -- ^ blocks in use
@@ -224,7 +225,10 @@ statsJson = packCString "statsJson" (mi_stats_get_json_safe 0 nullPtr)
 printStats :: IO ()
 printStats = mi_stats_print_safe nullPtr
 
--- | Counters and the peak of what is committed start anew, for the whole process.
+-- | The 'Counters' start anew, for the whole process, and so does the peak of what is committed
+-- ('gaugePeakCommittedBytes', 'processInfoPeakCommit'). All others count from the start of the process for
+-- ever: 'capabilityStats', 'Mimalloc.Pressure.pressureStats', the other peaks. A reader at the same time gets
+-- each counter as it was before, as it is after, or 0.
 --
 -- >>> resetStats
 -- >>> counterPurgedBytes . statsCounters <$> getStats
@@ -317,7 +321,7 @@ data ProcessInfo = ProcessInfo
   { processInfoElapsedMsecs  :: !Int -- ^ milliseconds since the process started to use the allocator
   , processInfoUserMsecs     :: !Int -- ^ milliseconds of processor time in user mode
   , processInfoSystemMsecs   :: !Int -- ^ milliseconds of processor time in the system
-  , processInfoCurrentRSS    :: !Int -- ^ bytes resident now
+  , processInfoCurrentRSS    :: !Int -- ^ bytes resident now; 0 where the system does not say
   , processInfoPeakRSS       :: !Int -- ^ the most bytes that were resident
   , processInfoCurrentCommit :: !Int -- ^ bytes the allocator has committed now
   , processInfoPeakCommit    :: !Int -- ^ the most bytes the allocator had committed

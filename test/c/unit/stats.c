@@ -1,6 +1,7 @@
 /* stats.h: what is live, by class, owner and heap; the same sums everywhere. */
 #include <pthread.h>
 
+#include "core/commit.h"
 #include "core/heap.h"
 #include "core/stats.h"
 #include "test.h"
@@ -69,6 +70,36 @@ static void snapshot(void) {
   owners_end();
 }
 
+/* Who takes statistics may have read the counters before somebody else restarted them: none is below 0. Here
+   the base is the newer one for good. */
+static void restarted_meanwhile(void) {
+  owners_begin();
+  for (size_t i = 0; i < 1000; i++) CHECK(o_malloc((int)(i % NOWNERS), i * 90) != NULL);
+  mi_lheap_counts_t* c = &owners[0]->main.xcounts;
+  mi_store_relaxed(&c->adopted_pages, 7);
+  mi_store_relaxed(&c->full_pages, 7);
+  mi_store_relaxed(&c->retired_pages, 7);
+  mi_store_relaxed(&c->remote_freed, 7);
+  mi_add_relaxed(&mi_commit_totals.xpurged, MI_SLICE_SIZE);
+  mi_stats_restart();
+  for (int o = 0; o < NOWNERS; o++) mi_store_relaxed(&owners[o]->main.xcounts.fresh_pages, 0);
+  mi_store_relaxed(&c->adopted_pages, 1);
+  mi_store_relaxed(&c->full_pages, 1);
+  mi_store_relaxed(&c->retired_pages, 1);
+  mi_store_relaxed(&c->remote_freed, 1);
+  mi_sub_relaxed(&mi_commit_totals.xpurged, MI_SLICE_SIZE);
+  mi_snapshot_t s;
+  CHECK(mi_snapshot_take(&s));
+  CHECK_EQ(s.totals.fresh_pages, 0);
+  CHECK_EQ(s.totals.adopted_pages, 0);
+  CHECK_EQ(s.totals.full_pages, 0);
+  CHECK_EQ(s.totals.retired_pages, 0);
+  CHECK_EQ(s.totals.remote_freed_blocks, 0);
+  CHECK_EQ(s.totals.purged_bytes, 0);
+  mi_snapshot_drop(&s);
+  owners_end();
+}
+
 /* Read while others go on: near what is live. */
 static void meanwhile(void) {
   pthread_t t[3];
@@ -82,4 +113,4 @@ static void meanwhile(void) {
   CHECK_EQ(mi_stats_use(0).blocks, 0);
 }
 
-TEST_MAIN("stats", TEST(use_of_everybody), TEST(snapshot), TEST(meanwhile))
+TEST_MAIN("stats", TEST(use_of_everybody), TEST(snapshot), TEST(restarted_meanwhile), TEST(meanwhile))
