@@ -16,6 +16,9 @@
 -- @mimalloc major collection@ that one was asked for because of native memory ("Mimalloc.Pressure"), and
 -- @mimalloc purge@ that memory was given back to the system; with the number of collections, or the bytes.
 --
+-- Of events at the same time one has the markers, and each decision is in one marker. Where the system does
+-- not say what is resident the event does not either.
+--
 -- The functions may be called from any thread.
 --
 -- @since 0.1.0.0
@@ -28,7 +31,7 @@ module Mimalloc.EventLog
 import Control.Concurrent
 import Control.Exception (IOException, catch, mask_, uninterruptibleMask_)
 import Control.Monad (forever, when)
-import Data.IORef (IORef, atomicModifyIORef', newIORef)
+import Data.IORef (IORef, atomicModifyIORef', newIORef, readIORef)
 import Debug.Trace (traceEventIO, traceMarkerIO)
 import System.IO.Unsafe (unsafePerformIO)
 
@@ -66,28 +69,36 @@ stopEventLog = loggingBy Nothing
 -- @since 0.1.0.0
 logEvent :: IO ()
 logEvent = do
+  before <- readIORef latest
   stats <- getStats
   pressure <- pressureStats
   let g = statsGauges stats
       purged = counterPurgedBytes (statsCounters stats)
       field name n = ' ' : name ++ '=' : show n
-      now = Decided (pressureMinorCollections pressure) (pressureMajorCollections pressure) purged
-  before <- atomicModifyIORef' latest ((,) (Just now))
-  mapM_ (`decided` now) before
+      now = Decided (maybe 0 ((+ 1) . eventsBefore) before) (pressureMinorCollections pressure)
+        (pressureMajorCollections pressure) purged
+  -- Of events at the same time one has markers: the first one to come here since it has looked at the event
+  -- before. The next event has what the others have seen besides.
+  mine <- atomicModifyIORef' latest $ \there ->
+    if (eventsBefore <$> there) == (eventsBefore <$> before) then (Just now, True) else (there, False)
+  when mine $ mapM_ (`decided` now) before
   traceEventIO ("mimalloc" ++ field "live" (gaugeLiveBytes g) ++ field "blocks" (gaugeLiveBlocks g)
-    ++ field "committed" (gaugeCommittedBytes g) ++ field "resident" (gaugeResidentBytes g)
+    ++ field "committed" (gaugeCommittedBytes g)
+    ++ (if gaugeResidentBytes g > 0 then field "resident" (gaugeResidentBytes g) else "")
     ++ field "held" (pressureHeldBytes pressure) ++ field "purged" purged)
 
--- What only goes up: minor and major collections, bytes that were given back.
-data Decided = Decided !Int !Int !Int
+-- How many events had markers before; and what only goes up: minor and major collections, bytes that were
+-- given back.
+data Decided = Decided { eventsBefore :: !Int, _minor, _major, _purged :: !Int }
 
--- As of the last event.
+-- As of the last event with markers. No lock: a process that is forked meanwhile would find it taken for
+-- ever.
 latest :: IORef (Maybe Decided)
 latest = unsafePerformIO (newIORef Nothing)
 {-# NOINLINE latest #-}
 
 decided :: Decided -> Decided -> IO ()
-decided (Decided minor major purged) (Decided minor' major' purged') = do
+decided (Decided _ minor major purged) (Decided _ minor' major' purged') = do
   marker "minor collection" (minor' - minor)
   marker "major collection" (major' - major)
   marker "purge" (purged' - purged)

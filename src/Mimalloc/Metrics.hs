@@ -31,17 +31,22 @@
 --
 -- The three are of one read of @\/proc\/self\/smaps@. (Where the system has put memory of ours and of
 -- others into one mapping it is asked about our pages a moment later, so that some of what is just being
--- given back may be reported as other.) Without that file these metrics are left out. Reading it takes time
--- in proportion to the mappings and to the pages that are resident, and who maps or unmaps memory meanwhile
--- may wait: where that is too long, 'detailResidence' leaves it out.
+-- given back may be reported as other.) Without that file, or where there is no descriptor left to read it
+-- by, these metrics have no samples, nor has @mimalloc_process_resident_bytes@ where the system does not
+-- say. Reading it takes time in proportion to the mappings and to the pages that are resident, and who maps or
+-- unmaps memory meanwhile may wait: where that is too long, 'detailResidence' leaves it out.
 --
 -- == Consistency
 --
 -- All figures of one call are of one pass: one look at the pages ('getStats'), at what capabilities count
 -- ('capabilityStats'), at the collections asked for ('pressureStats'), at GHC's statistics and at the
 -- system's. They are as exact as these are. By size class, by owner and by heap, samples add up to the same
--- totals, @mimalloc_live_bytes@ and @mimalloc_live_blocks@. Counters of pages and blocks begin anew with
--- 'resetStats'.
+-- totals, @mimalloc_live_bytes@ and @mimalloc_live_blocks@.
+--
+-- With 'resetStats' begin anew: @mimalloc_purged_bytes_total@, @mimalloc_fresh_pages_total@,
+-- @mimalloc_adopted_pages_total@, @mimalloc_full_pages_total@, @mimalloc_retired_pages_total@,
+-- @mimalloc_remote_freed_blocks_total@, and the gauge @mimalloc_committed_peak_bytes@. No other counter is
+-- ever reset.
 --
 -- == How many samples
 --
@@ -194,9 +199,9 @@ by label values = [ Sample [(label, v)] (Whole n) | (v, n) <- values ]
 
 ofProcess :: Gauges -> ProcessInfo -> Maybe Resident -> [Metric]
 ofProcess g p resident =
-  [ bytes "process_resident" "Memory of the process that is resident." (one now)
+  [ bytes "process_resident" "Memory of the process that is resident." (known now)
   , bytes "process_resident_peak" "The most that was resident so far."
-      (one (max now (gaugePeakResidentBytes g)))
+      (known (max now (gaugePeakResidentBytes g)))
   , bytes "resident" "Resident memory of the process by whose it is: GHC's heap, this allocator's, other."
       (maybe [] parts resident)
   , bytes "process_huge" "Of what is resident, memory in transparent huge pages."
@@ -210,6 +215,8 @@ ofProcess g p resident =
   ]
   where
     now = maybe (gaugeResidentBytes g) residentTotal resident
+    -- No process has none: the system did not say.
+    known n = [ Sample [] (Whole n) | n > 0 ]
     milliseconds n = fromIntegral n / 1000
     parts r =
       let ghc = residentGhc r
@@ -341,9 +348,9 @@ ofGhc s =
   , bytesCounter "ghc_copied" "Copied by GHC's collections." (one (fromIntegral (copied_bytes s)))
   , counter "ghc_collections" "GHC's collections, whoever asked." $ by "generation"
       [("minor", fromIntegral (gcs s) - fromIntegral (major_gcs s)), ("major", fromIntegral (major_gcs s))]
+  -- Not that of the program between them, which GHC has as the process's less this one, of the last
+  -- collection's end: within a collection that rises, and falls at its end.
   , secondsCounter "ghc_collection_cpu" "Processor time of GHC's collections." (seconds gc_cpu_ns)
-  , secondsCounter "ghc_mutator_cpu" "Processor time of the program between collections."
-      (seconds mutator_cpu_ns)
   ]
   where
     whole field = one (fromIntegral (field (gc s)))

@@ -24,7 +24,7 @@ import Foreign.Marshal.Alloc (allocaBytes)
 import Foreign.Marshal.Array (allocaArray)
 import Foreign.Ptr (Ptr, WordPtr (..), ptrToWordPtr, wordPtrToPtr)
 import Foreign.Storable (peekElemOff)
-import System.IO (Handle, IOMode (ReadMode), withBinaryFile)
+import System.IO (Handle, IOMode (ReadMode), hGetBufSome, withBinaryFile)
 
 import Mimalloc.Internal.FFI (getpagesize, mi_areas_safe, mincore_safe)
 
@@ -62,15 +62,17 @@ data Mapping = Mapping
   , rss, huge, swapped :: !Int
   }
 
--- Backwards. In pieces, as the system gives it: there may be thousands.
+-- Backwards. In pieces, as the system gives it, some 4 KiB each: there may be thousands.
 readMappings :: Handle -> IO [Mapping]
-readMappings h = go [] ByteString.empty
-  where
-    go !ms carried = do
-      piece <- ByteString.hGetSome h 65536
-      if ByteString.null piece then pure ms else do
-        let (whole, rest) = Char8.breakEnd (== '\n') (carried <> piece)
-        go (List.foldl' line ms (Char8.lines whole)) rest
+readMappings h = allocaBytes room $ \p ->
+  let go !ms carried = do
+        n <- hGetBufSome h p room
+        piece <- ByteString.packCStringLen (p, n)
+        if n == 0 then pure ms else do
+          let (whole, rest) = Char8.breakEnd (== '\n') (carried <> piece)
+          go (List.foldl' line ms (Char8.lines whole)) rest
+  in go [] ByteString.empty
+  where room = 16384
 
 -- A mapping's first line, or one of those that follow.
 line :: [Mapping] -> ByteString -> [Mapping]
