@@ -225,6 +225,39 @@ static void of_each_heap(void) {
   mi_free(other);
 }
 
+/* While others allocate and free in the heap: its pages come and go, and what is told is near what lives. */
+enum { OTHERS = 3, BLOCKS = 200 };
+static void* in_one_heap(void* seed) {
+  uint64_t r = (uint64_t)(uintptr_t)seed;
+  void* p[BLOCKS] = { NULL };
+  while (!mi_load_relaxed(&test_stop)) {                         /* asks only that it ends */
+    const size_t k = test_random(&r) % BLOCKS;
+    mi_free(p[k]);
+    p[k] = mi_heap_malloc(heaps[0], test_random(&r) % (k == 0 ? 300000 : 9000));
+  }
+  for (int i = 0; i < BLOCKS; i++) mi_free(p[i]);
+  return NULL;
+}
+static void of_a_heap_meanwhile(void) {
+  pthread_t t[OTHERS];
+  make(1, false);
+  for (uintptr_t i = 0; i < OTHERS; i++)
+    CHECK_EQ(pthread_create(&t[i], NULL, &in_one_heap, (void*)(i + 1)), 0);
+  for (int i = 0; i < 5000; i++) {
+    mi_snapshot_t s;
+    CHECK(mi_snapshot_take_heap(&s, heaps[0]));
+    CHECK_AT(s.totals.used_blocks <= OTHERS * BLOCKS * 2 && s.heaps.n <= 1, "%zu blocks",
+             (size_t)s.totals.used_blocks);
+    mi_snapshot_drop(&s);
+  }
+  mi_store_relaxed(&test_stop, true);
+  for (int i = 0; i < OTHERS; i++) pthread_join(t[i], NULL);
+  mi_snapshot_t s;
+  CHECK(mi_snapshot_take_heap(&s, heaps[0]) && s.totals.used_blocks == 0);
+  mi_snapshot_drop(&s);
+  mi_heap_destroy(heaps[0]);
+}
+
 /* Keys of any kind, in order: what is equal in a byte, what is not, the first and the last there can be. */
 static void owners_in_order(void) {
   enum { N = 300 };
@@ -299,5 +332,5 @@ static void statistics_are_linear(void) {
 
 TEST_MAIN("many_heaps", TEST(cost), TEST(empty_ones_leave_nothing), TEST(deleted_ones_leave_their_blocks),
           TEST(destroyed_ones_leave_nothing), TEST(one_by_one), TEST(anybodys_again), TEST(default_is_kept),
-          TEST(activity_goes_on), TEST(each_is_in_the_statistics), TEST(of_each_heap), TEST(owners_in_order),
-          TEST(statistics_are_linear))
+          TEST(activity_goes_on), TEST(each_is_in_the_statistics), TEST(of_each_heap),
+          TEST(of_a_heap_meanwhile), TEST(owners_in_order), TEST(statistics_are_linear))
