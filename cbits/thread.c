@@ -35,7 +35,7 @@ static void owner_end(void) {
   if (owner == NULL) return;
   mi_local()->lheap = &mi_lheap_empty;
   mi_owner_end(owner);
-  mi_purger_freed();                     /* nobody may come later */
+  mi_purger_ended();                     /* nobody may come later */
 }
 
 static void thread_exit(void* owner) {
@@ -111,7 +111,8 @@ static void process_begin_once(void) {
 /* There was no memory for the handlers of fork: once more, by a thread that begins to allocate; one alone
    needs them least. Where our malloc is the C library's, this may be called by the function that registers
    them, with its lock taken. But there the library's constructor comes first, and glibc has room for the
-   first 48. */
+   first 48. (A handler of fork of others in which a thread allocates for the first time would wait here for
+   ever in C libraries that keep that lock while fork runs, as glibc before 2.36.) */
 mi_cold static void register_again(void) {
   bool unregistered = true;
   if (mi_is_redirected()) return;
@@ -298,7 +299,7 @@ void mi_collect(bool force) {
   if (owner != NULL) mi_owner_drain(owner, force);
   mi_purger_run(force);
   if (!force) {
-    mi_purger_freed();
+    mi_purger_ended();
     return;
   }
   mi_purger_run_pages();

@@ -121,6 +121,7 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
     mi_thread_leave(NULL);
   }
   mi_purger_run(force);
+  if (!force) mi_purger_ended();
 }
 
 /* ---- questions ---- */

@@ -235,7 +235,7 @@ void mi_heap_end(mi_heap_t* heap, bool keep_blocks) {
   mi_assert(heap->pages == NULL && heap->lheaps == NULL);
   mi_meta_free(MI_META_HEAP, heap);
   mi_report_pending();
-  mi_purger_freed();                     /* nobody may come later */
+  mi_purger_ended();                     /* nobody may come later */
 }
 
 void mi_heap_before_fork(void) {

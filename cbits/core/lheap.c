@@ -164,7 +164,7 @@ static void sweep_idle(mi_lheap_t* lh) {
   const uint64_t now = mi_os_now_ms();
   if (!mi_clock_is_over(lh->swept_at, now)) return;
   if (!mi_purger_affords()) {
-    mi_clock_schedule();                                                  /* a round earns what it takes */
+    mi_clock_schedule();                 /* a round counts the time, by which it may again */
     return;
   }
   lh->swept_at = now;

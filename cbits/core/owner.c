@@ -79,8 +79,10 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   mi_assert(mi_load_relaxed(&owner->main.xcounts.pages) == 0);            /* ours now */
   owner->id = id;
   mi_lheap_init(&owner->main, owner, main, id);
+  mi_lock(&owners_lock);  /* not between fork and its child: mi_owner_mend sees both or neither */
   mi_add_relaxed(&mi_purger_xowners, 1);                                  /* a count */
   mi_store_release(&owner->xkind, kind);  /* pairs with readers of the table: shows the id */
+  mi_unlock(&owners_lock);
   return owner;
 }
 
@@ -109,7 +111,7 @@ void mi_owner_abandon(mi_owner_t* owner) {
   mi_lheap_end(&owner->main);
   mi_heap_abandon_lheaps(owner);
   mi_report_pending();
-  mi_purger_freed();                     /* nobody may come later */
+  mi_purger_ended();                     /* nobody may come later */
 }
 
 /* ---- fork ---- */

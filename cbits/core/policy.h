@@ -148,11 +148,12 @@ _Static_assert((MI_CREDIT_STEPS - 1) * MI_CREDIT_STEP_MS >= 10000, "what is spen
 #define MI_CREDIT_PAGES  (MI_CREDIT_MOST / 10 * 3)
 #define MI_CREDIT_EARLY  (MI_CREDIT_MOST / 10 * 7)   /* less is not for what comes back in vain */
 
-/* What went back before it was due was taken again: in ten seconds it was, with what is committed, more than
-   there ever was at once. A program that fills 100 MiB with blocks of 64 KiB and frees them all, again and
-   again, fills it 430 times in its first two seconds; 260 times where that may take all the budget. */
-mi_inline bool mi_policy_early_is_in_vain(size_t early, size_t committed, size_t peak) {
-  return early + committed > peak / 4 * 5;
+/* What went back before it was due was taken again: in ten seconds it was, with what is committed, more
+   than there was at once in that time. A program that fills 100 MiB with blocks of 64 KiB and frees them
+   all, again and again, fills it 430 times in its first two seconds; 260 times where that may take all the
+   budget. */
+mi_inline bool mi_policy_early_is_in_vain(size_t early, size_t committed, size_t most) {
+  return early + committed > most / 4 * 5;
 }
 
 /* ---- arenas: any thread ---- */

@@ -15,8 +15,9 @@
 /* What is left: MI_CREDIT_MOST less all that was spent in these steps of time. Sums; nothing is published. */
 static mi_atomic(int64_t) xcredit = MI_CREDIT_MOST, xspent[MI_CREDIT_STEPS];
 static mi_atomic(size_t) xstep;          /* the one that it is; changed under the lock */
-/* The lock's: bytes that went back before they were due, in all steps and in each. */
-static size_t early, early_in[MI_CREDIT_STEPS];
+/* The lock's: bytes that went back before they were due, in all steps and in each; the most committed that
+   was seen then. */
+static size_t early, early_in[MI_CREDIT_STEPS], most_in[MI_CREDIT_STEPS];
 
 static int64_t credit(void) { return mi_load_relaxed(&xcredit); }         /* a sum */
 
@@ -29,6 +30,8 @@ static void credit_spend(int64_t us) {
 static void credit_grow(uint64_t now) {
   static uint64_t last;
   const uint64_t step = now / MI_CREDIT_STEP_MS;
+  /* Who comes may have looked at the clock before the last one did: no step is counted twice. */
+  if (step < last && last - step < MI_CREDIT_STEPS) return;
   uint64_t n = last == 0 || step < last ? 0 : mi_min(step - last, MI_CREDIT_STEPS);
   last = step;
   for (; n > 0; n--) {
@@ -36,7 +39,7 @@ static void credit_grow(uint64_t now) {
     mi_store_relaxed(&xstep, at);
     mi_add_relaxed(&xcredit, mi_exchange_acq_rel(&xspent[at], 0));        /* pairs with nobody: sums */
     early -= early_in[at];
-    early_in[at] = 0;
+    early_in[at] = most_in[at] = 0;
   }
 }
 
@@ -75,7 +78,7 @@ static bool slices_piece(void) {
   return false;
 }
 
-/* Also in small programs, where there are no rounds, and where it was not earned. */
+/* Also in small programs, where there are no rounds, and where the budget is used up. */
 static void unmap_waiting(void) {
   if (!mi_load_relaxed(&mi_mapping_xwaits)) return;                       /* a hint */
   const uint64_t since = mi_os_cpu_us();
@@ -94,7 +97,10 @@ static bool round_work(uint64_t now, size_t npages) {
     if (at == 0 || now < at) return false;
     mi_due_round(&mi_due);
     /* A statistic. What waits stays marked; whoever adds to it schedules the next. */
-    if (!mi_policy_round_pays(mi_load_relaxed(&mi_commit_totals.xcommitted))) return false;
+    if (!mi_policy_round_pays(mi_load_relaxed(&mi_commit_totals.xcommitted))) {
+      if (mi_load_relaxed(&mi_mapping_xwaits)) mi_clock_schedule();       /* a hint: a pause has begun */
+      return false;
+    }
     mi_store_relaxed(&mi_purger_xround, true);
     at_pages = false;
   }
@@ -182,7 +188,11 @@ static void thread_rounds(uint64_t self) {
     ms = mi_min(ms, MI_PURGE_SLEEP_MS);
     if ((slept += ms) >= MI_PURGE_LOOK_MS) {
       if (mi_os_is_last_thread()) return;  /* the process ends with it */
-      if (nobody_allocates()) break;
+      if (nobody_allocates()) {          /* nor may anybody come later */
+        const bool due = mi_clock_at() != 0 || mi_load_relaxed(&mi_purger_xround);        /* hints */
+        if (due && !mi_clock_is_paused()) mi_purger_run(true);
+        break;
+      }
       slept = ms;
     }
     if (mi_option_get(mi_option_purge_thread) == 0) break;
@@ -251,10 +261,11 @@ static bool too_much_waits(void) {
 /* Under the lock. All the credit is for a burst of frees, which may be the last thing that happens for
    long. */
 static bool early_is_paid(void) {
-  const mi_commit_totals_t* t = &mi_commit_totals;
-  /* Statistics. */
-  const size_t committed = mi_load_relaxed(&t->xcommitted), peak = mi_load_relaxed(&t->xpeak_committed);
-  return credit() > (mi_policy_early_is_in_vain(early, committed, peak) ? MI_CREDIT_EARLY : 0);
+  const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);  /* a statistic */
+  size_t *mine = &most_in[mi_load_relaxed(&xstep)], most = 0;             /* the lock's */
+  *mine = mi_max(*mine, committed);
+  for (size_t i = 0; i < MI_CREDIT_STEPS; i++) most = mi_max(most, most_in[i]);
+  return credit() > (mi_policy_early_is_in_vain(early, committed, most) ? MI_CREDIT_EARLY : 0);
 }
 
 /* Under the lock. */
@@ -305,7 +316,7 @@ static void clock_look(bool may_start) {
   /* A hint. */
   if (mi_load_relaxed(&mi_purger_xround) || (at != 0 && at <= now))
     round_pieces(ticked ? now : mi_os_now_ms(), ticks);
-  else purge_early(now, ticks);
+  else purge_early(ticked ? now : mi_os_now_ms(), ticks);
 }
 
 void mi_purger_look(bool may_start) {

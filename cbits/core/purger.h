@@ -9,7 +9,8 @@
    thread (of the stacks of ended ones).
 
    Whatever else gives memory back ends as a slow path of free does, since nobody may come later: the end of a
-   heap, or of a thread; an owner that gives its pages up; a collection that is not forced; a mapped file.
+   heap, or of a thread; an owner that gives its pages up; a collection that is not forced; a mapped file; a
+   block that shrinks in place.
 
    No round is made where little is committed (mi_policy_round_pays): what waits stays marked until then.
 
@@ -56,8 +57,14 @@ mi_inline void mi_purger_look_if_due(bool may_start) {
 
 /* At the end of a slow path of malloc, with nothing half done and no lock held. Keeps errno. */
 mi_inline void mi_purger_allocated(void) { mi_purger_look_if_due(true); }
-/* The same for one of free, and of whatever else gives memory back. */
+/* The same for one of free. */
 mi_inline void mi_purger_freed(void) { mi_purger_look_if_due(!mi_load_relaxed(&mi_purger_xreplaces_free)); }
+/* The same for whatever else gives memory back. It looks at the clock whatever was counted: a thread that
+   could not be begun some time ago may be begun by now. */
+mi_inline void mi_purger_ended(void) {
+  mi_clock_tick(MI_CLOCK_TICKS);
+  mi_purger_freed();
+}
 
 /* Makes a round, if it is time for one and nobody else is at it; force: gives back all that is cached or
    free, at once. */

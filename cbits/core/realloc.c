@@ -7,6 +7,7 @@
 #include "policy.h"
 #include "heap_pages.h"
 #include "cache.h"
+#include "purger.h"
 #include "report.h"
 #include "realloc.h"
 
@@ -103,6 +104,8 @@ void* mi_realloc_block(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
     if (same != NULL) {
       if (align != 0 && (offset & (align - 1)) != 0) mi_block_believe(page);
       if (zero) zero_tail(same, mi_min(old, newsize));
+      /* Slices went back, and nobody may come later. */
+      if (same == p && mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block) < old) mi_purger_ended();
       return same;
     }
   }

@@ -1,5 +1,5 @@
-/* Statistics: what is live, read while everybody goes on. Any thread; stops nobody. No lock is taken but that
-   of a heap's list of pages, by what is asked of that heap only (mi_snapshot_take_heap).
+/* Statistics: what is live, read while everybody goes on. Any thread. Nobody is stopped, but where one heap
+   is asked for (mi_snapshot_take_heap): who adds a page to it or takes one from it waits, and who forks.
    Bytes are usable bytes unless the name says otherwise.
 
    Exact when nobody allocates or frees meanwhile, else a recent value for each page: a page is read

@@ -364,7 +364,7 @@ void mi_cap_unmap_held(mi_file_t* file) {
   late_enter();
   mi_mapping_file_give(file);
   late_leave();
-  mi_purger_freed();
+  mi_purger_ended();
 }
 
 /* ---- resizing and aligned ---- */
@@ -477,7 +477,7 @@ void mi_cap_heap_collect(mi_heap_t* heap, bool force) {
     mi_report_pending();
   }
   mi_purger_run_piece();
-  mi_purger_freed();
+  mi_purger_ended();
 }
 
 mi_heap_t* mi_cap_heap_set_default(mi_heap_t* heap) {
@@ -526,7 +526,7 @@ void mi_cap_collect(bool force) {
     mi_owner_leave(lh->owner);
   }
   mi_purger_run_piece();
-  mi_purger_freed();
+  mi_purger_ended();
 }
 
 void mi_cap_drain(void) {

@@ -87,8 +87,10 @@ mi_decl_export void mi_stats_get(size_t stats_size, mi_stats_t* stats) mi_attr_n
 mi_decl_export char* mi_stats_get_json(size_t buf_size, char* buf) mi_attr_noexcept;
 
 /* The same of one heap's pages, NULL the main heap's: pages, bytes, blocks, and the bytes of its pages as
-   those committed; what is counted of the process only is 0. It takes as long as the heap has pages; of the
-   main heap as long as all heaps have. False or NULL (and ENOMEM) if there is no memory for the pass. */
+   those committed; what is counted of the process only is 0. Of a heap that is not main with its blocks
+   that have mappings of their own, which the list of heaps in the statistics of all leaves out. It takes as
+   long as the heap has pages; of the main heap as long as all heaps have. False or NULL (and ENOMEM) if
+   there is no memory for the pass. */
 mi_decl_export bool mi_heap_stats_get(mi_heap_t* heap, mi_stats_t* stats) mi_attr_noexcept;
 mi_decl_export char* mi_heap_stats_get_json(mi_heap_t* heap, size_t buf_size, char* buf) mi_attr_noexcept;
 mi_decl_export void mi_heap_stats_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg) mi_attr_noexcept;

@@ -234,8 +234,8 @@ mi_decl_export mi_decl_nodiscard mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t a
 mi_decl_export mi_decl_nodiscard mi_heap_t* mi_heap_new_ex(int tag, bool allow_destroy,
     mi_arena_id_t arena_id) mi_attr_noexcept;
 /* What statistics call the heap besides its number; the process's main heap has no name. UTF-8, of which at
-   most 47 bytes are kept, whole characters; control characters, quotes, backslashes and what is no UTF-8
-   become '?'. NULL or "": none. */
+   most 47 bytes are kept, whole characters; each byte of control characters, quotes, backslashes and what is
+   no UTF-8 becomes '?'. NULL or "": none. */
 mi_decl_export void mi_heap_set_name(mi_heap_t* heap, const char* name) mi_attr_noexcept;
 /* Ends a heap; nobody may allocate from it meanwhile, but others may free. delete: its live blocks go
    on living, in the process's main heap (also in a sub-process). destroy: they are freed; a later free of one

@@ -33,8 +33,8 @@
 -- others into one mapping it is asked about our pages a moment later, so that some of what is just being
 -- given back may be reported as other.) Without that file, or where there is no descriptor left to read it
 -- by, these metrics have no samples, nor has @mimalloc_process_resident_bytes@ where the system does not
--- say. Reading it takes time in proportion to the mappings and to the pages that are resident, and who maps or
--- unmaps memory meanwhile may wait: where that is too long, 'detailResidence' leaves it out.
+-- say. Reading it takes time in proportion to the mappings and to the pages that are resident, and who maps
+-- or unmaps memory meanwhile may wait: where that is too long, 'detailResidence' leaves it out.
 --
 -- == Consistency
 --

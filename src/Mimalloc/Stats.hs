@@ -46,15 +46,15 @@ module Mimalloc.Stats
 import Control.Concurrent (forkOn, getNumCapabilities, newEmptyMVar, putMVar, takeMVar)
 import Control.DeepSeq (NFData)
 import Control.Monad (foldM, forM_)
+import Data.Bits ((.&.))
 import Data.ByteString (ByteString)
+import Data.Char (chr)
 import Data.List (sortOn)
-import Data.Word (Word64)
-import Foreign.Marshal.Array (advancePtr, allocaArray)
+import Data.Word (Word64, Word8)
+import Foreign.Marshal.Array (advancePtr, allocaArray, peekArray0)
 import Foreign.Ptr (Ptr, castPtr, nullPtr)
 import Foreign.Storable (peekElemOff)
-import GHC.Foreign (peekCString)
 import GHC.Generics (Generic)
-import GHC.IO.Encoding (utf8)
 import System.IO.Unsafe (unsafePerformIO)
 
 import Mimalloc.Internal.Alloc (masked, orExhausted)
@@ -177,9 +177,10 @@ readStats p nwords process = do
       -- The last one first: no stack for as many as there are.
       parts first n = foldM (\rest i -> (: rest) <$> part i) [] [first + n - 1, first + n - 2 .. first]
       theNames = 4 + totals + 5 * (classes + owners + heaps)
+      each = 1 + nameWords
       nameAt place = do
         key <- peekElemOff p place
-        name <- peekCString utf8 (castPtr (p `advancePtr` (place + 1)))
+        name <- peekName (castPtr (p `advancePtr` (place + 1)))
         pure (heapId key, name)
       named name = map (\(key, usage) -> (name key, usage))
       resident = pure (processInfoCurrentRSS process)
@@ -194,7 +195,7 @@ readStats p nwords process = do
     <$> (sortOn fst . named sizeClass <$> parts 0 classes)
     <*> (named owner <$> parts classes owners)
     <*> (named heapId <$> parts (classes + owners) heaps)
-    <*> mapM nameAt [theNames, theNames + 1 + nameWords .. nwords - 1]
+    <*> foldM (\rest place -> (: rest) <$> nameAt place) [] [nwords - each, nwords - 2 * each .. theNames]
   where
     at :: Int -> IO Int
     at i = fromIntegral <$> peekElemOff p i
@@ -206,6 +207,20 @@ readStats p nwords process = do
       | key <= fromIntegral (ownerIdStep * capabilitiesMost) =
           Capability (fromIntegral key `quot` ownerIdStep - 1)
       | otherwise = OSThread key
+
+-- As C made it fit: UTF-8. Base's function for that has a handler, and masks.
+peekName :: Ptr Word8 -> IO String
+peekName p = characters <$> peekArray0 0 p
+  where
+    characters [] = []
+    characters (b : bs) = chr (foldl (\n c -> 64 * n + fromIntegral (c .&. 63)) first more) : characters rest
+      where
+        (more, rest) = splitAt follow bs
+        (first, follow)
+          | b < 0x80 = (fromIntegral b, 0)
+          | b < 0xe0 = (fromIntegral (b .&. 31), 1)
+          | b < 0xf0 = (fromIntegral (b .&. 15), 2)
+          | otherwise = (fromIntegral (b .&. 7), 3)
 
 -- | The same as JSON, in C's words: an object with @gauges@, @counters@, @size_classes@, @owners@ and
 -- @heaps@. Their numbers are called as the fields here are, without what these begin with: @live_bytes@ is

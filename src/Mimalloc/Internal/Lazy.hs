@@ -64,7 +64,7 @@ hGetContentsLazy h = Lazy.fromChunks <$> go
 --
 -- @since 0.1.0.0
 hGetLazy :: Handle -> Int -> IO Lazy.ByteString
-hGetLazy = chunked "hGetLazy" hGetBuf
+hGetLazy = chunked "hGetLazy" hGetBuf (<)
 
 -- | What there is just now, at most so many bytes, in chunks of up to 32 KiB; empty if there is nothing.
 --
@@ -75,17 +75,19 @@ hGetLazy = chunked "hGetLazy" hGetBuf
 --
 -- @since 0.1.0.0
 hGetNonBlockingLazy :: Handle -> Int -> IO Lazy.ByteString
-hGetNonBlockingLazy = chunked "hGetNonBlockingLazy" hGetBufNonBlocking
+hGetNonBlockingLazy = chunked "hGetNonBlockingLazy" hGetBufNonBlocking (\got _ -> got == 0)
 
--- Up to so many bytes; until a read falls short.
-chunked :: String -> (Handle -> Ptr Word8 -> Int -> IO Int) -> Handle -> Int -> IO Lazy.ByteString
-chunked name get h n = if n < 0 then negativeSize name n else Lazy.fromChunks . reverse <$> go [] n
+-- Up to so many bytes; until a read, of so many of so many bytes, was the last.
+chunked
+  :: String -> (Handle -> Ptr Word8 -> Int -> IO Int) -> (Int -> Int -> Bool) -> Handle -> Int
+  -> IO Lazy.ByteString
+chunked name get isLast h n = if n < 0 then negativeSize name n else Lazy.fromChunks . reverse <$> go [] n
   where
     go got 0 = pure got
     go got more = do
       let room = min chunkBytes more
       s <- trimmed name room $ \p -> get h p room
-      if ByteString.length s < room then pure (s : got) else go (s : got) (more - room)
+      if ByteString.length s `isLast` room then pure (s : got) else go (s : got) (more - ByteString.length s)
 
 chunkBytes :: Int
 chunkBytes = 32768

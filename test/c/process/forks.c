@@ -1,7 +1,7 @@
 /* Forks, from the main thread and from another, while a third one works in the library, and with blocks and
    a heap that all share. Each child works in the library, frees what it inherited, visits, takes statistics,
-   ends the heap, and makes a thread. FORKS of each kind. What is not the C library's is found by its name when
-   this runs; or (LINKED) linked. */
+   ends the heap, and makes a thread. FORKS of each kind. What is not the C library's is found by its
+   name when this runs; or (LINKED) linked. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
