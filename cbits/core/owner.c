@@ -77,6 +77,7 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   if (owner == NULL) return NULL;
   mi_assert(mi_load_relaxed(&owner->main.xcounts.pages) == 0);            /* ours now */
   owner->id = id;
+  owner->label = NULL;
   mi_lheap_init(&owner->main, owner, main, id);
   mi_store_release(&owner->xkind, kind);  /* pairs with readers of the table: shows the id */
   return owner;
