@@ -124,8 +124,10 @@ void mi_process_begin(void) {
 __attribute__((constructor(102))) static void process_loaded(void) {
   mi_process_begin();
   mi_os_object_keep();
-  mi_profile_process_begin();            /* not in a first allocation: it walks a stack */
 }
+
+/* After the constructor by which a static program tells the unwinder of its frames, which has no priority. */
+__attribute__((constructor)) static void process_profiled(void) { mi_profile_process_begin(); }
 
 __attribute__((destructor)) static void process_end(void) {
   if (mi_option_is_enabled(mi_option_show_stats)) mi_stats_print(NULL);

@@ -94,7 +94,28 @@ mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool head
   return mi_likely(p != NULL) ? p : mi_report_fail(MI_ERROR_NO_MEMORY, size);
 }
 
+/* The short cuts of mi_alloc_malloc_queued, while sampling is on and nothing else wants the slow path whole: so
+   that the marks are looked for. NULL: the slow path. */
+static mi_noinline void* malloc_sampling(mi_lheap_t* lh, size_t size) {
+  if (!mi_sampler_may_skip(lh)) return NULL;
+  if (size > MI_MEDIUM_MAX) {
+    void* p = mi_single_malloc_again(lh, size);
+    if (p != NULL) single_passes(lh, p, size);
+    return p;
+  }
+  mi_page_t* page = lh->queue[mi_bin_of(size)].first;
+  if (page == NULL || page->free != &mi_nil || page->sample_cut == lh->sample_session || !mi_alloc_refill(page))
+    return NULL;
+  mi_sampler_fill(lh, page, false);
+  lh->tick++;
+  return mi_alloc_pop(page);             /* NULL: the block is a sample */
+}
+
 void* mi_alloc_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
+  if (mi_unlikely(mi_sample_is_on())) {
+    void* p = malloc_sampling(lh, size);
+    if (p != NULL) { *zero = false; return p; }
+  }
   return malloc_slow(lh, size, 0, false, zero);
 }
 

@@ -62,6 +62,7 @@ void mi_sampler_begin(mi_lheap_t* lh) {
 
 bool mi_sampler_passes(mi_lheap_t* lh, size_t size) {
   mi_sampler_look(lh);
+  if (lh->sample_session == 0) return false;                              /* it is off again */
   if (lh->sample_left >= size) {
     lh->sample_left -= size;
     return false;
@@ -85,15 +86,17 @@ void mi_sampler_fill(mi_lheap_t* lh, mi_page_t* page, bool one) {
     page->local_free = &mi_nil;
   }
   page->sample_cut = 0;
+  if (lh->sample_session == 0) return;   /* sampling began after it looked */
   if (one) {
     mi_page_cut(page, 1);
     return;
   }
-  const uint64_t n = free_at_most(page), k = lh->sample_left / size;
-  if (k >= n) {
+  const uint64_t n = free_at_most(page);
+  if (lh->sample_left >= n * size) {
     lh->sample_left -= n * size;
     return;
   }
+  const uint64_t k = lh->sample_left / size;
   const uint32_t passed = mi_page_cut(page, (uint32_t)k);
   if (passed < k) {                                                       /* there were fewer */
     lh->sample_left -= passed * size;

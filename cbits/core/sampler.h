@@ -7,7 +7,9 @@
 #ifndef MI_SAMPLER_H
 #define MI_SAMPLER_H
 
+#include "callback.h"
 #include "page.h"
+#include "policy.h"
 #include "sample.h"
 
 /* The first slow path in a session: draws the first mark, and no first page of a queue has a list that was
@@ -17,6 +19,13 @@ mi_inline void mi_sampler_look(mi_lheap_t* lh) {
   if (!mi_sample_is_on()) return;
   /* A hint: whoever is late goes by the old one. */
   if (mi_unlikely(lh->sample_session != mi_load_relaxed(&mi_sample_xsession))) mi_sampler_begin(lh);
+}
+
+/* mi_lheap_may_skip, but for the marks. */
+mi_inline bool mi_sampler_may_skip(const mi_lheap_t* lh) {
+  /* Hints. */
+  return (lh->tick + 1) % MI_SWEEP_EVERY != 0 && mi_load_relaxed(&mi_callback_xwanted) == MI_WANTS_SAMPLES
+         && lh->sample_session == mi_load_relaxed(&mi_sample_xsession);
 }
 
 /* Is the next block of this page a sample? That is asked once. */

@@ -145,6 +145,24 @@ static void turns(void) {
   }
 }
 
+/* Sampling begins in the middle of an owner's first slow path: it has no mark yet. */
+static void late(void) {
+  bool sample = false;
+  owners_begin();
+  mi_lheap_t* lh = &owners[0]->main;
+  mi_profile_start(1);
+  CHECK_EQ(lh->sample_session, 0);
+  void* p = mi_lheap_block(lh, 4, &sample);
+  CHECK(p != NULL && !sample);
+  o_free(0, p);
+  void* q[2] = { o_malloc(0, 10), o_malloc(0, 10000) };                   /* it looks in its next slow path */
+  CHECK(lh->sample_session != 0 && mi_profile_counts().live > 0);
+  for (int i = 0; i < 2; i++) o_free(0, q[i]);
+  CHECK_EQ(mi_profile_counts().live, 0);
+  mi_profile_stop();
+  owners_end();
+}
+
 /* A thread frees what another allocates: malloc collects what came remotely. */
 typedef struct { mi_atomic(void*) xblock[256]; mi_atomic(int) xdone; } ring_t;
 static void* free_all(void* arg) {
@@ -187,4 +205,4 @@ static void sums_remote(void) {
 }
 
 TEST_MAIN("sampler", TEST(weights), TEST(draws), TEST(sums_main), TEST(sums_rare), TEST(sums_often),
-          TEST(sums_heap), TEST(turns), TEST(sums_remote))
+          TEST(sums_heap), TEST(late), TEST(turns), TEST(sums_remote))
