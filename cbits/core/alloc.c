@@ -94,8 +94,8 @@ mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool head
   return mi_likely(p != NULL) ? p : mi_report_fail(MI_ERROR_NO_MEMORY, size);
 }
 
-/* The short cuts of mi_alloc_malloc_queued, while sampling is on and nothing else wants the slow path whole: so
-   that the marks are looked for. NULL: the slow path. */
+/* The short cuts of mi_alloc_malloc_queued, while sampling is on and nothing else wants the slow path whole,
+   with a look for the marks. NULL: the slow path. */
 static mi_noinline void* malloc_sampling(mi_lheap_t* lh, size_t size) {
   if (!mi_sampler_may_skip(lh)) return NULL;
   if (size > MI_MEDIUM_MAX) {
@@ -104,8 +104,8 @@ static mi_noinline void* malloc_sampling(mi_lheap_t* lh, size_t size) {
     return p;
   }
   mi_page_t* page = lh->queue[mi_bin_of(size)].first;
-  if (page == NULL || page->free != &mi_nil || page->sample_cut == lh->sample_session || !mi_alloc_refill(page))
-    return NULL;
+  if (page == NULL || page->free != &mi_nil || page->sample_cut == lh->sample_session) return NULL;
+  if (!mi_alloc_refill(page)) return NULL;
   mi_sampler_fill(lh, page, false);
   lh->tick++;
   return mi_alloc_pop(page);             /* NULL: the block is a sample */

@@ -69,8 +69,8 @@ mi_inline bool mi_alloc_refill(mi_page_t* page) {
   return true;
 }
 
-/* A block of a queue's first page whose `free` is empty: what a page of a few blocks comes to again and again.
-   Not when it is time for a sweep, which the slow path sees to. FAST */
+/* A block of a queue's first page whose `free` is empty: what a page of a few blocks comes to again and
+   again. Not when it is time for a sweep, which the slow path sees to. FAST */
 mi_inline void* mi_alloc_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
   mi_assert(page->lheap == lh && mi_page_is_listed(page));
   if (page->free != &mi_nil) return NULL;

@@ -145,6 +145,43 @@ static void turns(void) {
   }
 }
 
+/* Blocks with pages of their own, of a tenth of the rate, one after the other. */
+static void singles(void) {
+  enum { N = 4000, SIZE = 100000 };
+  sums_t sums;
+  memset(&sums, 0, sizeof sums);
+  mi_profile_start(10 * SIZE);
+  mi_profile_set_label(labels[0]);
+  for (int i = 0; i < N; i++) mi_free(mi_malloc(SIZE));
+  CHECK(mi_sample_each_stack(UINT64_MAX, &sum_stack, &sums));
+  check_sum("singles", sums.all[0], N, SIZE, 10 * SIZE);
+}
+
+/* What was freed in pages from before, by their owner or another thread, and is then collected by whoever does
+   not allocate, is in no list that malloc pops without a look: at rate 1 each block is a sample. */
+static void* free_some(void* blocks) {
+  for (int i = 0; i < 50; i++) mi_free(((void**)blocks)[i]);
+  return NULL;
+}
+static void collected_by(bool remote) {
+  void *p[100], *q[40];
+  pthread_t t;
+  for (int i = 0; i < 100; i++) p[i] = mi_malloc(64);
+  mi_profile_start(1);
+  if (!remote) free_some(p);
+  else CHECK(pthread_create(&t, NULL, &free_some, p) == 0 && pthread_join(t, NULL) == 0);
+  mi_collect(false);
+  for (int i = 0; i < 40; i++) {
+    q[i] = mi_malloc(64);
+    CHECK_EQ(mi_profile_counts().live, i + 1);
+  }
+  for (int i = 0; i < 40; i++) mi_free(q[i]);
+  for (int i = 50; i < 100; i++) mi_free(p[i]);
+  CHECK_EQ(mi_profile_counts().live, 0);
+}
+static void collected(void) { collected_by(false); }
+static void collected_remote(void) { collected_by(true); }
+
 /* Sampling begins in the middle of an owner's first slow path: it has no mark yet. */
 static void late(void) {
   bool sample = false;
@@ -205,4 +242,5 @@ static void sums_remote(void) {
 }
 
 TEST_MAIN("sampler", TEST(weights), TEST(draws), TEST(sums_main), TEST(sums_rare), TEST(sums_often),
-          TEST(sums_heap), TEST(late), TEST(turns), TEST(sums_remote))
+          TEST(sums_heap), TEST(singles), TEST(collected), TEST(collected_remote), TEST(late),
+          TEST(turns), TEST(sums_remote))
