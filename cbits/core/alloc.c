@@ -36,14 +36,14 @@ mi_cold static void* malloc_sample(mi_lheap_t* lh, size_t size, bool* zero) {
   mi_page_t* page = mi_page_of(p);
   /* Shown to others together with the block. A mapping of its own ends by its size. */
   if (page->arena != MI_ARENA_NONE) mi_store_relaxed(&page->xsize, mi_bin_size(bin));
-  mi_sampler_take(lh, page, p, size, mi_bin_size(bin));
+  mi_sampler_take(lh, page, size, mi_bin_size(bin));
   return p;
 }
 
 /* A block with a page of its own, while sampling is on. */
 mi_cold static void single_passes(mi_lheap_t* lh, void* p, size_t size) {
   mi_page_t* page = mi_page_of(p);
-  if (mi_sampler_passes(lh, mi_page_size(page))) mi_sampler_take(lh, page, p, size, mi_page_size(page));
+  if (mi_sampler_passes(lh, mi_page_size(page))) mi_sampler_take(lh, page, size, mi_page_size(page));
 }
 
 mi_inline void* malloc_once(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
@@ -95,7 +95,7 @@ mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool head
 }
 
 /* The short cuts of mi_alloc_malloc_queued, while sampling is on and nothing else wants the slow path whole,
-   with a look for the marks. NULL: the slow path. */
+   with a look for the points. NULL: the slow path. */
 static mi_noinline void* malloc_sampling(mi_lheap_t* lh, size_t size) {
   if (!mi_sampler_may_skip(lh)) return NULL;
   if (size > MI_MEDIUM_MAX) {

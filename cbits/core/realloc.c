@@ -51,7 +51,7 @@ void* mi_block_expand(void* p, size_t newsize) {
     if (!mi_realloc_stays(usable, newsize)) mi_block_believe(page);
   }
   else if (!mi_page_is_single(page) || at != 0 || !single_resize(page, newsize)) return NULL;
-  mi_sampler_expanded(page, block, newsize);
+  mi_sampler_expanded(page, newsize);
   return p;
 }
 
@@ -104,7 +104,7 @@ void* mi_realloc_block(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
   if (fits && align <= MI_SLICE_SIZE) {  /* a mapping moves to a multiple of the slice */
     void* same = block_resize(page, block, p, newsize);
     if (same != NULL) {
-      if (mi_page_is_single(page)) mi_sampler_resized(lh, page, same, newsize, old_size);
+      if (mi_page_is_single(page)) mi_sampler_resized(lh, page, newsize, old_size);
       if (align != 0 && (offset & (align - 1)) != 0) mi_block_believe(page);
       if (zero) zero_tail(same, mi_min(old, newsize));
       return same;

@@ -180,6 +180,14 @@ void mi_sample_move(uint32_t place, const void* block, size_t asked) {
   mi_unlock(&samples_lock);
 }
 
+const void* mi_sample_block(uint32_t place) {
+  mi_lock(&samples_lock);
+  const void* block =
+      place != 0 && place < nsamples && sample_at(place)->live ? sample_at(place)->block : NULL;
+  mi_unlock(&samples_lock);
+  return block;
+}
+
 mi_sample_counts_t mi_sample_counts(void) {
   mi_lock(&samples_lock);
   const uint64_t n = nstacks - 1;

@@ -9,7 +9,7 @@
 #define MI_SAMPLES_MAX   65536u
 #define MI_STACKS_MAX    16384u
 
-/* Bytes on average between two marks; 0: the profile is off. A hint: what goes on by it is right for any. */
+/* Bytes on average between two points; 0: the profile is off. A hint: what goes on by it is right for any. */
 extern mi_atomic(size_t) mi_sample_xrate;
 mi_inline bool mi_sample_is_on(void) { return mi_load_relaxed(&mi_sample_xrate) != 0; }
 /* Changes when sampling begins, or goes on at another rate. Not 0 while it is on. */
@@ -42,6 +42,9 @@ uint32_t mi_sample_take(const mi_sample_t* sample, const char* label);
 /* The block at this place ends / is elsewhere, or another size was asked for. Whoever holds its page. */
 void mi_sample_end(uint32_t place);
 void mi_sample_move(uint32_t place, const void* block, size_t asked);
+
+/* Of a place: its block; NULL: it has none. The checker's. */
+const void* mi_sample_block(uint32_t place);
 
 /* How many marks there were before. Samples remember that number. */
 uint64_t mi_sample_mark(void);

@@ -44,9 +44,9 @@ double mi_sampler_weight(size_t size, size_t rate) {
   return rate == 0 || size == 0 ? 1 : 1 / chance((double)size / (double)rate);
 }
 
-/* ---- marks ---- */
+/* ---- points ---- */
 
-static void mark_draw(mi_lheap_t* lh) {
+static void point_draw(mi_lheap_t* lh) {
   lh->sample_left = mi_sampler_draw(&lh->sample_random, lh->sample_rate);
 }
 
@@ -55,7 +55,7 @@ void mi_sampler_begin(mi_lheap_t* lh) {
   lh->sample_session = mi_load_relaxed(&mi_sample_xsession);              /* the same */
   lh->sample_rate = mi_max(rate, 1);
   lh->sample_random = mi_os_salt() ^ (uintptr_t)lh;
-  mark_draw(lh);
+  point_draw(lh);
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++)
     for (mi_page_t* page = lh->queue[bin].first; page != NULL; page = NULL) mi_page_cut(page, 0);
 }
@@ -67,7 +67,7 @@ bool mi_sampler_passes(mi_lheap_t* lh, size_t size) {
     lh->sample_left -= size;
     return false;
   }
-  mark_draw(lh);
+  point_draw(lh);
   return true;
 }
 
@@ -103,15 +103,15 @@ void mi_sampler_fill(mi_lheap_t* lh, mi_page_t* page, bool one) {
     return;
   }
   page->sample_cut = lh->sample_session;
-  mark_draw(lh);
+  point_draw(lh);
 }
 
 /* ---- samples ---- */
 
-void mi_sampler_take(mi_lheap_t* lh, mi_page_t* page, const void* block, size_t asked, size_t size) {
+void mi_sampler_take(mi_lheap_t* lh, mi_page_t* page, size_t asked, size_t size) {
   const mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                    /* this owner may use it */
   const mi_sample_t sample = {
-    .block = block,
+    .block = page->start,
     .asked = asked,
     .size = size,
     .weight = mi_sampler_weight(size, lh->sample_rate),
@@ -122,18 +122,18 @@ void mi_sampler_take(mi_lheap_t* lh, mi_page_t* page, const void* block, size_t 
   mi_store_relaxed(&page->xsample, mi_sample_take(&sample, lh->owner->label));
 }
 
-void mi_sampler_expanded(mi_page_t* page, const void* block, size_t asked) {
+void mi_sampler_expanded(mi_page_t* page, size_t asked) {
   const uint32_t place = mi_load_relaxed(&page->xsample);                 /* the caller's block */
-  if (mi_unlikely(place != 0)) mi_sample_move(place, block, asked);
+  if (mi_unlikely(place != 0)) mi_sample_move(place, page->start, asked);
 }
 
-void mi_sampler_resized(mi_lheap_t* lh, mi_page_t* page, const void* block, size_t asked, size_t old_size) {
+void mi_sampler_resized(mi_lheap_t* lh, mi_page_t* page, size_t asked, size_t old_size) {
   const size_t size = mi_page_size(page);
   mi_assert(mi_page_is_single(page));
   if (size == old_size || !mi_sample_is_on()) {
-    mi_sampler_expanded(page, block, asked);
+    mi_sampler_expanded(page, asked);
     return;
   }
   mi_page_end_sample(page);
-  if (mi_sampler_passes(lh, size)) mi_sampler_take(lh, page, block, asked, size);
+  if (mi_sampler_passes(lh, size)) mi_sampler_take(lh, page, asked, size);
 }

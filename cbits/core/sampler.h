@@ -2,8 +2,8 @@
 
    The steps of an allocation while sampling is on, in its slow path:
      mi_sampler_is_due     the page's list was cut, and is empty: the block is a sample
-     mi_sampler_fill       .. else the page's blocks are all that malloc may take until the next mark
-     mi_sampler_passes     a block with a page of its own: does a mark fall into it? */
+     mi_sampler_fill       .. else the page's blocks are all that malloc may take until the next point
+     mi_sampler_passes     a block with a page of its own: does a point fall into it? */
 #ifndef MI_SAMPLER_H
 #define MI_SAMPLER_H
 
@@ -12,7 +12,7 @@
 #include "policy.h"
 #include "sample.h"
 
-/* The first slow path in a session: draws the first mark, and no first page of a queue has a list that was
+/* The first slow path in a session: draws the first point, and no first page of a queue has a list that was
    not looked at. */
 mi_cold void mi_sampler_begin(mi_lheap_t* lh);
 mi_inline void mi_sampler_look(mi_lheap_t* lh) {
@@ -21,7 +21,7 @@ mi_inline void mi_sampler_look(mi_lheap_t* lh) {
   if (mi_unlikely(lh->sample_session != mi_load_relaxed(&mi_sample_xsession))) mi_sampler_begin(lh);
 }
 
-/* mi_lheap_may_skip, but for the marks. */
+/* mi_lheap_may_skip, but for the points. */
 mi_inline bool mi_sampler_may_skip(const mi_lheap_t* lh) {
   /* Hints. */
   return (lh->tick + 1) % MI_SWEEP_EVERY != 0 && mi_load_relaxed(&mi_callback_xwanted) == MI_WANTS_SAMPLES
@@ -38,21 +38,21 @@ mi_inline bool mi_sampler_is_due(const mi_lheap_t* lh, mi_page_t* page) {
 }
 
 /* A page of a queue of this local heap is about to be allocated from: `free` is filled, and cut at the next
-   mark: it may be empty then, and the page due. `one`: one block is taken whatever is due, and what is behind
-   is looked at in the next allocation. */
+   point: it may be empty then, and the page due. `one`: one block is taken whatever is due, and those behind
+   it are looked at in the next allocation. */
 void mi_sampler_fill(mi_lheap_t* lh, mi_page_t* page, bool one);
 
 /* A block of so many bytes passes: is it a sample? */
 bool mi_sampler_passes(mi_lheap_t* lh, size_t size);
 
 /* The only block of this page is a sample, and was asked for with so many bytes. `size`: the block's. */
-void mi_sampler_take(mi_lheap_t* lh, mi_page_t* page, const void* block, size_t asked, size_t size);
+void mi_sampler_take(mi_lheap_t* lh, mi_page_t* page, size_t asked, size_t size);
 
 /* The only block of a single page was resized where it is, or moved with its page. */
-void mi_sampler_resized(mi_lheap_t* lh, mi_page_t* page, const void* block, size_t asked, size_t old_size);
+void mi_sampler_resized(mi_lheap_t* lh, mi_page_t* page, size_t asked, size_t old_size);
 
 /* The same by any thread that has the block: its sample, if it is one, stays. */
-void mi_sampler_expanded(mi_page_t* page, const void* block, size_t asked);
+void mi_sampler_expanded(mi_page_t* page, size_t asked);
 
 /* Pure. 1 / (1 - exp(-size/rate)): how many blocks a sample stands for. */
 double mi_sampler_weight(size_t size, size_t rate);

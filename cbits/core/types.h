@@ -182,7 +182,7 @@ struct mi_lheap_s {
   uint16_t    seen[MI_BIN_COUNT];
   uint32_t    look_from[MI_BIN_COUNT];  /* where adoption looks first: pool.c packs an arena and a slice */
   mi_lheap_counts_t xcounts;
-  /* Of the profile (sampler.h): the session that the others belong to; bytes on average between two marks,
+  /* Of the profile (sampler.h): the session that the others belong to; bytes on average between two points,
      and to the next one; the state of what draws. */
   uint32_t    sample_session;
   uint64_t    sample_rate, sample_left, sample_random;

@@ -1,9 +1,9 @@
 /* A profile of the heap: who allocated what lives, by samples. From C; all functions are any-thread.
 
-   Off it costs nothing. On, one byte in `rate` is a mark, at random, and the block that it falls in becomes a
-   sample: it is noted with the stack that allocated it, until it is freed. A sample stands for as many blocks
-   as are allocated, on average, for one to be a sample: sums over samples, weighed so, are right on average,
-   and the better the more samples there are. A sample has memory of its own, in pieces of 64 KiB, of which it
+   Off it costs nothing. On, one byte in `rate` is a point, at random, and the block that it falls in becomes
+   a sample: it is noted with the stack that allocated it, until it is freed. A sample stands for as many
+   blocks as are allocated, on average, for one to be a sample: sums over samples, weighed so, are right on
+   average, and the better the more samples there are. A sample has memory of its own, in pieces of 64 KiB, of which it
    touches what it is written to.
 
    From the environment: MIMALLOC_PROFILE=FILE samples from the start and writes the profile to FILE when the
@@ -65,7 +65,7 @@ mi_decl_export bool mi_profile_dump_fd(int fd, mi_profile_format_t format, mi_pr
 
 /* A sample. */
 typedef struct mi_profile_sample_s {
-  const void*  block;
+  const void*  block;               /* its start, also where an aligned pointer into it was returned */
   size_t       size;                /* bytes that were asked for */
   double       weight;              /* blocks that it stands for */
   uint64_t     age_ms;

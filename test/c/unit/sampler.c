@@ -1,4 +1,4 @@
-/* sampler.c: chance, and where the marks fall. Sums over samples, each times its weight, are sums over all
+/* sampler.c: chance, and where the points fall. Sums over samples, each times its weight, are sums over all
    blocks, whatever their sizes and whoever frees them. Limits are six standard deviations. */
 #include <pthread.h>
 
@@ -157,8 +157,8 @@ static void singles(void) {
   check_sum("singles", sums.all[0], N, SIZE, 10 * SIZE);
 }
 
-/* What was freed in pages from before, by their owner or another thread, and is then collected by whoever does
-   not allocate, is in no list that malloc pops without a look: at rate 1 each block is a sample. */
+/* What was freed in pages from before, by their owner or another thread, and is then collected, but not for an
+   allocation, is in no list that malloc pops without a look: at rate 1 each block is a sample. */
 static void* free_some(void* blocks) {
   for (int i = 0; i < 50; i++) mi_free(((void**)blocks)[i]);
   return NULL;
@@ -182,7 +182,7 @@ static void collected_by(bool remote) {
 static void collected(void) { collected_by(false); }
 static void collected_remote(void) { collected_by(true); }
 
-/* Sampling begins in the middle of an owner's first slow path: it has no mark yet. */
+/* Sampling begins in the middle of an owner's first slow path: it has no point yet. */
 static void late(void) {
   bool sample = false;
   owners_begin();

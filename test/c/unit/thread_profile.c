@@ -265,6 +265,18 @@ static void full(void) {
   mi_free(p[0]);
 }
 
+static void in_statistics(void) {
+  char json[20000];
+  mi_profile_start(1);
+  void *p = mi_malloc(100), *q = mi_malloc(100);
+  mi_free(q);
+  mi_profile_stop();
+  CHECK(mi_stats_get_json(sizeof json, json) == json);
+  CHECK(strstr(json, "\"profile_samples\":1,") != NULL || strstr(json, "\"profile_samples\":1}") != NULL);
+  CHECK(strstr(json, "\"profile_taken\":2,\"profile_dropped\":0") != NULL);
+  mi_free(p);
+}
+
 /* Without memory for a page of its own a block is no sample. */
 static void no_memory(void) {
   void* p[200];
@@ -407,4 +419,5 @@ static void not_written(void) {
 
 TEST_MAIN("thread_profile", TEST(off), TEST(as_any_block), TEST(aligned), TEST(realloc_all), TEST(grown),
           TEST(remote), TEST(outlives_thread), TEST(heaps), TEST(twice), TEST(forked), TEST(busy), TEST(full),
-          TEST(no_memory), TEST(on_and_off), TEST(labels), TEST(stack), TEST(written), TEST(not_written))
+          TEST(in_statistics), TEST(no_memory), TEST(on_and_off), TEST(labels), TEST(stack), TEST(written),
+          TEST(not_written))
