@@ -3,8 +3,8 @@
    Off it costs nothing. On, one byte in `rate` is a point, at random, and the block that it falls in becomes
    a sample: it is noted with the stack that allocated it, until it is freed. A sample stands for as many
    blocks as are allocated, on average, for one to be a sample: sums over samples, weighed so, are right on
-   average, and the better the more samples there are. A sample has memory of its own, in pieces of 64 KiB, of which it
-   touches what it is written to.
+   average, and the better the more samples there are. A sample has memory of its own, in pieces of 64 KiB, of
+   which it touches what it is written to.
 
    From the environment: MIMALLOC_PROFILE=FILE samples from the start and writes the profile to FILE when the
    process exits: folded stacks if the name ends in ".folded", else for pprof. %p in the name is the process's

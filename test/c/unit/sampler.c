@@ -157,8 +157,8 @@ static void singles(void) {
   check_sum("singles", sums.all[0], N, SIZE, 10 * SIZE);
 }
 
-/* What was freed in pages from before, by their owner or another thread, and is then collected, but not for an
-   allocation, is in no list that malloc pops without a look: at rate 1 each block is a sample. */
+/* What was freed in pages from before, by their owner or another thread, and is collected, though not for
+   an allocation, is in no list that malloc pops without a look: at rate 1 each block is a sample. */
 static void* free_some(void* blocks) {
   for (int i = 0; i < 50; i++) mi_free(((void**)blocks)[i]);
   return NULL;
