@@ -103,6 +103,9 @@ bool     mi_os_file_write(int fd, const char* text, size_t length);
 void     mi_os_file_close(int fd);
 bool     mi_os_file_copy(const char* path, int fd);
 uint64_t mi_os_pid(void);
+/* Before the C library has it: from here on it has. Who loads an object then has the library begin, with what
+   stands there. */
+void     mi_os_environment_give(void);
 /* For who waits for another thread. */
 void     mi_os_yield(void);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "atomic.h"
+#include "os.h"
 #include "os_object.h"
 
 /* An executable, which has a place for debuggers, is never unloaded. A library can say that it is not. */
@@ -98,6 +99,7 @@ static int look_for_own(struct dl_phdr_info* object, size_t size, void* unused) 
 void mi_os_stack_prepare(void) {
   void* frames[2];
   dl_iterate_phdr(&look_for_own, NULL);
+  mi_os_environment_give();
   (void)backtrace(frames, 2);            /* loads the unwinder, which allocates */
 }
 

@@ -1,5 +1,6 @@
-/* program [fork | exec]  - allocates so many bytes by functions of known names, and keeps what `keep_` says.
-   fork: a child allocates by another one, and exits too. */
+/* program [fork | PATH]  - allocates so many bytes by functions of known names, and keeps what `keep_` says.
+   fork: a child allocates by another one, and exits too. PATH: prints that from its environment. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -36,5 +37,6 @@ int main(int argc, char** argv) {
     }
     waitpid(pid, NULL, 0);
   }
+  if (argc > 1 && strcmp(argv[1], "PATH") == 0) puts(getenv("PATH") == NULL ? "none" : getenv("PATH"));
   return 0;
 }
