@@ -65,7 +65,7 @@ INSTALL        ?= install
 INSTALL_DATA    ?= $(INSTALL) -m 644
 INSTALL_PROGRAM ?= $(INSTALL) -m 755
 cmakedir       ?= $(libdir)/cmake/mimalloc
-PUBLIC = mimalloc.h mimalloc-stats.h mimalloc-override.h mimalloc-new-delete.h
+PUBLIC = mimalloc.h mimalloc-stats.h mimalloc-profile.h mimalloc-override.h mimalloc-new-delete.h
 INSTALLED = $(libdir)/libmimalloc.so.$(VERSION) $(libdir)/$(SONAME) $(libdir)/libmimalloc.so \
   $(libdir)/libmimalloc.a \
             $(PUBLIC:%=$(includedir)/%) $(pkgconfigdir)/mimalloc.pc \

@@ -12,6 +12,8 @@
 #include "core/report.h"
 #include "core/owner.h"
 #include "core/pressure.h"
+#include "core/profile.h"
+#include "core/sample.h"
 #include "core/pool_round.h"
 #include "core/purge.h"
 #include "core/purger.h"
@@ -53,6 +55,7 @@ static void before_fork(void) {
   mi_owner_before_fork();
   mi_arena_before_fork();
   mi_mapping_before_fork();
+  mi_sample_before_fork();
   mi_meta_before_fork();
 }
 
@@ -71,6 +74,7 @@ static void after_fork(bool child) {
   if (!mi_fork_leave(child)) return;
   if (child) mend_child();
   mi_meta_after_fork(child);
+  mi_sample_after_fork(child);
   mi_mapping_after_fork(child);
   mi_arena_after_fork(child);
   mi_owner_after_fork(child);
@@ -140,8 +144,12 @@ __attribute__((constructor(102))) static void process_loaded(void) {
   mi_os_object_keep();
 }
 
+/* After the constructor by which a static program tells the unwinder of its frames, which has no priority. */
+__attribute__((constructor)) static void process_profiled(void) { mi_profile_process_begin(); }
+
 __attribute__((destructor)) static void process_end(void) {
   if (mi_option_is_enabled(mi_option_show_stats)) mi_stats_print(NULL);
+  mi_profile_process_end();
 }
 
 /* An id is of one owner at a time: one whose thread ended unnoticed is taken over by the thread that has the

@@ -4,6 +4,7 @@
 
 #include "core/memory.h"
 #include "core/report.h"
+#include "core/sample.h"
 #include "core/os.h"
 #include "core/stats.h"
 #include "include/mimalloc-stats.h"
@@ -72,6 +73,7 @@ static void json_gauges(mi_text_t* t, const mi_totals_t* n) {
   PUT_NEXT(t, "peak_committed_bytes", n->peak_committed_bytes);
   PUT_NEXT(t, "resident_bytes", info.rss);
   PUT_NEXT(t, "peak_resident_bytes", info.peak_rss);
+  PUT_NEXT(t, "profile_samples", mi_sample_counts().live);
 }
 
 static void json_counters(mi_text_t* t, const mi_totals_t* n) {
@@ -82,6 +84,8 @@ static void json_counters(mi_text_t* t, const mi_totals_t* n) {
   PUT_NEXT(t, "full_pages", n->full_pages);
   PUT_NEXT(t, "retired_pages", n->retired_pages);
   PUT_NEXT(t, "remote_freed_blocks", n->remote_freed_blocks);
+  PUT_NEXT(t, "profile_taken", mi_sample_counts().taken);
+  PUT_NEXT(t, "profile_dropped", mi_sample_counts().dropped);
 }
 
 static void json_owner(mi_text_t* t, uint64_t id) {

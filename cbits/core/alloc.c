@@ -11,6 +11,7 @@
 #include "purge.h"
 #include "os.h"
 #include "purger.h"
+#include "sampler.h"
 
 size_t mi_size_good(size_t size) {
   if (size <= MI_MEDIUM_MAX) return mi_bin_size(mi_bin_of(size));
@@ -23,12 +24,39 @@ size_t mi_size_pages(size_t size) {
 
 /* ---- the slow path ---- */
 
+/* A sample of a class (sampler.h): its page is a single one, and says that its block has the class's size. */
+mi_cold static void* malloc_sample(mi_lheap_t* lh, size_t size, bool* zero) {
+  const unsigned bin = mi_bin_of(size);
+  void* p = mi_sample_has_room() ? mi_single_malloc(lh, size, MI_SLICE_SIZE, false, zero) : NULL;
+  if (p == NULL) {
+    mi_sample_drop();
+    *zero = false;
+    return mi_lheap_block(lh, bin, NULL);
+  }
+  mi_page_t* page = mi_page_of(p);
+  /* Shown to others together with the block. A mapping of its own ends by its size. */
+  if (page->arena != MI_ARENA_NONE) mi_store_relaxed(&page->xsize, mi_bin_size(bin));
+  mi_sampler_take(lh, page, size, mi_bin_size(bin));
+  return p;
+}
+
+/* A block with a page of its own, while sampling is on. */
+mi_cold static void single_passes(mi_lheap_t* lh, void* p, size_t size) {
+  mi_page_t* page = mi_page_of(p);
+  if (mi_sampler_passes(lh, mi_page_size(page))) mi_sampler_take(lh, page, size, mi_page_size(page));
+}
+
 mi_inline void* malloc_once(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
   if (size <= MI_MEDIUM_MAX && align == 0) {
+    bool sample = false;
+    void* p = mi_lheap_block(lh, mi_bin_of(size), &sample);
+    if (mi_unlikely(sample)) return malloc_sample(lh, size, zero);
     *zero = false;
-    return mi_lheap_block(lh, mi_bin_of(size));
+    return p;
   }
-  return mi_single_malloc(lh, size, mi_max(align, MI_SLICE_SIZE), headroom, zero);
+  void* p = mi_single_malloc(lh, size, mi_max(align, MI_SLICE_SIZE), headroom, zero);
+  if (mi_unlikely(p != NULL && mi_sample_is_on())) single_passes(lh, p, size);
+  return p;
 }
 
 /* No memory: what this local heap can give back, what is cached and what waits may be enough. False if that
@@ -66,7 +94,28 @@ mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool head
   return mi_likely(p != NULL) ? p : mi_report_fail(MI_ERROR_NO_MEMORY, size);
 }
 
+/* The short cuts of mi_alloc_malloc_queued, while sampling is on and nothing else wants the slow path whole,
+   with a look for the points. NULL: the slow path. */
+static mi_noinline void* malloc_sampling(mi_lheap_t* lh, size_t size) {
+  if (!mi_sampler_may_skip(lh)) return NULL;
+  if (size > MI_MEDIUM_MAX) {
+    void* p = mi_single_malloc_again(lh, size);
+    if (p != NULL) single_passes(lh, p, size);
+    return p;
+  }
+  mi_page_t* page = lh->queue[mi_bin_of(size)].first;
+  if (page == NULL || page->free != &mi_nil || page->sample_cut == lh->sample_session) return NULL;
+  if (!mi_alloc_refill(page)) return NULL;
+  mi_sampler_fill(lh, page, false);
+  lh->tick++;
+  return mi_alloc_pop(page);             /* NULL: the block is a sample */
+}
+
 void* mi_alloc_malloc_slow(mi_lheap_t* lh, size_t size, bool* zero) {
+  if (mi_unlikely(mi_sample_is_on())) {
+    void* p = malloc_sampling(lh, size);
+    if (p != NULL) { *zero = false; return p; }
+  }
   return malloc_slow(lh, size, 0, false, zero);
 }
 

@@ -51,13 +51,10 @@ mi_inline void* mi_alloc_zalloc_fast(mi_lheap_t* lh, size_t size) {
   return mi_likely(p != NULL) ? memset(p, 0, mi_page_size(page)) : NULL;
 }
 
-/* A block of a queue's first page whose `free` is empty: one that its holder freed, or one more of those that
-   come one at a time. What a page of a few blocks comes to again and again. Not when it is time for a sweep,
-   which the slow path sees to. FAST */
-mi_inline void* mi_alloc_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
-  mi_assert(page->lheap == lh && mi_page_is_listed(page));
-  if (page->free != &mi_nil) return NULL;
-  if (mi_unlikely(!mi_lheap_may_skip(lh))) return NULL;
+/* Fills `free`, which is empty, of a page with what its holder freed, or with one more block of those that
+   come one at a time. False: neither is there. FAST */
+mi_inline bool mi_alloc_refill(mi_page_t* page) {
+  mi_assert(page->free == &mi_nil);
   if (mi_load_relaxed(&page->local_free->xmark) == page->key) {           /* its own */
     page->free = page->local_free;
     page->local_free = &mi_nil;
@@ -65,10 +62,19 @@ mi_inline void* mi_alloc_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
   else {
     if (page->capacity == page->reserved || page->local_free != &mi_nil
         || 2 * mi_page_size(page) <= MI_EXTEND_BYTES)
-      return NULL;
+      return false;
     /* A hint: those that others freed go first. */
-    if (mi_xword_head(mi_load_relaxed(&page->xword)) != 0 || !mi_page_extend(page)) return NULL;
+    if (mi_xword_head(mi_load_relaxed(&page->xword)) != 0 || !mi_page_extend(page)) return false;
   }
+  return true;
+}
+
+/* A block of a queue's first page whose `free` is empty: what a page of a few blocks comes to again and
+   again. Not when it is time for a sweep, which the slow path sees to. FAST */
+mi_inline void* mi_alloc_malloc_own(mi_lheap_t* lh, mi_page_t* page) {
+  mi_assert(page->lheap == lh && mi_page_is_listed(page));
+  if (page->free != &mi_nil) return NULL;
+  if (mi_unlikely(!mi_lheap_may_skip(lh)) || !mi_alloc_refill(page)) return NULL;
   lh->tick++;
   return mi_alloc_pop(page);
 }

@@ -5,7 +5,12 @@
 #include "local.h"
 #include "os.h"
 
-mi_atomic(bool) mi_callback_has_deferred_free;
+mi_atomic(uint8_t) mi_callback_xwanted;
+
+void mi_callback_want(unsigned bit, bool on) {
+  if (on) mi_or_acq_rel(&mi_callback_xwanted, (uint8_t)bit);              /* pairs with nobody: a hint */
+  else mi_and_acq_rel(&mi_callback_xwanted, (uint8_t)~bit);               /* pairs with nobody: the same */
+}
 
 /* A function and its argument that any thread may replace; the pair is read as one by a version. */
 typedef struct { mi_atomic(void*) xfun; mi_atomic(void*) xarg; mi_atomic(unsigned) xversion; } mi_callback_t;
@@ -41,7 +46,7 @@ void mi_register_output(mi_output_fun* out, void* arg) { callback_set(&output_ca
 void mi_register_error(mi_error_fun* fun, void* arg) { callback_set(&error_callback, (void*)fun, arg); }
 void mi_register_deferred_free(mi_deferred_free_fun* fun, void* arg) {
   callback_set(&deferred_callback, (void*)fun, arg);
-  mi_store_relaxed(&mi_callback_has_deferred_free, fun != NULL);  /* a hint: callback_get decides */
+  mi_callback_want(MI_WANTS_DEFERRED_FREE, fun != NULL);                  /* callback_get decides */
 }
 
 /* A callback may allocate, and so may come here again: once inside, it is not called a second time. */

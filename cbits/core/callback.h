@@ -15,7 +15,12 @@ void mi_callback_error(int code);
 /* Calls the deferred-free function, if one is registered, with a heartbeat that counts its calls in this
    thread; not from inside itself. */
 void mi_callback_deferred_free(bool force);
-extern mi_atomic(bool) mi_callback_has_deferred_free;
+
+/* What wants each slow path of malloc whole, without short cuts: a bit for each. A hint. */
+#define MI_WANTS_DEFERRED_FREE 1u
+#define MI_WANTS_SAMPLES       2u
+extern mi_atomic(uint8_t) mi_callback_xwanted;
+void mi_callback_want(unsigned bit, bool on);
 
 /* In the child of fork: nobody is in the middle of registering a function any more. */
 void mi_callback_after_fork(void);

@@ -204,6 +204,7 @@ static mi_noinline void free_remote_end(mi_page_t* page, unsigned bin, mi_remote
 static mi_noinline void free_single(mi_page_t* page, void* p, uint64_t key, uint64_t w, mi_owner_t* owner,
                                     uintptr_t id) {
   if (mi_likely(owner != NULL && mi_remote_end(&page->xword, w))) {       /* R5 */
+    mi_page_end_sample(page);
     mi_cache_put(owner->slot, page);  /* it may want another of its size */
     mi_lheap_freed(&owner->main);
     return;

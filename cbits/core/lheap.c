@@ -10,6 +10,7 @@
 #include "os.h"
 #include "pool.h"
 #include "purger.h"
+#include "sampler.h"
 
 /* ---- pages that come: fresh, adopted, taken back ---- */
 
@@ -36,6 +37,7 @@ static void page_attach(mi_lheap_t* lh, mi_page_t* page, mi_xlist_t list) {
             && mi_page_heap(page) == mi_load_relaxed(&lh->xheap));
   mi_page_take_list(page, list);
   if (mi_page_has_waited(page)) mi_holes_undo(page);
+  if (mi_sample_is_on()) mi_page_cut(page, 0);
   /* H1, A4: only an equal id means something to a reader; pairs with is_free: shows the marks. */
   mi_store_release(&page->xowner, lh->xid);
   if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_queued(lh, page, false);
@@ -80,12 +82,16 @@ mi_cold static void free_is_damaged(mi_page_t* page) {
   mi_mend(page);
 }
 
-/* A page of the queue with something in `free`, moved to its front; full pages leave. NULL if there is
-   none. */
-static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
+/* A page of the queue with something free, moved to its front; full pages leave. NULL if there is none, or if
+   the block is a sample: *sample. */
+static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin, bool* sample) {
   mi_page_t* page = lh->queue[bin].first;
   while (page != NULL) {
     mi_page_t* next = page->next;
+    if (mi_unlikely(sample != NULL && mi_sampler_is_due(lh, page))) {
+      *sample = true;
+      return NULL;
+    }
     mi_queue_unwatch(page);
     /* Its own. */
     if (mi_unlikely(page->free != &mi_nil && mi_load_relaxed(&page->free->xmark) != page->key))
@@ -99,15 +105,17 @@ static mi_page_t* queue_find(mi_lheap_t* lh, unsigned bin) {
   return NULL;
 }
 
-void* mi_lheap_block(mi_lheap_t* lh, unsigned bin) {
+void* mi_lheap_block(mi_lheap_t* lh, unsigned bin, bool* sample) {
   mi_assert(bin >= 1 && bin <= MI_BIN_LAST);
   for (;;) {
-    mi_page_t* page = queue_find(lh, bin);
+    mi_page_t* page = queue_find(lh, bin, sample);
+    if (mi_unlikely(sample != NULL && *sample)) return NULL;
     /* It came there from those that were parked. */
     if (page == NULL && (lh->queue[bin].first != NULL || mi_queue_unpark_freed(lh, bin))) continue;
     if (page == NULL) page = page_adopt(lh, bin);
     if (page == NULL) page = page_fresh(lh, bin);
     if (page == NULL) return NULL;
+    if (mi_unlikely(mi_sample_is_on())) mi_sampler_fill(lh, page, sample == NULL);
     mi_block_t* block = page->free;
     /* Its own; fresh, adopted or damaged: queue_find sees to it. */
     if (block == &mi_nil || mi_load_relaxed(&block->xmark) != page->key) continue;
@@ -195,8 +203,9 @@ void mi_lheap_housekeep(mi_lheap_t* lh) {
   /* As above. */
   if (mi_unlikely(lh->drains_seen != mi_load_relaxed(&xdrains_scheduled))) drain_as_scheduled(lh);
   /* A hint. */
-  if (mi_unlikely(mi_load_relaxed(&mi_callback_has_deferred_free)))
+  if (mi_unlikely((mi_load_relaxed(&mi_callback_xwanted) & MI_WANTS_DEFERRED_FREE) != 0))
     mi_callback_deferred_free(false);
+  mi_sampler_look(lh);
   if (before / MI_SWEEP_EVERY != lh->tick / MI_SWEEP_EVERY) sweep_idle(lh);
 }
 
@@ -225,6 +234,7 @@ void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t
   lh->xid = xid;
   lh->drains_seen = mi_load_relaxed(&xdrains_scheduled);                      /* it has nothing */
   lh->vain_pages = 0;
+  lh->sample_session = 0;
   lh->owner = owner;
   mi_store_relaxed(&lh->xheap, heap);  /* shown to others together with the local heap */
 }

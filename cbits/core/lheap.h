@@ -11,7 +11,7 @@
 /* May the next allocation do without what the slow path does now and then? */
 mi_inline bool mi_lheap_may_skip(const mi_lheap_t* lh) {
   /* A hint. */
-  return (lh->tick + 1) % MI_SWEEP_EVERY != 0 && !mi_load_relaxed(&mi_callback_has_deferred_free);
+  return (lh->tick + 1) % MI_SWEEP_EVERY != 0 && mi_load_relaxed(&mi_callback_xwanted) == 0;
 }
 
 /* `xid`: what its pages carry in xowner; 0 for a heap other than the main one. */
@@ -19,8 +19,9 @@ void mi_lheap_init(mi_lheap_t* lh, mi_owner_t* owner, mi_heap_t* heap, uintptr_t
 /* Pools or frees every page. */
 void mi_lheap_end(mi_lheap_t* lh);
 
-/* A block of a class. NULL and errno if there is no memory. */
-void* mi_lheap_block(mi_lheap_t* lh, unsigned bin);
+/* A block of a class. NULL and errno if there is no memory; or if it is the turn of a sample (sampler.h), and
+   `sample` is not NULL: *sample is true then. */
+void* mi_lheap_block(mi_lheap_t* lh, unsigned bin, bool* sample);
 /* `used` is 0: the block that was freed last was the page's last, so free the page, or retire it; or the page
    was parked. */
 void mi_lheap_page_emptied(mi_page_t* page);

@@ -24,6 +24,7 @@ typedef struct {
   uint64_t    life;
   uint64_t    heartbeat;    /* how often the deferred-free function was called here */
   unsigned    nerrors;      /* that wait to be reported (report.c) */
+  bool        samples;      /* it is about to note a sample: none is made meanwhile */
   struct { int error; const void* p; size_t size; } errors[MI_ERRORS_LATER];
 } mi_local_t;
 

@@ -100,6 +100,16 @@ static bool take_number(const char** text, long* value) {
   return p != first;
 }
 
+bool mi_options_parse_bytes(const char* text, size_t* bytes) {
+  long n;
+  if (!take_number(&text, &n) || n < 0) return false;
+  const bool plain = *text == 0;
+  const size_t kib = (size_t)take_unit(&text, n);
+  if (*text != 0) return false;
+  *bytes = plain ? (size_t)n : mi_min(kib, MI_SIZE_LIMIT / MI_KiB) * MI_KiB;
+  return true;
+}
+
 /* Numbers; yes/no words, and nothing for yes; sizes, which are not yes, in bytes or with a unit, such as 64M
    or 2GiB, which the option holds in KiB. Anything else leaves the default. */
 static bool parse_option(const char* text, bool size, long* value) {

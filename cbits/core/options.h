@@ -15,6 +15,9 @@ extern bool mi_abort_by_default;
    same. */
 void mi_options_read(char* const* environment);
 
+/* A number of bytes, maybe with a unit (64K, 2MiB); false: it is none. */
+bool mi_options_parse_bytes(const char* text, size_t* bytes);
+
 typedef struct {
   const char* name;
   mi_atomic(long) xvalue;

@@ -98,6 +98,16 @@ const char* mi_os_getenv(const char* name);
 /* The environment; NULL: not yet. An empty one if this process has more rights than who started it
    (AT_SECURE). */
 char**   mi_os_environment(void);
+/* A file that is made, or made empty; -1, and errno. / All of that; false, and errno. / All of a file, to
+   another one. */
+int      mi_os_file_create(const char* path);
+bool     mi_os_file_write(int fd, const char* text, size_t length);
+void     mi_os_file_close(int fd);
+bool     mi_os_file_copy(const char* path, int fd);
+uint64_t mi_os_pid(void);
+/* Before the C library has it: from here on it has. Who loads an object then has the library begin, with what
+   stands there. */
+void     mi_os_environment_give(void);
 /* For who waits for another thread. */
 void     mi_os_yield(void);
 

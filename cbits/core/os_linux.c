@@ -589,6 +589,8 @@ void mi_os_write(const char* text, size_t length) {
 
 const char* mi_os_getenv(const char* name) { return getenv(name); }
 
+void mi_os_environment_give(void) { if (environ == NULL) environ = first_environment; }
+
 char** mi_os_environment(void) {
   static char* none[] = { NULL };
   return getauxval(AT_SECURE) != 0 ? none : environ != NULL ? environ : first_environment;

@@ -1,8 +1,12 @@
 /* See os_object.h. For ELF. Any thread. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <link.h>
+#include <string.h>
 
+#include "atomic.h"
+#include "os.h"
 #include "os_object.h"
 
 /* An executable, which has a place for debuggers, is never unloaded. A library can say that it is not. */
@@ -54,4 +58,71 @@ void* mi_os_cxx_function(const char* name) {
     if (library != NULL) function = dlsym(library, name);
   }
   return function;
+}
+
+/* ---- stacks ---- */
+
+#define OWN_FRAMES   16u  /* the most of this library that are looked for */
+#define FRAMES_MOST  64u
+
+/* The object that this code is in, if nothing else is in it; set before the first walk. */
+static mi_atomic(uintptr_t) xown_start, xown_end;
+
+static const char* base_name(const char* path) {
+  const char* slash = strrchr(path, '/');
+  return slash == NULL ? path : slash + 1;
+}
+
+/* A program or plugin that is linked with the archive has functions of its own, too. */
+static bool is_ours_alone(const char* path) {
+  static const char* const names[] = { "libmimalloc", "libHSmimalloc" };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strncmp(base_name(path), names[i], strlen(names[i])) == 0) return true;
+  return false;
+}
+
+static int look_for_own(struct dl_phdr_info* object, size_t size, void* unused) {
+  const uintptr_t here = (uintptr_t)&look_for_own;
+  (void)size, (void)unused;
+  for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr)* part = &object->dlpi_phdr[i];
+    const uintptr_t start = object->dlpi_addr + part->p_vaddr;
+    if (part->p_type != PT_LOAD || here - start >= part->p_memsz) continue;
+    if (!is_ours_alone(object->dlpi_name)) return 1;
+    mi_store_relaxed(&xown_start, start);  /* whoever walks a stack began to sample afterwards */
+    mi_store_relaxed(&xown_end, start + part->p_memsz);
+    return 1;
+  }
+  return 0;
+}
+
+void mi_os_stack_prepare(void) {
+  void* frames[2];
+  dl_iterate_phdr(&look_for_own, NULL);
+  mi_os_environment_give();
+  (void)backtrace(frames, 2);            /* loads the unwinder, which allocates */
+}
+
+/* Not inlined, so that the innermost frame is this function's. */
+mi_noinline size_t mi_os_stack(void** frames, size_t most) {
+  void* all[FRAMES_MOST];
+  const uintptr_t start = mi_load_relaxed(&xown_start), end = mi_load_relaxed(&xown_end);   /* as above */
+  const int found = backtrace(all, (int)mi_min(most + OWN_FRAMES, FRAMES_MOST));
+  const size_t n = found > 0 ? (size_t)found : 0;
+  size_t own = n > 0;
+  while (own < n && (uintptr_t)all[own] - start < end - start) own++;
+  const size_t kept = mi_min(n - own, most);
+  memcpy(frames, all + own, kept * sizeof *frames);
+  return kept;
+}
+
+mi_os_place_t mi_os_place(const void* p) {
+  mi_os_place_t place = { NULL, NULL, 0, 0 };
+  Dl_info info;
+  if (dladdr(p, &info) == 0) return place;
+  place.object = info.dli_fname == NULL ? NULL : base_name(info.dli_fname);
+  place.in_object = (uintptr_t)p - (uintptr_t)info.dli_fbase;
+  place.function = info.dli_sname;
+  place.in_function = info.dli_sname == NULL ? 0 : (uintptr_t)p - (uintptr_t)info.dli_saddr;
+  return place;
 }

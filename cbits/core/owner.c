@@ -78,6 +78,7 @@ mi_owner_t* mi_owner_begin_in(mi_owner_kind_t kind, uintptr_t id, mi_heap_t* mai
   if (owner == NULL) return NULL;
   mi_assert(mi_load_relaxed(&owner->main.xcounts.pages) == 0);            /* ours now */
   owner->id = id;
+  owner->label = NULL;
   mi_lheap_init(&owner->main, owner, main, id);
   mi_lock(&owners_lock);  /* not between fork and its child: mi_owner_mend sees both or neither */
   mi_add_relaxed(&mi_purger_xowners, 1);                                  /* a count */

@@ -88,6 +88,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
   page->reserved = (uint16_t)(single ? 1 : mi_page_nslices(page) * MI_SLICE_SIZE / size);
   page->lheap = NULL;
   page->next = page->prev = page->heap_next = page->heap_prev = NULL;
+  page->sample_cut = 0;
   page->recip = single ? 1 : (UINT64_MAX / size + 1) | 1;
   mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xowner, xowner);  /* shown to others together with the first block */
@@ -110,8 +111,14 @@ void mi_page_revive(mi_page_t* page, size_t size, uintptr_t xowner) {
   mi_remote_birth(&page->xword, MI_PAGE_FULL, 1);
 }
 
+void mi_page_end_sample_slow(mi_page_t* page) {
+  mi_sample_end(mi_load_relaxed(&page->xsample));                         /* shown with the block */
+  mi_store_relaxed(&page->xsample, 0);
+}
+
 void mi_page_die(mi_page_t* page) {
   mi_assert(!mi_page_is_listed(page) && page->lheap == NULL);
+  mi_page_end_sample(page);
   if (mi_page_where(page) == MI_WHERE_FULL) mi_page_full_to_dead(page);
   else if (!mi_page_is_single(page))
     mi_page_pooled_to_dead(page); /* a single page stays what it is until it is given back, or cached */
@@ -121,22 +128,41 @@ void mi_page_die(mi_page_t* page) {
 
 /* ---- lists ---- */
 
-/* Puts `free` behind the n blocks from `first` on, where the last one names mi_nil. They are looked at on the
-   way: what is no free block of this page ends the list, a freed block was written to. */
-static void list_append(mi_page_t* page, mi_block_t* first, uint32_t n) {
+/* Of a block that a list names. */
+static bool is_free(mi_page_t* page, const mi_block_t* b) {
+  return (uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE
+         && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key;        /* shown by C1 */
+}
+
+/* Puts a list of the page behind the n blocks from `first` on, where the last one names mi_nil. They are
+   looked at on the way: what is no free block of this page ends the list, a freed block was written to. */
+static void list_append(mi_page_t* page, mi_block_t** list, mi_block_t* first, uint32_t n) {
   mi_block_t* last = NULL;
   for (mi_block_t* b = first; n > 0; n--, last = b, b = b->next) {
-    /* Shown by C1. */
-    if ((uintptr_t)b - (uintptr_t)page->start < mi_page_nslices(page) * MI_SLICE_SIZE
-        && mi_page_is_start(page, b) && mi_load_relaxed(&b->xmark) == page->key)
-      continue;
+    if (is_free(page, b)) continue;
     mi_report_later(MI_ERROR_CORRUPT, last == NULL ? first : last, mi_page_size(page));
     mi_page_used_set(page, mi_page_used(page) + n);                       /* what is lost stays used */
     break;
   }
   if (last == NULL) return;
-  last->next = page->free;
-  page->free = first;
+  last->next = *list;
+  *list = first;
+}
+
+uint32_t mi_page_cut(mi_page_t* page, uint32_t k) {
+  mi_assert(!mi_page_is_single(page));
+  mi_block_t *last = NULL, *rest = page->free;
+  uint32_t n = 0;
+  for (; n < k && is_free(page, rest); n++, rest = rest->next) last = rest;
+  if (n < k || !is_free(page, rest)) return n;  /* it ends here, or was written to, which malloc finds */
+  if (last != NULL) last->next = &mi_nil; else page->free = &mi_nil;
+  if (page->local_free == &mi_nil) page->local_free = rest;
+  else {
+    uint32_t nrest = 0;
+    for (const mi_block_t* b = rest; nrest < page->capacity && is_free(page, b); b = b->next) nrest++;
+    list_append(page, &page->local_free, rest, nrest);
+  }
+  return n;
 }
 
 /* n blocks that others freed, from the one at `head` on: to a list of the page that is empty, as they are.
@@ -150,9 +176,10 @@ static void take_remote(mi_page_t* page, uint32_t head, uint32_t n) {
   page->doubted = true;
   if (mi_page_is_single(page)) return;                                    /* its one block is in no list */
   mi_block_t* first = mi_page_slot(page, head);
-  if (page->free == &mi_nil) page->free = first;
+  const bool cuts = mi_sample_is_on();
+  if (page->free == &mi_nil && !cuts) page->free = first;
   else if (page->local_free == &mi_nil) page->local_free = first;
-  else list_append(page, first, n);
+  else list_append(page, cuts ? &page->local_free : &page->free, first, n);
 }
 
 void mi_page_take_list(mi_page_t* page, mi_xlist_t list) {
@@ -165,14 +192,14 @@ void mi_page_take_list(mi_page_t* page, mi_xlist_t list) {
 
 bool mi_page_collect(mi_page_t* page, uint32_t* nremote) {
   mi_assert(mi_page_where(page) != MI_WHERE_PARKED && mi_page_where(page) != MI_WHERE_WATCHED);
-  if (page->free == &mi_nil) {
+  if (page->free == &mi_nil && !mi_sample_is_on()) {
     page->free = page->local_free;
     page->local_free = &mi_nil;
   }
   const mi_xlist_t list = mi_remote_collect(&page->xword);                /* C1 */
   take_remote(page, list.head, list.count);
   *nremote = list.count;
-  return page->free != &mi_nil;
+  return page->free != &mi_nil || page->local_free != &mi_nil;
 }
 
 bool mi_page_extend(mi_page_t* page) {

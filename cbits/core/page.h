@@ -5,6 +5,7 @@
 #define MI_PAGE_H
 
 #include "pagemap.h"
+#include "sample.h"
 #include "where.h"
 
 /* A page for blocks of `size` bytes from freshly claimed slices: mapped, nothing in its lists; OWNED, or FULL
@@ -18,18 +19,27 @@ bool mi_page_map(mi_page_t* page, bool on);
 /* Nothing is live in it: DEAD, still mapped; the slices are the caller's to give back. */
 void mi_page_die(mi_page_t* page);
 
-/* Moves local_free and the remote list to `free`; true if something is there then. *nremote: how many came
-   from others. */
+/* Moves local_free and the remote list to `free`; true if something is free then. *nremote: how many came
+   from others. While sampling is on nothing goes to `free`, which only an allocation fills (sampler.h). */
 bool mi_page_collect(mi_page_t* page, uint32_t* nremote);
 /* After mi_remote_acquire: the list that came with the page. */
 void mi_page_take_list(mi_page_t* page, mi_xlist_t list);
 /* Brings blocks that were never used into `free`; false if there are none left. */
 bool mi_page_extend(mi_page_t* page);
+/* What `free` has behind k blocks goes to local_free; how many are left, k or fewer. */
+uint32_t mi_page_cut(mi_page_t* page, uint32_t k);
 /* `free` was found written to: reported, and its blocks are used no more. */
 mi_cold void mi_page_drop_free(mi_page_t* page);
 
 mi_inline bool mi_page_is_single(const mi_page_t* page) { return mi_page_bin(page) == MI_BIN_SINGLE; }
 mi_inline bool mi_page_is_none(const mi_page_t* page) { return page == &mi_pagemap.zero.none; }
+
+/* If its block is a sample, it is none any more. */
+mi_cold void mi_page_end_sample_slow(mi_page_t* page);
+mi_inline void mi_page_end_sample(mi_page_t* page) {
+  /* Shown with the block. */
+  if (mi_unlikely(mi_load_relaxed(&page->xsample) != 0)) mi_page_end_sample_slow(page);
+}
 
 /* Any thread. Is p the start of a block below capacity? One multiplication (docs/protocols.md, section 6). */
 mi_inline bool mi_page_is_start(mi_page_t* page, const void* p) {

@@ -9,6 +9,7 @@
 #include "cache.h"
 #include "purger.h"
 #include "report.h"
+#include "sampler.h"
 #include "realloc.h"
 
 /* A single page's only block, held by the caller: room for `size` bytes behind its start, if it can be
@@ -49,9 +50,10 @@ void* mi_block_expand(void* p, size_t newsize) {
   const size_t usable = mi_page_size(page) - at;
   if (newsize <= usable) {
     if (!mi_realloc_stays(usable, newsize)) mi_block_believe(page);
-    return p;
   }
-  return mi_page_is_single(page) && at == 0 && single_resize(page, newsize) ? p : NULL;
+  else if (!mi_page_is_single(page) || at != 0 || !single_resize(page, newsize)) return NULL;
+  mi_sampler_expanded(page, newsize);
+  return p;
 }
 
 /* p's block where it is, or its mapping elsewhere; NULL: it has to be copied. */
@@ -97,11 +99,13 @@ void* mi_realloc_block(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
   mi_block_t* block;
   mi_page_t* page = mi_block_find(p, &block, true);
   if (page == NULL) { errno = EINVAL; return NULL; }                      /* reported by mi_block_find */
-  const size_t old = mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block);
+  const size_t old_size = mi_page_size(page);
+  const size_t old = old_size - ((uintptr_t)p - (uintptr_t)block);
   const bool fits = align == 0 || (((uintptr_t)p + offset) & (align - 1)) == 0;
   if (fits && align <= MI_SLICE_SIZE) {  /* a mapping moves to a multiple of the slice */
     void* same = block_resize(page, block, p, newsize);
     if (same != NULL) {
+      if (mi_page_is_single(page)) mi_sampler_resized(lh, page, newsize, old_size);
       if (align != 0 && (offset & (align - 1)) != 0) mi_block_believe(page);
       if (zero) zero_tail(same, mi_min(old, newsize));
       /* Slices went back, and nobody may come later. */

@@ -27,11 +27,19 @@ static void* single_revive(mi_lheap_t* lh, size_t size) {
   return page->start;
 }
 
-void* mi_single_malloc_cached(mi_lheap_t* lh, size_t size) {
-  if (size > MI_CACHE_SLICES * MI_SLICE_SIZE || !mi_lheap_may_skip(lh)) return NULL;
+mi_inline void* malloc_again(mi_lheap_t* lh, size_t size) {
   void* p = single_revive(lh, size);
   if (p != NULL) lh->tick++;  /* only on success: the empty local heap is all threads', never written to */
   return p;
+}
+
+void* mi_single_malloc_cached(mi_lheap_t* lh, size_t size) {
+  if (size > MI_CACHE_SLICES * MI_SLICE_SIZE || !mi_lheap_may_skip(lh)) return NULL;
+  return malloc_again(lh, size);
+}
+
+void* mi_single_malloc_again(mi_lheap_t* lh, size_t size) {
+  return size > MI_CACHE_SLICES * MI_SLICE_SIZE ? NULL : malloc_again(lh, size);
 }
 
 void* mi_single_malloc(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {

@@ -91,6 +91,12 @@ struct mi_page_s {
   /* Holder's: live blocks that are not in `used`, so that it comes to 0 while they live; -1: `used` has one
      that nobody has. */
   mi_atomic(int16_t) xleft_out;
+  /* Holder's: the session of the profile in which `free` was cut (sampler.h): what is allocated when that is
+     empty is a sample. Else a number of the past. */
+  uint32_t    sample_cut;
+  /* Of a single page whose block is a sample: its place in the table (sample.h); else 0. Constant, but for
+     who resizes the block. */
+  mi_atomic(uint32_t) xsample;
 };
 
 _Static_assert(sizeof(mi_page_t) == 192, "three cache lines: the holder's, everybody's, and the rest");
@@ -181,6 +187,10 @@ struct mi_lheap_s {
   uint16_t    seen[MI_BIN_COUNT];
   uint32_t    look_from[MI_BIN_COUNT];  /* where adoption looks first: pool.c packs an arena and a slice */
   mi_lheap_counts_t xcounts;
+  /* Of the profile (sampler.h): the session that the others belong to; bytes on average between two points,
+     and to the next one; the state of what draws. */
+  uint32_t    sample_session;
+  uint64_t    sample_rate, sample_left, sample_random;
 
   /* Only where xid is not 0, in a main heap: others park no page, and their memory ends here
      (MI_LHEAP_SIZE). */
@@ -216,6 +226,7 @@ struct mi_owner_s {
   uint64_t    ended_steps;          /* of local heaps that are gone (the same lock) */
   mi_owner_t* next_free;            /* while unused (the table's lock) */
   mi_atomic(uint32_t) xbusy;        /* entered (MI_CHECK = 2) */
+  const char* label;                /* of what it allocates from here on (the profile); NULL: none */
   mi_lheap_t  main;                 /* of the main heap */
 };
 

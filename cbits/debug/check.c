@@ -5,6 +5,7 @@
 #include "../core/owner.h"
 #include "../core/pool.h"
 #include "../core/purger.h"
+#include "../core/sample.h"
 
 #if MI_CHECK >= 2
 
@@ -103,6 +104,7 @@ static void check_constants(const mi_arena_t* a, size_t i, mi_page_t* page) {
             && page->reserved * mi_page_size(page) <= mi_page_nslices(page) * MI_SLICE_SIZE);
   CHECK(4, page,
         page->xtop + mi_page_size(page) == (uintptr_t)page->start + page->capacity * mi_page_size(page));
+  CHECK(22, page, page->xsample == 0 || (single && mi_sample_block(page->xsample) == page->start));
   const uint64_t excess = mi_page_size(page) * page->recip;                       /* modulo 2^64 */
   CHECK(4, page,
         single ? page->recip == 1
@@ -174,6 +176,7 @@ static void check_dead(const mi_arena_t* a, size_t i, mi_page_t* page) {
       where == MI_WHERE_DEAD
           || (!is_free && (where == MI_WHERE_CACHED || where == MI_WHERE_LOST || where == MI_WHERE_SINGLE)));
   CHECK(20, page, where != MI_WHERE_CACHED || mi_page_of(page->start) == page);
+  CHECK(22, page, page->xsample == 0 || !(is_free || where == MI_WHERE_CACHED));
 }
 
 /* ---- one local heap ---- */

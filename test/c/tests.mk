@@ -162,6 +162,7 @@ $(T)/model: test/c/model/run
 -include test/c/install/install.mk
 -include test/c/process/process.mk
 -include test/c/imports/imports.mk
+-include test/c/profile/profile.mk
 
 # ---- mutants: does a suite fail where there is a fault? One of them, and whether the others still fit the
 # code; all: make mutants

@@ -69,6 +69,8 @@ static void places(void) {
   mi_page_t *pooled = mi_page_of(left), *single = mi_page_of(o_malloc(0, 200000));
   void* kept = o_malloc(0, 100000);
   mi_page_t *cached = mi_page_of(kept), *dead = single + 1;
+  FOUND(page->xsample, 1);
+  FOUND(single->xsample, 1);
   mi_lheap_end(&owners[1]->main);
   o_free(0, kept);
   CHECK(mi_page_where(pooled) == MI_WHERE_POOLED && mi_page_where(single) == MI_WHERE_SINGLE
