@@ -23,7 +23,8 @@ import Names.Types (typesAgree)
 main :: IO ()
 main = do
   wanted <- sections <$> readFile "docs/api-names.txt"
-  header <- concat <$> mapM readFile ["cbits/include/mimalloc.h", "cbits/include/mimalloc-stats.h"]
+  header <- concat <$> mapM (readFile . ("cbits/include/" ++))
+    ["mimalloc.h", "mimalloc-stats.h", "mimalloc-profile.h"]
   let declared = declarations header
   defaultMain $ testGroup "names"
     [ testCase "the list itself" $ do

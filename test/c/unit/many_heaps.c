@@ -38,7 +38,7 @@ static void cost(void) {
   CHECK_AT(empty <= MANY / 2 * (size_t)512, "%zu each", empty / (MANY / 2));
   for (size_t i = 0; i < MANY / 2; i++) CHECK(mi_heap_malloc(heaps[i], 48) != NULL);
   const size_t used = mi_meta_committed() - before, resident = test_rss() - rss;
-  CHECK_AT(used <= MANY / 2 * (size_t)3072, "%zu each", used / (MANY / 2));
+  CHECK_AT(used <= MANY / 2 * (size_t)3328, "%zu each", used / (MANY / 2));
   CHECK_AT(TEST_SANITIZED || empty_resident <= MANY / 2 * (size_t)512 + MI_MiB, "%zu each",
            empty_resident / (MANY / 2));
   CHECK_AT(TEST_SANITIZED || resident <= MANY / 2 * (size_t)(4096 + 4096), "%zu each", resident / (MANY / 2));
