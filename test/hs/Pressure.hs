@@ -113,7 +113,8 @@ nobodyElse flags name = shapeWith
 
 -- No collection comes by itself.
 refusing :: String -> String -> TestTree
-refusing flags name = copying flags $ shape (flags ++ " -A64m") name (atLeast "major collections" 1 . major)
+refusing flags name = copying flags $
+  shapeWith [("MALLOC_ARENA_MAX", "1")] (flags ++ " -A64m") name (atLeast "major collections" 1 . major)
 
 -- The non-moving collector finds what is dead some time later, or much later.
 copying :: String -> TestTree -> TestTree
@@ -452,7 +453,8 @@ killed look = do
     {-# NOINLINE lazily #-}
 
 -- The system refuses further memory, and what could be given back is dead: until it has been collected.
--- The runtime system itself ends the program where C's malloc has nothing: that gets some before.
+-- The runtime system itself ends the program where C's malloc has nothing: that gets some before, from which
+-- threads that begin later take, too.
 refused :: IO a -> IO ()
 refused act = with PressureOff $ do
   replicateM 2000 (C.mallocBytes 72 :: IO (Ptr ())) >>= mapM_ C.free
