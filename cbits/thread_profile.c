@@ -15,7 +15,6 @@ void mi_profile_start(size_t rate) {
 
 void mi_profile_stop(void) {
   mi_sample_set_rate(0);
-  mi_callback_want(MI_WANTS_SAMPLES, false);
 }
 
 size_t mi_profile_rate(void) { return mi_sample_is_on() ? mi_sample_rate() : 0; }

@@ -27,16 +27,21 @@ size_t mi_size_pages(size_t size) {
 /* A sample of a class (sampler.h): its page is a single one, and says that its block has the class's size. */
 mi_cold static void* malloc_sample(mi_lheap_t* lh, size_t size, bool* zero) {
   const unsigned bin = mi_bin_of(size);
-  void* p = mi_sample_has_room() ? mi_single_malloc(lh, size, MI_SLICE_SIZE, false, zero) : NULL;
+  const bool room = mi_sample_has_room();
+  /* The place first: a block that is no sample has no page of its own. */
+  const uint32_t place = room ? mi_sampler_note(lh, NULL, size, mi_bin_size(bin)) : 0;
+  void* p = place != 0 ? mi_single_malloc(lh, size, MI_SLICE_SIZE, false, zero) : NULL;
   if (p == NULL) {
-    mi_sample_drop();
+    if (place != 0) mi_sample_end(place);
+    if (place != 0 || !room) mi_sample_drop();                            /* else it is counted */
     *zero = false;
     return mi_lheap_block(lh, bin, NULL);
   }
   mi_page_t* page = mi_page_of(p);
   /* Shown to others together with the block. A mapping of its own ends by its size. */
   if (page->arena != MI_ARENA_NONE) mi_store_relaxed(&page->xsize, mi_bin_size(bin));
-  mi_sampler_take(lh, page, size, mi_bin_size(bin));
+  mi_sample_move(place, page->start, size);
+  mi_store_relaxed(&page->xsample, place);
   return p;
 }
 

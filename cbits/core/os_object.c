@@ -1,13 +1,20 @@
 /* See os_object.h. For ELF. Any thread. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include <execinfo.h>
 #include <link.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <execinfo.h>
+#endif
 
 #include "atomic.h"
 #include "os.h"
 #include "os_object.h"
+
+#ifndef __GLIBC__
+/* Other C libraries do not walk stacks: samples have none there. */
+static int backtrace(void** frames, int most) { (void)frames; (void)most; return 0; }
+#endif
 
 /* An executable, which has a place for debuggers, is never unloaded. A library can say that it is not. */
 static bool is_kept(const ElfW(Dyn)* d) {
@@ -108,7 +115,7 @@ mi_noinline size_t mi_os_stack(void** frames, size_t most) {
   void* all[FRAMES_MOST];
   const uintptr_t start = mi_load_relaxed(&xown_start), end = mi_load_relaxed(&xown_end);   /* as above */
   const int found = backtrace(all, (int)mi_min(most + OWN_FRAMES, FRAMES_MOST));
-  const size_t n = found > 0 ? (size_t)found : 0;
+  const size_t n = found > 0 ? mi_min((size_t)found, FRAMES_MOST) : 0;
   size_t own = n > 0;
   while (own < n && (uintptr_t)all[own] - start < end - start) own++;
   const size_t kept = mi_min(n - own, most);

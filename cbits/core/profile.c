@@ -226,7 +226,6 @@ static bool name_make(char* to, size_t room, const char* from, uint64_t pid) {
 void mi_profile_begin(size_t rate) {
   mi_os_stack_prepare();                 /* first: a walk that is the first one would allocate */
   mi_sample_set_rate(rate == 0 ? MI_PROFILE_RATE : rate);
-  mi_callback_want(MI_WANTS_SAMPLES, true);
 }
 
 void mi_profile_process_begin(void) {

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "callback.h"
 #include "check.h"
 #include "local.h"
 #include "meta.h"
@@ -43,12 +44,15 @@ static mi_stack_t* stack_at(uint32_t i) { return &stacks[i / STACKS_CHUNK][i % S
 
 void mi_sample_set_rate(size_t rate) {
   mi_lock(&samples_lock);
-  if (rate != 0 && rate != mi_load_relaxed(&mi_sample_xrate)) {           /* the lock's */
-    uint32_t session = mi_load_relaxed(&mi_sample_xsession) + 1;
-    mi_store_relaxed(&mi_sample_xsession, session == 0 ? 1 : session);    /* late ones go by the old one */
-  }
+  const bool begins = rate != 0 && rate != mi_load_relaxed(&mi_sample_xrate);             /* the lock's */
   if (rate != 0) last_rate = rate;
   mi_store_relaxed(&mi_sample_xrate, rate);                               /* a hint to others */
+  if (begins) {
+    const uint32_t session = mi_load_relaxed(&mi_sample_xsession) + 1;
+    /* Late ones go by the old one. Pairs with mi_sampler_begin: shows the rate. */
+    mi_store_release(&mi_sample_xsession, session == 0 ? 1 : session);
+  }
+  mi_callback_want(MI_WANTS_SAMPLES, rate != 0);  /* under the lock: both say the same */
   mi_unlock(&samples_lock);
 }
 

@@ -51,9 +51,11 @@ static void point_draw(mi_lheap_t* lh) {
 }
 
 void mi_sampler_begin(mi_lheap_t* lh) {
-  const size_t rate = mi_load_relaxed(&mi_sample_xrate);                  /* a hint: it may be off by now */
-  lh->sample_session = mi_load_relaxed(&mi_sample_xsession);              /* the same */
-  lh->sample_rate = mi_max(rate, 1);
+  const uint32_t session = mi_load_acquire(&mi_sample_xsession);          /* pairs with mi_sample_set_rate */
+  const size_t rate = mi_load_relaxed(&mi_sample_xrate);                  /* no older than the session */
+  if (rate == 0) return;                 /* off again: it looks again */
+  lh->sample_session = session;
+  lh->sample_rate = rate;
   lh->sample_random = mi_os_salt() ^ (uintptr_t)lh;
   point_draw(lh);
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++)
@@ -108,18 +110,22 @@ void mi_sampler_fill(mi_lheap_t* lh, mi_page_t* page, bool one) {
 
 /* ---- samples ---- */
 
-void mi_sampler_take(mi_lheap_t* lh, mi_page_t* page, size_t asked, size_t size) {
+uint32_t mi_sampler_note(mi_lheap_t* lh, const void* block, size_t asked, size_t size) {
   const mi_heap_t* heap = mi_load_relaxed(&lh->xheap);                    /* this owner may use it */
   const mi_sample_t sample = {
-    .block = page->start,
+    .block = block,
     .asked = asked,
     .size = size,
     .weight = mi_sampler_weight(size, lh->sample_rate),
     .heap = mi_load_relaxed(&heap->xid),                                  /* constant while it is used */
   };
+  return mi_sample_take(&sample, lh->owner->label);
+}
+
+void mi_sampler_take(mi_lheap_t* lh, mi_page_t* page, size_t asked, size_t size) {
   mi_assert(mi_page_is_single(page) && mi_load_relaxed(&page->xsample) == 0);
   /* Shown to others together with the block. */
-  mi_store_relaxed(&page->xsample, mi_sample_take(&sample, lh->owner->label));
+  mi_store_relaxed(&page->xsample, mi_sampler_note(lh, page->start, asked, size));
 }
 
 void mi_sampler_expanded(mi_page_t* page, size_t asked) {

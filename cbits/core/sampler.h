@@ -45,6 +45,9 @@ void mi_sampler_fill(mi_lheap_t* lh, mi_page_t* page, bool one);
 /* A block of so many bytes passes: is it a sample? */
 bool mi_sampler_passes(mi_lheap_t* lh, size_t size);
 
+/* A sample, and its place in the table; 0: none, which is counted. A block that is not there yet is NULL, and
+   mi_sample_move says where it is. */
+uint32_t mi_sampler_note(mi_lheap_t* lh, const void* block, size_t asked, size_t size);
 /* The only block of this page is a sample, and was asked for with so many bytes. `size`: the block's. */
 void mi_sampler_take(mi_lheap_t* lh, mi_page_t* page, size_t asked, size_t size);
 

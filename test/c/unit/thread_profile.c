@@ -265,6 +265,22 @@ static void full(void) {
   mi_free(p[0]);
 }
 
+/* Where there is no room for another stack a block is no sample, and has no page of its own; those whose
+   stack is known go on. */
+static void full_of_stacks(void) {
+  static const char labels[MI_STACKS_MAX + 1];
+  if (test_skips(MI_HARD || TEST_SANITIZED, "too many pages")) return;
+  mi_profile_start(1);
+  for (size_t i = 0; i <= MI_STACKS_MAX + 1; i++) {
+    mi_profile_set_label(&labels[i % (MI_STACKS_MAX + 1)]);
+    void* p = mi_malloc(16);
+    CHECK_AT(is_sample(p) == mi_page_is_single(mi_page_of(p)), "label %zu", i);
+    CHECK_AT(is_sample(p) == (i < MI_STACKS_MAX - 1 || i > MI_STACKS_MAX), "label %zu", i);
+    mi_free(p);
+  }
+  CHECK_EQ(live(), 0);
+}
+
 static void in_statistics(void) {
   char json[20000];
   mi_profile_start(1);
@@ -419,5 +435,6 @@ static void not_written(void) {
 
 TEST_MAIN("thread_profile", TEST(off), TEST(as_any_block), TEST(aligned), TEST(realloc_all), TEST(grown),
           TEST(remote), TEST(outlives_thread), TEST(heaps), TEST(twice), TEST(forked), TEST(busy), TEST(full),
+          TEST(full_of_stacks),
           TEST(in_statistics), TEST(no_memory), TEST(on_and_off), TEST(labels), TEST(stack), TEST(written),
           TEST(not_written))
