@@ -8,7 +8,6 @@ import Data.IORef
 import Data.Word (Word8)
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
-import Foreign.Storable (poke)
 import System.Exit
 import System.IO.Unsafe (unsafeDupablePerformIO)
 import System.Mem (performMajorGC, performMinorGC)

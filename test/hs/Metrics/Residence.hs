@@ -92,7 +92,7 @@ things =
       performMajorGC
       after <- look
       most "mimalloc" (10 * mib) (part "mimalloc" after - part "mimalloc" before)
-      most "other" (2 * mib) (part "other" after - part "other" before))
+      most "other" (4 * mib) (part "other" after - part "other" before))
   , ("blocks of C's malloc", do
       before <- look
       p <- mallocBytes (64 * mib)
