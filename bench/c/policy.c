@@ -1,6 +1,6 @@
 /* policy WHAT N  - workloads that one mechanism of core/policy.h each is for. Run by bench/policy, with that
    mechanism and without it. What is counted by callgrind prints nothing; the others print two figures: MiB
-   resident, and page faults or milliseconds of processor time. */
+   resident, and a count or a time (bench/policy has their names). */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
@@ -109,6 +109,51 @@ static void growing(size_t mib) {
                          + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000);
 }
 
+static uint64_t now_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+enum { PIECE = 64 * 1024 };
+static void fill(void** block, size_t n) { for (size_t i = 0; i < n; i++) block[i] = fresh(PIECE); }
+static void empty(void** block, size_t n) { for (size_t i = 0; i < n; i++) free(block[i]); }
+
+/* So many MiB, freed at once by a process of one thread that does nothing more. */
+static void burst(size_t mib) {
+  const size_t n = (mib << 20) / PIECE;
+  void** block = malloc(n * sizeof *block);
+  fill(block, n);
+  empty(block, n);
+  print(resident_kb(), usage().ru_minflt);
+}
+
+/* The same again and again, for two seconds: how often. */
+static void bursts(size_t mib) {
+  const size_t n = (mib << 20) / PIECE;
+  void** block = malloc(n * sizeof *block);
+  long times = 0;
+  for (const uint64_t end = now_us() + 2000000; now_us() < end; times++) {
+    fill(block, n);
+    empty(block, n);
+  }
+  print(resident_kb(), times);
+}
+
+/* Requests that the system refuses, of who has so many MiB of 64-byte blocks, every second one free. */
+static void fails(size_t mib) {
+  enum { TIMES = 2000 };
+  const size_t n = (mib << 20) / 64;
+  void** block = malloc(n * sizeof *block);
+  for (size_t i = 0; i < n; i++) block[i] = fresh(64);
+  for (size_t i = 0; i < n; i += 2) free(block[i]);
+  const struct rlimit limit = { (rlim_t)mib << 23, (rlim_t)mib << 23 };
+  if (setrlimit(RLIMIT_AS, &limit) != 0) exit(1);
+  const uint64_t began = now_us();
+  for (int i = 0; i < TIMES; i++) if (malloc(mib << 23) != NULL) exit(1);
+  print(resident_kb(), (long)((now_us() - began) * 1000 / TIMES));
+}
+
 int main(int argc, char** argv) {
   if (argc < 3) return 2;
   const char* what = argv[1];
@@ -120,6 +165,9 @@ int main(int argc, char** argv) {
   else if (strcmp(what, "threads") == 0) threads(n);
   else if (strcmp(what, "fragments") == 0) fragments(n);
   else if (strcmp(what, "growing") == 0) growing(n);
+  else if (strcmp(what, "burst") == 0) burst(n);
+  else if (strcmp(what, "bursts") == 0) bursts(n);
+  else if (strcmp(what, "fails") == 0) fails(n);
   else return 2;
   return 0;
 }

@@ -10,7 +10,7 @@
 /* ---- retired pages ---- */
 
 /* A page in which nothing lives is retired if it is the only one of its queue, until the queue is idle. A
-   block of 500 bytes and one of 3000, allocated and freed by turns, cost 80 instructions each; 1226 where no
+   block of 500 bytes and one of 3000, allocated and freed by turns, cost 87 instructions each; 1240 where no
    page is retired. */
 mi_inline bool mi_policy_retires(const mi_page_t* page) {
   return !MI_HARD && page->next == NULL && page->prev == NULL;
@@ -18,8 +18,8 @@ mi_inline bool mi_policy_retires(const mi_page_t* page) {
 
 /* ---- parked pages ---- */
 
-/* One of 64 blocks of 8 KiB, whichever, freed and allocated: 370 instructions; 1021 where no page is parked.
-   One of 30000 blocks of up to 1 KiB: 158 with 64 slices, and with 200; 187 with 16, 204 with none. */
+/* One of 64 blocks of 8 KiB, whichever, freed and allocated: 364 instructions; 1087 where no page is parked.
+   One of 30000 blocks of up to 1 KiB: 121; 140 with one page of a class, 151 with none. */
 #define MI_PARKED_SLICES (MI_HARD ? 2u : 64u)   /* of an owner */
 
 /* A class has a page parked too many: more than it earned by frees in such pages, or all classes together
@@ -37,7 +37,8 @@ mi_inline bool mi_policy_parks_more(const mi_lheap_t* lh, unsigned bin) {
 /* ---- sparse pages, which are given up for others, or get holes ---- */
 
 /* 500000 blocks of 16 to 515 bytes, of which a tenth lives when the others have been freed in any order in
-   1.5 seconds: of 142 MiB 119 are resident three seconds later. 141 with 1 in place of 3, 126 with 6. */
+   1.5 seconds: 118 MiB are resident three seconds later; 139 where no page is sparse, and with 1 in place of
+   3; 136 with 6. */
 #define MI_SPARSE_TIMES 3u
 
 /* So few live blocks leave a page sparse: a live block keeps up to an OS page more than it fills, and
@@ -52,8 +53,8 @@ mi_inline bool mi_policy_is_sparse(mi_page_t* page) {
          && mi_page_live(page) <= mi_policy_sparse_limit(page->capacity, mi_page_size(page));
 }
 
-/* The same program: 132 MiB if a page is watched for the first of these limits only, 142 if none is
-   watched. */
+/* The same program: 139 MiB if no page is watched. (It does not show what the second limit and those
+   behind it bring: 119 with the first only.) */
 #define MI_WATCHES 4u                    /* at the limit, at a half of it, a quarter, an eighth */
 
 /* So many live blocks are left when a watched page is looked at next; 0: never. */
@@ -66,14 +67,13 @@ mi_inline uint32_t mi_policy_watch_limit(mi_page_t* page) {
 
 /* ---- cached pages: any thread ---- */
 
-/* A block of 128 KiB allocated and freed: 430 instructions; 1759 where none is cached. */
+/* A block of 128 KiB allocated and freed: 389 instructions; 1689 where none is cached. */
 #define MI_CACHE_SLICES 8u  /* the largest single page that is cached; one of each size in a column */
 
 mi_inline bool mi_policy_caches(size_t nslices) { return nslices <= MI_CACHE_SLICES; }
 
 /* So many pages of a class are cached. 300 threads, one after the other, with 2000 blocks of up to 1 KiB
-   each: 2.8 MiB resident at most, 541 page faults; 3.3 and 663 with two pages of a class, 4.0 and 801 with
-   none. */
+   each: 3.0 MiB resident at most, 485 page faults; 3.9 and 737 with none. */
 mi_inline unsigned mi_policy_cached_of(unsigned bin) {
   return MI_HARD ? 1 : bin <= MI_BIN_SMALL_LAST ? MI_CACHE_SLICES : MI_CACHE_SLICES / 4;
 }
@@ -92,8 +92,8 @@ mi_inline unsigned mi_policy_cached_of(unsigned bin) {
 
 /* ---- requests that fail ---- */
 
-/* A request that the system refuses, of who has 16384 pages with free blocks: 1.1 us, and 240 for the first;
-   430 where all of them are looked at for each. */
+/* A request that the system refuses, of who has 16384 pages with free blocks: 1.7 us; 98 where all of them
+   are looked at for each. */
 #define MI_VAIN_PAGES 32u                /* that each request that fails may look at, on the average */
 #define MI_VAIN_MS    100u
 
@@ -139,7 +139,7 @@ mi_inline uint32_t mi_policy_pieces(uint32_t ticks) {
 
 /* What it may cost in any ten seconds, in microseconds of processor time: 2 % of a processor, less what the
    piece takes that is begun with the last of it. What was spent may be spent again ten seconds later, in
-   steps: so it is all there for a burst. 100 MiB in blocks of 64 KiB take 7 ms. */
+   steps: so it is all there for a burst. */
 #define MI_CREDIT_MOST   (MI_HARD ? 1900000 : 190000)
 #define MI_CREDIT_STEPS  41u
 #define MI_CREDIT_STEP_MS 250u
@@ -150,8 +150,7 @@ _Static_assert((MI_CREDIT_STEPS - 1) * MI_CREDIT_STEP_MS >= 10000, "what is spen
 
 /* What went back before it was due was taken again: in ten seconds it was, with what is committed, more
    than there was at once in that time. A program that fills 100 MiB with blocks of 64 KiB and frees them
-   all, again and again, fills it 430 times in its first two seconds; 260 times where that may take all the
-   budget. */
+   all, again and again, fills it 392 times in two seconds; 198 times where that may take all the budget. */
 mi_inline bool mi_policy_early_is_in_vain(size_t early, size_t committed, size_t most) {
   return early + committed > most / 4 * 5;
 }
@@ -192,7 +191,7 @@ mi_inline bool mi_policy_clears_by_purge(size_t nslices) {
 #define MI_HEADROOM_EARLY MI_MiB            /* below this it is copied early */
 
 /* A block that grows a little at a time gets headroom. Eight blocks grown by turns, by an eighth each,
-   to 12 MiB: 64 ms of processor time and 104 MiB at most; 93 ms and 98 MiB without headroom. */
+   to 12 MiB: 40 ms of processor time and 93 MiB at most; 65 ms and 94 MiB without headroom. */
 mi_inline bool mi_policy_wants_headroom(size_t old, size_t newsize) {
   return old >= MI_HEADROOM_MIN && newsize < old / 4 * 7 && newsize <= MI_HEADROOM_MOST / 2;
 }
