@@ -268,7 +268,7 @@ static mi_noinline void* realloc_move(void* p, size_t old, size_t size) {
 
 void* mi_realloc(void* p, size_t size) {
   const size_t old = mi_block_size_local(p, mi_thread_id());
-  return mi_likely(old != 0 && mi_realloc_stays(old, size)) ? p : realloc_move(p, old, size);
+  return mi_likely(old != 0 && mi_policy_block_stays(old, size)) ? p : realloc_move(p, old, size);
 }
 void* mi_reallocarray(void* p, size_t n, size_t size) { return mi_reallocn(p, n, size); }
 void* mi_expand(void* p, size_t size) { return mi_block_expand(p, size); }

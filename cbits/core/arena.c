@@ -125,7 +125,7 @@ static size_t pow2_below(size_t size) { return (size_t)1 << mi_log2(mi_max(size,
 size_t mi_arena_next_size(void) {
   const size_t first = mi_min(MI_ARENA_FIRST, mi_arena_most());
   return mi_max(mi_min(mi_max(pow2_below(arenas_bytes), first), mi_arena_most()),
-                mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
+                mi_policy_arena_least(arenas_bytes));
 }
 
 /* Under the lock, which changes xgone. Hints. */
@@ -168,9 +168,8 @@ bool mi_arena_addresses_are_few(void) {
   return mi_os_has_few_addresses() || mi_arena_refused() != SIZE_MAX;
 }
 
-/* Not when half of the numbers are used up, by arenas at whose old addresses something else is now. */
 void mi_arena_release_purged(void) {
-  if (mi_option_is_enabled(mi_option_disallow_os_alloc) || mi_arena_count() > MI_ARENAS_MAX / 2) return;
+  if (mi_option_is_enabled(mi_option_disallow_os_alloc) || !mi_policy_arenas_go(mi_arena_count())) return;
   mi_lock(&mi_arena_lock);
   mi_arena_release(false);
   mi_unlock(&mi_arena_lock);
@@ -226,7 +225,7 @@ bool mi_arena_reserve(size_t size) {
   size_t want = mi_max(mi_arena_next_size(), mi_policy_arena_room(size, mi_arena_addresses_are_few()));
   if (want > size && mi_os_locks_memory()) {
     mi_pagemap_unlock();
-    want = mi_max(mi_min(want, MI_ARENA_LOCKED), mi_align_up(arenas_bytes / 8, MI_SLICE_SIZE));
+    want = mi_max(mi_min(want, MI_ARENA_LOCKED), mi_policy_arena_least(arenas_bytes));
   }
   if (want >= mi_arena_refused()) want = pow2_below(mi_arena_refused() / 2);
   want = mi_max(want, size);

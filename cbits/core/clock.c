@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "options.h"
 #include "os.h"
+#include "policy.h"
 
 typedef bool (*mi_pause_t)(void);
 
@@ -19,8 +20,7 @@ bool mi_clock_is_paused(void) {
 
 /* The delay is looked up when it is needed: one that was lowered holds at once. */
 uint64_t mi_clock_round_ms(void) {
-  const long delay = mi_option_quick(mi_option_purge_delay);
-  return delay < 0 ? 0 : mi_max((uint64_t)delay / 2, 1);
+  return mi_policy_round_ms(mi_option_quick(mi_option_purge_delay));
 }
 
 bool mi_clock_is_over(uint64_t since, uint64_t now) {

@@ -12,8 +12,7 @@ extern mi_due_t mi_due;
 /* A slow path counts the slices that it gives back, so that it reads the clock only now and then. */
 mi_inline void mi_clock_tick(size_t nslices) { mi_local()->clock_ticks += (uint32_t)nslices; }
 
-/* A round begins half of purge_delay after something was scheduled; what is free then is given back by the
-   next. 0: never. */
+/* How long after something was scheduled a round begins (policy.h); 0: never. */
 uint64_t mi_clock_round_ms(void);
 /* Is the round over that began at `since`, by mi_os_now_ms? A clock that was set back ends it. */
 bool mi_clock_is_over(uint64_t since, uint64_t now);

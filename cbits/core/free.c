@@ -162,7 +162,7 @@ static bool is_mine(mi_found_t* f, mi_owner_t* owner, uintptr_t id) {
   if ((xowner & ~(uintptr_t)1) != id) return false;
   unpin(f);
   return xowner == id
-         || (mi_page_bin(f->page) <= MI_BIN_SMALL_LAST && owner != NULL
+         || (mi_page_bin(f->page) <= MI_TAKEN_BACK_LAST && owner != NULL
              && mi_lheap_take_back(&owner->main, f->page));
 }
 
@@ -229,7 +229,7 @@ void mi_free_slow(void* p, mi_owner_t* owner, uintptr_t id) {
   uint64_t was;
   if (mi_unlikely(!main || mi_xword_state(w) == MI_PAGE_DEAD || xowner == 0 || xowner == id
                   || !mi_page_is_start(page, p)
-                  || (xowner == (id | 1) && owner != NULL && bin <= MI_BIN_SMALL_LAST))) {
+                  || (xowner == (id | 1) && owner != NULL && bin <= MI_TAKEN_BACK_LAST))) {
     free_any(p, owner, id);
   }
   else if (bin == MI_BIN_SINGLE) free_single(page, p, key, w, owner, id);

@@ -199,7 +199,7 @@ static void drain_as_scheduled(mi_lheap_t* lh) {
 
 void mi_lheap_housekeep(mi_lheap_t* lh) {
   const uint32_t before = lh->tick;
-  lh->tick += 8;
+  lh->tick += MI_SLOW_TICKS;
   /* As above. */
   if (mi_unlikely(lh->drains_seen != mi_load_relaxed(&xdrains_scheduled))) drain_as_scheduled(lh);
   /* A hint. */

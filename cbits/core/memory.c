@@ -77,12 +77,9 @@ static bool may_ask_os(uint16_t number) {
   return number == MI_ARENA_NONE && !mi_option_is_enabled(mi_option_disallow_os_alloc);
 }
 
-/* Over half of a large arena. */
 static bool is_huge(size_t size, size_t align) {
-  /* Small pages are always in an arena. */
-  if (size <= MI_ARENA_MIN / 2 && align <= MI_ARENA_MIN / 4) return false;
-  const size_t largest = mi_max(mi_option_get_size(mi_option_arena_reserve), MI_ARENA_MIN) / 2;
-  return size > largest || align > largest / 2;
+  if (!mi_policy_is_huge(size, align, MI_ARENA_MIN)) return false;        /* without a look at the option */
+  return mi_policy_is_huge(size, align, mi_max(mi_option_get_size(mi_option_arena_reserve), MI_ARENA_MIN));
 }
 
 /* What seems to be full may have free slices that are just being purged: they are back soon. Again while
@@ -102,15 +99,12 @@ static mi_page_t* claim_behind_purge(mi_claim_t* c, size_t before) {
 
 static size_t demand;  /* bytes that a mapping was made for in place of an arena (the lock's) */
 
-/* A large block for which there is no room has a mapping of its own where addresses are few, so that they are
-   given back with it; and if it is the first so large: many programs have one. */
+/* Under the lock. A large block for which there is no room has a mapping of its own. */
 static bool is_alone(size_t room) {
-  if (room <= MI_ARENA_FIRST) return false;
-  if (mi_arena_refused() != SIZE_MAX) return true;
-  if (mi_arena_addresses_are_few() && room > mi_arena_next_size()) return true;
-  if (room <= mi_arena_next_size() || room <= demand) return false;
-  demand += room;
-  return true;
+  const bool few = mi_arena_addresses_are_few(), refused = mi_arena_refused() != SIZE_MAX;
+  const bool alone = mi_policy_stands_alone(room, mi_arena_next_size(), demand, few, refused);
+  if (alone && !few && !refused) demand += room;
+  return alone;
 }
 
 /* From a new arena, or one that another has added meanwhile. Others need no lock to claim in it: they may
@@ -203,12 +197,12 @@ bool mi_memory_is_narrow(const mi_page_t* page) {
 
 mi_page_t* mi_memory_claim_headroom(size_t size, uint16_t number, bool* zero) {
   const size_t n = mi_divide_up(size, MI_SLICE_SIZE), most = MI_HEADROOM_MOST / MI_SLICE_SIZE;
-  const size_t little = mi_min((size_t)1 << mi_log2(8 * n), most);         /* so that it is copied seldom */
-  if (2 * n > most) return NULL;
+  const size_t little = mi_min((size_t)1 << mi_log2(MI_HEADROOM_TIMES * n), most);
+  if (MI_HEADROOM_LEAST * n > most) return NULL;
   mi_page_t* page = arenas_claim_headroom(n, most, number, zero);
   if (page == NULL && headroom_reserve(most, little, number))
     page = arenas_claim_headroom(n, little, number, zero);
-  return page != NULL ? page : arenas_claim_headroom(n, 2 * n, number, zero);
+  return page != NULL ? page : arenas_claim_headroom(n, MI_HEADROOM_LEAST * n, number, zero);
 }
 
 /* ---- giving back, and resizing ---- */

@@ -4,6 +4,7 @@
 #include "atomic.h"
 #include "check.h"
 #include "meta.h"
+#include "policy.h"
 
 /* Reserved at a time, aligned to REGION_SIZE; touched as it is used, but all of it where memory is locked: so
    the first one is small, and each as large as all before it. */
@@ -11,7 +12,6 @@
 #define REGION_FIRST (REGION_SIZE / 4)
 #define SLAB_SIZE    (REGION_SIZE / 32)
 #define LARGE_MIN    (SLAB_SIZE / 4)     /* so large a structure has a mapping of its own */
-#define EMPTY_MAX    8u                  /* slabs of a kind that are kept whole with nothing in them */
 
 typedef struct mi_meta_free_s { struct mi_meta_free_s* next; } mi_meta_free_t;
 
@@ -133,7 +133,7 @@ static bool may_go(const mi_kind_t* kind) {
 /* Nothing in it is used. What is locked stays. */
 static void slab_emptied(mi_kind_t* kind, mi_slab_t* slab) {
   mi_assert(slab->nlive == 0);
-  if (++kind->nempty <= EMPTY_MAX || !may_go(kind) || !mi_os_purge(slab->start, SLAB_SIZE)) return;
+  if (++kind->nempty <= MI_META_EMPTY || !may_go(kind) || !mi_os_purge(slab->start, SLAB_SIZE)) return;
   kind->nempty--;
   committed_add(0 - slab_committed(slab));
   slab->free = NULL;

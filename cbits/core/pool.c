@@ -102,7 +102,7 @@ static mi_page_t* adopt_from(mi_arena_t* a, mi_heap_t* heap, unsigned bin, size_
   for (; *looks > 0 && (*i = mi_bitmap_next(bits, a->nslices, *i)) < a->nslices; ++*i, (*looks)--) {
     if (mi_load_relaxed(&a->pages[*i].xheap) != heap) continue;           /* a hint: not worth the swap */
     if (!mi_pool_bit_take(bits, a->nslices, i)) return NULL;              /* A1: this one, or one behind it */
-    *looks -= mi_min(*looks - 1, 3);
+    *looks -= mi_min(*looks - 1, MI_ADOPT_SWAP - 1);
     mi_page_t* page = &a->pages[*i];
     mi_sub_relaxed(&npooled[bin], 1);                                     /* a hint */
     if (mi_load_relaxed(&page->xheap) != heap) {  /* a hint: A3 decides. A bit without a page does no harm */

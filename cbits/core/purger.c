@@ -51,7 +51,7 @@ static void credit_charge(uint64_t since, int times) {
   const uint64_t now = mi_os_cpu_us();
   if (now > since) credit_spend(times * (int64_t)(now - since));
 }
-void mi_purger_charge(uint64_t us) { credit_spend(2 * (int64_t)us); }
+void mi_purger_charge(uint64_t us) { credit_spend(MI_CREDIT_TIMES * (int64_t)us); }
 
 /* ---- rounds ---- */
 
@@ -107,7 +107,7 @@ static bool round_work(uint64_t now, size_t npages) {
   if (credit() <= 0) return false;
   const uint64_t since = mi_os_cpu_us();
   const bool more = at_pages ? pages_piece(npages) : slices_piece();
-  credit_charge(since, at_pages ? 2 : 1);
+  credit_charge(since, at_pages ? MI_CREDIT_TIMES : 1);
   if (more) return true;
   if (!at_pages) return at_pages = true;
   mi_store_relaxed(&mi_purger_xround, false);
@@ -160,8 +160,8 @@ static uint64_t thread_work(void) {
   const bool round = mi_load_relaxed(&mi_purger_xround);                  /* a hint */
   if (!round && at == 0) return 0;
   if (!round && now < at) return at - now;
-  if (mi_clock_is_paused()) return MI_PURGE_SLEEP_MS / 10;
-  return round_piece(now, MI_ROUND_PAGES) || credit() > 0 ? MI_ROUND_PAUSE_MS : MI_PURGE_SLEEP_MS / 10;
+  if (mi_clock_is_paused()) return MI_PURGE_WAIT_MS;
+  return round_piece(now, MI_ROUND_PAGES) || credit() > 0 ? MI_ROUND_PAUSE_MS : MI_PURGE_WAIT_MS;
 }
 
 mi_atomic(size_t) mi_purger_xowners;
@@ -251,11 +251,10 @@ static bool thread_is_elsewhere(void) {
   return true;
 }
 
-/* Not due yet, but much of all that is resident; where nobody comes later, who frees last. */
+/* What waits is not due yet, but much of all that is resident; and who frees now may be the last. */
 static bool too_much_waits(void) {
   /* A statistic. */
-  const size_t waiting = mi_purge_waiting(), committed = mi_load_relaxed(&mi_commit_totals.xcommitted);
-  return waiting > MI_PURGE_EARLY_BYTES && waiting > committed / 5;
+  return mi_policy_is_early_due(mi_purge_waiting(), mi_load_relaxed(&mi_commit_totals.xcommitted));
 }
 
 /* Under the lock. All the credit is for a burst of frees, which may be the last thing that happens for

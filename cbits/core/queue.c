@@ -185,7 +185,7 @@ static bool full_page_leave(mi_lheap_t* lh, mi_page_t* page) {
    fewer where it does not: what others empty stays as long as the owner does nothing. ---- */
 
 void mi_queue_park_more(mi_lheap_t* lh, unsigned bin) {
-  if (mi_policy_parks_more(lh, bin)) lh->park_more[bin] += 2;
+  if (mi_policy_parks_more(lh, bin)) lh->park_more[bin] += MI_PARK_EARNED;
 }
 
 static bool is_exhausted(mi_page_t* page) {

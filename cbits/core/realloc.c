@@ -49,7 +49,7 @@ void* mi_block_expand(void* p, size_t newsize) {
   const size_t at = (uintptr_t)p - (uintptr_t)block;
   const size_t usable = mi_page_size(page) - at;
   if (newsize <= usable) {
-    if (!mi_realloc_stays(usable, newsize)) mi_block_believe(page);
+    if (!mi_policy_block_stays(usable, newsize)) mi_block_believe(page);
   }
   else if (!mi_page_is_single(page) || at != 0 || !single_resize(page, newsize)) return NULL;
   mi_sampler_expanded(page, newsize);
@@ -66,7 +66,7 @@ static void* block_resize(mi_page_t* page, mi_block_t* block, void* p, size_t ne
   if (large && !(mi_policy_leaves_early(usable, newsize) && mi_memory_is_narrow(page))
       && single_resize(page, newsize))
     return p;
-  return mi_realloc_stays(usable, newsize) ? p : NULL;
+  return mi_policy_block_stays(usable, newsize) ? p : NULL;
 }
 
 /* The contents of a single page's block, `old` bytes, in a new one that is larger. */

@@ -4,11 +4,11 @@
 #include "os.h"
 #include "single.h"
 
-/* From an arena. A large one that would touch new memory: what lies between cached pages is better, but not
-   where zeros are wanted (*zero). */
+/* From an arena. For a large block: slices that were touched before, at best; and new ones only once the
+   cache has given back what may lie between free ones. But not where zeros are wanted (*zero). */
 static mi_page_t* single_claim(size_t size, size_t align, uint16_t arena, bool* zero) {
   if (*zero) return mi_memory_claim_cleared(size, align, arena, zero);
-  if (size > MI_MEDIUM_SLICES * MI_SLICE_SIZE && arena == MI_ARENA_NONE) {
+  if (mi_policy_empties_cache(size) && arena == MI_ARENA_NONE) {
     mi_page_t* page = mi_memory_claim_touched(size, align, zero);
     if (page != NULL) return page;
     mi_cache_flush_classes();
@@ -34,12 +34,12 @@ mi_inline void* malloc_again(mi_lheap_t* lh, size_t size) {
 }
 
 void* mi_single_malloc_cached(mi_lheap_t* lh, size_t size) {
-  if (size > MI_CACHE_SLICES * MI_SLICE_SIZE || !mi_lheap_may_skip(lh)) return NULL;
+  if (!mi_policy_looks_in_cache(size) || !mi_lheap_may_skip(lh)) return NULL;
   return malloc_again(lh, size);
 }
 
 void* mi_single_malloc_again(mi_lheap_t* lh, size_t size) {
-  return size > MI_CACHE_SLICES * MI_SLICE_SIZE ? NULL : malloc_again(lh, size);
+  return mi_policy_looks_in_cache(size) ? malloc_again(lh, size) : NULL;
 }
 
 void* mi_single_malloc(mi_lheap_t* lh, size_t size, size_t align, bool headroom, bool* zero) {
