@@ -23,8 +23,8 @@ mi_noinline bool mi_block_suits_align(const void* p, size_t align);
    of the page may say whatever fits, while the page lives. */
 void mi_block_believe(mi_page_t* page);
 
-/* Most need no look at the block: of a class's size, or down to half of it or a granule less. A page that is
-   none has size 0. FAST */
+/* Most need no look at the block: of a class's size, or down to half of it or a granule less. The page of
+   what is not ours has size 0. FAST */
 mi_inline bool mi_block_suits_plainly(const void* p, size_t size, size_t align) {
   const size_t block_size = mi_page_size(mi_page_of(p));
   return ((uintptr_t)p & (align - 1)) == 0 && block_size - size <= mi_max(block_size / 2, MI_GRANULE);

@@ -61,13 +61,14 @@ mi_inline mi_bits_t* mi_arena_pool(const mi_arena_t* a, unsigned bin) {
 /* Makes an arena of the user's memory or reserves one. False and errno if it cannot be. */
 bool mi_arena_add(void* start, size_t size, bool zero, bool pinned, bool exclusive, uint16_t* number);
 
-/* mi_bitmap_claim_at for `free`; in vain, others learn that slices are back. */
+/* mi_bitmap_claim_at for `free`. If it fails half-way, xlongest becomes unknown: others may have looked at
+   what it had for a moment. */
 bool mi_arena_claim_at(mi_arena_t* a, size_t i, size_t n);
 /* xlongest says nothing from now on, until somebody has searched the whole arena. */
 void mi_arena_longest_unknown(mi_arena_t* a);
 
-/* What was purged goes back (mi_policy_arena_goes): the program may need the addresses for something else.
-   After a round. */
+/* Empty arenas that were purged go (mi_policy_arena_goes): the program may need the addresses for something
+   else. After a round. */
 void mi_arena_release_purged(void);
 /* Is there a limit, or has the system refused? A hint. */
 bool mi_arena_addresses_are_few(void);

@@ -1,4 +1,4 @@
-/* Atomic bitmaps: a set bit is a free slice (or a purgeable, or a dirty one).
+/* Atomic bitmaps. What a set bit means: mi_arena_s in arena.h.
    Any thread. Indices and lengths in bits; the caller keeps them in range. */
 #ifndef MI_BITMAP_H
 #define MI_BITMAP_H

@@ -29,8 +29,8 @@ static mi_xlheap_t* heap_make_place(mi_heap_t* heap, uint32_t slot) {
   return mi_heap_place(heap, slot);
 }
 
-/* Under the list's lock: one that this owner may point to as its default still, or anybody's that is no more,
-   or a new one. */
+/* Under the list's lock: a structure that this owner may still point to as its default, though its heap has
+   ended; else one from meta.h. */
 static mi_lheap_t* lheap_make(mi_heap_t* heap, mi_owner_t* owner) {
   mi_assert(!heap->is_main && mi_owner_chunk(owner->slot) < MI_OWNER_CHUNKS);
   mi_lheap_t* lh = owner->unused;

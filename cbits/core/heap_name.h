@@ -1,8 +1,7 @@
 /* A heap's name, which statistics read while it may be set: a few words, and one that counts the changes, odd
    while one is under way (docs/protocols.md, section 7). The first word is the heap's id, so that a structure
    that has another heap by now has no name of the old one's. Includes only the atomics, so that test/c/model
-   runs the protocol verbatim. Called by heap.c (under the lock of the list of heaps) and stats.c (any
-   thread). */
+   runs the protocol verbatim. It is set under the lock of the list of heaps, and read by any thread. */
 #ifndef MI_HEAP_NAME_H
 #define MI_HEAP_NAME_H
 

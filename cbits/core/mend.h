@@ -1,4 +1,5 @@
-/* Two frees of one block at the same moment, one of them its holder's, which is not told from one: the block
+/* Two frees of one block at the same moment, one of them its holder's, which cannot be told from a single
+   free: the block
    comes to be in a local list and in the remote one, and once that is collected `used` is one too low. What a
    block is can still be seen: it is free if, and only if, it carries its page's key. docs/protocols.md,
    section 6. Holder. */

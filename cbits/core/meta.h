@@ -3,10 +3,10 @@
    again for the same kind of thing only, so that a stale pointer finds a structure of its type
    (mi_meta_kind_t), or zeros.
 
-   Structures of a kind lie in slabs of 32 KiB. Eight slabs of a kind of which nothing is used stay as they
-   are, and all of pages, whose words go on counting lives; others' memory goes back to the system, and their
-   addresses stay the kind's. What is larger than a quarter of a slab (tables by owner) has a mapping of its
-   own, which is unmapped when it is freed. */
+   Structures of a kind lie in slabs of 32 KiB. Some slabs of a kind (MI_META_EMPTY) of which nothing is used
+   stay as they are, and all of pages, whose words go on counting lives; others' memory goes back to the
+   system, and their addresses stay the kind's. What is larger than a quarter of a slab (tables by owner) has
+   a mapping of its own, which is unmapped when it is freed. */
 #ifndef MI_META_H
 #define MI_META_H
 

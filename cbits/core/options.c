@@ -110,8 +110,8 @@ bool mi_options_parse_bytes(const char* text, size_t* bytes) {
   return true;
 }
 
-/* Numbers; yes/no words, and nothing for yes; sizes, which are not yes, in bytes or with a unit, such as 64M
-   or 2GiB, which the option holds in KiB. Anything else leaves the default. */
+/* Numbers; yes/no words, and the empty text for yes; sizes, which are not yes, in bytes or with a unit, such
+   as 64M or 2GiB, which the option holds in KiB. Anything else leaves the default. */
 static bool parse_option(const char* text, bool size, long* value) {
   static const char* const words[] = { "false", "true", "no", "yes", "off", "on" };
   long n;

@@ -54,7 +54,7 @@ void  mi_os_advise_huge(void* p, size_t size, bool huge);
 bool  mi_os_has_few_addresses(void);
 /* Is what is reserved now locked, as after mlockall? */
 bool  mi_os_locks_memory(void);
-/* Takes that back for this range: it need not be resident. Part of it may be locked still. Keeps errno. */
+/* Undoes that for this range: it need not be resident. Part of it may be locked still. Keeps errno. */
 void  mi_os_unlock(void* p, size_t size);
 /* Lets others' memory be read and written to. False: part of it may be. */
 bool  mi_os_make_writable(void* p, size_t size);
@@ -75,7 +75,7 @@ void     mi_os_wake(void);
 /* The same for other threads of our own: each has a word, its bell, which begins as 0. */
 void     mi_os_wait_at(mi_atomic(uint32_t)* bell, uint64_t ms);
 void     mi_os_wake_at(mi_atomic(uint32_t)* bell);
-/* Has this process more than one thread, or had it? Asked of the C library, which need not be asked twice. */
+/* Has this process more than one thread, or had it? Asked of the C library; once it is true it stays so. */
 bool     mi_os_has_threads(void);
 /* Threads that this process has now, the one that calls is one of them; 0 where unknown. */
 size_t   mi_os_threads(void);
@@ -95,8 +95,8 @@ uint64_t mi_os_cpu_us(void);        /* processor time of this thread; a system c
 void     mi_os_write(const char* text, size_t length);    /* to stderr */
 /* The C library's, which a program may replace: never within an allocation. */
 const char* mi_os_getenv(const char* name);
-/* The environment; NULL: not yet. An empty one if this process has more rights than who started it
-   (AT_SECURE). */
+/* The environment; NULL: it is not known yet. An empty one if this process has more rights than who started
+   it (AT_SECURE). */
 char**   mi_os_environment(void);
 /* A file that is made, or made empty; -1, and errno. / All of that; false, and errno. / All of a file, to
    another one. */

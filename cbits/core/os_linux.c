@@ -299,10 +299,10 @@ static uint8_t* grow_elsewhere(uint8_t* p, size_t size, size_t more) {
   return q == MAP_FAILED ? NULL : q;
 }
 
-/* mremap to where the system likes: done or not; several mappings do not grow. It comes to lie directly below
-   another one. The next time that is where it was before, or else directly below that: so it can be told how
-   large it must be to begin at a multiple. If it does not, the bytes go up within the mapping, and all of
-   them are resident then. */
+/* mremap to where the system likes: done or not; several mappings do not grow. It is made larger
+   until it begins at a multiple of `align`. The system puts it directly below another mapping: where this one
+   was before, or below where it is now. So its next end is known, and with it the size that it needs to begin
+   at a multiple. If that fails the bytes are copied up within the mapping, and all of them are resident. */
 void* mi_os_grow(void* p, size_t old_size, size_t new_size, size_t align) {
   const size_t page = mi_os_page_size();
   const mi_os_way_t fault = fault_of(MI_OS_GROW, true);
@@ -439,7 +439,8 @@ bool mi_os_thread_start(void* (*run)(void* arg), void* arg) {
   if (pthread_attr_init(&attributes) != 0) return false;
   sigfillset(&all);
   bool ok = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0;
-  /* Not blocked, as in a sandbox that forbids it: then there is no thread that would take the program's. */
+  /* Where signals cannot be blocked, as in a sandbox that forbids it, no thread is made: it would take the
+     program's. */
   ok = ok && pthread_sigmask(SIG_SETMASK, &all, &old) == 0;
   if (ok) {
     ok = pthread_create(&thread, &attributes, run, arg) == 0;
@@ -763,9 +764,9 @@ void mi_fork_left(void) {
   signals_set(SIG_SETMASK, before, NULL);
 }
 
-/* Where a signal's handler forks that interrupted this thread with a lock, the one who has another may wait
-   for that: then it is left to him after a tenth of a second. What it guards is whole while one waits for a
-   second lock; in the child it is open. */
+/* A signal's handler may fork while the thread that it interrupted has a lock. Then whoever has another lock
+   may be waiting for the first one, for ever: so that other lock is left to its holder after a tenth of a
+   second. What it guards is whole while its holder waits for a second lock; in the child it is open. */
 static void lock_for_fork(mi_lock_t* lock) {
   if (is_mine(lock)) return;
   if (*held_ranks() == 0) lock_take(lock);

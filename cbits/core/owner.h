@@ -21,7 +21,7 @@ void mi_owner_drain(mi_owner_t* owner, bool force);
    going to sleep. */
 void mi_owner_abandon(mi_owner_t* owner);
 
-/* Any thread. The owner in a slot, NULL if there never was one; slots 0 .. mi_owner_slots(). */
+/* Any thread. The owner in a slot, NULL if there never was one; slots are below mi_owner_slots(). */
 mi_owner_t* mi_owner_at(uint32_t slot);
 uint32_t mi_owner_slots(void);
 

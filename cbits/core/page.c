@@ -135,7 +135,7 @@ static bool is_free(mi_page_t* page, const mi_block_t* b) {
 }
 
 /* Puts a list of the page behind the n blocks from `first` on, where the last one names mi_nil. They are
-   looked at on the way: what is no free block of this page ends the list, a freed block was written to. */
+   looked at on the way: what is no free block of this page ends the list: a freed block was written to. */
 static void list_append(mi_page_t* page, mi_block_t** list, mi_block_t* first, uint32_t n) {
   mi_block_t* last = NULL;
   for (mi_block_t* b = first; n > 0; n--, last = b, b = b->next) {

@@ -261,7 +261,7 @@ mi_inline bool mi_policy_leaves_early(size_t old, size_t newsize) {
   return newsize > old && old < MI_HEADROOM_EARLY && mi_policy_wants_headroom(old, newsize);
 }
 
-/* A block that is resized stays where it is if half of it or more is used. */
+/* A block that shrinks stays where it is if at most half of it is wasted. */
 mi_inline bool mi_policy_block_stays(size_t old, size_t newsize) {
   return newsize <= old && newsize >= old / 2;
 }

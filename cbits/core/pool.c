@@ -17,7 +17,8 @@ static mi_atomic(size_t) npooled[MI_BIN_COUNT];
 
 /* ---- its index ---- */
 
-/* What is pooled meanwhile and shows its bit late leaves one too many. */
+/* A free that pooled the page just before may set its bit only after this. Then there is a bit without a
+   page, which does no harm. */
 void mi_pool_unindex(mi_page_t* page) {
   if (mi_page_is_single(page)) return;
   mi_arena_t* a = mi_arena_at(page->arena);
@@ -53,8 +54,8 @@ void mi_pool_page_sparser(const mi_page_t* page) {
 
 /* ---- a page ends, or is given up ---- */
 
-/* OWNED -> DEAD. A heap that may be destroyed has no owners' frees,
-   so that nothing is miscounted in it. */
+/* OWNED -> DEAD. Only a page of a main heap can be miscounted (mend.h): in all others even the owner frees by
+   the word. */
 void mi_pool_page_free(mi_page_t* page) {
   mi_assert(page->lheap == NULL && !mi_page_is_listed(page));
   mi_assert(mi_xword_state(mi_load_relaxed(&page->xword)) == MI_PAGE_OWNED);

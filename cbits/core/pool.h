@@ -6,7 +6,8 @@
 #include "heap_pages.h"
 #include "page.h"
 
-/* It is in no queue and nothing in it is live. If something is, after all (mend.h), it is pooled. */
+/* Frees a page that is in no queue and in which nothing is live. If something is, after all (mend.h), it is
+   pooled. */
 void mi_pool_page_free(mi_page_t* page);
 
 /* P1 and P2; or frees the page, if nothing is live. */

@@ -4,7 +4,7 @@
 
 #define STEP  MI_MiB                     /* a capability looks at the sum when it has held so much more; .. */
 #define STEPS 64                         /* .. or, where much may be made, so many times on the way */
-#define SHARE 10  /* a part in so many of the time goes to collections that were asked for */
+#define SHARE 10  /* of the time at most one part in so many goes to collections that were asked for */
 /* Memory that is made in less time was not written to: touching new pages takes far longer. */
 #define NS_PER_MIB 2000
 #define UNTOUCHED  (512 * MI_MiB)          /* so much of that may wait for a collection */
@@ -17,7 +17,7 @@
    freed. `xsince`: made since its holder looked last. */
 typedef struct { mi_atomic(uint64_t) xheld, xsince; } mi_cachealign entry_t;
 static entry_t ledger[MI_CAPS_MAX + 1];
-/* The entries of these numbers are added up, and the last: no other was written to. */
+/* The entries below this number and the last one are added up: no other was written to. */
 static mi_atomic(uint32_t) xcaps;
 static mi_atomic(uint64_t) xshared, xshared_looked;  /* held by any thread; the same at the last look */
 
@@ -284,8 +284,9 @@ static uint64_t made_since_major(void) {
   return held - mi_min(held, mi_load_relaxed(&xafter_major));             /* a statistic */
 }
 
-/* What died since was made since, or lived after one that was in vain: that is what is given up for a while.
-   The last one left less than the smallest request: what was made since came out of that. */
+/* A collection finds what was made since the last major one, or what lived after that and has died since. The
+   latter is given up for a while after several were in vain; the former comes to so many bytes at most. Where
+   no limit says what is left, a request smaller than all that failed needs little of it, any other all. */
 bool mi_pressure_may_help(bool one_arena, size_t size, size_t room, uint64_t now) {
   if (mi_load_relaxed(&vain[one_arena].xn) < NVAIN || now >= mi_load_relaxed(&vain[one_arena].xuntil))
     return true;                                                          /* hints */

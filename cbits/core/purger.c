@@ -45,8 +45,8 @@ static void credit_grow(uint64_t now) {
 
 bool mi_purger_affords(void) { return credit() > MI_CREDIT_PAGES; }
 
-/* In the child of fork a process's time begins anew, and what a signal's handler interrupted there goes
-   on. */
+/* `since` may be later than now: in the child of fork the time of a process begins anew, and a piece of work
+   that a signal's handler interrupted goes on there. */
 static void credit_charge(uint64_t since, int times) {
   const uint64_t now = mi_os_cpu_us();
   if (now > since) credit_spend(times * (int64_t)(now - since));
@@ -166,9 +166,9 @@ static uint64_t thread_work(void) {
 
 mi_atomic(size_t) mi_purger_xowners;
 
-/* Main has ended, and all who allocated. So it is where the system does not say how many threads there are,
-   or counts a thread like this one that belongs to another copy of this library. Where others go on all the
-   same, one of them begins the thread again. */
+/* Have main ended and all who allocated? This decides where the system does not say how many threads there
+   are, or counts a thread like this one that belongs to another copy of this library. Where others go on all
+   the same, one of them begins the thread again. */
 static bool nobody_allocates(void) {
   return mi_load_relaxed(&mi_purger_xowners) == 0 && !mi_os_main_runs();  /* a count */
 }

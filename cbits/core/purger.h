@@ -15,7 +15,7 @@
    No round is made where little is committed (mi_policy_round_pays): what waits stays marked until then.
 
    All of it together may use 2 % of a processor in any ten seconds: what is due waits for that. What is done
-   inside pages may use half as much, because it brings less. */
+   inside pages counts twice and leaves three tenths of that to the rest, because it brings less. */
 #ifndef MI_PURGER_H
 #define MI_PURGER_H
 

@@ -105,8 +105,8 @@ void mi_queue_unretire_all(mi_lheap_t* lh) {
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++) queue_unretire_first(lh, bin);
 }
 
-/* ---- watched pages: an owner that took a full page back by a free may go on to free on the fast path alone,
-   for long. `used` comes to 0 when the page has become sparse. ---- */
+/* ---- watched pages: an owner that took a full page back by a free may go on to free on the fast path alone
+   for a long time. `used` comes to 0 when the page has become sparse. ---- */
 
 static void page_queued_to_watched(mi_page_t* page, uint32_t limit) {
   mi_assert(mi_page_where(page) == MI_WHERE_QUEUED);

@@ -54,8 +54,7 @@ mi_inline void mi_queue_unwatch(mi_page_t* page) {
 
 /* ---- parked pages ---- */
 
-/* The owner freed in a page of this class in which nothing was left; a page that is given up takes one
-   back. */
+/* The owner freed in a page of this class in which nothing was left: more of them may be parked. */
 void mi_queue_park_more(mi_lheap_t* lh, unsigned bin);
 /* Has somebody else freed something in a parked page of this class? Then it is in the queue. */
 bool mi_queue_unpark_freed(mi_lheap_t* lh, unsigned bin);
@@ -64,7 +63,7 @@ void mi_queue_unpark_class(mi_lheap_t* lh, unsigned bin);
 /* .. of any class (docs/memory-policy.md, section 3). */
 void mi_queue_unpark_all(mi_lheap_t* lh);
 /* A page of this owner's is neither parked nor watched any more: it is in its queue, if in any, and `used` is
-   what it says. */
+   the number of its live blocks, unless it is retired. */
 void mi_queue_page_unpark(mi_page_t* page);
 
 #endif

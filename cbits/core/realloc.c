@@ -17,7 +17,7 @@
 static bool single_resize(mi_page_t* page, size_t size) {
   mi_assert(mi_page_is_single(page) && size <= MI_ADDRESSES);
   size = mi_align_up(mi_max(size, 1), mi_os_page_size());
-  /* An offset block, the caller's; a mapping of its own. */
+  /* Not an offset block (its field is the caller's), nor one with a mapping of its own. */
   if (mi_load_relaxed(&page->xinner) != 0 || page->arena == MI_ARENA_NONE) return false;
   const size_t nslices = mi_page_nslices(page);
   if (mi_divide_up(size, MI_SLICE_SIZE) != nslices && !mi_memory_resize(page, size)) return false;
@@ -30,7 +30,7 @@ static bool single_resize(mi_page_t* page, size_t size) {
 static void* mapping_resize(mi_page_t* page, size_t size) {
   mi_assert(mi_page_is_single(page) && page->arena == MI_ARENA_NONE);
   size = mi_align_up(size, mi_os_page_size());
-  /* The caller's: an offset block: its inner pointer would move. */
+  /* Not an offset block (the caller's field): its inner pointer would move. */
   if (mi_load_relaxed(&page->xinner) != 0) return NULL;
   mi_page_map(page, false);                                               /* nobody else has the block */
   const size_t nslices = mi_page_nslices(page);

@@ -14,7 +14,6 @@ mi_inline size_t mi_block_size_local(const void* p, uintptr_t id) {
   if (mi_load_relaxed(&page->xowner) != id || !mi_page_is_start(page, p)) return 0;  /* as in mi_free_local */
   return mi_block_is_marked(p, &page->key) ? 0 : mi_page_size(page);
 }
-/* Does a block stay where it is? At most half of it wasted. */
 
 /* A block of newsize bytes with p's contents up to the smaller size; p is freed unless NULL is
    returned. align 0: none asked for. zero: what is beyond the old size is zero. */

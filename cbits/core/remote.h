@@ -88,7 +88,7 @@ static inline uint64_t mi_xword_unpinned(uint64_t w, unsigned pins) {
   return pins != 0 && (w & MI_XPIN_MASK) != 0 ? w - MI_XPIN_ONE : w;
 }
 
-/* The block was freed before, as is found now that it is pinned: the pin ends. */
+/* The pin ends without a push: the block was freed before, or is not to be freed. */
 static inline void mi_remote_unpin(mi_xword_t* xword) {
   uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
   while (!mi_cas_release(xword, &w, mi_xword_unpinned(w, 1))) {}         /* pairs with D1 */
@@ -156,13 +156,13 @@ static inline bool mi_remote_acquire(mi_xword_t* xword, bool full, mi_xlist_t* l
   return false;
 }
 
-/* DEAD -> OWNED, for a fresh page; or -> FULL with `live` blocks. Holder of its slices: nobody else may have business with it. */
+/* DEAD -> OWNED, for a fresh page; or -> FULL with `live` blocks. Holder of its slices: nobody else changes its word. */
 static inline void mi_remote_birth(mi_xword_t* xword, mi_page_state_t state, uint32_t live) {
   const uint64_t w = mi_load_relaxed(xword) & ~(MI_XLIST_MASK | MI_XPIN_MASK);
   mi_store_release(xword, mi_xword_to(w, state) | ((uint64_t)live << 2));  /* pairs with acquires of those who look: they find a whole page */
 }
 
-/* D1. OWNED -> DEAD. Holder only; whatever is live in it ends. False while a free has it pinned: again. */
+/* D1. OWNED -> DEAD. Holder only; whatever is live in it ends. False while a free has it pinned: try again. */
 static inline bool mi_remote_death(mi_xword_t* xword) {
   uint64_t w = mi_load_relaxed(xword);                                   /* only the swap decides */
   while ((w & MI_XPIN_MASK) == 0) {

@@ -8,7 +8,7 @@
 /* A block over MI_MEDIUM_MAX whose page was cached (cache.h); NULL if there is none, or it is time for the
    slow path. */
 mi_noinline void* mi_single_malloc_cached(mi_lheap_t* lh, size_t size);
-/* The same, for who knows that it is not. */
+/* The same where the caller knows that it is not time for that. */
 void* mi_single_malloc_again(mi_lheap_t* lh, size_t size);
 
 /* A block aligned to any power of two; `headroom`: to grow in place, if there is any

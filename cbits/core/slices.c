@@ -137,8 +137,9 @@ mi_page_t* mi_slices_page(mi_arena_t* a, size_t i, size_t n, bool* zero) {
 /* What was cleared by a purge last, and not asked for without zeros since: a hint. */
 static mi_atomic(uintptr_t) xcleared;
 
-/* Much is given back in place of written to. Not the same again: whoever frees and takes it again and again
-   touches it, and page faults take longer. And not the user's own memory, which may be a file's. */
+/* Much is given back in place of being written to. Not the same memory again: whoever frees and takes it
+   again and again touches it, and page faults take longer. And not the user's own memory, which may be a
+   file's. */
 static bool clear_by_purge(const mi_arena_t* a, uint8_t* p, size_t n) {
   if (!a->own || !mi_policy_clears_by_purge(n) || mi_load_relaxed(&xcleared) == (uintptr_t)p) return false;
   mi_store_relaxed(&xcleared, (uintptr_t)p);                               /* as above */

@@ -92,7 +92,7 @@ struct mi_page_s {
      that nobody has. */
   mi_atomic(int16_t) xleft_out;
   /* Holder's: the session of the profile in which `free` was cut (sampler.h): what is allocated when that is
-     empty is a sample. Else a number of the past. */
+     empty is a sample. 0, or that of an earlier session: it was not cut. */
   uint32_t    sample_cut;
   /* Of a single page whose block is a sample: its place in the table (sample.h); else 0. Constant, but for
      who resizes the block. */
@@ -169,7 +169,7 @@ struct mi_lheap_s {
   uintptr_t   xid;
   mi_owner_t* owner;
   mi_atomic(mi_heap_t*) xheap;      /* NULL: the heap was deleted; the owner may use this structure again */
-  uint32_t    tick;                 /* slow paths so far, eight each; a short one is one */
+  uint32_t    tick;                 /* of slow paths so far: policy.h, MI_SLOW_TICKS */
   mi_queue_t  queue[MI_BIN_COUNT];
   /* Of the same owner, but for its main one and those that are unused (the lock of the list of heaps). */
   mi_lheap_t *next, *prev;

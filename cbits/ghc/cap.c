@@ -30,7 +30,7 @@
    made its default. NULL until it allocates. Written by its capability, and set back to the main one
    when that heap ends. */
 static mi_atomic(mi_lheap_t*) xlheaps[MI_CAPS_MAX];
-static mi_atomic(uint32_t) xncaps;          /* no capability with this number or a higher one is in it */
+static mi_atomic(uint32_t) xncaps;          /* no capability from this number on has allocated */
 
 _Static_assert(MI_ID_STEP == 1u << 4, "fast.cmm shifts a capability's number by 4 for its id");
 
@@ -144,7 +144,7 @@ static bool is_paused(void) {
   const uint64_t ms = mi_load_relaxed(&xpaused_ms), now = mi_os_now_ms();
   const bool ended = !mi_rts_lives();
   if (at == 0 || (now > ms && now - ms >= (ended ? PAUSE_AFTER_EXIT_MS : PAUSE_MS))) return false;
-  /* As above. Once more, as they go with the runtime system. */
+  /* As above. Asked once more: the runtime system may have ended meanwhile, and its generations with it. */
   const bool same = ended || collections() + 1 == at;
   return same || !mi_rts_lives();
 }
@@ -160,7 +160,7 @@ static mi_noinline void pause_begin(void) {
   note_generations(youngest_generation());
   const uint64_t at = collections() + 1, was = mi_load_relaxed(&xpaused_at);
   if (was == at) return;                                                  /* a hint: another may do it, too */
-  /* One that goes on ends when nothing was given back for so long (late_enter). */
+  /* One that was on goes on: its time counts from the last late free (late_begin). */
   if (was == 0) mi_store_relaxed(&xpaused_ms, mi_os_now_ms());
   mi_clock_set_pause(&is_paused);
   mi_store_release(&xpaused_at, at);                                      /* pairs with is_paused */
@@ -181,7 +181,7 @@ static void late_begin(void) {
   mi_local()->frees_late = true;
 }
 
-/* The same, if it is: else it is not. */
+/* The same, if this call is a late one. */
 static void late_enter(void) { if (is_late()) late_begin(); }
 static void late_leave(void) { mi_local()->frees_late = false; }
 
@@ -240,7 +240,8 @@ static void free_slow_on(uint32_t number, void* p) {
   mi_owner_leave(lh->owner);
 }
 
-/* What leaves something in its page, for all that `used` says, gives nothing back. */
+/* Frees a block of a page in which others live, as far as `used` says: that gives no memory back, late or
+   not. */
 static bool free_within_page(uint32_t number, void* p) {
   /* A hint: of another's page it says nothing, nor is that freed into here. */
   return mi_load_relaxed(&mi_page_of(p)->xused) > 1 && mi_free_local(p, mi_id_of_capability(number));
@@ -270,8 +271,8 @@ void mi_cap_free_of_heap(void* heap_id, void* p) {
   late_leave();
 }
 
-/* By the page: the same for a block and a pointer into it, and from its first day to its last. A block that
-   is alone takes up whole slices: their rest was written to by earlier blocks, or will be by later ones. */
+/* By the page: the same for a block and a pointer into it, and all the time that the block lives. A block
+   that is alone takes up whole slices: earlier blocks have written to their rest, or later ones will. */
 static size_t held_bytes(const void* p) {
   mi_page_t* page = mi_page_of(p);
   return mi_page_is_single(page) ? mi_page_nslices(page) * MI_SLICE_SIZE : mi_page_size(page);

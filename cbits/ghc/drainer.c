@@ -190,7 +190,7 @@ static bool comes_anew(uint32_t number, uint64_t ms) {
   return !rts_ends();
 }
 
-/* Tries at once, before it waits: others that were runnable on its capability are not soon. */
+/* So often it tries again at once. Then it waits longer and longer. */
 enum { TRIES = 20 };
 
 static void* drainer(void* arg) {
