@@ -46,18 +46,18 @@ double mi_sampler_weight(size_t size, size_t rate) {
 
 /* ---- points ---- */
 
-static void point_draw(mi_lheap_t* lh) {
-  lh->sample_left = mi_sampler_draw(&lh->sample_random, lh->sample_rate);
-}
+static void point_draw(mi_points_t* points) { points->left = mi_sampler_draw(&points->random, points->rate); }
 
 void mi_sampler_begin(mi_lheap_t* lh) {
   const uint32_t session = mi_load_acquire(&mi_sample_xsession);          /* pairs with mi_sample_set_rate */
   const size_t rate = mi_load_relaxed(&mi_sample_xrate);                  /* no older than the session */
   if (rate == 0) return;                 /* off again: it looks again */
+  mi_points_t* points = &lh->owner->points;
+  if (points->session != session) {      /* else another of its local heaps has begun */
+    *points = (mi_points_t){ .session = session, .rate = rate, .random = mi_os_salt() ^ (uintptr_t)points };
+    point_draw(points);
+  }
   lh->sample_session = session;
-  lh->sample_rate = rate;
-  lh->sample_random = mi_os_salt() ^ (uintptr_t)lh;
-  point_draw(lh);
   for (unsigned bin = 1; bin <= MI_BIN_LAST; bin++)
     for (mi_page_t* page = lh->queue[bin].first; page != NULL; page = NULL) mi_page_cut(page, 0);
 }
@@ -65,11 +65,12 @@ void mi_sampler_begin(mi_lheap_t* lh) {
 bool mi_sampler_passes(mi_lheap_t* lh, size_t size) {
   mi_sampler_look(lh);
   if (lh->sample_session == 0) return false;                              /* it is off again */
-  if (lh->sample_left >= size) {
-    lh->sample_left -= size;
+  mi_points_t* points = &lh->owner->points;
+  if (points->left >= size) {
+    points->left -= size;
     return false;
   }
-  point_draw(lh);
+  point_draw(points);
   return true;
 }
 
@@ -93,19 +94,20 @@ void mi_sampler_fill(mi_lheap_t* lh, mi_page_t* page, bool one) {
     mi_page_cut(page, 1);
     return;
   }
+  mi_points_t* points = &lh->owner->points;
   const uint64_t n = free_at_most(page);
-  if (lh->sample_left >= n * size) {
-    lh->sample_left -= n * size;
+  if (points->left >= n * size) {
+    points->left -= n * size;
     return;
   }
-  const uint64_t k = lh->sample_left / size;
+  const uint64_t k = points->left / size;
   const uint32_t passed = mi_page_cut(page, (uint32_t)k);
   if (passed < k) {                                                       /* there were fewer */
-    lh->sample_left -= passed * size;
+    points->left -= passed * size;
     return;
   }
   page->sample_cut = lh->sample_session;
-  point_draw(lh);
+  point_draw(points);
 }
 
 /* ---- samples ---- */
@@ -116,7 +118,7 @@ uint32_t mi_sampler_note(mi_lheap_t* lh, const void* block, size_t asked, size_t
     .block = block,
     .asked = asked,
     .size = size,
-    .weight = mi_sampler_weight(size, lh->sample_rate),
+    .weight = mi_sampler_weight(size, lh->owner->points.rate),
     .heap = mi_load_relaxed(&heap->xid),                                  /* constant while it is used */
   };
   return mi_sample_take(&sample, lh->owner->label);

@@ -12,8 +12,8 @@
 #include "policy.h"
 #include "sample.h"
 
-/* The first slow path in a session: draws the first point, and no first page of a queue has a list that was
-   not looked at. */
+/* The first slow path of a local heap in a session: its owner has a first point, and no first page of a queue
+   a list that was not looked at. */
 mi_cold void mi_sampler_begin(mi_lheap_t* lh);
 mi_inline void mi_sampler_look(mi_lheap_t* lh) {
   if (!mi_sample_is_on()) return;

@@ -187,10 +187,7 @@ struct mi_lheap_s {
   uint16_t    seen[MI_BIN_COUNT];
   uint32_t    look_from[MI_BIN_COUNT];  /* where adoption looks first: pool.c packs an arena and a slice */
   mi_lheap_counts_t xcounts;
-  /* Of the profile (sampler.h): the session that the others belong to; bytes on average between two points,
-     and to the next one; the state of what draws. */
-  uint32_t    sample_session;
-  uint64_t    sample_rate, sample_left, sample_random;
+  uint32_t    sample_session;       /* of the profile, since which its lists are cut at points (sampler.h) */
 
   /* Only where xid is not 0, in a main heap: others park no page, and their memory ends here
      (MI_LHEAP_SIZE). */
@@ -216,6 +213,10 @@ mi_inline uintptr_t mi_id_of_capability(uint32_t number) { return MI_ID_STEP * (
 mi_inline uint32_t mi_id_capability(uintptr_t id) { return (uint32_t)(id / MI_ID_STEP - 1); }
 mi_inline bool mi_id_is_capability(uintptr_t id) { return id != 0 && id <= mi_id_of_capability(MI_CAPS_MAX); }
 
+/* Where the profile's next point falls in what an owner allocates (sampler.h): the session that this belongs
+   to; bytes on average between two points, and to the next one; the state of what draws. */
+typedef struct { uint32_t session; uint64_t rate, left, random; } mi_points_t;
+
 struct mi_owner_s {
   uintptr_t   id;                   /* a multiple of MI_ID_STEP, never 0 */
   uint32_t    slot;                 /* in the owner table, for ever */
@@ -226,6 +227,7 @@ struct mi_owner_s {
   uint64_t    ended_steps;          /* of local heaps that are gone (the same lock) */
   mi_owner_t* next_free;            /* while unused (the table's lock) */
   mi_atomic(uint32_t) xbusy;        /* entered (MI_CHECK = 2) */
+  mi_points_t points;
   const char* label;                /* of what it allocates from here on (the profile); NULL: none */
   mi_lheap_t  main;                 /* of the main heap */
 };

@@ -121,6 +121,42 @@ static void sums_heap(void) {
   mi_heap_delete(heap);
 }
 
+/* An owner has one next point, whatever heap it allocates from: a block that is none brings it nearer. */
+static void points_are_the_owners(void) {
+  enum { HEAPS = 30, SIZE = 100000 };
+  mi_heap_t* heap[HEAPS];
+  owners_begin();
+  const mi_points_t* points = &owners[0]->points;
+  mi_profile_start((size_t)1 << 30);
+  o_free(0, o_malloc(0, SIZE));
+  for (int i = 0; i < HEAPS; i++) {
+    const uint64_t left = points->left, samples = mi_profile_counts().live;
+    heap[i] = mi_heap_make(MI_ARENA_NONE, 0, true);
+    CHECK(mi_alloc_malloc(mi_heap_lheap(heap[i], owners[0]), SIZE) != NULL);
+    CHECK(points->left < left || mi_profile_counts().live > samples);
+  }
+  CHECK_EQ(owners[1]->points.session, 0);
+  for (int i = 0; i < HEAPS; i++) mi_heap_end(heap[i], false);
+  mi_profile_stop();
+  owners_end();
+}
+
+/* A heap a block: that most of them are used for a moment only is of no account. */
+static void sums_heaps(void) {
+  enum { N = 4000, SIZE = 3000 };
+  sums_t sums;
+  memset(&sums, 0, sizeof sums);
+  mi_profile_start(RATE);
+  mi_profile_set_label(labels[0]);
+  for (int i = 0; i < N; i++) {
+    mi_heap_t* heap = mi_heap_new();
+    CHECK(heap != NULL && mi_heap_malloc(heap, SIZE) != NULL);
+    mi_heap_destroy(heap);
+  }
+  CHECK(mi_sample_each_stack(UINT64_MAX, &sum_stack, &sums));
+  check_sum("heaps", sums.all[0], N, SIZE, RATE);
+}
+
 /* Two callers that take turns, of one class: neither gets the other's samples. */
 static void turns(void) {
   enum { N = 300000 };
@@ -242,5 +278,5 @@ static void sums_remote(void) {
 }
 
 TEST_MAIN("sampler", TEST(weights), TEST(draws), TEST(sums_main), TEST(sums_rare), TEST(sums_often),
-          TEST(sums_heap), TEST(singles), TEST(collected), TEST(collected_remote), TEST(late),
-          TEST(turns), TEST(sums_remote))
+          TEST(sums_heap), TEST(sums_heaps), TEST(points_are_the_owners), TEST(singles), TEST(collected),
+          TEST(collected_remote), TEST(late), TEST(turns), TEST(sums_remote))
