@@ -23,6 +23,7 @@ struct mi_arena_s {
   mi_bits_t*  free;                 /* set: to be claimed */
   mi_bits_t*  purge;                /* set: free, and not yet given back to the OS; */
   mi_bits_t*  due;                  /* .. and that for a round, so to be purged in the next */
+  mi_atomic(bool) xrefused;         /* the OS did not take some of it back: locked memory */
   mi_bits_t*  dirty;  /* set: handed out since it was last purged; not zero, counts as committed */
   mi_bits_t*  boundaries;  /* set: the system may keep what begins here apart from what is in front */
   /* Set: a pooled page starts here in which a round may find something (pool_round.h). */

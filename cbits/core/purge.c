@@ -40,6 +40,17 @@ static size_t arena_purge_some(mi_arena_t* a, mi_bits_t* map, size_t budget) {
   return budget;
 }
 
+/* What the system did not take back is free, dirty, and not marked. It is due in the next round again, but no
+   round is made for it alone. */
+static void arena_again(mi_arena_t* a) {
+  if (!mi_load_relaxed(&a->xrefused)) return;                             /* a hint */
+  mi_store_relaxed(&a->xrefused, false);                                  /* the same */
+  for (size_t w = 0; w < mi_bitmap_words(a->nslices); w++) {
+    const uint64_t bits = mi_load_relaxed(&a->free[w]) & mi_load_relaxed(&a->dirty[w]);   /* a hint */
+    mi_or_acq_rel(&a->due[w], bits);                                       /* pairs with mi_bitmap_clear */
+  }
+}
+
 /* What was given back since the last round is due in the next: so it stays free for at least the delay. A
    slice that is claimed just now may stay marked: then it is purged early the next time that it is free. True
    if there is any. */
@@ -52,6 +63,7 @@ static bool arena_age(mi_arena_t* a) {
     mi_or_acq_rel(&a->due[w], bits);                                       /* pairs with mi_bitmap_clear */
     any |= bits;
   }
+  arena_again(a);
   return any != 0;
 }
 

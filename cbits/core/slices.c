@@ -184,8 +184,10 @@ void mi_slices_purge(mi_arena_t* a, size_t i, size_t n) {
   for (size_t at = i, len; at < i + n; at += len) {
     mi_os_result_t result = MI_OS_NOT;
     len = mi_bitmap_run(a->dirty, a->nslices, at, i + n - at);
-    if (len == 0) len = mi_bitmap_next(a->dirty, i + n, at) - at;
+    const bool dirty = len > 0;
+    if (!dirty) len = mi_bitmap_next(a->dirty, i + n, at) - at;
     else result = mi_os_decommit(a->start + at * MI_SLICE_SIZE, len * MI_SLICE_SIZE);
+    if (dirty && result == MI_OS_NOT) mi_store_relaxed(&a->xrefused, true);  /* a hint for the next round */
     if (result != MI_OS_NOT) {
       mi_bitmap_clear(a->dirty, at, len);
       mi_commit_sub(len * MI_SLICE_SIZE);

@@ -100,5 +100,32 @@ static void refused_purge_is_not_zero(void) {
   mi_collect(true);
 }
 
+/* Rounds pass while memory is locked. What they left goes back when it is locked no more: by a collection, or
+   with what is freed later. Nothing is due meanwhile. */
+static void refused_is_tried_again(bool by_collection) {
+  enum { N = 64, SIZE = 256 * 1024 };
+  static uint8_t* p[N];
+  mi_option_set(mi_option_purge_delay, 20);
+  for (int i = 0; i < N; i++) CHECK((p[i] = mi_malloc(SIZE)) != NULL);
+  for (int i = 0; i < N; i++) memset(p[i], 1, SIZE);
+  if (test_skips(mlockall(MCL_CURRENT) != 0, "memory may not be locked")) return;
+  for (int i = 0; i < N; i++) mi_free(p[i]);
+  for (int i = 0; i < 100 && (i < 20 || mi_clock_at() != 0); i++) {
+    usleep(20000);
+    mi_purger_run(false);
+  }
+  CHECK(mi_clock_at() == 0 && mi_load_relaxed(&mi_commit_totals.xcommitted) >= N / 2 * SIZE);
+  munlockall();
+  if (by_collection) mi_collect(true);
+  for (int i = 0; !by_collection && i < 20; i++) {
+    mi_free(mi_malloc(SIZE));
+    usleep(20000);
+    mi_purger_run(false);
+  }
+  CHECK(mi_load_relaxed(&mi_commit_totals.xcommitted) <= 4 * MI_MiB && mi_check_all() == 0);
+}
+static void refused_then_collected(void) { refused_is_tried_again(true); }
+static void refused_then_due(void) { refused_is_tried_again(false); }
+
 TEST_MAIN("rare", TEST(pins_of_small), TEST(pins_of_mapping), TEST(pins_and_delete), TEST(kept_single),
-          TEST(refused_purge_is_not_zero))
+          TEST(refused_purge_is_not_zero), TEST(refused_then_collected), TEST(refused_then_due))
