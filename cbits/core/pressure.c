@@ -39,6 +39,7 @@ enum { FREE, LOOKING, COLLECTING };
 static mi_atomic(int) xtaken = FREE;
 static struct {
   uint64_t live;                         /* the collector's own bytes, at the last look */
+  uint64_t live_least;                   /* the fewest of them since the last major collection */
   uint32_t ncaps;                        /* likewise */
   uint32_t collections, majors;          /* seen */
   /* The fewest bytes held since the last collection, since the last major one. */
@@ -51,7 +52,7 @@ static struct {
   unsigned ndear, nbarren;               /* minor ones in a row that were dear, that brought little */
   bool     fruitful;                     /* the last minor one brought most of what was made */
   bool     asked;  /* the collections since the last look were asked for, for all that is known */
-} book = { .floor = MI_PRESSURE_FLOOR, .ncaps = 1 };
+} book = { .floor = MI_PRESSURE_FLOOR, .ncaps = 1, .live_least = UINT64_MAX };
 
 static bool book_take(int what) {
   int expected = FREE;
@@ -88,14 +89,17 @@ static uint64_t minor_growth(uint64_t held, uint64_t now) {
 }
 
 /* How much before a major one is due, which costs in proportion to the collector's own heap: half of what
-   lives in both heaps, in its time. And how much at any time: half of what lives here and as much as the
-   collector's heap, which is there twice anyway while it is copied; but a minor one comes before each, which
-   may bring it all. */
+   lives in both heaps, in its time. */
 static uint64_t major_growth(void) {
   return mi_max(MI_PRESSURE_MAJOR_FLOOR, (book.live + book.after_major) / 2);
 }
+/* And at any time: half of what lives here and as much as the collector's heap, which is there twice anyway
+   while it is copied. What that heap has grown by since counts, too: both are resident. But a minor one comes
+   before each, which may bring it all. */
 static uint64_t major_growth_most(uint64_t minor) {
-  return mi_max(minor + minor / 2, book.live + book.after_major / 2);
+  const uint64_t least = mi_min(book.live_least, book.live), grown = book.live - least;
+  const uint64_t most = least + book.after_major / 2;
+  return mi_max(mi_max(MI_PRESSURE_MAJOR_FLOOR, minor + minor / 2), most - mi_min(most, grown));
 }
 
 /* A fixed budget may be small: then a capability looks before it has made much of it. */
@@ -109,9 +113,9 @@ static mi_pressure_due_t book_decide(uint64_t held, uint64_t now) {
   book.after_major = mi_min(book.after_major, held);
   mi_store_relaxed(&xafter_major, book.after_major);                      /* a statistic */
   const uint64_t minor = minor_growth(held, now);
-  uint64_t next_major =
-      book.after_major
-      + (now >= book.major_from && minor <= floor_most() ? major_growth() : major_growth_most(minor));
+  const uint64_t most = major_growth_most(minor);
+  const bool in_time = now >= book.major_from && minor <= floor_most();
+  uint64_t next_major = book.after_major + (in_time ? mi_min(major_growth(), most) : most);
   const bool barren = book.nbarren >= NBARREN;
   uint64_t next = barren ? next_major : mi_min(book.after_minor + minor, next_major);
   if (budget > 0) next = next_major = (uint64_t)budget;
@@ -203,13 +207,17 @@ mi_pressure_due_t mi_pressure_look(const mi_collector_t* collector) {
   mi_store_relaxed(&xshared_looked, mi_load_relaxed(&xshared));
   /* What a collection found dead is given back at the start of the next one, or sooner: the least that is
      seen meanwhile counts, and half of what was made before is taken for dead. */
-  if (collector->majors != book.majors) book.after_major = held;
+  if (collector->majors != book.majors) {
+    book.after_major = held;
+    book.live_least = UINT64_MAX;
+  }
   if (collector->collections != book.collections && book.paused == 0 && !book.asked)
     book.after_minor = (book.after_minor + mi_max(book.after_minor, held)) / 2;
   book.majors = collector->majors;
   book.collections = collector->collections;
   book.asked = false;
   book.live = collector->live;
+  book.live_least = mi_min(book.live_least, book.live);
   book.ncaps = collector->ncaps;
   const mi_pressure_due_t due = book_decide(held, collector->now);
   book_give();

@@ -17,9 +17,10 @@
 --   capability, or a quarter of what lives in both heaps. Blocks that are made so fast that nobody can have
 --   written to them wait longer, since they are not resident.
 -- * A major one is asked for when half of what lives in both heaps was made since the last one (16 MiB at
---   least), as long as those that were asked for cost less than a tenth of the time; or when it is as much as
---   GHC's heap and half of what lives in ours. That costs less than the same bytes in GHC's heap would, and
---   leaves no more garbage than GHC does.
+--   least), as long as those that were asked for cost less than a tenth of the time. It is asked for at any
+--   time, whatever it costs, when that and the growth of GHC's heap since come to as much as GHC's heap and
+--   half of ours. The same bytes in GHC's heap would cost about as many, a quarter less or a third more, and
+--   as much memory or more.
 -- * What GHC collects by itself is not asked for again.
 --
 -- So a loop over buffers stays small, and a program with a large heap, of either kind, is seldom asked. Where

@@ -146,6 +146,31 @@ static void large_heap_in_a_hurry(void) {
   CHECK(most <= gc.live + 16 * MI_MiB);
 }
 
+/* Beside one that grows meanwhile: all that comes to both heaps since the last major collection is no more
+   than half of what lives here and what lives there. A twentieth is for looks that come late. */
+static void large_heap_that_grows(void) {
+  gc.live = 512 * MI_MiB;
+  ns_per_mib = 50000;
+  mi_pressure_hold(0, 128 * MI_MiB);
+  collect(true, NULL);
+  uint32_t majors = 0;
+  uint64_t live = 0, held = 0, worst = 0;
+  for (int i = 0; i < 8000; i++) {
+    if (gc.live >= 2 * live && i > 0) collect(true, NULL);                /* by itself */
+    if (gc.majors != majors) {
+      majors = gc.majors;
+      live = gc.live;
+      held = stats().held;
+    }
+    drops(1, MI_MiB, &old);
+    gc.live += MI_MiB / 4;
+    const uint64_t grown = gc.live - live + (stats().held - mi_min(held, stats().held));
+    worst = mi_max(worst, 100 * grown / (live + held / 2));
+  }
+  CHECK_AT(worst >= 90 && worst <= 105, "%llu", (unsigned long long)worst);
+  CHECK_AT(stats().major <= 16, "%llu", (unsigned long long)stats().major);
+}
+
 /* Collections that come by themselves are not asked for again. */
 static void by_themselves(void) {
   for (int i = 0; i < 3000; i++) {
@@ -363,7 +388,8 @@ static void threads_and_past_the_table(void) {
 }
 
 TEST_MAIN("pressure", TEST(buffers), TEST(dear_collections), TEST(untouched), TEST(small_ones),
-          TEST(promoted), TEST(large_heap), TEST(large_heap_in_a_hurry), TEST(by_themselves),
+          TEST(promoted), TEST(large_heap), TEST(large_heap_in_a_hurry),
+          TEST(large_heap_that_grows), TEST(by_themselves),
           TEST(large_live_set), TEST(shared), TEST(a_pause), TEST(want_of_memory),
           TEST(want_of_memory_that_dies), TEST(want_of_memory_costs), TEST(waiting),
           TEST(capabilities_that_come_later), TEST(small_ones_past_the_table), TEST(settings),

@@ -40,14 +40,20 @@ tests flags =
   [ beside 3 "read" $ \ours theirs -> do
       atMost "cpu" (2 * cpu theirs + 50) (cpu ours)
       atMost "peak" (quarter (peak theirs) + 16) (peak ours)
+  -- There are more of them, of a heap in which hardly anything lives.
+  , beside 1 "dropped" $ \ours theirs -> do
+      atMost "copied" (copied theirs + 20000) (copied ours)
+      atMost "peak" (peak theirs + 30) (peak ours)
   , beside 1 "read, large heap" counted
+  , beside 1 "kept, large" counted
   , beside 1 "kept" counted
+  , beside 1 "service" counted
   , beside 1 "filling" counted
   ]
   where
     -- There are about as many of each; a collection of the large heap copies 80 MB. With a fixed budget of
-    -- 32 MiB there are 71 major ones and 826 in the last two, where there are 7 and 19. If nobody asks for
-    -- any, the first is too large.
+    -- 32 MiB there are 71 major ones in "kept" and 826 in the last, where there are 7 and 19. If nobody asks
+    -- for any, the first is too large.
     counted ours theirs = do
       atMost "majors" (2 * majors theirs + 3) (majors ours)
       atMost "copied" (2 * copied theirs + 250000) (copied ours)
@@ -68,7 +74,10 @@ tests flags =
 shapes :: [(String, IO ())]
 shapes = concat
   [ [ ("read" ++ whose, files readWhole), ("read, large heap" ++ whose, large (files readWhole))
-    , ("kept" ++ whose, large (kept new)), ("filling" ++ whose, filling new) ]
+    , ("dropped" ++ whose, dropped new)
+    , ("kept" ++ whose, large (kept 50000 20000 1000 new))
+    , ("kept, large" ++ whose, large (kept 2000 1000000 20 new))
+    , ("service" ++ whose, service new), ("filling" ++ whose, filling new) ]
   | (whose, new, readWhole) <- [ ("", Mi.create, Mi.readFile)
                                , (", bytestring", Internal.create, ByteString.readFile) ] ]
 
@@ -108,19 +117,32 @@ large act = do
   act
   when (sum values < 0) $ fail "the sum is wrong"
 
--- 50,000 of 20 KB, of which 1000 are kept for a while.
-kept :: New -> IO ()
-kept new = do
-  ring <- Vector.replicate 1000 ByteString.empty
-  costs $ forM_ [1 .. 50000] $ \i -> filled new 20000 i >>= Vector.write ring (i `rem` 1000)
-  forM_ [49001 .. 50000] $ \i -> Vector.read ring (i `rem` 1000) >>= \s ->
+-- 3000 of 1 MiB.
+dropped :: New -> IO ()
+dropped new = costs $ forM_ [1 .. 3000] $ \i -> filled new 1048576 i >>= \s ->
+  when (ByteString.last s /= fromIntegral i) $ fail "a byte is lost"
+
+-- So many, of so many bytes, of which so many are kept for a while.
+kept :: Int -> Int -> Int -> New -> IO ()
+kept count size few new = do
+  ring <- Vector.replicate few ByteString.empty
+  costs $ forM_ [1 .. count] $ \i -> filled new size i >>= Vector.write ring (i `rem` few)
+  forM_ [count - few + 1 .. count] $ \i -> Vector.read ring (i `rem` few) >>= \s ->
     when (ByteString.last s /= fromIntegral i) $ fail "a byte is lost"
 
--- A service without its sockets: bodies come and go, 64 MiB of them, while an index is filled. A request
--- comes with each so many keys.
+-- A service without its sockets: bodies come and go, 300 MiB of them.
+service :: New -> IO ()
+service new = do
+  slots <- slotsFor 300
+  next <- newIORef 0
+  let serve = atomicModifyIORef' next (\i -> (i + 1, i)) >>= \i ->
+        when (i < 15000) $ request new slots i >> serve
+  costs $ together (replicate 8 serve)
+
+-- The same with 64 MiB, while an index is filled. A request comes with each so many keys.
 filling :: New -> IO ()
 filling new = do
-  slots <- Vector.replicate (64 * 1048576 `quot` 135168) ByteString.empty
+  slots <- slotsFor 64
   next <- newEmptyMVar
   index <- newIORef Map.empty
   let fill = do
@@ -128,19 +150,28 @@ filling new = do
           modifyIORef' index (Map.insert (i * 2654435761 `rem` 4294967296) i)
           when (i `rem` (keys `quot` requests) == 0) $ putMVar next (Just i)
         replicateM_ 4 (putMVar next Nothing)
-      serve = takeMVar next >>= mapM_ (\i -> request slots i >> serve)
+      serve = takeMVar next >>= mapM_ (\i -> request new slots i >> serve)
   costs $ together (fill : replicate 4 serve)
   size <- Map.size <$> readIORef index
   when (size /= keys) $ fail "a key is lost"
   where
     keys = 300000 :: Int
     requests = 6000
-    request slots i = do
-      body <- filled new (4096 + mixed i `rem` 262144) i
-      Vector.write slots (mixed i `rem` Vector.length slots) body
-      void $ evaluate (foldl' xor 0 [ fromIntegral (ByteString.index body j) * k
-                                    | (j, k) <- zip [0, 509 .. 4095] [1 ..] ] :: Int)
-    mixed i = (i * 6364136223846793005 + 1442695040888963407) `shiftR` 33 .&. 0x3fffffff
+
+type Slots = Vector.IOVector ByteString
+
+-- For so many MiB of bodies.
+slotsFor :: Int -> IO Slots
+slotsFor mib = Vector.replicate (mib * 1048576 `quot` 135168) ByteString.empty
+
+request :: New -> Slots -> Int -> IO ()
+request new slots i = do
+  body <- filled new (4096 + mixed `rem` 262144) i
+  Vector.write slots (mixed `rem` Vector.length slots) body
+  void $ evaluate (foldl' xor 0 [ fromIntegral (ByteString.index body j) * k
+                                | (j, k) <- zip [0, 509 .. 4095] [1 ..] ] :: Int)
+  where
+    mixed = (i * 6364136223846793005 + 1442695040888963407) `shiftR` 33 .&. 0x3fffffff
 
 -- All of them at once, to the end. One that fails, fails it.
 together :: [IO ()] -> IO ()
