@@ -149,6 +149,9 @@ bench: lib
 	bench/memory --save
 	bench/instructions --save
 	bench/limits --runs 3 --save
+	bench/policy --save
+	bench/pressure --save
+	bench/warp --save
 
 clean:
 	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.* $(BUILD)/mimalloc.pc $(BUILD)/mimalloc-config*.cmake
