@@ -70,6 +70,11 @@ main = do
         inOthers `missing` map (dropWhile (== '?') . fst) listedC
         assertEqual "listed, but not imported" []
           ([ name | (name, _) <- listed, take 1 name /= "?" ] \\ inGhc)
+    , testCase "nothing in C is thread-local" $ do         -- GHC's own linker cannot load that
+        there <- objects
+        assertBool "no objects where cabal builds" (length there >= 50)
+        table <- readProcess "readelf" ("-sW" : there) ""
+        [ last (words l) | l <- lines table, "TLS" `elem` words l ] @?= []
     , testCase "MiOption is mi_option_t, in order" $
         map show [minBound .. maxBound :: MiOption] @?= map camel (optionNames header)
     , numbersAgree
