@@ -103,6 +103,8 @@ module Mimalloc
   , isInvalidArgument
     -- * The C functions
   , module Mimalloc.Primitive
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Data.Word (Word8)
@@ -115,6 +117,9 @@ import Mimalloc.Internal.Error
 import Mimalloc.Primitive
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
+-- >>> import Mimalloc
 -- >>> import Foreign (peekArray, pokeArray, ptrToWordPtr)
 
 -- | A block for one value.

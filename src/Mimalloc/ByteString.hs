@@ -2,7 +2,7 @@
 -- Byte strings outside GHC's heap.
 --
 -- They are byte strings like all others: every function on byte strings works on them. What functions of
--- bytestring make of them shares the block (@take@, @drop@) or lies in GHC's heap (@append@, @map@). Use them
+-- bytestring make of them shares the block (@take@, @drop@) or lies in GHC's heap (@filter@, @<>@). Use them
 -- for what lives long, where one small byte string in GHC's pinned heap can hold a block of 4 KiB, and for
 -- what is large.
 --
@@ -21,6 +21,7 @@
 --
 -- The module is meant to be imported qualified.
 --
+-- >>> import Foreign (pokeArray)
 -- >>> import qualified Mimalloc.ByteString as M
 -- >>> M.create 3 (\p -> pokeArray p [104, 105, 33])
 -- "hi!"
@@ -50,11 +51,16 @@ module Mimalloc.ByteString
   , create'
   , createUptoN'
   , createAndTrim'
+    -- ** As a value
+  , unsafeCreate
+  , unsafeCreateUptoN
     -- * From other data
   , copy
+  , copyLazy
   , pack
   , append
   , concat
+  , intercalate
   , replicate
   , map
   , unfoldrN
@@ -94,40 +100,37 @@ module Mimalloc.ByteString
     -- * Growing
   , takeGrowable
   , appendGrowable
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Prelude hiding (concat, map, readFile, replicate)
 
 import Control.Exception (IOException, bracket, evaluate, finally, try)
-import Control.Monad (foldM_, unless, void, when)
+import Control.Monad (foldM_, unless, when)
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
 import qualified Data.ByteString.Char8 as Char8
-import Data.ByteString.Builder (Builder)
-import Data.ByteString.Builder.Extra (AllocationStrategy, BufferWriter, Next (..), runBuilder)
-import Data.ByteString.Builder.Internal (Buffer (..), BufferRange (..), customStrategy)
 import qualified Data.ByteString.Internal as Internal
 import qualified Data.ByteString.Lazy as Lazy
 import Data.ByteString.Short (ShortByteString)
 import qualified Data.ByteString.Short as Short
 import qualified Data.ByteString.Short.Internal as Short (copyToPtr)
 import qualified Data.ByteString.Unsafe as Unsafe
-import Data.IORef (newIORef, readIORef, writeIORef)
-import Data.List (foldl')
+import Data.List (foldl', intersperse)
 import Data.Maybe (fromMaybe)
 import Data.Word (Word8)
 import Foreign.C.String (CString, CStringLen)
 import Foreign.ForeignPtr (finalizeForeignPtr, withForeignPtr)
-import Foreign.ForeignPtr.Unsafe (unsafeForeignPtrToPtr)
 import Foreign.Marshal.Utils (fillBytes)
 import Foreign.Ptr (Ptr, castPtr, nullPtr, plusPtr)
 import Foreign.Storable (peekByteOff, poke, pokeByteOff)
-import GHC.IO (noDuplicate)
 import System.IO
   ( Handle, IOMode (..), hClose, hFileSize, hGetBuf, hGetBufNonBlocking, hGetBufSome, openBinaryFile )
-import System.IO.Unsafe (unsafeInterleaveIO, unsafePerformIO)
+import System.IO.Unsafe (unsafePerformIO)
 
 import Mimalloc.Internal.Alloc
+import Mimalloc.Internal.Builder
 import Mimalloc.Internal.Bytes hiding (packCString)
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.Files (mapped)
@@ -136,11 +139,13 @@ import Mimalloc.Internal.Heap
 import Mimalloc.Internal.Lazy
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
 -- >>> :set -XOverloadedStrings
 -- >>> import qualified Data.ByteString as ByteString
 -- >>> import Data.ByteString.Builder (intDec)
 -- >>> import Data.ByteString.Builder.Extra (toLazyByteStringWith)
--- >>> import Foreign (peekArray, pokeArray)
+-- >>> import Foreign (Ptr, peekArray, pokeArray)
 -- >>> import Foreign.C (withCString)
 -- >>> import Mimalloc (mi_malloc, mi_strdup)
 -- >>> import Mimalloc.Heap
@@ -214,12 +219,17 @@ create n fill = do
 --
 -- @since 0.1.0.0
 createUptoN :: Int -> (Ptr Word8 -> IO Int) -> IO ByteString
-createUptoN room fill = do
-  fp <- newBytes "createUptoN" room
-  n <- withForeignPtr fp fill
-  when (n < 0 || n > room) $ badLength "createUptoN" n room
-  pure (fromBlock fp n)
+createUptoN = createUptoNFor "createUptoN"
 {-# INLINE createUptoN #-}
+
+-- Failures are reported under the name.
+createUptoNFor :: String -> Int -> (Ptr Word8 -> IO Int) -> IO ByteString
+createUptoNFor name room fill = do
+  fp <- newBytes name room
+  n <- withForeignPtr fp fill
+  when (n < 0 || n > room) $ badLength name n room
+  pure (fromBlock fp n)
+{-# INLINE createUptoNFor #-}
 
 -- | The same, but what is left over is given back, when it is more than half of the block.
 --
@@ -274,6 +284,25 @@ createAndTrim' room fill = do
     small <- evaluate (copyFor "createAndTrim'" s)
     (small, r) <$ finalizeForeignPtr fp
 
+-- | 'create' as a value, made when it is asked for. The action must have no effect but to write these bytes,
+-- all of them.
+--
+-- >>> M.unsafeCreate 3 $ \p -> pokeArray p [97, 98, 99]
+-- "abc"
+--
+-- @since 0.1.0.0
+unsafeCreate :: Int -> (Ptr Word8 -> IO ()) -> ByteString
+unsafeCreate = pureBytes "unsafeCreate"
+
+-- | 'createUptoN' as a value. The action must have no effect but to write as many bytes as it returns.
+--
+-- >>> M.unsafeCreateUptoN 10 $ \p -> 3 <$ pokeArray p [97, 98, 99]
+-- "abc"
+--
+-- @since 0.1.0.0
+unsafeCreateUptoN :: Int -> (Ptr Word8 -> IO Int) -> ByteString
+unsafeCreateUptoN room fill = unsafePerformIO (createUptoNFor "unsafeCreateUptoN" room fill)
+
 -- | A copy in a block of its own. It frees a small piece from the large one it was cut from, and what lives
 -- long from GHC's pinned heap.
 --
@@ -289,6 +318,15 @@ copyFor :: String -> ByteString -> ByteString
 copyFor name s
   | ByteString.null s = ByteString.empty
   | otherwise = pureBytes name (ByteString.length s) $ \p -> unsafeUseAsByteString s (copyMuch p)
+
+-- | Copies of the chunks, each in a block of its own, made when it is asked for. 'fromLazy' has all in one.
+--
+-- >>> M.copyLazy "hello"
+-- "hello"
+--
+-- @since 0.1.0.0
+copyLazy :: Lazy.ByteString -> Lazy.ByteString
+copyLazy = Lazy.fromChunks . fmap (copyFor "copyLazy") . Lazy.toChunks
 
 -- | A copy in a heap. In one whose foreign pointers live together ('Mimalloc.Heap.newHeap') copies of up to 1
 -- KiB are packed one behind the other into pieces of 8 KiB, one piece at a time for each capability, and cost
@@ -333,6 +371,15 @@ concatFor name pieces
   | total == 0 = ByteString.empty
   | otherwise = pureBytes name total (`copyAll` pieces)
   where total = lengths pieces
+
+-- | All of them in one block, with the first argument between any two.
+--
+-- >>> M.intercalate ", " ["a", "b", "c"]
+-- "a, b, c"
+--
+-- @since 0.1.0.0
+intercalate :: ByteString -> [ByteString] -> ByteString
+intercalate s = concatFor "intercalate" . intersperse s
 
 -- | Two in one block.
 --
@@ -416,14 +463,6 @@ packCStringLen :: CStringLen -> IO ByteString
 packCStringLen (s, n) = do
   when (s == nullPtr && n > 0) $ nullPointer "packCStringLen"
   packed "packCStringLen" s n
-
-packed :: String -> CString -> Int -> IO ByteString
-packed name s n
-  | n == 0 = pure ByteString.empty
-  | otherwise = do
-      fp <- newBytes name n
-      withForeignPtr fp $ \p -> copyMuch p (castPtr s) n
-      pure (fromBlock fp n)
 
 -- | A copy of a short byte string, which lies in GHC's heap.
 --
@@ -616,30 +655,6 @@ readRest name h hint = do
         if n < more then takeGrowable g else growableLength g >>= go
   go hint
 
--- | The bytes of a vector that grows ("Mimalloc.Vector"), which keep the block. The growable vector is empty
--- then, and may go on.
---
--- >>> g <- newGrowable 0 :: IO (Growable Word8)
--- >>> M.appendGrowable g "ab" >> push g 99
--- >>> M.takeGrowable g
--- "abc"
---
--- @since 0.1.0.0
-takeGrowable :: Growable Word8 -> IO ByteString
-takeGrowable g = masked $ do
-  (p, n) <- takeBlock g
-  if n == 0 then pure ByteString.empty else adopt p n
-
--- | Appends a byte string.
---
--- >>> g <- newGrowable 0 :: IO (Growable Word8)
--- >>> M.appendGrowable g "abc" >> growableLength g
--- 3
---
--- @since 0.1.0.0
-appendGrowable :: Growable Word8 -> ByteString -> IO ()
-appendGrowable g s = unsafeUseAsByteString s (appendElements "appendGrowable" g)
-
 -- | Makes a block a byte string of so many bytes, without copying. The block is from this allocator, by
 -- whichever function, Haskell's or C's; the garbage collector frees it from now on, nobody else may, and
 -- nobody may write to it. A null pointer with 0 bytes is the empty byte string, one with more an invalid
@@ -693,88 +708,3 @@ unsafePackMallocCStringLen (s, n) = packMallocFor "unsafePackMallocCStringLen" (
 unsafeUseAsByteString :: ByteString -> (Ptr Word8 -> Int -> IO a) -> IO a
 unsafeUseAsByteString s act = Unsafe.unsafeUseAsCStringLen s $ \(p, n) -> act (castPtr p) n
 {-# INLINE unsafeUseAsByteString #-}
-
--- | How a 'Builder' gets our buffers: the first and the further ones of so many bytes each (at least 64), or
--- of what a single piece needs. For 'Data.ByteString.Builder.Extra.toLazyByteStringWith'. The chunks hold the
--- buffers as they are, untrimmed, so do not ask for much more than is needed.
---
--- >>> toLazyByteStringWith (M.mallocStrategy 1024 65536) "" (foldMap intDec [1 .. 10])
--- "12345678910"
---
--- @since 0.1.0.0
-mallocStrategy :: Int -> Int -> AllocationStrategy
-mallocStrategy first further = customStrategy next (atLeast further) (\_ _ -> False)
-  where
-    next Nothing = buffer (atLeast first)
-    next (Just (_, least)) = buffer (max (atLeast further) least)
-    atLeast = max 64
-    -- Builders run in computations that may be given up half-way, which would leak the block.
-    buffer n = do
-      noDuplicate
-      fp <- newBytes "mallocStrategy" n
-      let p = unsafeForeignPtrToPtr fp
-      pure (Buffer fp (BufferRange p (p `plusPtr` n)))
-
--- | Runs a 'Builder'. What it has written is copied to chunks that fit; those behind the first are of 32 KiB,
--- or what a single piece needs. A result of up to 256 bytes lies in GHC's heap, as bytestring's: a finalizer
--- would be larger than most of these, and a collection would look at each. Where such results are kept for
--- long, few among many that are dropped, 'copy' them.
---
--- >>> M.toLazyByteString (foldMap intDec [1 .. 10])
--- "12345678910"
---
--- @since 0.1.0.0
-toLazyByteString :: Builder -> Lazy.ByteString
-toLazyByteString builder = Lazy.fromChunks (unsafePerformIO (first (runBuilder builder)))
-  where
-    -- Most are small: written to a block that is free again when this one is done.
-    first writer = do
-      (s, next) <- withMallocBytes_ 4096 $ \p -> do
-        (n, next) <- writer p 4096
-        s <- case next of
-          Done | n <= 256 -> ByteString.packCStringLen (castPtr p, n)
-          _ -> packed "toLazyByteString" (castPtr p) n
-        pure (s, next)
-      case next of
-        Done -> pure (cons s [])
-        _ -> cons s <$> further next
-    further = unsafeInterleaveIO . go
-    go next = case next of
-      Done -> pure []
-      More least writer -> do
-        (s, next') <- written "toLazyByteString" (max 32768 least) writer
-        cons s <$> further next'
-      Chunk s writer -> (s :) <$> further (More 0 writer)
-    cons s = if ByteString.null s then id else (s :)
-
-withMallocBytes_ :: Int -> (Ptr Word8 -> IO a) -> IO a
-withMallocBytes_ = withBytes "toLazyByteString"
-
--- One buffer of a builder.
-written :: String -> Int -> BufferWriter -> IO (ByteString, Next)
-written name room writer = do
-  fp <- newBytes name room
-  (n, next) <- withForeignPtr fp (`writer` room)
-  if n > room `quot` 2 then pure (fromBlock fp n, next) else do
-    s <- withForeignPtr fp $ \p -> packed name (castPtr p) n
-    (s, next) <$ finalizeForeignPtr fp
-
--- | Runs a 'Builder'; all of it in one block, which grows as it comes.
---
--- >>> M.toStrictByteString (foldMap intDec [1 .. 10])
--- "12345678910"
---
--- @since 0.1.0.0
-toStrictByteString :: Builder -> ByteString
-toStrictByteString builder = unsafePerformIO $ do
-  g <- newGrowableFor "toStrictByteString" 0
-  let go least writer = do
-        room <- max (max 1024 least) <$> growableLength g
-        box <- newIORef Done
-        void $ fillElements "toStrictByteString" g room $ \p ->
-          writer p room >>= \(n, next) -> n <$ writeIORef box next
-        readIORef box >>= \next -> case next of
-          Done -> takeGrowable g
-          More more writer' -> go more writer'
-          Chunk s writer' -> unsafeUseAsByteString s (appendElements "toStrictByteString" g) >> go 0 writer'
-  go 0 (runBuilder builder)

@@ -35,6 +35,8 @@ module Mimalloc.Capability
   , drainAll
   , startDraining
   , stopDraining
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Control.Concurrent
@@ -46,6 +48,12 @@ import System.IO.Unsafe (unsafePerformIO)
 
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
+
+-- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
+-- >>> import Control.Concurrent (yield)
+-- >>> import Mimalloc.Capability
 
 -- | The number of the capability this thread was on just now, from 0. The thread may have moved before the
 -- caller looks at it, unless it is pinned ('withCapabilityLocal', 'forkOn').

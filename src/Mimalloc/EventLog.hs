@@ -1,6 +1,7 @@
 -- |
 -- What the allocator does, in GHC's event log, beside the program's own events and the collections.
 --
+-- >>> import Mimalloc.EventLog
 -- >>> startEventLog 100000
 -- >>> stopEventLog
 --

@@ -38,6 +38,8 @@
 --   ("GHC.Compact") take no foreign pointer, byte string or vector of this package, as they take none of
 --   base's.
 --
+-- >>> import Foreign (ForeignPtr, peek, poke, withForeignPtr)
+-- >>> import Mimalloc.Heap
 -- >>> escaped <- withHeap $ \heap -> heapMallocForeignPtr heap :: IO (ForeignPtr Int)
 -- >>> withForeignPtr escaped $ \p -> poke p 42 >> peek p
 -- 42
@@ -81,6 +83,8 @@ module Mimalloc.Heap
   , heapCollect
   , heapContainsBlock
   , heapCheckOwned
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Control.Monad.ST (RealWorld)
@@ -95,6 +99,9 @@ import Mimalloc.Internal.Heap
 import Mimalloc.Primitive.Heap (MiArenaId)
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
+-- >>> import Mimalloc.Heap
 -- >>> import Foreign (ForeignPtr, peek, peekArray, plusPtr, poke, pokeArray, ptrToWordPtr, withForeignPtr)
 -- >>> import Mimalloc (usableSize, withMallocBytes)
 -- >>> import Mimalloc.Stats (Stats (..), getStats)

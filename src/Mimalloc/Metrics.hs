@@ -6,6 +6,8 @@
 -- what was asked of the garbage collector. As a list of metrics, and as text for Prometheus, for
 -- OpenMetrics, and as JSON.
 --
+-- >>> import qualified Data.ByteString.Char8 as Char8
+-- >>> import Mimalloc.Metrics
 -- >>> text <- scrape Prometheus
 -- >>> Char8.putStr (Char8.unlines (take 2 (Char8.lines text)))
 -- # HELP mimalloc_process_resident_bytes Memory of the process that is resident.
@@ -79,6 +81,8 @@ module Mimalloc.Metrics
   , Detail (..)
   , defaultDetail
   , getMetricsWith
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Control.DeepSeq (NFData)
@@ -104,6 +108,11 @@ import Mimalloc.Pressure
 import Mimalloc.Stats
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
+-- >>> import Mimalloc.Metrics
+-- >>> import Data.ByteString.Builder (toLazyByteString)
+-- >>> import qualified Data.ByteString.Lazy.Char8 as Lazy
 -- >>> :set -XOverloadedStrings
 -- >>> import Mimalloc
 -- >>> import qualified Data.ByteString.Char8 as Char8

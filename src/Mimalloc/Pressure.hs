@@ -69,6 +69,7 @@ data Pressure
 
 -- | For the whole process, from now on. Throws an invalid argument ('IOError') if the bytes are not positive.
 --
+-- >>> import Mimalloc.Pressure
 -- >>> setPressure (PressureBytes 100000000)
 -- >>> getPressure
 -- PressureBytes 100000000

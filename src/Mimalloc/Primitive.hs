@@ -11,6 +11,7 @@
 -- All may be called from any Haskell thread. From 1 MiB on, those that clear or copy do it in a safe
 -- foreign call, so that no other capability waits for it.
 --
+-- >>> import Mimalloc.Primitive
 -- >>> p <- mi_malloc 10
 -- >>> q <- mi_realloc p 100
 -- >>> mi_usable_size q
@@ -77,6 +78,8 @@ module Mimalloc.Primitive
   , module Mimalloc.Primitive.Process
     -- * Options
   , module Mimalloc.Primitive.Option
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Foreign.C.String (CString)
@@ -90,8 +93,11 @@ import Mimalloc.Primitive.Option
 import Mimalloc.Primitive.Process
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
+-- >>> import Mimalloc.Primitive
 -- >>> import Data.Word (Word8)
--- >>> import Foreign (peekArray, plusPtr, pokeArray, ptrToWordPtr)
+-- >>> import Foreign (Ptr, peekArray, plusPtr, pokeArray, ptrToWordPtr)
 -- >>> import Foreign.C (peekCString, withCString)
 
 -- | @mi_malloc size@: a block, its bytes as they are.

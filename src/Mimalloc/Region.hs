@@ -7,6 +7,8 @@
 -- pointer into it is reachable; or by hand ('unsafeEndHeap'). The price: one pointer that is kept keeps all
 -- blocks.
 --
+-- >>> :set -XOverloadedStrings
+-- >>> import Mimalloc.Region
 -- >>> region <- newHeap
 -- >>> mapM (heapCopy region) ["so", "many", "words"]
 -- ["so","many","words"]
@@ -43,6 +45,8 @@ module Mimalloc.Region
   , heapZallocVector
   , heapMallocMVector
   , heapZallocMVector
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Mimalloc.ByteString
@@ -51,4 +55,7 @@ import Mimalloc.Vector
   ( heapCopyVector, heapMallocMVector, heapMallocVector, heapZallocMVector, heapZallocVector )
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
+-- >>> import Mimalloc.Region
 -- >>> :set -XOverloadedStrings

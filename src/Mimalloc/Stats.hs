@@ -41,6 +41,8 @@ module Mimalloc.Stats
     -- * Version
   , getMimallocVersion
   , mimallocVersion
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Control.Concurrent (forkOn, getNumCapabilities, newEmptyMVar, putMVar, takeMVar)
@@ -64,6 +66,9 @@ import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Numbers
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
+-- >>> import Mimalloc.Stats
 -- >>> import Mimalloc
 -- >>> import qualified Data.ByteString.Char8 as Char8
 

@@ -28,6 +28,7 @@
 --
 -- The names are none of base's:
 --
+-- >>> :set -XOverloadedStrings
 -- >>> import System.IO
 -- >>> import Mimalloc.Store
 --
@@ -50,6 +51,8 @@ module Mimalloc.Store
   , replaceString
   , deleteString
   , storeSize
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Control.DeepSeq (NFData (..))
@@ -73,6 +76,9 @@ import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Heap
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
+-- >>> import Mimalloc.Store
 -- >>> :set -XOverloadedStrings
 
 -- | Strings.

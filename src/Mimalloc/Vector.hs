@@ -4,7 +4,7 @@
 -- Storable vectors outside GHC's heap, and vectors that grow.
 --
 -- They are storable vectors like all others: every function on them works. What functions of vector make of
--- them shares the block (@slice@) or lies in GHC's heap (@map@).
+-- them shares the block (@slice@) or lies in GHC's heap (@zipWith@).
 --
 -- Common to all functions of this module:
 --
@@ -40,6 +40,7 @@ module Mimalloc.Vector
   , heapZallocMVector
     -- * From other data
   , generate
+  , map
   , replicate
   , unfoldrN
   , fromList
@@ -84,9 +85,11 @@ module Mimalloc.Vector
   , IOVector
   , STVector
   , Storable
+    -- * What the examples import
+    -- $setup
   ) where
 
-import Prelude hiding (concat, replicate)
+import Prelude hiding (concat, map, replicate)
 
 import Control.Monad (foldM_, when)
 import Control.Monad.ST (ST)
@@ -111,6 +114,9 @@ import Mimalloc.Internal.Growable
 import Mimalloc.Internal.Heap
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
+-- >>> import Mimalloc.Vector.Growable
 -- >>> import qualified Data.Vector.Storable as Vector
 -- >>> import qualified Data.Vector.Storable.Mutable as Mutable
 -- >>> import Control.Monad.ST (runST)
@@ -220,13 +226,28 @@ heapZallocMVector heap n =
 --
 -- @since 0.1.0.0
 generate :: Storable a => Int -> (Int -> a) -> Vector a
-generate n f
+generate = generateFor "generate"
+{-# INLINE generate #-}
+
+-- Failures are reported under the name.
+generateFor :: Storable a => String -> Int -> (Int -> a) -> Vector a
+generateFor name n f
   | n <= 0 = Vector.empty
   | otherwise = unsafePerformIO $ do
-      fp <- newMany "generate" n
+      fp <- newMany name n
       withForeignPtr fp $ \p -> each n (\i -> pokeElemOff p i (f i))
       pure (unsafeFromForeignPtr0 fp n)
-{-# INLINE generate #-}
+{-# INLINE generateFor #-}
+
+-- | What the function makes of each element.
+--
+-- >>> M.map (+ 1) (Vector.fromList [1, 2, 3]) :: M.Vector Int
+-- [2,3,4]
+--
+-- @since 0.1.0.0
+map :: (Storable a, Storable b) => (a -> b) -> Vector a -> Vector b
+map f v = generateFor "map" (Vector.length v) (f . Vector.unsafeIndex v)
+{-# INLINE map #-}
 
 -- | So many times the same element. Empty for a size below 1, as in vector.
 --

@@ -3,6 +3,7 @@
 module Main (main) where
 
 import Control.Monad (filterM, forM)
+import Data.Char (isAlphaNum)
 import Data.List (isInfixOf, isPrefixOf, isSuffixOf)
 import System.Directory
 import System.FilePath
@@ -23,7 +24,9 @@ main = do
        | (page, texts) <- programs, (n, text) <- zip [1 :: Int ..] texts ]
     ++ [("examples/Recv.hs", readFile "examples/Recv.hs" >>= program compiler flags (dir </> "Recv"))]
     ++ [("examples in the modules", examples flags dir)
+       , ("examples as they are pasted into GHCi", pasted flags dir)
        , ("each module's first example is one that runs", firstExamples)
+       , ("internal modules say that they may change", mayChange)
        , ("names in the modules' texts lead somewhere", names compiler flags dir)
        , ("cabal has nothing to say of the package", checked)]
     ++ runTests compiler flags dir
@@ -46,10 +49,11 @@ program compiler flags exe text = do
 -- doctest interprets the modules' sources, with the C code of the library that was built; it prints the
 -- number of examples.
 examples :: [String] -> FilePath -> IO Problem
-examples flags dir = do
-  sources <- documented
-  (problem, said) <- output 3600 "doctest" (joined flags
-    ++ ["-package=mimalloc", "-isrc", "-outputdir=" ++ dir] ++ sources) ""
+examples flags dir = documented >>= doctest flags . (["-isrc", "-outputdir=" ++ dir] ++)
+
+doctest :: [String] -> [String] -> IO Problem
+doctest flags arguments = do
+  (problem, said) <- output 3600 "doctest" (joined flags ++ "-package=mimalloc" : arguments) ""
   let counts = filter ("Examples: " `isPrefixOf`) (lines said)
   mapM_ putStrLn counts
   pure (if null counts && problem == Nothing then Just ("no examples: " ++ said) else problem)
@@ -59,6 +63,49 @@ examples flags dir = do
       (flag ++ "=" ++ value) : joined rest
     joined (flag : rest) = flag : joined rest
     joined [] = []
+
+-- As a reader has them, who knows of a module what its page shows: the example at the top needs nothing
+-- before it, all others the module, or what stands under $setup, which is on the page. The comments alone, so
+-- that nothing of the module's own imports is in scope.
+pasted :: [String] -> FilePath -> IO Problem
+pasted flags dir = do
+  sources <- filter (not . isInfixOf "Internal") <$> documented
+  createDirectoryIfMissing True place
+  pages <- forM sources $ \source -> do
+    text <- lines <$> readFile source
+    more <- fmap (concatMap lines) (mapM readFile [ "src/Mimalloc/Internal" </> i | (m, i) <- shownThere
+                                                  , "src" </> "Mimalloc" </> m == source ])
+    let blocks = filter (any (">>>" `isInfixOf`)) (comments text)
+        setups = filter isSetup blocks
+        others = drop 1 blocks ++ filter (any (">>>" `isInfixOf`)) (comments more)
+        hidden = not (null setups) && length (filter ("-- $setup" `isInfixOf`) text) < 2
+    top <- page ("Top" ++ source) (take 1 blocks)
+    rest <- page source ((if null setups then [theModule text] else setups) ++ filter (not . isSetup) others)
+    pure ([source ++ " does not show its $setup" | hidden], [top, rest])
+  let unseen = concatMap fst pages
+  if null unseen then doctest flags (concatMap snd pages) else pure (Just (unlines unseen))
+  where
+    place = dir </> "pasted"
+    theModule text = ["-- $setup", "-- >>> import " ++ head [ m | "module" : m : _ <- map words text ]]
+    isSetup = any ("-- $setup" `isPrefixOf`)
+    page source blocks = do
+      let name = "Page" ++ filter isAlphaNum source
+      writeFile (place </> name <.> "hs") (unlines (("module " ++ name ++ " where\n")
+        : concat (zipWith chunk [1 :: Int ..] blocks)))
+      pure (place </> name <.> "hs")
+    chunk n block | isSetup block = block ++ [""]
+                  | otherwise = ("-- $example" ++ show n) : map plain block ++ [""]
+    plain line = if "-- |" `isPrefixOf` line then "--" ++ drop 4 line else line
+    -- Examples of internal modules, on the pages that have the functions.
+    shownThere = [ ("ByteString.hs", "Builder.hs"), ("ByteString.hs", "Lazy.hs")
+                 , ("Metrics.hs", "Exposition.hs"), ("Vector.hs", "Growable.hs") ]
+
+-- Lines that are comments and stand together.
+comments :: [String] -> [[String]]
+comments ls = case dropWhile (not . isComment) ls of
+  [] -> []
+  rest -> let (block, after) = span isComment rest in block : comments after
+  where isComment = ("--" `isPrefixOf`)
 
 documented :: IO [FilePath]
 documented = filter (not . ("Checking.hs" `isSuffixOf`)) <$> haskellFiles "src"
@@ -98,6 +145,12 @@ firstExamples = do
     else if null wrong then Nothing else Just (unwords wrong))
   where runs ls = any ("-- >>>" `isPrefixOf`)
           (take 1 (filter (\l -> any (`isPrefixOf` l) ["-- >>>", "-- > "]) ls))
+
+mayChange :: IO Problem
+mayChange = do
+  sources <- filter (isInfixOf "/Internal/") <$> haskellFiles "src"
+  wrong <- filterM (fmap (not . isInfixOf "no part of the interface") . readFile) sources
+  pure (if null wrong && length sources > 10 then Nothing else Just (unwords ("too few, or:" : wrong)))
 
 haskellFiles :: FilePath -> IO [FilePath]
 haskellFiles d = do

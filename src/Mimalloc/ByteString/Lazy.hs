@@ -3,6 +3,7 @@
 -- about them.
 --
 -- >>> import qualified Data.ByteString.Builder as B
+-- >>> import Mimalloc.ByteString.Lazy
 -- >>> toLazyByteString (B.intDec 42 <> B.string7 " is the answer")
 -- "42 is the answer"
 --
@@ -14,6 +15,7 @@ module Mimalloc.ByteString.Lazy
   , hGetLazy
   , hGetNonBlockingLazy
     -- * Conversions
+  , copyLazy
   , fromLazy
   , toLazy
     -- * Builders

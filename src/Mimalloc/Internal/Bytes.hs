@@ -10,6 +10,7 @@ module Mimalloc.Internal.Bytes
   , adopt
   , packCString
   , copyMuch
+  , packed
   , trimmed
   ) where
 
@@ -48,6 +49,15 @@ copyMuch :: Ptr Word8 -> Ptr Word8 -> Int -> IO ()
 copyMuch to from n
   | n < bigBytes = copyBytes to from n
   | otherwise = void (memcpy_safe to from (fromIntegral n))
+
+-- | A copy of so many bytes.
+packed :: String -> CString -> Int -> IO ByteString
+packed name s n
+  | n == 0 = pure ByteString.empty
+  | otherwise = do
+      fp <- newBytes name n
+      withForeignPtr fp $ \p -> copyMuch p (castPtr s) n
+      pure (fromBlock fp n)
 
 -- | A block of so many bytes that the action fills, as a byte string of as many bytes as the action says. If
 -- that is at most half of it, they are copied to a block of their own. The block is a foreign pointer from

@@ -8,6 +8,7 @@
 -- blocks goes on working throughout. A null pointer is no heap: what would allocate from it gives null and @EINVAL@, and nothing else happens
 -- ("Mimalloc.Heap" has heaps that cannot be used too long).
 --
+-- >>> import Mimalloc.Primitive.Heap
 -- >>> heap <- mi_heap_new
 -- >>> p <- mi_heap_malloc heap 100
 -- >>> mi_heap_contains_block heap p
@@ -66,6 +67,8 @@ module Mimalloc.Primitive.Heap
   , MiBlockVisitFun
   , mi_heap_visit_blocks
   , visitHeapBlocks
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Control.DeepSeq (NFData)
@@ -83,6 +86,10 @@ import Mimalloc.Internal.Alloc (bool)
 import Mimalloc.Internal.Families
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
+-- >>> import Mimalloc.Primitive.Heap
+-- >>> import Foreign (Ptr)
 -- >>> import Foreign.C (withCString)
 -- >>> import Mimalloc.Primitive (mi_free)
 

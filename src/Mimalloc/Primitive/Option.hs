@@ -8,6 +8,7 @@
 --
 -- All functions may be called from any thread and throw nothing. They concern the whole process.
 --
+-- >>> import Mimalloc.Primitive.Option
 -- >>> mi_option_get MiOptionMaxErrors
 -- 32
 --

@@ -44,6 +44,7 @@ import Mimalloc.Primitive.Heap (MiArenaId)
 
 -- | @mi_reserve_os_memory size commit allow_large@: reserves so many bytes.
 --
+-- >>> import Mimalloc.Primitive.Process
 -- >>> mi_reserve_os_memory 67108864 0 0
 -- 0
 --

@@ -1,6 +1,7 @@
 -- |
 -- Storable vectors that grow in place where they can: the part of "Mimalloc.Vector" that is about them.
 --
+-- >>> import Mimalloc.Vector.Growable
 -- >>> v <- newGrowable 0 :: IO (Growable Int)
 -- >>> mapM_ (push v) [1 .. 5]
 -- >>> takeVector v

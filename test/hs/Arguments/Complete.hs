@@ -64,7 +64,7 @@ publicSources :: IO [FilePath]
 publicSources = do
   below <- concat <$>
     mapM (\d -> map ((d ++ "/") ++) <$> listDirectory d) ["src/Mimalloc", "src/Mimalloc/Primitive"]
-  let internal = ["src/Mimalloc/Internal/Growable.hs", "src/Mimalloc/Internal/Lazy.hs"]
+  let internal = map ("src/Mimalloc/Internal/" ++) ["Builder.hs", "Growable.hs", "Lazy.hs"]
       files = "src/Mimalloc.hs" : internal ++ filter (".hs" `isSuffixOf`) below
   there <- mapM doesFileExist files
   [f | (f, False) <- zip files there] @?= []

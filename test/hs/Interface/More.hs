@@ -63,6 +63,17 @@ bytes =
   , testProperty "replicate" $ forAll (choose (-3, 3000)) $ \n w -> M.replicate n w === B.replicate n w
   , testCase "replicate, much" $ M.replicate 5000001 7 @?= B.replicate 5000001 7
   , testProperty "map" $ \ws (Fun _ f) -> M.map f (B.pack ws) === B.map f (B.pack ws)
+  , testProperty "intercalate" $ \ws wss -> let (s, ss) = (B.pack ws, map B.pack wss) in
+      M.intercalate s ss === B.intercalate s ss
+  , testProperty "unsafeCreate, unsafeCreateUptoN" $ \ws -> forAll (choose (0, 300)) $ \more ->
+      let n = length ws in M.unsafeCreate n (`pokeArray` ws) === B.pack ws
+        .&&. M.unsafeCreateUptoN (n + more) (\p -> n <$ pokeArray p ws) === B.pack ws
+  , testProperty "copyLazy" $ \wss -> let s = L.fromChunks (map B.pack wss) in
+      L.toChunks (M.copyLazy s) === L.toChunks s
+  , testCase "copyLazy, in our blocks, chunk by chunk" $ do
+      let s = M.copyLazy (L.fromChunks (B.replicate 100000 1 : throw Overflow))
+      mapM_ (inOurs "copyLazy") (take 1 (L.toChunks s))
+      try (evaluate (L.length s)) >>= (@?= Left Overflow)
   , testProperty "unfoldrN" $
       forAll (choose (-3, 300)) $ \n (Fun _ f :: Fun Word8 (Maybe (Word8, Word8))) s ->
         M.unfoldrN n f s === B.unfoldrN n f s
@@ -217,6 +228,11 @@ vectors =
         either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "a file that is not there"))
   , testProperty "unfoldrN" $ forAll (choose (-3, 300)) $ \n (Fun _ f :: Fun Int (Maybe (Int, Int))) s ->
       MV.unfoldrN n f s === V.unfoldrN n f s
+  , testProperty "map" $ \(xs :: [Int]) (Fun _ f :: Fun Int Word32) ->
+      MV.map f (V.fromList xs) === V.map f (V.fromList xs)
+  , testCase "map, of elements that throw" $ do
+      r <- try (evaluate (MV.map (10 `div`) (V.fromList [1, 0, 2 :: Int])))
+      r @?= Left DivideByZero
   , testProperty "fromListN" $ forAll (choose (-3, 30)) $ \n (xs :: [Int]) ->
       MV.fromListN n xs === V.fromListN (max 0 n) xs
   , testProperty "concat" $ \(xss :: [[Int]]) ->
