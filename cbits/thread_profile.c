@@ -60,6 +60,10 @@ bool mi_profile_visit(mi_profile_visit_fun* visitor, void* arg) {
   return visitor != NULL && mi_sample_each(&visit, &v);
 }
 
+void mi_profile_histograms(mi_profile_histograms_t* histograms) {
+  if (histograms != NULL) mi_sample_histograms(histograms);
+}
+
 mi_profile_counts_t mi_profile_counts(void) {
   const mi_sample_counts_t n = mi_sample_counts();
   return (mi_profile_counts_t){ n.live, n.taken, n.dropped, n.stacks };

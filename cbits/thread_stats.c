@@ -63,6 +63,8 @@ static void json_gauges(mi_text_t* t, const mi_totals_t* n) {
   PUT_FIELD(t, "reserved_bytes", n->reserved_bytes);
   PUT_NEXT(t, "committed_bytes", n->committed_bytes);
   PUT_NEXT(t, "structure_bytes", n->structure_bytes);
+  PUT_NEXT(t, "hole_bytes", n->hole_bytes);
+  PUT_NEXT(t, "commit_limit_bytes", n->commit_limit_bytes);
   PUT_NEXT(t, "live_bytes", n->used_bytes);
   PUT_NEXT(t, "live_blocks", n->used_blocks);
   PUT_NEXT(t, "pages", n->pages);
@@ -84,6 +86,7 @@ static void json_counters(mi_text_t* t, const mi_totals_t* n) {
   PUT_NEXT(t, "full_pages", n->full_pages);
   PUT_NEXT(t, "retired_pages", n->retired_pages);
   PUT_NEXT(t, "remote_freed_blocks", n->remote_freed_blocks);
+  PUT_NEXT(t, "refused_requests", n->refused_requests);
   PUT_NEXT(t, "profile_taken", mi_sample_counts().taken);
   PUT_NEXT(t, "profile_dropped", mi_sample_counts().dropped);
 }
@@ -216,6 +219,13 @@ bool mi_heap_stats_get(mi_heap_t* heap, mi_stats_t* stats) {
   stats->version = MI_STAT_VERSION;
   structure_of(&s, stats);
   return true;
+}
+
+size_t mi_heap_contents(mi_heap_t* heap, mi_heap_content_t* rows, size_t max) {
+  mi_heap_content_t all[MI_CONTENT_ROWS];
+  const size_t n = mi_stats_contents(or_main(heap), all);
+  if (rows != NULL) memcpy(rows, all, mi_min(n, max) * sizeof *rows);
+  return n;
 }
 
 bool mi_subproc_stats_get(mi_subproc_id_t subproc_id, mi_stats_t* stats) {

@@ -96,7 +96,9 @@ mi_inline void* malloc_slow(mi_lheap_t* lh, size_t size, size_t align, bool head
   if (mi_unlikely(p == NULL)) p = malloc_alone(lh, size, align, zero);
   mi_report_pending();
   mi_purger_allocated();
-  return mi_likely(p != NULL) ? p : mi_report_fail(MI_ERROR_NO_MEMORY, size);
+  if (mi_likely(p != NULL)) return p;
+  mi_commit_failed(size);
+  return mi_report_fail(MI_ERROR_NO_MEMORY, size);
 }
 
 /* The short cuts of mi_alloc_malloc_queued, while sampling is on and nothing else wants the slow path whole,

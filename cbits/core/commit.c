@@ -23,6 +23,12 @@ bool mi_commit_allows(size_t bytes) {
   return !is_over_limit(mi_load_relaxed(&mi_commit_totals.xcommitted) + bytes);
 }
 
+/* The least that is committed is a slice. */
+void mi_commit_failed(size_t bytes) {
+  if (!mi_commit_allows(mi_max(bytes, MI_SLICE_SIZE)))
+    mi_add_relaxed(&mi_commit_totals.xrefused, 1);                        /* a statistic */
+}
+
 bool mi_commit_is_limited(void) {
   return mi_commit_limit() != SIZE_MAX || mi_os_must_commit();
 }

@@ -66,6 +66,7 @@ static void new_life(mi_page_t* page) {
   mi_assert(page->key != 0);
   page->doubted = false;
   mi_store_relaxed(&page->xbelieved, false);  /* shown to others together with the block */
+  mi_store_relaxed(&page->xborn, (uint32_t)(mi_os_now_ms() / MI_BORN_MS));                  /* the same */
   /* Pairs with mi_free_slow, find_page: who reads it finds no start of the life before. */
   mi_store_release(&page->xkey, page->key);
 }

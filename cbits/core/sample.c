@@ -35,6 +35,7 @@ static uint32_t nsamples = 1, nstacks = 1;      /* places that were ever used, a
 static uint32_t free_sample;                    /* the first free place; 0: none */
 static size_t last_rate;
 static uint64_t nmarks;
+static mi_profile_histograms_t counted;         /* but for `live` */
 static mi_atomic(uint64_t) xlive, xtaken, xdropped;  /* statistics */
 
 static mi_sample_t* sample_at(uint32_t i) { return &samples[i / SAMPLES_CHUNK][i % SAMPLES_CHUNK]; }
@@ -105,6 +106,36 @@ static uint32_t stack_find(const mi_stack_t* s, uint64_t hash) {
   return *head = nstacks++;
 }
 
+/* ---- histograms: under the lock ---- */
+
+/* The first limit that is not exceeded: 16, 64, .. */
+static unsigned size_place(size_t size) {
+  unsigned i = 0;
+  for (size_t limit = 16; i < MI_PROFILE_SIZES - 1 && size > limit; limit *= 4) i++;
+  return i;
+}
+
+static unsigned age_place(uint64_t ms) {
+  static const uint32_t limits[MI_PROFILE_AGES - 1] = { 10, 100, 1000, 10000, 60000, 600000, 3600000,
+                                                        86400000 };
+  unsigned i = 0;
+  while (i < MI_PROFILE_AGES - 1 && ms > limits[i]) i++;
+  return i;
+}
+
+static uint64_t age_of(const mi_sample_t* s, uint64_t now) { return now - mi_min(now, s->ms); }
+
+static void count_birth(const mi_sample_t* s) {
+  counted.sizes[size_place(s->asked)] += s->weight;
+  counted.sizes_sum += s->weight * (double)s->asked;
+}
+
+static void count_end(const mi_sample_t* s) {
+  const uint64_t age = age_of(s, mi_os_now_ms());
+  counted.ages[age_place(age)] += s->weight;
+  counted.ages_sum += s->weight * (double)age;
+}
+
 /* ---- samples ---- */
 
 /* Under the lock: a free place; 0: none. */
@@ -143,6 +174,7 @@ static uint32_t take(const mi_sample_t* sample, const mi_stack_t* stack, uint64_
   s->stack = at;
   s->live = true;
   s->ms = mi_os_now_ms();
+  count_birth(s);
   return i;
 }
 
@@ -171,6 +203,7 @@ uint32_t mi_sample_take(const mi_sample_t* sample, const char* label) {
 void mi_sample_end(uint32_t place) {
   mi_lock(&samples_lock);
   mi_assert(place != 0 && place < nsamples && sample_at(place)->live);
+  count_end(sample_at(place));
   place_free(place);
   mi_unlock(&samples_lock);
   mi_sub_relaxed(&xlive, 1);                                              /* a statistic */
@@ -198,6 +231,17 @@ mi_sample_counts_t mi_sample_counts(void) {
   mi_unlock(&samples_lock);
   return (mi_sample_counts_t){ mi_load_relaxed(&xlive), mi_load_relaxed(&xtaken),
                                mi_load_relaxed(&xdropped), n };            /* statistics */
+}
+
+void mi_sample_histograms(mi_profile_histograms_t* h) {
+  const uint64_t now = mi_os_now_ms();
+  mi_lock(&samples_lock);
+  *h = counted;
+  for (uint32_t i = 1; i < nsamples; i++) {
+    const mi_sample_t* s = sample_at(i);
+    if (s->live) h->live[age_place(age_of(s, now))] += s->weight * (double)s->asked;
+  }
+  mi_unlock(&samples_lock);
 }
 
 /* ---- what there is: copied under the lock, shown without ---- */

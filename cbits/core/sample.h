@@ -3,6 +3,7 @@
 #ifndef MI_SAMPLE_H
 #define MI_SAMPLE_H
 
+#include "../include/mimalloc-profile.h"
 #include "os.h"
 
 #define MI_SAMPLE_FRAMES 32u        /* the most of a stack that is kept */
@@ -69,6 +70,8 @@ bool mi_sample_each(mi_sample_visit_t* visit, void* arg);
 /* Statistics. Live; taken and dropped so far; stacks. */
 typedef struct { uint64_t live, taken, dropped, stacks; } mi_sample_counts_t;
 mi_sample_counts_t mi_sample_counts(void);
+/* The same of sizes and ages: as mi_profile_histograms. */
+void mi_sample_histograms(mi_profile_histograms_t* histograms);
 
 void mi_sample_before_fork(void);
 void mi_sample_after_fork(bool child);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "commit.h"
+#include "mapping.h"
 #include "memory.h"
 #include "meta.h"
 #include "os.h"
@@ -12,6 +13,8 @@
 
 typedef struct {
   uint64_t blocks;
+  uint32_t reserved, born;
+  mi_where_t where;
   size_t size, nslices;
   uintptr_t owner;
   mi_heap_t* heap;
@@ -33,10 +36,13 @@ static bool page_read_once(mi_page_t* page, mi_reading_t* r, bool* changed) {
   r->single = mi_load_acquire(&page->xbin) == MI_BIN_SINGLE;              /* pairs with nobody: the same */
   const uint32_t used = mi_load_acquire(&page->xused);                    /* pairs with nobody: the same */
   const int32_t left_out = mi_load_acquire(&page->xleft_out);             /* pairs with nobody: the same */
+  r->born = mi_load_acquire(&page->xborn);                                /* pairs with nobody: the same */
+  r->where = mi_page_where(page);        /* may be a little newer */
   *changed = (mi_load_relaxed(&page->xword) ^ w) >= MI_XVERSION_ONE;
-  const uint32_t reserved = r->size == 0 ? 0 : (uint32_t)(r->nslices * MI_SLICE_SIZE / r->size);
+  r->reserved = r->single ? 1 : r->size == 0 ? 0 : (uint32_t)(r->nslices * MI_SLICE_SIZE / r->size);
   /* They may be of two moments. */
-  const uint32_t live = used == 0 && left_out < 0 ? 0 : (uint32_t)mi_min(used + (uint32_t)left_out, reserved);
+  const uint32_t live =
+      used == 0 && left_out < 0 ? 0 : (uint32_t)mi_min(used + (uint32_t)left_out, r->reserved);
   const uint32_t count = mi_xword_count(w);
   r->blocks = state != MI_PAGE_OWNED ? count : live > count ? live - count : 0;
   return !*changed;
@@ -93,6 +99,11 @@ mi_use_t mi_stats_use(uintptr_t id) {
 
 /* ---- everything ---- */
 
+/* How full a page is, in quarters, rounded up. One without room stands for mappings. */
+static unsigned quarter_of(const mi_reading_t* r) {
+  return r->reserved == 0 ? 4 : (unsigned)mi_min((r->blocks * 4 + r->reserved - 1) / r->reserved, 4);
+}
+
 /* Adds a page to the part with that key. */
 static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* r) {
   mi_assert(parts->n <= parts->max / 2 && parts->max > 0);
@@ -110,6 +121,7 @@ static mi_part_t* part_add(mi_parts_t* parts, uint64_t key, const mi_reading_t* 
   part->blocks += r->blocks;
   part->bytes += r->blocks * r->size;
   part->page_bytes += r->nslices * MI_SLICE_SIZE;
+  part->filled[quarter_of(r)]++;
   return part;
 }
 
@@ -121,6 +133,7 @@ static void add_page(const mi_reading_t* r, void* arg) {
   part_add(&s->owners, r->owner == MI_ID_GONE ? 0 : r->owner, r);
   /* Heaps' structures are never unmapped. */
   part_add(&s->heaps, r->heap == NULL ? 0 : mi_load_relaxed(&r->heap->xid), r)->heap = r->heap;
+  s->where[mi_min(r->where, MI_WHERE_LOST)]++;
   s->totals.pages++;
   s->totals.used_blocks += r->blocks;
   s->totals.used_bytes += r->blocks * r->size;
@@ -133,6 +146,7 @@ static void add_mappings(mi_snapshot_t* s, uint64_t n, uint64_t bytes) {
   for (size_t i = 0; i < 2 && n > 0; i++) {
     mi_part_t* part = part_add(all[i], 0, &empty);
     part->pages += n - 1;                                                 /* part_add counted one */
+    part->filled[4] += (uint32_t)(n - 1);
     part->blocks += n;
     part->bytes += bytes;
     part->page_bytes += bytes;
@@ -207,9 +221,13 @@ static void totals_take(mi_totals_t* t) {
   t->purged_bytes = mi_load_relaxed(&mi_commit_totals.xpurged);
   t->mappings = mi_load_relaxed(&mi_commit_totals.xmappings);
   t->arenas = mi_arena_count();
+  for (size_t n = 0; n < mi_arena_count(); n++)
+    t->hole_bytes += MI_HOLE_SIZE * mi_bitmap_count(mi_arena_at(n)->holes, mi_arena_nholes(mi_arena_at(n)));
+  t->commit_limit_bytes = mi_commit_limit() == SIZE_MAX ? 0 : mi_commit_limit();
+  t->refused_requests = mi_load_relaxed(&mi_commit_totals.xrefused);      /* a statistic */
 }
 
-static struct { mi_atomic(uint64_t) purged, fresh, adopted, full, retired, remote; } base;
+static struct { mi_atomic(uint64_t) purged, fresh, adopted, full, retired, remote, refused; } base;
 
 /* The base may be newer than the counter, which was read before. */
 static uint64_t since(uint64_t count, mi_atomic(uint64_t)* from) {
@@ -223,6 +241,7 @@ static void totals_subtract_base(mi_totals_t* t) {
   t->full_pages = since(t->full_pages, &base.full);
   t->retired_pages = since(t->retired_pages, &base.retired);
   t->remote_freed_blocks = since(t->remote_freed_blocks, &base.remote);
+  t->refused_requests = since(t->refused_requests, &base.refused);
 }
 
 void mi_stats_restart(void) {
@@ -234,6 +253,7 @@ void mi_stats_restart(void) {
   mi_store_relaxed(&base.full, t.full_pages);
   mi_store_relaxed(&base.retired, t.retired_pages);
   mi_store_relaxed(&base.remote, t.remote_freed_blocks);
+  mi_store_relaxed(&base.refused, t.refused_requests);
   mi_store_relaxed(&mi_commit_totals.xpeak_committed, mi_load_relaxed(&mi_commit_totals.xcommitted));
   mi_meta_restart_peak();
 }
@@ -294,3 +314,52 @@ bool mi_snapshot_take_heap(mi_snapshot_t* s, const mi_heap_t* heap) {
 }
 
 void mi_snapshot_drop(mi_snapshot_t* s) { mi_os_release(s->memory, s->memory_bytes); }
+
+/* ---- what is in a heap, by size and by age ---- */
+
+typedef struct { const mi_heap_t* of; uint32_t now; mi_heap_content_t* rows; } mi_contents_t;
+
+/* The first of the ages that is not exceeded. A page that was born after we began is young. */
+static unsigned age_of(uint32_t now, uint32_t born) {
+  static const uint32_t seconds[MI_CONTENT_AGES - 1] = { 1, 10, 60, 600, 3600, 86400 };
+  const uint32_t steps = now - born;
+  const uint64_t ms = steps > INT32_MAX ? 0 : (uint64_t)steps * MI_BORN_MS;
+  unsigned i = 0;
+  while (i < MI_CONTENT_AGES - 1 && ms > (uint64_t)seconds[i] * 1000) i++;
+  return i;
+}
+
+/* The classes of sizes, and for larger blocks one for each doubling. */
+static void add_content(const mi_reading_t* r, void* arg) {
+  const mi_contents_t* c = arg;
+  if (r->heap != c->of || r->size == 0) return;
+  const bool large = r->size > MI_MEDIUM_MAX;
+  const unsigned doubling = large ? mi_log2(r->size - 1) + 1 : 0, bin = large ? 0 : mi_bin_of(r->size);
+  mi_heap_content_t* row = &c->rows[large ? MI_BIN_COUNT + doubling : bin];
+  row->block_size = large ? (uint64_t)1 << doubling : mi_bin_size(bin);
+  row->pages++;
+  row->live_blocks += r->blocks;
+  row->live_bytes += r->blocks * r->size;
+  row->page_bytes += r->nslices * MI_SLICE_SIZE;
+  row->bytes_by_age[age_of(c->now, r->born)] += r->blocks * r->size;
+}
+
+static bool add_mapped(mi_page_t* page, void* arg) {
+  mi_reading_t r;
+  if (page_read(page, &r)) add_content(&r, arg);
+  return true;
+}
+
+/* The rows that are there, at the front: how many. */
+size_t mi_stats_contents(const mi_heap_t* heap, mi_heap_content_t rows[MI_CONTENT_ROWS]) {
+  mi_contents_t c = { heap, (uint32_t)(mi_os_now_ms() / MI_BORN_MS), rows };
+  memset(rows, 0, MI_CONTENT_ROWS * sizeof *rows);
+  if (mi_heap_is_listed(heap)) listed_pages_read(heap, &add_content, &c);
+  else {
+    pages_read(&add_content, &c);
+    mi_mapping_each(&add_mapped, &c);
+  }
+  size_t n = 0;
+  for (size_t i = 0; i < MI_CONTENT_ROWS; i++) if (rows[i].pages > 0) rows[n++] = rows[i];
+  return n;
+}

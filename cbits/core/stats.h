@@ -7,6 +7,7 @@
 #ifndef MI_STATS_H
 #define MI_STATS_H
 
+#include "../include/mimalloc-stats.h"
 #include "heap_name.h"
 #include "types.h"
 
@@ -23,6 +24,8 @@ typedef struct {
   uint64_t blocks;          /* live */
   uint64_t bytes;           /* of these */
   uint64_t page_bytes;      /* of the pages: slices */
+  /* Pages in which nothing lives; up to a quarter, a half, three quarters of the blocks that fit; more. */
+  uint32_t filled[5];
   const mi_heap_t* heap;    /* of a heap: it may have ended, and its structure may have another by now */
 } mi_part_t;
 
@@ -39,6 +42,9 @@ typedef struct {
   uint64_t purged_bytes, fresh_pages, adopted_pages, full_pages, retired_pages, remote_freed_blocks;
   /* a gauge: of the committed bytes, those of structures (meta.h) */
   uint64_t structure_bytes;
+  uint64_t hole_bytes;      /* a gauge: of the committed bytes, those of holes, which were given back */
+  uint64_t commit_limit_bytes;      /* a gauge; 0: there is none */
+  uint64_t refused_requests;        /* a counter: because of that limit */
 } mi_totals_t;
 
 /* A heap's name, UTF-8, with a 0 behind it; empty: it has none. */
@@ -50,6 +56,7 @@ typedef struct {
   mi_parts_t classes, owners, heaps;
   size_t pages_read;        /* live pages that were looked at, of whatever heap */
   mi_name_t* names;         /* one for each of the heaps */
+  uint32_t where[MI_WHERE_LOST + 1];    /* pages by where they are (types.h) */
   void* memory;             /* of the parts */
   size_t memory_bytes;
 } mi_snapshot_t;
@@ -60,6 +67,11 @@ bool mi_snapshot_take(mi_snapshot_t* snapshot);
    are the process's are 0. */
 bool mi_snapshot_take_heap(mi_snapshot_t* snapshot, const mi_heap_t* heap);
 void mi_snapshot_drop(mi_snapshot_t* snapshot);
+
+/* Rows for mi_heap_contents, and how many there can be. */
+#define MI_CONTENT_ROWS (MI_BIN_COUNT + 64u)
+size_t mi_stats_contents(const mi_heap_t* heap, mi_heap_content_t rows[MI_CONTENT_ROWS]);
+
 /* Committed bytes: of blocks and of structures, now and at most. */
 uint64_t mi_stats_committed(void);
 uint64_t mi_stats_peak_committed(void);

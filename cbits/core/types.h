@@ -97,7 +97,10 @@ struct mi_page_s {
   /* Of a single page whose block is a sample: its place in the table (sample.h); else 0. Constant, but for
      who resizes the block. */
   mi_atomic(uint32_t) xsample;
+  mi_atomic(uint32_t) xborn;        /* when this life began, in steps of MI_BORN_MS of mi_os_now_ms */
 };
+
+#define MI_BORN_MS 256u
 
 _Static_assert(sizeof(mi_page_t) == 192, "three cache lines: the holder's, everybody's, and the rest");
 _Static_assert(offsetof(mi_page_t, xowner) == 64 && offsetof(mi_page_t, heap_next) == 128,

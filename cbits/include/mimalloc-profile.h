@@ -88,6 +88,19 @@ typedef struct mi_profile_counts_s {
 } mi_profile_counts_t;
 mi_decl_export mi_profile_counts_t mi_profile_counts(void) mi_attr_noexcept;
 
+/* How large blocks are and how long they live, as far as they were allocated while sampling was on. Numbers
+   of blocks and bytes are estimates, by the weights of the samples; bytes are those that were asked for. In
+   each array the last place is for what is more than the last limit. A resize that changes the bytes that a
+   block has ends it, and makes another. */
+#define MI_PROFILE_SIZES 13         /* limits: 16, 64, 256 .. bytes, four times as much each, up to 64 MiB */
+#define MI_PROFILE_AGES  9          /* 10 ms, 100 ms, 1 s, 10 s, 1 minute, 10 minutes, 1 hour, 1 day */
+typedef struct mi_profile_histograms_s {
+  double sizes[MI_PROFILE_SIZES], sizes_sum;  /* all blocks, since the process began; their bytes */
+  double ages[MI_PROFILE_AGES], ages_sum;     /* the blocks that were freed; milliseconds that they lived */
+  double live[MI_PROFILE_AGES];               /* what lives now, by age: bytes */
+} mi_profile_histograms_t;
+mi_decl_export void mi_profile_histograms(mi_profile_histograms_t* histograms) mi_attr_noexcept;
+
 #ifdef __cplusplus
 }
 #endif

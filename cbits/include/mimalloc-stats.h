@@ -104,6 +104,26 @@ mi_decl_export void mi_subproc_stats_print_out(mi_subproc_id_t subproc_id, mi_ou
     mi_attr_noexcept;
 mi_decl_export void mi_heap_stats_merge_to_subproc(mi_heap_t* heap) mi_attr_noexcept;
 
+/* What one heap (NULL: the main one) holds now, by size and by age: a row for each size of blocks that it has
+   pages of, the smallest first. Returns how many there are; writes as many as fit `max`. Everybody may
+   allocate and free meanwhile: then it is a recent value for each page. It takes as long as
+   mi_heap_stats_get. */
+#define MI_CONTENT_AGES 7
+typedef struct mi_heap_content_s {
+  uint64_t block_size;      /* usable bytes, at most; of blocks larger than 64 KiB a power of two */
+  uint64_t pages, live_blocks, live_bytes, page_bytes;
+  /* Live bytes by the age of the page that they are in: up to 1 s, 10 s, 1 minute, 10 minutes, 1 hour, 1 day;
+     more. A block is not older than its page; one that has a page of its own is as old. */
+  uint64_t bytes_by_age[MI_CONTENT_AGES];
+} mi_heap_content_t;
+mi_decl_export size_t mi_heap_contents(mi_heap_t* heap, mi_heap_content_t* rows, size_t max) mi_attr_noexcept;
+
+/* One heap (NULL: the main one) for a bug report: what it is, what is in it, by size, by how full its pages
+   are and by age, and the options that were set. To stderr or the registered output / to a function, a line
+   a call. Everybody may go on meanwhile. */
+mi_decl_export void mi_heap_print(mi_heap_t* heap) mi_attr_noexcept;
+mi_decl_export void mi_heap_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg) mi_attr_noexcept;
+
 /* The block size of a class, bytes; 0 for the last and for no class. */
 mi_decl_export size_t mi_stats_get_bin_size(size_t bin) mi_attr_noexcept;
 

@@ -433,8 +433,58 @@ static void not_written(void) {
   CHECK(!mi_profile_visit(NULL, NULL));
 }
 
+static double sum(const double* x, size_t n) {
+  double s = 0;
+  for (size_t i = 0; i < n; i++) s += x[i];
+  return s;
+}
+static bool near(double a, double b) { return a - b < 0.01 && b - a < 0.01; }
+
+/* At rate 1 a block stands for itself, but for those of a few bytes. */
+static void histograms(void) {
+  mi_profile_histograms_t h;
+  void* p[10];
+  memset(&h, 0xee, sizeof h);
+  mi_profile_histograms(&h);
+  CHECK(test_all(&h, sizeof h, 0));
+  mi_profile_histograms(NULL);
+  mi_profile_start(1);
+  for (int i = 0; i < 10; i++) p[i] = mi_malloc(i < 4 ? 64 : i < 7 ? 65 : i < 9 ? 1024 : 70 * MI_MiB);
+  mi_profile_histograms(&h);
+  CHECK(near(h.sizes[1], 4) && near(h.sizes[2], 3) && near(h.sizes[3], 2));
+  CHECK(near(h.sizes[12], 1) && near(sum(h.sizes, MI_PROFILE_SIZES), 10));
+  const double bytes = 4 * 64 + 3 * 65 + 2 * 1024 + 70.0 * MI_MiB;
+  CHECK(near(h.sizes_sum, bytes) && near(sum(h.live, MI_PROFILE_AGES), bytes));
+  CHECK(sum(h.ages, MI_PROFILE_AGES) == 0 && h.ages_sum == 0);
+  usleep(150000);
+  mi_profile_stop();                                    /* they end all the same */
+  for (int i = 0; i < 9; i++) mi_free(p[i]);
+  mi_free(mi_malloc(64));
+  mi_profile_histograms(&h);
+  CHECK(near(sum(h.ages, MI_PROFILE_AGES), 9) && h.ages[0] == 0 && h.ages[1] == 0);
+  CHECK_AT(h.ages_sum >= 9 * 100 && h.ages_sum < 9 * 100000, "ages_sum = %f", h.ages_sum);
+  CHECK(near(sum(h.live, MI_PROFILE_AGES), 70.0 * MI_MiB) && h.live[0] == 0 && h.live[1] == 0);
+  CHECK(near(sum(h.sizes, MI_PROFILE_SIZES), 10));
+  mi_profile_start(1);
+  p[0] = mi_realloc(mi_malloc(64), 500);                /* ends, and begins */
+  mi_profile_histograms(&h);
+  CHECK(near(sum(h.ages, MI_PROFILE_AGES), 10) && near(sum(h.sizes, MI_PROFILE_SIZES), 12));
+}
+
+/* What the samples stand for: about as many as there were. */
+static void histograms_weighed(void) {
+  mi_profile_histograms_t h;
+  mi_profile_start(4096);
+  for (int i = 0; i < 100000; i++) mi_free(mi_malloc(i % 2 == 0 ? 300 : 10));
+  mi_profile_histograms(&h);
+  /* At 300 bytes 3500 samples, at 16 bytes 195: the limits are six times the deviation. */
+  CHECK_AT(h.sizes[3] > 44000 && h.sizes[3] < 56000, "%f", h.sizes[3]);
+  CHECK_AT(h.sizes[0] > 28000 && h.sizes[0] < 72000, "%f", h.sizes[0]);
+  CHECK(near(sum(h.ages, MI_PROFILE_AGES), h.sizes[0] + h.sizes[3]));
+}
+
 TEST_MAIN("thread_profile", TEST(off), TEST(as_any_block), TEST(aligned), TEST(realloc_all), TEST(grown),
           TEST(remote), TEST(outlives_thread), TEST(heaps), TEST(twice), TEST(forked), TEST(busy), TEST(full),
           TEST(full_of_stacks),
           TEST(in_statistics), TEST(no_memory), TEST(on_and_off), TEST(labels), TEST(stack), TEST(written),
-          TEST(not_written))
+          TEST(not_written), TEST(histograms), TEST(histograms_weighed))
