@@ -282,7 +282,7 @@ void mi_heap_print_out(mi_heap_t* heap, mi_output_fun* out, void* arg) {
   if (heap == NULL) heap = &mi_main_heap;
   if (!mi_snapshot_take_heap(&s, heap)) return;
   print_heap(out, arg, heap, &s);
-  line(out, arg, "  version %d; tag %d; %s\n", mi_version(), heap->tag,
+  line(out, arg, "  version %d; tag %d; %s\n", MI_MALLOC_VERSION, heap->tag,
        heap->is_main ? "a main heap" : heap->allow_destroy ? "may be destroyed" : "is deleted");
   print_table(out, arg, &s, &s.classes, &class_name, ALL, "sizes");
   print_table(out, arg, &s, &s.owners, &owner_name, MOST, "owners");
