@@ -66,7 +66,6 @@ static void new_life(mi_page_t* page) {
   mi_assert(page->key != 0);
   page->doubted = false;
   mi_store_relaxed(&page->xbelieved, false);  /* shown to others together with the block */
-  mi_store_relaxed(&page->xborn, (uint32_t)(mi_os_now_ms() / MI_BORN_MS));                  /* the same */
   /* Pairs with mi_free_slow, find_page: who reads it finds no start of the life before. */
   mi_store_release(&page->xkey, page->key);
 }
@@ -90,6 +89,7 @@ bool mi_page_init(mi_page_t* page, size_t size, unsigned bin, mi_heap_t* heap, u
   page->lheap = NULL;
   page->next = page->prev = page->heap_next = page->heap_prev = NULL;
   page->sample_cut = 0;
+  mi_store_relaxed(&page->xborn, (uint32_t)(mi_os_now_ms() / MI_BORN_MS));  /* a statistic */
   page->recip = single ? 1 : (UINT64_MAX / size + 1) | 1;
   mi_store_relaxed(&page->xsize, size);
   mi_store_relaxed(&page->xowner, xowner);  /* shown to others together with the first block */

@@ -97,7 +97,9 @@ struct mi_page_s {
   /* Of a single page whose block is a sample: its place in the table (sample.h); else 0. Constant, but for
      who resizes the block. */
   mi_atomic(uint32_t) xsample;
-  mi_atomic(uint32_t) xborn;        /* when this life began, in steps of MI_BORN_MS of mi_os_now_ms */
+  /* When it was made, in steps of MI_BORN_MS of mi_os_now_ms. One that is revived is as old as before: there
+     the clock would cost a fifth (486 instructions for a block of 200000 bytes and its end, not 407). */
+  mi_atomic(uint32_t) xborn;
 };
 
 #define MI_BORN_MS 256u

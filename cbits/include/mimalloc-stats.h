@@ -113,7 +113,7 @@ typedef struct mi_heap_content_s {
   uint64_t block_size;      /* usable bytes, at most; of blocks larger than 64 KiB a power of two */
   uint64_t pages, live_blocks, live_bytes, page_bytes;
   /* Live bytes by the age of the page that they are in: up to 1 s, 10 s, 1 minute, 10 minutes, 1 hour, 1 day;
-     more. A block is not older than its page; one that has a page of its own is as old. */
+     more. A block is no older than its page, which may have had others before. */
   uint64_t bytes_by_age[MI_CONTENT_AGES];
 } mi_heap_content_t;
 mi_decl_export size_t mi_heap_contents(mi_heap_t* heap, mi_heap_content_t* rows, size_t max) mi_attr_noexcept;
