@@ -137,26 +137,28 @@ static void print_answer(mi_output_fun* out, void* arg, const mi_snapshot_t* s,
   mi_os_process_t info;
   mi_os_process(&info);
   if (r->total != 0) {
+    const uint64_t rest = less(r->total, r->ghc), ours = mi_min(rest, r->ours + n->structure_bytes);
     line(out, arg, "mimalloc: resident %s = GHC %s + this allocator %s + other %s\n", human(a, r->total),
-         human(b, r->ghc), human(c, r->ours), human(d, less(r->total, r->ghc + r->ours)));
+         human(b, r->ghc), human(c, ours), human(d, rest - ours));
   }
   else {
     line(out, arg, "mimalloc: resident %s, the whole process; this allocator has committed %s\n",
          info.rss == 0 ? "unknown" : human(a, info.rss), human(b, n->committed_bytes));
   }
-  line(out, arg, "  committed %s = live %s in %llu blocks + free beside them %s + free and due %s + "
-       "structures %s\n", human(a, n->committed_bytes), human(b, n->used_bytes), number(n->used_blocks),
-       human(c, less(pages, n->used_bytes)), human(d, less(n->committed_bytes, pages + n->structure_bytes)),
-       human(e, n->structure_bytes));
+  line(out, arg, "  committed %s = live %s + free beside it %s + free and due %s + structures %s\n",
+       human(a, n->committed_bytes), human(b, n->used_bytes), human(c, less(pages, n->used_bytes)),
+       human(d, less(n->committed_bytes, pages + n->structure_bytes)), human(e, n->structure_bytes));
 }
 
-/* The largest of each kind. */
+/* The largest of each kind; of owners rather somebody than nobody. */
 static void print_most(mi_output_fun* out, void* arg, const mi_snapshot_t* s) {
   char name[3][NAME], bytes[3][16];
   const mi_parts_t* const parts[] = { &s->heaps, &s->classes, &s->owners };
   mi_print_name_t* const name_of[] = { &heap_name, &class_name, &owner_name };
   for (size_t k = 0; k < 3; k++) {
-    const size_t i = next_part(parts[k], parts[k]->n);
+    size_t i = next_part(parts[k], parts[k]->n);
+    const size_t next = i < parts[k]->n ? next_part(parts[k], i) : i;
+    if (k == 2 && next < parts[k]->n && parts[k]->parts[i].key == 0) i = next;
     snprintf(name[k], NAME, "none");
     if (i < parts[k]->n) name_of[k](name[k], s, i);
     human(bytes[k], i < parts[k]->n ? parts[k]->parts[i].page_bytes : 0);
@@ -173,16 +175,16 @@ static void print_totals(mi_output_fun* out, void* arg, const mi_totals_t* n) {
        human(a, info.peak_rss), human(b, n->peak_committed_bytes), human(c, n->reserved_bytes),
        human(d, n->purged_bytes));
   if (n->hole_bytes > 0)
-    line(out, arg, "  holes: of what is free beside live blocks, %s were given back\n",
+    line(out, arg, "  holes: of what is free beside what lives, %s were given back\n",
          human(a, n->hole_bytes));
   if (n->commit_limit_bytes > 0 || n->refused_requests > 0)
     line(out, arg, "  limit %s; requests that it refused: %llu\n",
          n->commit_limit_bytes == 0 ? "none" : human(a, n->commit_limit_bytes), number(n->refused_requests));
   line(out, arg,
-       "  pages: %llu now; %llu fresh, %llu adopted, %llu given up full, %llu given back empty; %llu blocks "
-       "freed by others\n",
-       number(n->pages), number(n->fresh_pages), number(n->adopted_pages), number(n->full_pages),
-       number(n->retired_pages), number(n->remote_freed_blocks));
+       "  %llu blocks live, %llu freed by others; %llu pages; so far %llu fresh, %llu adopted, %llu given up "
+       "full, %llu empty\n",
+       number(n->used_blocks), number(n->remote_freed_blocks), number(n->pages), number(n->fresh_pages),
+       number(n->adopted_pages), number(n->full_pages), number(n->retired_pages));
 }
 
 enum { MOST = 20, ALL = 1000 };

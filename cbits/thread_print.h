@@ -12,8 +12,8 @@ mi_inline uint64_t mi_print_owner_number(uint64_t id) {
   return mi_id_is_capability(id) ? mi_id_capability(id) : id;
 }
 
-/* mi_stats_print, of a process that has so many bytes resident, of which so many are GHC's and ours; total 0:
-   that is not known. */
+/* mi_stats_print, of a process that has so many bytes resident, of which so many are GHC's and in our arenas
+   and mappings; total 0: that is not known. */
 void mi_stats_print_resident(size_t total, size_t ghc, size_t ours);
 
 #endif

@@ -4,9 +4,11 @@
    here.) What they call is this package's in any case: its public names are protected (mimalloc.h). Any
    thread, all of them. */
 #include "include/mimalloc-cap.h"
+#include "include/mimalloc-profile.h"
 #include "include/mimalloc-stats.h"
 #include "include/mimalloc.h"
 #include "thread.h"
+#include "thread_print.h"
 
 #define HS(type, name, parameters, arguments) \
   mi_decl_export type hs_##name parameters; \
@@ -82,5 +84,20 @@ HS(void, mi_collect, (bool force), (force))
 HS(void, mi_stats_reset, (void), ())
 HS(void, mi_stats_merge, (void), ())
 HS(void, mi_stats_print, (void* out), (out))
+HS(void, mi_stats_print_resident, (size_t total, size_t ghc, size_t ours), (total, ghc, ours))
+HS(size_t, mi_heap_contents, (mi_heap_t* heap, mi_heap_content_t* rows, size_t max), (heap, rows, max))
+HS(void, mi_heap_print, (mi_heap_t* heap), (heap))
+HS(void, mi_profile_histograms, (mi_profile_histograms_t* histograms), (histograms))
 HS(size_t, mi_stats_words, (uint64_t* words, size_t max), (words, max))
 HS(char*, mi_stats_get_json, (size_t buf_size, char* buf), (buf_size, buf))
+
+/* A structure that C returns as words: mi_profile_counts, and the rate. */
+mi_decl_export void hs_mi_profile_figures(uint64_t words[5]);
+void hs_mi_profile_figures(uint64_t words[5]) {
+  const mi_profile_counts_t n = mi_profile_counts();
+  words[0] = n.live;
+  words[1] = n.taken;
+  words[2] = n.dropped;
+  words[3] = n.stacks;
+  words[4] = mi_profile_rate();
+}

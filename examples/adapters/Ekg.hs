@@ -1,8 +1,8 @@
 -- The metrics of Mimalloc.Metrics for the package ekg-core (0.1.1): one group of a store, so that each
 -- sampling is one pass of getMetrics. ekg has no labels and a fixed set of names, so what is told of single
--- heaps and of size classes is left out; whole numbers only, so seconds become milliseconds. A name is there
--- from the start, with 0 until there is something to tell, but for capabilities beyond those that are enabled
--- at the start: call setNumCapabilities before.
+-- heaps and of size classes is left out, and so are histograms; whole numbers only, so seconds become
+-- milliseconds. A name is there from the start, with 0 until there is something to tell, but for
+-- capabilities beyond those that are enabled at the start: call setNumCapabilities before.
 {-# LANGUAGE OverloadedStrings #-}
 module Ekg (registerMimalloc) where
 
@@ -23,14 +23,18 @@ registerMimalloc store = do
   registerGroup (HashMap.fromList known) (concatMap figures <$> pass) store
 
 pass :: IO [Mi.Metric]
-pass = filter (not . any isSizeClass . Mi.metricSamples)
+pass = filter (not . any isSizeClass . Mi.metricSamples) . filter ((/= Mi.KindHistogram) . Mi.metricKind)
   <$> Mi.getMetricsWith Mi.defaultDetail { Mi.detailHeaps = 0 }
   where isSizeClass = any ((== "block_bytes") . fst) . Mi.sampleLabels
 
 figures :: Mi.Metric -> [(Char8.ByteString, Value)]
 figures m =
   [ (name m (map snd (Mi.sampleLabels s)), kind m (value (Mi.sampleValue s))) | s <- Mi.metricSamples m ]
-  where value v = case v of { Mi.Whole n -> fromIntegral n; Mi.Real x -> round (1000 * x) }
+  where
+    value v = case v of
+      Mi.Whole n -> fromIntegral n
+      Mi.Real x -> round (1000 * x)
+      Mi.Distribution _ n _ -> fromIntegral n
 
 -- Also of samples that may come later.
 names :: Int -> Mi.Metric -> [Char8.ByteString]
@@ -49,4 +53,4 @@ name m values = Char8.intercalate "." (Mi.metricName m <> unit : values)
   where unit = if Mi.metricUnit m == "s" then "_milli" else ""
 
 kind :: Mi.Metric -> Int64 -> Value
-kind m = case Mi.metricKind m of { Mi.KindGauge -> Gauge; Mi.KindCounter -> Counter }
+kind m = case Mi.metricKind m of { Mi.KindCounter -> Counter; _ -> Gauge }

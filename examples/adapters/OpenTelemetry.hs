@@ -1,5 +1,5 @@
 -- The metrics of Mimalloc.Metrics for the package hs-opentelemetry-api (1.0): an observable gauge or counter
--- each, with the labels as attributes.
+-- each, with the labels as attributes; histograms cannot be observed there, and are left out.
 module OpenTelemetry (registerMimalloc) where
 
 import Control.Concurrent.MVar (modifyMVar, newMVar)
@@ -13,7 +13,7 @@ import OpenTelemetry.Metric.Core
 registerMimalloc :: Meter -> IO [ObservableCallbackHandle]
 registerMimalloc meter = do
   recent <- sharedPass
-  metrics <- recent
+  metrics <- filter ((/= Mi.KindHistogram) . Mi.metricKind) <$> recent
   forM metrics $ \m -> do
     let text field = decodeUtf8 (field m)
         mine = concatMap Mi.metricSamples . filter ((== Mi.metricName m) . Mi.metricName)
@@ -22,14 +22,17 @@ registerMimalloc meter = do
         with create = create meter (text Mi.metricName) (Just (text Mi.metricUnit))
           (Just (text Mi.metricHelp)) defaultAdvisoryParameters []
     case Mi.metricKind m of
-      Mi.KindGauge -> with meterCreateObservableGaugeDouble
-        >>= \gauge -> observableGaugeRegisterCallback gauge observed
       Mi.KindCounter -> with meterCreateObservableCounterDouble
         >>= \counter -> observableCounterRegisterCallback counter observed
+      _ -> with meterCreateObservableGaugeDouble
+        >>= \gauge -> observableGaugeRegisterCallback gauge observed
   where
     attributes = foldr add emptyAttributes
     add (l, v) as = addAttribute defaultAttributeLimits as (decodeUtf8 l) (decodeUtf8 v)
-    number v = case v of { Mi.Whole n -> fromIntegral n; Mi.Real x -> x }
+    number v = case v of
+      Mi.Whole n -> fromIntegral n
+      Mi.Real x -> x
+      Mi.Distribution _ n _ -> fromIntegral n
 
 -- All instruments are asked one after the other: one pass, of the last second, serves all of them.
 sharedPass :: IO (IO [Mi.Metric])

@@ -14,8 +14,9 @@
 -- > mimalloc live=1048576 blocks=1024 committed=2097152 resident=12582912 held=1048576 purged=0
 --
 -- A marker says that something was decided since the event before: @mimalloc minor collection@ and
--- @mimalloc major collection@ that one was asked for because of native memory ("Mimalloc.Pressure"), and
--- @mimalloc purge@ that memory was given back to the system; with the number of collections, or the bytes.
+-- @mimalloc major collection@ that one was asked for because of native memory ("Mimalloc.Pressure"),
+-- @mimalloc purge@ that memory was given back to the system, and @mimalloc limit@ that requests for a block
+-- failed because of the commit limit; with the number of collections, the bytes, or the number of requests.
 --
 -- Of events at the same time one has the markers, and each decision is in one marker. Where the system does
 -- not say what is resident the event does not either.
@@ -75,9 +76,10 @@ logEvent = do
   pressure <- pressureStats
   let g = statsGauges stats
       purged = counterPurgedBytes (statsCounters stats)
+      refused = counterRefusedRequests (statsCounters stats)
       field name n = ' ' : name ++ '=' : show n
       now = Decided (maybe 0 ((+ 1) . eventsBefore) before) (pressureMinorCollections pressure)
-        (pressureMajorCollections pressure) purged
+        (pressureMajorCollections pressure) purged refused
   -- Of events at the same time one has markers: the first one to come here since it has looked at the event
   -- before. The next event has what the others have seen besides.
   mine <- atomicModifyIORef' latest $ \there ->
@@ -89,8 +91,8 @@ logEvent = do
     ++ field "held" (pressureHeldBytes pressure) ++ field "purged" purged)
 
 -- How many events had markers before; and what only goes up: minor and major collections, bytes that were
--- given back.
-data Decided = Decided { eventsBefore :: !Int, _minor, _major, _purged :: !Int }
+-- given back, requests that were refused.
+data Decided = Decided { eventsBefore :: !Int, _minor, _major, _purged, _refused :: !Int }
 
 -- As of the last event with markers. No lock: a process that is forked meanwhile would find it taken for
 -- ever.
@@ -99,10 +101,11 @@ latest = unsafePerformIO (newIORef Nothing)
 {-# NOINLINE latest #-}
 
 decided :: Decided -> Decided -> IO ()
-decided (Decided _ minor major purged) (Decided _ minor' major' purged') = do
+decided (Decided _ minor major purged refused) (Decided _ minor' major' purged' refused') = do
   marker "minor collection" (minor' - minor)
   marker "major collection" (major' - major)
   marker "purge" (purged' - purged)
+  marker "limit" (refused' - refused)
   where marker what n = when (n > 0) $ traceMarkerIO ("mimalloc " ++ what ++ ' ' : show n)
 
 -- Of two at the same time each ends the thread that it finds.

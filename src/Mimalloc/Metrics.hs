@@ -45,10 +45,13 @@
 -- system's. They are as exact as these are. By size class, by owner and by heap, samples add up to the same
 -- totals, @mimalloc_live_bytes@ and @mimalloc_live_blocks@.
 --
+-- @mimalloc_profile_...@ are of the profile by samples (@mimalloc-profile.h@): how many there are, and what
+-- they stand for, by size, by lifetime and by age. They have samples once it has taken one.
+--
 -- With 'resetStats' begin anew: @mimalloc_purged_bytes_total@, @mimalloc_fresh_pages_total@,
 -- @mimalloc_adopted_pages_total@, @mimalloc_full_pages_total@, @mimalloc_retired_pages_total@,
--- @mimalloc_remote_freed_blocks_total@, and the gauge @mimalloc_committed_peak_bytes@. No other counter is
--- ever reset.
+-- @mimalloc_remote_freed_blocks_total@, @mimalloc_refused_requests_total@, and the gauge
+-- @mimalloc_committed_peak_bytes@. No other counter is ever reset.
 --
 -- == How many samples
 --
@@ -97,12 +100,14 @@ import Data.List (partition, sortOn)
 import qualified Data.List as List
 import Data.Ord (Down (..))
 import Data.Word (Word8)
+import Foreign.Marshal.Array (allocaArray, peekArray)
 import GHC.Generics (Generic)
 import GHC.Stats (GCDetails (..), RTSStats (..), getRTSStats, getRTSStatsEnabled)
 
 import Mimalloc.Internal.Capabilities
 import Mimalloc.Internal.Exposition
-import Mimalloc.Internal.FFI (mi_cap_counts)
+import Mimalloc.Internal.FFI (mi_cap_counts, mi_profile_figures, mi_profile_histograms_safe)
+import Mimalloc.Internal.Numbers (profileAges, profileSizes)
 import Mimalloc.Internal.Resident
 import Mimalloc.Pressure
 import Mimalloc.Stats
@@ -159,6 +164,7 @@ getMetricsWith detail = do
   stats <- getStats
   capabilities <- readCapabilities mi_cap_counts
   pressure <- pressureStats
+  profile <- getProfile
   process <- getProcessInfo
   ghc <- getRTSStatsEnabled >>= \enabled -> if enabled then Just <$> getRTSStats else pure Nothing
   resident <- if detailResidence detail then getResident else pure Nothing
@@ -170,6 +176,7 @@ getMetricsWith detail = do
     , ofHeaps (detailHeaps detail) stats
     , ofCapabilities capabilities
     , ofPressure pressure
+    , ofProfile profile
     , maybe [] ofGhc ghc
     ]
 
@@ -193,12 +200,14 @@ scrapeLazy format = toLazyByteString . renderMetrics format <$> getMetrics
 -- Named without what all names begin with.
 type Named = ByteString -> ByteString -> [Sample] -> Metric
 
-bytes, number, bytesCounter, counter, secondsCounter :: Named
+bytes, number, bytesCounter, counter, secondsCounter, bytesHistogram, secondsHistogram :: Named
 bytes name help = Metric ("mimalloc_" <> name <> "_bytes") "By" help KindGauge
 number name help = Metric ("mimalloc_" <> name) "1" help KindGauge
 bytesCounter name help = Metric ("mimalloc_" <> name <> "_bytes") "By" help KindCounter
 counter name help = Metric ("mimalloc_" <> name) "1" help KindCounter
 secondsCounter name help = Metric ("mimalloc_" <> name <> "_seconds") "s" help KindCounter
+bytesHistogram name help = Metric ("mimalloc_" <> name <> "_bytes") "By" help KindHistogram
+secondsHistogram name help = Metric ("mimalloc_" <> name <> "_seconds") "s" help KindHistogram
 
 one :: Int -> [Sample]
 one n = [Sample [] (Whole n)]
@@ -241,6 +250,11 @@ ofAllocator stats =
   , bytes "committed_peak" "The most that was committed." (one (gaugePeakCommittedBytes g))
   , bytes "reserved" "Address space." (one (gaugeReservedBytes g))
   , bytes "structure" "Of what is committed, the allocator's own structures." (one (gaugeStructureBytes g))
+  , bytes "hole" "Of what is committed, what was given back between live blocks." (one (gaugeHoleBytes g))
+  , bytes "commit_limit" "The most that may be committed; none if there is no limit."
+      [ Sample [] (Whole (gaugeCommitLimitBytes g)) | gaugeCommitLimitBytes g > 0 ]
+  , counter "refused_requests" "Requests for a block that failed because of the commit limit."
+      (one (counterRefusedRequests c))
   , number "pages" "Runs of blocks of one size class." (one (gaugePages g))
   , number "arenas" "Large reservations of address space." (one (gaugeArenas g))
   , number "mappings" "Blocks with a mapping of their own." (one (gaugeMappings g))
@@ -344,6 +358,43 @@ ofPressure p =
       (by "generation" [("minor", pressureMinorFreedBytes p), ("major", pressureMajorFreedBytes p)])
   ]
   where threshold n = if n == 0 then [] else one n
+
+-- Live, taken, dropped, stacks, rate; and the histograms of C, as they lie in memory.
+data Profile = Profile [Int] [Double]
+
+getProfile :: IO Profile
+getProfile = Profile
+  <$> allocaArray 5 (\p -> mi_profile_figures p >> map fromIntegral <$> peekArray 5 p)
+  <*> allocaArray doubles (\p -> mi_profile_histograms_safe p >> peekArray doubles p)
+  where doubles = profileSizes + 1 + profileAges + 1 + profileAges
+
+-- While nothing was ever sampled there are no samples of it, but for how many there were.
+ofProfile :: Profile -> [Metric]
+ofProfile (Profile counts histograms) =
+  [ bytes "profile_rate" "Bytes on average between two points that make samples; none if off."
+      [ Sample [] (Whole n) | n <- [count 4], n > 0 ]
+  , number "profile_samples" "Samples of the profile that live." (one (count 0))
+  , counter "profile_taken_samples" "Samples that were taken." (one (count 1))
+  , counter "profile_dropped_samples" "Samples for which there was no room or memory." (one (count 2))
+  , number "profile_stacks" "Different stacks of samples." (one (count 3))
+  , bytesHistogram "profile_size" "Sizes of allocated blocks, as asked for, estimated from samples."
+      [ distribution (map (4 ^) [2 :: Int ..]) sizes (total_ !! 0) | there ]
+  , secondsHistogram "profile_lifetime" "How long blocks lived that were freed, estimated from samples."
+      [ distribution limits ages (total_ !! 1 / 1000) | there ]
+  , bytes "profile_live" "What lives, as asked for, by age in seconds at most, estimated from samples."
+      [ Sample [("age", age)] (Whole (round n)) | there, (age, n) <- zip names live ]
+  ]
+  where
+    count = (counts !!)
+    there = count 1 > 0
+    (sizes, rest) = splitAt profileSizes histograms
+    (ages, rest') = splitAt profileAges (drop 1 rest)
+    total_ = take 1 rest ++ take 1 rest'
+    live = drop 1 rest'
+    limits = [0.01, 0.1, 1, 10, 60, 600, 3600, 86400]
+    names = ["0.01", "0.1", "1", "10", "60", "600", "3600", "86400", "older"]
+    distribution ls ns s = Sample [] (Distribution (zip ls (init sums)) (last sums) s)
+      where sums = map round (scanl1 (+) ns)
 
 -- What GHC counts under +RTS -T. Gauges are as of its last collection.
 ofGhc :: RTSStats -> [Metric]

@@ -28,6 +28,12 @@ module Mimalloc.Stats
   , printStats
   , resetStats
   , mergeStats
+    -- * One heap
+  , HeapContent (..)
+  , heapContents
+  , mainContents
+  , printHeap
+  , printMainHeap
     -- * Capabilities
   , CapabilityStats (..)
   , capabilityStats
@@ -63,13 +69,16 @@ import Mimalloc.Internal.Alloc (masked, orExhausted)
 import Mimalloc.Internal.Bytes (packCString)
 import Mimalloc.Internal.Capabilities
 import Mimalloc.Internal.FFI
+import Mimalloc.Internal.Heap (Heap, usingHeap)
 import Mimalloc.Internal.Numbers
+import Mimalloc.Internal.Resident
 
 -- $setup
 -- Pasted into GHCi, the examples need these before them.
 --
 -- >>> import Mimalloc.Stats
 -- >>> import Mimalloc
+-- >>> import Mimalloc.Heap
 -- >>> import qualified Data.ByteString.Char8 as Char8
 
 -- | Everything, from one pass over the pages. Each of the lists adds up to the same pages, but for blocks
@@ -106,6 +115,9 @@ data Gauges = Gauges
   , gaugeCapabilities       :: !Int -- ^ capabilities with heaps
   , gaugeStructureBytes     :: !Int -- ^ of the committed bytes, those that the allocator's own structures
                                     --   occupy
+  , gaugeHoleBytes          :: !Int -- ^ of the committed bytes, those given back between live blocks
+  , gaugeCommitLimitBytes   :: !Int -- ^ the most that may be committed (@MIMALLOC_COMMIT_LIMIT@); 0: no
+                                    --   limit
   } deriving (Eq, Show, Generic, NFData)
 
 -- | How much there has been. Pages and blocks are those of the main heap.
@@ -118,6 +130,8 @@ data Counters = Counters
   , counterFullPages         :: !Int -- ^ given up because nothing was free in them
   , counterRetiredPages      :: !Int -- ^ given back empty
   , counterRemoteFreedBlocks :: !Int -- ^ freed by others than their page's owner, and taken in by that
+  , counterRefusedRequests   :: !Int -- ^ requests for a block that failed because of the commit limit, of all
+                                     --   heaps; one that is tried again after a collection is another
   } deriving (Eq, Show, Generic, NFData)
 
 -- | What one size class, owner or heap has now.
@@ -194,8 +208,10 @@ readStats p nwords process = do
     <*> total TotalPeakCommittedBytes <*> resident <*> peak
     <*> total TotalUsedBytes <*> total TotalUsedBlocks <*> total TotalPages <*> total TotalArenas
     <*> total TotalMappings <*> total TotalThreads <*> total TotalCapabilities <*> total TotalStructureBytes
+    <*> total TotalHoleBytes <*> total TotalCommitLimitBytes
   counters <- Counters <$> total TotalPurgedBytes <*> total TotalFreshPages <*> total TotalAdoptedPages
     <*> total TotalFullPages <*> total TotalRetiredPages <*> total TotalRemoteFreedBlocks
+    <*> total TotalRefusedRequests
   Stats gauges counters
     <$> (sortOn fst . named sizeClass <$> parts 0 classes)
     <*> (named owner <$> parts classes owners)
@@ -238,12 +254,27 @@ peekName p = characters <$> peekArray0 0 p
 statsJson :: IO ByteString
 statsJson = packCString "statsJson" (mi_stats_get_json_safe 0 nullPtr)
 
--- | Prints the statistics to stderr, for people: one line each for the process, and for each owner, heap and
--- size class.
+-- | Prints the statistics to stderr, for people. The answer comes first:
+--
+-- > mimalloc: resident 3.1 GiB = GHC 1.2 GiB + this allocator 1.7 GiB + other 204.1 MiB
+-- >   committed 1.8 GiB = live 921.4 MiB + free beside it 310.2 MiB + free and due 512.0 MiB + ..
+-- >   most of it: heap 7 "cache" (1.2 GiB), 4 KiB blocks (1.0 GiB), capability 3 (801.0 MiB)
+--
+-- The first line says whose the resident memory is, as "Mimalloc.Metrics" does. (Where the system does not
+-- say it, there is the whole alone.) The second says what this allocator's is: /free and due/ is what no page
+-- has, which goes back to the system in a moment. /Committed/ may be more than what is resident: of it, what
+-- nobody has touched yet, and holes, are not. The third names the largest heap, size of blocks and owner.
+-- Then there are tables of all of these, the largest first; of heaps and owners the largest 20, and the
+-- others summed up.
 --
 -- @since 0.1.0.0
 printStats :: IO ()
-printStats = mi_stats_print_safe nullPtr
+printStats = getResident >>= \known -> case known of
+  Nothing -> said 0 0 0
+  Just r -> said (residentTotal r) (residentGhc r) (residentOurs r)
+  where
+    said :: Int -> Int -> Int -> IO ()
+    said a b c = mi_stats_print_resident_safe (fromIntegral a) (fromIntegral b) (fromIntegral c)
 
 -- | The 'Counters' start anew, for the whole process, and so does the peak of what is committed
 -- ('gaugePeakCommittedBytes', 'processInfoPeakCommit'). All others count from the start of the process for
@@ -264,6 +295,69 @@ resetStats = mi_stats_reset
 -- @since 0.1.0.0
 mergeStats :: IO ()
 mergeStats = mi_stats_merge
+
+-- | What a heap holds in blocks of one size.
+--
+-- @since 0.1.0.0
+data HeapContent = HeapContent
+  { contentBlockBytes :: !Int    -- ^ blocks of at most so many bytes (usable); of those that are larger than
+                                 --   64 KiB a power of two
+  , contentUsage      :: !Usage
+  , contentByAge      :: [(Maybe Int, Int)]
+    -- ^ of the live bytes, those whose page was made at most so many seconds ago, and not in one of the
+    --   entries before; in the last one 'Nothing', longer ago. A block is no older than its page, which may
+    --   have had others before.
+  } deriving (Eq, Show, Generic, NFData)
+
+-- | What is in the heap, by size, ascending, and by age. Others may allocate from the heap and free
+-- meanwhile: then it is a recent value for each page. It takes as long as the heap has pages. A safe call.
+-- In a heap that has ended an illegal operation ('System.IO.Error.isIllegalOperation').
+--
+-- >>> contents <- withHeap $ \h -> withHeapMallocBytes h 5000 (const (heapContents h))
+-- >>> [ (contentBlockBytes c, usageLiveBlocks (contentUsage c), take 1 (contentByAge c)) | c <- contents ]
+-- [(5120,1,[(Just 1,5120)])]
+--
+-- @since 0.1.0.0
+heapContents :: Heap s -> IO [HeapContent]
+heapContents heap = usingHeap "heapContents" heap contentsOf
+
+-- | The same of the main heap, which has all blocks that are in no other; as long as there are pages in all
+-- heaps.
+--
+-- >>> sizes <- withMallocBytes 5000 (const (map contentBlockBytes <$> mainContents))
+-- >>> 5120 `elem` sizes
+-- True
+--
+-- @since 0.1.0.0
+mainContents :: IO [HeapContent]
+mainContents = contentsOf nullPtr
+
+contentsOf :: Ptr MiHeap -> IO [HeapContent]
+contentsOf heap = allocaArray (most * row) $ \p -> do
+  n <- fromIntegral <$> mi_heap_contents_safe heap p (fromIntegral most)
+  mapM (content . advancePtr p . (row *)) [0 .. min n most - 1]
+  where
+    row = 5 + contentAges
+    most = 150                              -- there are fewer classes
+    content :: Ptr Word64 -> IO HeapContent
+    content p = HeapContent <$> at 0 <*> (Usage <$> at 1 <*> at 2 <*> at 3 <*> at 4)
+      <*> (zip ages <$> mapM (at . (5 +)) [0 .. contentAges - 1])
+      where at i = fromIntegral <$> peekElemOff p i
+    ages = map Just [1, 10, 60, 600, 3600, 86400] ++ [Nothing]
+
+-- | Prints the heap to stderr, for a report of what is wrong with it: what it is, what is in it by size,
+-- whose its pages are, where they are, how full they are, what is in them by age, and the options that were
+-- set. Others may go on meanwhile. Exceptions as of 'heapContents'.
+--
+-- @since 0.1.0.0
+printHeap :: Heap s -> IO ()
+printHeap heap = usingHeap "printHeap" heap mi_heap_print_safe
+
+-- | The same of the main heap.
+--
+-- @since 0.1.0.0
+printMainHeap :: IO ()
+printMainHeap = mi_heap_print_safe nullPtr
 
 -- | Takes in what others freed of the heaps of the capability one is on, and gives back what is empty. It
 -- never needs to be called.

@@ -51,8 +51,9 @@ data Metric = Metric
 --
 -- @since 0.1.0.0
 data MetricKind
-  = KindGauge    -- ^ goes up and down
-  | KindCounter  -- ^ goes up only, from 0 at the start, or since it was reset
+  = KindGauge      -- ^ goes up and down
+  | KindCounter    -- ^ goes up only, from 0 at the start, or since it was reset
+  | KindHistogram  -- ^ so does each number of it, and their sum
   deriving (Eq, Ord, Show, Read, Enum, Bounded, Generic, NFData)
 
 -- | The figure of one thing.
@@ -69,9 +70,13 @@ data Sample = Sample
 data Value
   = Whole !Int      -- ^ bytes, and what is counted
   | Real !Double    -- ^ seconds; written with nine digits behind the point where these are enough
+  | Distribution [(Double, Int)] !Int !Double
+    -- ^ of a histogram: limits, ascending, and for each how many values were not above it; how many there
+    --   were in all; their sum
   deriving (Eq, Ord, Show, Generic, NFData)
 
--- | What the samples of a metric are called: its name, and @_total@ for a counter.
+-- | What the samples of a metric are called: its name, and @_total@ for a counter. A histogram's are
+-- written with @_bucket@, @_count@ and @_sum@ behind its name.
 --
 -- >>> map sampleName (filter ((== KindCounter) . metricKind) [Metric "b_bytes" "By" "" KindCounter []])
 -- ["b_bytes_total"]
@@ -81,6 +86,7 @@ sampleName :: Metric -> ByteString
 sampleName m = case metricKind m of
   KindGauge -> metricName m
   KindCounter -> metricName m <> "_total"
+  KindHistogram -> metricName m
 
 -- | Ways to write metrics.
 --
@@ -89,8 +95,9 @@ data Format
   = Prometheus   -- ^ Prometheus' text format, version 0.0.4
   | OpenMetrics  -- ^ OpenMetrics' text format, version 1.0.0
   | Json         -- ^ an object of @version@ (1) and @metrics@, an array of objects: @name@, @unit@, @help@,
-                 --   @kind@ (@gauge@ or @counter@) and @samples@, each of which has @labels@, an object, and
-                 --   @value@, a number
+                 --   @kind@ (@gauge@, @counter@ or @histogram@) and @samples@, each of which has @labels@, an
+                 --   object, and @value@, a number; of a histogram an object of @buckets@, an array of
+                 --   objects of @le@ and @count@, and of @count@ and @sum@
   deriving (Eq, Ord, Show, Read, Enum, Bounded, Generic, NFData)
 
 -- | For the header @Content-Type@ of an answer.
@@ -162,13 +169,20 @@ kind :: MetricKind -> Builder
 kind k = case k of
   KindGauge -> text "gauge"
   KindCounter -> text "counter"
+  KindHistogram -> text "histogram"
 
 samples :: Builder -> Metric -> Builder
 samples name m = foldMap sample (metricSamples m)
   where
-    sample (Sample labels v) = name <> labelled labels <> value v <> char7 '\n'
+    sample (Sample labels v) = case v of
+      Distribution limits n total ->
+        mconcat [ bucket labels (limit l) k | (l, k) <- limits ] <> bucket labels (text "+Inf") n
+          <> line "_count" (map label labels) (Whole n) <> line "_sum" (map label labels) (Real total)
+      _ -> line "" (map label labels) v
+    bucket labels l n = line "_bucket" (map label labels ++ [text "le=\"" <> l <> char7 '"']) (Whole n)
+    line end labels v = name <> text end <> labelled labels <> value v <> char7 '\n'
     labelled [] = char7 ' '
-    labelled labels = char7 '{' <> separated (map label labels) <> text "} "
+    labelled labels = char7 '{' <> separated labels <> text "} "
     label (l, v) = text l <> text "=\"" <> escaped quoted v <> char7 '"'
 
 value :: Value -> Builder
@@ -177,6 +191,16 @@ value v = case v of
   Real x | isNaN x -> text "NaN"
          | isInfinite x -> text (if x > 0 then "+Inf" else "-Inf")
          | otherwise -> decimal x
+  Distribution _ n _ -> intDec n
+
+-- As OpenMetrics wants limits: with a point, and no more digits behind it than there have to be.
+limit :: Double -> Builder
+limit x = intDec whole <> char7 '.' <> digits 100000000 part
+  where
+    (whole, part) = (round (x * 1.0e9) :: Int) `quotRem` 1000000000
+    digits :: Int -> Int -> Builder
+    digits p n = let (d, rest) = n `quotRem` p
+                 in word8 (48 + fromIntegral d) <> (if rest == 0 then mempty else digits (p `quot` 10) rest)
 
 -- Nine digits behind the point where these are enough.
 decimal :: Double -> Builder
@@ -206,7 +230,11 @@ json m =
     string s = char7 '"' <> escaped jsonString s <> char7 '"'
     number v = case v of
       Real x | isNaN x || isInfinite x -> text "null"   -- JSON has none
+      Distribution limits n total ->
+        text "{\"buckets\":[" <> separated (map bucket limits) <> text "],\"count\":" <> intDec n
+          <> text ",\"sum\":" <> value (Real total) <> char7 '}'
       _ -> value v
+    bucket (l, n) = text "{\"le\":" <> limit l <> text ",\"count\":" <> intDec n <> char7 '}'
 
 separated :: [Builder] -> Builder
 separated [] = mempty

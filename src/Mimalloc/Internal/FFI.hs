@@ -157,6 +157,11 @@ module Mimalloc.Internal.FFI
   , mi_stats_reset
   , mi_stats_merge
   , mi_stats_print_safe
+  , mi_stats_print_resident_safe
+  , mi_heap_contents_safe
+  , mi_heap_print_safe
+  , mi_profile_figures
+  , mi_profile_histograms_safe
   , mi_stats_words_safe
   , mi_stats_get_json_safe
     -- * What is resident
@@ -507,6 +512,13 @@ foreign import ccall safe "hs_mi_collect" mi_collect_safe               :: CBool
 foreign import ccall unsafe "hs_mi_stats_reset" mi_stats_reset                           :: IO ()
 foreign import ccall unsafe "hs_mi_stats_merge" mi_stats_merge                           :: IO ()
 foreign import ccall safe "hs_mi_stats_print" mi_stats_print_safe       :: Ptr a -> IO ()
+foreign import ccall safe "hs_mi_stats_print_resident" mi_stats_print_resident_safe
+  :: CSize -> CSize -> CSize -> IO ()
+foreign import ccall safe "hs_mi_heap_contents" mi_heap_contents_safe
+  :: Ptr MiHeap -> Ptr Word64 -> CSize -> IO CSize
+foreign import ccall safe "hs_mi_heap_print" mi_heap_print_safe         :: Ptr MiHeap -> IO ()
+foreign import ccall unsafe "hs_mi_profile_figures" mi_profile_figures  :: Ptr Word64 -> IO ()
+foreign import ccall safe "hs_mi_profile_histograms" mi_profile_histograms_safe :: Ptr Double -> IO ()
 foreign import ccall safe "hs_mi_stats_words" mi_stats_words_safe       :: Ptr Word64 -> CSize -> IO CSize
 foreign import ccall safe "hs_mi_stats_get_json" mi_stats_get_json_safe :: CSize -> CString -> IO CString
 

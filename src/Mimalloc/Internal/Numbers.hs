@@ -23,6 +23,10 @@ module Mimalloc.Internal.Numbers
   , capabilitiesMost
     -- * Names of heaps
   , nameWords
+    -- * What is in a heap, and the profile's histograms
+  , contentAges
+  , profileSizes
+  , profileAges
     -- * Words of structures, and results of a function, each in C's order
   , Total (..)
   , CapabilityWord (..)
@@ -84,12 +88,24 @@ capabilitiesMost = 256
 nameWords :: Int
 nameWords = 6
 
+-- | Ages by which the bytes in a heap are told. (@MI_CONTENT_AGES@)
+contentAges :: Int
+contentAges = 7
+
+-- | Places of the profile's histogram of sizes. (@MI_PROFILE_SIZES@)
+profileSizes :: Int
+profileSizes = 13
+
+-- | Places of the profile's histogram of ages. (@MI_PROFILE_AGES@)
+profileAges :: Int
+profileAges = 9
+
 -- | @mi_totals_t@
 data Total
   = TotalReservedBytes | TotalCommittedBytes | TotalUsedBytes | TotalUsedBlocks | TotalPages | TotalArenas
   | TotalMappings | TotalThreads | TotalCapabilities | TotalPeakCommittedBytes | TotalPurgedBytes
   | TotalFreshPages | TotalAdoptedPages | TotalFullPages | TotalRetiredPages | TotalRemoteFreedBlocks
-  | TotalStructureBytes
+  | TotalStructureBytes | TotalHoleBytes | TotalCommitLimitBytes | TotalRefusedRequests
   deriving (Show, Enum, Bounded)
 
 -- | @mi_cap_stats_t@
@@ -125,6 +141,11 @@ numbers =
   , ("MI_ID_STEP", ownerIdStep)
   , ("MI_CAPS_MAX", capabilitiesMost)
   , ("MI_NAME_WORDS", nameWords)
+  , ("MI_CONTENT_AGES", contentAges)
+  , ("mi_heap_content_t", 5 + contentAges)
+  , ("MI_PROFILE_SIZES", profileSizes)
+  , ("MI_PROFILE_AGES", profileAges)
+  , ("mi_profile_histograms_t", profileSizes + 1 + profileAges + 1 + profileAges)
   ]
   ++ structure "mi_totals_t" "Total" [minBound .. maxBound :: Total]
   ++ structure "mi_cap_stats_t" "Capability" [minBound .. maxBound :: CapabilityWord]

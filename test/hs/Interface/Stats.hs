@@ -7,11 +7,12 @@ import Control.Exception (try)
 import Control.Monad
 import qualified Data.ByteString.Char8 as B
 import Data.Char (isDigit, isUpper, toLower)
-import Data.List (isPrefixOf, sort, stripPrefix)
+import Data.List (isInfixOf, isPrefixOf, sort, stripPrefix)
 import Foreign.ForeignPtr (finalizeForeignPtr, touchForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
 import System.Exit (ExitCode (..))
 import System.IO.Error (isIllegalOperation)
+import System.Posix.Resource
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 import Text.ParserCombinators.ReadP
@@ -156,14 +157,87 @@ tests = testGroup "stats"
   , testCase "printed for people" $ do
       (status, _, said) <- child [] "print statistics"
       status @?= ExitSuccess
-      let has ws = assertBool said (any (\l -> ws `isPrefixOf` words l) (lines said))
-      assertBool said ("mimalloc: live 209.4 KiB in 1001 blocks; committed " `isPrefixOf` said)
-      has (words "capability 0 1000 blocks 109.4 KiB live in")
-      has (words "heap 1 1000 blocks 109.4 KiB live in")
-      has (words "heap 2 1 blocks 100.0 KiB live in 1 pages of 128.0 KiB")
-      has (words "112-byte blocks 1000 blocks 109.4 KiB live in")
-      has (words "larger than 64 KiB 1 blocks 100.0 KiB live in 1 pages of 128.0 KiB")
+      let has ws = assertBool said (any (\l -> words ws `isPrefixOf` words l) (lines said))
+          answer = words (head (lines said))
+      -- the answer: parts that add up, as far as they are written
+      [ w | w <- answer, w `notElem` units, any (`notElem` ".0123456789") w ] @?= words
+        "mimalloc: resident = GHC + this allocator + other"
+      case [ read n * size | (n, unit) <- zip answer (drop 1 answer)
+                           , Just size <- [lookup unit (zip units sizes)] ] of
+        [whole, ghc, ours, other] -> do
+          assertBool said (abs (whole - ghc - ours - other) <= 0.2 * 1048576)
+          assertBool said (ghc > 100000 && ours > 209 * 1024 && ours < 1000 * 1024)
+        _ -> assertFailure said
+      assertBool said (" = live 209.4 KiB + free beside it " `isInfixOf` said)
+      has "1001 blocks live, 0 freed by others;"
+      has "most of it: "
+      has "capability 0 1000 blocks 109.4 KiB live in"
+      has "the main heap 1000 blocks 109.4 KiB live in"
+      has "heap 2 \"cache\" 1 blocks 100.0 KiB live in 1 pages of 128.0 KiB, 78 % used"
+      has "112 B blocks 1000 blocks 109.4 KiB live in"
+      has "blocks with own pages 1 blocks 100.0 KiB live in 1 pages of 128.0 KiB, 78 % used"
       assertBool said (all ((< 150) . length) (lines said))
+  , testCase "where the system does not say what is resident" $ do
+      (status, _, said) <- child [("GHCRTS", "-V0")] "print without descriptors"
+      status @?= ExitSuccess
+      assertBool said ("mimalloc: resident unknown, the whole process; this allocator has committed "
+        `isPrefixOf` said)
+  , testCase "what is in a heap" $ withHeap $ \h -> do
+      heapContents h >>= (@?= [])
+      ps <- replicateM 100 (heapMallocForeignPtrBytes h 1000)
+      big <- heapMallocForeignPtrBytes h 200000
+      contents <- heapContents h
+      let live c = (contentBlockBytes c, usageLiveBlocks (contentUsage c), usageLiveBytes (contentUsage c))
+      map live contents @?= [(1024, 100, 102400), (262144, 1, 200704)]
+      forM_ contents $ \c -> do
+        map fst (contentByAge c) @?= map Just [1, 10, 60, 600, 3600, 86400] ++ [Nothing]
+        sum (map snd (contentByAge c)) @?= usageLiveBytes (contentUsage c)
+        assertBool (show c) (sum (map snd (take 3 (contentByAge c))) == usageLiveBytes (contentUsage c))
+      mapM_ finalizeForeignPtr (big : drop 10 ps)
+      rest <- heapContents h
+      map live rest @?= [(1024, 10, 10240)]
+      rnf rest @?= ()
+      mapM_ touchForeignPtr ps
+      before <- mainContents
+      mi_malloc 1000 >>= \p -> do
+        during <- mainContents
+        mi_free p
+        let of_ cs = sum [ usageLiveBlocks (contentUsage c) | c <- cs, contentBlockBytes c == 1024 ]
+        assertBool (show (before, during)) (of_ during >= of_ before - 10 && of_ during >= 1)
+  , testCase "what is in a heap, while others free and allocate" $ withHeap $ \h -> do
+      ps <- replicateM 20000 (heapMallocForeignPtrBytes h 100)
+      done <- newEmptyMVar
+      void $ forkIO $ do
+        forM_ (zip [0 :: Int ..] ps) $ \(i, p) -> do
+          finalizeForeignPtr p
+          when (i `mod` 4 == 0) $ void (heapMallocForeignPtrBytes h 3000)
+        putMVar done ()
+      let look last_ = do
+            contents <- heapContents h
+            let n = sum [ usageLiveBlocks (contentUsage c) | c <- contents, contentBlockBytes c == 112 ]
+            assertBool (show (n, last_)) (n <= last_)
+            over <- tryTakeMVar done
+            maybe (yield >> look n) (const (pure ())) over
+      look 20000
+      contents <- heapContents h
+      sum [ usageLiveBlocks (contentUsage c) | c <- contents, contentBlockBytes c == 112 ] @?= 0
+  , testCase "a heap that has ended has no contents" $ do
+      h <- newHeap
+      endHeap h
+      forM_ [void (heapContents h), printHeap h] $ \act -> try act >>=
+        either (\e -> isIllegalOperation e @? show e) (const (assertFailure "it has ended"))
+  , testCase "a heap for a report" $ do
+      (status, _, said) <- child [("MIMALLOC_MAX_ERRORS", "5")] "print a heap"
+      status @?= ExitSuccess
+      let has ws = assertBool (ws ++ ": " ++ said) (any (\l -> words ws `isPrefixOf` words l) (lines said))
+      has "mimalloc: heap 2 \"cache\": live 15.0 KiB in 3 blocks, in 1 pages of 64.0 KiB"
+      has "version 100; tag 0; is deleted"
+      has "5 KiB blocks 3 blocks 15.0 KiB live"
+      has "pages: 1 queued"
+      has "5 KiB blocks 0 1 0 0 0"
+      has "blocks up to 5 KiB"
+      has "option max_errors = 5"
+      has "mimalloc: the main heap: live "
   , testCase "the process" $ do
       info <- getProcessInfo
       assertBool (show info) (processInfoPeakRSS info > 1000000 && processInfoCurrentRSS info > 0
@@ -183,6 +257,8 @@ tests = testGroup "stats"
       assertBool (show v) (v > 0)
   ]
   where
+    units = ["B", "KiB", "MiB", "GiB"]
+    sizes = iterate (* 1024) 1 :: [Double]
     quiet = collectAll >> getStats
     allEqual xs = and (zipWith (==) xs (drop 1 xs))
 
@@ -191,8 +267,18 @@ things :: [(String, IO ())]
 things =
   [ ("print statistics", runOnCapability 0 $ do
       ps <- replicateM 1000 (mi_malloc 100)
-      withHeap $ \h -> withHeapMallocBytes h 100000 (const printStats)
+      withHeap $ \h -> nameHeap h "cache" >> withHeapMallocBytes h 100000 (const printStats)
       mapM_ mi_free ps)
+  , ("print a heap", withHeap $ \h -> do
+      nameHeap h "cache"
+      ps <- replicateM 3 (heapMallocForeignPtrBytes h 5000)
+      printHeap h
+      printMainHeap
+      mapM_ touchForeignPtr ps)
+  , ("print without descriptors", do
+      limits <- getResourceLimit ResourceOpenFiles
+      setResourceLimit ResourceOpenFiles limits { softLimit = ResourceLimit 3 }
+      printStats)
   ]
 
 -- The names of a record's fields, as C writes them.

@@ -4,14 +4,18 @@ module Metrics.EventLog (tests, things) where
 import Control.Concurrent (forkIO, newEmptyMVar, putMVar, takeMVar)
 import Control.Monad
 import qualified Data.ByteString.Char8 as Char8
+import Data.List (isPrefixOf)
 import Foreign.ForeignPtr (touchForeignPtr)
 import Foreign.Marshal.Utils (fillBytes)
+import Foreign.Ptr (nullPtr)
 import System.Directory (createDirectoryIfMissing, removePathForcibly)
 import System.Exit (ExitCode (..))
+import System.FilePath ((</>))
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
 import Api.Child
+import InPlace
 import Metrics.Residence (takeDescriptors)
 import Mimalloc
 import Mimalloc.EventLog
@@ -27,6 +31,27 @@ tests = testGroup "event log"
       has text "mimalloc purge "
       assertBool "no collection" (any (`Char8.isInfixOf` text)
         [Char8.pack "mimalloc minor collection ", Char8.pack "mimalloc major collection "])
+  , testCase "requests that the limit refused" $ do
+      text <- logOf "decide limit"
+      markers "mimalloc limit " text @?= [2]
+      text' <- logOf "decide nothing"
+      markers "mimalloc limit " text' @?= []
+  , testCase "ghc-events reads it" $ do
+      compiler <- ghc
+      there <- run 60 compiler ["-package-env", "-", "-package", "ghc-events", "-e", "return ()"] ""
+      if there /= Nothing then putStrLn "# skipped: libghc-ghc-events-dev is not installed" else do
+        dir <- freshDirectory "readlog"
+        built <- run 600 compiler ["-package-env", "-", "-package", "ghc-events", "-package", "text", "-Wall"
+          , "-outputdir", dir, "-o", dir </> "readlog", "test/hs/Metrics/ReadLog.hs"] ""
+        mapM_ assertFailure built
+        _ <- logOf "decide limit"
+        (problem, said) <- output 60 (dir </> "readlog") [eventLog] ""
+        mapM_ assertFailure problem
+        let ls = filter ((== ["mimalloc"]) . take 1 . drop 1 . words) (lines said)
+        map (take 2 . drop 2 . words) (filter ("marker" `isPrefixOf`) ls) @?= [["limit", "2"]]
+        length (filter ("message mimalloc live=" `isPrefixOf`) ls) @?= 2
+        -- an event's markers stand before it
+        map (take 1 . words) ls @?= [["message"], ["marker"], ["message"]]
   , testCase "nothing decided" $ do
       text <- logOf "decide nothing"
       has text "mimalloc live="
@@ -58,13 +83,15 @@ logOf thing = fst <$> saidOf thing
 -- is relative.
 saidOf :: String -> IO (Char8.ByteString, String)
 saidOf thing = do
-  let file = "build/metrics.eventlog"
   createDirectoryIfMissing True "build"
-  removePathForcibly file
-  (status, out, err) <- child [("GHCRTS", "-V0 -l -ol" ++ file)] thing
+  removePathForcibly eventLog
+  (status, out, err) <- child [("GHCRTS", "-V0 -l -ol" ++ eventLog)] thing
   assertEqual (out ++ err) ExitSuccess status
-  text <- Char8.readFile file
+  text <- Char8.readFile eventLog
   pure (text, out)
+
+eventLog :: FilePath
+eventLog = "build/metrics.eventlog"
 
 -- | For Api.Child.
 things :: [(String, IO ())]
@@ -77,6 +104,12 @@ things =
       forM_ ps $ \p -> fillBytes p 1 100000
       mapM_ mi_free ps
       collectForce
+      logEvent)
+  , ("decide limit", do
+      mi_option_set MiOptionCommitLimit (64 * 1024)
+      logEvent
+      ps <- replicateM 2 (mi_malloc (100 * 1024 * 1024))
+      unless (all (== nullPtr) ps) $ fail "there is memory"
       logEvent)
   , ("decide at once", do
       let purged = counterPurgedBytes . statsCounters <$> getStats

@@ -1,6 +1,6 @@
 {-# LANGUAGE OverloadedStrings #-}
 -- What metrics are written as, read by strict parsers; and what they are called.
-module Metrics.Formats (tests) where
+module Metrics.Formats (tests, things) where
 
 import Control.Concurrent
 import Control.Monad
@@ -9,13 +9,16 @@ import Data.ByteString.Builder (toLazyByteString)
 import qualified Data.ByteString.Char8 as Char8
 import qualified Data.ByteString.Lazy as Lazy
 import Data.List (isInfixOf, isPrefixOf, isSuffixOf, nub, sort, (\\))
+import Foreign.C.Types (CSize (..))
 import Foreign.ForeignPtr (finalizeForeignPtr, touchForeignPtr)
+import Foreign.Ptr (nullPtr)
 import System.Directory (createDirectoryIfMissing)
 import System.Exit (ExitCode (..))
 import System.Process (readProcessWithExitCode)
 import Test.Tasty (TestTree, testGroup)
 import Test.Tasty.HUnit
 
+import Api.Child
 import Metrics.Parse
 import Mimalloc
 import Mimalloc.Heap
@@ -31,7 +34,8 @@ tests promtool = testGroup "formats" $
       parsed prometheus Prometheus ms >>= (@?= map (told sampleName "") ms)
       parsed openMetrics OpenMetrics ms >>= (@?= [ told metricName (inWords m) m | m <- ms ])
       parsed json Json ms >>= (@?= [ (told metricName (utf8 (metricUnit m)) m)
-        { familyLines = [ l { lineName = utf8 (metricName m) } | l <- familyLines (told metricName "" m) ] }
+        { familyLines = [ if metricKind m == KindHistogram then l else l { lineName = utf8 (metricName m) }
+                        | l <- familyLines (told metricName "" m) ] }
         | m <- ms ])
   , testCase "what scrapes answer" $ do
       scrape Prometheus >>= succeeds . prometheus
@@ -73,6 +77,62 @@ tests promtool = testGroup "formats" $
         parsed prometheus Prometheus [m] >>= (@?= [told sampleName "" m])
         parsed openMetrics OpenMetrics [m] >>= (@?= [told metricName "" m])
         parsed json Json [m] >>= (@?= [told metricName "1" m])
+  , testCase "a histogram" $ do
+      let lives = Metric "lives_seconds" "s" "H." KindHistogram
+            [Sample [("kind", "a")] (Distribution [(0.01, 1), (16, 2)] 4 1.5)]
+          said = Char8.unlines
+            [ "lives_seconds_bucket{kind=\"a\",le=\"0.01\"} 1"
+            , "lives_seconds_bucket{kind=\"a\",le=\"16.0\"} 2"
+            , "lives_seconds_bucket{kind=\"a\",le=\"+Inf\"} 4", "lives_seconds_count{kind=\"a\"} 4"
+            , "lives_seconds_sum{kind=\"a\"} 1.500000000" ]
+      sampleName lives @?= "lives_seconds"
+      rendered Prometheus [lives]
+        @?= "# HELP lives_seconds H.\n# TYPE lives_seconds histogram\n" <> said
+      rendered OpenMetrics [lives]
+        @?= "# TYPE lives_seconds histogram\n# UNIT lives_seconds seconds\n# HELP lives_seconds H.\n" <> said
+          <> "# EOF\n"
+      rendered Json [lives]
+        @?= "{\"version\":1,\"metrics\":[{\"name\":\"lives_seconds\",\"unit\":\"s\",\"help\":\"H.\","
+          <> "\"kind\":\"histogram\",\"samples\":[{\"labels\":{\"kind\":\"a\"},\"value\":{\"buckets\":"
+          <> "[{\"le\":0.01,\"count\":1},{\"le\":16.0,\"count\":2}],\"count\":4,\"sum\":1.500000000}}]}]}\n"
+      -- limits of any kind; no labels
+      let small = lives
+            { metricSamples = [Sample [] (Distribution [(0, 0), (1.0e-9, 0), (67108864, 1)] 1 3)] }
+      take 3 (drop 2 (Char8.lines (rendered Prometheus [small]))) @?=
+        [ "lives_seconds_bucket{le=\"0.0\"} 0", "lives_seconds_bucket{le=\"0.000000001\"} 0"
+        , "lives_seconds_bucket{le=\"67108864.0\"} 1" ]
+  , testCase "the profile, off: nothing but that there is none" $ do
+      ms <- getMetrics
+      [ metricName m | m <- ms, "mimalloc_profile_" `Char8.isPrefixOf` metricName m
+                     , not (null (metricSamples m)) ]
+        @?= [ "mimalloc_profile_samples", "mimalloc_profile_taken_samples", "mimalloc_profile_dropped_samples"
+            , "mimalloc_profile_stacks" ]
+  , testCase "the profile, on" $ forM_ formats $ \(format, parser) -> do
+      (status, out, err) <- child [] ("profile " ++ show format)
+      assertEqual (out ++ err) ExitSuccess status
+      families <- either assertFailure pure (parser (Char8.pack out))
+      let values name = [ read (lineValue l) :: Double | f <- families, l <- familyLines f
+                        , lineName l == name ]
+          bucket name le = [ read (lineValue l) :: Double | f <- families, l <- familyLines f
+                           , lineName l == name ++ "_bucket", lookup "le" (lineLabels l) == Just le ]
+          size = "mimalloc_profile_size_bytes"
+          lifetime = "mimalloc_profile_lifetime_seconds"
+          sumOf name = sum (values name)
+          among what low high x = assertBool (what ++ show x) (x >= low && x <= high)
+      values "mimalloc_profile_rate_bytes" @?= [4096]
+      -- 20000 of 300 bytes, and 200 of 5000 that live: some 1400 and 140 samples
+      among "sizes" 16000 24000 (sum (bucket size "1024.0") - sum (bucket size "256.0"))
+      among "sizes" 140 260 (sum (bucket size "16384.0") - sum (bucket size "4096.0"))
+      among "all" 16000 26000 (sumOf (size ++ "_count"))
+      among "bytes" 5000000 10000000 (sumOf (size ++ "_sum"))
+      among "freed" 16000 24000 (sumOf (lifetime ++ "_count"))
+      bucket lifetime "86400.0" @?= values (lifetime ++ "_count")
+      among "lived" 0 (600 * 24000) (sumOf (lifetime ++ "_sum"))
+      among "live" 700000 2000000 (sumOf "mimalloc_profile_live_bytes")
+  , testCase "what the limit refuses" $ do
+      (status, out, err) <- child [("MIMALLOC_COMMIT_LIMIT", "64MiB")] "refused requests"
+      assertEqual (out ++ err) ExitSuccess status
+      out @?= "[0,3]\n[67108864]\n"
   , testCase "numbers" $ do
       let text v = rendered Prometheus [Metric "x" "1" "" KindGauge [Sample [] v]]
           number v = last (Char8.words (text v))
@@ -186,6 +246,28 @@ nested :: Int -> IO () -> IO ()
 nested 0 act = act
 nested n act = withHeap $ \h -> withHeapMallocBytes h (n * 100000) $ \_ -> nested (n - 1) act
 
+formats :: [(Format, ByteString -> Either String [Family])]
+formats = [(Prometheus, prometheus), (OpenMetrics, openMetrics), (Json, json)]
+
+foreign import ccall "mi_profile_start" startProfile :: CSize -> IO ()
+
+-- | For Api.Child.
+things :: [(String, IO ())]
+things =
+  [ ("profile " ++ show format, do
+      startProfile 4096
+      live <- replicateM 200 (mi_malloc 5000)
+      replicateM_ 20000 (mi_malloc 300 >>= mi_free)
+      scrape format >>= Char8.putStr
+      mapM_ mi_free live) | (format, _) <- formats ]
+  ++ [ ("refused requests", do
+      before <- getMetrics
+      ps <- replicateM 3 (mi_malloc (100 * 1024 * 1024))
+      unless (all (== nullPtr) ps) $ fail "there is memory"
+      after <- getMetrics
+      print (concatMap (figures "mimalloc_refused_requests") [before, after])
+      print (figures "mimalloc_commit_limit_bytes" after)) ]
+
 strange :: Metric
 strange = Metric "strange_blocks" "1" odd_ KindGauge [Sample [("kind", odd_), ("x", "")] (Whole (-1))]
   where odd_ = "a \\ \"b\" \n c \195\164"
@@ -208,10 +290,24 @@ utf8 = Char8.unpack
 -- As a parser should find it.
 told :: (Metric -> ByteString) -> String -> Metric -> Family
 told name u m = Family (utf8 (name m)) kind_ u (utf8 (metricHelp m))
-  [ Line (if null u || u /= "1" then utf8 (sampleName m) else utf8 (metricName m))
-      [ (utf8 l, utf8 v) | (l, v) <- sampleLabels s ] (written (sampleValue s)) | s <- metricSamples m ]
+  (concatMap linesOf (metricSamples m))
   where
-    kind_ = case metricKind m of { KindGauge -> "gauge"; KindCounter -> "counter" }
+    linesOf s = case sampleValue s of
+      Distribution limits n total ->
+        [ line "_bucket" [("le", limit l)] (Whole k) | (l, k) <- limits ]
+          ++ [ line "_bucket" [("le", "+Inf")] (Whole n), line "_count" [] (Whole n)
+             , line "_sum" [] (Real total) ]
+      v -> [line "" [] v]
+      where
+        line end more v = Line (lineOf ++ end) ([ (utf8 l, utf8 x) | (l, x) <- sampleLabels s ] ++ more)
+          (written v)
+    lineOf = if null u || u /= "1" then utf8 (sampleName m) else utf8 (metricName m)
+    -- Those of ours are such as show writes, with a point.
+    limit l = if l < 0.1 then "0.01" else if l < 1.0e7 then show l else show (round l :: Int) ++ ".0"
+    kind_ = case metricKind m of
+      KindGauge -> "gauge"
+      KindCounter -> "counter"
+      KindHistogram -> "histogram"
     written v = utf8 (last (Char8.words (rendered Prometheus [Metric "x" "1" "" KindGauge [Sample [] v]])))
 
 inWords :: Metric -> String
@@ -231,10 +327,15 @@ named m = do
   ok "help" (said /= "" && last said == '.' && '\n' `notElem` said)
   case metricUnit m of
     "By" -> ok "bytes" ("_bytes" `isSuffixOf` name && all whole (metricSamples m))
+    _ | metricKind m == KindHistogram -> ok "a histogram's unit" ("_seconds" `isSuffixOf` name)
     "s" -> ok "seconds" ("_seconds" `isSuffixOf` name && not (any whole (metricSamples m)))
     "1" -> ok "without unit" (not (ends ["_bytes", "_seconds"]) && all whole (metricSamples m))
     u -> assertFailure (name ++ ": unit " ++ show u)
   forM_ (concatMap (map fst . sampleLabels) (metricSamples m)) $ \l ->
     ok ("label " ++ utf8 l) (all (`elem` '_' : ['a' .. 'z']) (utf8 l)
       && l `notElem` ["le", "quantile", "job", "instance"] && not ("__" `isPrefixOf` utf8 l))
-  where whole s = case sampleValue s of { Whole n -> n >= 0; Real _ -> False }
+  where
+    whole s = case sampleValue s of
+      Whole n -> n >= 0
+      Real _ -> False
+      Distribution{} -> metricKind m == KindHistogram

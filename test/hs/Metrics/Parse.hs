@@ -35,8 +35,8 @@ prometheus text = textLines text >>= go
       said <- unescaped [('\\', '\\'), ('n', '\n')] words_
       (name', type_) <- comment "TYPE" t
       unless (name == name') $ Left ("TYPE of " ++ name' ++ " after HELP of " ++ name)
-      unless (type_ `elem` ["gauge", "counter"]) $ Left ("type " ++ type_)
-      (ls, others) <- samples (== name) rest
+      unless (type_ `elem` ["gauge", "counter", "histogram"]) $ Left ("type " ++ type_)
+      (ls, others) <- if type_ == "histogram" then distribution name rest else samples (== name) rest
       (Family name type_ "" said ls :) <$> go others
     go [l] = Left ("alone: " ++ l)
 
@@ -62,11 +62,11 @@ openMetrics text = do
       (name', words_) <- comment "HELP" h
       unless (name == name') $ Left ("HELP of " ++ name' ++ " after TYPE of " ++ name)
       said <- unescaped quotes words_
-      wanted <- case type_ of
-        "gauge" -> pure name
-        "counter" -> pure (name ++ "_total")
+      (ls, others) <- case type_ of
+        "gauge" -> samples (== name) rest''
+        "counter" -> samples (== name ++ "_total") rest''
+        "histogram" -> distribution name rest''
         _ -> Left ("type " ++ type_)
-      (ls, others) <- samples (== wanted) rest''
       (Family name type_ u said ls :) <$> go others
     isEnd e s = reverse e `isPrefixOf` reverse s
 
@@ -95,6 +95,22 @@ samples wanted ls = do
   case filter (not . wanted . lineName) parsed of
     [] -> pure (parsed, others)
     l : _ -> Left ("another family's: " ++ show l)
+
+-- Of a histogram without labels: buckets, whose limits and numbers rise, up to all; count, which is that;
+-- and sum.
+distribution :: String -> [String] -> Result ([Line], [String])
+distribution name ls = do
+  (mine, others) <- samples (`elem` map (name ++) ["_bucket", "_count", "_sum"]) ls
+  let (buckets, end) = span ((== name ++ "_bucket") . lineName) mine
+      limits = [ l | Line _ [("le", l)] _ <- buckets ]
+      numbers = map (read . lineValue) buckets :: [Int]
+      rises xs = and (zipWith (<=) xs (drop 1 xs))
+  unless (length limits == length buckets && take 1 (reverse limits) == ["+Inf"]
+      && rises (map read (init limits) :: [Double]) && rises numbers
+      && map lineName end == map (name ++) ["_count", "_sum"]
+      && map lineValue (take 1 end) == map lineValue (take 1 (reverse buckets))) $
+    Left ("no histogram: " ++ show mine)
+  pure (mine, others)
 
 sample :: String -> Result Line
 sample l = do
@@ -184,13 +200,23 @@ json text = do
     metric m = case m of
       Object [("name", Text n), ("unit", Text u), ("help", Text h), ("kind", Text k)
              , ("samples", Array ss)] ->
-        Family n k u h <$> mapM (point n) ss
+        Family n k u h . concat <$> mapM (point n) ss
       _ -> Left ("no metric: " ++ show m)
     point n s = case s of
       Object [("labels", Object ls), ("value", v)] -> do
         ls' <- mapM label ls
-        Line n ls' <$> case v of { Number x -> pure x; Null -> pure "null"; _ -> Left ("value " ++ show v) }
+        case v of
+          Number x -> pure [Line n ls' x]
+          Null -> pure [Line n ls' "null"]
+          Object [("buckets", Array bs), ("count", Number x), ("sum", Number y)] -> do
+            bs' <- mapM (bucket n ls') bs
+            pure (bs' ++ [ Line (n ++ "_bucket") (ls' ++ [("le", "+Inf")]) x, Line (n ++ "_count") ls' x
+                         , Line (n ++ "_sum") ls' y ])
+          _ -> Left ("value " ++ show v)
       _ -> Left ("no sample: " ++ show s)
+    bucket n ls b = case b of
+      Object [("le", Number l), ("count", Number x)] -> pure (Line (n ++ "_bucket") (ls ++ [("le", l)]) x)
+      _ -> Left ("no bucket: " ++ show b)
     label (l, Text v) = pure (l, v)
     label l = Left ("label " ++ show l)
 

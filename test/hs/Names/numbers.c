@@ -6,6 +6,8 @@
 #include "core/types.h"
 #include "ghc/fast.h"
 #include "include/mimalloc-cap.h"
+#include "include/mimalloc-profile.h"
+#include "include/mimalloc-stats.h"
 
 #define NUMBER(name)        { #name, name }
 #define WORDS(type)         { #type, sizeof(type) / 8 }
@@ -16,6 +18,8 @@ static const struct { const char* name; long value; } numbers[] = {
   NUMBER(MI_FAST_KEY_USED), NUMBER(MI_FAST_KEY_SIZE),
   NUMBER(MI_FAST_CELL_BLOCK), NUMBER(MI_FAST_BOX_BLOCK), NUMBER(MI_FAST_NO_BLOCK),
   NUMBER(MI_ID_STEP), NUMBER(MI_CAPS_MAX), NUMBER(MI_NAME_WORDS),
+  NUMBER(MI_CONTENT_AGES), WORDS(mi_heap_content_t),
+  NUMBER(MI_PROFILE_SIZES), NUMBER(MI_PROFILE_AGES), WORDS(mi_profile_histograms_t),
   WORDS(mi_totals_t),
   WORD(mi_totals_t, reserved_bytes), WORD(mi_totals_t, committed_bytes), WORD(mi_totals_t, used_bytes),
   WORD(mi_totals_t, used_blocks), WORD(mi_totals_t, pages), WORD(mi_totals_t, arenas),
@@ -23,7 +27,8 @@ static const struct { const char* name; long value; } numbers[] = {
   WORD(mi_totals_t, threads), WORD(mi_totals_t, capabilities), WORD(mi_totals_t, peak_committed_bytes),
   WORD(mi_totals_t, purged_bytes), WORD(mi_totals_t, fresh_pages), WORD(mi_totals_t, adopted_pages),
   WORD(mi_totals_t, full_pages), WORD(mi_totals_t, retired_pages), WORD(mi_totals_t, remote_freed_blocks),
-  WORD(mi_totals_t, structure_bytes),
+  WORD(mi_totals_t, structure_bytes), WORD(mi_totals_t, hole_bytes), WORD(mi_totals_t, commit_limit_bytes),
+  WORD(mi_totals_t, refused_requests),
   WORDS(mi_cap_stats_t),
   WORD(mi_cap_stats_t, exists), WORD(mi_cap_stats_t, pages), WORD(mi_cap_stats_t, fresh_pages),
   WORD(mi_cap_stats_t, adopted_pages), WORD(mi_cap_stats_t, full_pages), WORD(mi_cap_stats_t, retired_pages),
