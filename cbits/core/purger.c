@@ -251,10 +251,10 @@ static bool thread_is_elsewhere(void) {
   return true;
 }
 
-/* What waits is not due yet, but much of all that is resident; and who frees now may be the last. */
+/* Slices that are not due yet; where nobody comes later, who frees last. */
 static bool too_much_waits(void) {
-  /* A statistic. */
-  return mi_policy_is_early_due(mi_purge_waiting(), mi_load_relaxed(&mi_commit_totals.xcommitted));
+  const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);  /* a statistic */
+  return mi_policy_is_early_due(mi_purge_waiting(), committed, !mi_local()->allocated);
 }
 
 /* Under the lock. All the credit is for a burst of frees, which may be the last thing that happens for
@@ -268,31 +268,36 @@ static bool early_is_paid(void) {
 }
 
 /* Under the lock. */
-static bool early_work(void) {
+static bool early_work(bool pages) {
   const uint64_t since = mi_os_cpu_us();
   const size_t before = mi_load_relaxed(&mi_commit_totals.xpurged);       /* a statistic */
-  const bool more = mi_purge_some(true);
+  const bool more = pages ? mi_pool_round(&place, MI_ROUND_PAGES_BY_OTHERS, true) : mi_purge_some(true);
   const size_t bytes = mi_load_relaxed(&mi_commit_totals.xpurged) - before;
   early += bytes;
   early_in[mi_load_relaxed(&xstep)] += bytes;                             /* the lock's */
-  credit_charge(since, 1);
+  credit_charge(since, pages ? 2 : 1);
   return more;
 }
 
-static bool early_piece(uint64_t now) {
+static bool early_piece(uint64_t now, bool pages) {
   if (mi_clock_is_paused() || mi_option_get(mi_option_purge_delay) < 0 || !mi_trylock(&working)) return false;
   credit_grow(now);
-  const bool more = credit() > 0 && too_much_waits() && early_is_paid() && early_work();
+  const bool wanted = pages ? mi_purger_affords() : credit() > 0 && too_much_waits();
+  const bool more = wanted && early_is_paid() && early_work(pages);
   mi_unlock(&working);
   return more;
 }
 
+/* Pages last, and only where this thread just frees: what they hold is not counted, but a burst of frees in
+   mixed sizes leaves much in them, and who allocates meanwhile would take it again. */
 static void purge_early(uint64_t now, uint32_t ticks) {
   static mi_atomic(uint32_t) xticks;
   const uint32_t sum = mi_load_relaxed(&xticks) + ticks;                  /* a hint */
   mi_store_relaxed(&xticks, sum < MI_PURGE_EARLY_TICKS ? sum : 0);        /* a hint */
   if (sum < MI_PURGE_EARLY_TICKS) return;
-  for (uint32_t n = mi_policy_pieces(sum); n > 0 && early_piece(now); n--) {}
+  for (uint32_t n = mi_policy_pieces(sum); n > 0 && early_piece(now, false); n--) {}
+  if (!mi_local()->allocated) early_piece(now, true);
+  mi_local()->allocated = false;
 }
 
 /* As many pieces of the round as go with what was freed. */

@@ -56,7 +56,10 @@ mi_inline void mi_purger_look_if_due(bool may_start) {
 }
 
 /* At the end of a slow path of malloc, with nothing half done and no lock held. Keeps errno. */
-mi_inline void mi_purger_allocated(void) { mi_purger_look_if_due(true); }
+mi_inline void mi_purger_allocated(void) {
+  mi_local()->allocated = true;
+  mi_purger_look_if_due(true);
+}
 /* The same for one of free. */
 mi_inline void mi_purger_freed(void) { mi_purger_look_if_due(!mi_load_relaxed(&mi_purger_xreplaces_free)); }
 /* The same for whatever else gives memory back. It looks at the clock whatever was counted: a thread that

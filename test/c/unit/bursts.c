@@ -89,4 +89,53 @@ BURSTS(of_20_mib, 6, 20 * MI_MiB, 6)
 BURSTS(of_100_kib, 640, 100 * MI_KiB, 64)
 BURSTS(of_10_kib, 7000, 10 * MI_KiB, 7000)
 
-TEST_MAIN("bursts", TESTS(of_1_mib), TESTS(of_20_mib), TESTS(of_100_kib), TESTS(of_10_kib))
+/* Blocks of 16 bytes to 1 MiB, as many of each octave, of which four of five are freed at once, in any order:
+   half of what is freed lies in pages in which others live. */
+static void of_mixed_sizes(void) {
+  enum { N = 4800 };
+  uint64_t r = 7;
+  size_t size[N], live = 0;
+  mi_option_set(mi_option_purge_thread, -1);
+  mi_option_set(mi_option_purge_delay, 1000000);
+  memset(block, 0, sizeof block), memset(size, 1, sizeof size);           /* resident themselves */
+  const size_t before = test_rss();
+  for (size_t i = 0; i < N; i++) {
+    const size_t least = (size_t)16 << test_random(&r) % 16;
+    size[i] = least + (size_t)test_random(&r) % least;
+    CHECK((block[i] = mi_malloc(size[i])) != NULL);
+    memset(block[i], 1, size[i]);
+  }
+  for (size_t i = 0; i < N; i++) {
+    if (test_random(&r) % 5 == 0) live += size[i];
+    else mi_free(block[i]), block[i] = NULL;
+  }
+  const size_t resident = test_rss() - before, young = MI_PURGE_EARLY_BYTES + 4 * MI_MiB;
+  CHECK_AT(TEST_SANITIZED || resident <= live + live / 8 + young,
+           "%zu KiB are resident, %zu live", resident / 1024, live / 1024);
+  for (size_t i = 0; i < N; i++) mi_free(block[i]);
+  mi_collect(true);
+}
+
+/* One of many blocks after the other is freed and another allocated: what is free comes to be used. */
+static void of_a_mix(void) {
+  enum { N = 3000 };
+  uint64_t r = 7;
+  mi_option_set(mi_option_purge_thread, -1);
+  mi_option_set(mi_option_purge_delay, 1000000);
+  memset(block, 0, sizeof block);
+  for (size_t i = 0; i < 20 * N; i++) {
+    uint8_t** b = &block[i < N ? i : test_random(&r) % N];
+    const size_t size = 9000 + (size_t)test_random(&r) % 50000;
+    mi_free(*b);
+    CHECK((*b = mi_malloc(size)) != NULL);
+    memset(*b, 1, size);
+    if (i == 2 * N) mi_store_relaxed(&mi_commit_totals.xpurged, 0);
+  }
+  const size_t purged = mi_load_relaxed(&mi_commit_totals.xpurged);
+  CHECK_AT(purged <= MI_MiB, "%zu", purged);
+  for (size_t i = 0; i < N; i++) mi_free(block[i]);
+  mi_collect(true);
+}
+
+TEST_MAIN("bursts", TESTS(of_1_mib), TESTS(of_20_mib), TESTS(of_100_kib), TESTS(of_10_kib),
+          TEST(of_mixed_sizes), TEST(of_a_mix))
