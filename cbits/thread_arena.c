@@ -4,6 +4,7 @@
 #include "core/arena.h"
 #include "core/report.h"
 #include "core/os.h"
+#include "core/stats.h"
 
 /* ---- arenas ---- */
 
@@ -81,13 +82,30 @@ bool mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_la
   return mi_manage_os_memory_ex(start, size, is_committed, is_large, is_zero, numa_node, false, NULL);
 }
 
-void* mi_arena_area(mi_arena_id_t arena_id, size_t* size) {
+/* NULL: there is none. */
+static const mi_arena_t* arena_of(mi_arena_id_t id) {
   uint16_t number;
-  /* Its holder's, as any id. */
-  const bool ok = mi_arena_of_id(arena_id, &number) && number != MI_ARENA_NONE
+  /* xgone: its holder's, as any id. */
+  const bool ok = mi_arena_of_id(id, &number) && number != MI_ARENA_NONE
                   && !mi_load_relaxed(&mi_arena_at(number)->xgone);
-  if (size != NULL) *size = ok ? mi_arena_at(number)->nslices * MI_SLICE_SIZE : 0;
-  return ok ? mi_arena_at(number)->start : NULL;
+  return ok ? mi_arena_at(number) : NULL;
+}
+
+void* mi_arena_area(mi_arena_id_t arena_id, size_t* size) {
+  const mi_arena_t* a = arena_of(arena_id);
+  if (size != NULL) *size = a == NULL ? 0 : a->nslices * MI_SLICE_SIZE;
+  return a == NULL ? NULL : a->start;
+}
+
+mi_arena_id_t mi_arena_next(mi_arena_id_t arena_id) {
+  for (size_t i = arena_id < 0 ? 0 : (size_t)arena_id; i < mi_arena_count(); i++)
+    if (arena_of((int)i + 1) != NULL) return (int)i + 1;
+  return 0;
+}
+
+size_t mi_arena_map(mi_arena_id_t arena_id, mi_arena_run_t* runs, size_t max) {
+  const mi_arena_t* a = arena_of(arena_id);
+  return a == NULL ? 0 : mi_stats_arena_map(a, runs, runs == NULL ? 0 : max);
 }
 
 void mi_arenas_print(void) {

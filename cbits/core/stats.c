@@ -76,6 +76,48 @@ static void listed_pages_read(const mi_heap_t* heap, void (*visit)(const mi_read
   mi_unlock(mi_heap_pages_lock(heap));
 }
 
+/* ---- the slices of an arena ---- */
+
+static uint64_t hole_bytes(const mi_arena_t* a, size_t slice, size_t n) {
+  const size_t each = MI_SLICE_SIZE / MI_HOLE_SIZE, end = (slice + n) * each;
+  size_t count = 0;
+  size_t i = mi_bitmap_next(a->holes, end, slice * each);
+  for (size_t len; i < end; i = mi_bitmap_next(a->holes, end, i + len))
+    count += len = mi_bitmap_run(a->holes, end, i, end - i);
+  return count * MI_HOLE_SIZE;
+}
+
+/* One slice, or a page: what begins there may have ended since, so that it is cut at the arena's end. */
+static mi_arena_run_t run_at(const mi_arena_t* a, size_t i) {
+  mi_arena_run_t run = { .first = i, .nslices = 1, .use = MI_ARENA_KEPT };
+  mi_reading_t r;
+  const bool free = mi_bitmap_run(a->free, a->nslices, i, 1) != 0;
+  if (free) run.use = mi_bitmap_run(a->dirty, a->nslices, i, 1) != 0 ? MI_ARENA_WAITS : MI_ARENA_FREE;
+  if (free || !page_read(&a->pages[i], &r)) return run;
+  run.use = MI_ARENA_PAGE;
+  run.nslices = mi_max(mi_min(r.nslices, a->nslices - i), 1);
+  run.owner = r.owner == MI_ID_GONE ? 0 : r.owner;
+  run.heap = r.heap == NULL ? 0 : mi_load_relaxed(&r.heap->xid);          /* as in add_page */
+  run.block_size = r.size;
+  run.live_blocks = r.blocks;
+  run.hole_bytes = hole_bytes(a, i, run.nslices);
+  return run;
+}
+
+size_t mi_stats_arena_map(const mi_arena_t* a, mi_arena_run_t* runs, size_t max) {
+  size_t n = 0;
+  mi_arena_run_t last = { .use = MI_ARENA_PAGE };
+  for (size_t i = 0; i < a->nslices; ) {
+    const mi_arena_run_t run = run_at(a, i);
+    i += run.nslices;
+    if (run.use != MI_ARENA_PAGE && run.use == last.use) { last.nslices += run.nslices; n--; }
+    else last = run;
+    if (n < max) runs[n] = last;
+    n++;
+  }
+  return n;
+}
+
 /* ---- the use of one owner, or of all ---- */
 
 typedef struct { uintptr_t id; mi_use_t use; } mi_use_of_t;

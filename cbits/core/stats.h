@@ -16,6 +16,9 @@ typedef struct { uint64_t blocks, bytes; } mi_use_t;
 /* Live blocks of the owner `id`, in the pages it holds or gave up full; 0: of everybody. */
 mi_use_t mi_stats_use(uintptr_t id);
 
+/* As mi_arena_map. */
+size_t mi_stats_arena_map(const mi_arena_t* a, mi_arena_run_t* runs, size_t max);
+
 /* One size class, owner or heap: gauges. */
 typedef struct {
   /* Block size, 0 for blocks with pages of their own / owner's id, 0 for nobody's / heap's id. */

@@ -88,6 +88,8 @@ HS(void, mi_stats_print_resident, (size_t total, size_t ghc, size_t ours), (tota
 HS(size_t, mi_heap_contents, (mi_heap_t* heap, mi_heap_content_t* rows, size_t max), (heap, rows, max))
 HS(void, mi_heap_print, (mi_heap_t* heap), (heap))
 HS(void, mi_profile_histograms, (mi_profile_histograms_t* histograms), (histograms))
+HS(mi_arena_id_t, mi_arena_next, (mi_arena_id_t arena_id), (arena_id))
+HS(size_t, mi_arena_map, (mi_arena_id_t arena_id, mi_arena_run_t* runs, size_t max), (arena_id, runs, max))
 HS(size_t, mi_stats_words, (uint64_t* words, size_t max), (words, max))
 HS(char*, mi_stats_get_json, (size_t buf_size, char* buf), (buf_size, buf))
 

@@ -133,6 +133,28 @@ mi_decl_export size_t mi_stats_get_bin_size(size_t bin) mi_attr_noexcept;
    words there are; writes as many of them as fit `max`. */
 mi_decl_export size_t mi_stats_words(uint64_t* words, size_t max) mi_attr_noexcept;
 
+/* The id of the next arena behind that with this id, 0: the first; 0 if there is none. */
+mi_decl_export mi_arena_id_t mi_arena_next(mi_arena_id_t arena_id) mi_attr_noexcept;
+
+/* What an arena (mi_arena_area) is used for, slice by slice of 64 KiB, in order: runs of slices, which cover
+   it. A page is a run; of other slices, neighbours that are used alike are one. Returns how many runs there
+   are, 0 if there is no such arena, and writes as many as fit `max`. Everybody may go on meanwhile: then it
+   is a recent value for each run. */
+typedef enum mi_arena_use_e {
+  MI_ARENA_FREE,            /* free; the system has the memory, or never gave any */
+  MI_ARENA_WAITS,           /* free; the memory waits to go back */
+  MI_ARENA_KEPT,            /* kept for the next page that is as large, or just changing hands */
+  MI_ARENA_PAGE             /* a page: the other fields are of it, and 0 elsewhere */
+} mi_arena_use_t;
+typedef struct mi_arena_run_s {
+  uint64_t first, nslices;
+  uint64_t use;             /* mi_arena_use_t */
+  uint64_t owner, heap;     /* ids, as in mi_stats_words; 0: nobody's, none */
+  uint64_t block_size, live_blocks;
+  uint64_t hole_bytes;      /* given back inside the page */
+} mi_arena_run_t;
+mi_decl_export size_t mi_arena_map(mi_arena_id_t arena_id, mi_arena_run_t* runs, size_t max) mi_attr_noexcept;
+
 #ifdef __cplusplus
 }
 #endif

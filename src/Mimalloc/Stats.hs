@@ -37,6 +37,11 @@ module Mimalloc.Stats
     -- * Capabilities
   , CapabilityStats (..)
   , capabilityStats
+    -- * Arenas
+  , ArenaRun (..)
+  , ArenaUse (..)
+  , getArenas
+  , arenaMap
     -- * The process
   , liveBlocks
   , ProcessInfo (..)
@@ -72,6 +77,7 @@ import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Heap (Heap, usingHeap)
 import Mimalloc.Internal.Numbers
 import Mimalloc.Internal.Resident
+import Mimalloc.Primitive.Heap (MiArenaId)
 
 -- $setup
 -- Pasted into GHCi, the examples need these before them.
@@ -200,7 +206,7 @@ readStats p nwords process = do
       nameAt place = do
         key <- peekElemOff p place
         name <- peekName (castPtr (p `advancePtr` (place + 1)))
-        pure (heapId key, name)
+        pure (heapOfId key, name)
       named name = map (\(key, usage) -> (name key, usage))
       resident = pure (processInfoCurrentRSS process)
       peak = pure (processInfoPeakRSS process)
@@ -214,20 +220,24 @@ readStats p nwords process = do
     <*> total TotalRefusedRequests
   Stats gauges counters
     <$> (sortOn fst . named sizeClass <$> parts 0 classes)
-    <*> (named owner <$> parts classes owners)
-    <*> (named heapId <$> parts (classes + owners) heaps)
+    <*> (named ownerOfId <$> parts classes owners)
+    <*> (named heapOfId <$> parts (classes + owners) heaps)
     <*> foldM (\rest place -> (: rest) <$> nameAt place) [] [nwords - each, nwords - 2 * each .. theNames]
   where
     at :: Int -> IO Int
     at i = fromIntegral <$> peekElemOff p i
     sizeClass key = if key == 0 then Larger else BlockBytes (fromIntegral key)
-    heapId key = if key == 1 then MainHeap else HeapNumber (fromIntegral key)
-    -- As in docs/DESIGN.md, section 5.
-    owner key
-      | key == 0 = Nobody
-      | key <= fromIntegral (ownerIdStep * capabilitiesMost) =
-          Capability (fromIntegral key `quot` ownerIdStep - 1)
-      | otherwise = OSThread key
+
+heapOfId :: Word64 -> HeapId
+heapOfId key = if key == 1 then MainHeap else HeapNumber (fromIntegral key)
+
+-- As in docs/DESIGN.md, section 5.
+ownerOfId :: Word64 -> Owner
+ownerOfId key
+  | key == 0 = Nobody
+  | key <= fromIntegral (ownerIdStep * capabilitiesMost) =
+      Capability (fromIntegral key `quot` ownerIdStep - 1)
+  | otherwise = OSThread key
 
 -- As C made it fit: UTF-8. Base's function for that has a handler, and masks.
 peekName :: Ptr Word8 -> IO String
@@ -427,6 +437,76 @@ liveBlocks :: IO (Int, Int)
 liveBlocks = allocaArray 2 $ \p -> do
   mi_live_safe p (p `advancePtr` 1)
   (,) <$> (fromIntegral <$> peekElemOff p 0) <*> (fromIntegral <$> peekElemOff p 1)
+
+-- | Neighbouring slices of an arena, of 64 KiB each, that are used for one thing.
+--
+-- @since 0.1.0.0
+data ArenaRun = ArenaRun
+  { runFirst  :: !Int  -- ^ the first of them, counted from the begin of the arena
+  , runSlices :: !Int  -- ^ how many
+  , runUse    :: !ArenaUse
+  } deriving (Eq, Show, Generic, NFData)
+
+-- | What slices are used for.
+--
+-- @since 0.1.0.0
+data ArenaUse
+  = ArenaFree   -- ^ free, and not in memory: given back, or never used
+  | ArenaWaits  -- ^ free; the memory waits to go back to the system
+  | ArenaKept   -- ^ kept for the next page that is as large, or just changing hands
+  | ArenaPage !Owner !HeapId !Int !Int !Int
+    -- ^ a page: whose; the size of its blocks, bytes; how many of these live; bytes given back inside it
+  deriving (Eq, Show, Generic, NFData)
+
+-- | The arenas that there are: number and bytes, in the order of numbers, which are those that
+-- 'Mimalloc.Heap.withHeapInArena' takes. From any thread; throws nothing.
+--
+-- >>> arenas <- withMallocBytes 1000 (const getArenas)
+-- >>> all ((> 0) . snd) arenas && not (null arenas)
+-- True
+--
+-- @since 0.1.0.0
+getArenas :: IO [(MiArenaId, Int)]
+getArenas = allocaArray 1 $ \size ->
+  let from before = do
+        arena <- mi_arena_next before
+        if arena == 0 then pure [] else do
+          _ <- mi_arena_area arena size
+          bytes <- fromIntegral <$> peekElemOff size 0
+          rest <- from arena
+          pure (if bytes == 0 then rest else (arena, bytes) : rest)   -- one that has just gone
+  in from 0
+
+-- | What an arena's slices are used for, in order; nothing if there is no such arena. A safe call, from any
+-- thread, which stops nobody: while others go on each run is of a recent moment. Throws nothing.
+--
+-- >>> (arena, bytes) : _ <- withMallocBytes 1000 (const getArenas)
+-- >>> runs <- arenaMap arena
+-- >>> 65536 * sum (map runSlices runs) == bytes
+-- True
+--
+-- @since 0.1.0.0
+arenaMap :: MiArenaId -> IO [ArenaRun]
+arenaMap arena = go 1024
+  where
+    go :: Int -> IO [ArenaRun]
+    go room = do
+      r <- allocaArray (room * words_) $ \p -> do
+        n <- fromIntegral <$> mi_arena_map_safe arena p (fromIntegral room)
+        if n > room then pure (Left n) else Right <$> foldM (part p) [] [n - 1, n - 2 .. 0]
+      either (\n -> go (n + n `quot` 8)) pure r              -- others may come up meanwhile
+    words_ = 1 + fromEnum (maxBound :: ArenaRunWord)
+    part p rest i = do
+      let word field = peekElemOff p (words_ * i + fromEnum field)
+          int field = fromIntegral <$> word field
+      use <- word ArenaRunUse
+      run <- ArenaRun <$> int ArenaRunFirst <*> int ArenaRunNslices <*> case use of
+        0 -> pure ArenaFree
+        1 -> pure ArenaWaits
+        2 -> pure ArenaKept
+        _ -> ArenaPage . ownerOfId <$> word ArenaRunOwner <*> (heapOfId <$> word ArenaRunHeap)
+               <*> int ArenaRunBlockSize <*> int ArenaRunLiveBlocks <*> int ArenaRunHoleBytes
+      pure (run : rest)
 
 -- | What the process as a whole has used, as the system and the allocator count it.
 --

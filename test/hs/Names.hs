@@ -4,7 +4,7 @@
 module Main (main) where
 
 import Control.Monad
-import Data.Char (isAlphaNum, isSpace, toUpper)
+import Data.Char (isAlphaNum, isDigit, isSpace, toUpper)
 import Data.List
   (dropWhileEnd, findIndex, isInfixOf, isPrefixOf, isSuffixOf, nub, partition, stripPrefix, tails, (\\))
 import Data.Maybe (listToMaybe)
@@ -202,10 +202,12 @@ readReasons file = do
   text <- readFile file
   pure [ (name, not (null reason)) | name : reason <- map words (lines text), take 1 name /= "#" ]
 
+-- Of this package, not of mimalloc-live: a version follows the name.
 libraryFiles :: String -> IO [FilePath]
 libraryFiles extension = do
   files <- buildDirectory >>= filesBelow
-  pure (filter (\f -> "libHSmimalloc-" `isPrefixOf` takeFileName f && takeExtension f == extension) files)
+  pure (filter (\f -> ours (takeFileName f) && takeExtension f == extension) files)
+  where ours f = any (all isDigit . take 1) (stripPrefix "libHSmimalloc-" f)
 
 -- | What a foreign import calls or points to: the word before its type, or the last one of the text.
 foreignName :: String -> [String]

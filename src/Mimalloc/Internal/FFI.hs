@@ -163,6 +163,8 @@ module Mimalloc.Internal.FFI
   , mi_profile_figures
   , mi_profile_histograms_safe
   , mi_stats_words_safe
+  , mi_arena_next
+  , mi_arena_map_safe
   , mi_stats_get_json_safe
     -- * What is resident
   , mi_areas_safe
@@ -520,6 +522,8 @@ foreign import ccall safe "hs_mi_heap_print" mi_heap_print_safe         :: Ptr M
 foreign import ccall unsafe "hs_mi_profile_figures" mi_profile_figures  :: Ptr Word64 -> IO ()
 foreign import ccall safe "hs_mi_profile_histograms" mi_profile_histograms_safe :: Ptr Double -> IO ()
 foreign import ccall safe "hs_mi_stats_words" mi_stats_words_safe       :: Ptr Word64 -> CSize -> IO CSize
+foreign import ccall unsafe "hs_mi_arena_next" mi_arena_next            :: CInt -> IO CInt
+foreign import ccall safe "hs_mi_arena_map" mi_arena_map_safe           :: CInt -> Ptr Word64 -> CSize -> IO CSize
 foreign import ccall safe "hs_mi_stats_get_json" mi_stats_get_json_safe :: CSize -> CString -> IO CString
 
 -- Any-thread, safe because it waits for who moves a mapping.

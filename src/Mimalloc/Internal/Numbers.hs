@@ -31,6 +31,7 @@ module Mimalloc.Internal.Numbers
   , Total (..)
   , CapabilityWord (..)
   , PressureWord (..)
+  , ArenaRunWord (..)
   , ProcessWord (..)
     -- * All of them
   , numbers
@@ -120,6 +121,12 @@ data PressureWord
   | PressureMinor | PressureMajor | PressureMinorFreed | PressureMajorFreed
   deriving (Show, Enum, Bounded)
 
+-- | @mi_arena_run_t@
+data ArenaRunWord
+  = ArenaRunFirst | ArenaRunNslices | ArenaRunUse | ArenaRunOwner | ArenaRunHeap | ArenaRunBlockSize
+  | ArenaRunLiveBlocks | ArenaRunHoleBytes
+  deriving (Show, Enum, Bounded)
+
 -- | What @mi_process_info@ writes, in the order of its parameters.
 data ProcessWord
   = ProcessElapsedMsecs | ProcessUserMsecs | ProcessSystemMsecs | ProcessCurrentRss | ProcessPeakRss
@@ -150,6 +157,7 @@ numbers =
   ++ structure "mi_totals_t" "Total" [minBound .. maxBound :: Total]
   ++ structure "mi_cap_stats_t" "Capability" [minBound .. maxBound :: CapabilityWord]
   ++ structure "mi_pressure_stats_t" "Pressure" [minBound .. maxBound :: PressureWord]
+  ++ structure "mi_arena_run_t" "ArenaRun" [minBound .. maxBound :: ArenaRunWord]
   where
     structure :: (Show a, Enum a) => String -> String -> [a] -> [(String, Int)]
     structure name prefix fields =

@@ -2,12 +2,98 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "include/mimalloc-stats.h"
 #include "test.h"
 
 static uint8_t memory[4 * MI_MiB] mi_cachealign;
 
 static bool within(const void* p, const void* area, size_t size) {
   return (uintptr_t)p - (uintptr_t)area < size;
+}
+
+/* ---- what the slices are used for ---- */
+
+enum { NRUNS = 2000 };
+static mi_arena_run_t runs[NRUNS];
+
+/* Covers the arena; no two neighbours but pages are used alike. */
+static size_t map_of(mi_arena_id_t id) {
+  size_t size, at = 0;
+  CHECK(mi_arena_area(id, &size) != NULL);
+  const size_t n = mi_arena_map(id, runs, NRUNS);
+  CHECK(n > 0 && n <= NRUNS);
+  for (size_t i = 0; i < n; i++) {
+    CHECK(runs[i].first == at && runs[i].nslices > 0);
+    CHECK(i == 0 || runs[i].use == MI_ARENA_PAGE || runs[i].use != runs[i - 1].use);
+    at += runs[i].nslices;
+  }
+  CHECK_EQ(at, size / MI_SLICE_SIZE);
+  return n;
+}
+
+static const mi_arena_run_t* run_of(mi_arena_id_t id, const void* p) {
+  const size_t slice = (size_t)((const uint8_t*)p - (uint8_t*)mi_arena_area(id, NULL)) / MI_SLICE_SIZE;
+  const mi_arena_run_t* run = runs;
+  while (run->first + run->nslices <= slice) run++;
+  return run;
+}
+
+static void map(void) {
+  mi_arena_id_t id;
+  CHECK_EQ(mi_reserve_os_memory_ex(8 * MI_MiB, true, false, true, &id), 0);
+  CHECK_EQ(map_of(id), 1);
+  CHECK(runs[0].use == MI_ARENA_FREE && runs[0].nslices == 8 * MI_MiB / MI_SLICE_SIZE);
+  mi_heap_t* heap = mi_heap_new_in_arena(id);
+  void *small = mi_heap_malloc(heap, 100), *other = mi_heap_malloc(heap, 100);
+  void *medium = mi_heap_malloc(heap, 20000), *large = mi_heap_malloc(heap, MI_MiB);
+  map_of(id);
+  const mi_arena_run_t* run = run_of(id, small);
+  CHECK(run->use == MI_ARENA_PAGE && run->nslices == 1 && run->block_size == 112 && run->live_blocks == 2);
+  CHECK(run->heap == mi_load_relaxed(&heap->xid) && run->owner == 0 && run->hole_bytes == 0);
+  run = run_of(id, medium);
+  CHECK(run->use == MI_ARENA_PAGE && run->block_size >= 20000 && run->live_blocks == 1);
+  run = run_of(id, large);
+  CHECK(run->use == MI_ARENA_PAGE && run->nslices == MI_MiB / MI_SLICE_SIZE && run->live_blocks == 1);
+  /* Three pages, and what is free. One that does not fit is counted, and not written. */
+  const size_t n = mi_arena_map(id, NULL, 0);
+  CHECK(n >= 4);
+  runs[1].first = 77;
+  CHECK(mi_arena_map(id, runs, 1) == n && runs[1].first == 77);
+  mi_free(large);
+  mi_free(other);
+  map_of(id);
+  CHECK(run_of(id, large)->use != MI_ARENA_PAGE && run_of(id, large)->owner == 0);
+  CHECK(MI_HARD || run_of(id, large)->use == MI_ARENA_WAITS);
+  CHECK_EQ(run_of(id, small)->live_blocks, 1);
+  mi_collect(true);
+  map_of(id);
+  CHECK_EQ(run_of(id, large)->use, MI_ARENA_FREE);
+  mi_heap_destroy(heap);
+}
+
+static void map_of_none(void) {
+  CHECK(mi_arena_next(0) == 0 && mi_arena_next(-1) == 0 && mi_arena_next(1) == 0);
+  mi_arena_id_t a, b;
+  CHECK_EQ(mi_reserve_os_memory_ex(MI_MiB, true, false, true, &a), 0);
+  CHECK_EQ(mi_reserve_os_memory_ex(MI_MiB, true, false, true, &b), 0);
+  CHECK(mi_arena_next(0) == a && mi_arena_next(-5) == a && mi_arena_next(a) == b && mi_arena_next(b) == 0);
+  const mi_arena_id_t none[] = { 0, -1, b + 1, INT32_MAX };
+  for (size_t i = 0; i < 4; i++) CHECK_EQ(mi_arena_map(none[i], runs, NRUNS), 0);
+}
+
+/* Read while others go on: it covers the arena at each moment. */
+static void map_meanwhile(void) {
+  pthread_t t[3];
+  for (uintptr_t i = 0; i < 3; i++) CHECK_EQ(pthread_create(&t[i], NULL, &test_churn, (void*)(i + 1)), 0);
+  for (int i = 0; i < 300; i++)
+    for (int id = 0; (id = mi_arena_next(id)) != 0; ) {
+      size_t size, slices = 0;
+      const size_t n = mi_arena_map(id, runs, NRUNS);
+      for (size_t k = 0; k < n && n <= NRUNS; k++) slices += runs[k].nslices;
+      CHECK(mi_arena_area(id, &size) == NULL || n == 0 || n > NRUNS || slices == size / MI_SLICE_SIZE);
+    }
+  mi_store_relaxed(&test_stop, true);
+  for (int i = 0; i < 3; i++) pthread_join(t[i], NULL);
 }
 
 /* ---- reserving ---- */
@@ -411,7 +497,8 @@ static void subprocess_without_memory(void) {
   mi_os_fail_in(0, 0);
 }
 
-TEST_MAIN("thread_arena", TEST(reserve), TEST(reserve_errors), TEST(who_may_use_it),
+TEST_MAIN("thread_arena", TEST(map), TEST(map_of_none), TEST(map_meanwhile), TEST(reserve),
+          TEST(reserve_errors), TEST(who_may_use_it),
           TEST(exclusive_outlives_its_heap), TEST(huge_pages), TEST(no_huge_pages),
           TEST(no_huge_pages_by_option), TEST(manage), TEST(manage_zero), TEST(manage_without_a_name),
           TEST(manage_reserved), TEST(manage_errors), TEST(area_of_none), TEST(print), TEST(subprocess),
