@@ -38,6 +38,7 @@ import qualified Mimalloc.Capability as M
 import Mimalloc.EventLog (startEventLog, stopEventLog)
 import Mimalloc.Heap
 import Mimalloc.Pressure
+import Mimalloc.Stats (arenaMap)
 import qualified Mimalloc.Store as S
 import qualified Mimalloc.Vector as V
 
@@ -502,5 +503,6 @@ nulls =
   , ("mi_heap_of", mi_heap_of nullPtr >>= (@?= nullPtr))
   , ("mi_check_owned", mi_check_owned nullPtr >>= (@?= 0))
   , ("visitHeapBlocks", visitHeapBlocks nullPtr True (\_ _ _ _ -> pure True) >>= (@?= False))
+  , ("arenaMap", mapM_ (arenaMap >=> (@?= [])) [0, -1, maxBound])
   , ("mi_is_in_heap_region", mi_is_in_heap_region nullPtr >>= (@?= 0))
   ]

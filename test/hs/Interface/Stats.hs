@@ -9,6 +9,7 @@ import qualified Data.ByteString.Char8 as B
 import Data.Char (isDigit, isUpper, toLower)
 import Data.List (isInfixOf, isPrefixOf, sort, stripPrefix)
 import Foreign.ForeignPtr (finalizeForeignPtr, touchForeignPtr)
+import Foreign.Marshal.Alloc (alloca)
 import Foreign.Marshal.Utils (fillBytes)
 import System.Exit (ExitCode (..))
 import System.IO.Error (isIllegalOperation)
@@ -91,6 +92,18 @@ tests = testGroup "stats"
       endHeap named
       try (nameHeap named "gone") >>=
         either (\e -> isIllegalOperation e @? show e) (const (assertFailure "it has ended"))
+  , testCase "the map of an arena" $ alloca $ \p -> do
+      mi_reserve_os_memory_ex 8388608 0 0 1 p >>= (@?= 0)
+      arena <- peek p
+      lookup arena <$> getArenas >>= (@?= Just 8388608)
+      arenaMap arena >>= (@?= [ArenaRun 0 128 ArenaFree])
+      withHeapInArena arena $ \h -> withHeapMallocBytes h 1000000 $ \_ -> withHeapMallocBytes h 100 $ \_ -> do
+        runs <- arenaMap arena
+        map runFirst runs @?= init (scanl (+) 0 (map runSlices runs))
+        sum (map runSlices runs) @?= 128
+        heap : _ <- reverse . map fst . statsHeaps <$> getStats
+        sort [ (runSlices r, size >= 1000000, live)
+             | r@(ArenaRun _ _ (ArenaPage Nobody h' size live 0)) <- runs, h' == heap ] @?= [(1, False, 1), (16, True, 1)]
   , testCase "a block with a page of its own" $ withMallocBytes 1000000 $ \_ -> do
       s <- getStats
       assertBool "one more" (or [ usageLiveBytes u >= 1000000 | (Larger, u) <- statsSizeClasses s ])
