@@ -3,6 +3,7 @@
 #              make uninstall
 # make test    the C suites; ./check runs these and the Haskell ones
 # make lint    layers, lengths, orders; make matrix: every GHC
+# make live    the live page's suite (./check runs it, too), and the page in Debian's chromium
 # make soak    the stress suites for long; make bytes-long: 100 million operations that move bytes about;
 #              make forks-long: 1000 forks of each kind
 # make mutants seeds faults in copies of the tree, and looks that the suite that is there for each fails;
@@ -136,6 +137,10 @@ include test/c/tests.mk
 lint:
 	tools/lint
 
+live:
+	tools/suite live tools/live
+	tools/suite browser tools/live browser
+
 matrix:
 	tools/matrix
 
@@ -156,4 +161,4 @@ bench: lib
 clean:
 	rm -rf $(BUILD)/o $(BUILD)/t $(BUILD)/libmimalloc.* $(BUILD)/mimalloc.pc $(BUILD)/mimalloc-config*.cmake
 
-.PHONY: lib install uninstall test soak bytes-long forks-long mutants busy lint matrix bench clean
+.PHONY: lib install uninstall test soak bytes-long forks-long mutants busy lint live matrix bench clean
