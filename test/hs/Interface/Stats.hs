@@ -103,7 +103,8 @@ tests = testGroup "stats"
         sum (map runSlices runs) @?= 128
         heap : _ <- reverse . map fst . statsHeaps <$> getStats
         sort [ (runSlices r, size >= 1000000, live)
-             | r@(ArenaRun _ _ (ArenaPage Nobody h' size live 0)) <- runs, h' == heap ] @?= [(1, False, 1), (16, True, 1)]
+             | r@(ArenaRun _ _ (ArenaPage Nobody h' size live 0)) <- runs, h' == heap ]
+          @?= [(1, False, 1), (16, True, 1)]
   , testCase "a block with a page of its own" $ withMallocBytes 1000000 $ \_ -> do
       s <- getStats
       assertBool "one more" (or [ usageLiveBytes u >= 1000000 | (Larger, u) <- statsSizeClasses s ])
