@@ -18,6 +18,7 @@
 #include "core/purge.h"
 #include "core/purger.h"
 #include "core/family.h"
+#include "core/label.h"
 #include "core/visit.h"
 #include "thread.h"
 
@@ -56,6 +57,7 @@ static void before_fork(void) {
   mi_arena_before_fork();
   mi_mapping_before_fork();
   mi_sample_before_fork();
+  mi_label_before_fork();
   mi_meta_before_fork();
 }
 
@@ -74,6 +76,7 @@ static void after_fork(bool child) {
   if (!mi_fork_leave(child)) return;
   if (child) mend_child();
   mi_meta_after_fork(child);
+  mi_label_after_fork(child);
   mi_sample_after_fork(child);
   mi_mapping_after_fork(child);
   mi_arena_after_fork(child);

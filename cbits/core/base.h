@@ -87,6 +87,7 @@ typedef enum {
   MI_RANK_ARENAS,
   MI_RANK_MAPPINGS,
   MI_RANK_SAMPLES,
+  MI_RANK_LABELS,
   MI_RANK_META,
   MI_RANK_STRINGS
 } mi_rank_t;

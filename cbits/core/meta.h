@@ -15,7 +15,7 @@
 
 typedef enum {
   MI_META_OWNER, MI_META_LHEAP, MI_META_HEAP, MI_META_PAGE, MI_META_FILE,
-  MI_META_SAMPLES, MI_META_STACKS,
+  MI_META_SAMPLES, MI_META_STACKS, MI_META_LABELS, MI_META_LABELLED,
   MI_META_PLACES,                   /* and the next MI_OWNER_CHUNKS - 1: one kind for each size of chunk */
   MI_META_KINDS = MI_META_PLACES + MI_OWNER_CHUNKS
 } mi_meta_kind_t;

@@ -75,6 +75,12 @@ void     mi_os_wake(void);
 /* The same for other threads of our own: each has a word, its bell, which begins as 0. */
 void     mi_os_wait_at(mi_atomic(uint32_t)* bell, uint64_t ms);
 void     mi_os_wake_at(mi_atomic(uint32_t)* bell);
+/* From here on this signal calls the handler, which may come in the middle of anything. False: there is no
+   such signal, or nobody may handle it. */
+#define MI_OS_SIGHUP  1
+#define MI_OS_SIGUSR1 10
+#define MI_OS_SIGUSR2 12
+bool     mi_os_signal_handle(int number, void (*handler)(int number));
 /* Has this process more than one thread, or had it? Asked of the C library; once it is true it stays so. */
 bool     mi_os_has_threads(void);
 /* Threads that this process has now, the one that calls is one of them; 0 where unknown. */
@@ -104,6 +110,7 @@ int      mi_os_file_create(const char* path);
 bool     mi_os_file_write(int fd, const char* text, size_t length);
 void     mi_os_file_close(int fd);
 bool     mi_os_file_copy(const char* path, int fd);
+bool     mi_os_file_rename(const char* from, const char* to);
 uint64_t mi_os_pid(void);
 /* Before the C library has it: from here on it has. Who loads an object then has the library begin, with what
    stands there. */

@@ -1,8 +1,10 @@
-/* See os.h: files that are written when the user asks for it. Any thread. By number, as the calls for memory:
-   none is a cancellation point. */
+/* See os.h: files that are written when the user asks for it, also by a signal. Any thread. By number, as the
+   calls for memory: none is a cancellation point. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +25,10 @@ bool mi_os_file_write(int fd, const char* text, size_t length) {
   return true;
 }
 
+bool mi_os_file_rename(const char* from, const char* to) {
+  return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0u) == 0;
+}
+
 void mi_os_file_close(int fd) { syscall(SYS_close, fd); }
 
 bool mi_os_file_copy(const char* path, int fd) {
@@ -39,3 +45,14 @@ bool mi_os_file_copy(const char* path, int fd) {
 }
 
 uint64_t mi_os_pid(void) { return (uint64_t)syscall(SYS_getpid); }
+
+_Static_assert(SIGHUP == MI_OS_SIGHUP && SIGUSR1 == MI_OS_SIGUSR1 && SIGUSR2 == MI_OS_SIGUSR2,
+               "os.h has the numbers of signals as most machines have them");
+
+bool mi_os_signal_handle(int number, void (*handler)(int number)) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  return sigaction(number, &action, NULL) == 0;
+}

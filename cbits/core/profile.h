@@ -11,6 +11,10 @@ bool mi_profile_write(int fd, mi_profile_format_t format, mi_profile_what_t what
 bool mi_profile_write_file(const char* path, mi_profile_format_t format, mi_profile_what_t what,
                            uint64_t before);
 
+/* The same in memory of the system's, with an end; its length. NULL and ENOMEM: there is none. */
+char* mi_profile_text(mi_profile_format_t format, mi_profile_what_t what, uint64_t before, size_t* length);
+void  mi_profile_text_free(char* text);
+
 /* Samples from here on. */
 void mi_profile_begin(size_t rate);
 /* What the environment asks for: when the process begins, and when it ends. */

@@ -71,6 +71,20 @@ uint64_t mi_sample_mark(void) {
   return n;
 }
 
+/* ---- labels ---- */
+
+static mi_atomic(mi_sample_label_t) xlabel_of;  /* NULL: nobody has said it */
+
+void mi_sample_set_label_of(mi_sample_label_t label_of) {
+  mi_store_release(&xlabel_of, label_of);                                 /* pairs with mi_sample_label */
+}
+
+const char* mi_sample_label(const mi_owner_t* owner) {
+  /* Pairs with mi_sample_set_label_of. */
+  const mi_sample_label_t label_of = mi_id_is_capability(owner->id) ? mi_load_acquire(&xlabel_of) : NULL;
+  return label_of == NULL ? owner->label : label_of();
+}
+
 /* ---- stacks: under the lock ---- */
 
 /* Eight for each doubling, as classes of blocks have. */

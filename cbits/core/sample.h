@@ -5,6 +5,7 @@
 
 #include "../include/mimalloc-profile.h"
 #include "os.h"
+#include "types.h"
 
 #define MI_SAMPLE_FRAMES 32u        /* the most of a stack that is kept */
 #define MI_SAMPLES_MAX   65536u
@@ -15,6 +16,12 @@ extern mi_atomic(size_t) mi_sample_xrate;
 mi_inline bool mi_sample_is_on(void) { return mi_load_relaxed(&mi_sample_xrate) != 0; }
 /* Changes when sampling begins, or goes on at another rate. Not 0 while it is on. */
 extern mi_atomic(uint32_t) mi_sample_xsession;
+
+/* By capabilities nothing is known here of what they run: a ring says how the label of that is found, in an
+   allocation of theirs. Else it is the owner's. */
+typedef const char* (*mi_sample_label_t)(void);
+void mi_sample_set_label_of(mi_sample_label_t label_of);
+const char* mi_sample_label(const mi_owner_t* owner);
 
 /* Rate 0: off. Samples that live stay in the table, and end as their blocks do. */
 void mi_sample_set_rate(size_t rate);

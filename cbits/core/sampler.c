@@ -121,7 +121,7 @@ uint32_t mi_sampler_note(mi_lheap_t* lh, const void* block, size_t asked, size_t
     .weight = mi_sampler_weight(size, lh->owner->points.rate),
     .heap = mi_load_relaxed(&heap->xid),                                  /* constant while it is used */
   };
-  return mi_sample_take(&sample, lh->owner->label);
+  return mi_sample_take(&sample, mi_sample_label(lh->owner));
 }
 
 void mi_sampler_take(mi_lheap_t* lh, mi_page_t* page, size_t asked, size_t size) {

@@ -19,6 +19,7 @@
 #include "core/stats.h"
 #include "ghc/drain.h"
 #include "ghc/fast.h"
+#include "ghc/labels.h"
 #include "include/mimalloc-cap.h"
 #include "thread.h"
 
@@ -196,6 +197,7 @@ mi_cold static mi_lheap_t* cap_begin(uint32_t number) {
   mi_store_release(&xlheaps[number], &owner->main);                       /* pairs with mi_cap_stats */
   mi_process_begin();
   note_oldest();
+  mi_labels_begin();
   mi_drainer_start(number);
   return &owner->main;
 }

@@ -3,8 +3,8 @@
    another mimalloc, preloaded or linked, has the public ones. (Names with `cap`, and those in C--, are only
    here.) What they call is this package's in any case: its public names are protected (mimalloc.h). Any
    thread, all of them. */
+#include "core/profile.h"
 #include "include/mimalloc-cap.h"
-#include "include/mimalloc-profile.h"
 #include "include/mimalloc-stats.h"
 #include "include/mimalloc.h"
 #include "thread.h"
@@ -14,11 +14,23 @@
   mi_decl_export type hs_##name parameters; \
   type hs_##name parameters { return name arguments; }
 
+/* In a safe call no capability is held, so it is told the label of the Haskell thread, which goes by the OS
+   thread's while a profile is made. */
+#define LABELLED(name, parameters, arguments) \
+  mi_decl_export void* hs_##name parameters; \
+  void* hs_##name parameters { \
+    const bool labelled = label != NULL && mi_profile_rate() != 0; \
+    const char* outer = labelled ? mi_profile_set_label(label) : NULL; \
+    void* block = name arguments; \
+    if (labelled) mi_profile_set_label(outer); \
+    return block; \
+  }
+
 HS(void, mi_live, (uint64_t* blocks, uint64_t* bytes), (blocks, bytes))
 HS(size_t, mi_areas, (uint64_t* words, size_t max), (words, max))
-HS(void*, mi_thread_aligned, (size_t size, size_t align, size_t offset, bool zero),
+LABELLED(mi_thread_aligned, (size_t size, size_t align, size_t offset, bool zero, const char* label),
    (size, align, offset, zero))
-HS(void*, mi_thread_resize, (void* p, size_t size, size_t align, size_t offset, bool zero),
+LABELLED(mi_thread_resize, (void* p, size_t size, size_t align, size_t offset, bool zero, const char* label),
    (p, size, align, offset, zero))
 HS(char*, mi_realpath, (const char* fname, char* resolved_name), (fname, resolved_name))
 HS(size_t, mi_usable_size, (const void* p), (p))
@@ -38,10 +50,10 @@ HS(void, mi_heap_set_name, (mi_heap_t* heap, const char* name), (heap, name))
 HS(mi_heap_t*, mi_heap_of, (const void* p), (p))
 HS(bool, mi_heap_contains_block, (mi_heap_t* heap, const void* p), (heap, p))
 HS(bool, mi_heap_check_owned, (mi_heap_t* heap, const void* p), (heap, p))
-HS(void*, mi_thread_heap_aligned, (mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero),
-   (heap, size, align, offset, zero))
-HS(void*, mi_thread_heap_resize, (mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset,
-   bool zero), (heap, p, size, align, offset, zero))
+LABELLED(mi_thread_heap_aligned, (mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero,
+   const char* label), (heap, size, align, offset, zero))
+LABELLED(mi_thread_heap_resize, (mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset,
+   bool zero, const char* label), (heap, p, size, align, offset, zero))
 HS(char*, mi_heap_realpath, (mi_heap_t* heap, const char* fname, char* resolved_name), (heap, fname,
    resolved_name))
 HS(bool, mi_heap_visit_blocks, (const mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor, void*
@@ -91,15 +103,18 @@ HS(void, mi_profile_histograms, (mi_profile_histograms_t* histograms), (histogra
 HS(mi_arena_id_t, mi_arena_next, (mi_arena_id_t arena_id), (arena_id))
 HS(size_t, mi_arena_map, (mi_arena_id_t arena_id, mi_arena_run_t* runs, size_t max), (arena_id, runs, max))
 HS(size_t, mi_stats_words, (uint64_t* words, size_t max), (words, max))
+HS(void, mi_profile_start, (size_t rate), (rate))
+HS(void, mi_profile_stop, (void), ())
+HS(size_t, mi_profile_rate, (void), ())
+HS(uint64_t, mi_profile_mark, (void), ())
+HS(char*, mi_profile_text, (int format, int what, uint64_t before, size_t* length),
+   ((mi_profile_format_t)format, (mi_profile_what_t)what, before, length))
+HS(void, mi_profile_text_free, (char* text), (text))
 HS(char*, mi_stats_get_json, (size_t buf_size, char* buf), (buf_size, buf))
 
-/* A structure that C returns as words: mi_profile_counts, and the rate. */
-mi_decl_export void hs_mi_profile_figures(uint64_t words[5]);
-void hs_mi_profile_figures(uint64_t words[5]) {
+/* A structure that C returns, as words. */
+mi_decl_export void hs_mi_profile_counts(uint64_t words[4]);
+void hs_mi_profile_counts(uint64_t words[4]) {
   const mi_profile_counts_t n = mi_profile_counts();
-  words[0] = n.live;
-  words[1] = n.taken;
-  words[2] = n.dropped;
-  words[3] = n.stacks;
-  words[4] = mi_profile_rate();
+  words[0] = n.live, words[1] = n.taken, words[2] = n.dropped, words[3] = n.stacks;
 }

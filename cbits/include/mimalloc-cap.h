@@ -147,6 +147,12 @@ mi_decl_export void mi_cap_drain_idle(uint64_t activity[]);
 /* A file's first bytes, to be read, at least one; NULL and errno. By a `safe` import. */
 mi_decl_export mi_file_t* mi_cap_map_file(int fd, size_t size);
 
+/* The label of the Haskell thread that the capability runs (the profile), NULL: none. One more name within
+   it, and what it was before. Another, which was some thread's. Nothing where no thread runs. */
+mi_decl_export const char* mi_cap_label(void);
+mi_decl_export const char* mi_cap_label_enter(const char* name, size_t length);
+mi_decl_export void        mi_cap_label_set(const char* label);
+
 /* How many capabilities have heaps of their own. */
 mi_decl_export size_t mi_cap_max(void);
 

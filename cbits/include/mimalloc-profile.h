@@ -7,9 +7,12 @@
    which it touches what it is written to.
 
    From the environment: MIMALLOC_PROFILE=FILE samples from the start and writes the profile to FILE when the
-   process exits: folded stacks if the name ends in ".folded", else for pprof. %p in the name is the process's
-   number; without it a child of fork writes nothing. MIMALLOC_PROFILE_RATE=BYTES is the rate, and may have a
-   unit (64K). */
+   process exits: folded stacks if the name ends in ".folded", with all numbers if in ".stacks", with names
+   for pprof if in ".symbolized", else for pprof. %p in the name is the process's number; without it a child
+   of fork writes nothing. MIMALLOC_PROFILE_RATE=BYTES is the rate, and may have a unit (64K).
+   MIMALLOC_PROFILE_SIGNAL=USR1 (or USR2, HUP, or a number): at the first such signal the profile is written,
+   too, to FILE with ".1" before its extension, at the next with ".2". A file that is there is whole. A thread
+   of its own does it; a child of fork has none, and heeds no signal. */
 #ifndef MIMALLOC_PROFILE_H
 #define MIMALLOC_PROFILE_H
 
@@ -34,17 +37,23 @@ mi_decl_export size_t mi_profile_rate(void) mi_attr_noexcept;
    later dump may be a leak. */
 mi_decl_export uint64_t mi_profile_mark(void) mi_attr_noexcept;
 
-/* What this thread allocates from here on has this label, beside its stack; NULL: none. The text must stay as
-   long as the process. The label before. */
+/* What this thread allocates from here on has this label, beside its stack; NULL: none. With semicolons it is
+   several, the outermost first: "requests;parse". The text must stay as long as the process. The label
+   before. */
 mi_decl_export const char* mi_profile_set_label(const char* label) mi_attr_noexcept;
 
 typedef enum mi_profile_format_e {
   /* The text that gperftools' pprof and `go tool pprof` read: in use and allocated, blocks and bytes; bytes
-     are those that blocks have. */
+     are those that blocks have. pprof finds names in the program. It has no labels. */
   mi_profile_pprof,
   /* A line for each stack, the outermost frame first, with semicolons between; and a number. Flame graphs are
-     made of that. Bytes are those that were asked for. */
-  mi_profile_folded
+     made of that. Labels come first. Bytes are those that were asked for. */
+  mi_profile_folded,
+  /* The same with four numbers: in use bytes and blocks, allocated bytes and blocks. */
+  mi_profile_stacks,
+  /* pprof's text with the names that the dynamic linker knows, and labels as the outermost frames.
+     gperftools' pprof reads it without the program: google-pprof --text FILE. */
+  mi_profile_symbolized
 } mi_profile_format_t;
 
 /* The number in folded stacks. */

@@ -106,7 +106,7 @@ import GHC.Stats (GCDetails (..), RTSStats (..), getRTSStats, getRTSStatsEnabled
 
 import Mimalloc.Internal.Capabilities
 import Mimalloc.Internal.Exposition
-import Mimalloc.Internal.FFI (mi_cap_counts, mi_profile_figures, mi_profile_histograms_safe)
+import Mimalloc.Internal.FFI (mi_cap_counts, mi_profile_counts, mi_profile_histograms_safe, mi_profile_rate)
 import Mimalloc.Internal.Numbers (profileAges, profileSizes)
 import Mimalloc.Internal.Resident
 import Mimalloc.Pressure
@@ -364,9 +364,11 @@ data Profile = Profile [Int] [Double]
 
 getProfile :: IO Profile
 getProfile = Profile
-  <$> allocaArray 5 (\p -> mi_profile_figures p >> map fromIntegral <$> peekArray 5 p)
+  <$> ((++) <$> counts <*> (pure . fromIntegral <$> mi_profile_rate))
   <*> allocaArray doubles (\p -> mi_profile_histograms_safe p >> peekArray doubles p)
-  where doubles = profileSizes + 1 + profileAges + 1 + profileAges
+  where
+    counts = allocaArray 4 $ \p -> mi_profile_counts p >> map fromIntegral <$> peekArray 4 p
+    doubles = profileSizes + 1 + profileAges + 1 + profileAges
 
 -- While nothing was ever sampled there are no samples of it, but for how many there were.
 ofProfile :: Profile -> [Metric]

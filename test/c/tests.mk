@@ -69,8 +69,8 @@ $(T)/os $(T)/os-%: WRAP = $(patsubst %,-Wl$(comma)--wrap=%,pthread_attr_setdetac
 $(T)/unregistered $(T)/unregistered-%: WRAP = -Wl,--wrap=__register_atfork
 
 # Those with threads, under ThreadSanitizer too; any other by hand: make build/t/NAME-asan.
-THREADED = cache keys bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread stats
-THREADED += budget thread_names thread_stats
+THREADED = cache keys label bitmap many_heaps meta pagemap remote pool_bits heap owner pressure purger thread
+THREADED += stats budget thread_names thread_stats
 SUITES += $(THREADED:%=%-hard-tsan)
 $(UNITS:%=$(T)/%-hard-tsan): $(T)/%-hard-tsan: $(T)/o/hard-tsan/test/c/unit/%.o $(call TEST_O,hard-tsan)
 	@$(LINK_hard-tsan) $(WRAP) $^ -o $@

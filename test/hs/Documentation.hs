@@ -22,7 +22,8 @@ main = do
     | (page, texts) <- programs ]
     ++ [ (page ++ ", program " ++ show n, program compiler flags (dir </> (takeBaseName page ++ show n)) text)
        | (page, texts) <- programs, (n, text) <- zip [1 :: Int ..] texts ]
-    ++ [("examples/Recv.hs", readFile "examples/Recv.hs" >>= program compiler flags (dir </> "Recv"))]
+    ++ [ ("examples/" ++ name ++ ".hs", readFile ("examples/" ++ name ++ ".hs") >>= program compiler flags (dir </> name))
+       | name <- ["Flame", "Recv"] ]
     ++ [("examples in the modules", examples flags dir)
        , ("examples as they are pasted into GHCi", pasted flags dir)
        , ("each module's first example is one that runs", firstExamples)

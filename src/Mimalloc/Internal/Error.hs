@@ -20,6 +20,7 @@ module Mimalloc.Internal.Error
   , badLength
   , badIndex
   , noRegularFile
+  , noProfile
     -- * Telling them apart
   , isResourceExhausted
   , isInvalidArgument
@@ -99,6 +100,11 @@ noRegularFile :: String -> FilePath -> IO a
 noRegularFile name path =
   ioError (IOError Nothing InappropriateType name "not a regular file" Nothing (Just path))
 {-# NOINLINE noRegularFile #-}
+
+-- | A text is no profile, from this line on.
+noProfile :: String -> Int -> IO a
+noProfile name n = failure InvalidArgument name ("no folded stack in line " ++ show n)
+{-# NOINLINE noProfile #-}
 
 failure :: IOErrorType -> String -> String -> IO a
 failure kind name why = ioError (IOError Nothing kind name why Nothing Nothing)

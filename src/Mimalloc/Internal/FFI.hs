@@ -160,7 +160,6 @@ module Mimalloc.Internal.FFI
   , mi_stats_print_resident_safe
   , mi_heap_contents_safe
   , mi_heap_print_safe
-  , mi_profile_figures
   , mi_profile_histograms_safe
   , mi_stats_words_safe
   , mi_arena_next
@@ -193,6 +192,16 @@ module Mimalloc.Internal.FFI
   , mi_cap_pressure_helped
   , mi_cap_pressure_set
   , mi_cap_pressure_stats
+  , mi_cap_label
+  , mi_cap_label_enter
+  , mi_cap_label_set
+  , mi_profile_start_safe
+  , mi_profile_stop
+  , mi_profile_rate
+  , mi_profile_mark
+  , mi_profile_counts
+  , mi_profile_text_safe
+  , mi_profile_text_free
   ) where
 
 import Data.Int (Int64)
@@ -365,9 +374,16 @@ foreign import ccall safe "mi_cap_drain_idle" mi_cap_drain_idle_safe         :: 
 
 -- Any-thread, safe because clearing or copying much is long, or because it reads the file system (mi_realpath).
 -- The first two are as mi_cap_aligned and mi_cap_resize.
-foreign import ccall safe "hs_mi_thread_aligned" mi_aligned_safe :: CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
-foreign import ccall safe "hs_mi_thread_resize" mi_resize_safe   :: Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr b)
+foreign import ccall safe "hs_mi_thread_aligned" mi_labelled_aligned :: CSize -> CSize -> CSize -> CBool -> CString -> IO (Ptr a)
+foreign import ccall safe "hs_mi_thread_resize" mi_labelled_resize   :: Ptr a -> CSize -> CSize -> CSize -> CBool -> CString -> IO (Ptr b)
 foreign import ccall safe "hs_mi_realpath" mi_realpath_safe           :: CString -> CString -> IO CString
+
+-- In a safe call nobody knows the Haskell thread, so its label goes with it.
+mi_aligned_safe :: CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
+mi_aligned_safe size align offset zero = mi_cap_label >>= mi_labelled_aligned size align offset zero
+
+mi_resize_safe :: Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr b)
+mi_resize_safe p size align offset zero = mi_cap_label >>= mi_labelled_resize p size align offset zero
 
 mi_zalloc_safe :: CSize -> IO (Ptr a)
 mi_zalloc_safe size = mi_zalloc_aligned_safe size 1
@@ -447,10 +463,19 @@ foreign import ccall unsafe "hs_mi_heap_check_owned" mi_heap_check_owned    :: P
 
 -- Any-thread: what the OS thread has of that heap. Safe because clearing or copying much is long, or because it reads the
 -- file system (realpath), or because it calls back into Haskell (visit).
-foreign import ccall safe "hs_mi_thread_heap_aligned" mi_heap_aligned_safe :: Ptr MiHeap -> CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
-foreign import ccall safe "hs_mi_thread_heap_resize" mi_heap_resize_safe   :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr b)
+foreign import ccall safe "hs_mi_thread_heap_aligned" mi_labelled_heap_aligned :: Ptr MiHeap -> CSize -> CSize -> CSize -> CBool -> CString -> IO (Ptr a)
+foreign import ccall safe "hs_mi_thread_heap_resize" mi_labelled_heap_resize   :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> CBool -> CString -> IO (Ptr b)
 foreign import ccall safe "hs_mi_heap_realpath" mi_heap_realpath_safe         :: Ptr MiHeap -> CString -> CString -> IO CString
 foreign import ccall safe "hs_mi_heap_visit_blocks" mi_heap_visit_blocks_safe :: Ptr MiHeap -> CBool -> FunPtr BlockVisitor -> Ptr () -> IO CBool
+
+-- With the label, as above.
+mi_heap_aligned_safe :: Ptr MiHeap -> CSize -> CSize -> CSize -> CBool -> IO (Ptr a)
+mi_heap_aligned_safe heap size align offset zero =
+  mi_cap_label >>= mi_labelled_heap_aligned heap size align offset zero
+
+mi_heap_resize_safe :: Ptr MiHeap -> Ptr a -> CSize -> CSize -> CSize -> CBool -> IO (Ptr b)
+mi_heap_resize_safe heap p size align offset zero =
+  mi_cap_label >>= mi_labelled_heap_resize heap p size align offset zero
 
 -- | Size, alignment, offset.
 mi_heap_zalloc_aligned_at_safe :: Ptr MiHeap -> CSize -> CSize -> CSize -> IO (Ptr a)
@@ -519,12 +544,25 @@ foreign import ccall safe "hs_mi_stats_print_resident" mi_stats_print_resident_s
 foreign import ccall safe "hs_mi_heap_contents" mi_heap_contents_safe
   :: Ptr MiHeap -> Ptr Word64 -> CSize -> IO CSize
 foreign import ccall safe "hs_mi_heap_print" mi_heap_print_safe         :: Ptr MiHeap -> IO ()
-foreign import ccall unsafe "hs_mi_profile_figures" mi_profile_figures  :: Ptr Word64 -> IO ()
 foreign import ccall safe "hs_mi_profile_histograms" mi_profile_histograms_safe :: Ptr Double -> IO ()
 foreign import ccall safe "hs_mi_stats_words" mi_stats_words_safe       :: Ptr Word64 -> CSize -> IO CSize
 foreign import ccall unsafe "hs_mi_arena_next" mi_arena_next            :: CInt -> IO CInt
 foreign import ccall safe "hs_mi_arena_map" mi_arena_map_safe           :: CInt -> Ptr Word64 -> CSize -> IO CSize
 foreign import ccall safe "hs_mi_stats_get_json" mi_stats_get_json_safe :: CSize -> CString -> IO CString
+
+-- Owner-only, hence unsafe: the label of the thread that calls. Bytes of a name, and how many; the label before.
+foreign import ccall unsafe mi_cap_label       :: IO CString
+foreign import ccall unsafe mi_cap_label_enter :: CString -> CSize -> IO CString
+foreign import ccall unsafe mi_cap_label_set   :: CString -> IO ()
+
+-- Any-thread. Safe where they load an unwinder, or look at the whole table: format, number, mark or 0, length.
+foreign import ccall safe "hs_mi_profile_start" mi_profile_start_safe :: CSize -> IO ()
+foreign import ccall unsafe "hs_mi_profile_stop" mi_profile_stop      :: IO ()
+foreign import ccall unsafe "hs_mi_profile_rate" mi_profile_rate      :: IO CSize
+foreign import ccall unsafe "hs_mi_profile_mark" mi_profile_mark      :: IO Word64
+foreign import ccall unsafe "hs_mi_profile_counts" mi_profile_counts  :: Ptr Word64 -> IO ()
+foreign import ccall safe "hs_mi_profile_text" mi_profile_text_safe   :: CInt -> CInt -> Word64 -> Ptr CSize -> IO CString
+foreign import ccall unsafe "hs_mi_profile_text_free" mi_profile_text_free :: CString -> IO ()
 
 -- Any-thread, safe because it waits for who moves a mapping.
 foreign import ccall safe "hs_mi_areas" mi_areas_safe :: Ptr Word64 -> CSize -> IO CSize

@@ -399,15 +399,15 @@ static void written(void) {
   for (int i = 0; i < 10; i++) p[i] = caller(100);
   for (int i = 0; i < 4; i++) mi_free(p[i]);
   mi_profile_mark();
-  mi_profile_set_label("later;");
+  mi_profile_set_label(";later;;parse;");
   void* q = caller(3000);
   mi_profile_set_label(NULL);
   CHECK_EQ(folded(mi_profile_in_use_blocks, 0, "requests"), 6);
   CHECK_EQ(folded(mi_profile_in_use_bytes, 0, "requests"), 600);
   CHECK_EQ(folded(mi_profile_allocated_blocks, 0, "requests"), 10);
   CHECK_EQ(folded(mi_profile_allocated_bytes, 0, "requests"), 1000);
-  CHECK_EQ(folded(mi_profile_in_use_bytes, 0, "later_"), 3000);
-  CHECK_EQ(folded(mi_profile_in_use_bytes, 1, "later_"), 0);
+  CHECK_EQ(folded(mi_profile_in_use_bytes, 0, "later;parse"), 3000);
+  CHECK_EQ(folded(mi_profile_in_use_bytes, 1, "later;parse"), 0);
   CHECK_EQ(folded(mi_profile_in_use_bytes, 1, "requests"), 600);
   char* text = dump(mi_profile_pprof, mi_profile_in_use_bytes, 0);
   /* What blocks have: 112 and 3072 bytes. */
