@@ -24,14 +24,6 @@ static bool is_free(mi_page_t* page, const mi_block_t* block) {
   return mi_load_relaxed(&block->xmark) == key;                           /* shown by the acquire */
 }
 
-/* What a pointer leads to. */
-typedef struct {
-  mi_page_t*  page;
-  mi_block_t* block;
-  uint64_t    w, key;               /* of the page, read before the block was checked */
-  bool        pinned;               /* so the page does not die, nor is it unmapped */
-} mi_found_t;
-
 static void unpin(mi_found_t* f) {
   if (f->pinned) mi_remote_unpin(&f->page->xword);
   f->pinned = false;
@@ -42,15 +34,14 @@ static void unpin(mi_found_t* f) {
    bounds is memory. */
 static void find_page(const void* p, mi_found_t* f) {
   mi_page_t* page = f->page = mi_page_of(p);
-  bool pins;
   do {
     /* Pairs with mi_page_init, page_reassign. Before the word: a main heap's name is no older than w. */
     const bool listed = mi_heap_is_listed(mi_load_acquire(&page->xheap));
     /* R0 pairs with mi_remote_birth: before everything that is checked. */
     f->w = mi_load_acquire(&page->xword);
-    pins = listed && mi_xword_state(f->w) != MI_PAGE_DEAD;
-    f->pinned = pins && mi_remote_pin(&page->xword, f->w);
-  } while (f->pinned != pins);           /* its word changed meanwhile */
+    f->ends = listed && mi_xword_state(f->w) != MI_PAGE_DEAD;
+    f->pinned = f->ends && mi_remote_pin(&page->xword, f->w);
+  } while (f->pinned != f->ends);           /* its word changed meanwhile */
   /* R0 pairs with new_life: what is checked is of its life, or a later one. */
   f->key = mi_load_acquire(&page->xkey);
 }
@@ -96,6 +87,9 @@ mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report) {
   *block = found.block;
   return found.page;
 }
+
+bool mi_block_hold(const void* p, mi_found_t* f) { return find(p, 0, f, true); }
+void mi_block_let_go(mi_found_t* f) { unpin(f); }
 
 size_t mi_block_usable(const void* p) {
   mi_block_t* block;
@@ -209,7 +203,8 @@ static mi_noinline void free_single(mi_page_t* page, void* p, uint64_t key, uint
     mi_lheap_freed(&owner->main);
     return;
   }
-  if (!free_remote(&(mi_found_t){ page, p, w, key, false }, p, owner)) free_checked(p, owner, id);
+  mi_found_t f = { .page = page, .block = p, .w = w, .key = key };
+  if (!free_remote(&f, p, owner)) free_checked(p, owner, id);
   mi_lheap_freed(owner == NULL ? NULL : &owner->main);
 }
 

@@ -52,6 +52,19 @@ mi_inline void mi_free_as(void* p, mi_owner_t* owner, uintptr_t id) {
   if (!mi_free_local(p, id)) mi_free_slow(p, owner, id);
 }
 
+/* What a pointer leads to. */
+typedef struct {
+  mi_page_t*  page;
+  mi_block_t* block;
+  uint64_t    w, key;               /* of the page, read before the block was checked */
+  bool        ends;                 /* its heap may be destroyed meanwhile; */
+  bool        pinned;               /* .. but the page neither dies nor is unmapped so long */
+} mi_found_t;
+
+/* Finds a live block, whose memory stays until mi_block_let_go, also if its heap is destroyed meanwhile: who
+   does that waits. So in between nothing is allocated. False, and a report, for anything else. */
+bool mi_block_hold(const void* p, mi_found_t* f);
+void mi_block_let_go(mi_found_t* f);
 /* The page of a live block and the block's start; NULL, and a report if `report`, for anything else. */
 mi_page_t* mi_block_find(const void* p, mi_block_t** block, bool report);
 /* Usable bytes from p on; 0 for anything that is no live block. */

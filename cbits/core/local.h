@@ -19,13 +19,13 @@ typedef struct {
   unsigned    late_calls;   /* calls under way after its end: a callback in one may make another */
   /* A bit for each rank that it has, or is about to take; the field's address is the thread's number. */
   unsigned    held_ranks;
-  bool        allocated;    /* in a slow path, since the last look for what goes back early */
   uint32_t    clock_ticks;  /* what slow paths gave back, in slices, since this thread looked at the clock */
   /* Of the pages that are born here, the next; none if a multiple of what is drawn at once (page.c). */
   uint64_t    life;
   uint64_t    heartbeat;    /* how often the deferred-free function was called here */
   unsigned    nerrors;      /* that wait to be reported (report.c) */
   bool        samples;      /* it is about to note a sample: none is made meanwhile */
+  bool        allocated;    /* in a slow path, since the last look for what goes back early */
   struct { int error; const void* p; size_t size; } errors[MI_ERRORS_LATER];
 } mi_local_t;
 

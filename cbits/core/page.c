@@ -124,7 +124,8 @@ void mi_page_die(mi_page_t* page) {
   else if (!mi_page_is_single(page))
     mi_page_pooled_to_dead(page); /* a single page stays what it is until it is given back, or cached */
   mi_store_relaxed(&page->xowner, 0);  /* nothing live: a valid free cannot look */
-  while (!mi_remote_death(&page->xword)) mi_os_yield();  /* D1: a pin lasts a few instructions */
+  /* D1: a pin lasts a few instructions, or while its block is copied. */
+  while (!mi_remote_death(&page->xword)) mi_os_yield();
 }
 
 /* ---- lists ---- */

@@ -42,18 +42,16 @@ static void* mapping_resize(mi_page_t* page, size_t size) {
 }
 
 void* mi_block_expand(void* p, size_t newsize) {
-  mi_block_t* block;
-  if (p == NULL || newsize > MI_ADDRESSES) return NULL;
-  mi_page_t* page = mi_block_find(p, &block, true);
-  if (page == NULL) return NULL;
-  const size_t at = (uintptr_t)p - (uintptr_t)block;
-  const size_t usable = mi_page_size(page) - at;
-  if (newsize <= usable) {
-    if (!mi_policy_block_stays(usable, newsize)) mi_block_believe(page);
-  }
-  else if (!mi_page_is_single(page) || at != 0 || !single_resize(page, newsize)) return NULL;
-  mi_sampler_expanded(page, newsize);
-  return p;
+  mi_found_t f;
+  if (p == NULL || newsize > MI_ADDRESSES || !mi_block_hold(p, &f)) return NULL;
+  const size_t at = (uintptr_t)p - (uintptr_t)f.block;
+  const size_t usable = mi_page_size(f.page) - at;
+  const bool ok = newsize <= usable
+                  || (mi_page_is_single(f.page) && at == 0 && single_resize(f.page, newsize));
+  if (newsize <= usable && !mi_policy_block_stays(usable, newsize)) mi_block_believe(f.page);
+  if (ok) mi_sampler_expanded(f.page, newsize);
+  mi_block_let_go(&f);
+  return ok ? p : NULL;
 }
 
 /* p's block where it is, or its mapping elsewhere; NULL: it has to be copied. */
@@ -69,26 +67,66 @@ static void* block_resize(mi_page_t* page, mi_block_t* block, void* p, size_t ne
   return mi_policy_block_stays(usable, newsize) ? p : NULL;
 }
 
+/* For its contents to be read, while q was allocated for them the block had been let go. False: its heap was
+   destroyed meanwhile, and q is freed. */
+static bool hold_again(mi_lheap_t* lh, const void* p, mi_found_t* f, void* q) {
+  const uint64_t key = f->key;
+  if (!f->ends) return true;
+  bool ok = mi_block_hold(p, f);
+  if (ok && f->key != key) {
+    mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
+    mi_block_let_go(f);
+    ok = false;
+  }
+  if (ok) return true;
+  mi_free_as(q, lh->owner, lh->owner->id);
+  errno = EINVAL;
+  return false;
+}
+
 /* The contents of a single page's block, `old` bytes, in a new one that is larger. */
-static void* block_grown(mi_lheap_t* lh, mi_page_t* page, size_t old, size_t newsize) {
-  mi_assert(mi_page_is_single(page) && old < newsize);
+static void* block_grown(mi_lheap_t* lh, void* p, mi_found_t* f, size_t old, size_t newsize) {
+  mi_assert(old < newsize);
   bool zero;
   void* q = mi_alloc_malloc_growing(lh, newsize, mi_policy_wants_headroom(old, newsize), &zero);
-  if (q == NULL) return NULL;
+  if (q == NULL || !hold_again(lh, p, f, q)) return NULL;
   const mi_os_result_t moved =
-      mi_policy_moves(mi_page_nslices(page), zero) ? mi_move_slices(page, mi_page_of(q)) : MI_OS_NOT;
+      mi_policy_moves(mi_page_nslices(f->page), zero) ? mi_move_slices(f->page, mi_page_of(q)) : MI_OS_NOT;
   if (moved == MI_OS_LOST) {  /* q is not ours any more: nothing moves from now on */
+    mi_block_let_go(f);
     mi_free_as(q, lh->owner, lh->owner->id);
     q = mi_alloc_malloc_growing(lh, newsize, false, &zero);
-    if (q == NULL) return NULL;
+    if (q == NULL || !hold_again(lh, p, f, q)) return NULL;
   }
-  if (moved != MI_OS_DONE) memcpy(q, page->start, old);
+  if (moved != MI_OS_DONE) memcpy(q, p, old);
+  mi_block_let_go(f);
   return q;
 }
 
-static void zero_tail(void* p, size_t from) {
-  const size_t usable = mi_block_usable(p);
+/* The first n bytes of a block's contents in a new one. */
+static void* block_copied(mi_lheap_t* lh, void* p, mi_found_t* f, size_t n, size_t newsize, size_t align,
+                          size_t offset) {
+  void* q = mi_aligned_block(lh, newsize, align, offset, false);
+  if (q == NULL || !hold_again(lh, p, f, q)) return NULL;
+  memcpy(q, p, n);
+  mi_block_let_go(f);
+  return q;
+}
+
+static void zero_tail(void* p, size_t from, size_t usable) {
   if (from < usable) memset((uint8_t*)p + from, 0, usable - from);
+}
+
+/* A block that is held: resized without being copied, and what comes new is zero if `zero`. NULL: it has to
+   be copied. */
+static void* resized(mi_lheap_t* lh, void* p, const mi_found_t* f, size_t newsize, bool offset, bool zero) {
+  const size_t at = (uintptr_t)p - (uintptr_t)f->block, old_size = mi_page_size(f->page);
+  void* same = block_resize(f->page, f->block, p, newsize);
+  if (same == NULL) return NULL;
+  if (mi_page_is_single(f->page)) mi_sampler_resized(lh, f->page, newsize, old_size);
+  if (offset) mi_block_believe(f->page);
+  if (zero) zero_tail(same, mi_min(old_size - at, newsize), mi_page_size(f->page) - at);
+  return same;
 }
 
 void* mi_realloc_block(mi_lheap_t* lh, void* p, size_t newsize, size_t align, size_t offset, bool zero) {
@@ -96,30 +134,23 @@ void* mi_realloc_block(mi_lheap_t* lh, void* p, size_t newsize, size_t align, si
   if (newsize > MI_SIZE_LIMIT) return mi_report_fail(MI_ERROR_TOO_LARGE, newsize);
   if (newsize > MI_ADDRESSES) return mi_report_fail(MI_ERROR_NO_MEMORY, newsize);
   if (p == NULL) return mi_aligned_block(lh, newsize, mi_max(align, 1), offset, zero);
-  mi_block_t* block;
-  mi_page_t* page = mi_block_find(p, &block, true);
-  if (page == NULL) { errno = EINVAL; return NULL; }                      /* reported by mi_block_find */
-  const size_t old_size = mi_page_size(page);
-  const size_t old = old_size - ((uintptr_t)p - (uintptr_t)block);
+  mi_found_t f;
+  if (!mi_block_hold(p, &f)) { errno = EINVAL; return NULL; }             /* reported */
+  const size_t old = mi_page_size(f.page) - ((uintptr_t)p - (uintptr_t)f.block);
+  const bool single = mi_page_is_single(f.page);
   const bool fits = align == 0 || (((uintptr_t)p + offset) & (align - 1)) == 0;
-  if (fits && align <= MI_SLICE_SIZE) {  /* a mapping moves to a multiple of the slice */
-    void* same = block_resize(page, block, p, newsize);
-    if (same != NULL) {
-      if (mi_page_is_single(page)) mi_sampler_resized(lh, page, newsize, old_size);
-      if (align != 0 && (offset & (align - 1)) != 0) mi_block_believe(page);
-      if (zero) zero_tail(same, mi_min(old, newsize));
-      /* Slices went back, and nobody may come later. */
-      if (same == p && mi_page_size(page) - ((uintptr_t)p - (uintptr_t)block) < old) mi_purger_ended();
-      return same;
-    }
-  }
-  const bool grows =
-      align == 0 && newsize > mi_max(old, MI_MEDIUM_MAX) && mi_page_is_single(page) && page->start == p;
-  void* q = grows ? block_grown(lh, page, old, newsize)
-                  : mi_aligned_block(lh, newsize, mi_max(align, 1), offset, false);
+  void* same = NULL;
+  if (fits && align <= MI_SLICE_SIZE)    /* a mapping moves to a multiple of the slice */
+    same = resized(lh, p, &f, newsize, align != 0 && (offset & (align - 1)) != 0, zero);
+  const bool grows = align == 0 && newsize > mi_max(old, MI_MEDIUM_MAX) && single && f.block == p;
+  const bool shrunk = same == p && mi_page_size(f.page) - ((uintptr_t)p - (uintptr_t)f.block) < old;
+  mi_block_let_go(&f);
+  if (shrunk) mi_purger_ended();         /* slices went back, and nobody may come later */
+  if (same != NULL) return same;
+  void* q = grows ? block_grown(lh, p, &f, old, newsize)
+                  : block_copied(lh, p, &f, mi_min(old, newsize), newsize, mi_max(align, 1), offset);
   if (q == NULL) return NULL;
-  if (!grows) memcpy(q, p, mi_min(old, newsize));
-  if (zero) zero_tail(q, mi_min(old, newsize));
+  if (zero) zero_tail(q, mi_min(old, newsize), mi_block_usable(q));
   mi_free_as(p, lh->owner, lh->owner->id);
   return q;
 }

@@ -343,8 +343,8 @@ typedef bool (mi_block_visit_fun)(const mi_heap_t* heap, const mi_heap_area_t* a
     size_t block_size, void* arg);
 /* Calls the visitor for each page (block NULL), and for each live block of it if visit_blocks, each time with
    the area's block_size; stops and returns false when the visitor does. No lock is held: it may allocate and
-   free, but not in this heap. Nobody may allocate from the heap or collect meanwhile, and no thread that did
-   may end; of the main heap, only the pages that this thread or nobody holds are visited. */
+   free, but not in this heap. Nobody else may allocate from the heap, collect or visit it meanwhile, and no
+   thread that did may end; of the main heap, only the pages that this thread or nobody holds are visited. */
 mi_decl_export bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks,
     mi_block_visit_fun* visitor, void* arg);
 /* The same for the pages of a sub-process's main heap that nobody holds: what ended threads left, and

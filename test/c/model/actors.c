@@ -125,7 +125,7 @@ bool in_queue(const page_t* g) { return model_get(&queue[me()]) >> slice_of(g) &
 
 static void take_single(page_t* g, mi_xlist_t list, bool counted) {
   const uint64_t used = model_get(&g->used), n = counted ? list.count : used - list.count;
-  if (n > used) model_fail("%s: more collected than used", g->name);
+  if (n > used && g != twice_page) model_fail("%s: more collected than used", g->name);
   model_set(&g->used, used - n);
 }
 
@@ -451,15 +451,19 @@ static bool free_as_owner(pointer_t p, bool listed) {
 }
 
 /* R5. False: pushed then, as any other. */
-static bool free_single(pointer_t p, bool listed) {
-  page_t* g = p.page;
-  if (listed || p.bin != SINGLE) return false;
-  same_life(p);
-  if (!mi_remote_end(&g->xword, mi_load_relaxed(&g->xword))) return false;
+static bool end_single(page_t* g, uint64_t w) {
+  if (!mi_remote_end(&g->xword, w)) return false;
   take(g);
   model_set(&g->used, 0);
   page_dead(g, "freed at once");
   return true;
+}
+
+static bool free_single(pointer_t p, bool listed) {
+  page_t* g = p.page;
+  if (listed || p.bin != SINGLE) return false;
+  same_life(p);
+  return end_single(g, mi_load_relaxed(&g->xword));
 }
 
 /* A free that has to look again has changed nothing: the later look is explored without the first,
@@ -499,6 +503,13 @@ static void twice_end(pointer_t p, int bin, mi_remote_t todo) {
   }
 }
 
+/* Where it is claimed. */
+static mi_xkey_t* claim_at(pointer_t p) { return p.bin == SINGLE ? &p.page->xfreed : &p.page->block[p.slot].xmark; }
+
+static bool is_freed(pointer_t p, uint64_t key) {
+  return p.bin == SINGLE ? mi_load_relaxed(&p.page->xfreed) == key : is_free(p.page, p.slot, key);
+}
+
 /* One look at it. True: it is freed, or told. */
 static bool twice_look(pointer_t p) {
   page_t* g = p.page;
@@ -506,13 +517,14 @@ static bool twice_look(pointer_t p) {
   bool listed, pinned;
   if (!find_page(g, &listed, &pinned, &w)) return false;
   const uint64_t key = was_key = mi_load_acquire(&g->xkey);   /* R0 */
-  if (mi_xword_state(w) == MI_PAGE_DEAD || mi_load_relaxed(&g->xtop) != (uint64_t)p.bin + 1 || is_free(g, p.slot, key)) {
+  if (mi_xword_state(w) == MI_PAGE_DEAD || mi_load_relaxed(&g->xtop) != (uint64_t)p.bin + 1 || is_freed(p, key)) {
     unpin(g, pinned);
     tell(g);
     return true;
   }
   if (!listed && mi_load_relaxed(&g->xowner) == my_id()) { free_own(g, p.slot); return true; }
-  if (!mi_remote_claim(&g->block[p.slot].xmark, key, &was)) {  /* R0 */
+  if (!listed && p.bin == SINGLE && end_single(g, w)) return true;
+  if (!mi_remote_claim(claim_at(p), key, &was)) {              /* R0 */
     unpin(g, pinned);
     return false;
   }
@@ -521,7 +533,7 @@ static bool twice_look(pointer_t p) {
   freeing[model_self()] = p;
   const mi_remote_t todo = push(p, key, pinned);
   g->pins -= pinned;
-  if (todo == MI_REMOTE_DEAD) { mi_cas_acquire(&g->block[p.slot].xmark, &was_key, was); tell(g); return true; }
+  if (todo == MI_REMOTE_DEAD) { mi_cas_acquire(claim_at(p), &was_key, was); tell(g); return true; }
   twice_end(p, bin, todo);
   return true;
 }

@@ -44,6 +44,7 @@ typedef struct {
   mi_atomic(uint64_t) xtop;                     /* 1 + class: what is a block's start; with the real recip */
   mi_xword_t xword;
   mi_xkey_t xkey;                               /* the key again */
+  mi_xkey_t xfreed;                             /* where a free claims a single page's block: its memory may be gone */
   block_t block[BLOCKS + 1];                    /* by slot */
   int holder;                                   /* ghost: which owner may touch line 0 */
   int life;                                     /* ghost: how often it died */

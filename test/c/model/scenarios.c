@@ -260,6 +260,9 @@ static void twice_full(void) { full_2_gone(); twice_setting(); }
 static void twice_shared_full(void) { shared_given_up_full(); twice_setting(); }
 static void twice_last(void) { full_2_one_slice(); as_owner(3); block_free(g0, 2); twice_setting(); }
 static void twice_owned(void) { owned_2(); twice_setting(); }
+static void twice_single_setting(void) { twice_setting(); model_atomic(&g0->xfreed, "p0.xfreed"); }
+static void twice_single(void) { single(); twice_single_setting(); }
+static void twice_shared_single(void) { shared_single(); twice_single_setting(); }
 static void free_both(void) { twice_free(both); }
 static void free_both_and_destroy(void) { free_both(); destroy_0(); }
 static void free_both_and_reborn(void) { free_both(); use_main(); }
@@ -470,6 +473,9 @@ static const model_scenario_t scenarios[] = {
   { "twice_other",          twice_full,           { { "freer1", free_both }, { "freer2", free_both }, { "freer3", free_2 } }, check_told },
   { "twice_shared",         twice_shared_full,    { { "freer", free_both }, { "ender", free_both_and_destroy } }, check_told },
   { "twice_reborn",         twice_last,           { { "freer1", free_both_and_reborn }, { "freer2", free_both } }, check_told },
+  { "twice_single",         twice_single,         { { "freer1", free_both }, { "freer2", free_both }, { "visitor", visit_0 } }, check_told },
+  { "twice_single_reborn",  twice_single,         { { "freer1", free_both_and_reborn }, { "freer2", free_both } }, check_told },
+  { "twice_shared_single",  twice_shared_single,  { { "freer", free_both }, { "ender", free_both_and_destroy } }, check_told },
   { "twice_again",          twice_owned,          { { "holder", free_both_and_malloc }, { "freer", free_both } }, check_twice },
   { "twice_holder",         twice_owned,          { { "holder", free_both_as_holder }, { "freer", free_both } }, check_twice },
   { "collect",              owned_3,              { { "holder", malloc_twice }, { "freer1", free_1_2 }, { "freer2", free_3 } }, check_all },

@@ -143,6 +143,42 @@ static void while_released(void (*set)(void), void (*actor)(void)) {
   mi_option_set(mi_option_purge_delay, 0);
   steps_all(&(scenario_t){ set, { actor, &destroy_and_release }, &gone }, 2);
 }
+/* A resize: where it is, or whole in another place, or told. */
+static size_t new_size;
+static void set_filled(size_t size) {
+  make();
+  again[0] = NULL;
+  test_fill(block = h_malloc(0, size), 64, 5);
+}
+static void set_filled_small(void) { set_filled(SMALL); }
+static void set_filled_medium(void) { set_filled(20000); }
+static void set_filled_single(void) { set_filled(300000); }
+static void set_filled_mapping(void) { set_filled(LARGE); }
+static void resize(void) {
+  void* p = mi_realloc_block(&owners[1]->main, block, new_size, 0, 0, false);
+  again[0] = p == block || p == NULL || mi_page_heap(mi_page_of(p)) == heap ? NULL : p;
+}
+static void resized_or_told(void) {
+  if (again[0] != NULL) {
+    CHECK(test_filled(again[0], 64, 5));
+    o_free(1, again[0]);
+  }
+  all_is_well(1);
+}
+static void while_resized(void (*set)(void), size_t size) {
+  begin();
+  test_expect_errors();
+  mi_option_set(mi_option_purge_delay, 0);
+  new_size = size;
+  steps_all(&(scenario_t){ set, { &resize, &destroy_heap }, &resized_or_told }, 2);
+}
+static void resize_small(void) { while_resized(&set_filled_small, 1000); }
+static void resize_medium(void) { while_resized(&set_filled_medium, 50000); }
+static void resize_single(void) { while_resized(&set_filled_single, 400000); }
+static void resize_single_down(void) { while_resized(&set_filled_single, 100000); }
+static void resize_single_away(void) { while_resized(&set_filled_single, 100); }
+static void resize_mapping(void) { while_resized(&set_filled_mapping, LARGE + MI_MiB); }
+static void resize_mapping_away(void) { while_resized(&set_filled_mapping, 100000); }
 static void release_small(void) { while_released(&set_heap, &free_block); }
 static void release_medium(void) { while_released(&set_medium, &free_block); }
 static void release_offset_small(void) { while_released(&set_offset_small, &free_block); }
@@ -585,7 +621,9 @@ static void budget_and_look(void) {
 TEST_MAIN("steps", TEST(destroy_same), TEST(destroy_other), TEST(destroy_single), TEST(pinned_lives),
           TEST(destroy_offset_mapping), TEST(destroy_offset), TEST(destroy_mapping), TEST(release_small),
           TEST(release_medium), TEST(release_offset_small), TEST(release_offset_medium), TEST(release_sized),
-          TEST(release_looked_at), TEST(delete_small), TEST(delete_mapping), TEST(free_and_free),
+          TEST(release_looked_at), TEST(resize_small), TEST(resize_medium), TEST(resize_single),
+          TEST(resize_single_down), TEST(resize_single_away), TEST(resize_mapping), TEST(resize_mapping_away),
+          TEST(delete_small), TEST(delete_mapping), TEST(free_and_free),
           TEST(free_and_adopt), TEST(free_and_dig),
           TEST(adopt_and_again), TEST(free_and_home), TEST(free_and_give_up), TEST(free_and_abandon),
           TEST(dug_the_next_time), TEST(free_one_and_visit), TEST(free_and_visit_heap), TEST(keep_and_flush),
