@@ -75,17 +75,21 @@ static void threads(size_t n) {
   print(usage().ru_maxrss, usage().ru_minflt);
 }
 
-/* Nine in ten are freed, in any order, in 1.5 seconds. What is resident three seconds later counts; a little
-   goes on meanwhile. */
-static void fragments(size_t n) {
-  void** block = malloc(n * sizeof *block);
-  for (size_t i = 0; i < n; i++) block[i] = fresh(16 + below(500));
+static void mix(void** block, size_t n) {
   for (size_t i = n - 1; i > 0; i--) {
     const size_t j = below((uint32_t)i + 1);
     void* b = block[i];
     block[i] = block[j];
     block[j] = b;
   }
+}
+
+/* Nine in ten are freed, in any order, in 1.5 seconds. What is resident three seconds later counts; a little
+   goes on meanwhile. */
+static void fragments(size_t n) {
+  void** block = malloc(n * sizeof *block);
+  for (size_t i = 0; i < n; i++) block[i] = fresh(16 + below(500));
+  mix(block, n);
   const struct timespec pause = { 0, 15000000 };
   for (size_t i = 0; i < n / 10 * 9; i++) {
     free(block[i]);
@@ -118,6 +122,25 @@ static uint64_t now_us(void) {
 enum { PIECE = 64 * 1024 };
 static void fill(void** block, size_t n) { for (size_t i = 0; i < n; i++) block[i] = fresh(PIECE); }
 static void empty(void** block, size_t n) { for (size_t i = 0; i < n; i++) free(block[i]); }
+
+/* Blocks of 1 KiB, of which seven tenths are freed at once, and a quarter of them all a second later in 1.5
+   seconds, by a process that allocates nothing more. */
+static void steps(size_t n) {
+  enum { STEPS = 100 };
+  void** block = malloc(n * sizeof *block);
+  size_t i = 0;
+  for (; i < n; i++) block[i] = fresh(1024);
+  mix(block, n);
+  for (i = 0; i < n / 10 * 7; i++) free(block[i]);
+  sleep(1);
+  const struct timespec pause = { 0, 1500000000 / STEPS };
+  for (; i < n / 20 * 19; i++) {
+    free(block[i]);
+    if (i % (n / 4 / STEPS) == 0) nanosleep(&pause, NULL);
+  }
+  sleep(3);
+  print(resident_kb(), usage().ru_minflt);
+}
 
 /* So many MiB, freed at once by a process of one thread that does nothing more. */
 static void burst(size_t mib) {
@@ -164,6 +187,7 @@ int main(int argc, char** argv) {
   else if (strcmp(what, "many") == 0) churn(n, 30000, 1024, 1);
   else if (strcmp(what, "threads") == 0) threads(n);
   else if (strcmp(what, "fragments") == 0) fragments(n);
+  else if (strcmp(what, "steps") == 0) steps(n);
   else if (strcmp(what, "growing") == 0) growing(n);
   else if (strcmp(what, "burst") == 0) burst(n);
   else if (strcmp(what, "bursts") == 0) bursts(n);

@@ -63,16 +63,12 @@ mi_inline bool mi_policy_is_sparse(mi_page_t* page) {
          && mi_page_live(page) <= mi_policy_sparse_limit(page->capacity, mi_page_size(page));
 }
 
-/* The same program: 139 MiB if no page is watched. (It does not show what the second limit and those
-   behind it bring: 119 with the first only.) */
-#define MI_WATCHES 4u                    /* at the limit, at a half of it, a quarter, an eighth */
-
-/* So many live blocks are left when a watched page is looked at next; 0: never. */
+/* So many live blocks are left in a page when its owner's frees take a slow path again: when it has become
+   sparse, and whenever half of the rest is gone. The same program: 139 MiB if no page is watched. 100000
+   blocks of 1 KiB, of which 70000 are freed at once and 25000 later by frees alone: 27 MiB; 101 if a page is
+   watched until it is sparse and not again. */
 mi_inline uint32_t mi_policy_watch_limit(mi_page_t* page) {
-  uint32_t at =
-      (uint32_t)mi_min(mi_policy_sparse_limit(page->reserved, mi_page_size(page)), page->reserved / 2);
-  for (unsigned i = 0; i < MI_WATCHES; i++, at /= 2) if (at < mi_page_live(page)) return at;
-  return 0;
+  return (uint32_t)mi_min(mi_policy_sparse_limit(page->reserved, mi_page_size(page)), mi_page_live(page) / 2);
 }
 
 /* ---- cached pages: any thread ---- */

@@ -128,7 +128,7 @@ void mi_queue_watch(mi_page_t* page) {
 
 void mi_queue_unwatch_slow(mi_page_t* page) { page_watched_to_queued(page); }
 
-/* Its queue is not to be given up just now: it is watched further. */
+/* If its queue is idle by now the next sweep gives it up. If not it is watched further. */
 static void watched_page_freed(mi_page_t* page) {
   mi_queue_unwatch(page);
   mi_queue_watch(page);

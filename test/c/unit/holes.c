@@ -174,6 +174,26 @@ static void idle_queues(void) {
   test_nothing_left();
 }
 
+/* Pages that became sparse while their queue was in use are given up by frees alone that come later. */
+static void freed_in_two_steps(void) {
+  enum { PAGES = 40, EACH = 64, FIRST = 16, LAST = 3, SIZE = MI_SLICE_SIZE / EACH };
+  owners_begin();
+  mi_lheap_t* lh = &owners[0]->main;
+  mi_option_set(mi_option_purge_delay, 1000000);
+  for (size_t i = 0; i < PAGES * EACH; i++) CHECK((block[i] = o_malloc(0, SIZE)) != NULL);
+  for (size_t i = 0; i < PAGES * EACH; i++) if (i % EACH >= FIRST) o_free(0, block[i]);
+  CHECK(mi_load_relaxed(&lh->xcounts.pages) >= PAGES - 1);
+  mi_option_set(mi_option_purge_delay, 20);
+  for (size_t left = FIRST; left > LAST; left--) {
+    for (size_t i = left - 1; i < PAGES * EACH; i += EACH) o_free(0, block[i]);
+    usleep(20000);
+  }
+  CHECK_AT(mi_load_relaxed(&lh->xcounts.pages) <= PAGES / 4, "%zu pages", (size_t)lh->xcounts.pages);
+  for (size_t i = 0; i < PAGES * EACH; i++) if (i % EACH < LAST) o_free(0, block[i]);
+  owners_end();
+  test_nothing_left();
+}
+
 /* Also a page that was empty once, and kept, when it was alone in its queue. */
 static void idle_and_once_retired(void) {
   owners_begin();
@@ -358,6 +378,7 @@ static void under_way(void) {
 }
 
 TEST_MAIN("holes", TEST(holes_and_back), TEST(last_free), TEST(ends_of_heaps), TEST(damaged_list),
-          TEST(idle_queues), TEST(idle_and_once_retired), TEST(not_at_first_sight), TEST(not_given_up),
-          TEST(freed_and_visited), TEST(asked), TEST(locked_memory), TEST(beyond_capacity),
-          TEST(own_page_is_found), TEST(holes_are_not_committed), TEST(under_way))
+          TEST(idle_queues), TEST(freed_in_two_steps), TEST(idle_and_once_retired),
+          TEST(not_at_first_sight), TEST(not_given_up), TEST(freed_and_visited), TEST(asked),
+          TEST(locked_memory), TEST(beyond_capacity), TEST(own_page_is_found),
+          TEST(holes_are_not_committed), TEST(under_way))
