@@ -63,7 +63,7 @@ mallocStrategy first further = customStrategy next (atLeast further) (\_ _ -> Fa
 -- | Runs a 'Builder'. What it has written is copied to chunks that fit; those behind the first are of 32 KiB,
 -- or what a single piece needs. A result of up to 256 bytes lies in GHC's heap, as bytestring's: a finalizer
 -- would be larger than most of these, and a collection would look at each. Where such results are kept for
--- long, few among many that are dropped, 'copy' them.
+-- long, few among many that are dropped, copy them ('Mimalloc.ByteString.copyLazy').
 --
 -- >>> M.toLazyByteString (foldMap intDec [1 .. 10])
 -- "12345678910"
