@@ -170,7 +170,7 @@ static void stats(void) {
   waitpid(child, &status, 0);
   close(err);
   CHECK(WIFEXITED(status) || WIFSIGNALED(status));
-  CHECK(strncmp(text, "mimalloc: live ", 15) == 0);
+  CHECK(strncmp(text, "mimalloc: resident ", 19) == 0);
   done("malloc_stats");
 }
 
