@@ -24,7 +24,7 @@ main = do
   let put title profile = Builder.hPutBuilder stdout $
         if null options then flameGraph title InUseBytes profile else foldedStacks InUseBytes profile
   case files of
-    [] -> parseFolded InUseBytes "main;requests;parse 300\nmain;requests 50\nmain;cache 700\n" >>= put "example"
+    [] -> parseFolded InUseBytes "main;requests;parse 300\nmain;cache 700\n" >>= put "example"
     [one] -> profileOf one >>= put (Char8.pack one)
     [old, new] -> do
       grown <- profileDifference <$> profileOf old <*> profileOf new

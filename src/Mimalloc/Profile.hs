@@ -89,7 +89,6 @@ import Data.ByteString.Unsafe (unsafePackCString, unsafeUseAsCStringLen)
 import Data.List (sortOn)
 import Data.Word (Word64)
 import Foreign.C.String (CString)
-import Foreign.C.Types (CInt)
 import Foreign.Marshal.Alloc (alloca)
 import Foreign.Marshal.Array (allocaArray, peekArray)
 import Foreign.Ptr (nullPtr)
@@ -101,11 +100,14 @@ import System.IO.Unsafe (unsafePerformIO)
 import Mimalloc.Internal.Error
 import Mimalloc.Internal.FFI
 import Mimalloc.Internal.Flame
+import Mimalloc.Internal.Numbers (TextFormat (..), What (..))
 
 -- $setup
 -- >>> :set -XOverloadedStrings
 -- >>> import Mimalloc
 -- >>> import Control.Concurrent
+-- >>> import Foreign.ForeignPtr (finalizeForeignPtr)
+-- >>> import System.IO (stdout)
 -- >>> import qualified Data.ByteString.Builder as Builder
 -- >>> import qualified Data.ByteString.Char8 as Char8
 -- >>> import qualified Data.ByteString.Lazy.Char8 as Lazy
@@ -242,7 +244,7 @@ allocationLabelNames (AllocationLabels p)
 -- | What this thread allocates in the action has these labels instead of its own.
 --
 -- >>> labels <- withAllocationLabel "requests" allocationLabels
--- >>> done <- newEmptyMVar
+-- >>> done <- newEmptyMVar :: IO (MVar AllocationLabels)
 -- >>> _ <- forkIO (withAllocationLabels labels (allocationLabels >>= putMVar done))
 -- >>> takeMVar done
 -- ["requests"]
@@ -253,7 +255,7 @@ withAllocationLabels (AllocationLabels labels) = labelling (mi_cap_label <* mi_c
 
 -- | 'forkIO' of a thread that has this one's labels from the start.
 --
--- >>> done <- newEmptyMVar
+-- >>> done <- newEmptyMVar :: IO (MVar AllocationLabels)
 -- >>> _ <- withAllocationLabel "requests" (forkLabelled (allocationLabels >>= putMVar done))
 -- >>> takeMVar done
 -- ["requests"]
@@ -314,7 +316,7 @@ profileStacks (Profile stacks) = stacks
 --
 -- @since 0.1.0.0
 getProfile :: IO Profile
-getProfile = textOf "getProfile" stacksFormat InUseBytes 0 >>= parseStacks
+getProfile = textOf "getProfile" TextStacks InUseBytes 0 >>= parseStacks
 
 -- | What grew from the first to the second: all amounts subtracted, stack by stack; without those that are as
 -- they were. Also of profiles that were saved ('allStacks', 'parseStacks').
@@ -369,15 +371,9 @@ markProfile = ProfileMark <$> mi_profile_mark
 -- @since 0.1.0.0
 getLeaks :: ProfileMark -> IO Profile
 getLeaks (ProfileMark mark) = do
-  Profile stacks <- textOf "getLeaks" stacksFormat InUseBytes mark >>= parseStacks
+  Profile stacks <- textOf "getLeaks" TextStacks InUseBytes mark >>= parseStacks
   pure (Profile [ s { stackAmounts = a { allocatedBytes = inUseBytes a, allocatedBlocks = inUseBlocks a } }
                 | s <- stacks, let a = stackAmounts s, inUseBytes a /= 0 || inUseBlocks a /= 0 ])
-
--- | One of the four amounts.
---
--- @since 0.1.0.0
-data What = InUseBytes | InUseBlocks | AllocatedBytes | AllocatedBlocks
-  deriving (Eq, Ord, Show, Read, Enum, Bounded, Generic, NFData)
 
 amount :: What -> Amounts -> Int
 amount what = case what of
@@ -528,25 +524,18 @@ flameGraph title what (Profile stacks) =
   flames title unit [ (stackFrames s, amount what (stackAmounts s)) | s <- stacks ]
   where unit = if what `elem` [InUseBytes, AllocatedBytes] then "bytes" else "blocks"
 
--- In C: mi_profile_format_t.
-pprofFormat, foldedFormat, stacksFormat, symbolizedFormat :: CInt
-pprofFormat = 0
-foldedFormat = 1
-stacksFormat = 2
-symbolizedFormat = 3
-
 -- pprof finds the program by the mappings, which C copies only to files.
 rendered :: String -> Word64 -> ProfileFormat -> IO ByteString
 rendered name mark format = case format of
-  Pprof -> withMaps pprofFormat
-  Symbolized -> withMaps symbolizedFormat
-  Folded what -> textOf name foldedFormat what mark
-  Stacks -> textOf name stacksFormat InUseBytes mark
+  Pprof -> withMaps TextPprof
+  Symbolized -> withMaps TextSymbolized
+  Folded what -> textOf name TextFolded what mark
+  Stacks -> textOf name TextStacks InUseBytes mark
   where withMaps f = (<>) <$> textOf name f InUseBytes mark <*> ByteString.readFile "/proc/self/maps"
 
-textOf :: String -> CInt -> What -> Word64 -> IO ByteString
+textOf :: String -> TextFormat -> What -> Word64 -> IO ByteString
 textOf name format what mark = alloca $ \size -> bracket
-  (mi_profile_text_safe format (fromIntegral (fromEnum what)) mark size)
+  (mi_profile_text_safe (fromIntegral (fromEnum format)) (fromIntegral (fromEnum what)) mark size)
   (\p -> when (p /= nullPtr) (mi_profile_text_free p)) $ \p -> do
     when (p == nullPtr) $ noMemory name 0
     n <- peek size

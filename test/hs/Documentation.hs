@@ -22,8 +22,8 @@ main = do
     | (page, texts) <- programs ]
     ++ [ (page ++ ", program " ++ show n, program compiler flags (dir </> (takeBaseName page ++ show n)) text)
        | (page, texts) <- programs, (n, text) <- zip [1 :: Int ..] texts ]
-    ++ [ ("examples/" ++ name ++ ".hs", readFile ("examples/" ++ name ++ ".hs") >>= program compiler flags (dir </> name))
-       | name <- ["Flame", "Recv"] ]
+    ++ [ (source, readFile source >>= program compiler flags (dir </> name))
+       | name <- ["Flame", "Recv"], let source = "examples/" ++ name ++ ".hs" ]
     ++ [("examples in the modules", examples flags dir)
        , ("examples as they are pasted into GHCi", pasted flags dir)
        , ("each module's first example is one that runs", firstExamples)

@@ -245,13 +245,13 @@ balanced = go []
     go open text = case Char8.break (== '<') text of
       (_, "") -> open @?= []
       (_, rest) -> do
-        let (tag, after) = Char8.break (== '>') (Char8.drop 1 rest)
+        let (tag, behind) = Char8.break (== '>') (Char8.drop 1 rest)
             name = Char8.takeWhile (`notElem` (" />" :: String)) tag
         if "/" `ByteString.isPrefixOf` tag
           then do
             take 1 open @?= [Char8.drop 1 tag]
-            go (drop 1 open) after
-          else go (if "/" `ByteString.isSuffixOf` tag then open else name : open) after
+            go (drop 1 open) behind
+          else go (if "/" `ByteString.isSuffixOf` tag then open else name : open) behind
 
 -- ---- others' tools
 

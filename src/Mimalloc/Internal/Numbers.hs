@@ -1,3 +1,5 @@
+{-# LANGUAGE DeriveAnyClass #-}
+{-# LANGUAGE DeriveGeneric #-}
 -- |
 -- Numbers that C has, too, where nothing generates the one from the other. The test @names@ compares each
 -- with C's.
@@ -33,12 +35,17 @@ module Mimalloc.Internal.Numbers
   , PressureWord (..)
   , ArenaRunWord (..)
   , ProcessWord (..)
+    -- * The profile ("Mimalloc.Profile")
+  , What (..)
+  , TextFormat (..)
     -- * All of them
   , numbers
   , processWords
   ) where
 
+import Control.DeepSeq (NFData)
 import Data.Char (isUpper, toLower)
+import GHC.Generics (Generic)
 
 -- | Every block is aligned to so many bytes. (@MI_GRANULE@)
 blockAlignment :: Int
@@ -133,6 +140,20 @@ data ProcessWord
   | ProcessCurrentCommit | ProcessPeakCommit | ProcessPageFaults
   deriving (Show, Enum, Bounded)
 
+-- | One of the four amounts of a profile.
+--
+-- @since 0.1.0.0
+data What
+  = InUseBytes       -- ^ of what lives
+  | InUseBlocks
+  | AllocatedBytes   -- ^ of all that was allocated
+  | AllocatedBlocks
+  deriving (Eq, Ord, Show, Read, Enum, Bounded, Generic, NFData)
+
+-- | How C writes one: @mi_profile_format_t@.
+data TextFormat = TextPprof | TextFolded | TextStacks | TextSymbolized
+  deriving (Show, Enum, Bounded)
+
 -- | By C's names; a word of a structure by its field, and the structure by the number of its words.
 numbers :: [(String, Int)]
 numbers =
@@ -154,11 +175,15 @@ numbers =
   , ("MI_PROFILE_AGES", profileAges)
   , ("mi_profile_histograms_t", profileSizes + 1 + profileAges + 1 + profileAges)
   ]
+  ++ constants "mi_profile" "" [minBound .. maxBound :: What]
+  ++ constants "mi_profile" "Text" [minBound .. maxBound :: TextFormat]
   ++ structure "mi_totals_t" "Total" [minBound .. maxBound :: Total]
   ++ structure "mi_cap_stats_t" "Capability" [minBound .. maxBound :: CapabilityWord]
   ++ structure "mi_pressure_stats_t" "Pressure" [minBound .. maxBound :: PressureWord]
   ++ structure "mi_arena_run_t" "ArenaRun" [minBound .. maxBound :: ArenaRunWord]
   where
+    constants :: (Show a, Enum a) => String -> String -> [a] -> [(String, Int)]
+    constants name prefix = map (\c -> (name ++ "_" ++ fieldOf prefix (show c), fromEnum c))
     structure :: (Show a, Enum a) => String -> String -> [a] -> [(String, Int)]
     structure name prefix fields =
       (name, length fields) : [ (name ++ "." ++ fieldOf prefix (show f), fromEnum f) | f <- fields ]

@@ -1,3 +1,4 @@
+{-# LANGUAGE OverloadedStrings #-}
 {-# LANGUAGE RankNTypes #-}
 -- A program that uses a little of everything. test/hs/Ways.hs builds and runs it in each way.
 -- With --finalizers-late nothing is said about blocks that are left.
@@ -9,6 +10,7 @@ import Control.Monad
 import Data.IORef
 import Foreign hiding (mallocForeignPtr, mallocForeignPtrArray, mallocForeignPtrBytes, void)
 import GHC.Conc (BlockReason (..), ThreadStatus (..), threadStatus)
+import GHC.Stack (currentCallStack)
 import System.Environment (getArgs)
 import System.IO.Unsafe (unsafeInterleaveIO)
 import System.Mem (performGC)
@@ -16,6 +18,7 @@ import System.Mem (performGC)
 import Mimalloc
 import Mimalloc.Capability
 import Mimalloc.Heap
+import Mimalloc.Profile
 import Mimalloc.Stats
 
 main :: IO ()
@@ -31,11 +34,25 @@ main = do
   mapM_ (resumed (\n act -> withHeap (\heap -> withHeapMallocBytes heap n act))) [1 .. 20]
   home <- runOnCapability 0 getCurrentCapability
   unless (home == 0) $ fail ("runOnCapability 0 ran on " ++ show home)
+  labelled
   heaps <- capabilityStats
   when (null heaps) $ fail "no capability has a heap"
   late <- getArgs
   unless (late == ["--finalizers-late"]) $ settled before 3000
   putStrLn "fine"
+
+-- The label of a sample, and behind it the cost centres, if the program was built for profiling.
+labelled :: IO ()
+labelled = do
+  centres <- currentCallStack
+  startProfile 1
+  kept <- withAllocationLabel "kept" $ {-# SCC "centre" #-} mallocForeignPtrBytes 70000
+  stacks <- map stackFrames . profileStacks <$> getProfile
+  stopProfile
+  finalizeForeignPtr (kept :: ForeignPtr Word8)
+  let behind = drop 1 (concat [ s | s <- stacks, take 1 s == ["kept"] ])
+      wanted = null centres || (take 1 behind == ["MAIN.MAIN"] && "Main.centre" `elem` behind)
+  unless (any ((== ["kept"]) . take 1) stacks && wanted) $ fail ("stacks: " ++ show (centres, stacks))
 
 -- Blocks of all kinds, some of them passed to the garbage collector, some by exceptions.
 worker :: Int -> IO Int
