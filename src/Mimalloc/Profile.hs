@@ -186,7 +186,7 @@ profileCounts = allocaArray 4 $ \words4 -> do
 -- >>> withAllocationLabel "requests" (withAllocationLabel "parse" allocationLabels)
 -- ["requests","parse"]
 --
--- It is there whether a profile is made or not, so that one may begin at any time; it takes some 200
+-- It is there whether a profile is made or not, so that one may begin at any time; it takes some 100
 -- nanoseconds. There should be a few hundred different labels, not one for each request: their texts stay as
 -- long as the process, 2 MiB of them in all, and a label for which there is no room, or that makes more than
 -- 1023 bytes with those around it, is left out.
