@@ -418,7 +418,7 @@ static bool write_number(uint32_t number) {
 
 enum { LOOK_MS = 250 };                  /* whether all other threads have ended */
 
-static void* thread_run(void* arg) {
+static void* writer_run(void* arg) {
   (void)arg;
   mi_os_thread_begins();
   for (uint32_t number = 0; !mi_os_is_last_thread(); mi_os_wait_at(&bell, LOOK_MS))
@@ -446,7 +446,7 @@ static void signal_begin(void) {
   const int number = signal_of(text);
   if (number == 0 || !mi_os_signal_handle(number, &on_signal))
     mi_report_message("mimalloc: MIMALLOC_PROFILE_SIGNAL: no signal: %s\n", text);
-  else if (!mi_os_thread_start(&thread_run, NULL))
+  else if (!mi_os_thread_start(&writer_run, NULL))
     mi_report_message("mimalloc: MIMALLOC_PROFILE_SIGNAL: no thread to write the profile\n");
 }
 
