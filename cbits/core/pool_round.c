@@ -25,6 +25,14 @@ static void page_round(mi_page_t* page, bool now) {
   mi_pool_page_put_of(page, home);                                   /* P1 */
 }
 
+bool mi_pool_round_finds(void) {
+  for (size_t i = 0; i < mi_arena_count(); i++) {
+    const mi_arena_t* a = mi_arena_at(i);
+    if (mi_bitmap_next(a->changed, a->nslices, 0) < a->nslices) return true;
+  }
+  return false;
+}
+
 bool mi_pool_round(mi_pool_place_t* at, size_t npages, bool now) {
   mi_assert(npages > 0);
   for (size_t n = 0; at->arena < mi_arena_count(); at->arena++, at->slice = 0) {

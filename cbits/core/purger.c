@@ -58,7 +58,8 @@ void mi_purger_charge(uint64_t us) { credit_spend(MI_CREDIT_TIMES * (int64_t)us)
 static mi_lock_t working = MI_LOCK_INIT(MI_RANK_PURGER);
 mi_atomic(bool) mi_purger_xround;        /* changed under the lock */
 static bool at_pages;                    /* the lock's: slices are done, pages are looked at */
-static mi_pool_place_t place;            /* the lock's: where in the pages */
+/* The lock's: where in the pages the round is; and what goes back early, which leaves none out of a round. */
+static mi_pool_place_t place, early_place;
 
 static bool pages_piece(size_t npages) {
   if (mi_option_get(mi_option_purge_delay) < 0) return false;
@@ -271,7 +272,7 @@ static bool early_is_paid(void) {
 static bool early_work(bool pages) {
   const uint64_t since = mi_os_cpu_us();
   const size_t before = mi_load_relaxed(&mi_commit_totals.xpurged);       /* a statistic */
-  const bool more = pages ? mi_pool_round(&place, MI_ROUND_PAGES_BY_OTHERS, true) : mi_purge_some(true);
+  const bool more = pages ? mi_pool_round(&early_place, MI_ROUND_PAGES_BY_OTHERS, true) : mi_purge_some(true);
   const size_t bytes = mi_load_relaxed(&mi_commit_totals.xpurged) - before;
   early += bytes;
   early_in[mi_load_relaxed(&xstep)] += bytes;                             /* the lock's */
@@ -282,7 +283,7 @@ static bool early_work(bool pages) {
 static bool early_piece(uint64_t now, bool pages) {
   if (mi_clock_is_paused() || mi_option_get(mi_option_purge_delay) < 0 || !mi_trylock(&working)) return false;
   credit_grow(now);
-  const bool wanted = pages ? mi_purger_affords() : credit() > 0 && too_much_waits();
+  const bool wanted = pages ? mi_purger_affords() && mi_pool_round_finds() : credit() > 0 && too_much_waits();
   const bool more = wanted && early_is_paid() && early_work(pages);
   mi_unlock(&working);
   return more;
