@@ -25,6 +25,7 @@ static mi_lock_t labels_lock = MI_LOCK_INIT(MI_RANK_LABELS);
 /* The lock's, all of them. A text does not change, nor go. */
 static mi_text_t* texts[HEADS];
 static mi_labelled_t* threads[HEADS];
+static mi_atomic(size_t) xlabelled;  /* how many they are; changed under the lock */
 static char* chunk;                 /* the last one, of which so much is used */
 static size_t chunk_used;
 static uint32_t nchunks;
@@ -120,6 +121,7 @@ static void set(mi_labelled_t** place, uint64_t thread, const char* label) {
     if (t == NULL) return;
     *place = t->next;
     mi_meta_free(MI_META_LABELLED, t);
+    mi_sub_relaxed(&xlabelled, 1);                                        /* a count */
     return;
   }
   if (t == NULL) {
@@ -127,6 +129,7 @@ static void set(mi_labelled_t** place, uint64_t thread, const char* label) {
     t->next = NULL;
     t->thread = thread;
     *place = t;
+    mi_add_relaxed(&xlabelled, 1);                                        /* a count */
   }
   t->label = label;
 }
@@ -139,11 +142,15 @@ void mi_label_set(uint64_t thread, const char* label) {
   errno = saved;
 }
 
+/* A thread that has a label has written the count, or comes after who did. */
 const char* mi_label_of(uint64_t thread) {
+  if (mi_load_relaxed(&xlabelled) == 0) return NULL;                      /* a count */
+  const int saved = errno;
   mi_lock(&labels_lock);
   const mi_labelled_t* t = *place_of(thread);
   const char* label = t == NULL ? NULL : t->label;
   mi_unlock(&labels_lock);
+  errno = saved;
   return label;
 }
 

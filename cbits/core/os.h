@@ -75,12 +75,10 @@ void     mi_os_wake(void);
 /* The same for other threads of our own: each has a word, its bell, which begins as 0. */
 void     mi_os_wait_at(mi_atomic(uint32_t)* bell, uint64_t ms);
 void     mi_os_wake_at(mi_atomic(uint32_t)* bell);
-/* From here on this signal calls the handler, which may come in the middle of anything. False: there is no
-   such signal, or nobody may handle it. */
-#define MI_OS_SIGHUP  1
-#define MI_OS_SIGUSR1 10
-#define MI_OS_SIGUSR2 12
-bool     mi_os_signal_handle(int number, void (*handler)(int number));
+/* From here on the signal of this name ("USR1", "USR2", "HUP") calls the handler, which may come in the
+   middle of anything. Else errno says why: EINVAL, it is no such name; EBUSY, somebody handles or ignores
+   it. */
+bool     mi_os_signal_handle(const char* name, void (*handler)(int number));
 /* Has this process more than one thread, or had it? Asked of the C library; once it is true it stays so. */
 bool     mi_os_has_threads(void);
 /* Threads that this process has now, the one that calls is one of them; 0 where unknown. */

@@ -1,5 +1,5 @@
-/* See os.h: files that are written when the user asks for it, also by a signal. Any thread. By number, as the
-   calls for memory: none is a cancellation point. */
+/* See os.h: files that are written when the user asks for it, also by a signal. Any thread. Files by number,
+   as the calls for memory: none is a cancellation point. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -46,13 +46,21 @@ bool mi_os_file_copy(const char* path, int fd) {
 
 uint64_t mi_os_pid(void) { return (uint64_t)syscall(SYS_getpid); }
 
-_Static_assert(SIGHUP == MI_OS_SIGHUP && SIGUSR1 == MI_OS_SIGUSR1 && SIGUSR2 == MI_OS_SIGUSR2,
-               "os.h has the numbers of signals as most machines have them");
-
-bool mi_os_signal_handle(int number, void (*handler)(int number)) {
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = handler;
-  action.sa_flags = SA_RESTART;
-  return sigaction(number, &action, NULL) == 0;
+/* sigaction is the C library's, which knows what a handler returns to. */
+bool mi_os_signal_handle(const char* name, void (*handler)(int number)) {
+  static const struct { const char* name; int number; } names[] = {
+    { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "HUP", SIGHUP },
+  };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (strcmp(name, names[i].name) != 0) continue;
+    struct sigaction action;
+    if (sigaction(names[i].number, NULL, &action) != 0) return false;
+    if (action.sa_handler != SIG_DFL) { errno = EBUSY; return false; }
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;  /* a thread's stack may be small, and have another for this */
+    return sigaction(names[i].number, &action, NULL) == 0;
+  }
+  errno = EINVAL;
+  return false;
 }

@@ -6,6 +6,7 @@
 #include "os.h"
 #include "os_object.h"
 #include "profile.h"
+#include "purger.h"
 #include "report.h"
 #include "sample.h"
 #include "sampler.h"
@@ -20,12 +21,12 @@ typedef struct {
   char*  memory;                    /* of `room` bytes, `used` of which have text */
   size_t room, used;
   char   text[4096];
-} mi_file_t;
+} mi_out_t;
 
 #define TEXT_FIRST 65536u
 
 /* In front of it is how much there is to release. */
-static bool memory_grow(mi_file_t* f) {
+static bool memory_grow(mi_out_t* f) {
   const size_t before = mi_os_page_size(), room = f->room == 0 ? TEXT_FIRST : 2 * f->room;
   char* p = mi_os_reserve(before + room, before);
   if (p == NULL) return false;
@@ -40,19 +41,19 @@ static bool memory_grow(mi_file_t* f) {
   return true;
 }
 
-static bool memory_put(mi_file_t* f) {
+static bool memory_put(mi_out_t* f) {
   while (f->n >= f->room - f->used) if (!memory_grow(f)) return false;     /* one more, for the end */
   memcpy(f->memory + f->used, f->text, f->n);
   f->used += f->n;
   return true;
 }
 
-static void flush(mi_file_t* f) {
+static void flush(mi_out_t* f) {
   if (f->ok) f->ok = f->fd < 0 ? memory_put(f) : mi_os_file_write(f->fd, f->text, f->n);
   f->n = 0;
 }
 
-static void put(mi_file_t* f, const char* text, size_t n) {
+static void put(mi_out_t* f, const char* text, size_t n) {
   for (size_t done = 0, some; done < n; done += some) {
     if (f->n == sizeof f->text) flush(f);
     some = mi_min(n - done, sizeof f->text - f->n);
@@ -60,7 +61,7 @@ static void put(mi_file_t* f, const char* text, size_t n) {
     f->n += some;
   }
 }
-static void put_text(mi_file_t* f, const char* text) { put(f, text, strlen(text)); }
+static void put_text(mi_out_t* f, const char* text) { put(f, text, strlen(text)); }
 
 enum { NUMBER_MOST = 20 };               /* digits */
 
@@ -73,11 +74,11 @@ static size_t number_digits_of(char to[NUMBER_MOST], uint64_t x, unsigned base) 
 }
 static size_t number_digits(char to[NUMBER_MOST], uint64_t x) { return number_digits_of(to, x, 10); }
 
-static void put_number(mi_file_t* f, uint64_t x, unsigned base) {
+static void put_number(mi_out_t* f, uint64_t x, unsigned base) {
   char digits[NUMBER_MOST];
   put(f, digits, number_digits_of(digits, x, base));
 }
-static void put_address(mi_file_t* f, const void* p) {
+static void put_address(mi_out_t* f, const void* p) {
   put_text(f, "0x");
   put_number(f, (uintptr_t)p, 16);
 }
@@ -87,11 +88,11 @@ static uint64_t rounded(double x) { return x < 0 ? 0 : (uint64_t)(x + 0.5); }
 /* ---- names ---- */
 
 /* Part of a line: no separator in it, nor an end. */
-static void put_name(mi_file_t* f, const char* name) {
+static void put_name(mi_out_t* f, const char* name) {
   for (; *name != 0; name++) put(f, *name == ';' || *name == '\n' ? "_" : name, 1);
 }
 
-static void put_frame(mi_file_t* f, const void* p) {
+static void put_frame(mi_out_t* f, const void* p) {
   const char* call = (const char*)p - 1;                     /* p is behind it, where another may begin */
   const mi_os_place_t place = mi_os_place(call);
   if (place.function != NULL) put_name(f, place.function);
@@ -112,20 +113,24 @@ static const char* name_next(const char* label, size_t* length) {
   return label;
 }
 
+static void put_label_part(mi_out_t* f, const char* name, size_t length) {
+  for (size_t i = 0; i < length; i++) put(f, name[i] == '\n' ? "_" : name + i, 1);
+}
+
 /* False if there is none. */
-static bool put_label(mi_file_t* f, const char* label) {
+static bool put_label(mi_out_t* f, const char* label) {
   size_t n = 0;
   bool any = false;
   for (const char* name = name_next(label, &n); name != NULL; name = name_next(name + n, &n)) {
     if (any) put_text(f, ";");
-    for (size_t i = 0; i < n; i++) put(f, name[i] == '\n' ? "_" : name + i, 1);
+    put_label_part(f, name, n);
     any = true;
   }
   return any;
 }
 
 /* The innermost name first, as frames are; a name's address is where its text is. */
-static void put_label_addresses(mi_file_t* f, const char* label) {
+static void put_label_addresses(mi_out_t* f, const char* label) {
   size_t n = 0;
   const char* name = name_next(label, &n);
   if (name == NULL) return;
@@ -138,7 +143,7 @@ static void put_label_addresses(mi_file_t* f, const char* label) {
 
 typedef struct { uint64_t blocks, bytes; } mi_raw_t;
 typedef struct {
-  mi_file_t* file;
+  mi_out_t* file;
   size_t     rate;
   bool       all;                   /* what was allocated, too */
   bool       labels;
@@ -154,7 +159,7 @@ static mi_raw_t raw(const mi_sample_sum_t* sum, size_t rate) {
   return (mi_raw_t){ n, rounded((double)n * size) };
 }
 
-static void put_raw(mi_file_t* f, mi_raw_t live, mi_raw_t allocated) {
+static void put_raw(mi_out_t* f, mi_raw_t live, mi_raw_t allocated) {
   const struct {
     const char* before;
     uint64_t x;
@@ -192,7 +197,7 @@ static bool pprof_line(const mi_sample_stack_t* stack, void* arg) {
 
 /* Names that stacks share are there more than once, which does no harm. */
 static bool symbol_lines(const mi_sample_stack_t* stack, void* arg) {
-  mi_file_t* f = arg;
+  mi_out_t* f = arg;
   size_t n = 0;
   for (uint32_t i = 0; i < stack->nframes; i++) {
     put_address(f, stack->frames[i]);
@@ -203,14 +208,14 @@ static bool symbol_lines(const mi_sample_stack_t* stack, void* arg) {
   for (const char* name = name_next(stack->label, &n); name != NULL; name = name_next(name + n, &n)) {
     put_address(f, name);
     put_text(f, " ");
-    put(f, name, n);
+    put_label_part(f, name, n);
     put_text(f, "\n");
   }
   return f->ok;
 }
 
 /* The sums that the first line has are of a moment before: nobody adds them up. */
-static bool write_pprof(mi_file_t* f, uint64_t before, bool symbols) {
+static bool write_pprof(mi_out_t* f, uint64_t before, bool symbols) {
   mi_pprof_t p = { f, mi_max(mi_sample_rate(), 1), before == 0, symbols, { 0, 0 }, { 0, 0 } };
   const uint64_t marks = before == 0 ? UINT64_MAX : before;
   if (symbols) {
@@ -233,7 +238,7 @@ static bool write_pprof(mi_file_t* f, uint64_t before, bool symbols) {
 /* ---- folded stacks ---- */
 
 enum { ALL_NUMBERS = mi_profile_allocated_blocks + 1 };
-typedef struct { mi_file_t* file; mi_profile_what_t what; bool all_numbers; } mi_folded_t;
+typedef struct { mi_out_t* file; mi_profile_what_t what; bool all_numbers; } mi_folded_t;
 
 static double value_of(const mi_sample_stack_t* stack, mi_profile_what_t what) {
   switch (what) {
@@ -246,7 +251,7 @@ static double value_of(const mi_sample_stack_t* stack, mi_profile_what_t what) {
 
 static bool folded_line(const mi_sample_stack_t* stack, void* arg) {
   const mi_folded_t* folded = arg;
-  mi_file_t* f = folded->file;
+  mi_out_t* f = folded->file;
   const bool all = folded->all_numbers;
   uint64_t values[ALL_NUMBERS], any = 0;
   for (int i = 0; i < ALL_NUMBERS; i++) any |= values[i] = rounded(value_of(stack, (mi_profile_what_t)i));
@@ -267,7 +272,7 @@ static bool folded_line(const mi_sample_stack_t* stack, void* arg) {
 
 /* ---- files ---- */
 
-static bool write_all(mi_file_t* f, mi_profile_format_t format, mi_profile_what_t what, uint64_t before) {
+static bool write_all(mi_out_t* f, mi_profile_format_t format, mi_profile_what_t what, uint64_t before) {
   mi_folded_t folded = { f, what, format == mi_profile_stacks };
   const bool pprof = format == mi_profile_pprof || format == mi_profile_symbolized;
   const bool done = pprof ? write_pprof(f, before, format == mi_profile_symbolized)
@@ -276,7 +281,7 @@ static bool write_all(mi_file_t* f, mi_profile_format_t format, mi_profile_what_
   return done && f->ok;
 }
 
-static void file_init(mi_file_t* f, int fd) {
+static void file_init(mi_out_t* f, int fd) {
   f->fd = fd;
   f->ok = true;
   f->n = f->room = f->used = 0;
@@ -284,14 +289,14 @@ static void file_init(mi_file_t* f, int fd) {
 }
 
 bool mi_profile_write(int fd, mi_profile_format_t format, mi_profile_what_t what, uint64_t before) {
-  mi_file_t file;
+  mi_out_t file;
   if (fd < 0) { errno = EBADF; return false; }
   file_init(&file, fd);
   return write_all(&file, format, what, before);
 }
 
 char* mi_profile_text(mi_profile_format_t format, mi_profile_what_t what, uint64_t before, size_t* length) {
-  mi_file_t file;
+  mi_out_t file;
   file_init(&file, -1);
   if (!write_all(&file, format, what, before)) {
     if (file.memory != NULL) mi_profile_text_free(file.memory);
@@ -304,6 +309,7 @@ char* mi_profile_text(mi_profile_format_t format, mi_profile_what_t what, uint64
 }
 
 void mi_profile_text_free(char* text) {
+  if (text == NULL) return;
   char* start = text - mi_os_page_size();
   size_t room;
   memcpy(&room, start, sizeof room);
@@ -417,35 +423,28 @@ static bool write_number(uint32_t number) {
 }
 
 enum { LOOK_MS = 250 };                  /* whether all other threads have ended */
+static uint64_t starter_signals;         /* written before the thread begins */
 
+/* It ends as the thread that purges does (purger.c), which says why. */
 static void* writer_run(void* arg) {
   (void)arg;
   mi_os_thread_begins();
-  for (uint32_t number = 0; !mi_os_is_last_thread(); mi_os_wait_at(&bell, LOOK_MS))
+  for (uint32_t number = 0; !mi_os_is_last_thread() && !mi_purger_nobody_allocates();
+       mi_os_wait_at(&bell, LOOK_MS))
     /* Behind the wait, or in the next turn. */
     while (number != mi_load_relaxed(&xasked)) if (!write_number(++number)) cannot_write();
+  if (mi_os_is_last_thread()) mi_os_signals_set(starter_signals);
   return NULL;
 }
 
-/* 0: it is none of these. */
-static int signal_of(const char* text) {
-  static const struct { const char* name; int number; } names[] = {
-    { "USR1", MI_OS_SIGUSR1 }, { "USR2", MI_OS_SIGUSR2 }, { "HUP", MI_OS_SIGHUP },
-  };
-  int n = 0;
-  if (strncmp(text, "SIG", 3) == 0) text += 3;
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strcmp(text, names[i].name) == 0) return names[i].number;
-  for (; *text >= '0' && *text <= '9' && n < 1000; text++) n = 10 * n + (*text - '0');
-  return *text == 0 ? n : 0;
-}
-
+/* "SIGUSR1" is USR1. */
 static void signal_begin(void) {
   const char* text = variable("MIMALLOC_PROFILE_SIGNAL");
   if (text == NULL || *text == 0) return;
-  const int number = signal_of(text);
-  if (number == 0 || !mi_os_signal_handle(number, &on_signal))
-    mi_report_message("mimalloc: MIMALLOC_PROFILE_SIGNAL: no signal: %s\n", text);
+  starter_signals = mi_os_signals();
+  if (!mi_os_signal_handle(text + (strncmp(text, "SIG", 3) == 0 ? 3 : 0), &on_signal))
+    mi_report_message(errno == EINVAL ? "mimalloc: MIMALLOC_PROFILE_SIGNAL: no signal: %s\n"
+                      : "mimalloc: MIMALLOC_PROFILE_SIGNAL: it is somebody else's: %s\n", text);
   else if (!mi_os_thread_start(&writer_run, NULL))
     mi_report_message("mimalloc: MIMALLOC_PROFILE_SIGNAL: no thread to write the profile\n");
 }

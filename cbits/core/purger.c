@@ -170,7 +170,7 @@ mi_atomic(size_t) mi_purger_xowners;
 /* Have main ended and all who allocated? This decides where the system does not say how many threads there
    are, or counts a thread like this one that belongs to another copy of this library. Where others go on all
    the same, one of them begins the thread again. */
-static bool nobody_allocates(void) {
+bool mi_purger_nobody_allocates(void) {
   return mi_load_relaxed(&mi_purger_xowners) == 0 && !mi_os_main_runs();  /* a count */
 }
 
@@ -189,7 +189,7 @@ static void thread_rounds(uint64_t self) {
     ms = mi_min(ms, MI_PURGE_SLEEP_MS);
     if ((slept += ms) >= MI_PURGE_LOOK_MS) {
       if (mi_os_is_last_thread()) return;  /* the process ends with it */
-      if (nobody_allocates()) {          /* nor may anybody come later */
+      if (mi_purger_nobody_allocates()) {          /* nor may anybody come later */
         const bool due = mi_clock_at() != 0 || mi_load_relaxed(&mi_purger_xround);        /* hints */
         if (due && !mi_clock_is_paused()) mi_purger_run(true);
         break;
@@ -252,7 +252,7 @@ static bool thread_is_elsewhere(void) {
   return true;
 }
 
-/* Slices that are not due yet; where nobody comes later, who frees last. */
+/* What waits, due or not, is much of all that is resident; and who frees now may be the last. */
 static bool too_much_waits(void) {
   const size_t committed = mi_load_relaxed(&mi_commit_totals.xcommitted);  /* a statistic */
   return mi_policy_is_early_due(mi_purge_waiting(), committed, !mi_local()->allocated);
@@ -273,10 +273,10 @@ static bool early_work(bool pages) {
   const uint64_t since = mi_os_cpu_us();
   const size_t before = mi_load_relaxed(&mi_commit_totals.xpurged);       /* a statistic */
   const bool more = pages ? mi_pool_round(&early_place, MI_ROUND_PAGES_BY_OTHERS, true) : mi_purge_some(true);
-  const size_t bytes = mi_load_relaxed(&mi_commit_totals.xpurged) - before;
-  early += bytes;
+  const size_t bytes = pages ? 0 : mi_load_relaxed(&mi_commit_totals.xpurged) - before;   /* the same */
+  early += bytes;                        /* holes stay committed: nobody sees whether they are taken again */
   early_in[mi_load_relaxed(&xstep)] += bytes;                             /* the lock's */
-  credit_charge(since, pages ? 2 : 1);
+  credit_charge(since, pages ? MI_CREDIT_TIMES : 1);
   return more;
 }
 
@@ -286,6 +286,7 @@ static bool early_piece(uint64_t now, bool pages) {
   const bool wanted = pages ? mi_purger_affords() && mi_pool_round_finds() : credit() > 0 && too_much_waits();
   const bool more = wanted && early_is_paid() && early_work(pages);
   mi_unlock(&working);
+  mi_report_pending();
   return more;
 }
 

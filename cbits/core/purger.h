@@ -84,6 +84,9 @@ void mi_purger_run_pages(void);
 bool mi_purger_affords(void);
 void mi_purger_charge(uint64_t us);
 
+/* Have main ended and all who allocated? */
+bool mi_purger_nobody_allocates(void);
+
 /* Does a thread of ours run? A hint. */
 bool mi_purger_has_thread(void);
 

@@ -74,8 +74,8 @@ static bool hold_again(mi_lheap_t* lh, const void* p, mi_found_t* f, void* q) {
   if (!f->ends) return true;
   bool ok = mi_block_hold(p, f);
   if (ok && f->key != key) {
-    mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
     mi_block_let_go(f);
+    mi_report_misuse(MI_ERROR_DOUBLE_FREE, p, 0);
     ok = false;
   }
   if (ok) return true;

@@ -10,9 +10,9 @@
    process exits: folded stacks if the name ends in ".folded", with all numbers if in ".stacks", with names
    for pprof if in ".symbolized", else for pprof. %p in the name is the process's number; without it a child
    of fork writes nothing. MIMALLOC_PROFILE_RATE=BYTES is the rate, and may have a unit (64K).
-   MIMALLOC_PROFILE_SIGNAL=USR1 (or USR2, HUP, or a number): at the first such signal the profile is written,
-   too, to FILE with ".1" before its extension, at the next with ".2". A file that is there is whole. A thread
-   of its own does it; a child of fork has none, and heeds no signal. */
+   MIMALLOC_PROFILE_SIGNAL=USR1 (or USR2, HUP), if nobody else handles or ignores it: at the first such signal
+   the profile is written, too, to FILE with ".1" before its extension, at the next with ".2". A file that is
+   there is whole. A thread of its own does it; a child of fork has none: there the signal does nothing. */
 #ifndef MIMALLOC_PROFILE_H
 #define MIMALLOC_PROFILE_H
 

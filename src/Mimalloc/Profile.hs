@@ -1,22 +1,27 @@
+{-# LANGUAGE BangPatterns #-}
 {-# LANGUAGE DeriveAnyClass #-}
 {-# LANGUAGE DeriveGeneric #-}
 {-# LANGUAGE OverloadedStrings #-}
 -- |
 -- Who allocated what lives: a profile by samples, of Haskell and C at once.
 --
+-- >>> :set -XOverloadedStrings
+-- >>> import Foreign.ForeignPtr (finalizeForeignPtr)
+-- >>> import Mimalloc
+-- >>> import Mimalloc.Profile
 -- >>> startProfile 1
--- >>> buffers <- withAllocationLabel "buffers" (mapM mallocForeignPtrBytes [1000, 2000])
+-- >>> buffers <- withAllocationLabel "buffers" (mapM mallocForeignPtrBytes [100000, 200000])
 -- >>> profile <- getProfile
 -- >>> sum [ inUseBytes (stackAmounts s) | s <- profileStacks profile, take 1 (stackFrames s) == ["buffers"] ]
--- 3000
+-- 300000
 -- >>> stopProfile
 -- >>> mapM_ finalizeForeignPtr buffers
 --
 -- One byte in 'defaultProfileRate', at random, makes the block that it falls in a sample, which is noted
 -- until it is freed, with a stack. A sample stands for as many blocks as are allocated, on average, for one
 -- to be a sample. So what is summed up is right on average, and the better the more samples there are. Of a
--- rate of 1 each block is a sample, and the numbers are exact. While the profile is off it costs nothing, and
--- no function of this package is an instruction longer for it.
+-- rate of 1 each block is a sample, and the numbers are exact. While the profile is off it costs nothing,
+-- but for what labels cost where a program sets them.
 --
 -- == What is in a stack
 --
@@ -74,6 +79,8 @@ module Mimalloc.Profile
   , parseStacks
     -- * As a picture
   , flameGraph
+    -- * What the examples import
+    -- $setup
   ) where
 
 import Control.Concurrent (ThreadId, forkIO)
@@ -103,7 +110,10 @@ import Mimalloc.Internal.Flame
 import Mimalloc.Internal.Numbers (TextFormat (..), What (..))
 
 -- $setup
+-- Pasted into GHCi, the examples need these before them.
+--
 -- >>> :set -XOverloadedStrings
+-- >>> import Mimalloc.Profile
 -- >>> import Mimalloc
 -- >>> import Control.Concurrent
 -- >>> import Foreign.ForeignPtr (finalizeForeignPtr)
@@ -196,7 +206,7 @@ profileCounts = allocaArray 4 $ \words4 -> do
 --
 -- @since 0.1.0.0
 withAllocationLabel :: ByteString -> IO a -> IO a
-withAllocationLabel label =
+withAllocationLabel !label =
   labelling (unsafeUseAsCStringLen label $ \(p, n) -> mi_cap_label_enter p (fromIntegral n))
 
 -- The first action changes the label, and says what it was. None of these can be interrupted.

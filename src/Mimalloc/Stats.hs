@@ -324,8 +324,10 @@ data HeapContent = HeapContent
 -- In a heap that has ended an illegal operation ('System.IO.Error.isIllegalOperation').
 --
 -- >>> contents <- withHeap $ \h -> withHeapMallocBytes h 5000 (const (heapContents h))
--- >>> [ (contentBlockBytes c, usageLiveBlocks (contentUsage c), take 1 (contentByAge c)) | c <- contents ]
--- [(5120,1,[(Just 1,5120)])]
+-- >>> [ (contentBlockBytes c, usageLiveBlocks (contentUsage c)) | c <- contents ]
+-- [(5120,1)]
+-- >>> sum (concatMap (map snd . contentByAge) contents)
+-- 5120
 --
 -- @since 0.1.0.0
 heapContents :: Heap s -> IO [HeapContent]

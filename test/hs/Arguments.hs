@@ -38,6 +38,7 @@ import qualified Mimalloc.Capability as M
 import Mimalloc.EventLog (startEventLog, stopEventLog)
 import Mimalloc.Heap
 import Mimalloc.Pressure
+import Mimalloc.Profile (ProfileFormat (..), hPutProfile, startProfile, stopProfile)
 import Mimalloc.Stats (arenaMap)
 import qualified Mimalloc.Store as S
 import qualified Mimalloc.Vector as V
@@ -198,6 +199,7 @@ table =
     [ Function "runOnCapability" (\n -> if n == 0 then [Fine] else [Invalid]) (\n ->
         M.runOnCapability n (pure ()))
     , Function "startDraining" positive (\n -> M.startDraining n >> M.stopDraining)
+    , Function "startProfile" positive (\n -> startProfile n >> stopProfile)
     , Function "startEventLog" positive (\n -> startEventLog n >> stopEventLog)
     ])
   , ("Mimalloc.Pressure"
@@ -503,6 +505,11 @@ nulls =
   , ("mi_heap_of", mi_heap_of nullPtr >>= (@?= nullPtr))
   , ("mi_check_owned", mi_check_owned nullPtr >>= (@?= 0))
   , ("visitHeapBlocks", visitHeapBlocks nullPtr True (\_ _ _ _ -> pure True) >>= (@?= False))
+  , ("hPutProfile", do
+      (f, h) <- getTemporaryDirectory >>= (`openBinaryTempFile` "closed")
+      hClose h >> removeFile f
+      r <- try (hPutProfile h Pprof)
+      either (\e -> const (pure ()) (e :: IOException)) (const (assertFailure "written")) r)
   , ("arenaMap", mapM_ (arenaMap >=> (@?= [])) [0, -1, maxBound])
   , ("mi_is_in_heap_region", mi_is_in_heap_region nullPtr >>= (@?= 0))
   ]

@@ -18,7 +18,9 @@ import System.Directory (createDirectoryIfMissing, doesFileExist, findExecutable
 import System.Environment (setEnv)
 import System.Exit (ExitCode (..))
 import System.IO
-import System.Process (getCurrentPid, readProcessWithExitCode, callProcess)
+import System.Posix.Process (getProcessID)
+import System.Posix.Signals (sigUSR2, signalProcess)
+import System.Process (readProcessWithExitCode)
 import Test.Tasty
 import Test.Tasty.HUnit
 
@@ -286,8 +288,7 @@ signalled :: IO ()
 signalled = do
   ps <- forM [(1, 1000), (2, 2000)] $ \(k, n) -> do
     p <- withAllocationLabel "kept" (mallocForeignPtrBytes n)
-    pid <- getCurrentPid
-    callProcess "kill" ["-USR2", show pid]
+    getProcessID >>= signalProcess sigUSR2
     await (dir ++ "/signal." ++ show (k :: Int) ++ ".folded") (3000 :: Int)
     pure p
   mapM_ (\p -> withForeignPtr (p :: ForeignPtr Word8) (const (pure ()))) ps

@@ -35,7 +35,8 @@ module Mimalloc.Live
 import Control.Concurrent
   (MVar, ThreadId, forkIOWithUnmask, killThread, modifyMVar_, newEmptyMVar, newMVar, putMVar, takeMVar
   , withMVar)
-import Control.Exception (IOException, bracket, bracketOnError, displayException, finally, try)
+import Control.Exception
+  (IOException, bracket, bracketOnError, displayException, finally, try, uninterruptibleMask_)
 import Data.Bits (xor, (.|.))
 import Data.ByteString (ByteString)
 import qualified Data.ByteString as ByteString
@@ -84,7 +85,10 @@ defaultSettings = Settings
   { settingsPort = 8123
   , settingsAddress = "127.0.0.1"
   , settingsNames = []
-  , settingsAnnounce = \page -> hPutStrLn stderr ("mimalloc: live page at " ++ liveUrl page)
+  , settingsAnnounce = \page -> do
+      -- The service begins also where nobody reads this.
+      r <- try (hPutStrLn stderr ("mimalloc: live page at " ++ liveUrl page))
+      either (\e -> const (pure ()) (e :: IOException)) pure r
   }
 
 -- | A page that is served.
@@ -123,7 +127,7 @@ withLivePageAt settings action = do
       pure (thread, done)
     -- What somebody asked for just now is waited for; connections that browsers keep may be there still.
     stop :: MVar Bool -> (ThreadId, MVar ()) -> IO ()
-    stop open (thread, done) = do
+    stop open (thread, done) = uninterruptibleMask_ $ do
       killThread thread
       takeMVar done
       modifyMVar_ open (const (pure False))
@@ -151,9 +155,11 @@ newToken = do
 
 -- ---- requests
 
--- Those that ask for another host are refused.
+-- Those that ask for another host are refused, and those that another site's page makes.
 guarded :: [ByteString] -> Application -> Application
 guarded names application request respond
+  | maybe False (`notElem` ["same-origin", "none"]) (lookup "Sec-Fetch-Site" (requestHeaders request)) =
+      respond (text status403 "mimalloc: not for pages of others\n")
   | maybe False ((`elem` names) . withoutPort . Char8.map toLower) (requestHeaderHost request) =
       application request (respond . mapResponseHeaders (securityHeaders ++))
   | otherwise = respond (text status403 "mimalloc: no page by that name here\n")

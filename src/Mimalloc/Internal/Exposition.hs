@@ -195,9 +195,11 @@ value v = case v of
 
 -- As OpenMetrics wants limits: with a point, and no more digits behind it than there have to be.
 limit :: Double -> Builder
-limit x = intDec whole <> char7 '.' <> digits 100000000 part
+limit x
+  | isNaN x || isInfinite x = doubleDec x
+  | otherwise = integerDec whole <> char7 '.' <> digits 100000000 (fromInteger part)
   where
-    (whole, part) = (round (x * 1.0e9) :: Int) `quotRem` 1000000000
+    (whole, part) = (round (x * 1.0e9) :: Integer) `quotRem` 1000000000
     digits :: Int -> Int -> Builder
     digits p n = let (d, rest) = n `quotRem` p
                  in word8 (48 + fromIntegral d) <> (if rest == 0 then mempty else digits (p `quot` 10) rest)

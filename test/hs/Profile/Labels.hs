@@ -98,9 +98,9 @@ struck = do
   forM_ [1 .. 300 :: Int] $ \i -> do
     ready <- newEmptyMVar
     done <- newEmptyMVar
-    t <- forkIO $ withAllocationLabel "victim" $ do
+    t <- mask $ \restore -> forkIO $ withAllocationLabel "victim" $ do
       putMVar ready ()
-      r <- try (forever (withAllocationLabel "a" (withAllocationLabel "b" (void names))))
+      r <- try (restore (forever (withAllocationLabel "a" (withAllocationLabel "b" (void names)))))
       ok <- (== ["victim"]) <$> names
       unless ok (modifyMVar_ wrong (pure . (+ 1)))
       putMVar done (either (\e -> const () (e :: AsyncException)) id r)
