@@ -189,7 +189,7 @@ static void thread_rounds(uint64_t self) {
     ms = mi_min(ms, MI_PURGE_SLEEP_MS);
     if ((slept += ms) >= MI_PURGE_LOOK_MS) {
       if (mi_os_is_last_thread()) return;  /* the process ends with it */
-      if (mi_purger_nobody_allocates()) {          /* nor may anybody come later */
+      if (mi_purger_nobody_allocates()) {  /* nor may anybody come later */
         const bool due = mi_clock_at() != 0 || mi_load_relaxed(&mi_purger_xround);        /* hints */
         if (due && !mi_clock_is_paused()) mi_purger_run(true);
         break;
