@@ -14,7 +14,7 @@ import Data.List (isInfixOf)
 import qualified Data.Vector.Mutable as Boxed
 import qualified Data.Vector.Storable as Storable
 import Data.Word (Word64, Word8)
-import Foreign.C.Types (CInt (..))
+import Foreign.C.Types (CInt (..), CUInt (..))
 import Foreign.ForeignPtr (finalizeForeignPtr)
 import Foreign.Marshal.Alloc (alloca)
 import qualified Foreign.Marshal.Alloc as C (free, mallocBytes)
@@ -454,9 +454,12 @@ killed look = do
 
 -- The system refuses further memory, and what could be given back is dead: until it has been collected.
 -- The runtime system itself ends the program where C's malloc has nothing: that gets some before, from which
--- threads that begin later take, too.
+-- threads that begin later take, too. It ends it also where it cannot make an OS thread while others are in
+-- safe calls: it gets some before, which it keeps.
 refused :: IO a -> IO ()
 refused act = with PressureOff $ do
+  calls <- replicateM 8 $ newEmptyMVar >>= \end -> end <$ forkIO (c_usleep 50000 >>= putMVar end)
+  mapM_ takeMVar calls
   replicateM 2000 (C.mallocBytes 72 :: IO (Ptr ())) >>= mapM_ C.free
   replicateM_ 3 (act >> performMajorGC)
   _ <- mallocForeignPtrBytes 1000000000 :: IO (ForeignPtr Word8)
@@ -470,6 +473,8 @@ refused act = with PressureOff $ do
         when (now == before && n < 10000) $ go (n + 1)
   go (0 :: Int)
   readIORef kept >>= \xs -> when (null xs) (fail "they live until now")
+
+foreign import ccall safe "usleep" c_usleep :: CUInt -> IO CInt
 
 -- RLIMIT_AS is 9.
 foreign import ccall unsafe "setrlimit" c_setrlimit :: CInt -> Ptr Word64 -> IO CInt
