@@ -280,7 +280,9 @@ forkLabelled act = do
 --
 -- @since 0.1.0.0
 newtype Profile = Profile [ProfileStack]   -- by frames, each once
-  deriving (Eq, Show, Generic, NFData)
+  deriving (Eq, Show, Generic)
+
+instance NFData Profile
 
 -- | What was allocated by one stack.
 --
