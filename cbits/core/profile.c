@@ -299,7 +299,7 @@ char* mi_profile_text(mi_profile_format_t format, mi_profile_what_t what, uint64
   mi_out_t file;
   file_init(&file, -1);
   if (!write_all(&file, format, what, before)) {
-    if (file.memory != NULL) mi_profile_text_free(file.memory);
+    mi_profile_text_free(file.memory);
     errno = ENOMEM;
     return NULL;
   }
